@@ -9,6 +9,7 @@
     │   └── LimitExceeded        more than a documented limit
     ├── Timeout                  the request ran past its time limit
     ├── Unavailable              the database cannot be reached now; try again
+    ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
     └── UserFault                a mutation's `userErrors`: never a top-level error
         ├── Invalid              a broken rule          ├── NotFound   an unknown id
         ├── Conflict             clashes with another   ├── Taken      a name in use
@@ -91,12 +92,18 @@ class Unavailable(GatewayError):
     code = "UNAVAILABLE"
 
 
+class ClusterError(GatewayError):
+    """The embedded Postgres cannot run here; the message tells the operator what to do."""
+
+
 class UserFault(GatewayError):
     """A mutation could not be done for a reason that the caller can mend."""
 
     code = "INVALID"
 
-    def __init__(self, message: str, *, path: Sequence[str] = (), line: int | None = None, column: int | None = None) -> None:
+    def __init__(
+        self, message: str, *, path: Sequence[str] = (), line: int | None = None, column: int | None = None
+    ) -> None:
         super().__init__(message)
         self.path = list(path)
         self.line = line
