@@ -1,0 +1,90 @@
+"""The directories of the embedded Postgres: private to the server's user, and never taken from anybody else."""
+
+import hashlib
+import os
+import stat
+import tempfile
+from pathlib import Path
+
+from gateway.errors import ClusterError
+from gateway.storage.account import Account
+
+ROOT_DATA_DIR = Path("/var/lib/profile-gateway")
+SOCKET_PATH_LIMIT = 103  # bytes; Linux allows 107, macOS 103
+SHELL_CHARACTERS = frozenset('"$`\\\n')
+
+
+def default_data_dir() -> Path:
+    """Where the data lie when nobody says otherwise."""
+    if os.geteuid() == 0:
+        return ROOT_DATA_DIR
+    share = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (share if share.is_absolute() else Path.home() / ".local/share") / "profile-gateway"
+
+
+def claim_data_directory(path: Path, account: Account) -> None:
+    """Make the directory, or take an empty one; anything else must be the account's own private directory already.
+
+    Nothing above it is changed, and nothing in it is.
+    """
+    if SHELL_CHARACTERS & set(str(path)):
+        # pg_ctl puts the path into a shell command, between double quotes.
+        raise ClusterError(f'the data directory {path} must have none of " $ ` \\ or a line break in its name')
+    _check_reach(path.parent, account)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_reach(path.parent, account)
+        _claim(path, account)
+    except FileExistsError:
+        raise ClusterError(f"the data directory {path} is a file") from None
+    except OSError as error:
+        raise ClusterError(f"cannot use {path} as data directory: {error.strerror}; choose another one") from error
+
+
+def claim_socket_directory(data_dir: Path, account: Account, name: str) -> Path:
+    """A private directory in which a socket of this name has a path that the system accepts.
+
+    Beside the data; if that path is too long, among the temporary files. XDG_RUNTIME_DIR would be gone at logout.
+    """
+    path = data_dir / "socket"
+    if len(os.fsencode(path / name)) > SOCKET_PATH_LIMIT:
+        digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+        path = Path(tempfile.gettempdir()).resolve() / f"profile-gateway-{digest}"
+        _check_reach(path.parent, account)
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid not in {account.uid, os.geteuid()}:
+        raise ClusterError(f"{path}, where the socket belongs, is in somebody else's hands: remove it")
+    account.own(path)
+    return path
+
+
+def write_unlinked(path: Path, text: str) -> None:
+    """Write a file of the server's, never through a symbolic link that its user may have put there."""
+    with open(path, "w", opener=_refuse_link) as file:
+        file.write(text)
+
+
+def _refuse_link(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
+
+
+def _check_reach(path: Path, account: Account) -> None:
+    if barrier := account.barrier(path):
+        raise ClusterError(
+            f"root runs Postgres as user {account.name}, who may not enter {barrier}: choose a data directory that this "
+            f"user can reach, such as {ROOT_DATA_DIR}, or run the gateway as an ordinary user"
+        )
+
+
+def _claim(path: Path, account: Account) -> None:
+    # Listed first: if another gateway claims it meanwhile, the status that follows says so.
+    empty = not any(path.iterdir())
+    status = path.stat()
+    if status.st_uid == account.uid and stat.S_IMODE(status.st_mode) == 0o700:
+        return
+    if not empty or status.st_mode & stat.S_ISVTX or status.st_uid not in {account.uid, os.geteuid()}:
+        raise ClusterError(
+            f"the data directory {path} must be empty, or belong to user {account.name} with mode 0700: choose another one"
+        )
+    account.own(path)

@@ -1,0 +1,40 @@
+"""File locks that end with the processes that hold them, however those end.
+
+A lock belongs to the open file: children that inherit the descriptor hold it too, and it is free when the last of them
+is gone. So none can be left behind by `kill -9`, and none depends on process ids, which are used again.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def open_lock(path: Path) -> int:
+    """Open a lock file, creating it for its directory's owner; a symbolic link is refused."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    owner = path.parent.stat()
+    if os.fstat(descriptor).st_uid != owner.st_uid:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
+
+
+def acquire(descriptor: int, kind: int) -> bool:
+    """Try to take the lock, without waiting."""
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[int]:
+    """Wait for the lock, and hold it alone inside the block."""
+    descriptor = open_lock(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
