@@ -1,0 +1,29 @@
+-- The database of the profile gateway.
+--
+-- Facts are kept; profiles are views. Facts are appended and leave only when a batch is reverted or a delete job runs:
+--
+--   record     every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
+--   event      one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
+--   tie        which identities one row named together                      one row per member
+--   cannot     pairs that a person unlinked
+--
+-- Views are pure functions of the live facts and the configuration; `gateway verify` rebuilds them and compares:
+--
+--   identity   xid -> namespace, value, and the person it belongs to
+--   graph      the person: its xids, its lock, its existence
+--   fragment   what one record says now: its live version, or the fold of several
+--   profile    the merged document, for the policies that are materialized
+--   change     the outbox that subscriptions, edges and audiences follow
+--
+-- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning, job.
+--
+-- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
+-- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The large tables are
+-- hash-partitioned by xid from the first day: a table has one TOAST oid space, and running out of it is hard to mend later.
+
+create schema gateway;
+
+-- Time is an input: tests set gateway.now, everybody else reads the clock.
+create function gateway.now() returns timestamptz
+  language sql volatile parallel safe
+  return coalesce(nullif(current_setting('gateway.now', true), '')::timestamptz, clock_timestamp());

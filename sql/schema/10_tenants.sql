@@ -1,0 +1,32 @@
+-- Who may do what, and where. Nothing crosses a sandbox.
+
+create table gateway.organization (
+  organization_id uuid primary key,
+  code            text not null constraint organization_code_key unique           -- custom fields live under _{code}
+                  constraint organization_code_shape check (code ~ '^[a-z][a-z0-9]{0,31}$'),
+  name            text not null,
+  created_at      timestamptz not null
+);
+
+create table gateway.sandbox (
+  sandbox_id      bigint generated always as identity primary key,                -- short, since it starts every key
+  organization_id uuid not null references gateway.organization on delete cascade,
+  name            text not null constraint sandbox_name_shape check (name ~ '^[a-z][a-z0-9-]{0,63}$'),
+  title           text,
+  type            text not null constraint sandbox_type_known check (type in ('PRODUCTION', 'DEVELOPMENT')),
+  is_default      boolean not null,
+  secret          bytea not null constraint sandbox_secret_size check (length(secret) = 32),   -- key of the xid hash; never leaves the server
+  config_version  bigint not null default 1,                                      -- grows with every change of configuration; caches compare it
+  created_at      timestamptz not null,
+  constraint sandbox_name_key unique (organization_id, name)
+);
+
+create unique index sandbox_default_key on gateway.sandbox (organization_id) where is_default;
+
+create table gateway.api_key (
+  key_hash        bytea primary key,                                              -- SHA-256 of the key; the key itself is shown once
+  organization_id uuid not null references gateway.organization on delete cascade,
+  name            text not null,
+  created_at      timestamptz not null,
+  revoked_at      timestamptz
+);

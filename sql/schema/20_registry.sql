@@ -1,0 +1,90 @@
+-- What documents may look like, and where they come from.
+
+create table gateway.namespace (
+  sandbox_id          bigint not null references gateway.sandbox on delete cascade,
+  namespace_id        integer not null,                                           -- standard ones keep the model's numbers
+  code                text not null,                                              -- exact, case included; never changes
+  name                text not null,
+  description         text,
+  id_type             text not null,
+  normalization       text not null,
+  is_custom           boolean not null,
+  priority            integer,                                                    -- identity settings: 1 is highest; null = not listed
+  is_unique_per_graph boolean not null default false,
+  created_at          timestamptz not null,
+  primary key (sandbox_id, namespace_id),
+  constraint namespace_code_key unique (sandbox_id, code)
+);
+
+create table gateway.xdm_schema (
+  sandbox_id         bigint not null references gateway.sandbox on delete cascade,
+  schema_id          uuid not null,
+  title              text not null,
+  class              text not null,
+  field_groups       text[] not null,
+  custom_fields      json not null default '{}',
+  identities         json not null default '[]',                                  -- descriptors: [{path, namespace, isPrimary}]
+  is_profile_enabled boolean not null,
+  version            integer not null default 1,
+  created_at         timestamptz not null,
+  primary key (sandbox_id, schema_id),
+  constraint xdm_schema_title_key unique (sandbox_id, title)
+);
+
+create table gateway.dataset (
+  sandbox_id         bigint not null references gateway.sandbox on delete cascade,
+  dataset_id         uuid not null,
+  schema_id          uuid not null,
+  name               text not null,
+  description        text,
+  is_profile_enabled boolean not null,
+  created_at         timestamptz not null,
+  primary key (sandbox_id, dataset_id),
+  constraint dataset_name_key unique (sandbox_id, name),
+  constraint dataset_schema_fkey foreign key (sandbox_id, schema_id) references gateway.xdm_schema
+);
+
+create table gateway.batch (
+  sandbox_id   bigint not null references gateway.sandbox on delete cascade,
+  batch_id     uuid not null,                                                     -- derived from the client's key, so that the key gives the same batch
+  dataset_id   uuid not null,
+  key          text,                                                              -- null: a rolling batch of calls that named none
+  status       text not null,
+  record_count bigint not null default 0,                                         -- accepted documents, duplicates and failures apart
+  failed_count bigint not null default 0,
+  created_at   timestamptz not null,
+  completed_at timestamptz,
+  primary key (sandbox_id, batch_id),
+  constraint batch_dataset_fkey foreign key (sandbox_id, dataset_id) references gateway.dataset
+);
+
+create index batch_dataset_idx on gateway.batch (sandbox_id, dataset_id, created_at, batch_id);
+
+-- A failed document stays with its batch until retention takes it.
+create table gateway.ingest_error (
+  sandbox_id bigint not null,
+  batch_id   uuid not null,
+  ordinal    bigint not null,
+  index      bigint not null,                                                     -- position in what the client sent, from 0
+  path       text,
+  code       text not null,
+  message    text not null,
+  document   json,
+  primary key (sandbox_id, batch_id, ordinal),
+  constraint ingest_error_batch_fkey foreign key (sandbox_id, batch_id) references gateway.batch on delete cascade
+);
+
+-- Something came in and was not used as sent; one row per kind and dataset, counted.
+create table gateway.ingestion_warning (
+  sandbox_id    bigint not null references gateway.sandbox on delete cascade,
+  warning_id    uuid not null,
+  code          text not null,
+  message       text not null,
+  dataset_id    uuid,
+  batch_id      uuid,
+  count         bigint not null,
+  first_seen_at timestamptz not null,
+  last_seen_at  timestamptz not null,
+  sample        json,
+  primary key (sandbox_id, warning_id)
+);

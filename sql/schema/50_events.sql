@@ -1,0 +1,18 @@
+-- What people did.
+
+create table gateway.event (
+  sandbox_id  bigint not null,
+  xid         uuid not null,
+  dataset_id  uuid not null,
+  event_id    text not null,                                                      -- the sender's _id; the first body stays
+  batch_id    uuid not null,
+  also_in     uuid[],                                                             -- batches that sent it again; it leaves with its last one
+  timestamp   timestamptz not null,
+  event_type  text,
+  document    jsonb not null,
+  ingested_at timestamptz not null,
+  primary key (sandbox_id, xid, dataset_id, event_id)
+) partition by hash (xid);
+
+create index event_timeline_idx on gateway.event (sandbox_id, xid, timestamp, event_id);
+create index event_batch_idx on gateway.event (sandbox_id, batch_id);
