@@ -1,0 +1,56 @@
+"""Campaign events of the demo: who was sent which campaign, and who redeemed which coupon.
+
+Both are real. That a campaign came by e-mail is not known: the source says only that the household received it.
+"""
+
+from collections.abc import Iterator
+
+from gateway.server.demo.source import Document, Journey, Row
+
+
+def campaigns(journey: Journey, tenant: str) -> Iterator[Document]:
+    """One event per campaign and household, then one per redeemed coupon."""
+    described = {row["campaign_id"]: row for row in journey.rows("campaign_descriptions")}
+    for row in journey.rows("campaigns"):
+        yield _sent(row, described[row["campaign_id"]], tenant)
+    for row in journey.rows("coupon_redemptions"):
+        yield _redeemed(row, described[row["campaign_id"]], tenant)
+
+
+def _sent(row: Row, campaign: Row, tenant: str) -> Document:
+    """The source knows the first day of a campaign and not the hour of a mailing: it counts as sent that midnight."""
+    event = _event(row, campaign, tenant)
+    event[f"_{tenant}"]["synthetic"] = ["eventType", "directMarketing"]
+    return {
+        "_id": f"campaign-{row['campaign_id']}-{row['household_id']}",
+        "timestamp": campaign["start_date"],
+        "eventType": "directMarketing.emailSent",
+        "directMarketing": {"sends": {"value": 1}},
+        **event,
+    }
+
+
+def _redeemed(row: Row, campaign: Row, tenant: str) -> Document:
+    """The source knows the day of a redemption and not the hour."""
+    day = row["redemption_date"][:10]
+    return {
+        "_id": f"coupon-{row['coupon_upc']}-{row['campaign_id']}-{row['household_id']}-{day}",
+        "timestamp": row["redemption_date"],
+        "eventType": "commerce.couponRedemption",
+        "commerce": {"promotionID": str(row["coupon_upc"])},
+        **_event(row, campaign, tenant),
+    }
+
+
+def _event(row: Row, campaign: Row, tenant: str) -> Document:
+    """What both kinds of event say: whose it is and which campaign it belongs to."""
+    number = row["campaign_id"]
+    return {
+        "identityMap": {"Household": [{"id": str(row["household_id"]), "primary": True}]},
+        "marketing": {
+            "campaignID": str(number),
+            "campaignName": f"Campaign {number}",
+            "campaignGroup": campaign["campaign_type"],
+        },
+        f"_{tenant}": {"campaign": {"startDate": campaign["start_date"][:10], "endDate": campaign["end_date"][:10]}},
+    }

@@ -1,0 +1,170 @@
+"""What The Complete Journey lacks, invented: the same for the same household every time, and impossible to mistake.
+
+Nothing here belongs to anyone. E-mail addresses end in example.com or example.org (RFC 2606), telephone numbers lie in
+the range 555-0100 to 555-0199 that is kept free for fiction, and every document lists the paths it took from here
+under `_{tenant}.synthetic`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Two households that gave the CRM one e-mail address. No namespace is unique by default, so they become one person.
+SHARED_EMAIL = (7, 8)
+# Households that signed in on one browser: each group becomes one person too, through the device.
+SHARED_BROWSERS = ((18, 22), (40, 42, 43))
+
+FIRST_NAMES = (  # noqa: SIM905 - a word list reads better than one name a line
+    "Katherine Robert Elizabeth William Margaret Michael Jennifer Joseph Susan Thomas Patricia Daniel Deborah Matthew "
+    "Christine Anthony Rebecca Andrew Pamela Benjamin Victoria Samuel Theresa Gregory Maria Nicholas Angela Jonathan "
+    "Cynthia Frederick Alexandra Timothy Josephine Leonard Gabriela Stephen"
+).split()
+LAST_NAMES = (  # noqa: SIM905 - a word list reads better than one name a line
+    "Andersen Baker Castillo Dawson Ellison Fischer Garcia Harrington Ivanov Jackson Kowalski Lindgren Murphy Nakamura "
+    "Okafor Peterson Quintana Robinson Schneider Thompson Ueda Vasquez Whitfield Xavier Young Zimmerman Bergstrom Cohen "
+    "Delacroix Eriksson Fitzgerald Gupta Hoffman Jansen Kaplan Larsson McCarthy Novak Oconnor Petrov Reyes Sorensen"
+).split()
+STREETS = (
+    "Maple Street",
+    "Oak Avenue",
+    "Washington Boulevard",
+    "Lake Drive",
+    "Church Street",
+    "Park Lane",
+    "Mill Road",
+)
+
+
+@dataclass(frozen=True)
+class City:
+    """A place to live, with the area code of its telephones."""
+
+    name: str
+    state: str
+    area_code: str
+
+
+CITIES = (
+    City("Cincinnati", "OH", "513"),
+    City("Columbus", "OH", "614"),
+    City("Dayton", "OH", "937"),
+    City("Toledo", "OH", "419"),
+    City("Louisville", "KY", "502"),
+    City("Lexington", "KY", "859"),
+    City("Indianapolis", "IN", "317"),
+    City("Fort Wayne", "IN", "260"),
+)
+
+
+@dataclass(frozen=True)
+class Contact:
+    """How a household is known to one system."""
+
+    first_name: str
+    last_name: str
+    email: str
+    phone: str
+    street: str
+    city: City
+
+
+def number(*key: object) -> int:
+    """A large number that depends on the key alone: the dice of the demo."""
+    return int.from_bytes(blake2b("|".join(map(str, key)).encode(), digest_size=16).digest(), "big")
+
+
+def choice(options: Sequence[T], *key: object) -> T:
+    """One of the options, always the same for the same key."""
+    return options[number(*key) % len(options)]
+
+
+def crm_contact(household: int) -> Contact:
+    """The household as the CRM knows it."""
+    first, last = choice(FIRST_NAMES, "first", household), choice(LAST_NAMES, "last", household)
+    city = choice(CITIES, "city", household)
+    return Contact(first, last, _email(household), _phone(city, "crm", household), _street("crm", household), city)
+
+
+def loyalty_contact(household: int) -> Contact:
+    """The same household as the loyalty programme knows it: misspelt, with another telephone, some of them moved."""
+    crm = crm_contact(household)
+    city = choice(CITIES, "new city", household) if has_moved(household) else crm.city
+    street = _street("loyalty", household) if has_moved(household) else crm.street
+    first, last = _misspelt(crm.first_name, crm.last_name, number("spelling", household) % 4)
+    email = crm.email if shares_email(household) else f"member{household}@example.org"
+    return Contact(first, last, email, _phone(city, "loyalty", household), street, city)
+
+
+def is_member(household: int) -> bool:
+    """Three households of four are in the loyalty programme, the households of the stories always."""
+    return household in _STORIES or number("member", household) % 4 > 0
+
+
+def shares_email(household: int) -> bool:
+    """Four members of five gave the programme the address that the CRM has; the others gave their customer number."""
+    return household in _STORIES or number("address", household) % 5 > 0
+
+
+def has_moved(household: int) -> bool:
+    """One member of three gave the programme another postal address."""
+    return number("moved", household) % 3 == 0
+
+
+def browser(household: int) -> str | None:
+    """The ECID of the browser in which the household signs in to the web shop: every second household has one."""
+    for group in SHARED_BROWSERS:
+        if household in group:
+            return ecid("browser", group[0])
+    return ecid("browser", household) if household in _STORIES or number("browser", household) % 2 else None
+
+
+def phone_app(household: int) -> str | None:
+    """The ECID of the shop's app on a telephone: every third household shows it at the till now and then."""
+    return ecid("app", household) if household in _STORIES or number("app", household) % 3 == 0 else None
+
+
+def ecid(*key: object) -> str:
+    """A device's id as the model wants it: exactly 38 digits."""
+    return f"{number('ecid', *key) % 10**38:038d}"
+
+
+def loyalty_number(household: int) -> str:
+    """The number on the loyalty card. Distinct for distinct households, as 99,991 is prime."""
+    return f"LC-{household * 7919 % 99_991:05d}"
+
+
+def moment(year: int, *key: object) -> int:
+    """A second of a year, as seconds since 1970."""
+    start = {2016: 1_451_606_400, 2017: 1_483_228_800}[year]
+    return start + number("moment", *key) % (365 * 86_400)
+
+
+def _email(household: int) -> str:
+    owner = SHARED_EMAIL[0] if household in SHARED_EMAIL else household
+    first, last = choice(FIRST_NAMES, "first", owner), choice(LAST_NAMES, "last", owner)
+    return f"{first}.{last}.{owner}@example.com".lower()
+
+
+def _phone(city: City, *key: object) -> str:
+    return f"+1 {city.area_code} 555 01{number('phone', *key) % 100:02d}"
+
+
+def _street(*key: object) -> str:
+    return f"{1 + number('house', *key) % 899} {choice(STREETS, 'street', *key)}"
+
+
+def _misspelt(first: str, last: str, how: int) -> tuple[str, str]:
+    """Four ways in which a form at the till gets a name wrong."""
+    ways = (
+        (f"{first[0]}.", last),
+        (first.upper(), last.upper()),
+        (first[:3], last),
+        (first, f"{last[:-2]}{last[-1]}{last[-2]}"),
+    )
+    return ways[how]
+
+
+_STORIES = frozenset({1, *SHARED_EMAIL}.union(*SHARED_BROWSERS))
