@@ -102,7 +102,12 @@ class UserFault(GatewayError):
     code = "INVALID"
 
     def __init__(
-        self, message: str, *, path: Sequence[str] = (), line: int | None = None, column: int | None = None
+        self,
+        message: str | None = None,
+        *,
+        path: Sequence[str] = (),
+        line: int | None = None,
+        column: int | None = None,
     ) -> None:
         super().__init__(message)
         self.path = list(path)

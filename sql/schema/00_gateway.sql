@@ -27,3 +27,9 @@ create schema gateway;
 create function gateway.now() returns timestamptz
   language sql volatile parallel safe
   return coalesce(nullif(current_setting('gateway.now', true), '')::timestamptz, clock_timestamp());
+
+-- Which files of sql/migrations/ this database has seen; a new one starts with all of them.
+create table gateway.migration (
+  name       text primary key,
+  applied_at timestamptz not null default now()
+);

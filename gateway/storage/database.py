@@ -1,0 +1,139 @@
+"""Postgres as the domain sees it: named statements in, rows out, every statement observed.
+
+`Database` reads on any connection of its pool; `transaction()` gives a `Transaction` with the same verbs on one connection. Connection
+trouble becomes `Unavailable`, a statement past its time limit `Timeout`; every other database error passes through, so that a verb can
+tell a unique violation from a bug.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
+from typing import Any
+
+import asyncpg
+
+from gateway.errors import Timeout, Unavailable
+from gateway.storage.queries import Query
+from gateway.telemetry import StatementRan, observe
+
+CHUNKS = (1, 4, 16, 64, 256, 512)  # sizes of VALUES lists: few, so that each stays a prepared statement
+
+
+class Session:
+    """The four verbs of a statement, on one connection."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def rows(self, query: Query, *args: Any) -> list[Any]:
+        """All rows of the statement."""
+        with _observed(query.name) as seen:
+            result: list[Any] = await self._connection.fetch(query.sql, *args)
+            seen.append(len(result))
+        return result
+
+    async def row(self, query: Query, *args: Any) -> Any | None:
+        """The first row, or None."""
+        with _observed(query.name):
+            return await self._connection.fetchrow(query.sql, *args)
+
+    async def value(self, query: Query, *args: Any) -> Any:
+        """The first column of the first row, or None."""
+        with _observed(query.name):
+            return await self._connection.fetchval(query.sql, *args)
+
+    async def execute(self, query: Query, *args: Any) -> None:
+        """Run the statement for its effect."""
+        with _observed(query.name):
+            await self._connection.execute(query.sql, *args)
+
+    async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> None:
+        """Run a `{rows}` statement over all rows, at most 512 at a time.
+
+        A list is filled up to the next size by repeating its last row, so the statement must not mind a row twice.
+        """
+        for chunk in _chunks(rows):
+            with _observed(query.name):
+                await self._connection.execute(query.with_rows(len(chunk)), *args, *(v for row in chunk for v in row))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Append rows by COPY. Raises asyncpg.UniqueViolationError when a concurrent writer was first."""
+        with _observed(f"copy {table}"):
+            await self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
+
+
+class Database:
+    """A pool of connections to one Postgres."""
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    @classmethod
+    async def connect(
+        cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
+    ) -> "Database":
+        """Open the pool. Raises Unavailable when nothing answers. `cache_size=0` suits a pooler in transaction mode."""
+        settings = {"jit": "off", "search_path": "gateway", "statement_timeout": f"{round(statement_seconds * 1000)}"}
+        with _translated():
+            pool = await asyncpg.create_pool(
+                dsn, min_size=1, max_size=size, statement_cache_size=cache_size, server_settings=settings
+            )
+        return cls(pool)
+
+    async def close(self) -> None:
+        """Let running statements end, then close every connection."""
+        await self._pool.close()
+
+    async def rows(self, query: Query, *args: Any) -> list[Any]:
+        async with self._session() as session:
+            return await session.rows(query, *args)
+
+    async def row(self, query: Query, *args: Any) -> Any | None:
+        async with self._session() as session:
+            return await session.row(query, *args)
+
+    async def value(self, query: Query, *args: Any) -> Any:
+        async with self._session() as session:
+            return await session.value(query, *args)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """All or nothing: commits at the end of the block, rolls back when it raises."""
+        with _translated():
+            async with self._pool.acquire() as connection, connection.transaction():
+                yield Session(connection)
+
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[Session]:
+        with _translated():
+            async with self._pool.acquire() as connection:
+                yield Session(connection)
+
+
+@contextmanager
+def _observed(name: str) -> Iterator[list[int]]:
+    begin, seen = perf_counter(), list[int]()
+    yield seen
+    observe(StatementRan(name, perf_counter() - begin, sum(seen)))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.QueryCanceledError as error:
+        raise Timeout from error
+    except (
+        OSError,
+        asyncpg.PostgresConnectionError,
+        asyncpg.CannotConnectNowError,
+        asyncpg.AdminShutdownError,
+    ) as error:
+        raise Unavailable from error
+
+
+def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
+    for start in range(0, len(rows), CHUNKS[-1]):
+        chunk = list(rows[start : start + CHUNKS[-1]])
+        size = next(size for size in CHUNKS if size >= len(chunk))
+        yield chunk + chunk[-1:] * (size - len(chunk))

@@ -1,0 +1,89 @@
+"""The named statements of `sql/queries/`: a misspelt name fails at import, a stale statement in one test that prepares them all.
+
+A block is a header, a sentence or two about what comes back and which index it walks, and one statement:
+
+    -- name: read_graphs(sandbox_id, profile_ids) -> rows
+    -- The people with these ids, existing ones only. Walks graph_pkey.
+    select ...
+
+The parameters are `$1`, `$2` … in the order of the header. A statement that takes many rows writes `{rows}` where its VALUES list
+goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`.
+"""
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+Shape = Literal["rows", "row", "value", "none"]
+
+HERE = Path(__file__).resolve().parents[1]
+SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside the wheel, else beside the package
+
+_BLOCK = re.compile(
+    r"^-- name: (?P<name>\w+)\((?P<parameters>[^)]*)\) -> (?P<shape>rows|row|value|none)\n"
+    r"(?P<doc>(?:-- .*\n)+)"
+    r"(?P<sql>(?:(?!-- name: ).*\n)+)",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One named statement. `columns` is empty unless it takes many rows."""
+
+    name: str
+    sql: str
+    parameters: tuple[str, ...]
+    columns: tuple[str, ...]
+    shape: Shape
+    doc: str
+
+    def with_rows(self, count: int) -> str:
+        """The statement's text for that many rows; the first one carries the types, so that Postgres knows the others'."""
+        first, width = len(self.parameters) + 1, len(self.columns)
+        types = [column.split(" ", 1)[1] for column in self.columns]
+        head = ", ".join(f"${first + i}::{kind}" for i, kind in enumerate(types))
+        rest = (
+            ", ".join(f"${first + row * width + i}" for i in range(width))
+            for row in range(1, count)
+        )  # fmt: skip
+        return self.sql.replace("{rows}", ", ".join(f"({values})" for values in (head, *rest)))
+
+
+def query(name: str) -> Query:
+    """The statement called `noun.verb`. Raises KeyError for a name that no file has."""
+    noun, verb = name.split(".")
+    return _file(noun)[verb]
+
+
+def all_queries() -> list[Query]:
+    """Every statement of every file, for the test that prepares them."""
+    return [q for path in sorted((SQL / "queries").glob("*.sql")) for q in _file(path.stem).values()]
+
+
+@cache
+def _file(noun: str) -> dict[str, Query]:
+    text = (SQL / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    blocks = {block["name"]: _parse(noun, block) for block in _BLOCK.finditer(text)}
+    if len(blocks) != text.count("-- name: "):
+        raise ValueError(f"sql/queries/{noun}.sql has a block without a proper header, or two of one name")
+    return blocks
+
+
+def _parse(noun: str, block: re.Match[str]) -> Query:
+    parameters, _, columns = block["parameters"].partition("|")
+    shape: Shape = block["shape"]  # type: ignore[assignment]  # the expression admits no other word
+    return Query(
+        name=f"{noun}.{block['name']}",
+        sql=block["sql"].strip().removesuffix(";"),
+        parameters=_words(parameters),
+        columns=_words(columns),
+        shape=shape,
+        doc=" ".join(line.removeprefix("-- ") for line in block["doc"].splitlines()),
+    )
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())

@@ -1,0 +1,41 @@
+"""Everything that the gateway can notice, and who listens.
+
+Code below calls `observe` with one of these and knows nothing of logs or metrics; listeners are added where a process is put together.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class StatementRan:
+    """One SQL statement came back."""
+
+    name: str
+    seconds: float
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRestarted:
+    """A write met a concurrent one and begins again with fresh pointers."""
+
+    reason: str
+    attempt: int
+
+
+Observation = StatementRan | TransactionRestarted
+Listener = Callable[[Observation], None]
+
+_listeners: list[Listener] = []
+
+
+def listen(listener: Listener) -> Callable[[], None]:
+    """Call `listener` for everything that happens from now on; the returned function ends that."""
+    _listeners.append(listener)
+    return lambda: _listeners.remove(listener)
+
+
+def observe(observation: Observation) -> None:
+    for listener in _listeners:
+        listener(observation)

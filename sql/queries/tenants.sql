@@ -1,0 +1,55 @@
+-- Organizations, sandboxes and API keys.
+
+-- name: create_organization(organization_id, code, name) -> none
+-- Walks organization_code_key.
+insert into gateway.organization (organization_id, code, name, created_at)
+values ($1, $2, $3, gateway.now());
+
+-- name: read_organization(organization_id) -> row
+-- The organization, if it exists. Walks organization_pkey.
+select organization_id, code, name
+  from gateway.organization
+ where organization_id = $1;
+
+-- name: list_organizations() -> rows
+-- All of them, the oldest first; there are few.
+select organization_id, code, name
+  from gateway.organization
+ order by created_at, organization_id;
+
+-- name: create_sandbox(organization_id, name, title, type, is_default, secret) -> row
+-- The sandbox just made. Walks sandbox_name_key.
+insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, created_at)
+values ($1, $2, $3, $4, $5, $6, gateway.now())
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at;
+
+-- name: read_sandbox(organization_id, name) -> row
+-- The sandbox of that name, the default one if the name is null. Walks sandbox_name_key or sandbox_default_key.
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+  from gateway.sandbox
+ where organization_id = $1 and (name = $2 or $2::text is null and is_default);
+
+-- name: list_sandboxes(organization_id) -> rows
+-- All sandboxes of the organization by name; at most 75.
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+  from gateway.sandbox
+ where organization_id = $1
+ order by name;
+
+-- name: delete_sandbox(organization_id, sandbox_id) -> value
+-- The id of the sandbox that went; none if it was the default one or is not of this organization. Walks sandbox_pkey.
+delete from gateway.sandbox
+ where sandbox_id = $2 and organization_id = $1 and not is_default
+returning sandbox_id;
+
+-- name: create_api_key(key_hash, organization_id, name) -> none
+-- Keeps the hash only; a key that is there already stays as it is. Walks api_key_pkey.
+insert into gateway.api_key (key_hash, organization_id, name, created_at)
+values ($1, $2, $3, gateway.now())
+on conflict (key_hash) do nothing;
+
+-- name: read_api_key(key_hash) -> row
+-- The organization of a key that was not revoked. Walks api_key_pkey.
+select organization_id, name
+  from gateway.api_key
+ where key_hash = $1 and revoked_at is null;

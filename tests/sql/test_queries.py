@@ -1,0 +1,33 @@
+"""Each named statement is prepared against the real schema: none can be stale, and each declares the parameters it has."""
+
+import asyncpg
+import pytest
+
+from gateway.storage.queries import Query, all_queries, query
+
+
+@pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
+async def test_the_statement_fits_the_schema(dsn, statement):
+    connection = await asyncpg.connect(dsn)
+    try:
+        text = statement.with_rows(1) if statement.columns else statement.sql
+        prepared = await connection.prepare(text)
+        assert len(prepared.get_parameters()) == len(statement.parameters) + len(statement.columns)
+        assert bool(prepared.get_attributes()) == (statement.shape != "none")
+    finally:
+        await connection.close()
+
+
+@pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
+def test_the_statement_says_what_comes_back(statement):
+    assert statement.doc.endswith((".", ";"))
+
+
+def test_a_misspelt_name_fails_at_once():
+    with pytest.raises(KeyError):
+        query("tenants.reed_sandbox")
+
+
+def test_rows_are_numbered_after_the_parameters_and_typed_by_the_first():
+    statement = Query("x.y", "values {rows}", ("sandbox_id",), ("xid uuid", "n integer"), "none", "Doc.")
+    assert statement.with_rows(2) == "values ($2::uuid, $3::integer), ($4, $5)"

@@ -1,0 +1,69 @@
+"""The database as the domain sees it: verbs, transactions, errors in our words."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from gateway.errors import Timeout, Unavailable
+from gateway.storage.database import Database
+from gateway.storage.queries import Query, query
+from gateway.telemetry import StatementRan, listen
+
+CREATE = query("tenants.create_organization")
+READ = query("tenants.read_organization")
+RENAME = Query(
+    "test.rename",
+    "update gateway.organization o set name = v.name from (values {rows}) as v (organization_id, name)"
+    " where o.organization_id = v.organization_id",
+    (),
+    ("organization_id uuid", "name text"),
+    "none",
+    "For this test.",
+)
+
+
+async def created(db: Database, codes: list[str]) -> dict[str, UUID]:
+    ids = {code: uuid4() for code in codes}
+    async with db.transaction() as tx:
+        for code, organization_id in ids.items():
+            await tx.execute(CREATE, organization_id, code, code)
+    return ids
+
+
+async def test_a_transaction_that_raises_leaves_nothing(db):
+    organization_id = uuid4()
+    with pytest.raises(RuntimeError, match="half-way"):
+        async with db.transaction() as tx:
+            await tx.execute(CREATE, organization_id, "acme", "Acme")
+            raise RuntimeError("half-way")
+    assert await db.row(READ, organization_id) is None
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 600])
+async def test_many_rows_are_updated_whatever_their_number(db, count):
+    ids = await created(db, [f"o{i}" for i in range(count)])
+    async with db.transaction() as tx:
+        await tx.update_rows(RENAME, rows=[(organization_id, f"new {code}") for code, organization_id in ids.items()])
+    names = {row["code"]: row["name"] for row in await db.rows(query("tenants.list_organizations"))}
+    assert names == {code: f"new {code}" for code in ids}
+
+
+async def test_every_statement_is_observed_with_its_rows(db):
+    await created(db, ["one", "two"])
+    seen: list[object] = []
+    stop = listen(seen.append)
+    await db.rows(query("tenants.list_organizations"))
+    stop()
+    assert [(s.name, s.rows) for s in seen if isinstance(s, StatementRan)] == [("tenants.list_organizations", 2)]
+
+
+async def test_a_slow_statement_is_a_timeout(dsn):
+    db = await Database.connect(dsn, size=1, statement_seconds=0.01)
+    with pytest.raises(Timeout):
+        await db.value(Query("test.slow", "select pg_sleep(60)", (), (), "value", "For this test."))
+    await db.close()
+
+
+async def test_no_database_is_unavailable(tmp_path):
+    with pytest.raises(Unavailable):
+        await Database.connect(f"postgresql://nobody@/gateway?host={tmp_path}")
