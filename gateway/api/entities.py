@@ -1,0 +1,120 @@
+"""The GraphQL schema of one sandbox: the process's schema with the entity types of the sandbox's unions.
+
+graphql-core's `extend_schema` would copy every type into a plain one of its kind, and Strawberry's enums, which take
+and give enum members, would no longer do so. So the copy is made here: input types, enums, scalars and directives are
+shared with the base schema, and only types with output fields, which can reach an entity, are made anew.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar, cast
+
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLList,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    GraphQLUnionType,
+    is_introspection_type,
+    specified_scalar_types,
+)
+
+from gateway.xdm.types import FieldDefinition, TypeDefinition, entity_types
+
+PROFILE_ENTITY: Final = "ProfileEntity"
+EVENT_ENTITY: Final = "ExperienceEventEntity"
+
+_Type = TypeVar("_Type", bound=GraphQLNamedType)
+
+
+def with_entities(base: GraphQLSchema, profile_union: dict[str, Any], event_union: dict[str, Any]) -> GraphQLSchema:
+    """`base` with its two entity types replaced by those of the unions; `base` itself stays as it is.
+
+    An entity's value is the merged document as a plain dict; generated fields take their values from it by key.
+    The result is as valid as `base`, and is not checked again.
+    """
+    copy = _Copy(base, entity_types({PROFILE_ENTITY: profile_union, EVENT_ENTITY: event_union}))
+    kwargs: dict[str, Any] = {**base.to_kwargs()}
+    extended = GraphQLSchema(**{**kwargs, **copy.roots(), "types": copy.types(), "assume_valid": True})
+    extended._strawberry_schema = base._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 (Strawberry's `info.schema` reads it)
+    return extended
+
+
+class _Copy:
+    """A copy of a schema's output types in which every reference leads to the copy."""
+
+    def __init__(self, base: GraphQLSchema, generated: list[TypeDefinition]) -> None:
+        self._base = base
+        self._types: dict[str, GraphQLNamedType] = dict(specified_scalar_types)
+        for name, named_type in base.type_map.items():
+            if not is_introspection_type(named_type):
+                self._types[name] = self._copied(named_type)
+        for definition in generated:
+            if definition.name in base.type_map and definition.name not in (PROFILE_ENTITY, EVENT_ENTITY):
+                raise TypeError(f"The generated type {definition.name} has the name of one of the gateway's own types.")
+            self._types[definition.name] = self._generated(definition)
+
+    def roots(self) -> dict[str, GraphQLObjectType | None]:
+        """The copies of the operation types."""
+        base = self._base
+        roots = {"query": base.query_type, "mutation": base.mutation_type, "subscription": base.subscription_type}
+        return {name: root and self._same(root) for name, root in roots.items()}
+
+    def types(self) -> list[GraphQLNamedType]:
+        """Every type of the new schema."""
+        return list(self._types.values())
+
+    def _copied(self, named_type: GraphQLNamedType) -> GraphQLNamedType:
+        # what a type refers to is looked up when the schema is put together: by then every name leads to its copy
+        kwargs: dict[str, Any] = {**named_type.to_kwargs()}
+        match named_type:
+            case GraphQLObjectType() | GraphQLInterfaceType():
+                kwargs["fields"] = lambda: {name: self._field(field) for name, field in named_type.fields.items()}
+                kwargs["interfaces"] = lambda: [self._same(interface) for interface in named_type.interfaces]
+                return type(named_type)(**kwargs)
+            case GraphQLUnionType():
+                kwargs["types"] = lambda: [self._same(member) for member in named_type.types]
+                return GraphQLUnionType(**kwargs)
+        return named_type
+
+    def _field(self, field: GraphQLField) -> GraphQLField:
+        kwargs: dict[str, Any] = {**field.to_kwargs()}
+        return GraphQLField(**{**kwargs, "type_": self._retyped(field.type)})
+
+    def _retyped(self, output_type: Any) -> Any:
+        match output_type:
+            case GraphQLNonNull():
+                return GraphQLNonNull(self._retyped(output_type.of_type))
+            case GraphQLList():
+                return GraphQLList(self._retyped(output_type.of_type))
+        return self._same(output_type)
+
+    def _same(self, named_type: _Type) -> _Type:
+        """What stands for a type of the base schema in the new one."""
+        return cast("_Type", self._types[named_type.name]) if named_type.name in self._types else named_type
+
+    # -------------------------------------------------------------------------------------------- generated types
+
+    def _generated(self, definition: TypeDefinition) -> GraphQLObjectType:
+        return GraphQLObjectType(
+            definition.name,
+            lambda: {field.name: self._generated_field(field) for field in definition.fields},
+            description=definition.description,
+        )
+
+    def _generated_field(self, field: FieldDefinition) -> GraphQLField:
+        return GraphQLField(self._parsed(field.type), resolve=_by_key(field.key), description=field.description)
+
+    def _parsed(self, type_text: str) -> Any:
+        """The type that a definition writes in SDL: a name, or a list of what is never null."""
+        if type_text.startswith("["):
+            return GraphQLList(GraphQLNonNull(self._parsed(type_text[1:-2])))
+        return self._types[type_text]
+
+
+def _by_key(key: str) -> Callable[[Mapping[str, Any], GraphQLResolveInfo[Any]], Any]:
+    """A resolver that takes the key's value out of the document around it."""
+    return lambda document, _: document.get(key)

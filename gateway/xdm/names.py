@@ -1,0 +1,37 @@
+"""Field names as GraphQL names.
+
+GraphQL allows letters, digits and `_`. Any other character becomes `_`, a leading digit gets `_` before it, and the
+names on which GraphQL clients normalize their caches (`id`, `_id`) get `_` behind them: two people that share a
+measure's `id` must not become one object in a browser. The stored document keeps the field's own name; a generated
+field knows it as its key, and two names of one object may not meet in one GraphQL name (`collisions`).
+"""
+
+import re
+from collections.abc import Iterable
+
+_FORBIDDEN = re.compile(r"[^_0-9A-Za-z]")
+_CACHE_KEYS = frozenset({"id", "_id"})
+
+
+def graphql_name(key: str) -> str:
+    """The GraphQL name of a field; the same for the same key, always."""
+    name = _FORBIDDEN.sub("_", key)
+    if name[:1].isdigit():
+        name = "_" + name
+    return name + "_" if name in _CACHE_KEYS else name
+
+
+def collisions(keys: Iterable[str]) -> list[tuple[str, str]]:
+    """Pairs of keys that one GraphQL name would have to stand for: (the later, the earlier)."""
+    owners: dict[str, str] = {}
+    found = []
+    for key in keys:
+        owner = owners.setdefault(graphql_name(key), key)
+        if owner != key:
+            found.append((key, owner))
+    return found
+
+
+def pascal_case(key: str) -> str:
+    """The key as a part of a type name: `webPageDetails` -> `WebPageDetails`, `_acme` -> `Acme`."""
+    return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^0-9A-Za-z]+", key))
