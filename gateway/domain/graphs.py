@@ -1,0 +1,313 @@
+"""Which identities are one person: a pure function of the facts, whatever order they came in.
+
+    xid_of       an identity's key, from its namespace and value
+    placeholder  the values that name nobody and therefore never link
+    resolve      the graphs that the ties make, and the links that were refused on the way
+
+Every link that the ties speak of is either inside a graph or in the list of refused ones. NON_PEOPLE identities have no
+links: a tie that names one says nothing about it.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from itertools import chain, combinations
+from typing import TypeVar
+from uuid import UUID
+
+CAP = 50
+"""The most identities that a graph holds."""
+
+HUB = 100
+"""An identity with more distinct neighbours than this is no person's: a shared terminal, a test account."""
+
+
+class IdentityType(StrEnum):
+    """The kind of a namespace. They stand in the order in which an identity speaks for its person: see `rank`."""
+
+    CROSS_DEVICE = "CROSS_DEVICE"
+    EMAIL = "EMAIL"
+    PHONE = "PHONE"
+    DEVICE = "DEVICE"
+    COOKIE = "COOKIE"
+    PARTNER = "PARTNER"
+    NON_PEOPLE = "NON_PEOPLE"
+
+    rank: int
+
+    def __init__(self, _value: str) -> None:
+        self.rank = len(type(self).__members__)
+
+
+class IdentityNormalization(StrEnum):
+    """How values of a namespace are brought into the one form that is compared; fixed when the namespace is made."""
+
+    EXACT = "EXACT"
+    TRIM_LOWERCASE = "TRIM_LOWERCASE"
+
+
+class LinkRefusal(StrEnum):
+    """Why a link that the data speaks of joins nobody."""
+
+    UNIQUE_NAMESPACE = "UNIQUE_NAMESPACE"
+    IDENTITY_CAP = "IDENTITY_CAP"
+    UNLINKED = "UNLINKED"
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An identity as far as the graph rules look at it."""
+
+    xid: UUID
+    namespace: int
+    type: IdentityType
+
+
+@dataclass(frozen=True, slots=True)
+class Tie:
+    """What one row said: these identities belong together, as of `at`. It links every two of them."""
+
+    xids: tuple[UUID, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """A sandbox's identity settings: the priority of namespaces (1 is highest) and those unique in a graph."""
+
+    priority: Mapping[int, int] = field(default_factory=dict)
+    unique: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """One person: its members in canonical order, by (rank of their type, xid), so the first names the profile.
+
+    `size` counts all that belonged together before the cap. `contested` says that a refused link touches a member, so
+    that the next tie may regroup it: only a graph that is not contested may grow by a plain union.
+    """
+
+    profile_id: UUID
+    xids: tuple[UUID, ...]
+    size: int
+    contested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedLink:
+    """A link that joins nobody, and why. `a` is the smaller xid."""
+
+    a: UUID
+    b: UUID
+    reason: LinkRefusal
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Every member in exactly one graph, graphs by their first member; the refused links by their ends."""
+
+    graphs: tuple[Graph, ...]
+    refused: tuple[RefusedLink, ...]
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+_PLACEHOLDERS = frozenset(
+    {
+        "null", "none", "nil", "nan", "undefined", "true", "false", "anonymous", "guest", "unknown", "not_authenticated",
+        "id", "distinct_id", "distinctid", "email", "[object object]", "-1", "n/a",
+    }
+)  # fmt: skip
+_WRAPPING = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}" + "".join(
+    filter(str.isspace, map(chr, range(0x3001)))
+)
+
+
+def placeholder(value: str) -> bool:
+    """Whether the value names nobody, in any case and in any quotes: an empty one, zeros and dashes, `null`, `guest` …"""
+    bare = value.strip(_WRAPPING)
+    return not bare.strip("0-") or bare.lower() in _PLACEHOLDERS
+
+
+def normalize(value: str, normalization: IdentityNormalization) -> str:
+    """The one form of the value under which its namespace knows it."""
+    return value if normalization is IdentityNormalization.EXACT else value.strip().lower()
+
+
+def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
+    """The key of an identity: deterministic inside a sandbox, and of no use to who lacks the sandbox's secret.
+
+    `value` is already normalized; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
+    """
+    text = b"%d\0%b" % (namespace_id, value.encode())
+    return UUID(bytes=hashlib.blake2b(text, digest_size=16, key=secret).digest())
+
+
+# ------------------------------------------------------------------------------------------------ graphs
+
+
+def resolve(
+    members: Mapping[UUID, Member],
+    ties: Iterable[Tie],
+    cannot: Collection[tuple[UUID, UUID]],
+    rules: Rules,
+    hubs: AbstractSet[UUID] = frozenset(),
+) -> Resolution:
+    """The graphs that the ties make of these members: a function of the set of facts, not of their order.
+
+    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
+       as IDENTITY_CAP. A hub is listed in `hubs` or has more than HUB distinct neighbours among the members.
+    2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
+       higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
+       values of a unique namespace together is refused.
+    3. Of a graph beyond CAP stay the best by (people's ids, devices, cookies, partners; last seen newest first; xid).
+       The others become people of their own, their links refused as IDENTITY_CAP.
+
+    Identities that a tie names and `members` does not hold are passed over.
+    """
+    people = [member for member in members.values() if member.type is not IdentityType.NON_PEOPLE]
+    alone = [_graph([member]) for member in members.values() if member.type is IdentityType.NON_PEOPLE]
+    if len(people) <= CAP and not (cannot or rules.unique or hubs):  # then no link can be refused
+        joined = (_graph([members[xid] for xid in xids]) for xids in _components(people, ties))
+        return Resolution(_in_order(members, chain(joined, alone)), ())
+    people.sort(key=lambda member: member.xid.int)
+    web = _Web(people, ties)
+    web.refuse_outright(cannot, hubs)
+    graphs = web.capped(web.join(rules))
+    return Resolution(_in_order(members, chain(graphs, alone)), web.refusals())
+
+
+def _in_order(members: Mapping[UUID, Member], graphs: Iterable[Graph]) -> tuple[Graph, ...]:
+    listed = list(graphs)
+    if len(listed) > 1:
+        listed.sort(key=lambda graph: _canonical(members[graph.profile_id]))
+    return tuple(listed)
+
+
+def _canonical(member: Member) -> tuple[int, int]:
+    return member.type.rank, member.xid.int
+
+
+def _graph(members: list[Member], size: int = 0, *, contested: bool = False) -> Graph:
+    members.sort(key=_canonical)
+    return Graph(members[0].xid, tuple([member.xid for member in members]), size or len(members), contested)
+
+
+def _components(people: Iterable[Member], ties: Iterable[Tie]) -> Iterable[set[UUID]]:
+    group = {member.xid: {member.xid} for member in people}
+    for tie in ties:
+        known = [xid for xid in tie.xids if xid in group]
+        for xid in known[1:]:
+            into, other = group[known[0]], group[xid]
+            if into is not other:
+                into |= other
+                group.update(dict.fromkeys(other, into))
+    return {id(xids): xids for xids in group.values()}.values()
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+_Place = int  # of a member in the list of people sorted by xid: small integers hash and compare faster than UUIDs
+_Link = tuple[_Place, _Place]  # the smaller place first
+
+_CLASS = {IdentityType.DEVICE: 1, IdentityType.COOKIE: 2, IdentityType.PARTNER: 3}
+"""Who goes first from a graph that is too large: the highest; people's own identities are 0."""
+
+
+class _Web:
+    """All links between some people, and which of them are refused."""
+
+    def __init__(self, people: Sequence[Member], ties: Iterable[Tie]) -> None:
+        self.people = people
+        self.place = {member.xid: place for place, member in enumerate(people)}
+        self.links: dict[_Link, datetime] = {}  # with the newest time at which a tie spoke of it
+        self.seen: dict[_Place, datetime] = {}
+        self.refused: dict[_Link, LinkRefusal] = {}
+        rows: dict[tuple[UUID, ...], datetime] = {}  # thousands of events say the same
+        for tie in ties:
+            _keep_newest(rows, tie.xids, tie.at)
+        for xids, at in rows.items():
+            self._add(xids, at)
+
+    def _add(self, xids: Iterable[UUID], at: datetime) -> None:
+        places = sorted({self.place[xid] for xid in xids if xid in self.place})
+        for place in places:
+            _keep_newest(self.seen, place, at)
+        for link in combinations(places, 2):
+            _keep_newest(self.links, link, at)
+
+    def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
+        for a, b in cannot:
+            places = sorted((self.place.get(a, -1), self.place.get(b, -1)))
+            if (link := (places[0], places[1])) in self.links:
+                self.refused[link] = LinkRefusal.UNLINKED
+        neighbours = Counter(chain.from_iterable(self.links))
+        crowded = {place for place, count in neighbours.items() if count > HUB or self.people[place].xid in hubs}
+        self._refuse_all_of(crowded)
+
+    def _refuse_all_of(self, places: AbstractSet[_Place]) -> None:
+        if places:
+            for link in self.links:
+                if not places.isdisjoint(link):
+                    self.refused.setdefault(link, LinkRefusal.IDENTITY_CAP)
+
+    def join(self, rules: Rules) -> Iterable[list[_Place]]:
+        """Adds the links one by one and refuses those that break a rule; gives the groups that result."""
+        group = [[place] for place in range(len(self.people))]
+        claimed = [{member.namespace} & rules.unique for member in self.people]
+        for a, b in self._ranked(rules):
+            if group[a] is group[b]:
+                continue
+            if not claimed[a].isdisjoint(claimed[b]):
+                self.refused[a, b] = LinkRefusal.UNIQUE_NAMESPACE
+                continue
+            small, large = (a, b) if len(group[a]) < len(group[b]) else (b, a)
+            moved, into, claims = group[small], group[large], claimed[large]
+            claims |= claimed[small]
+            into += moved
+            for place in moved:
+                group[place], claimed[place] = into, claims
+        return {id(places): places for places in group}.values()
+
+    def _ranked(self, rules: Rules) -> Sequence[_Link]:
+        """The links that are not refused, in the order of the rules; any order does where nothing can break."""
+        links = [link for link in self.links if link not in self.refused]
+        if rules.unique:
+            last = max(rules.priority.values(), default=0) + 1
+            rank = [rules.priority.get(member.namespace, last) for member in self.people]
+            links.sort(key=lambda link: (min(rank[link[0]], rank[link[1]]), link))  # sorts are stable: least key first
+            links.sort(key=self.links.__getitem__, reverse=True)
+            links.sort(key=lambda link: max(rank[link[0]], rank[link[1]]))
+        return links
+
+    def capped(self, groups: Iterable[list[_Place]]) -> list[Graph]:
+        """The groups as graphs, each cut down to CAP; what is cut off stands alone."""
+        parts = [(part, len(group)) for group in groups for part in self._cut(group)]
+        contested = set(chain.from_iterable(self.refused))
+        return [
+            _graph([self.people[place] for place in part], size, contested=not contested.isdisjoint(part))
+            for part, size in parts
+        ]
+
+    def _cut(self, group: list[_Place]) -> list[list[_Place]]:
+        if len(group) <= CAP:
+            return [group]
+        best = sorted(group)
+        best.sort(key=self.seen.__getitem__, reverse=True)
+        best.sort(key=lambda place: _CLASS.get(self.people[place].type, 0))
+        self._refuse_all_of(set(best[CAP:]))
+        return [best[:CAP], *([place] for place in best[CAP:])]
+
+    def refusals(self) -> tuple[RefusedLink, ...]:
+        return tuple(
+            RefusedLink(self.people[a].xid, self.people[b].xid, self.refused[a, b]) for a, b in sorted(self.refused)
+        )
+
+
+def _keep_newest(times: dict[_Key, datetime], key: _Key, at: datetime) -> None:
+    if key not in times or times[key] < at:
+        times[key] = at
