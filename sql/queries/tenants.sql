@@ -53,3 +53,48 @@ on conflict (key_hash) do nothing;
 select organization_id, name
   from gateway.api_key
  where key_hash = $1 and revoked_at is null;
+
+-- name: empty_identity(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.identity
+ where sandbox_id = $1;
+
+-- name: empty_graph(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.graph
+ where sandbox_id = $1;
+
+-- name: empty_tie(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.tie
+ where sandbox_id = $1;
+
+-- name: empty_cannot(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.cannot
+ where sandbox_id = $1;
+
+-- name: empty_record(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.record
+ where sandbox_id = $1;
+
+-- name: empty_fragment(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.fragment
+ where sandbox_id = $1;
+
+-- name: empty_profile(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.profile
+ where sandbox_id = $1;
+
+-- name: empty_event(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.event
+ where sandbox_id = $1;
+
+-- name: empty_change(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.change
+ where sandbox_id = $1;

@@ -1,0 +1,201 @@
+"""Organizations, their sandboxes and keys, and `Scope`: the argument no verb can do without.
+
+A sandbox is a full partition (facts 1.3): nothing crosses. Each has a secret that keys its xids, so that the same e-mail address has
+unrelated xids in two sandboxes and none can be guessed from outside.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+
+from gateway.errors import Forbidden, Invalid, NotFound, Taken, TooMany
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+CREATE_ORGANIZATION = query("tenants.create_organization")
+READ_ORGANIZATION = query("tenants.read_organization")
+LIST_ORGANIZATIONS = query("tenants.list_organizations")
+CREATE_SANDBOX = query("tenants.create_sandbox")
+READ_SANDBOX = query("tenants.read_sandbox")
+LIST_SANDBOXES = query("tenants.list_sandboxes")
+DELETE_SANDBOX = query("tenants.delete_sandbox")
+CREATE_API_KEY = query("tenants.create_api_key")
+READ_API_KEY = query("tenants.read_api_key")
+
+SANDBOXES = 75  # per organization, as in the model
+DEFAULT_SANDBOX = "prod"
+
+
+class Permission(StrEnum):
+    """What a token allows; `admin` includes the others."""
+
+    PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    CONFIG_WRITE = "config:write"
+    JOBS_WRITE = "jobs:write"
+    ADMIN = "admin"
+
+
+class SandboxType(StrEnum):
+    """A development sandbox never becomes a production one."""
+
+    PRODUCTION = "PRODUCTION"
+    DEVELOPMENT = "DEVELOPMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer of the gateway. Its custom fields live under `_{code}`."""
+
+    organization_id: UUID
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server."""
+
+    sandbox_id: int
+    organization_id: UUID
+    name: str
+    title: str | None
+    type: SandboxType
+    is_default: bool
+    secret: bytes
+    config_version: int
+    created_at: datetime
+
+    def __repr__(self) -> str:
+        return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who asks, and where: the organization, the sandbox, and what the caller may do there."""
+
+    organization: Organization
+    sandbox: Sandbox
+    permissions: frozenset[Permission]
+
+    @property
+    def sandbox_id(self) -> int:
+        return self.sandbox.sandbox_id
+
+    def require(self, permission: Permission) -> None:
+        """Raise Forbidden unless the caller has the permission."""
+        if not self.permissions & {permission, Permission.ADMIN}:
+            raise Forbidden(f"This needs the scope {permission.value}.")
+
+
+async def create_organization(db: Database, code: str, name: str) -> Organization:
+    """A new organization with its default production sandbox. Raises Taken, Invalid."""
+    organization = Organization(uuid4(), code, name)
+    try:
+        async with db.transaction() as tx:
+            await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
+            await tx.row(
+                CREATE_SANDBOX,
+                *(organization.organization_id, DEFAULT_SANDBOX, None, SandboxType.PRODUCTION, True),
+                secrets.token_bytes(32),
+            )
+    except asyncpg.UniqueViolationError as error:
+        raise Taken(f"There is an organization {code!r} already.", path=["code"]) from error
+    except asyncpg.CheckViolationError as error:
+        raise Invalid("A code is a lower-case letter, then up to 31 letters and digits.", path=["code"]) from error
+    return organization
+
+
+async def read_organization(db: Database, organization_id: UUID) -> Organization | None:
+    """The organization, or None."""
+    row = await db.row(READ_ORGANIZATION, organization_id)
+    return Organization(**row) if row else None
+
+
+async def list_organizations(db: Database) -> list[Organization]:
+    """All organizations, the oldest first."""
+    return [Organization(**row) for row in await db.rows(LIST_ORGANIZATIONS)]
+
+
+async def read_sandbox(db: Database, organization_id: UUID, name: str | None) -> Sandbox | None:
+    """The sandbox of that name, the default one for no name, or None."""
+    row = await db.row(READ_SANDBOX, organization_id, name)
+    return _sandbox(row) if row else None
+
+
+async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
+    """All sandboxes of the caller's organization, by name."""
+    return [_sandbox(row) for row in await db.rows(LIST_SANDBOXES, scope.organization.organization_id)]
+
+
+async def create_sandbox(db: Database, scope: Scope, name: str, title: str | None, kind: SandboxType) -> Sandbox:
+    """An empty sandbox. Needs `admin`. Raises Forbidden, Invalid, Taken, TooMany."""
+    scope.require(Permission.ADMIN)
+    if len(await list_sandboxes(db, scope)) >= SANDBOXES:
+        raise TooMany(f"An organization has at most {SANDBOXES} sandboxes.")
+    try:
+        async with db.transaction() as tx:
+            owner = scope.organization.organization_id
+            row = await tx.row(CREATE_SANDBOX, owner, name, title, kind, False, secrets.token_bytes(32))
+    except asyncpg.UniqueViolationError as error:
+        raise Taken(f"There is a sandbox {name!r} already.", path=["name"]) from error
+    except asyncpg.CheckViolationError as error:
+        rule = "A name is a lower-case letter, then up to 63 letters, digits and hyphens."
+        raise Invalid(rule, path=["name"]) from error
+    return _sandbox(row)
+
+
+async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
+    """The key, new unless given; only its hash is kept, so this is the one time it can be shown."""
+    key = key or secrets.token_urlsafe(24)
+    async with db.transaction() as tx:
+        await tx.execute(CREATE_API_KEY, key_hash(key), organization.organization_id, name)
+    return key
+
+
+async def organization_of_key(db: Database, key: str) -> UUID | None:
+    """The organization that a live key belongs to, or None."""
+    row = await db.row(READ_API_KEY, key_hash(key))
+    return row["organization_id"] if row else None
+
+
+def key_hash(key: str) -> bytes:
+    """SHA-256: enough for keys of 24 random bytes, which cannot be guessed offline."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def permissions(words: Iterable[str]) -> frozenset[Permission]:
+    """The permissions that a token's words name. Raises Invalid for a word nobody knows."""
+    try:
+        return frozenset(Permission(word) for word in words)
+    except ValueError as error:
+        known = ", ".join(Permission)
+        raise Invalid(f"{error}. Known scopes: {known}.") from error
+
+
+async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
+    """The sandbox and everything in it is gone. Needs `admin`. Raises Forbidden, NotFound; the default sandbox stays."""
+    scope.require(Permission.ADMIN)
+    async with db.transaction() as tx:
+        if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
+            raise NotFound("No such sandbox, or it is the default one, which stays.", path=["id"])
+        for statement in EMPTY_SANDBOX:
+            await tx.execute(statement, sandbox_id)
+
+
+# Facts and views carry no foreign key to the sandbox: one per row would be checked at every ingested document.
+EMPTY_SANDBOX = [
+    query(f"tenants.empty_{table}")
+    for table in ("identity", "graph", "tie", "cannot", "record", "fragment", "profile", "event", "change")
+]
+
+
+def _sandbox(row: Any) -> Sandbox:
+    return Sandbox(**{**row, "type": SandboxType(row["type"])})

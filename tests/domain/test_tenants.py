@@ -1,0 +1,95 @@
+"""Organizations, sandboxes, keys and scopes."""
+
+import pytest
+
+from gateway.domain import tenants
+from gateway.domain.tenants import Permission, SandboxType, Scope
+from gateway.errors import Forbidden, Invalid, NotFound, Taken
+from gateway.storage.queries import Query
+
+ADMIN = frozenset({Permission.ADMIN})
+
+
+async def scope_of(db, code="acme", permissions=ADMIN):
+    organization = await tenants.create_organization(db, code, code.title())
+    sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
+    return Scope(organization, sandbox, permissions)
+
+
+async def test_an_organization_starts_with_a_default_production_sandbox(db):
+    scope = await scope_of(db)
+    assert (scope.sandbox.name, scope.sandbox.type, scope.sandbox.is_default) == ("prod", "PRODUCTION", True)
+    assert await tenants.list_organizations(db) == [scope.organization]
+
+
+async def test_two_organizations_may_use_one_sandbox_name_and_do_not_see_each_other(db):
+    one, two = await scope_of(db, "one"), await scope_of(db, "two")
+    for scope in (one, two):
+        await tenants.create_sandbox(db, scope, "dev", "Development", SandboxType.DEVELOPMENT)
+    dev = await tenants.read_sandbox(db, one.organization.organization_id, "dev")
+    assert dev in await tenants.list_sandboxes(db, one)
+    assert dev not in await tenants.list_sandboxes(db, two)
+    with pytest.raises(NotFound):
+        await tenants.delete_sandbox(db, two, dev.sandbox_id)
+
+
+@pytest.mark.parametrize(("name", "error"), [("prod", Taken), ("Prod", Invalid), ("", Invalid), ("x" * 65, Invalid)])
+async def test_a_bad_sandbox_name_is_explained(db, name, error):
+    with pytest.raises(error) as caught:
+        await tenants.create_sandbox(db, await scope_of(db), name, None, SandboxType.DEVELOPMENT)
+    assert caught.value.path == ["name"]
+
+
+async def test_a_taken_or_broken_organization_code_is_explained(db):
+    await scope_of(db)
+    with pytest.raises(Taken):
+        await tenants.create_organization(db, "acme", "Another")
+    with pytest.raises(Invalid):
+        await tenants.create_organization(db, "Acme!", "Shouting")
+
+
+async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
+    scope = await scope_of(db)
+    dev = await tenants.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    plant = Query(
+        "test.plant",
+        "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at)"
+        " values ($1, gen_random_uuid(), gen_random_uuid(), gateway.now())",
+        ("sandbox_id",), (), "none", "For this test.",
+    )  # fmt: skip
+    count = Query(
+        "test.count", "select count(*) from gateway.cannot where sandbox_id = $1", ("sandbox_id",), (), "value", "Same."
+    )
+    async with db.transaction() as tx:
+        await tx.execute(plant, dev.sandbox_id)
+    await tenants.delete_sandbox(db, scope, dev.sandbox_id)
+    assert await db.value(count, dev.sandbox_id) == 0
+    assert await tenants.list_sandboxes(db, scope) == [scope.sandbox]
+    with pytest.raises(NotFound):
+        await tenants.delete_sandbox(db, scope, scope.sandbox_id)
+
+
+async def test_a_key_finds_its_organization_and_is_kept_as_a_hash_only(db):
+    scope = await scope_of(db)
+    key = await tenants.issue_api_key(db, scope.organization, "test")
+    assert await tenants.organization_of_key(db, key) == scope.organization.organization_id
+    assert await tenants.organization_of_key(db, key + "x") is None
+
+
+async def test_without_the_permission_nothing_happens(db):
+    scope = await scope_of(db, permissions=frozenset({Permission.PROFILE_READ}))
+    scope.require(Permission.PROFILE_READ)
+    with pytest.raises(Forbidden, match="admin"):
+        await tenants.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+
+
+def test_a_scope_nobody_knows_is_named():
+    assert tenants.permissions(["profile:read"]) == {Permission.PROFILE_READ}
+    with pytest.raises(Invalid, match="profile:raed"):
+        tenants.permissions(["profile:raed"])
+
+
+async def test_a_secret_is_not_printed(db):
+    scope = await scope_of(db)
+    assert scope.sandbox.secret.hex() not in repr(scope)
+    assert repr(scope.sandbox.secret) not in repr(scope)
