@@ -11,26 +11,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
-import asyncpg
-
-from gateway.errors import Forbidden, Invalid, NotFound, Taken, TooMany
+from gateway.errors import Forbidden, Invalid
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
-CREATE_ORGANIZATION = query("tenants.create_organization")
 READ_ORGANIZATION = query("tenants.read_organization")
 LIST_ORGANIZATIONS = query("tenants.list_organizations")
-CREATE_SANDBOX = query("tenants.create_sandbox")
 READ_SANDBOX = query("tenants.read_sandbox")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
-DELETE_SANDBOX = query("tenants.delete_sandbox")
 CREATE_API_KEY = query("tenants.create_api_key")
 READ_API_KEY = query("tenants.read_api_key")
-
-SANDBOXES = 75  # per organization, as in the model
-DEFAULT_SANDBOX = "prod"
 
 
 class Permission(StrEnum):
@@ -95,24 +87,6 @@ class Scope:
             raise Forbidden(f"This needs the scope {permission.value}.")
 
 
-async def create_organization(db: Database, code: str, name: str) -> Organization:
-    """A new organization with its default production sandbox. Raises Taken, Invalid."""
-    organization = Organization(uuid4(), code, name)
-    try:
-        async with db.transaction() as tx:
-            await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
-            await tx.row(
-                CREATE_SANDBOX,
-                *(organization.organization_id, DEFAULT_SANDBOX, None, SandboxType.PRODUCTION, True),
-                secrets.token_bytes(32),
-            )
-    except asyncpg.UniqueViolationError as error:
-        raise Taken(f"There is an organization {code!r} already.", path=["code"]) from error
-    except asyncpg.CheckViolationError as error:
-        raise Invalid("A code is a lower-case letter, then up to 31 letters and digits.", path=["code"]) from error
-    return organization
-
-
 async def read_organization(db: Database, organization_id: UUID) -> Organization | None:
     """The organization, or None."""
     row = await db.row(READ_ORGANIZATION, organization_id)
@@ -127,29 +101,12 @@ async def list_organizations(db: Database) -> list[Organization]:
 async def read_sandbox(db: Database, organization_id: UUID, name: str | None) -> Sandbox | None:
     """The sandbox of that name, the default one for no name, or None."""
     row = await db.row(READ_SANDBOX, organization_id, name)
-    return _sandbox(row) if row else None
+    return sandbox_of(row) if row else None
 
 
 async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
     """All sandboxes of the caller's organization, by name."""
-    return [_sandbox(row) for row in await db.rows(LIST_SANDBOXES, scope.organization.organization_id)]
-
-
-async def create_sandbox(db: Database, scope: Scope, name: str, title: str | None, kind: SandboxType) -> Sandbox:
-    """An empty sandbox. Needs `admin`. Raises Forbidden, Invalid, Taken, TooMany."""
-    scope.require(Permission.ADMIN)
-    if len(await list_sandboxes(db, scope)) >= SANDBOXES:
-        raise TooMany(f"An organization has at most {SANDBOXES} sandboxes.")
-    try:
-        async with db.transaction() as tx:
-            owner = scope.organization.organization_id
-            row = await tx.row(CREATE_SANDBOX, owner, name, title, kind, False, secrets.token_bytes(32))
-    except asyncpg.UniqueViolationError as error:
-        raise Taken(f"There is a sandbox {name!r} already.", path=["name"]) from error
-    except asyncpg.CheckViolationError as error:
-        rule = "A name is a lower-case letter, then up to 63 letters, digits and hyphens."
-        raise Invalid(rule, path=["name"]) from error
-    return _sandbox(row)
+    return [sandbox_of(row) for row in await db.rows(LIST_SANDBOXES, scope.organization.organization_id)]
 
 
 async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
@@ -180,22 +137,6 @@ def permissions(words: Iterable[str]) -> frozenset[Permission]:
         raise Invalid(f"{error}. Known scopes: {known}.") from error
 
 
-async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
-    """The sandbox and everything in it is gone. Needs `admin`. Raises Forbidden, NotFound; the default sandbox stays."""
-    scope.require(Permission.ADMIN)
-    async with db.transaction() as tx:
-        if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
-            raise NotFound("No such sandbox, or it is the default one, which stays.", path=["id"])
-        for statement in EMPTY_SANDBOX:
-            await tx.execute(statement, sandbox_id)
-
-
-# Facts and views carry no foreign key to the sandbox: one per row would be checked at every ingested document.
-EMPTY_SANDBOX = [
-    query(f"tenants.empty_{table}")
-    for table in ("identity", "graph", "tie", "cannot", "record", "fragment", "profile", "event", "change")
-]
-
-
-def _sandbox(row: Any) -> Sandbox:
+def sandbox_of(row: Any) -> Sandbox:
+    """The sandbox that a row of the sandbox table holds."""
     return Sandbox(**{**row, "type": SandboxType(row["type"])})

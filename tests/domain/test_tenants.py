@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain import tenants
+from gateway.domain import sandboxes, tenants
 from gateway.domain.tenants import Permission, SandboxType, Scope
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
@@ -11,7 +11,7 @@ ADMIN = frozenset({Permission.ADMIN})
 
 
 async def scope_of(db, code="acme", permissions=ADMIN):
-    organization = await tenants.create_organization(db, code, code.title())
+    organization = await sandboxes.create_organization(db, code, code.title())
     sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
     return Scope(organization, sandbox, permissions)
 
@@ -25,32 +25,32 @@ async def test_an_organization_starts_with_a_default_production_sandbox(db):
 async def test_two_organizations_may_use_one_sandbox_name_and_do_not_see_each_other(db):
     one, two = await scope_of(db, "one"), await scope_of(db, "two")
     for scope in (one, two):
-        await tenants.create_sandbox(db, scope, "dev", "Development", SandboxType.DEVELOPMENT)
+        await sandboxes.create_sandbox(db, scope, "dev", "Development", SandboxType.DEVELOPMENT)
     dev = await tenants.read_sandbox(db, one.organization.organization_id, "dev")
     assert dev in await tenants.list_sandboxes(db, one)
     assert dev not in await tenants.list_sandboxes(db, two)
     with pytest.raises(NotFound):
-        await tenants.delete_sandbox(db, two, dev.sandbox_id)
+        await sandboxes.delete_sandbox(db, two, dev.sandbox_id)
 
 
 @pytest.mark.parametrize(("name", "error"), [("prod", Taken), ("Prod", Invalid), ("", Invalid), ("x" * 65, Invalid)])
 async def test_a_bad_sandbox_name_is_explained(db, name, error):
     with pytest.raises(error) as caught:
-        await tenants.create_sandbox(db, await scope_of(db), name, None, SandboxType.DEVELOPMENT)
+        await sandboxes.create_sandbox(db, await scope_of(db), name, None, SandboxType.DEVELOPMENT)
     assert caught.value.path == ["name"]
 
 
 async def test_a_taken_or_broken_organization_code_is_explained(db):
     await scope_of(db)
     with pytest.raises(Taken):
-        await tenants.create_organization(db, "acme", "Another")
+        await sandboxes.create_organization(db, "acme", "Another")
     with pytest.raises(Invalid):
-        await tenants.create_organization(db, "Acme!", "Shouting")
+        await sandboxes.create_organization(db, "Acme!", "Shouting")
 
 
 async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
     scope = await scope_of(db)
-    dev = await tenants.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     plant = Query(
         "test.plant",
         "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at)"
@@ -62,11 +62,11 @@ async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
     )
     async with db.transaction() as tx:
         await tx.execute(plant, dev.sandbox_id)
-    await tenants.delete_sandbox(db, scope, dev.sandbox_id)
+    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id)
     assert await db.value(count, dev.sandbox_id) == 0
     assert await tenants.list_sandboxes(db, scope) == [scope.sandbox]
     with pytest.raises(NotFound):
-        await tenants.delete_sandbox(db, scope, scope.sandbox_id)
+        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
 
 
 async def test_a_key_finds_its_organization_and_is_kept_as_a_hash_only(db):
@@ -80,7 +80,7 @@ async def test_without_the_permission_nothing_happens(db):
     scope = await scope_of(db, permissions=frozenset({Permission.PROFILE_READ}))
     scope.require(Permission.PROFILE_READ)
     with pytest.raises(Forbidden, match="admin"):
-        await tenants.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+        await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
 
 
 def test_a_scope_nobody_knows_is_named():

@@ -1,0 +1,200 @@
+"""Merge policies (facts 4): which fragments make a person, and which value wins.
+
+Rules: at most five a sandbox; one default per class, which cannot be deleted or un-flagged, only replaced by another; one active on the
+edge, which must be cleared before another takes its place or it is deleted. Policies exist for INDIVIDUAL_PROFILE: events are collected,
+never merged.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID, uuid4
+
+from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+LOCK_SANDBOX = query("policies.lock_sandbox")
+LIST = query("policies.list_policies")
+CREATE = query("policies.create_policy")
+UPDATE = query("policies.update_policy")
+CLEAR_DEFAULT = query("policies.clear_default")
+DELETE = query("policies.delete_policy")
+
+POLICIES = 5
+PROFILE_CLASS = "INDIVIDUAL_PROFILE"
+
+
+class IdentityGraphType(StrEnum):
+    """NONE: each identity with data is a profile of its own. PDG: the private graph makes the person."""
+
+    NONE = "NONE"
+    PDG = "PDG"
+
+
+class PolicyStatus(StrEnum):
+    """BUILDING: profiles are being materialized; reads merge on the fly and are right all the same."""
+
+    BUILDING = "BUILDING"
+    ACTIVE = "ACTIVE"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """What a caller decides about a policy."""
+
+    name: str
+    identity_graph: IdentityGraphType
+    attribute_merge: AttributeMerge
+    is_default: bool = False
+    is_active_on_edge: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MergePolicy:
+    """A policy as it stands; `version` grows by one with every change."""
+
+    policy_id: UUID
+    settings: PolicySettings
+    version: int
+    status: PolicyStatus
+    created_at: datetime
+    updated_at: datetime
+
+    @property
+    def is_materialized(self) -> bool:
+        """Only what reads ask for most is kept merged: the default policy and the edge's."""
+        return self.settings.is_default or self.settings.is_active_on_edge
+
+
+DEFAULT = PolicySettings(
+    "Default", IdentityGraphType.PDG, AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED), is_default=True
+)
+
+
+async def create_default(tx: Session, sandbox_id: int) -> None:
+    """The policy that every new sandbox starts with. Nothing is there to be built yet."""
+    await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE)
+
+
+async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
+    """All policies of the sandbox, by name."""
+    return [_policy(row) for row in await db.rows(LIST, scope.sandbox_id)]
+
+
+async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
+    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, Taken, Conflict, TooMany."""
+    scope.require(Permission.CONFIG_WRITE)
+    policy_id = uuid4()
+    async with db.transaction() as tx:
+        others = await _locked(tx, scope)
+        if len(others) >= POLICIES:
+            raise TooMany(f"A sandbox has at most {POLICIES} merge policies; delete one first.")
+        _check(settings, others)
+        if settings.is_default:
+            await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
+        columns = _columns(settings, with_class=True)
+        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, _status(settings))
+        return _find(await _list(tx, scope), policy_id)
+
+
+async def update_policy(
+    db: Database, scope: Scope, policy_id: UUID, changes: dict[str, Any], current_version: int | None = None
+) -> MergePolicy:
+    """The policy with the given fields of `PolicySettings` changed and a version more. Needs `config:write`.
+
+    Raises Forbidden, NotFound, Invalid, Taken, Conflict, and Stale when `current_version` is given and is not the policy's.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction() as tx:
+        policies = await _locked(tx, scope)
+        policy = _find(policies, policy_id)
+        if current_version not in (None, policy.version):
+            raise Stale(f"The policy is at version {policy.version} now.", path=["currentVersion"])
+        settings = replace(policy.settings, **changes)
+        _check(settings, [other for other in policies if other.policy_id != policy_id])
+        if policy.settings.is_default and not settings.is_default:
+            raise Conflict("A default is replaced by making another policy the default.", path=["isDefault"])
+        if settings.is_default and not policy.settings.is_default:
+            await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
+        await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), _status(settings))
+        return _find(await _list(tx, scope), policy_id)
+
+
+async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
+    """The policy is gone. Needs `config:write`. Raises Forbidden, NotFound; Conflict for the default and the edge's policy."""
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction() as tx:
+        policy = _find(await _locked(tx, scope), policy_id)
+        if policy.settings.is_default:
+            raise Conflict("The default cannot be deleted; make another policy the default first.", path=["id"])
+        if policy.settings.is_active_on_edge:
+            raise Conflict("The policy is active on the edge; clear isActiveOnEdge first.", path=["id"])
+        await tx.execute(DELETE, scope.sandbox_id, policy_id)
+
+
+async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
+    """The policies, with every other change of this sandbox's configuration kept waiting."""
+    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    return await _list(tx, scope)
+
+
+async def _list(tx: Session, scope: Scope) -> list[MergePolicy]:
+    return [_policy(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+
+
+def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:
+    found = next((policy for policy in policies if policy.policy_id == policy_id), None)
+    if found is None:
+        raise NotFound("There is no merge policy with this id.", path=["id"])
+    return found
+
+
+def _check(settings: PolicySettings, others: Sequence[MergePolicy]) -> None:
+    if not settings.name.strip():
+        raise Invalid("A policy needs a name.", path=["name"])
+    if any(other.settings.name == settings.name for other in others):
+        raise Taken(f"There is a policy {settings.name!r} already.", path=["name"])
+    _check_order(settings.attribute_merge)
+    if settings.is_active_on_edge and any(other.settings.is_active_on_edge for other in others):
+        raise Conflict("Another policy is active on the edge; clear that one first.", path=["isActiveOnEdge"])
+
+
+def _check_order(rule: AttributeMerge) -> None:
+    ordered = rule.type is AttributeMergeType.DATASET_PRECEDENCE
+    if ordered != bool(rule.order):
+        raise Invalid("DATASET_PRECEDENCE needs `order`, and nothing else has it.", path=["attributeMerge", "order"])
+    if len(set(rule.order)) != len(rule.order):
+        raise Invalid("A dataset stands in `order` once.", path=["attributeMerge", "order"])
+
+
+def _status(settings: PolicySettings) -> PolicyStatus:
+    """A policy that is to be materialized is BUILDING until the worker has done it."""
+    to_build = settings.is_default or settings.is_active_on_edge
+    return PolicyStatus.BUILDING if to_build else PolicyStatus.ACTIVE
+
+
+def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any, ...]:
+    rule = settings.attribute_merge
+    return (
+        settings.name,
+        *((PROFILE_CLASS,) if with_class else ()),
+        *(settings.identity_graph, rule.type, list(rule.order), settings.is_default, settings.is_active_on_edge),
+    )
+
+
+def _policy(row: Any) -> MergePolicy:
+    rule = AttributeMerge(AttributeMergeType(row["merge_type"]), tuple(row["dataset_order"]))
+    graph = IdentityGraphType(row["identity_graph"])
+    return MergePolicy(
+        policy_id=row["policy_id"],
+        settings=PolicySettings(row["name"], graph, rule, row["is_default"], row["is_active_on_edge"]),
+        version=row["version"],
+        status=PolicyStatus(row["status"]),
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

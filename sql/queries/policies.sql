@@ -1,0 +1,40 @@
+-- Merge policies: how the fragments of a person become one document.
+
+-- name: lock_sandbox(sandbox_id) -> none
+-- Changes of configuration wait for each other here, and every cache learns that it is old. Walks sandbox_pkey.
+update gateway.sandbox
+   set config_version = config_version + 1
+ where sandbox_id = $1;
+
+-- name: list_policies(sandbox_id) -> rows
+-- All policies of the sandbox by name; at most five.
+select policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, version, status,
+       created_at, updated_at
+  from gateway.merge_policy
+ where sandbox_id = $1
+ order by name, policy_id;
+
+-- name: create_policy(sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none
+-- Walks merge_policy_name_key, merge_policy_default_key and merge_policy_edge_key.
+insert into gateway.merge_policy (sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default,
+                                  is_active_on_edge, status, created_at, updated_at)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, stamp, stamp
+  from gateway.now() as stamp;
+
+-- name: update_policy(sandbox_id, policy_id, name, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none
+-- The version grows by one. Walks merge_policy_pkey.
+update gateway.merge_policy
+   set name = $3, identity_graph = $4, merge_type = $5, dataset_order = $6, is_default = $7, is_active_on_edge = $8,
+       status = $9, version = version + 1, updated_at = gateway.now()
+ where sandbox_id = $1 and policy_id = $2;
+
+-- name: clear_default(sandbox_id, class) -> none
+-- The former default of the class is none any more. Walks merge_policy_default_key.
+update gateway.merge_policy
+   set is_default = false, version = version + 1, updated_at = gateway.now()
+ where sandbox_id = $1 and class = $2 and is_default;
+
+-- name: delete_policy(sandbox_id, policy_id) -> none
+-- Walks merge_policy_pkey.
+delete from gateway.merge_policy
+ where sandbox_id = $1 and policy_id = $2;

@@ -1,0 +1,13 @@
+"""What the tests of the domain stand on: a caller who may do everything in a fresh organization's default sandbox."""
+
+import pytest
+
+from gateway.domain import sandboxes, tenants
+from gateway.domain.tenants import Permission, Scope
+
+
+@pytest.fixture
+async def scope(db):
+    organization = await sandboxes.create_organization(db, "acme", "Acme")
+    sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
+    return Scope(organization, sandbox, frozenset({Permission.ADMIN}))

@@ -1,0 +1,97 @@
+"""Merge policies: the limits, the one default, the one on the edge, and versions."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+
+from gateway.domain import policies
+from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
+from gateway.domain.tenants import Permission
+from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Taken, TooMany
+
+NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
+OTHER = PolicySettings("Other", IdentityGraphType.NONE, NEWEST)
+
+
+async def default_of(db, scope):
+    return next(policy for policy in await policies.list_policies(db, scope) if policy.settings.is_default)
+
+
+async def test_a_new_sandbox_has_the_default_policy_and_nothing_to_build(db, scope):
+    (policy,) = await policies.list_policies(db, scope)
+    assert policy.settings == policies.DEFAULT
+    assert (policy.version, policy.status) == (1, PolicyStatus.ACTIVE)
+
+
+async def test_a_new_default_takes_the_flag_from_the_former_one(db, scope):
+    former = await default_of(db, scope)
+    policy = await policies.create_policy(db, scope, replace(OTHER, is_default=True))
+    assert policy.status is PolicyStatus.BUILDING
+    assert (await default_of(db, scope)).policy_id == policy.policy_id
+    again = await policies.update_policy(db, scope, former.policy_id, {"is_default": True})
+    assert (await default_of(db, scope)).policy_id == again.policy_id
+    assert again.version == 3
+
+
+async def test_the_default_cannot_be_deleted_or_unflagged(db, scope):
+    policy = await default_of(db, scope)
+    with pytest.raises(Conflict):
+        await policies.delete_policy(db, scope, policy.policy_id)
+    with pytest.raises(Conflict):
+        await policies.update_policy(db, scope, policy.policy_id, {"is_default": False})
+
+
+async def test_one_policy_is_active_on_the_edge_and_must_be_cleared_first(db, scope):
+    policy = await policies.create_policy(db, scope, replace(OTHER, is_active_on_edge=True))
+    with pytest.raises(Conflict):
+        await policies.create_policy(db, scope, replace(OTHER, name="Second", is_active_on_edge=True))
+    with pytest.raises(Conflict):
+        await policies.delete_policy(db, scope, policy.policy_id)
+    await policies.update_policy(db, scope, policy.policy_id, {"is_active_on_edge": False})
+    await policies.delete_policy(db, scope, policy.policy_id)
+    assert len(await policies.list_policies(db, scope)) == 1
+
+
+async def test_a_sandbox_has_at_most_five(db, scope):
+    for number in range(4):
+        await policies.create_policy(db, scope, replace(OTHER, name=f"P{number}"))
+    with pytest.raises(TooMany):
+        await policies.create_policy(db, scope, OTHER)
+
+
+async def test_a_stale_version_changes_nothing(db, scope):
+    policy = await policies.create_policy(db, scope, OTHER)
+    changed = await policies.update_policy(db, scope, policy.policy_id, {"name": "Renamed"}, policy.version)
+    assert (changed.settings.name, changed.version) == ("Renamed", 2)
+    with pytest.raises(Stale):
+        await policies.update_policy(db, scope, policy.policy_id, {"name": "Late"}, policy.version)
+
+
+DATASET = uuid4()
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"name": "Default"}, Taken),
+        ({"name": " "}, Invalid),
+        ({"attribute_merge": AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE)}, Invalid),
+        ({"attribute_merge": AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED, (DATASET,))}, Invalid),
+        ({"attribute_merge": AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (DATASET, DATASET))}, Invalid),
+    ],
+)
+async def test_a_broken_rule_is_explained_and_leaves_all_as_it_was(db, scope, change, error):
+    with pytest.raises(error) as caught:
+        await policies.create_policy(db, scope, replace(OTHER, **change))
+    assert caught.value.path
+    assert len(await policies.list_policies(db, scope)) == 1
+
+
+async def test_an_unknown_policy_is_not_found_and_config_write_is_needed(db, scope):
+    with pytest.raises(NotFound):
+        await policies.delete_policy(db, scope, uuid4())
+    reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
+    with pytest.raises(Forbidden):
+        await policies.create_policy(db, reader, OTHER)
