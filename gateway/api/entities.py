@@ -17,6 +17,7 @@ from graphql import (
     GraphQLObjectType,
     GraphQLResolveInfo,
     GraphQLSchema,
+    GraphQLTypeResolver,
     GraphQLUnionType,
     is_introspection_type,
     specified_scalar_types,
@@ -77,7 +78,7 @@ class _Copy:
                 return type(named_type)(**kwargs)
             case GraphQLUnionType():
                 kwargs["types"] = lambda: [self._same(member) for member in named_type.types]
-                return GraphQLUnionType(**kwargs)
+                return GraphQLUnionType(**kwargs | {"resolve_type": _by_members_of(named_type)})
         return named_type
 
     def _field(self, field: GraphQLField) -> GraphQLField:
@@ -118,3 +119,9 @@ class _Copy:
 def _by_key(key: str) -> Callable[[Mapping[str, Any], GraphQLResolveInfo[Any]], Any]:
     """A resolver that takes the key's value out of the document around it."""
     return lambda document, _: document.get(key)
+
+
+def _by_members_of(union: GraphQLUnionType) -> GraphQLTypeResolver | None:
+    """The union's resolver, asked about the union itself: Strawberry's knows the members of no copy."""
+    resolve = union.resolve_type
+    return resolve and (lambda value, info, _: resolve(value, info, union))

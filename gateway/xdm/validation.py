@@ -125,7 +125,7 @@ def _strict_object(field: Field, *, partial: bool) -> dict[str, Any]:
 
 
 def _strict_leaf(field: Field) -> dict[str, Any]:
-    rules = {
+    rules: dict[str, Any] = {
         keyword: field[keyword] for keyword in ("minimum", "maximum", "enum", "format", "maxLength") if keyword in field
     }
     if field["type"] != "string" or "enum" in field:
