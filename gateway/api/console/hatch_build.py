@@ -36,7 +36,7 @@ NODE_PLATFORMS = {
 
 # Scripts of packages are not run: none of ours needs one. One early retry: offline, the answer should come in seconds.
 NPM_CI = (
-    *("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"),
+    *("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--loglevel=error"),
     *("--fetch-retries=1", "--fetch-retry-mintimeout=1000"),
 )
 PATIENCE = 300  # seconds for either step; on two cores they take 15 and 4
@@ -146,4 +146,4 @@ def packaged_node() -> Node | None:
 def reason(problem: Exception) -> str:
     """What went wrong, in the words of the program that failed if there is one."""
     said = problem.stderr if isinstance(problem, subprocess.CalledProcessError) else ""
-    return f"{problem} {said or ''}".strip()[:2000]
+    return f"{problem} {said or ''}".strip()[-2000:]
