@@ -1,10 +1,9 @@
 """What a sandbox needs before it can take in the demo, as data: namespaces, schemas, datasets and merge policies."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-RECORD = "INDIVIDUAL_PROFILE"
-EVENT = "EXPERIENCE_EVENT"
+from gateway.xdm.classes import XdmClass
 
 
 @dataclass(frozen=True)
@@ -35,10 +34,10 @@ class Schema:
 
     key: str
     title: str
-    xdm_class: str
+    xdm_class: XdmClass
     field_groups: tuple[str, ...]
     custom_fields: dict[str, Any]
-    identities: tuple[Descriptor, ...] = field(default=())
+    identities: tuple[Descriptor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ SCHEMAS = (
     Schema(
         "household",
         "Household",
-        RECORD,
+        XdmClass.INDIVIDUAL_PROFILE,
         _PERSON_GROUPS,
         {"householdNumber": _HOUSEHOLD_NUMBER, "demographics": _DEMOGRAPHICS, "synthetic": _SYNTHETIC},
         (
@@ -121,7 +120,7 @@ SCHEMAS = (
     Schema(
         "loyalty-member",
         "Loyalty member",
-        RECORD,
+        XdmClass.INDIVIDUAL_PROFILE,
         (*_PERSON_GROUPS, "profile-loyalty"),
         {
             "loyaltyNumber": _text("Loyalty number", "Number on the loyalty card."),
@@ -137,7 +136,7 @@ SCHEMAS = (
     Schema(
         "purchase",
         "Purchase",
-        EVENT,
+        XdmClass.EXPERIENCE_EVENT,
         ("experienceevent-commerce", "experienceevent-product-list-items"),
         {
             "store": _group(
@@ -157,7 +156,7 @@ SCHEMAS = (
     Schema(
         "campaign-event",
         "Campaign event",
-        EVENT,
+        XdmClass.EXPERIENCE_EVENT,
         ("experienceevent-marketing", "experienceevent-direct-marketing", "experienceevent-commerce"),
         {
             "campaign": _group(
@@ -172,7 +171,7 @@ SCHEMAS = (
     Schema(
         "web-visit",
         "Web visit",
-        EVENT,
+        XdmClass.EXPERIENCE_EVENT,
         ("experienceevent-web", "experienceevent-environment", "experienceevent-device"),
         {"synthetic": _SYNTHETIC},
     ),

@@ -85,7 +85,9 @@ def crm_contact(household: int) -> Contact:
     """The household as the CRM knows it."""
     first, last = choice(FIRST_NAMES, "first", household), choice(LAST_NAMES, "last", household)
     city = choice(CITIES, "city", household)
-    return Contact(first, last, _email(household), _phone(city, "crm", household), _street("crm", household), city)
+    return Contact(
+        first, last, _email(household), _phone(city, number("phone", household)), _street("crm", household), city
+    )
 
 
 def loyalty_contact(household: int) -> Contact:
@@ -94,8 +96,9 @@ def loyalty_contact(household: int) -> Contact:
     city = choice(CITIES, "new city", household) if has_moved(household) else crm.city
     street = _street("loyalty", household) if has_moved(household) else crm.street
     first, last = _misspelt(crm.first_name, crm.last_name, number("spelling", household) % 4)
+    phone = _phone(city, number("phone", household) + 1 + number("new phone", household) % 99)  # never the same
     email = crm.email if shares_email(household) else f"member{household}@example.org"
-    return Contact(first, last, email, _phone(city, "loyalty", household), street, city)
+    return Contact(first, last, email, phone, street, city)
 
 
 def is_member(household: int) -> bool:
@@ -148,8 +151,8 @@ def _email(household: int) -> str:
     return f"{first}.{last}.{owner}@example.com".lower()
 
 
-def _phone(city: City, *key: object) -> str:
-    return f"+1 {city.area_code} 555 01{number('phone', *key) % 100:02d}"
+def _phone(city: City, line: int) -> str:
+    return f"+1 {city.area_code} 555 01{line % 100:02d}"
 
 
 def _street(*key: object) -> str:
