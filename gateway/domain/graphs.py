@@ -10,13 +10,13 @@ links: a tie that names one says nothing about it.
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain, combinations
-from typing import TypeVar
+from operator import itemgetter
 from uuid import UUID
 
 CAP = 50
@@ -209,8 +209,6 @@ def _components(people: Iterable[Member], ties: Iterable[Tie]) -> Iterable[set[U
     return {id(xids): xids for xids in group.values()}.values()
 
 
-_Key = TypeVar("_Key", bound=Hashable)
-
 _Place = int  # of a member in the list of people sorted by xid: small integers hash and compare faster than UUIDs
 _Link = tuple[_Place, _Place]  # the smaller place first
 
@@ -227,18 +225,10 @@ class _Web:
         self.links: dict[_Link, datetime] = {}  # with the newest time at which a tie spoke of it
         self.seen: dict[_Place, datetime] = {}
         self.refused: dict[_Link, LinkRefusal] = {}
-        rows: dict[tuple[UUID, ...], datetime] = {}  # thousands of events say the same
-        for tie in ties:
-            _keep_newest(rows, tie.xids, tie.at)
-        for xids, at in rows.items():
-            self._add(xids, at)
-
-    def _add(self, xids: Iterable[UUID], at: datetime) -> None:
-        places = sorted({self.place[xid] for xid in xids if xid in self.place})
-        for place in places:
-            _keep_newest(self.seen, place, at)
-        for link in combinations(places, 2):
-            _keep_newest(self.links, link, at)
+        for xids, at in _rows(ties):
+            places = sorted({self.place[xid] for xid in xids if xid in self.place})
+            self.seen.update(dict.fromkeys(places, at))
+            self.links.update(dict.fromkeys(combinations(places, 2), at))
 
     def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
         for a, b in cannot:
@@ -308,6 +298,10 @@ class _Web:
         )
 
 
-def _keep_newest(times: dict[_Key, datetime], key: _Key, at: datetime) -> None:
-    if key not in times or times[key] < at:
-        times[key] = at
+def _rows(ties: Iterable[Tie]) -> list[tuple[tuple[UUID, ...], datetime]]:
+    """What the rows said, once each although thousands of events say it, with its newest time; the oldest first."""
+    rows: dict[tuple[UUID, ...], datetime] = {}
+    for tie in ties:
+        if tie.xids not in rows or rows[tie.xids] < tie.at:
+            rows[tie.xids] = tie.at
+    return sorted(rows.items(), key=itemgetter(1))

@@ -15,6 +15,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, reduce
 from typing import Any
@@ -336,10 +337,10 @@ def changed_paths(before: Document | None, after: Document | None, composites: C
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Canonical equality. Python's is close to it, and cheaper, but holds True for 1."""
-    if a is b:
-        return True
-    return bool(a == b) and (isinstance(a, str) or canonical(a) == canonical(b))
+    """Canonical equality; of two plain values of one type Python's is the same, and cheaper."""
+    if a is _ABSENT or b is _ABSENT or (type(a) is type(b) and isinstance(a, str | int | float)):
+        return bool(a == b)
+    return canonical(a) == canonical(b)
 
 
 _FLOAT_TO_MEND = re.compile(rb"\d\.0(?!\d)|\de[+-]?\d")
@@ -362,6 +363,7 @@ def _mended(value: Any) -> Any:
         return {key: _mended(inner) for key, inner in value.items()}
     if isinstance(value, list):
         return [_mended(inner) for inner in value]
-    if isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**64:
-        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        whole = int(Decimal(repr(value)))  # the digits that it is written with: a database keeps those
+        return whole if -(2**63) <= whole < 2**64 else value
     return value
