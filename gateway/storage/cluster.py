@@ -98,7 +98,8 @@ class Cluster:
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
         """Create a database, empty or as a copy of another that nobody is connected to."""
-        source = f" template {quoted(template)}" if template else ""
+        # By files, a small template is copied twice as fast as through the log.
+        source = f" template {quoted(template)} strategy file_copy" if template else ""
         await self._execute(f"create database {quoted(name)}{source}")
 
     async def drop_database(self, name: str) -> None:
