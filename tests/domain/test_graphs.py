@@ -256,9 +256,14 @@ def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
 def test_a_hub_joins_nobody():
     kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(HUB + 1)]
     resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
-    assert len(resolution.graphs) == HUB + 2
-    assert len(resolution.refused) == HUB + 1
-    assert {len(graph.xids) for graph in resolution.graphs} == {1}
+    assert people(resolution) == sets([kiosk], *([visitor] for visitor in visitors))
+    assert [link.reason for link in resolution.refused] == [LinkRefusal.IDENTITY_CAP] * (HUB + 1)
+
+
+def test_an_identity_at_the_limit_is_no_hub_yet():
+    kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(HUB)]
+    resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
+    assert {graph.size for graph in resolution.graphs} == {HUB + 1}
 
 
 def test_a_listed_hub_joins_nobody_even_if_few_neighbours_are_given():

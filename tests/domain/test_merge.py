@@ -383,6 +383,10 @@ def test_a_leaf_changes_when_its_canonical_text_does(before, after):
     assert changed_paths({"a": before}, {"a": after}, {}) == changed
 
 
+def test_an_object_without_leaves_is_no_leaf_even_where_it_would_be_whole():
+    assert leaves({"homeAddress": {"geo": {}}, "a": {"b": {}}, "tags": []}, {"homeAddress": None}) == {("tags",): []}
+
+
 def test_true_is_not_one_and_a_segment_is_a_leaf():
     assert changed_paths({"a": True, "b": [True]}, {"a": 1, "b": [1]}, {}) == [("a",), ("b",)]
     before = {"segmentMembership": {"ups": {"vip": {"status": "realized"}}}}
