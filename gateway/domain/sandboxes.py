@@ -1,6 +1,6 @@
 """Sandboxes come with all they need, and leave nothing.
 
-A new one is empty but for its configuration: its secret and the default merge policy.
+A new one is empty but for its configuration: its secret, the standard namespaces and the default merge policy.
 """
 
 import secrets
@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from gateway.domain import policies
+from gateway.domain import identities, policies
 from gateway.domain.tenants import Organization, Permission, Sandbox, SandboxType, Scope, list_sandboxes, sandbox_of
 from gateway.errors import Invalid, NotFound, Taken, TooMany
 from gateway.storage.database import Database, Session
@@ -75,5 +75,6 @@ async def _provision(
 ) -> Sandbox:
     row = await tx.row(CREATE_SANDBOX, organization_id, name, title, kind, default, secrets.token_bytes(32))
     sandbox = sandbox_of(row)
+    await identities.create_standard(tx, sandbox.sandbox_id)
     await policies.create_default(tx, sandbox.sandbox_id)
     return sandbox

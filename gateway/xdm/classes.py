@@ -15,7 +15,8 @@ from typing import Any, Final
 import orjson
 
 from gateway.errors import Invalid
-from gateway.xdm.fields import Field, check_custom_fields, complete
+from gateway.xdm.custom import check_custom_fields
+from gateway.xdm.fields import Field, complete
 
 
 class XdmClass(Enum):

@@ -56,7 +56,9 @@ def _lost(path: str, old: Field, new: Field | None) -> Iterator[Problem]:
     if new is None:
         yield Problem(path, "The field would be removed; fields can only be added.")
         return
-    yield from _retyped(path, old, new)
+    if retyped := list(_retyped(path, old, new)):
+        yield from retyped
+        return
     for keyword, sign in _LIMITS:
         if keyword in new and (keyword not in old or sign * new[keyword] > sign * old[keyword]):
             yield Problem(path, f"{keyword!r} {new[keyword]} would narrow the values that the field takes.")

@@ -1,0 +1,141 @@
+"""Identity namespaces (facts 3): what kind of identity a value is, and how it is compared.
+
+Every sandbox starts with the standard ones, under the model's numbers. A namespace is never deleted; its code, type and normalization
+never change, since every xid was made with them.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from gateway.domain.graphs import IdentityNormalization, IdentityType, normalize, xid_of
+from gateway.domain.tenants import Permission, Sandbox, Scope
+from gateway.errors import Invalid, NotFound, Taken
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+LOCK_SANDBOX = query("policies.lock_sandbox")
+LIST = query("identities.list_namespaces")
+CREATE = query("identities.create_namespace")
+NEXT = query("identities.next_namespace")
+UPDATE = query("identities.update_namespace")
+
+FIRST_CUSTOM = 10_000_001  # above the model's numbers
+CODE_LENGTH = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings."""
+
+    namespace_id: int
+    code: str
+    name: str
+    description: str | None
+    type: IdentityType
+    normalization: IdentityNormalization
+    is_custom: bool
+    priority: int | None = None
+    is_unique_per_graph: bool = False
+
+    def xid(self, sandbox: Sandbox, value: str) -> UUID:
+        """The xid of this value, in any spelling that the namespace treats as the same."""
+        return xid_of(sandbox.secret, self.namespace_id, normalize(value, self.normalization))
+
+
+def _standard(number: int, code: str, name: str, kind: IdentityType, *, lower: bool = False) -> Namespace:
+    normalization = IdentityNormalization.TRIM_LOWERCASE if lower else IdentityNormalization.EXACT
+    return Namespace(number, code, name, None, kind, normalization, is_custom=False)
+
+
+# Numbers as in the model where it tells them (facts 3.3); from 20,916 on they are ours.
+STANDARD = (
+    _standard(0, "CORE", "Audience Manager", IdentityType.COOKIE),
+    _standard(4, "ECID", "Experience Cloud ID", IdentityType.COOKIE),
+    _standard(6, "Email", "E-mail address", IdentityType.EMAIL, lower=True),
+    _standard(7, "Phone", "Phone number", IdentityType.PHONE),
+    _standard(8, "WAID", "Windows advertising ID", IdentityType.DEVICE),
+    _standard(9, "TNTID", "Target", IdentityType.COOKIE),
+    _standard(10, "AAID", "Analytics (legacy)", IdentityType.COOKIE),
+    _standard(11, "Email_LC_SHA256", "E-mail address, lower case, SHA-256", IdentityType.EMAIL, lower=True),
+    _standard(411, "AdCloud", "Advertising Cloud", IdentityType.COOKIE),
+    _standard(20914, "GAID", "Google advertising ID", IdentityType.DEVICE),
+    _standard(20915, "IDFA", "Apple ID for advertisers", IdentityType.DEVICE),
+    _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, lower=True),
+)
+
+
+async def create_standard(tx: Session, sandbox_id: int) -> None:
+    """The namespaces that every new sandbox starts with."""
+    for namespace in STANDARD:
+        await tx.execute(CREATE, sandbox_id, *_columns(namespace))
+
+
+async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
+    """All namespaces of the sandbox, by code."""
+    return [_namespace(row) for row in await db.rows(LIST, scope.sandbox_id)]
+
+
+async def create_namespace(
+    db: Database,
+    scope: Scope,
+    *,
+    code: str,
+    name: str,
+    kind: IdentityType,
+    normalization: IdentityNormalization = IdentityNormalization.EXACT,
+    description: str | None = None,
+) -> Namespace:
+    """A custom namespace, its code, type and normalization for good. Needs `config:write`. Raises Forbidden, Invalid, Taken."""
+    scope.require(Permission.CONFIG_WRITE)
+    if not code.strip() or len(code) > CODE_LENGTH or code != code.strip():
+        raise Invalid(f"A code has 1 to {CODE_LENGTH} characters and no blank at its ends.", path=["code"])
+    _check_name(name)
+    async with db.transaction() as tx:
+        if code in await _locked(tx, scope):
+            raise Taken(f"There is a namespace {code!r} already.", path=["code"])
+        number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
+        namespace = Namespace(number, code, name, description, kind, normalization, is_custom=True)
+        await tx.execute(CREATE, scope.sandbox_id, *_columns(namespace))
+    return namespace
+
+
+async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:
+    """The custom namespace with another `name` or `description`. Needs `config:write`. Raises Forbidden, Invalid, NotFound."""
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction() as tx:
+        namespaces = {namespace.namespace_id: namespace for namespace in (await _locked(tx, scope)).values()}
+        namespace = namespaces.get(namespace_id)
+        if namespace is None or not namespace.is_custom:
+            raise NotFound("There is no custom namespace with this id; standard ones never change.", path=["id"])
+        changed = replace(namespace, **changes)
+        _check_name(changed.name)
+        await tx.value(UPDATE, scope.sandbox_id, namespace_id, changed.name, changed.description)
+    return changed
+
+
+def _check_name(name: str) -> None:
+    if not name.strip():
+        raise Invalid("A namespace needs a name.", path=["name"])
+
+
+async def _locked(tx: Session, scope: Scope) -> dict[str, Namespace]:
+    """The namespaces by code, with every other change of this sandbox's configuration kept waiting."""
+    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    return {row["code"]: _namespace(row) for row in await tx.rows(LIST, scope.sandbox_id)}
+
+
+def _columns(namespace: Namespace) -> tuple[Any, ...]:
+    return (
+        *(namespace.namespace_id, namespace.code, namespace.name, namespace.description),
+        *(namespace.type, namespace.normalization, namespace.is_custom),
+    )
+
+
+def _namespace(row: Any) -> Namespace:
+    return Namespace(
+        *(row["namespace_id"], row["code"], row["name"], row["description"]),
+        *(IdentityType(row["id_type"]), IdentityNormalization(row["normalization"]), row["is_custom"]),
+        *(row["priority"], row["is_unique_per_graph"]),
+    )

@@ -1,0 +1,184 @@
+"""Violations: what a validator's error means, in the same plain words whatever validator works underneath."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from jsonschema_rs import ValidationError
+
+MAX_DEPTH: Final = 32
+_MAX_QUOTED: Final = 40
+_MAX_KEY: Final = 100
+
+# RFC 3339 in the part of it that Python and Postgres share: four-digit years from 1000, no leap second, and no offset
+# where it would push the last year over its end.
+DATE_TIME_PATTERN = (
+    "^(?:(?:[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-.{5}T.{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:Z|[+-].{5})"
+    "|9999-.{5}T.{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:Z|[+-]00:00))$"
+)
+DATE_PATTERN = "^[1-9]"
+STORABLE_PATTERN = "^[^\\x00]*$"
+_SURROGATES = re.compile("[\ud800-\udfff]")
+_UNSTORABLE = "a character that cannot be stored: NUL, or half of a surrogate pair"
+_FORMAT_PATTERNS = frozenset({DATE_TIME_PATTERN, DATE_PATTERN})
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """One fault of a document: where (`$.person.name.firstName`), which code, and a sentence for a person."""
+
+    path: str
+    code: str
+    message: str
+
+
+def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violation]:
+    """Nesting beyond any schema, and characters that Postgres cannot store (NUL, lone surrogates)."""
+    if isinstance(value, str):
+        if not _storable(value):
+            yield Violation(path, "CHARACTER", f"The text holds {_UNSTORABLE}.")
+    elif isinstance(value, dict | list) and depth > MAX_DEPTH:
+        yield Violation(path, "DEPTH", f"Documents nest up to {MAX_DEPTH} levels.")
+    elif isinstance(value, dict):
+        for key, child in value.items():
+            if _storable(key):
+                yield from unreadable(child, path + _step(key), depth + 1)
+            else:
+                yield Violation(path, "CHARACTER", f"A field name holds {_UNSTORABLE}.")
+    elif isinstance(value, list):
+        for index, child in enumerate(value):
+            yield from unreadable(child, f"{path}[{index}]", depth + 1)
+
+
+def _storable(text: str) -> bool:
+    return "\x00" not in text and not _SURROGATES.search(text)
+
+
+# ------------------------------------------------------------------------------------------------ errors in plain words
+
+PRECEDENCE: Final = (
+    "EMPTY_VALUE",
+    "UNKNOWN_FIELD",
+    "REQUIRED",
+    "TYPE",
+    "FORMAT",
+    "ENUM",
+    "RANGE",
+    "LENGTH",
+    "PATTERN",
+)
+"""Which code tells most, where one place breaks several rules."""
+_TYPE_WORDS: Final = {
+    "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
+    "array": "a list", "object": "an object", "null": "null",
+}  # fmt: skip
+_FORMAT_WORDS: Final = {
+    "date": "a date such as 1985-04-12",
+    "date-time": "a time with a time zone, such as 2024-05-01T12:30:00.000Z",
+    "email": "an e-mail address such as ada@example.com",
+    "uri": "an absolute URI such as https://example.com/a",
+}
+
+
+def explained(error: ValidationError) -> Iterator[Violation]:
+    """The violations that one error of the validator stands for."""
+    path, value, kind = _path(error.instance_path), error.instance, error.kind.name
+    details = error.kind.as_dict()
+    if value is None or value in ("", [], {}):
+        yield Violation(path, "EMPTY_VALUE", "The value is empty; leave the field out instead.")
+    elif kind == "additionalProperties":
+        for key in details["unexpected"]:
+            yield Violation(path + _step(key), "UNKNOWN_FIELD", _unknown_field(key))
+    elif kind == "required":
+        name = details["property"]
+        yield Violation(path + _step(name), "REQUIRED", f"{name} is required.")
+    elif kind == "propertyNames":
+        yield Violation(path, "EMPTY_VALUE", "A key of this map is empty.")
+    else:
+        code, message = _MESSAGES[kind](value, details)
+        yield Violation(path, code, message)
+
+
+def _unknown_field(key: str) -> str:
+    return f"The schema has no field {_quoted(key)} here; check its spelling, or add it to the schema."
+
+
+def _type(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+    expected = " or ".join(_TYPE_WORDS[name] for name in details["types"] if name != "null")
+    return "TYPE", f"Expected {expected}, got {_TYPE_WORDS[_json_type(value)]}."
+
+
+def _json_type(value: Any) -> str:
+    match value:
+        case bool():
+            return "boolean"
+        case int():
+            return "integer"
+        case float():
+            return "number"
+        case str():
+            return "string"
+        case list():
+            return "array"
+    return "object"
+
+
+def _format(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+    return "FORMAT", f"{_quoted(value)} is not {_FORMAT_WORDS[details['format']]}."
+
+
+def _pattern(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+    if details["pattern"] in _FORMAT_PATTERNS:
+        return _format(value, {"format": "date" if details["pattern"] == DATE_PATTERN else "date-time"})
+    return "PATTERN", f"{_quoted(value)} does not match the pattern {details['pattern']}"
+
+
+def _enum(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+    options = [option for option in details["options"] if option is not None]
+    listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
+    return "ENUM", f"{_quoted(value)} is none of: {listed}."
+
+
+def _range(limit: str) -> Callable[[Any, dict[str, Any]], tuple[str, str]]:
+    return lambda value, details: ("RANGE", f"{_quoted(value)} is {limit} {details['limit']}.")
+
+
+def _length(limit: str) -> Callable[[Any, dict[str, Any]], tuple[str, str]]:
+    return lambda value, details: (
+        "LENGTH",
+        f"The text has {len(value)} characters; {limit} {details['limit']} are allowed.",
+    )
+
+
+_MESSAGES: Final[Mapping[str, Callable[[Any, dict[str, Any]], tuple[str, str]]]] = {
+    "type": _type,
+    "format": _format,
+    "pattern": _pattern,
+    "enum": _enum,
+    "minimum": _range("less than the least value,"),
+    "maximum": _range("more than the greatest value,"),
+    "minLength": _length("no fewer than"),
+    "maxLength": _length("no more than"),
+}
+
+
+def _path(steps: list[str | int]) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _step(step) for step in steps)
+
+
+def _step(key: str) -> str:
+    """One step of a path into an object; keys that are no plain names stand in brackets."""
+    if len(key) > _MAX_KEY:
+        key = key[:_MAX_KEY] + "…"
+    return f".{key}" if key.isidentifier() else f"[{key!r}]"
+
+
+def _quoted(value: Any) -> str:
+    """A value in a message; never more than forty characters of it."""
+    text = str(value)
+    return (
+        repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
+        if isinstance(value, str)
+        else text[:_MAX_QUOTED]
+    )

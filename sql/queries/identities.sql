@@ -1,0 +1,26 @@
+-- Namespaces, and the identities in them.
+
+-- name: list_namespaces(sandbox_id) -> rows
+-- All namespaces of the sandbox by code. Walks namespace_code_key.
+select namespace_id, code, name, description, id_type, normalization, is_custom, priority, is_unique_per_graph
+  from gateway.namespace
+ where sandbox_id = $1
+ order by code;
+
+-- name: create_namespace(sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom) -> none
+-- Walks namespace_pkey and namespace_code_key.
+insert into gateway.namespace (sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, gateway.now());
+
+-- name: next_namespace(sandbox_id, first) -> value
+-- The first free number of the sandbox from `first` on. Called under the sandbox's lock. Walks namespace_pkey.
+select coalesce(max(namespace_id) + 1, $2::integer)
+  from gateway.namespace
+ where sandbox_id = $1 and namespace_id >= $2;
+
+-- name: update_namespace(sandbox_id, namespace_id, name, description) -> value
+-- The id of the custom namespace, none if there is no such. Walks namespace_pkey.
+update gateway.namespace
+   set name = $3, description = $4
+ where sandbox_id = $1 and namespace_id = $2 and is_custom
+returning namespace_id;
