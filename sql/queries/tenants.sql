@@ -94,7 +94,7 @@ delete from gateway.profile
 delete from gateway.event
  where sandbox_id = $1;
 
--- name: empty_change(sandbox_id) -> none
+-- name: empty_event_repeat(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
-delete from gateway.change
+delete from gateway.event_repeat
  where sandbox_id = $1;

@@ -4,6 +4,7 @@
 --
 --   record     every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
 --   event      one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
+--   event_repeat  which other batches sent it again
 --   tie        which identities one row named together                      one row per member
 --   cannot     pairs that a person unlinked
 --
@@ -13,9 +14,8 @@
 --   graph      the person: its xids, its lock, its existence
 --   fragment   what one record says now: its live version, or the fold of several
 --   profile    the merged document, for the policies that are materialized
---   change     the outbox that subscriptions, edges and audiences follow
 --
--- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning, job.
+-- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning.
 --
 -- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
 -- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The large tables are

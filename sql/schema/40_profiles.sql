@@ -17,15 +17,20 @@ create index record_batch_idx on gateway.record (sandbox_id, batch_id);
 
 create sequence gateway.arrival increment 1000;                                   -- a call takes one step and numbers its documents inside it
 
+-- What a record says now: the fold of its versions. A deleted record keeps its row, so that a late version knows what came after it.
 create table gateway.fragment (
-  sandbox_id  bigint not null,
-  xid         uuid not null,
-  dataset_id  uuid not null,
-  ordinal     bigint not null,                                                    -- the newest live version
-  batch_id    uuid not null,
-  ingested_at timestamptz not null,
-  observed_at timestamptz,
-  folded      json,                                                               -- null: the version's own input is the document
+  sandbox_id    bigint not null,
+  xid           uuid not null,
+  dataset_id    uuid not null,
+  ordinal       bigint not null,                                                  -- the version that last changed the document; a re-sent one changes nothing
+  batch_id      uuid not null,
+  ingested_at   timestamptz not null,
+  observed_at   timestamptz,
+  folded        json,                                                             -- null: the version's own input is the document
+  is_deleted    boolean not null default false,
+  head_at       timestamptz not null,                                             -- order of the newest version, whether it changed anything or not
+  head_batch_id uuid not null,
+  head_ordinal  bigint not null,
   primary key (sandbox_id, xid, dataset_id)
 ) partition by hash (xid);
 
@@ -50,25 +55,14 @@ create table gateway.merge_policy (
 create unique index merge_policy_default_key on gateway.merge_policy (sandbox_id, class) where is_default;
 create unique index merge_policy_edge_key on gateway.merge_policy (sandbox_id) where is_active_on_edge;
 
+-- Only of the default policy and the edge's, and only for people (under NONE: identities) with a fragment that takes part:
+-- of others the document is empty. The identity map is not in it: the graph has that.
 create table gateway.profile (
   sandbox_id  bigint not null,
   policy_id   uuid not null,
   profile_id  uuid not null,
   document    jsonb not null,                                                     -- jsonb: searched by PQL
   sources     uuid[] not null,
-  version     bigint not null,
-  modified_at timestamptz,                                                        -- null: a person with events only
+  modified_at timestamptz not null,                                               -- newest ingestion among the fragments that take part
   primary key (sandbox_id, policy_id, profile_id)
 ) partition by hash (profile_id);
-
-create table gateway.change (
-  tx         xid8 not null default pg_current_xact_id(),                          -- read below the oldest running transaction: a bare sequence loses rows
-  seq        bigint generated always as identity,
-  sandbox_id bigint not null,
-  profile_id uuid not null,
-  version    bigint not null,
-  kind       text not null,
-  paths      json not null,
-  at         timestamptz not null,
-  primary key (sandbox_id, tx, seq)
-);

@@ -6,7 +6,6 @@ create table gateway.event (
   dataset_id  uuid not null,
   event_id    text not null,                                                      -- the sender's _id; the first body stays
   batch_id    uuid not null,
-  also_in     uuid[],                                                             -- batches that sent it again; it leaves with its last one
   timestamp   timestamptz not null,
   event_type  text,
   document    jsonb not null,
@@ -16,3 +15,16 @@ create table gateway.event (
 
 create index event_timeline_idx on gateway.event (sandbox_id, xid, timestamp, event_id);
 create index event_batch_idx on gateway.event (sandbox_id, batch_id);
+
+-- A batch that sent a known event again. The event leaves with the last of its batches.
+create table gateway.event_repeat (
+  sandbox_id  bigint not null,
+  xid         uuid not null,
+  dataset_id  uuid not null,
+  event_id    text not null,
+  batch_id    uuid not null,
+  ingested_at timestamptz not null,
+  primary key (sandbox_id, xid, dataset_id, event_id, batch_id)
+);
+
+create index event_repeat_batch_idx on gateway.event_repeat (sandbox_id, batch_id);
