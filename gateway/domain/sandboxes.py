@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 
-from gateway.domain import identities, policies
+from gateway.domain import namespaces, policies
 from gateway.domain.tenants import Organization, Permission, Sandbox, SandboxType, Scope, list_sandboxes, sandbox_of
 from gateway.errors import Invalid, NotFound, Taken, TooMany
 from gateway.storage.database import Database, Session
@@ -75,6 +75,6 @@ async def _provision(
 ) -> Sandbox:
     row = await tx.row(CREATE_SANDBOX, organization_id, name, title, kind, default, secrets.token_bytes(32))
     sandbox = sandbox_of(row)
-    await identities.create_standard(tx, sandbox.sandbox_id)
+    await namespaces.create_standard(tx, sandbox.sandbox_id)
     await policies.create_default(tx, sandbox.sandbox_id)
     return sandbox

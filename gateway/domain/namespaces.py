@@ -16,10 +16,10 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 LOCK_SANDBOX = query("policies.lock_sandbox")
-LIST = query("identities.list_namespaces")
-CREATE = query("identities.create_namespace")
-NEXT = query("identities.next_namespace")
-UPDATE = query("identities.update_namespace")
+LIST = query("namespaces.list_namespaces")
+CREATE = query("namespaces.create_namespace")
+NEXT = query("namespaces.next_namespace")
+UPDATE = query("namespaces.update_namespace")
 
 FIRST_CUSTOM = 10_000_001  # above the model's numbers
 CODE_LENGTH = 64

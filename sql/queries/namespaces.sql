@@ -1,4 +1,4 @@
--- Namespaces, and the identities in them.
+-- Identity namespaces: standard and custom ones.
 
 -- name: list_namespaces(sandbox_id) -> rows
 -- All namespaces of the sandbox by code. Walks namespace_code_key.

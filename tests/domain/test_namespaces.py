@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.domain import identities, sandboxes
+from gateway.domain import namespaces, sandboxes
 from gateway.domain.graphs import IdentityNormalization, IdentityType
 from gateway.domain.tenants import Permission, SandboxType
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
@@ -13,31 +13,31 @@ LOYALTY = {"code": "Loyalty", "name": "Loyalty programme", "kind": IdentityType.
 
 
 async def test_a_new_sandbox_has_the_standard_namespaces_under_the_models_numbers(db, scope):
-    found = {namespace.code: namespace for namespace in await identities.list_namespaces(db, scope)}
-    assert set(found.values()) == set(identities.STANDARD)
+    found = {namespace.code: namespace for namespace in await namespaces.list_namespaces(db, scope)}
+    assert set(found.values()) == set(namespaces.STANDARD)
     assert (found["Email"].namespace_id, found["Phone"].namespace_id, found["ECID"].namespace_id) == (6, 7, 4)
 
 
 async def test_custom_namespaces_are_numbered_apart_in_each_sandbox(db, scope):
-    first = await identities.create_namespace(db, scope, **LOYALTY)
-    second = await identities.create_namespace(db, scope, **{**LOYALTY, "code": "loyalty"})
+    first = await namespaces.create_namespace(db, scope, **LOYALTY)
+    second = await namespaces.create_namespace(db, scope, **{**LOYALTY, "code": "loyalty"})
     assert (first.namespace_id, second.namespace_id) == (10_000_001, 10_000_002)
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
-    assert await identities.list_namespaces(db, replace(scope, sandbox=dev)) == sorted(
-        identities.STANDARD, key=lambda namespace: namespace.code
+    assert await namespaces.list_namespaces(db, replace(scope, sandbox=dev)) == sorted(
+        namespaces.STANDARD, key=lambda namespace: namespace.code
     )
 
 
 async def test_email_addresses_are_compared_without_case_and_blanks_and_others_exactly(db, scope):
-    email = next(namespace for namespace in identities.STANDARD if namespace.code == "Email")
-    loyalty = await identities.create_namespace(db, scope, **LOYALTY)
+    email = next(namespace for namespace in namespaces.STANDARD if namespace.code == "Email")
+    loyalty = await namespaces.create_namespace(db, scope, **LOYALTY)
     assert email.xid(scope.sandbox, " Ana@X.io ") == email.xid(scope.sandbox, "ana@x.io")
     assert loyalty.xid(scope.sandbox, "A1") != loyalty.xid(scope.sandbox, "a1")
 
 
 async def test_one_value_has_unrelated_xids_in_two_sandboxes(db, scope):
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
-    email = identities.STANDARD[2]
+    email = namespaces.STANDARD[2]
     assert email.xid(scope.sandbox, "ana@x.io") != email.xid(dev, "ana@x.io")
 
 
@@ -53,22 +53,22 @@ async def test_one_value_has_unrelated_xids_in_two_sandboxes(db, scope):
 )
 async def test_a_broken_rule_is_explained(db, scope, change, error, path):
     with pytest.raises(error) as caught:
-        await identities.create_namespace(db, scope, **{**LOYALTY, **change})
+        await namespaces.create_namespace(db, scope, **{**LOYALTY, **change})
     assert caught.value.path == path
 
 
 async def test_only_names_and_descriptions_of_custom_namespaces_change(db, scope):
-    namespace = await identities.create_namespace(
+    namespace = await namespaces.create_namespace(
         db, scope, **LOYALTY, normalization=IdentityNormalization.TRIM_LOWERCASE
     )
-    changed = await identities.update_namespace(db, scope, namespace.namespace_id, {"description": "Cards"})
+    changed = await namespaces.update_namespace(db, scope, namespace.namespace_id, {"description": "Cards"})
     assert changed == replace(namespace, description="Cards")
-    assert changed in await identities.list_namespaces(db, scope)
+    assert changed in await namespaces.list_namespaces(db, scope)
     with pytest.raises(NotFound):
-        await identities.update_namespace(db, scope, 6, {"name": "Mail"})
+        await namespaces.update_namespace(db, scope, 6, {"name": "Mail"})
 
 
 async def test_config_write_is_needed(db, scope):
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
-        await identities.create_namespace(db, reader, **LOYALTY)
+        await namespaces.create_namespace(db, reader, **LOYALTY)
