@@ -1,6 +1,5 @@
-"""One document out of many: of a record's versions, and of a person's fragments.
+"""One document out of a person's fragments.
 
-    fold      versions of one record     → the fragment that lives
     merge     fragments of one person    → the profile, by an attribute merge rule
     explain   the same fragments         → for each leaf of that profile: the value, who gave it, who lost, and why
 
@@ -32,14 +31,6 @@ Composites = Mapping[str, "Composites | None"]
 """The paths whose values are taken whole (None), as a tree; the key `*` stands for any key of a map."""
 
 
-class Mode(StrEnum):
-    """What a record's version does with the one before it."""
-
-    REPLACE = "REPLACE"
-    MERGE = "MERGE"
-    DELETE = "DELETE"
-
-
 class AttributeMergeType(StrEnum):
     """What decides between fragments: the time of what they say, or a chosen order of their datasets."""
 
@@ -60,17 +51,6 @@ class MergeRule(StrEnum):
     DATASET_ORDER = "DATASET_ORDER"
     TIE_BREAK = "TIE_BREAK"
     UNION = "UNION"
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One sending of a record, as it was sent."""
-
-    mode: Mode
-    input: Document
-    ingested_at: datetime
-    batch_id: UUID
-    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +102,6 @@ class Provenance:
     winner: Candidate | None
     rule: MergeRule
     candidates: tuple[Candidate, ...]
-
-
-# ------------------------------------------------------------------------------------------------ versions
-
-
-def fold(versions: Iterable[Version]) -> Document | None:
-    """The fragment that a record's live versions add up to, whatever order they are given in; None if it is deleted.
-
-    They apply by (ingested_at, batch, ordinal), from the last REPLACE or DELETE on. MERGE is RFC 7396, where null
-    removes; on nothing, or after a DELETE, it starts from an empty document.
-    """
-    document: Document | None = None
-    for version in sorted(versions, key=lambda v: (v.ingested_at, v.batch_id.int, v.ordinal)):
-        if version.mode is Mode.MERGE:
-            document = _patched(document or {}, version.input)
-        else:
-            document = version.input if version.mode is Mode.REPLACE else None
-    return document
-
-
-def _patched(target: Document, patch: Document) -> Document:
-    document = dict(target)
-    for key, value in patch.items():
-        if value is None:
-            document.pop(key, None)
-        elif isinstance(value, dict):
-            below = document.get(key)
-            document[key] = _patched(below if isinstance(below, dict) else {}, value)
-        else:
-            document[key] = value
-    return document
 
 
 # ------------------------------------------------------------------------------------------------ fragments

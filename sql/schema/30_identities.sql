@@ -31,7 +31,8 @@ create table gateway.tie (
   batch_id     uuid not null,                                                     -- the nil uuid: tied by hand
   dataset_id   uuid,
   origin       uuid not null,                                                     -- xid of the row's primary identity
-  ordinal      bigint not null,                                                   -- of the newest record version that said so; 0: an event, or tied by hand
+  ingested_at  timestamptz not null,                                              -- with batch_id and ordinal: where the newest row that says so stands
+  ordinal      bigint not null,
   xids         uuid[] not null,
   first_at     timestamptz not null,
   last_at      timestamptz not null,

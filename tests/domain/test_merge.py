@@ -1,4 +1,4 @@
-"""`fold`, `merge`, `explain` and `changed_paths` against slow, obvious references, over generated facts."""
+"""`merge`, `explain` and `changed_paths` against slow, obvious references, over generated facts."""
 
 import copy
 import json
@@ -16,12 +16,9 @@ from gateway.domain.merge import (
     AttributeMergeType,
     Fragment,
     MergeRule,
-    Mode,
-    Version,
     canonical,
     changed_paths,
     explain,
-    fold,
     leaves,
     merge,
     participants,
@@ -75,18 +72,6 @@ fragment_lists = st.lists(
     ),
     max_size=5,
     unique_by=lambda fragment: (fragment.xid, fragment.dataset_id),
-)
-version_lists = st.lists(
-    st.builds(
-        Version,
-        mode=st.sampled_from(Mode),
-        input=st.dictionaries(names, st.recursive(plain | st.none(), lambda inner: st.dictionaries(names, inner))),
-        ingested_at=hours,
-        batch_id=st.integers(1, 2).map(lambda n: UUID(int=n)),
-        ordinal=st.integers(0, 9),
-    ),
-    max_size=6,
-    unique_by=lambda version: (version.ingested_at, version.batch_id, version.ordinal),
 )
 
 
@@ -315,47 +300,6 @@ def test_the_rule_says_what_decided(order, facts, expected):
     )
     [told] = explain(fragments, rule, {})
     assert told.rule is expected
-
-
-# ------------------------------------------------------------------------------------------------ versions
-
-
-def patched(target, patch):
-    """RFC 7396, section 2, word by word."""
-    if not isinstance(patch, dict):
-        return patch
-    if not isinstance(target, dict):
-        target = {}
-    result = copy.deepcopy(target)
-    for name, value in patch.items():
-        if value is None:
-            result.pop(name, None)
-        else:
-            result[name] = patched(result.get(name), value)
-    return result
-
-
-@anytime
-@given(version_lists, st.randoms(use_true_random=False))
-def test_fold_replays_the_versions_in_order(versions, chance):
-    expected = None
-    for version in sorted(versions, key=lambda v: (v.ingested_at, v.batch_id, v.ordinal)):
-        steps = {Mode.REPLACE: version.input, Mode.DELETE: None, Mode.MERGE: patched(expected, version.input)}
-        expected = steps[version.mode]
-    before = copy.deepcopy(versions)
-    assert fold(chance.sample(versions, len(versions))) == expected
-    assert versions == before
-
-
-def test_what_lives_after_each_mode():
-    def sent(*steps):
-        return fold(Version(mode, given, START, UUID(int=1), n) for n, (mode, given) in enumerate(steps))
-
-    assert sent() is None
-    assert sent((Mode.MERGE, {"a": {"b": 1, "c": None}})) == {"a": {"b": 1}}
-    assert sent((Mode.REPLACE, {"a": 1}), (Mode.MERGE, {"a": None})) == {}
-    assert sent((Mode.REPLACE, {"a": 1}), (Mode.DELETE, {})) is None
-    assert sent((Mode.REPLACE, {"a": 1}), (Mode.DELETE, {}), (Mode.MERGE, {"b": 2})) == {"b": 2}
 
 
 # ------------------------------------------------------------------------------------------------ equality
