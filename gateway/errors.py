@@ -10,6 +10,7 @@
     ├── Timeout                  the request ran past its time limit
     ├── Unavailable              the database cannot be reached now; try again
     ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
+    ├── SettingsError            a setting is wrong; for the operator's eyes
     └── UserFault                a mutation's `userErrors`: never a top-level error
         ├── Invalid              a broken rule          ├── NotFound   an unknown id
         ├── Conflict             clashes with another   ├── Taken      a name in use
@@ -94,6 +95,10 @@ class Unavailable(GatewayError):
 
 class ClusterError(GatewayError):
     """The embedded Postgres cannot run here; the message tells the operator what to do."""
+
+
+class SettingsError(GatewayError):
+    """A setting is wrong; the message names it and says how to mend it."""
 
 
 class UserFault(GatewayError):
