@@ -7,7 +7,7 @@ unrelated xids in two sandboxes and none can be guessed from outside.
 import hashlib
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -22,7 +22,7 @@ LIST_ORGANIZATIONS = query("tenants.list_organizations")
 READ_SANDBOX = query("tenants.read_sandbox")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
-READ_API_KEY = query("tenants.read_api_key")
+AUTHENTICATE = query("tenants.authenticate")
 
 
 class Permission(StrEnum):
@@ -33,6 +33,10 @@ class Permission(StrEnum):
     CONFIG_WRITE = "config:write"
     JOBS_WRITE = "jobs:write"
     ADMIN = "admin"
+
+
+READ_CONFIGURATION = (Permission.PROFILE_READ, Permission.CONFIG_WRITE)
+"""Either will do to look at the configuration: who reads profiles has to understand them, who changes it has to see it."""
 
 
 class SandboxType(StrEnum):
@@ -69,6 +73,9 @@ class Sandbox:
         return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log
 
 
+SANDBOX_FIELDS = tuple(field.name for field in fields(Sandbox))
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """Who asks, and where: the organization, the sandbox, and what the caller may do there."""
@@ -81,10 +88,10 @@ class Scope:
     def sandbox_id(self) -> int:
         return self.sandbox.sandbox_id
 
-    def require(self, permission: Permission) -> None:
-        """Raise Forbidden unless the caller has the permission."""
-        if not self.permissions & {permission, Permission.ADMIN}:
-            raise Forbidden(f"This needs the scope {permission.value}.")
+    def require(self, *any_of: Permission) -> None:
+        """Raise Forbidden unless the caller has one of the permissions."""
+        if not self.permissions & {*any_of, Permission.ADMIN}:
+            raise Forbidden(f"This needs the scope {' or '.join(any_of)}.")
 
 
 async def read_organization(db: Database, organization_id: UUID) -> Organization | None:
@@ -117,10 +124,22 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
     return key
 
 
-async def organization_of_key(db: Database, key: str) -> UUID | None:
-    """The organization that a live key belongs to, or None."""
-    row = await db.row(READ_API_KEY, key_hash(key))
-    return row["organization_id"] if row else None
+async def authenticate(
+    db: Database, key: str, organization_id: UUID | None, sandbox: str | None
+) -> tuple[Organization | None, Sandbox | None] | None:
+    """Where a key leads: its organization if that is the one named, and there the sandbox named, the default one for no name.
+
+    None for a key that is unknown or revoked. One statement.
+    """
+    row = await db.row(AUTHENTICATE, key_hash(key), organization_id, sandbox)
+    if row is None:
+        return None
+    if row["organization_id"] is None:
+        return None, None
+    organization = Organization(row["organization_id"], row["code"], row["organization"])
+    if row["sandbox_id"] is None:
+        return organization, None
+    return organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS})
 
 
 def key_hash(key: str) -> bytes:

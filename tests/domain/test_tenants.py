@@ -69,11 +69,17 @@ async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
         await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
 
 
-async def test_a_key_finds_its_organization_and_is_kept_as_a_hash_only(db):
-    scope = await scope_of(db)
-    key = await tenants.issue_api_key(db, scope.organization, "test")
-    assert await tenants.organization_of_key(db, key) == scope.organization.organization_id
-    assert await tenants.organization_of_key(db, key + "x") is None
+async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db):
+    scope, other = await scope_of(db), await scope_of(db, "other")
+    dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    await sandboxes.create_sandbox(db, other, "foreign", None, SandboxType.DEVELOPMENT)
+    key, ours = await tenants.issue_api_key(db, scope.organization, "test"), scope.organization.organization_id
+    assert await tenants.authenticate(db, key, ours, None) == (scope.organization, scope.sandbox)
+    assert await tenants.authenticate(db, key, ours, "dev") == (scope.organization, dev)
+    assert await tenants.authenticate(db, key, ours, "foreign") == (scope.organization, None)
+    assert await tenants.authenticate(db, key, other.organization.organization_id, None) == (None, None)
+    assert await tenants.authenticate(db, key, None, None) == (None, None)
+    assert await tenants.authenticate(db, key + "x", ours, None) is None
 
 
 async def test_without_the_permission_nothing_happens(db):
