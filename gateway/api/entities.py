@@ -8,6 +8,7 @@ shared with the base schema, and only types with output fields, which can reach 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar, cast
 
+import strawberry
 from graphql import (
     GraphQLField,
     GraphQLInterfaceType,
@@ -23,12 +24,23 @@ from graphql import (
     specified_scalar_types,
 )
 
+from gateway.api.scalars import JSON
 from gateway.xdm.types import FieldDefinition, TypeDefinition, entity_types
 
 PROFILE_ENTITY: Final = "ProfileEntity"
 EVENT_ENTITY: Final = "ExperienceEventEntity"
 
 _Type = TypeVar("_Type", bound=GraphQLNamedType)
+
+
+@strawberry.type(description="Stands in the process's schema where each sandbox has the type of its own profile union.")
+class ProfileEntity:
+    placeholder: JSON | None = strawberry.field(description="Never seen: every sandbox's schema replaces this type.")
+
+
+@strawberry.type(description="Stands in the process's schema where each sandbox has the type of its own event union.")
+class ExperienceEventEntity:
+    placeholder: JSON | None = strawberry.field(description="Never seen: every sandbox's schema replaces this type.")
 
 
 def with_entities(base: GraphQLSchema, profile_union: dict[str, Any], event_union: dict[str, Any]) -> GraphQLSchema:

@@ -1,0 +1,53 @@
+"""What a resolver can reach, and how fields are made of resolvers over the domain's own objects.
+
+GraphQL types here describe; they are never instantiated. A type's plain fields are read off a domain dataclass by name, the others by
+a function that gets that dataclass as `Parent`. So a class body reads like SDL, and nothing is copied on the way out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import strawberry
+
+from gateway.api.loaders import Loaders
+from gateway.domain import tenants
+from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.tenants import Permission, Scope
+from gateway.storage.database import Database
+
+
+@dataclass(slots=True)
+class Context:
+    """One request: who asks, the sandbox's configuration as it was found, and the loaders."""
+
+    db: Database
+    scope: Scope
+    config: Configuration
+    configurations: Configurations
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.loaders = Loaders(self.db, self.scope, self.config)
+
+    def require_configuration(self) -> None:
+        """Raise Forbidden unless the caller may see how the sandbox is set up."""
+        self.scope.require(Permission.PROFILE_READ, Permission.CONFIG_WRITE)
+
+    async def renew(self, *, configuration: bool) -> None:
+        """Forget what was read: a mutation has changed it. `configuration`: that too is read again."""
+        if configuration:
+            organization_id, name = self.scope.organization.organization_id, self.scope.sandbox.name
+            sandbox = await tenants.read_sandbox(self.db, organization_id, name)
+            if sandbox is not None:  # else the caller has just deleted the sandbox it is in
+                self.scope = replace(self.scope, sandbox=sandbox)
+                self.config = await self.configurations.read(self.db, self.scope)
+        self.loaders = Loaders(self.db, self.scope, self.config)
+
+
+Info: TypeAlias = strawberry.Info[Context, None]
+
+
+def resolved_by(resolver: Callable[..., Any], description: str) -> Any:
+    """A field whose GraphQL type is the annotation beside it, whatever domain type the resolver says that it returns."""
+    return strawberry.field(resolver=resolver, description=description)

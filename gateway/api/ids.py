@@ -1,0 +1,90 @@
+"""Global ids: opaque to clients, the same for the same object for ever, safe in an address.
+
+    dataset_AAECAwQFBgcICQoLDA0ODw
+    ^kind   ^the key's parts as bytes, base64url without padding
+
+The kind stands in front in clear, as it helps whoever reads a log or pastes an id into the wrong argument. An id has exactly one spelling.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+from gateway.errors import BadInput, NotFound
+
+Part = type[UUID] | type[int] | type[str]
+
+KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
+    "Batch": ("batch", (UUID,)),
+    "Dataset": ("dataset", (UUID,)),
+    "ExperienceEvent": ("event", (UUID, UUID, str)),  # xid, dataset, the sender's _id
+    "Identity": ("identity", (UUID,)),
+    "IdentityNamespace": ("namespace", (int,)),
+    "IngestionWarning": ("warning", (UUID,)),
+    "MergePolicy": ("policy", (UUID,)),
+    "Profile": ("profile", (UUID, UUID)),  # policy, person
+    "Sandbox": ("sandbox", (int,)),
+    "XdmSchema": ("schema", (UUID,)),
+}
+"""Of each Node type: the word in front of its ids, and what its key is made of; a text can only be the last part."""
+
+_TYPES = {word: name for name, (word, _) in KINDS.items()}
+_SIZES: Final[Mapping[Part, int]] = {UUID: 16, int: 8}
+MAX_LENGTH: Final = 4_000
+
+
+def global_id(type_name: str, *key: UUID | int | str) -> str:
+    """The id of the object of this type with this key."""
+    payload = b"".join(_packed(part) for part in key)
+    return f"{KINDS[type_name][0]}_{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+
+
+def parse_id(text: str, expected: str, argument: str = "id") -> Any:
+    """The key of an object of the expected type: its one part, or a tuple of several. Raises BadInput, naming the argument."""
+    found = read_id(text)
+    if found is None:
+        raise BadInput(f"`{argument}` is not an id that this server gave out.")
+    type_name, key = found
+    if type_name != expected:
+        raise BadInput(f"`{argument}` is the id of a {type_name}; here goes the id of a {expected}.")
+    return key[0] if len(key) == 1 else key
+
+
+def input_id(text: str, expected: str, *path: str) -> Any:
+    """The same for a mutation's input, where an id that means nothing is an unknown one. Raises NotFound with the path."""
+    try:
+        return parse_id(text, expected, path[-1])
+    except BadInput as error:
+        raise NotFound(error.message, path=path) from error
+
+
+def read_id(text: str) -> tuple[str, tuple[Any, ...]] | None:
+    """The type and the key that an id stands for, or None for a text that is no id."""
+    word, _, body = text.partition("_")
+    if word not in _TYPES or len(text) > MAX_LENGTH:
+        return None
+    try:
+        key = _unpacked(urlsafe_b64decode(body + "=" * (-len(body) % 4)), KINDS[_TYPES[word]][1])
+    except ValueError:
+        return None
+    return (_TYPES[word], key) if global_id(_TYPES[word], *key) == text else None
+
+
+def _packed(part: UUID | int | str) -> bytes:
+    match part:
+        case UUID():
+            return part.bytes
+        case int():
+            return part.to_bytes(_SIZES[int])
+    return part.encode()
+
+
+def _unpacked(payload: bytes, parts: tuple[Part, ...]) -> tuple[UUID | int | str, ...]:
+    """The parts that lie in the payload one behind the other. Raises ValueError where they do not."""
+    key: list[UUID | int | str] = []
+    for part in parts:
+        size = _SIZES.get(part, len(payload))
+        piece, payload = payload[:size], payload[size:]
+        key.append(UUID(bytes=piece) if part is UUID else int.from_bytes(piece) if part is int else piece.decode())
+    return tuple(key)

@@ -1,0 +1,47 @@
+"""`Node`: whatever has a global id, and how any of them is read by it.
+
+Each noun brings a reader for its types; `api/schema.py` holds the table. A reader takes all keys of one request and answers in their
+order, None for what does not exist in the caller's sandbox.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, ClassVar, TypeAlias
+
+import strawberry
+
+from gateway.api.context import Context
+from gateway.api.ids import read_id
+from gateway.errors import LimitExceeded
+
+Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Takes the keys of one type as `parse_id` gives them."""
+
+MAX_NODES = 1_000
+
+
+@strawberry.interface(description="Anything with a global id, by which it can be read again.")
+class Node:
+    domain: ClassVar[type]  # what the domain calls this type's objects
+
+    id: strawberry.ID = strawberry.field(
+        description="Opaque, the same for ever, unique over all types; safe in an address."
+    )
+
+    @classmethod
+    def is_type_of(cls, obj: object, _info: object) -> bool:
+        return isinstance(obj, cls.domain)
+
+
+async def read_nodes(context: Context, readers: Mapping[str, Reader], ids: Sequence[str]) -> list[Any]:
+    """What the ids stand for, in their order; None for an id that means nothing here. One call for each type among them."""
+    if len(ids) > MAX_NODES:
+        raise LimitExceeded(f"At most {MAX_NODES:,} ids at once; {len(ids):,} were given.")
+    parsed = [read_id(text) for text in ids]
+    keys: dict[str, dict[tuple[Any, ...], None]] = {}
+    for type_name, key in filter(None, parsed):
+        keys.setdefault(type_name, {})[key] = None
+    found: dict[tuple[str, tuple[Any, ...]], Any] = {}
+    for type_name, wanted in keys.items():
+        values = await readers[type_name](context, [key[0] if len(key) == 1 else key for key in wanted])
+        found |= {(type_name, key): value for key, value in zip(wanted, values, strict=True)}
+    return [found.get(node) if node else None for node in parsed]

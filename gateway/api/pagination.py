@@ -1,0 +1,202 @@
+"""Connections (Relay): pages of lists by keyset cursors, `nodes` beside `edges`, and a total that is counted only when asked for.
+
+A `Listing` is one list in one order. It reads cursors into keys and makes cursors of items; a cursor of another list, or of the same
+list in another order, is refused rather than misread. A list that is wholly at hand is `cut`; a page that came from SQL is `paged`.
+"""
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Annotated, Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+import strawberry
+
+from gateway.api.context import resolved_by
+from gateway.api.scalars import Long
+from gateway.domain.pages import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
+from gateway.errors import BadCursor
+
+T = TypeVar("T")
+
+First = Annotated[
+    int | None,
+    strawberry.argument(
+        description=f"How many items from the start of the list, or behind `after`: at most {MAX_SIZE:,}, and {DEFAULT_SIZE} where neither `first` nor `last` is given."
+    ),
+]
+Last = Annotated[
+    int | None,
+    strawberry.argument(
+        description=f"How many items from the end of the list, or in front of `before`: at most {MAX_SIZE:,}. Not together with `first`."
+    ),
+]
+After = Annotated[
+    str | None,
+    strawberry.argument(description="A cursor of this list in this order: only what comes behind it is returned."),
+]
+Before = Annotated[
+    str | None,
+    strawberry.argument(description="A cursor of this list in this order: only what comes in front of it is returned."),
+]
+
+
+# ------------------------------------------------------------------------------------------------ lists and their pages
+
+
+@dataclass(frozen=True, slots=True)
+class Edge(Generic[T]):
+    """An item and its place in the list."""
+
+    node: T
+    cursor: str
+
+
+@dataclass(frozen=True, slots=True)
+class Slice(Generic[T]):
+    """A page of a listing, as `Connection` shows it; `count` is called only for `totalCount`."""
+
+    listing: "Listing[T]"
+    page: Page[T]
+    count: Callable[[], Awaitable[int]]
+
+    @property
+    def nodes(self) -> list[T]:
+        return self.page.items
+
+    @property
+    def edges(self) -> list[Edge[T]]:
+        return [Edge(item, self.listing.cursor(item)) for item in self.page.items]
+
+    @property
+    def page_info(self) -> "Slice[T]":
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Listing(Generic[T]):
+    """A list in one order. `name` tells it from every other list and order; `key` is the domain's key of an item in it."""
+
+    name: str
+    key: Callable[[T], Key]
+
+    def window(self, first: int | None, after: str | None, last: int | None, before: str | None) -> Window:
+        """The window that a connection's arguments ask for. Raises BadCursor, BadInput, LimitExceeded."""
+        return window_of(first, last, self._read(after), self._read(before))
+
+    def cut(self, items: Iterable[T], window: Window, *, descending: bool = False) -> Slice[T]:
+        """A page of a list that is wholly at hand."""
+        everything = list(items)
+
+        async def count() -> int:
+            return len(everything)
+
+        return self.paged(page_of(everything, self.key, window, descending=descending), count)
+
+    def paged(self, page: Page[T], count: Callable[[], Awaitable[int]]) -> Slice[T]:
+        """A page that was read elsewhere."""
+        return Slice(self, page, count)
+
+    def cursor(self, item: T) -> str:
+        """The item's place in the list, as opaque text that is safe in an address."""
+        values = orjson.dumps([_tagged(value) for value in self.key(item)])
+        return urlsafe_b64encode(self._mark + values).rstrip(b"=").decode()
+
+    def _read(self, cursor: str | None) -> Key | None:
+        if cursor is None:
+            return None
+        try:
+            payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+            if payload[:_MARK] == self._mark:
+                return tuple(map(_untagged, orjson.loads(payload[_MARK:])))
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            raise BadCursor from error
+        raise BadCursor
+
+    @property
+    def _mark(self) -> bytes:
+        return blake2b(self.name.encode(), digest_size=_MARK).digest()
+
+
+_MARK: Final = 4
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+def _tagged(value: Any) -> Any:
+    """A key's value in JSON, its type remembered: a microsecond that got lost would repeat or skip an item."""
+    match value:
+        case UUID():
+            return {"u": value.hex}
+        case datetime():
+            return {"t": (value - _EPOCH) // _MICROSECOND}
+    return value
+
+
+def _untagged(value: Any) -> Any:
+    match value:
+        case {"u": str(text)}:
+            return UUID(text)
+        case {"t": int(micros)}:
+            return _EPOCH + micros * _MICROSECOND
+        case dict() | list():
+            raise ValueError("no cursor has such a value")
+    return value
+
+
+# ------------------------------------------------------------------------------------------------ GraphQL types
+
+
+def _has_next(slice_: strawberry.Parent[Slice[Any]]) -> bool:
+    return slice_.page.has_next
+
+
+def _has_previous(slice_: strawberry.Parent[Slice[Any]]) -> bool:
+    return slice_.page.has_previous
+
+
+def _start(slice_: strawberry.Parent[Slice[Any]]) -> str | None:
+    return next(_cursors(slice_, slice_.nodes[:1]), None)
+
+
+def _end(slice_: strawberry.Parent[Slice[Any]]) -> str | None:
+    return next(_cursors(slice_, slice_.nodes[-1:]), None)
+
+
+def _cursors(slice_: Slice[Any], items: list[Any]) -> Iterator[str]:
+    return map(slice_.listing.cursor, items)
+
+
+async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
+    return await slice_.count()
+
+
+@strawberry.type(description="Where a page stands in its list, and the cursors to ask for its neighbours with.")
+class PageInfo:
+    has_next_page: bool = resolved_by(_has_next, "Whether the list goes on behind this page.")
+    has_previous_page: bool = resolved_by(_has_previous, "Whether the list has items in front of this page.")
+    start_cursor: str | None = resolved_by(
+        _start, "Cursor of the page's first item, for `before`; null on an empty page."
+    )
+    end_cursor: str | None = resolved_by(_end, "Cursor of the page's last item, for `after`; null on an empty page.")
+
+
+@strawberry.type(name="Edge", description="An item of a list together with its place there.")
+class EdgeType(Generic[T]):
+    cursor: str = strawberry.field(description="The item's place in the list and order it was asked for in; opaque.")
+    node: T = strawberry.field(description="The item itself, the same object that `nodes` holds.")
+
+
+@strawberry.type(description="A page of a list, and what is needed to ask for the next one.")
+class Connection(Generic[T]):
+    edges: list[EdgeType[T]] = strawberry.field(
+        description="The page's items, each with its cursor, in the list's order."
+    )
+    nodes: list[T] = strawberry.field(description="The page's items without cursors, in the list's order.")
+    page_info: PageInfo = strawberry.field(description="Whether the list goes on, and the cursors of the page's ends.")
+    total_count: Long | None = resolved_by(
+        _total_count, "How many items the whole list has under its filter. Counted only when asked for."
+    )

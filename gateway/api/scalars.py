@@ -1,0 +1,80 @@
+"""Leaf values: the gateway's own scalars, and domain enums with a sentence for each value."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, Final, NewType, TypeVar
+
+import strawberry
+from graphql import GraphQLError
+
+JSON = NewType("JSON", object)
+"""A document as it is stored: anything that JSON can say."""
+
+Long = NewType("Long", int)
+"""A whole number of 64 bits."""
+
+_E = TypeVar("_E", bound=type[Enum])
+
+_LONG: Final = 2**63
+_TIMESTAMP = re.compile(
+    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII
+)  # what Python reads beyond RFC 3339 stays out: dates alone, week numbers, times without a zone
+
+
+def _printed(at: datetime | str) -> str:
+    """RFC 3339 in UTC with milliseconds. Inside a document a time is text already, normalized when it was stored."""
+    if isinstance(at, str):
+        return at
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _read_timestamp(value: Any) -> datetime:
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+        raise GraphQLError("A time is written as in RFC 3339, with its zone: 2026-01-02T03:04:05.678Z.")
+    try:
+        return datetime.fromisoformat(value.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise GraphQLError(f"There is no such time: {error}.") from error
+
+
+def _read_long(value: Any) -> int:
+    whole = int(value) if isinstance(value, float) and value.is_integer() else value
+    if not isinstance(whole, int) or isinstance(whole, bool) or not -_LONG <= whole < _LONG:
+        raise GraphQLError("A Long is a whole number of 64 bits.")
+    return whole
+
+
+SCALARS: Final[Mapping[object, Any]] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A point in time as in RFC 3339. Answers are in UTC with milliseconds: `2026-01-02T03:04:05.678Z`; inputs may have any zone, but must have one.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc3339",
+        serialize=_printed,
+        parse_value=_read_timestamp,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value: an object, an array, a text, a number, a boolean or null.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+    ),
+    Long: strawberry.scalar(
+        name="Long",
+        description="A whole number of 64 bits, written as a JSON number. JavaScript holds it exactly up to 2^53 - 1.",
+        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259#section-6",
+        serialize=int,
+        parse_value=_read_long,
+    ),
+}
+"""How Python types become scalars, for the schema's configuration."""
+
+
+def described(enum: _E, name: str, description: str, **values: str) -> _E:
+    """The domain's enum as a GraphQL one, with a sentence for every value. Raises KeyError when a value has none."""
+    definition = strawberry.enum(enum, name=name, description=description).__strawberry_definition__  # type: ignore[attr-defined]
+    for value in definition.values:
+        value.description = values[value.name]
+    return enum

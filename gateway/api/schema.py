@@ -1,0 +1,68 @@
+"""The API's table of contents: every noun's queries and mutations, and the readers behind `node`.
+
+One schema per process; `api/entities` gives each sandbox its own entity types on top of it.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Annotated, Any, Final
+
+import strawberry
+from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Undefined
+from strawberry.schema.config import StrawberryConfig
+
+from gateway.api.context import Info, resolved_by
+from gateway.api.nodes import Node, Reader, read_nodes
+from gateway.api.scalars import SCALARS
+
+READERS: Final[Mapping[str, Reader]] = {}
+"""Of every type with global ids: how objects are read by their keys."""
+
+NodeId = Annotated[
+    strawberry.ID, strawberry.argument(name="id", description="The global `id` that any object carries.")
+]
+NodeIds = Annotated[
+    list[strawberry.ID],
+    strawberry.argument(name="ids", description="Global ids of objects of any types; at most 1,000."),
+]
+
+
+async def _node(info: Info, node_id: NodeId) -> Any:
+    return (await read_nodes(info.context, READERS, [node_id]))[0]
+
+
+async def _nodes(info: Info, node_ids: NodeIds) -> list[Any]:
+    return await read_nodes(info.context, READERS, node_ids)
+
+
+@strawberry.type(description="Everything that can be read. A read never writes, and a missing thing is null.")
+class Query:
+    node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
+    nodes: list[Node | None] = resolved_by(
+        _nodes, "The objects with these ids, as many and in the order asked for; null for each that this sandbox lacks."
+    )
+
+
+@cache
+def build_schema() -> GraphQLSchema:
+    """The process's schema, made once; its entity types are placeholders."""
+    schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))._schema  # noqa: SLF001 (the graphql-core schema has no public name)
+    for named_type in schema.type_map.values():
+        _finish(named_type)
+    return schema
+
+
+def _finish(named_type: Any) -> None:
+    """What Strawberry leaves to be said: which inputs are `@oneOf`; and `= null`, which says nothing, goes."""
+    match named_type:
+        case GraphQLInputObjectType():
+            definition = named_type.extensions["strawberry-definition"]
+            named_type.is_one_of = definition.is_one_of
+            inputs = list(named_type.fields.values())
+        case GraphQLObjectType() | GraphQLInterfaceType():
+            inputs = [argument for field in named_type.fields.values() for argument in field.args.values()]
+        case _:
+            return
+    for given in inputs:
+        if given.default_value is None:
+            given.default_value = Undefined
