@@ -4,6 +4,7 @@ Code below calls `observe` with one of these and knows nothing of logs or metric
 """
 
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 
@@ -24,8 +25,28 @@ class TransactionRestarted:
     attempt: int
 
 
-Observation = StatementRan | TransactionRestarted
+@dataclass(frozen=True, slots=True)
+class RequestServed:
+    """An HTTP request was answered. `route` is the route's pattern, never an address that a client made up."""
+
+    route: str
+    method: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class FaultMasked:
+    """Something unexpected happened; the caller was told the correlation id and nothing else."""
+
+    error: BaseException
+
+
+Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked
 Listener = Callable[[Observation], None]
+
+# Names the request that is being served, in its answer, in the log and to whoever asks what went wrong.
+correlation_id: ContextVar[str] = ContextVar("correlation_id", default="-")
 
 _listeners: list[Listener] = []
 
