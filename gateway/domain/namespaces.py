@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.domain.graphs import IdentityNormalization, IdentityType, normalize, xid_of
-from gateway.domain.tenants import Permission, Sandbox, Scope
+from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -72,8 +72,14 @@ async def create_standard(tx: Session, sandbox_id: int) -> None:
         await tx.execute(CREATE, sandbox_id, *_columns(namespace))
 
 
+async def load_namespaces(tx: Session, scope: Scope) -> list[Namespace]:
+    """All namespaces of the sandbox, by code; for who builds on them, whatever the caller may do."""
+    return [_namespace(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+
+
 async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
-    """All namespaces of the sandbox, by code."""
+    """All namespaces of the sandbox, by code. Raises Forbidden."""
+    scope.require(*READ_CONFIGURATION)
     return [_namespace(row) for row in await db.rows(LIST, scope.sandbox_id)]
 
 
@@ -123,7 +129,7 @@ def _check_name(name: str) -> None:
 async def _locked(tx: Session, scope: Scope) -> dict[str, Namespace]:
     """The namespaces by code, with every other change of this sandbox's configuration kept waiting."""
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
-    return {row["code"]: _namespace(row) for row in await tx.rows(LIST, scope.sandbox_id)}
+    return {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
 
 
 def _columns(namespace: Namespace) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -81,8 +81,14 @@ async def create_default(tx: Session, sandbox_id: int) -> None:
     await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE)
 
 
+async def load_policies(tx: Session, scope: Scope) -> list[MergePolicy]:
+    """All policies of the sandbox, by name; for who builds on them, whatever the caller may do."""
+    return [_policy(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+
+
 async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
-    """All policies of the sandbox, by name."""
+    """All policies of the sandbox, by name. Raises Forbidden."""
+    scope.require(*READ_CONFIGURATION)
     return [_policy(row) for row in await db.rows(LIST, scope.sandbox_id)]
 
 
@@ -99,7 +105,7 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
             await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
         columns = _columns(settings, with_class=True)
         await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, _status(settings))
-        return _find(await _list(tx, scope), policy_id)
+        return _find(await load_policies(tx, scope), policy_id)
 
 
 async def update_policy(
@@ -122,7 +128,7 @@ async def update_policy(
         if settings.is_default and not policy.settings.is_default:
             await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
         await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), _status(settings))
-        return _find(await _list(tx, scope), policy_id)
+        return _find(await load_policies(tx, scope), policy_id)
 
 
 async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
@@ -140,11 +146,7 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
     """The policies, with every other change of this sandbox's configuration kept waiting."""
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
-    return await _list(tx, scope)
-
-
-async def _list(tx: Session, scope: Scope) -> list[MergePolicy]:
-    return [_policy(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+    return await load_policies(tx, scope)
 
 
 def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:

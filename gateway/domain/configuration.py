@@ -1,0 +1,184 @@
+"""The configuration of a sandbox as one immutable value, and the cache that hands it out.
+
+Every change of configuration counts `sandbox.config_version` up in its own transaction, and every request learns that number with
+its sandbox. So a cached configuration is good exactly as long as its version is not smaller, and no message can be lost.
+"""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from uuid import UUID
+from weakref import WeakValueDictionary
+
+from gateway.domain.datasets import Dataset, load_datasets
+from gateway.domain.graphs import Rules
+from gateway.domain.namespaces import Namespace, load_namespaces
+from gateway.domain.policies import MergePolicy, load_policies
+from gateway.domain.registry import XdmSchema, load_schemas
+from gateway.domain.tenants import Scope
+from gateway.errors import BadInput, Forbidden, NotFound
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+from gateway.xdm import evolution, paths
+from gateway.xdm.classes import XdmClass, compose
+from gateway.xdm.fields import Field
+from gateway.xdm.paths import Composites
+from gateway.xdm.validation import Validator
+
+READ_VERSION = query("configuration.read_version")
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """All that a sandbox is configured to, at one version. Shared by requests: never change what it holds."""
+
+    sandbox_id: int
+    version: int
+    tenant_code: str
+    namespaces: Mapping[int, Namespace]
+    schemas: Mapping[UUID, XdmSchema]
+    datasets: Mapping[UUID, Dataset]
+    policies: Mapping[UUID, MergePolicy]
+
+    def namespace(self, code: str) -> Namespace | None:
+        """The namespace of this code, or None."""
+        return self._by_code.get(code)
+
+    def dataset(self, dataset_id: UUID) -> Dataset:
+        """The dataset of a mutation's `datasetId`. Raises NotFound."""
+        if dataset_id not in self.datasets:
+            raise NotFound("There is no dataset with this id.", path=["datasetId"])
+        return self.datasets[dataset_id]
+
+    def policy(self, policy_id: UUID | None) -> MergePolicy:
+        """The policy that a read asks for, the default one for None. Raises BadInput."""
+        if policy_id is None:
+            return self.default_policy
+        if policy_id not in self.policies:
+            raise BadInput("There is no merge policy with this id.")
+        return self.policies[policy_id]
+
+    @cached_property
+    def default_policy(self) -> MergePolicy:
+        """The policy of reads that name none; every sandbox has one."""
+        return next(policy for policy in self.policies.values() if policy.settings.is_default)
+
+    @cached_property
+    def materialized(self) -> list[MergePolicy]:
+        """The policies whose profiles are kept merged, also while they are being built."""
+        return [policy for policy in self.policies.values() if policy.is_materialized]
+
+    @cached_property
+    def rules(self) -> Rules:
+        """The identity settings as the graph rules take them."""
+        listed = self.namespaces.values()
+        return Rules(
+            {namespace.namespace_id: namespace.priority for namespace in listed if namespace.priority is not None},
+            frozenset(namespace.namespace_id for namespace in listed if namespace.is_unique_per_graph),
+        )
+
+    def members(self, xdm_class: XdmClass) -> tuple[XdmSchema, ...]:
+        """The schemas of a class that are enabled for profile, the oldest first: those which make its union."""
+        schemas = self.schemas.values()
+        return tuple(schema for schema in schemas if schema.is_profile_enabled and schema.xdm_class is xdm_class)
+
+    def union(self, xdm_class: XdmClass) -> Field:
+        """The union schema of a class: of a class without schemas, all that ships for it.
+
+        While the members stay the same, so does the object, from one version to the next.
+        """
+        return _union(xdm_class, self.tenant_code, self.members(xdm_class))
+
+    @property
+    def composites(self) -> Composites:
+        """The values of a profile that merging takes whole."""
+        return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
+
+    def validator(self, schema_id: UUID) -> Validator:
+        """The validator of a schema, compiled once for each version of the schema."""
+        return self.schemas[schema_id].validator
+
+    @cached_property
+    def _by_code(self) -> Mapping[str, Namespace]:
+        return {namespace.code: namespace for namespace in self.namespaces.values()}
+
+
+@lru_cache(maxsize=64)
+def _union(xdm_class: XdmClass, tenant_code: str, members: tuple[XdmSchema, ...]) -> Field:
+    if members:
+        return evolution.union([schema.json_schema for schema in members])
+    return compose(xdm_class, None, None, tenant_code)
+
+
+@lru_cache(maxsize=64)
+def _composites(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
+    return paths.composites(_union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, members))
+
+
+class Configurations:
+    """The configurations that this process knows, the `size` used last."""
+
+    def __init__(self, size: int = 256) -> None:
+        self._size = size
+        self._known: OrderedDict[int, Configuration] = OrderedDict()
+        self._loading: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+
+    async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
+        """The configuration of the scope's sandbox, no older than the scope and than `at_least`; whoever asks.
+
+        Raises Forbidden when the sandbox is gone.
+        """
+        wanted = max(scope.sandbox.config_version, at_least or 0)
+        if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
+            return known
+        async with self._loading.setdefault(scope.sandbox_id, asyncio.Lock()):
+            if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
+                return known  # another request loaded it meanwhile
+            config = await _load(db, scope, self._known.get(scope.sandbox_id))
+            self._known[scope.sandbox_id] = config
+            self._known.move_to_end(scope.sandbox_id)
+            if len(self._known) > self._size:
+                self._known.popitem(last=False)
+            return config
+
+    def _fresh(self, sandbox_id: int, wanted: int) -> Configuration | None:
+        known = self._known.get(sandbox_id)
+        if known is None or known.version < wanted:
+            return None
+        self._known.move_to_end(sandbox_id)
+        return known
+
+
+async def _load(db: Database, scope: Scope, former: Configuration | None) -> Configuration:
+    """The configuration, read again until no change came between its parts."""
+    async with db.transaction() as tx:
+        version = await _version(tx, scope)
+        while True:
+            config = await _load_once(tx, scope, version, former)
+            version = await _version(tx, scope)
+            if version == config.version:
+                return config
+
+
+async def _version(tx: Session, scope: Scope) -> int:
+    version: int | None = await tx.value(READ_VERSION, scope.sandbox_id)
+    if version is None:
+        raise Forbidden("The sandbox is gone.")
+    return version
+
+
+async def _load_once(tx: Session, scope: Scope, version: int, former: Configuration | None) -> Configuration:
+    namespaces, schemas = await load_namespaces(tx, scope), await load_schemas(tx, scope)
+    datasets, policies = await load_datasets(tx, scope), await load_policies(tx, scope)
+    compiled = {(schema.schema_id, schema.version): schema for schema in former.schemas.values()} if former else {}
+    return Configuration(
+        sandbox_id=scope.sandbox_id,
+        version=version,
+        tenant_code=scope.organization.code,
+        namespaces={namespace.namespace_id: namespace for namespace in namespaces},
+        schemas={schema.schema_id: compiled.get((schema.schema_id, schema.version), schema) for schema in schemas},
+        datasets={dataset.dataset_id: dataset for dataset in datasets},
+        policies={policy.policy_id: policy for policy in policies},
+    )

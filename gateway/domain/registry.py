@@ -1,0 +1,258 @@
+"""XDM schemas (facts 11): what the documents of a sandbox may look like, and which of their fields are identities.
+
+A schema only ever grows: fields are added, never removed, retyped or narrowed; identity descriptors are added, never taken away; it is
+enabled for profile, never disabled. In all schemas of a class a field has one type, so that their union has it too.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from functools import cached_property
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from gateway.domain.names import check_name
+from gateway.domain.namespaces import load_namespaces
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import Conflict, Invalid, NotFound, Taken, UserFault
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass, compose, field_groups
+from gateway.xdm.evolution import additive_problems, conflicts, union
+from gateway.xdm.fields import RANGES, Field, Problem
+from gateway.xdm.paths import field_at
+from gateway.xdm.validation import Validator
+
+LOCK_SANDBOX = query("policies.lock_sandbox")
+CLOCK = query("registry.read_clock")
+LIST = query("registry.list_schemas")
+CREATE = query("registry.create_schema")
+UPDATE = query("registry.update_schema")
+
+IDENTITY_TYPES = frozenset({"string", "uri", *RANGES})
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityDescriptor:
+    """The field at a dotted path holds an identity of a namespace; the primary one says whom a document is about."""
+
+    path: str
+    namespace_code: str
+    is_primary: bool = False
+
+
+@dataclass(frozen=True)
+class XdmSchema:
+    """A schema as it stands; `version` grows by one with every change. `custom_fields` lie under `_{tenant_code}`."""
+
+    schema_id: UUID
+    tenant_code: str
+    title: str
+    xdm_class: XdmClass
+    field_groups: tuple[str, ...]
+    custom_fields: dict[str, Any]
+    identities: tuple[IdentityDescriptor, ...]
+    is_profile_enabled: bool
+    version: int
+    created_at: datetime
+
+    def __hash__(self) -> int:
+        return hash((self.schema_id, self.version))
+
+    @property
+    def primary(self) -> IdentityDescriptor | None:
+        """The descriptor of the primary identity; None where documents name theirs in identityMap."""
+        return next((descriptor for descriptor in self.identities if descriptor.is_primary), None)
+
+    @cached_property
+    def json_schema(self) -> Field:
+        """Class, field groups and custom fields as one JSON Schema, shared: never change it."""
+        return compose(self.xdm_class, self.field_groups, self.custom_fields, self.tenant_code)
+
+    @cached_property
+    def validator(self) -> Validator:
+        """Checks documents against the schema; compiled when first asked for."""
+        return Validator(self.json_schema)
+
+
+async def load_schemas(tx: Session, scope: Scope) -> list[XdmSchema]:
+    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do."""
+    return [_schema(scope, row) for row in await tx.rows(LIST, scope.sandbox_id)]
+
+
+async def create_schema(
+    db: Database,
+    scope: Scope,
+    *,
+    title: str,
+    xdm_class: XdmClass,
+    field_groups: Sequence[str] | None = None,
+    custom_fields: dict[str, Any] | None = None,
+    identities: Sequence[IdentityDescriptor] = (),
+    is_profile_enabled: bool = True,
+) -> XdmSchema:
+    """A new schema, with all field groups that ship for its class unless told. Needs `config:write`.
+
+    Raises Forbidden, Invalid, Taken, NotFound for a namespace, and Conflict where another schema has the same field otherwise.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    groups = _groups(xdm_class, field_groups, "fieldGroups")
+    async with db.transaction() as tx:
+        schemas = await _locked(tx, scope)
+        schema = XdmSchema(
+            *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
+            *(is_profile_enabled, 1, await tx.value(CLOCK)),
+        )
+        await _check(tx, scope, schema, schemas)
+        await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
+    return schema
+
+
+async def update_schema(
+    db: Database,
+    scope: Scope,
+    schema_id: UUID,
+    *,
+    title: str | None = None,
+    add_field_groups: Sequence[str] = (),
+    custom_fields: dict[str, Any] | None = None,
+    identities: Sequence[IdentityDescriptor] | None = None,
+    is_profile_enabled: bool | None = None,
+) -> XdmSchema:
+    """The schema with what is given changed, and a version more; custom fields and identities are given whole. Needs `config:write`.
+
+    Raises Forbidden, NotFound for the schema or a namespace, Taken, Invalid for a change that does more than add, and Conflict
+    where another schema has the same field otherwise.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction() as tx:
+        schemas = await _locked(tx, scope)
+        old = next((schema for schema in schemas if schema.schema_id == schema_id), None)
+        if old is None:
+            raise NotFound("There is no schema with this id.", path=["id"])
+        added = _groups(old.xdm_class, add_field_groups, "addFieldGroups")
+        new = replace(
+            old,
+            title=old.title if title is None else title,
+            field_groups=tuple(dict.fromkeys([*old.field_groups, *added])),
+            custom_fields=old.custom_fields if custom_fields is None else _fields(custom_fields),
+            identities=old.identities if identities is None else tuple(identities),
+            is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
+            version=old.version + 1,
+        )
+        await _check(tx, scope, new, [schema for schema in schemas if schema is not old])
+        _check_growth(old, new)
+        await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
+    return new
+
+
+async def _locked(tx: Session, scope: Scope) -> list[XdmSchema]:
+    """The schemas, with every other change of this sandbox's configuration kept waiting."""
+    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    return await load_schemas(tx, scope)
+
+
+# ------------------------------------------------------------------------------------------------ rules
+
+
+def _groups(xdm_class: XdmClass, names: Sequence[str] | None, argument: str) -> tuple[str, ...]:
+    shipped = [group.name for group in field_groups(xdm_class)]
+    for name in names or ():
+        if name not in shipped:
+            known = ", ".join(shipped)
+            raise Invalid(f"{xdm_class.value} has no field group {name!r}. There are: {known}.", path=[argument])
+    return tuple(shipped if names is None else dict.fromkeys(names))
+
+
+def _fields(custom_fields: dict[str, Any] | None) -> dict[str, Any]:
+    if custom_fields is not None and not isinstance(custom_fields, dict):
+        raise Invalid("Custom fields are an object of field names and JSON Schemas.", path=["customFields"])
+    return custom_fields or {}
+
+
+async def _check(tx: Session, scope: Scope, schema: XdmSchema, others: Collection[XdmSchema]) -> None:
+    check_name(schema.title, "title")
+    if any(other.title == schema.title for other in others):
+        raise Taken(f"There is a schema {schema.title!r} already.", path=["title"])
+    codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
+    for place, descriptor in enumerate(schema.identities):
+        _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
+    _check_once(schema.identities)
+    if peers := [other.json_schema for other in others if other.xdm_class is schema.xdm_class]:
+        _refuse_first(Conflict, schema, conflicts(union(peers), schema.json_schema))
+
+
+def _check_descriptor(
+    schema: XdmSchema, descriptor: IdentityDescriptor, codes: Collection[str], path: list[str]
+) -> None:
+    field = field_at(schema.json_schema, descriptor.path)
+    if field is None:
+        raise Invalid(f"The schema has no field at {descriptor.path!r}.", path=[*path, "path"])
+    if field["meta:xdmType"] not in IDENTITY_TYPES:
+        kind = field["meta:xdmType"]
+        raise Invalid(
+            f"An identity is text or a whole number; {descriptor.path} is of type {kind}.", path=[*path, "path"]
+        )
+    if descriptor.namespace_code not in codes:
+        raise NotFound(f"There is no identity namespace {descriptor.namespace_code!r}.", path=[*path, "namespace"])
+
+
+def _check_once(identities: Sequence[IdentityDescriptor]) -> None:
+    paths = [descriptor.path for descriptor in identities]
+    if len(set(paths)) != len(paths):
+        raise Invalid("A field is an identity of one namespace.", path=["identities"])
+    if sum(descriptor.is_primary for descriptor in identities) > 1:
+        raise Invalid("A schema has at most one primary identity.", path=["identities"])
+
+
+def _check_growth(old: XdmSchema, new: XdmSchema) -> None:
+    """Refuse what takes away: data that fitted, queries that ran and people who were found must stay."""
+    _refuse_first(Invalid, new, additive_problems(old.json_schema, new.json_schema))
+    kept = {(descriptor.path, descriptor.namespace_code) for descriptor in new.identities}
+    for descriptor in old.identities:
+        if (descriptor.path, descriptor.namespace_code) not in kept:
+            raise Invalid(
+                f"{descriptor.path} stays an identity of {descriptor.namespace_code}: list it too.", path=["identities"]
+            )
+    if old.is_profile_enabled and old.primary != new.primary:
+        raise Invalid("The primary identity of a profile-enabled schema stays as it is.", path=["identities"])
+    if old.is_profile_enabled and not new.is_profile_enabled:
+        raise Invalid("A schema that is enabled for profile stays so.", path=["enableForProfile"])
+
+
+def _refuse_first(error: type[UserFault], schema: XdmSchema, problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        inner = problem.path.removeprefix(f"_{schema.tenant_code}").removeprefix(".")
+        raise error(f"{problem.path}: {problem.message}", path=["customFields", inner] if inner else ["customFields"])
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def _columns(schema: XdmSchema) -> tuple[Any, ...]:
+    descriptors = [
+        {"path": descriptor.path, "namespace": descriptor.namespace_code, "isPrimary": descriptor.is_primary}
+        for descriptor in schema.identities
+    ]
+    texts = (orjson.dumps(part).decode() for part in (schema.custom_fields, descriptors))
+    return schema.schema_id, schema.title, schema.field_groups, *texts, schema.is_profile_enabled
+
+
+def _schema(scope: Scope, row: Any) -> XdmSchema:
+    return XdmSchema(
+        schema_id=row["schema_id"],
+        tenant_code=scope.organization.code,
+        title=row["title"],
+        xdm_class=XdmClass(row["class"]),
+        field_groups=tuple(row["field_groups"]),
+        custom_fields=orjson.loads(row["custom_fields"]),
+        identities=tuple(
+            IdentityDescriptor(each["path"], each["namespace"], each["isPrimary"])
+            for each in orjson.loads(row["identities"])
+        ),
+        is_profile_enabled=row["is_profile_enabled"],
+        version=row["version"],
+        created_at=row["created_at"],
+    )

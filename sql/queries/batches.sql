@@ -1,0 +1,100 @@
+-- Batches: what came in together and can be undone together.
+
+-- name: read_batches(sandbox_id, batch_ids) -> rows
+-- The batches with these ids, existing ones only. Walks batch_pkey.
+select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at
+  from gateway.batch
+ where sandbox_id = $1 and batch_id = any($2::uuid[]);
+
+-- name: create_batch(sandbox_id, batch_id, dataset_id, key) -> value
+-- The batch's id; none if it is there already, which then stays as it is. Walks batch_pkey.
+insert into gateway.batch (sandbox_id, batch_id, dataset_id, key, status, created_at)
+values ($1, $2, $3, $4, 'LOADING', gateway.now())
+on conflict (sandbox_id, batch_id) do nothing
+returning batch_id;
+
+-- name: complete_batch(sandbox_id, batch_id) -> value
+-- The batch's id; none if it is not LOADING. Walks batch_pkey.
+update gateway.batch
+   set status = 'ACTIVE', completed_at = gateway.now()
+ where sandbox_id = $1 and batch_id = $2 and status = 'LOADING'
+returning batch_id;
+
+-- name: list_rolling(sandbox_id, dataset_id) -> rows
+-- The day, and each batch of that day which no client named; one row without a batch if there is none. Walks batch_dataset_idx.
+select day, b.batch_id, b.status
+  from date_trunc('day', gateway.now(), 'UTC') as day
+  left join gateway.batch b
+    on b.sandbox_id = $1 and b.dataset_id = $2 and b.created_at >= day and b.key is null;
+
+-- name: list_batches(sandbox_id, dataset_ids, after_at, after_id, before_at, before_id, size) -> rows
+-- The first batches of each dataset between two places, the newest first. Walks batch_dataset_idx once for each dataset.
+select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at
+  from gateway.dataset d
+ cross join lateral (
+       select *
+         from gateway.batch
+        where sandbox_id = $1 and dataset_id = d.dataset_id
+          and (created_at, batch_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          and (created_at, batch_id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
+        order by created_at desc, batch_id desc
+        limit $7) b
+ where d.sandbox_id = $1 and d.dataset_id = any($2::uuid[])
+ order by b.dataset_id, b.created_at desc, b.batch_id desc;
+
+-- name: list_batches_backward(sandbox_id, dataset_ids, after_at, after_id, before_at, before_id, size) -> rows
+-- The last batches of each dataset between two places, the oldest first. Walks batch_dataset_idx once for each dataset.
+select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at
+  from gateway.dataset d
+ cross join lateral (
+       select *
+         from gateway.batch
+        where sandbox_id = $1 and dataset_id = d.dataset_id
+          and (created_at, batch_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+          and (created_at, batch_id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
+        order by created_at, batch_id
+        limit $7) b
+ where d.sandbox_id = $1 and d.dataset_id = any($2::uuid[])
+ order by b.dataset_id, b.created_at, b.batch_id;
+
+-- name: count_batches(sandbox_id, dataset_ids) -> rows
+-- How many batches these datasets have; datasets without any are missing. Walks batch_dataset_idx.
+select dataset_id, count(*) as count
+  from gateway.batch
+ where sandbox_id = $1 and dataset_id = any($2::uuid[])
+ group by dataset_id;
+
+-- name: list_errors(sandbox_id, batch_ids, after, before, size) -> rows
+-- The first refused documents of each batch between two places, in the order in which they came. Walks ingest_error_pkey once for each batch.
+select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
+  from gateway.batch b
+ cross join lateral (
+       select *
+         from gateway.ingest_error
+        where sandbox_id = $1 and batch_id = b.batch_id
+          and ordinal > coalesce($3::bigint, -1) and ordinal < coalesce($4::bigint, 9223372036854775807)
+        order by ordinal
+        limit $5) e
+ where b.sandbox_id = $1 and b.batch_id = any($2::uuid[])
+ order by e.batch_id, e.ordinal;
+
+-- name: list_errors_backward(sandbox_id, batch_ids, after, before, size) -> rows
+-- The last refused documents of each batch between two places, the last one first. Walks ingest_error_pkey once for each batch.
+select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
+  from gateway.batch b
+ cross join lateral (
+       select *
+         from gateway.ingest_error
+        where sandbox_id = $1 and batch_id = b.batch_id
+          and ordinal > coalesce($3::bigint, -1) and ordinal < coalesce($4::bigint, 9223372036854775807)
+        order by ordinal desc
+        limit $5) e
+ where b.sandbox_id = $1 and b.batch_id = any($2::uuid[])
+ order by e.batch_id, e.ordinal desc;
+
+-- name: count_errors(sandbox_id, batch_ids) -> rows
+-- How many refused documents of these batches are kept; batches without any are missing. Walks ingest_error_pkey.
+select batch_id, count(*) as count
+  from gateway.ingest_error
+ where sandbox_id = $1 and batch_id = any($2::uuid[])
+ group by batch_id;

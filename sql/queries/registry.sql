@@ -1,0 +1,23 @@
+-- XDM schemas: what documents may look like.
+
+-- name: read_clock() -> value
+-- The time by which the database goes.
+select gateway.now();
+
+-- name: list_schemas(sandbox_id) -> rows
+-- All schemas of the sandbox, the oldest first: a union keeps its fields in the order in which they came.
+select schema_id, title, class, field_groups, custom_fields, identities, is_profile_enabled, version, created_at
+  from gateway.xdm_schema
+ where sandbox_id = $1
+ order by created_at, schema_id;
+
+-- name: create_schema(sandbox_id, schema_id, title, field_groups, custom_fields, identities, is_profile_enabled, class, created_at) -> none
+-- Walks xdm_schema_pkey and xdm_schema_title_key.
+insert into gateway.xdm_schema (sandbox_id, schema_id, title, field_groups, custom_fields, identities, is_profile_enabled, class, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
+-- name: update_schema(sandbox_id, schema_id, title, field_groups, custom_fields, identities, is_profile_enabled, version) -> none
+-- The class stays. Walks xdm_schema_pkey.
+update gateway.xdm_schema
+   set title = $3, field_groups = $4, custom_fields = $5, identities = $6, is_profile_enabled = $7, version = $8
+ where sandbox_id = $1 and schema_id = $2;
