@@ -7,11 +7,11 @@ Every sending is kept as a `Version`. Their fold is the record's state; the part
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.domain.merge import Document, canonical
@@ -25,8 +25,12 @@ class Mode(StrEnum):
     DELETE = "DELETE"
 
 
-Order = tuple[datetime, int, int]
-"""Where a version stands among the others of its record: by time of ingestion, batch, ordinal."""
+class Place(NamedTuple):
+    """Where a version stands among the others of its record; places compare as versions apply."""
+
+    ingested_at: datetime
+    batch_id: UUID
+    ordinal: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,39 +39,35 @@ class Version:
 
     mode: Mode
     input: Document
-    ingested_at: datetime
-    batch_id: UUID
-    ordinal: int
-
-    @property
-    def order(self) -> Order:
-        return self.ingested_at, self.batch_id.int, self.ordinal
+    place: Place
 
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
     """What the versions add up to. `document` is None once deleted.
 
-    `decided_by` is the version that last changed the document: to send again what is known changes nothing, neither the
-    document nor its time. `head` is the newest version, whether it changed anything or not.
+    `decided_at` is the place of the version that last changed the document: to send again what is known changes nothing,
+    neither the document nor its time. `is_input` says that the document is that version's own input. `head` is the place
+    of the newest version, whether it changed anything or not.
     """
 
     document: Document | None
-    decided_by: Version
-    head: Version
+    decided_at: Place
+    is_input: bool
+    head: Place
 
 
 def fold(versions: Iterable[Version]) -> RecordState | None:
     """The state that these versions make, whatever order they are given in; None of no versions."""
-    return reduce(advance, sorted(versions, key=lambda version: version.order), None)
+    return reduce(advance, sorted(versions, key=lambda version: version.place), None)
 
 
 def advance(state: RecordState | None, version: Version) -> RecordState:
     """The state after one version more, which is newer than all before it."""
     document = _applied(state.document if state else None, version)
     if state is not None and same_document(document, state.document):
-        return RecordState(state.document, state.decided_by, version)
-    return RecordState(document, version, version)
+        return replace(state, head=version.place)
+    return RecordState(document, version.place, version.mode is Mode.REPLACE, version.place)
 
 
 def same_document(one: Document | None, other: Document | None) -> bool:

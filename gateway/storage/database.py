@@ -16,7 +16,7 @@ from gateway.errors import Timeout, Unavailable
 from gateway.storage.queries import Query
 from gateway.telemetry import StatementRan, observe
 
-CHUNKS = (1, 4, 16, 64, 256, 512)  # sizes of VALUES lists: few, so that each stays a prepared statement
+CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
 
 class Session:
@@ -47,14 +47,15 @@ class Session:
         with _observed(query.name):
             await self._connection.execute(query.sql, *args)
 
-    async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> None:
-        """Run a `{rows}` statement over all rows, at most 512 at a time.
-
-        A list is filled up to the next size by repeating its last row, so the statement must not mind a row twice.
-        """
+    async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> int:
+        """Run a `{rows}` statement over all rows, each of them once and in order; how many rows it touched in the store."""
+        touched = 0
         for chunk in _chunks(rows):
             with _observed(query.name):
-                await self._connection.execute(query.with_rows(len(chunk)), *args, *(v for row in chunk for v in row))
+                values = (value for row in chunk for value in row)
+                status: str = await self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            touched += int(status.rpartition(" ")[2])
+        return touched
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Append rows by COPY. Raises asyncpg.UniqueViolationError when a concurrent writer was first."""
@@ -132,8 +133,9 @@ def _translated() -> Iterator[None]:
         raise Unavailable from error
 
 
-def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[list[Sequence[Any]]]:
-    for start in range(0, len(rows), CHUNKS[-1]):
-        chunk = list(rows[start : start + CHUNKS[-1]])
-        size = next(size for size in CHUNKS if size >= len(chunk))
-        yield chunk + chunk[-1:] * (size - len(chunk))
+def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+    start = 0
+    for size in CHUNKS:
+        while len(rows) - start >= size:
+            yield rows[start : start + size]
+            start += size

@@ -40,6 +40,7 @@ class Query:
     shape: Shape
     doc: str
 
+    @cache  # noqa: B019 (queries live as long as the process)
     def with_rows(self, count: int) -> str:
         """The statement's text for that many rows; the first one carries the types, so that Postgres knows the others'."""
         first, width = len(self.parameters) + 1, len(self.columns)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.merge import canonical
-from gateway.domain.records import Mode, Version, fold
+from gateway.domain.records import Mode, Place, Version, fold
 
 anytime = settings(deadline=None)  # the machine may be busy
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -21,12 +21,15 @@ histories = st.lists(
         Version,
         mode=st.sampled_from(Mode),
         input=inputs,
-        ingested_at=st.integers(0, 3).map(lambda n: START + timedelta(hours=n)),
-        batch_id=st.integers(1, 2).map(lambda n: UUID(int=n)),
-        ordinal=st.integers(0, 9),
+        place=st.builds(
+            Place,
+            ingested_at=st.integers(0, 3).map(lambda n: START + timedelta(hours=n)),
+            batch_id=st.integers(1, 2).map(lambda n: UUID(int=n)),
+            ordinal=st.integers(0, 9),
+        ),
     ),
     max_size=6,
-    unique_by=lambda version: version.order,
+    unique_by=lambda version: version.place,
 )
 
 
@@ -48,7 +51,7 @@ def patched(target, patch):
 def replayed(versions):
     """The document after each version, in the order of versions."""
     document = None
-    for version in sorted(versions, key=lambda v: (v.ingested_at, v.batch_id, v.ordinal)):
+    for version in sorted(versions, key=lambda v: (v.place.ingested_at, v.place.batch_id, v.place.ordinal)):
         document = {
             Mode.REPLACE: version.input,
             Mode.DELETE: None,
@@ -64,7 +67,7 @@ def test_fold_replays_the_versions_in_order(versions, chance):
     state = fold(chance.sample(versions, len(versions)))
     steps = list(replayed(versions))
     assert (state.document if state else None) == (steps[-1][1] if steps else None)
-    assert (state.head if state else None) == (steps[-1][0] if steps else None)
+    assert (state.head if state else None) == (steps[-1][0].place if steps else None)
     assert versions == before
 
 
@@ -74,13 +77,13 @@ def test_the_last_version_that_changed_the_document_decided_it(versions):
     decided, last = None, ...
     for version, document in replayed(versions):
         if last is ... or canonical(document) != canonical(last):
-            decided, last = version, document
+            decided, last = version.place, document
     state = fold(versions)
-    assert (state.decided_by if state else None) == decided
+    assert (state.decided_at if state else None) == decided
 
 
 def sent(*steps):
-    return fold(Version(mode, given, START, UUID(int=1), n) for n, (mode, given) in enumerate(steps))
+    return fold(Version(mode, given, Place(START, UUID(int=1), n)) for n, (mode, given) in enumerate(steps))
 
 
 def test_what_lives_after_each_mode():
@@ -93,6 +96,6 @@ def test_what_lives_after_each_mode():
 
 def test_to_send_again_what_is_known_changes_nothing():
     first, again, other = (Mode.REPLACE, {"a": 1}), (Mode.REPLACE, {"a": 1.0}), (Mode.REPLACE, {"a": True})
-    assert sent(first, again).decided_by.ordinal == 0
+    assert sent(first, again).decided_at.ordinal == 0
     assert sent(first, again).head.ordinal == 1
-    assert sent(first, other).decided_by.ordinal == 1
+    assert sent(first, other).decided_at.ordinal == 1

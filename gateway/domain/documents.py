@@ -1,0 +1,265 @@
+"""Sent documents, before any transaction: checked against their schema and taken apart into who and what.
+
+A document that breaks a rule becomes a `Failure` with its place, a code and a sentence; the others go on. Rules beyond the schema's
+(facts 3.6, 11.4, 13): at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one
+primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.configuration import Configuration
+from gateway.domain.datasets import Dataset
+from gateway.domain.graphs import IdentityType, normalize, placeholder, xid_of
+from gateway.domain.merge import Document
+from gateway.domain.namespaces import Namespace
+from gateway.domain.records import Mode
+from gateway.domain.tenants import Sandbox
+from gateway.xdm.classes import XdmClass
+
+MAX_IDENTITIES = 20
+MAX_VALUE = 1024
+MAX_EVENT_ID = 512  # characters: it is part of a key
+MAX_SIZE: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
+ECID_DIGITS = 38
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Something that was not used as sent: where, which rule, and what to do. `path` is a JSON path, `index` the document's place."""
+
+    index: int
+    path: str | None
+    code: str
+    message: str
+    document: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class NamedIdentity:
+    """An identity that a document names."""
+
+    xid: UUID
+    namespace: Namespace
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A document that may be stored. `identities` are all that it names, the primary one first, each once."""
+
+    index: int
+    text: str
+    body: Document
+    identities: tuple[NamedIdentity, ...]
+    observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
+
+    @property
+    def xid(self) -> UUID:
+        return self.identities[0].xid
+
+    @property
+    def tied(self) -> tuple[UUID, ...]:
+        """The xids that the document ties together, in order; fewer than two tie nobody."""
+        people = [named.xid for named in self.identities if named.namespace.type is not IdentityType.NON_PEOPLE]
+        return tuple(sorted(people, key=lambda xid: xid.int))
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """An identity as the document states it, before it is believed."""
+
+    path: str
+    code: str
+    value: Any
+    is_primary: bool
+
+
+class _Refused(Exception):
+    def __init__(self, path: str, code: str, message: str) -> None:
+        super().__init__(message)
+        self.path, self.code, self.message = path, code, message
+
+
+class Reader:
+    """Reads the documents of one dataset. `failures` and `warnings` grow with what it meets."""
+
+    def __init__(self, config: Configuration, sandbox: Sandbox, dataset: Dataset, mode: Mode = Mode.REPLACE) -> None:
+        schema = config.schemas[dataset.schema_id]
+        self._config, self._sandbox = config, sandbox
+        self._class = schema.xdm_class
+        self._partial = mode is not Mode.REPLACE
+        self._validator = config.validator(schema.schema_id)
+        self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
+        self.failures: list[Failure] = []
+        self.warnings: list[Failure] = []
+
+    def read_all(self, documents: Sequence[Any], first_index: int) -> list[Sent]:
+        """The documents that may be stored, in order."""
+        read = (self._read(first_index + place, document) for place, document in enumerate(documents))
+        return [sent for sent in read if sent is not None]
+
+    def _read(self, index: int, document: Any) -> Sent | None:
+        try:
+            text, body = _parsed(document)
+            self._check_size(len(text))
+            if not self._validator.is_valid(body, partial=self._partial):
+                self._keep_invalid(index, body)
+                return None
+            identities = self._identities(index, body)
+            return Sent(index, text.decode(), body, identities, self._observed_at(body))
+        except _Refused as refused:
+            self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
+            return None
+
+    def _check_size(self, size: int) -> None:
+        if size > MAX_SIZE[self._class]:
+            raise _Refused(
+                "$", "SIZE", f"The document has {size:,} bytes; at most {MAX_SIZE[self._class]:,} are allowed."
+            )
+
+    def _keep_invalid(self, index: int, body: Any) -> None:
+        """One failure for the document, at its first fault; its message names the others."""
+        first, *others = self._validator.violations(body, partial=self._partial)
+        more = f" Also wrong: {', '.join(f'{fault.path} ({fault.code})' for fault in others)}." if others else ""
+        self.failures.append(Failure(index, first.path, first.code, first.message + more, body))
+
+    def _observed_at(self, body: Document) -> datetime | None:
+        if self._class is XdmClass.EXPERIENCE_EVENT:
+            if len(body["_id"]) > MAX_EVENT_ID:
+                raise _Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
+            return moment(body["timestamp"])
+        return last_updated(body)
+
+    # -------------------------------------------------------------------------------------------- identities
+
+    def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
+        claims = [*self._described(body), *_mapped(body)]
+        if len(claims) > MAX_IDENTITIES:
+            raise _Refused(
+                "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
+            )
+        believed = [(claim, self._believed(claim)) for claim in claims if not self._names_nobody(index, claim)]
+        primary = self._primary([claim for claim, _ in believed])
+        first = next(named for claim, named in believed if claim is primary)
+        others = {
+            n.xid: n for _, n in believed if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE
+        }
+        return (first, *others.values())
+
+    def _described(self, body: Document) -> Iterator[_Claim]:
+        """What the schema's identity descriptors find."""
+        for path, steps, code, is_primary in self._descriptors:
+            value = _value_at(body, steps)
+            if value is not None:
+                yield _Claim(f"$.{path}", code, value, is_primary)
+
+    def _names_nobody(self, index: int, claim: _Claim) -> bool:
+        """Whether the value is a placeholder, which is reported and left out. No primary identity can be one."""
+        if not placeholder(str(claim.value)):
+            return False
+        message = f"{str(claim.value)[:40]!r} names nobody, so it links nobody; leave such an identity out."
+        self.warnings.append(Failure(index, claim.path, "IDENTITY_PLACEHOLDER", message))
+        if claim.is_primary:
+            raise _Refused(
+                claim.path, "IDENTITY_PLACEHOLDER", f"The primary identity names nobody: {str(claim.value)[:40]!r}."
+            )
+        return True
+
+    def _believed(self, claim: _Claim) -> NamedIdentity:
+        namespace = self._config.namespace(claim.code)
+        if namespace is None:
+            raise _Refused(
+                claim.path,
+                "IDENTITY_NAMESPACE",
+                f"There is no identity namespace {claim.code[:64]!r}; create it first.",
+            )
+        value = normalize(str(claim.value), namespace.normalization)
+        if len(value) > MAX_VALUE:
+            raise _Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")
+        if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
+            raise _Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
+        return NamedIdentity(xid_of(self._sandbox.secret, namespace.namespace_id, value), namespace, value)
+
+    def _primary(self, claims: list[_Claim]) -> _Claim:
+        """The claim under which the document is stored (facts 3.8): of a record the schema's primary identity, else the one that
+        identityMap marks; of an event the other way round. A sole identity needs no mark."""
+        described = [claim for claim in claims if claim.is_primary and not claim.path.startswith(_MAP)]
+        marked = [claim for claim in claims if claim.is_primary and claim.path.startswith(_MAP)]
+        first, second = (marked, described) if self._class is XdmClass.EXPERIENCE_EVENT else (described, marked)
+        chosen = first or second or (claims if len(claims) == 1 else [])
+        if len(chosen) == 1:
+            return chosen[0]
+        if chosen:
+            raise _Refused(chosen[1].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
+        raise _Refused("$.identityMap", "IDENTITY_MISSING", self._missing(claims))
+
+    def _missing(self, claims: list[_Claim]) -> str:
+        paths = [path for path, _, _, is_primary in self._descriptors if is_primary]
+        where = (
+            f"{paths[0]} is the primary identity and is missing"
+            if paths
+            else "no identity is marked as primary in identityMap"
+        )
+        return f"The document cannot be stored: {where if claims or paths else 'it names no identity'}."
+
+
+_MAP = "$.identityMap"
+
+
+def _mapped(body: Document) -> Iterator[_Claim]:
+    for code, items in (body.get("identityMap") or {}).items():
+        for place, item in enumerate(items or ()):
+            yield _Claim(f"{_MAP}.{code}[{place}].id", code, item.get("id", ""), item.get("primary", False))
+
+
+def _value_at(body: Any, steps: Sequence[str]) -> Any:
+    for step in steps:
+        if not isinstance(body, dict):
+            return None
+        body = body.get(step)
+    return body
+
+
+def _parsed(document: Any) -> tuple[bytes, Any]:
+    """The document's JSON text and what it says; a line of a file is text already."""
+    if not isinstance(document, bytes):
+        return _dumped(document), document
+    try:
+        return document, orjson.loads(document)
+    except orjson.JSONDecodeError as error:
+        raise _Refused("$", "JSON", f"This is no JSON: {error.msg} (column {error.colno}).") from error
+
+
+def _dumped(document: Any) -> bytes:
+    try:
+        return orjson.dumps(document)
+    except TypeError as error:
+        raise _Refused("$", "JSON", "The document holds a value that JSON cannot carry.") from error
+
+
+def _kept(document: Any) -> Any:
+    """What of a refused document is kept: the document, or the text that is none."""
+    if not isinstance(document, bytes):
+        return document
+    try:
+        return orjson.loads(document)
+    except orjson.JSONDecodeError:
+        return document.decode(errors="replace").replace("\x00", "�")
+
+
+def last_updated(body: Document) -> datetime | None:
+    """When the record's source last changed it (facts 4.3), if it says so."""
+    audit = body.get("extSourceSystemAudit")
+    stated = audit.get("lastUpdatedDate") if isinstance(audit, dict) else None
+    return moment(stated) if isinstance(stated, str) else None
+
+
+def moment(text: str) -> datetime:
+    """A validated RFC 3339 time, in UTC."""
+    return datetime.fromisoformat(text).astimezone(UTC)

@@ -1,0 +1,205 @@
+"""Facts as rows: appended as they come in, in the transaction that makes the views right.
+
+What has an xid that is new in this transaction cannot be there yet and is appended by COPY; the rest is inserted beside what is there.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.documents import Failure, Sent
+from gateway.domain.records import Mode
+from gateway.domain.tenants import Scope
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+STAMP = query("facts.stamp")
+KNOWN_EVENTS = query("facts.known_events")
+REPEAT_EVENTS = query("facts.repeat_events")
+TIE = query("facts.tie")
+WARN = query("facts.warn")
+
+RECORD_COLUMNS = (
+    "sandbox_id",
+    "xid",
+    "dataset_id",
+    "ordinal",
+    "batch_id",
+    "mode",
+    "input",
+    "ingested_at",
+    "observed_at",
+)
+EVENT_COLUMNS = (
+    *("sandbox_id", "xid", "dataset_id", "event_id", "batch_id", "timestamp", "event_type", "document", "ingested_at"),
+)
+TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
+ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
+KEPT_DOCUMENT = 100_000  # bytes: what is larger is not kept with its error
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What all documents of one call share, once its transaction holds every lock: where they go and when they came."""
+
+    scope: Scope
+    dataset_id: UUID
+    batch_id: UUID
+    first_index: int
+    at: datetime
+    first_ordinal: int
+
+    def ordinal(self, index: int) -> int:
+        """The number of the document at this index; numbers grow with arrival."""
+        return self.first_ordinal + index - self.first_index
+
+
+async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sent]) -> None:
+    """Append these record versions."""
+    rows = [
+        (
+            *(call.scope.sandbox_id, document.xid, call.dataset_id, call.ordinal(document.index), call.batch_id),
+            *(mode, document.text, call.at, document.observed_at),
+        )
+        for document in sent
+    ]
+    await tx.copy("record", RECORD_COLUMNS, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """How many events were new, how many were there, and those of the latter that say something else now."""
+
+    added: int
+    repeated: int
+    differing: list[Failure]
+
+
+async def append_events(tx: Session, call: Call, sent: Sequence[Sent], newcomers: set[UUID]) -> Appended:
+    """Append the events that are new. Of the others the first body stays, and it is noted that this batch sent them too.
+
+    Raises asyncpg.UniqueViolationError when a concurrent writer appended one first.
+    """
+    known = await _known_events(tx, call, [document for document in sent if document.xid not in newcomers])
+    fresh: dict[tuple[UUID, str], Sent] = {}
+    repeated, differing = [], []
+    for document in sent:
+        key = (document.xid, document.body["_id"])
+        if key in known or key in fresh:
+            body, batch_id = known[key] if key in known else (fresh[key].body, call.batch_id)
+            repeated.append((key, batch_id))
+            if body != document.body:
+                differing.append(_differing(document))
+        else:
+            fresh[key] = document
+    await tx.copy("event", EVENT_COLUMNS, [_event_row(call, document) for document in fresh.values()])
+    elsewhere = sorted({key for key, batch_id in repeated if batch_id != call.batch_id})
+    rows = [(xid, call.dataset_id, event_id, call.batch_id, call.at) for xid, event_id in elsewhere]
+    await tx.update_rows(REPEAT_EVENTS, call.scope.sandbox_id, rows=rows)
+    return Appended(len(fresh), len(repeated), differing)
+
+
+async def _known_events(tx: Session, call: Call, sent: Sequence[Sent]) -> dict[tuple[UUID, str], tuple[Any, UUID]]:
+    if not sent:
+        return {}
+    keys = [document.xid for document in sent], [document.body["_id"] for document in sent]
+    rows = await tx.rows(KNOWN_EVENTS, call.scope.sandbox_id, call.dataset_id, *keys)
+    return {(row["xid"], row["event_id"]): (orjson.loads(row["document"]), row["batch_id"]) for row in rows}
+
+
+def _event_row(call: Call, document: Sent) -> tuple[Any, ...]:
+    body = document.body
+    return (
+        *(call.scope.sandbox_id, document.xid, call.dataset_id, body["_id"], call.batch_id),
+        *(document.observed_at, body.get("eventType"), document.text, call.at),
+    )
+
+
+def _differing(document: Sent) -> Failure:
+    message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
+    return Failure(document.index, "$._id", "EVENT_DIFFERS", message, document.body)
+
+
+async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID]) -> None:
+    """Append what these documents tie together: once for what several of them say, with its first and its last time."""
+    ties: dict[tuple[UUID, tuple[UUID, ...]], list[Any]] = {}
+    for document in sent:
+        tied = document.tied
+        if len(tied) < 2:
+            continue
+        at = min(document.observed_at or call.at, call.at)
+        ordinal = call.ordinal(document.index)
+        said = ties.setdefault((document.xid, tied), [ordinal, at, at])
+        said[0], said[1], said[2] = max(said[0], ordinal), min(said[1], at), max(said[2], at)
+    rows = [
+        (
+            xid,
+            _tie_id(call, origin, tied),
+            call.batch_id,
+            call.dataset_id,
+            origin,
+            call.at,
+            ordinal,
+            list(tied),
+            first,
+            last,
+        )
+        for (origin, tied), (ordinal, first, last) in ties.items()
+        for xid in tied
+    ]
+    sandbox_id = call.scope.sandbox_id
+    await tx.copy("tie", TIE_COLUMNS, [(sandbox_id, *row) for row in rows if row[4] in newcomers])
+    await tx.update_rows(TIE, sandbox_id, rows=sorted(row for row in rows if row[4] not in newcomers))
+
+
+def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID]) -> UUID:
+    """One id for the same saying: of this dataset, under this identity, about these."""
+    parts = b"".join(uuid.bytes for uuid in (call.dataset_id, origin, *tied))
+    return UUID(bytes=hashlib.blake2b(parts, digest_size=16).digest())
+
+
+# ------------------------------------------------------------------------------------------------ what was not used as sent
+
+
+async def keep_failures(tx: Session, call: Call, failures: Sequence[Failure]) -> None:
+    """Keep what was refused with its batch."""
+    rows = [
+        (
+            *(call.scope.sandbox_id, call.batch_id, call.ordinal(failure.index), failure.index),
+            *(failure.path, failure.code, failure.message, _kept(failure.document)),
+        )
+        for failure in failures
+    ]
+    if rows:
+        await tx.copy("ingest_error", ERROR_COLUMNS, rows)
+
+
+async def keep_warnings(tx: Session, call: Call, warnings: Sequence[Failure]) -> None:
+    """Count the warnings, one row for each kind and dataset."""
+    counts = Counter(warning.code for warning in warnings)
+    first = {warning.code: warning for warning in reversed(warnings)}
+    rows = [
+        (_warning_id(call, code), code, first[code].message, count, _sample(first[code]))
+        for code, count in sorted(counts.items())
+    ]
+    if rows:
+        await tx.update_rows(WARN, call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at, rows=rows)
+
+
+def _warning_id(call: Call, code: str) -> UUID:
+    return UUID(bytes=hashlib.blake2b(call.dataset_id.bytes + code.encode(), digest_size=16).digest())
+
+
+def _sample(warning: Failure) -> str:
+    return orjson.dumps({"index": warning.index, "path": warning.path, "message": warning.message}).decode()
+
+
+def _kept(document: Any) -> str | None:
+    text = orjson.dumps(document) if document is not None else b""
+    return text.decode() if 0 < len(text) <= KEPT_DOCUMENT else None

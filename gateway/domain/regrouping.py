@@ -1,0 +1,258 @@
+"""The thorough way: graphs from the facts themselves, for people who may part. The caller has the sandbox's facts to itself.
+
+`settle` makes every view right again after any change of facts: record versions that came or went, ties that came, went or were taken
+back, pairs unlinked by hand. What it writes depends on nothing but the facts that are there now.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from gateway.domain import graphs
+from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.graphs import HUB, Graph, Resolution, Tie, resolve
+from gateway.domain.records import Mode, Place, Version
+from gateway.domain.stitching import (
+    DELETE_GRAPHS,
+    GRAPH_COLUMNS,
+    READ_GRAPHS,
+    READ_MEMBERS,
+    RELINK,
+    Member,
+    Person,
+    graph_row,
+)
+from gateway.domain.tenants import Scope
+from gateway.domain.views import RecordKey, forget, materialize, read_states, read_versions, refold
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+LOCK_ALONE = query("stitching.lock_alone")
+READ_VERSION = query("configuration.read_version")
+READ_TIES = query("regrouping.read_ties")
+READ_RECORD_TIES = query("regrouping.read_record_ties")
+RETRACT_TIES = query("regrouping.retract_ties")
+READ_CANNOT = query("regrouping.read_cannot")
+WITH_FACTS = query("regrouping.with_facts")
+NAMED_BY_FACTS = query("regrouping.named_by_facts")
+DELETE_IDENTITIES = query("regrouping.delete_identities")
+MARK_HUBS = query("regrouping.mark_hubs")
+
+
+@asynccontextmanager
+async def alone(
+    db: Database, scope: Scope, configurations: Configurations
+) -> AsyncIterator[tuple[Session, Configuration]]:
+    """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
+    config = await configurations.read(db, scope)
+    while True:
+        async with db.transaction() as tx:
+            await tx.execute(LOCK_ALONE, scope.sandbox_id)
+            version = await tx.value(READ_VERSION, scope.sandbox_id)
+            if version == config.version:
+                yield tx, config
+                return
+        config = await configurations.read(db, scope, version)
+
+
+@dataclass(slots=True)
+class Component:
+    """All that belongs together by ties, refused ones included; `pointers` are the people whom its members have now."""
+
+    members: dict[UUID, Member] = field(default_factory=dict)
+    pointers: dict[UUID, UUID | None] = field(default_factory=dict)
+    known_hubs: set[UUID] = field(default_factory=set)
+    hubs: set[UUID] = field(default_factory=set)
+    ties: dict[tuple[UUID, ...], datetime] = field(default_factory=dict)
+    cannot: set[tuple[UUID, UUID]] = field(default_factory=set)
+    with_facts: set[UUID] = field(default_factory=set)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What the rules make of a component: its people's graphs, which of their members are contested, and who is nobody's."""
+
+    people: tuple[Graph, ...]
+    nobodys: frozenset[UUID]
+
+
+async def settle(
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    keys: Collection[RecordKey],
+    seeds: Collection[UUID],
+    *,
+    recount: bool,
+) -> None:
+    """Make the views right of these records and of everybody whom they or the seeds concern. `recount`: ties may have gone."""
+    versions = await read_versions(tx, scope, sorted(keys))
+    await refold(tx, scope, versions)
+    touched = {xid for xid, _ in keys} | set(seeds) | await _retract(tx, scope, versions)
+    component = await read_component(tx, scope, config, touched, recount=recount)
+    grouping = group(config, component)
+    people = await _regroup(tx, scope, component, grouping)
+    concerned = [person for person in people if person.is_regrouped or not touched.isdisjoint(person.xids)]
+    states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
+    vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
+    await forget(tx, scope, config, vanished | (touched - component.with_facts))
+    await materialize(tx, scope, config, concerned, states, fresh=set())
+
+
+async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
+    """Take back the ties of deleted records, and let those live that no deletion covers; all members of ties that changed."""
+    if not versions:
+        return set()
+    origins = list({xid for xid, _ in versions})
+    deleted_at = {key: _last_deletion(sent) for key, sent in versions.items()}
+    changed, members = [], set[UUID]()
+    for row in await tx.rows(READ_RECORD_TIES, scope.sandbox_id, origins):
+        key = (row["origin"], row["dataset_id"])
+        if key not in deleted_at:
+            continue
+        deletion = deleted_at[key]
+        is_retracted = deletion is not None and Place(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        if is_retracted != row["is_retracted"]:
+            changed.append((row["tie_id"], row["batch_id"], is_retracted))
+            members |= set(row["xids"])
+    if changed:
+        await tx.update_rows(RETRACT_TIES, scope.sandbox_id, list(members), rows=sorted(changed))
+    return members
+
+
+def _last_deletion(versions: Iterable[Version]) -> Place | None:
+    return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+async def read_component(
+    tx: Session | Database, scope: Scope, config: Configuration, seeds: Collection[UUID], *, recount: bool
+) -> Component:
+    """Everything that ties connect with the seeds and with the people they have now.
+
+    It is not followed through a hub, whose links are all refused. Who is a hub is counted again only where it may change:
+    anew for everybody when ties may have gone, else for those who are none yet.
+    """
+    component = Component()
+    frontier = set(seeds) | await _companions(tx, scope, seeds)
+    while frontier:
+        rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, list(frontier))
+        for row in rows:
+            member = Member(row["xid"], config.namespaces[row["namespace_id"]], row["value"])
+            component.members[member.xid], component.pointers[member.xid] = member, row["profile_id"]
+            if row["is_hub"]:
+                component.known_hubs.add(member.xid)
+        frontier = await _next(tx, scope, component, {row["xid"] for row in rows}, recount=recount)
+    xids = list(component.members)
+    component.cannot = {(row["xid"], row["other_xid"]) for row in await tx.rows(READ_CANNOT, scope.sandbox_id, xids)}
+    component.with_facts = {row["xid"] for row in await tx.rows(WITH_FACTS, scope.sandbox_id, xids)}
+    return component
+
+
+async def _companions(tx: Session | Database, scope: Scope, seeds: Collection[UUID]) -> set[UUID]:
+    """All members of the people that the seeds have now: a tie that went may have been all that held them."""
+    pointers = {row["profile_id"] for row in await tx.rows(READ_MEMBERS, scope.sandbox_id, list(seeds))} - {None}
+    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, list(pointers)) if pointers else []
+    return {xid for row in rows for xid in row["xids"]}
+
+
+async def _next(tx: Session, scope: Scope, component: Component, frontier: set[UUID], *, recount: bool) -> set[UUID]:
+    asked = frontier if recount else frontier - component.known_hubs
+    rows = await tx.rows(READ_TIES, scope.sandbox_id, list(asked)) if asked else []
+    neighbours: dict[UUID, set[UUID]] = {xid: set() for xid in asked}
+    for row in rows:
+        xids = tuple(row["xids"])
+        component.ties[xids] = row["at"]
+        for xid in xids:
+            if xid in neighbours:
+                neighbours[xid].update(xids)
+    counted = {xid for xid, near in neighbours.items() if len(near) - 1 > HUB}
+    component.hubs |= counted | (frontier - asked)
+    beyond = [near for xid, near in neighbours.items() if xid not in (counted & component.known_hubs)]
+    return set[UUID]().union(*beyond) - component.members.keys()
+
+
+# ------------------------------------------------------------------------------------------------ rules
+
+
+def resolution(config: Configuration, component: Component) -> Resolution:
+    """The graphs and the refused links that the rules make of a component."""
+    members = {
+        xid: graphs.Member(xid, member.namespace.namespace_id, member.namespace.type)
+        for xid, member in component.members.items()
+    }
+    ties = [Tie(xids, at) for xids, at in component.ties.items()]
+    return resolve(members, ties, component.cannot, config.rules, component.hubs)
+
+
+def group(config: Configuration, component: Component) -> Grouping:
+    """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
+    joined = resolution(config, component).graphs
+    people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
+    contested = component.hubs | {xid for pair in component.cannot for xid in pair}
+    marked = (
+        Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
+    )
+    nobodys = component.members.keys() - {xid for graph in people for xid in graph.xids}
+    return Grouping(tuple(marked), frozenset(nobodys))
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> list[Person]:
+    """Write the graphs and the pointers that differ; the people of the component."""
+    pointers = dict.fromkeys(grouping.nobodys) | {xid: g.profile_id for g in grouping.people for xid in g.xids}
+    moved = [(xid, profile_id) for xid, profile_id in pointers.items() if component.pointers[xid] != profile_id]
+    if moved:
+        moved.sort(key=lambda pair: pair[0].int)
+        await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=moved)
+    await _mark_hubs(tx, scope, component)
+    regrouped = await _write_graphs(tx, scope, component, grouping)
+    await _drop_unnamed(tx, scope, grouping.nobodys)
+    return [
+        Person(g.profile_id, g.xids, _former(component, g), is_regrouped=g.profile_id in regrouped)
+        for g in grouping.people
+    ]
+
+
+def _former(component: Component, graph: Graph) -> tuple[UUID, ...]:
+    return tuple({former for xid in graph.xids if (former := component.pointers[xid]) is not None})
+
+
+async def _write_graphs(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> set[UUID]:
+    former = list({profile_id for profile_id in component.pointers.values() if profile_id})
+    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, former) if former else []
+    stored = {row["profile_id"]: (tuple(row["xids"]), row["is_contested"], row["size"]) for row in rows}
+    wanted = {graph.profile_id: (graph.xids, graph.contested, graph.size) for graph in grouping.people}
+    changed = {profile_id for profile_id, graph in wanted.items() if stored.get(profile_id) != graph}
+    gone = [profile_id for profile_id in stored if profile_id not in wanted or profile_id in changed]
+    if gone:
+        await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
+    written = [
+        graph_row(graph.profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+        for graph in grouping.people
+        if graph.profile_id in changed
+    ]
+    await tx.copy("graph", GRAPH_COLUMNS, [(scope.sandbox_id, *row) for row in written])
+    return {profile_id for profile_id in changed if stored.get(profile_id, ((),))[0] != wanted[profile_id][0]}
+
+
+async def _mark_hubs(tx: Session, scope: Scope, component: Component) -> None:
+    turned = [
+        (xid, xid in component.hubs) for xid in sorted(component.hubs ^ component.known_hubs, key=lambda x: x.int)
+    ]
+    if turned:
+        await tx.update_rows(MARK_HUBS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
+
+
+async def _drop_unnamed(tx: Session, scope: Scope, nobodys: Collection[UUID]) -> None:
+    if not nobodys:
+        return
+    named = {row["xid"] for row in await tx.rows(NAMED_BY_FACTS, scope.sandbox_id, list(nobodys))}
+    if unnamed := [xid for xid in nobodys if xid not in named]:
+        await tx.execute(DELETE_IDENTITIES, scope.sandbox_id, unnamed)

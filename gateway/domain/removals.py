@@ -1,0 +1,76 @@
+"""Facts leave: an aborted batch takes with it everything it brought, as if it had never come.
+
+It goes some identities at a time, each step a transaction of its own that leaves every view right. A step that is cut off leaves a batch
+that takes no documents any more and has facts left; to abort it again goes on where it stopped.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from gateway.domain import batches
+from gateway.domain.batches import Batch
+from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.regrouping import alone, settle
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import Conflict, NotFound
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+ABORT = query("removals.abort_batch")
+FIND = [query(f"removals.find_{facts}") for facts in ("records", "events", "repeats", "ties")]
+REMOVE_RECORDS = query("removals.remove_records")
+REMOVE_TIES = query("removals.remove_ties")
+REMOVE_REPEATS = query("removals.remove_repeats")
+REMOVE_EVENTS = query("removals.remove_events")
+FIND_HEIRS = query("removals.find_heirs")
+INHERIT_EVENTS = query("removals.inherit_events")
+SPEND_REPEATS = query("removals.spend_repeats")
+
+STEP = 1000
+"""The most facts that are looked up for one step."""
+
+
+async def abort_batch(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> Batch:
+    """The batch, ABORTED and empty. Needs `profile:write`. Raises Forbidden, NotFound; Conflict once it is complete."""
+    scope.require(Permission.PROFILE_WRITE)
+    (batch,) = await batches.read_batches(db, scope, [batch_id])
+    if batch is None:
+        raise NotFound("There is no such batch in this sandbox.", path=["id"])
+    async with db.transaction() as tx:
+        if await tx.value(ABORT, scope.sandbox_id, batch_id) is None:
+            raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
+    while await _step(db, scope, configurations, batch_id):
+        pass
+    (aborted,) = await batches.read_batches(db, scope, [batch_id])
+    return aborted or batch
+
+
+async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> bool:
+    """Remove the batch's facts under some identities; whether there were any."""
+    async with alone(db, scope, configurations) as (tx, config):
+        xids = await _some(tx, scope, batch_id)
+        if xids:
+            await _remove(tx, scope, config, batch_id, xids)
+        return bool(xids)
+
+
+async def _some(tx: Session, scope: Scope, batch_id: UUID) -> list[UUID]:
+    for find in FIND:
+        if rows := await tx.rows(find, scope.sandbox_id, batch_id, STEP):
+            return sorted((row["xid"] for row in rows), key=lambda xid: xid.int)
+    return []
+
+
+async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UUID, xids: Sequence[UUID]) -> None:
+    """Remove everything that the batch brought under these identities, and make the views right."""
+    where = (scope.sandbox_id, batch_id, xids)
+    keys = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
+    tied = {row["xid"] for row in await tx.rows(REMOVE_TIES, *where)}
+    await tx.execute(REMOVE_REPEATS, *where)
+    heirs = await tx.rows(FIND_HEIRS, *where)
+    if heirs:
+        rows = [tuple(row) for row in heirs]
+        await tx.update_rows(INHERIT_EVENTS, scope.sandbox_id, xids, rows=rows)
+        await tx.update_rows(SPEND_REPEATS, scope.sandbox_id, xids, rows=[row[:4] for row in rows])
+    await tx.execute(REMOVE_EVENTS, *where)
+    await settle(tx, scope, config, keys, tied | set(xids), recount=True)

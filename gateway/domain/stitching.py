@@ -1,0 +1,249 @@
+"""The quick way in: identities join people, and people join each other, where no rule can be broken.
+
+A union is right without looking at the ties as long as every graph that takes part is uncontested, nothing grows past the cap and no
+unique namespace occurs twice. Everything else, and everything that may part people, is `regrouping`, alone in its sandbox.
+
+Locks, always in this order: the sandbox's advisory lock, graphs by profile id, identities by xid. Whoever finds that the store moved
+between looking and locking begins again (`Restart`) with fresh pointers.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.configuration import Configuration
+from gateway.domain.documents import Sent
+from gateway.domain.graphs import CAP
+from gateway.domain.namespaces import Namespace
+from gateway.domain.tenants import Scope
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+READ_POINTERS = query("stitching.read_pointers")
+READ_MEMBERS = query("stitching.read_members")
+READ_GRAPHS = query("stitching.read_graphs")
+LOCK_GRAPHS = query("stitching.lock_graphs")
+INSERT_IDENTITIES = query("stitching.insert_identities")
+RELINK = query("stitching.relink")
+UPDATE_GRAPHS = query("stitching.update_graphs")
+DELETE_GRAPHS = query("stitching.delete_graphs")
+
+GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
+
+
+class Restart(Exception):
+    """The transaction must begin again; `alone`: with the sandbox's facts to itself, since people may have to part."""
+
+    def __init__(self, reason: str, *, alone: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.alone = alone
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """An identity with all that a graph's row shows of it."""
+
+    xid: UUID
+    namespace: Namespace
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person that a write touches. `former` are the ids of the people it is made of, none if it is new."""
+
+    profile_id: UUID
+    xids: tuple[UUID, ...]
+    former: tuple[UUID, ...]
+    is_regrouped: bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """Identities that belong together after this call: known people, and identities that nobody knew."""
+
+    people: set[UUID] = field(default_factory=set)
+    newcomers: set[UUID] = field(default_factory=set)
+    is_tied: bool = False
+    has_facts: bool = False
+
+    @property
+    def changes(self) -> bool:
+        return len(self.people) + bool(self.newcomers) > 1 or not self.people
+
+    def take_in(self, other: "_Group") -> None:
+        self.people |= other.people
+        self.newcomers |= other.newcomers
+        self.is_tied |= other.is_tied
+        self.has_facts |= other.has_facts
+
+
+async def join(
+    tx: Session, scope: Scope, config: Configuration, sent: Sequence[Sent], *, rewriting: bool
+) -> tuple[list[Person], set[UUID]]:
+    """The people whom these documents are about, joined as the documents say, and the xids that nobody knew before.
+
+    People whose graph changes are locked, with `rewriting` all others too; of the others, without it, none is given back.
+    Raises Restart.
+    """
+    members = {n.xid: Member(n.xid, n.namespace, n.value) for document in sent for n in document.identities}
+    rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
+    pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
+    if None in pointers.values():
+        raise Restart("an identity has no person", alone=True)
+    groups = _groups(sent, pointers)
+    wanted = [group for group in groups if group.changes or rewriting]
+    graphs = await _locked(tx, scope, wanted, pointers)
+    await _check_others(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
+    newcomers = members.keys() - pointers.keys()
+    members |= await _members_of(tx, scope, config, wanted, graphs)
+    people = [_united(config, group, graphs, members) for group in wanted if group.people or group.has_facts]
+    regrouped = [person for person in people if person.is_regrouped]
+    await _write_identities(tx, scope, regrouped, members, newcomers)
+    await _relink(tx, scope, regrouped, graphs)
+    await _write_graphs(tx, scope, regrouped, members)
+    return people, newcomers
+
+
+def _groups(sent: Iterable[Sent], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
+    """Union-find over people and identities that nobody knows."""
+    group_of: dict[UUID, _Group] = {}
+
+    def group_at(xid: UUID) -> _Group:
+        node = pointers.get(xid) or xid
+        if node not in group_of:
+            known = xid in pointers
+            group_of[node] = _Group({node} if known else set(), set() if known else {node})
+        return group_of[node]
+
+    for document in sent:
+        group_at(document.xid).has_facts = True
+        tied = document.tied
+        for xid in tied[1:]:
+            first, other = group_at(tied[0]), group_at(xid)
+            first.is_tied = True
+            if first is not other:
+                first.take_in(other)
+                group_of.update(dict.fromkeys((*other.people, *other.newcomers), first))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+async def _locked(
+    tx: Session, scope: Scope, groups: Iterable[_Group], pointers: Mapping[UUID, UUID | None]
+) -> dict[UUID, Any]:
+    """The rows of all people in these groups, locked; what the pointers said of them still holds."""
+    ids = sorted({profile_id for group in groups for profile_id in group.people}, key=lambda uuid: uuid.int)
+    if not ids:
+        return {}
+    graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, ids)}
+    if len(graphs) < len(ids):
+        raise Restart("a person is gone")
+    for xid, profile_id in pointers.items():
+        if profile_id in graphs and xid not in graphs[profile_id]["xids"]:
+            raise Restart("an identity moved")
+    return graphs
+
+
+async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> None:
+    """People whose graph stays as it is, unless a newer tie could regroup it."""
+    ids = [profile_id for group in groups for profile_id in group.people]
+    if not ids:
+        return
+    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, ids)
+    if len(rows) < len(ids):
+        raise Restart("a person is gone")
+    if any(row["is_contested"] for row in rows):
+        raise Restart("a contested graph", alone=True)
+
+
+async def _members_of(
+    tx: Session, scope: Scope, config: Configuration, groups: Iterable[_Group], graphs: Mapping[UUID, Any]
+) -> dict[UUID, Member]:
+    """All members of the people whose graph changes, or is tied again while contested."""
+    growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
+    contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
+    if contested or any(graph["is_contested"] for graph in growing):
+        raise Restart("a contested graph", alone=True)
+    xids = [xid for graph in growing for xid in graph["xids"]]
+    rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, xids) if xids else []
+    return {row["xid"]: Member(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
+
+
+def _united(config: Configuration, group: _Group, graphs: Mapping[UUID, Any], members: Mapping[UUID, Member]) -> Person:
+    if not group.changes:
+        (profile_id,) = group.people
+        return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_regrouped=False)
+    xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
+    if len(xids) > CAP:
+        raise Restart("a graph grows past the cap", alone=True)
+    together = sorted((members[xid] for xid in xids), key=canonical_place)
+    counts = Counter(member.namespace.namespace_id for member in together)
+    if any(counts[namespace_id] > 1 for namespace_id in config.rules.unique):
+        raise Restart("two values of a unique namespace", alone=True)
+    return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_regrouped=True)
+
+
+def canonical_place(member: Member) -> tuple[int, int]:
+    """Where a member stands in its graph: the first one names the person."""
+    return member.namespace.type.rank, member.xid.int
+
+
+async def _write_identities(
+    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, Member], newcomers: set[UUID]
+) -> None:
+    """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
+    pointer = {xid: person.profile_id for person in people for xid in person.xids}
+    rows = [
+        (xid, members[xid].namespace.namespace_id, members[xid].value, pointer.get(xid))
+        for xid in sorted(newcomers, key=lambda xid: xid.int)
+    ]
+    if await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=rows) < len(rows):
+        raise Restart("another writer brought an identity first")
+
+
+async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: Mapping[UUID, Any]) -> None:
+    moved = [
+        (xid, person.profile_id)
+        for person in people
+        for former in person.former
+        if former != person.profile_id
+        for xid in graphs[former]["xids"]
+    ]
+    if moved:
+        await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=sorted(moved))
+
+
+async def _write_graphs(tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, Member]) -> None:
+    gone = [former for person in people for former in person.former if former != person.profile_id]
+    if gone:
+        await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
+    rows = {person.profile_id: graph_row(person.profile_id, person.xids, members) for person in people}
+    kept = sorted(person.profile_id for person in people if person.profile_id in person.former)
+    if kept:
+        await tx.update_rows(UPDATE_GRAPHS, scope.sandbox_id, kept, rows=[rows.pop(profile_id) for profile_id in kept])
+    await tx.copy("graph", GRAPH_COLUMNS, [(scope.sandbox_id, *row) for row in rows.values()])
+
+
+def graph_row(
+    profile_id: UUID,
+    xids: Sequence[UUID],
+    members: Mapping[UUID, Member],
+    *,
+    contested: bool = False,
+    size: int | None = None,
+) -> tuple[Any, ...]:
+    """The row of a person's graph, without the sandbox. `size` is the true one, where the cap cut the graph."""
+    return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
+
+
+def identity_map(members: Iterable[Member]) -> str:
+    """The identityMap (facts 11.4) of these members, in their order."""
+    rendered: dict[str, list[dict[str, str]]] = {}
+    for member in members:
+        rendered.setdefault(member.namespace.code, []).append({"id": member.value})
+    return orjson.dumps(rendered).decode()

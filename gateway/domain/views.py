@@ -1,0 +1,158 @@
+"""Views of facts, written in the transaction that changed the facts: what records say now, and what is merged from them."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.configuration import Configuration
+from gateway.domain.documents import last_updated
+from gateway.domain.merge import Fragment, merge, participants
+from gateway.domain.policies import IdentityGraphType, MergePolicy
+from gateway.domain.records import Mode, Place, RecordState, Version, fold
+from gateway.domain.stitching import Person
+from gateway.domain.tenants import Scope
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+READ_STATES = query("views.read_states")
+READ_VERSIONS = query("views.read_versions")
+WRITE_FRAGMENTS = query("views.write_fragments")
+DELETE_FRAGMENTS = query("views.delete_fragments")
+WRITE_PROFILES = query("views.write_profiles")
+DELETE_PROFILES = query("views.delete_profiles")
+
+FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRAGMENTS.columns))
+PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
+
+RecordKey = tuple[UUID, UUID]
+"""The xid and the dataset of a record."""
+
+States = dict[RecordKey, RecordState]
+
+
+# ------------------------------------------------------------------------------------------------ records
+
+
+async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> States:
+    """What every record of these identities says now, deleted ones included."""
+    if not xids:
+        return {}
+    return {
+        (row["xid"], row["dataset_id"]): _state(row) for row in await tx.rows(READ_STATES, scope.sandbox_id, list(xids))
+    }
+
+
+async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
+    """All versions of these records; none for a record that has no version."""
+    versions: dict[RecordKey, list[Version]] = {key: [] for key in keys}
+    if not versions:
+        return versions
+    for row in await tx.rows(
+        READ_VERSIONS, scope.sandbox_id, [key[0] for key in versions], [key[1] for key in versions]
+    ):
+        place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
+        version = Version(Mode(row["mode"]), orjson.loads(row["input"]), place)
+        versions[row["xid"], row["dataset_id"]].append(version)
+    return versions
+
+
+async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
+    """Write what these records say, from all of their versions."""
+    folded = {key: fold(sent) for key, sent in versions.items()}
+    gone = sorted(key for key, state in folded.items() if state is None)
+    await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=gone)
+    await write_states(tx, scope, {key: state for key, state in folded.items() if state}, fresh=set())
+
+
+async def write_states(tx: Session, scope: Scope, states: States, *, fresh: set[UUID]) -> None:
+    """Write what these records say. `fresh` xids are new in this transaction: theirs are appended by COPY."""
+    rows = sorted((fragment_row(key, state) for key, state in states.items()), key=lambda row: row[:2])
+    await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])
+    await tx.update_rows(WRITE_FRAGMENTS, scope.sandbox_id, rows=[row for row in rows if row[0] not in fresh])
+
+
+def fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
+    """The row of a record's state, without the sandbox."""
+    document, decided, head = state.document, state.decided_at, state.head
+    return (
+        *(*key, decided.ordinal, decided.batch_id, decided.ingested_at),
+        last_updated(document) if document else None,
+        None if state.is_input or document is None else orjson.dumps(document).decode(),
+        document is None,
+        *(head.ingested_at, head.batch_id, head.ordinal),
+    )
+
+
+def _state(row: Any) -> RecordState:
+    return RecordState(
+        document=None if row["is_deleted"] else orjson.loads(row["document"]),
+        decided_at=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
+        is_input=row["is_input"],
+        head=Place(row["head_at"], row["head_batch_id"], row["head_ordinal"]),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ profiles
+
+
+def fragments_by_xid(states: States) -> dict[UUID, list[Fragment]]:
+    """The live fragments among these states."""
+    fragments: dict[UUID, list[Fragment]] = {}
+    for (xid, dataset_id), state in states.items():
+        if state.document is not None:
+            decided = state.decided_at
+            observed_at = last_updated(state.document)
+            fragment = Fragment(xid, dataset_id, decided.batch_id, state.document, decided.ingested_at, observed_at)
+            fragments.setdefault(xid, []).append(fragment)
+    return fragments
+
+
+async def materialize(
+    tx: Session, scope: Scope, config: Configuration, people: Sequence[Person], states: States, *, fresh: set[UUID]
+) -> None:
+    """Merge these people by every policy that is kept merged. `states` are those of all their records."""
+    fragments = fragments_by_xid(states)
+    rows, empty = [], []
+    for policy in config.materialized:
+        for subject, xids in _subjects(policy, people):
+            row = profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
+            if row:
+                rows.append(row)
+            elif subject not in fresh:
+                empty.append(subject)
+    rows.sort(key=lambda row: row[:2])
+    former = {profile_id for person in people for profile_id in person.former}
+    await forget(tx, scope, config, {*empty, *former} - {row[1] for row in rows})
+    await tx.copy("profile", PROFILE_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[1] in fresh])
+    await tx.update_rows(WRITE_PROFILES, scope.sandbox_id, rows=[row for row in rows if row[1] not in fresh])
+
+
+async def forget(tx: Session, scope: Scope, config: Configuration, subjects: Collection[UUID]) -> None:
+    """Remove what is merged for these subjects."""
+    policies = [policy.policy_id for policy in config.materialized]
+    if policies and subjects:
+        await tx.execute(DELETE_PROFILES, scope.sandbox_id, policies, list(subjects))
+
+
+def profile_row(
+    config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]
+) -> tuple[Any, ...] | None:
+    """The row of a merged profile, without the sandbox; None if no fragment takes part."""
+    rule = policy.settings.attribute_merge
+    taking_part = participants(fragments, rule)
+    if not taking_part:
+        return None
+    document = merge(taking_part, rule, config.composites)
+    sources = list(dict.fromkeys(fragment.dataset_id for fragment in taking_part))
+    newest = max(fragment.ingested_at for fragment in taking_part)
+    return policy.policy_id, subject, orjson.dumps(document).decode(), sources, newest
+
+
+def _subjects(policy: MergePolicy, people: Iterable[Person]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+    """Whom a policy makes a profile of: the person, or each identity."""
+    if policy.settings.identity_graph is IdentityGraphType.PDG:
+        yield from ((person.profile_id, person.xids) for person in people)
+    else:
+        yield from ((xid, (xid,)) for person in people for xid in person.xids)

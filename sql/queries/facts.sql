@@ -1,0 +1,45 @@
+-- Facts as they come in: record versions, events, ties, and what was refused.
+
+-- name: stamp(sandbox_id) -> row
+-- The time that this call is stamped with, its thousand ordinals, and the version of the configuration. Called once all locks are held.
+select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version
+  from gateway.sandbox
+ where sandbox_id = $1;
+
+-- name: known_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- Which of these events are there already, and what they say. Walks event_pkey once for each.
+select e.xid, e.event_id, e.batch_id, e.document
+  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
+  join gateway.event as e
+    on e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id = sent.event_id;
+
+-- name: repeat_events(sandbox_id | xid uuid, dataset_id uuid, event_id text, batch_id uuid, ingested_at timestamptz) -> none
+-- Notes that a batch sent a known event again. Walks event_repeat_pkey.
+insert into gateway.event_repeat (sandbox_id, xid, dataset_id, event_id, batch_id, ingested_at)
+select $1::bigint, v.* from (values {rows}) as v (xid, dataset_id, event_id, batch_id, ingested_at)
+on conflict (sandbox_id, xid, dataset_id, event_id, batch_id) do nothing;
+
+-- name: tie(sandbox_id | xid uuid, tie_id uuid, batch_id uuid, dataset_id uuid, origin uuid, ingested_at timestamptz, ordinal bigint, xids uuid[], first_at timestamptz, last_at timestamptz) -> none
+-- What these rows said, one row per member; what a batch says again moves its times. Walks tie_pkey.
+insert into gateway.tie as t (sandbox_id, xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)
+select $1::bigint, v.* from (values {rows}) as v (xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)
+on conflict (sandbox_id, xid, tie_id, batch_id) do update
+   set first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
+       ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal),
+       is_retracted = false;
+
+-- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json) -> none
+-- Counts warnings, one row for each kind and dataset; the first one is kept as the sample. Walks ingestion_warning_pkey.
+insert into gateway.ingestion_warning as w
+       (sandbox_id, dataset_id, batch_id, first_seen_at, last_seen_at, warning_id, code, message, count, sample)
+select $1::bigint, $2::uuid, $3::uuid, $4::timestamptz, $4::timestamptz, v.*
+  from (values {rows}) as v (warning_id, code, message, count, sample)
+on conflict (sandbox_id, warning_id) do update
+   set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id;
+
+-- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed) -> value
+-- The batch's id if it still takes documents. The last statement of a call, so that others wait for it as short as can be. Walks batch_pkey.
+update gateway.batch
+   set record_count = record_count + $4, failed_count = failed_count + $5
+ where sandbox_id = $1 and batch_id = $2 and dataset_id = $3 and status = 'LOADING'
+returning batch_id;
