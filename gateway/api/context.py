@@ -13,7 +13,7 @@ import strawberry
 from gateway.api.loaders import Loaders
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import READ_CONFIGURATION, Scope
 from gateway.storage.database import Database
 
 
@@ -32,7 +32,7 @@ class Context:
 
     def require_configuration(self) -> None:
         """Raise Forbidden unless the caller may see how the sandbox is set up."""
-        self.scope.require(Permission.PROFILE_READ, Permission.CONFIG_WRITE)
+        self.scope.require(*READ_CONFIGURATION)
 
     async def renew(self, *, configuration: bool) -> None:
         """Forget what was read: a mutation has changed it. `configuration`: that too is read again."""

@@ -4,14 +4,20 @@ A `Loaders` lives as long as what it has read may be taken for current: one quer
 """
 
 from collections.abc import Awaitable, Callable, Hashable, Sequence
+from functools import cached_property, partial
 from typing import Generic, TypeVar
+from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from gateway.domain import batches, datasets
+from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
+from gateway.domain.pages import Page, Window
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
 
+G = TypeVar("G", bound=Hashable)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
@@ -27,6 +33,24 @@ class Loader(DataLoader[K, V], Generic[K, V]):
         return list(await self._read(keys))
 
 
+def grouped(
+    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
+) -> Callable[[Sequence[tuple[G, K]]], Awaitable[Sequence[V]]]:
+    """For fields with arguments: reads pairs of arguments and key, one call for each set of arguments in the document."""
+
+    async def read_groups(pairs: Sequence[tuple[G, K]]) -> list[V]:
+        groups: dict[G, list[K]] = {}
+        for arguments, key in pairs:
+            groups.setdefault(arguments, []).append(key)
+        found: dict[tuple[G, K], V] = {}
+        for arguments, keys in groups.items():
+            values = await read(arguments, keys)
+            found |= {(arguments, key): value for key, value in zip(keys, values, strict=True)}
+        return [found[pair] for pair in pairs]
+
+    return read_groups
+
+
 class Loaders:
     """The loaders of one request."""
 
@@ -34,3 +58,35 @@ class Loaders:
         self._db = db
         self._scope = scope
         self._config = config
+
+    # -------------------------------------------------------------------------------------------- datasets and batches
+
+    @cached_property
+    def record_count_by_dataset(self) -> Loader[UUID, int]:
+        return Loader(partial(datasets.record_counts, self._db, self._scope))
+
+    @cached_property
+    def batch_by_id(self) -> Loader[UUID, Batch | None]:
+        return Loader(partial(batches.read_batches, self._db, self._scope))
+
+    @cached_property
+    def batches_by_dataset(self) -> Loader[tuple[Window, UUID], Page[Batch]]:
+        async def read(window: Window, dataset_ids: Sequence[UUID]) -> list[Page[Batch]]:
+            return await batches.list_batches(self._db, self._scope, dataset_ids, window)
+
+        return Loader(grouped(read))
+
+    @cached_property
+    def batch_count_by_dataset(self) -> Loader[UUID, int]:
+        return Loader(partial(batches.count_batches, self._db, self._scope))
+
+    @cached_property
+    def errors_by_batch(self) -> Loader[tuple[Window, UUID], Page[IngestError]]:
+        async def read(window: Window, batch_ids: Sequence[UUID]) -> list[Page[IngestError]]:
+            return await batches.list_errors(self._db, self._scope, batch_ids, window)
+
+        return Loader(grouped(read))
+
+    @cached_property
+    def error_count_by_batch(self) -> Loader[UUID, int]:
+        return Loader(partial(batches.count_errors, self._db, self._scope))
