@@ -4,7 +4,7 @@ create table gateway.event (
   sandbox_id  bigint not null,
   xid         uuid not null,
   dataset_id  uuid not null,
-  event_id    text not null,                                                      -- the sender's _id; the first body stays
+  event_id    text collate "C" not null,                                          -- the sender's _id; the first body stays. "C": as Python sorts
   batch_id    uuid not null,
   timestamp   timestamptz not null,
   event_type  text,
@@ -21,7 +21,7 @@ create table gateway.event_repeat (
   sandbox_id  bigint not null,
   xid         uuid not null,
   dataset_id  uuid not null,
-  event_id    text not null,
+  event_id    text collate "C" not null,
   batch_id    uuid not null,
   ingested_at timestamptz not null,
   primary key (sandbox_id, xid, dataset_id, event_id, batch_id)

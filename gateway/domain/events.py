@@ -1,0 +1,262 @@
+"""Events: what people did, filtered, in order, page by page.
+
+Lists are built here as SQL text, since a filter has any number of conditions; every value goes as a parameter. Each identity's events are
+read by a LATERAL of their own, which stops after one page, instead of numbering all of them: of ten people with 20,000 events each, the
+first ten took 0.3 ms against 230 ms.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.merge import Document
+from gateway.domain.pages import Key, Page, Window, trimmed
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import BadCursor, BadInput
+from gateway.storage.database import Database
+from gateway.storage.queries import Query, query
+
+READ = query("events.read_events")
+
+PROPERTIES = 3
+"""The most conditions on properties in one filter, as in the model."""
+
+COLUMNS = "xid, dataset_id, event_id, batch_id, timestamp, event_type, document, ingested_at"
+
+
+class EventOrderField(StrEnum):
+    """The time that comes first in the order of events."""
+
+    TIMESTAMP = "TIMESTAMP"
+    INGESTED_AT = "INGESTED_AT"
+
+
+class ComparisonOperator(StrEnum):
+    """How a property is compared with a value."""
+
+    EQ = "EQ"
+    NE = "NE"
+    LT = "LT"
+    LTE = "LTE"
+    GT = "GT"
+    GTE = "GTE"
+
+
+_SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened. `text` is the document as JSON, parsed when it is first looked into."""
+
+    xid: UUID
+    dataset_id: UUID
+    event_id: str
+    batch_id: UUID
+    timestamp: datetime
+    event_type: str | None
+    text: str
+    ingested_at: datetime
+
+    @cached_property
+    def document(self) -> Document:
+        document: Document = orjson.loads(self.text)
+        return document
+
+
+EventKey = tuple[UUID, UUID, str]
+"""The xid, the dataset and the sender's _id."""
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyCondition:
+    """A comparison as a JSON path that finds something where it holds, and the value as JSON text. Made by `condition`."""
+
+    path: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """All that is given must hold; `since` is inclusive, `until` exclusive. An empty list lets nothing pass."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    event_types: tuple[str, ...] | None = None
+    dataset_ids: tuple[UUID, ...] | None = None
+    properties: tuple[PropertyCondition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventOrder:
+    """By the field's time, then event id, xid, dataset; descending is the exact reverse."""
+
+    field: EventOrderField = EventOrderField.TIMESTAMP
+    descending: bool = False
+
+    @property
+    def key(self) -> Callable[[Event], Key]:
+        """An event's place in this order."""
+        if self.field is EventOrderField.TIMESTAMP:
+            return lambda event: (event.timestamp, event.event_id, event.xid, event.dataset_id)
+        return lambda event: (event.ingested_at, event.event_id, event.xid, event.dataset_id)
+
+
+@dataclass(frozen=True, slots=True)
+class EventQuery:
+    """Which events, in which order, and which page of them."""
+
+    filter: EventFilter
+    order: EventOrder
+    window: Window
+
+
+def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCondition:
+    """A comparison of what stands at a dotted path with a text, a number or a boolean. Raises BadInput.
+
+    Only values of the same JSON type compare, and what is not there satisfies no comparison. A path through an array holds
+    if it does for any element.
+    """
+    steps = path.split(".")
+    if not all(steps) or "\0" in path:
+        raise BadInput("The path of a property is names with dots between them, as in `commerce.order.priceTotal`.")
+    if not isinstance(value, str | int | float) or (isinstance(value, str) and "\0" in value):
+        raise BadInput(f"`{path}` is compared with a text, a number or a boolean.")
+    if isinstance(value, int | float) and not (isfinite(value) and abs(value) < 2**63):
+        raise BadInput(f"The number that `{path}` is compared with is too large.")
+    keys = ".".join(orjson.dumps(step).decode() for step in steps)
+    return PropertyCondition(f"$.{keys} ? (@ {_SIGNS[operator]} $value)", orjson.dumps({"value": value}).decode())
+
+
+async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> list[Event | None]:
+    """The event of each key, None for unknown ones. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    asked = [key for key in set(keys) if "\0" not in key[2]]
+    rows = await db.rows(READ, scope.sandbox_id, *(list(part) for part in zip(*asked, strict=True))) if asked else []
+    known = {(row["xid"], row["dataset_id"], row["event_id"]): Event(*row) for row in rows}
+    return [known.get(key) for key in keys]
+
+
+async def list_events(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], asked: EventQuery
+) -> list[Page[Event]]:
+    """The page of each person's events, a person being given by its xids; the key of a page is the order's.
+
+    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadInput, BadCursor.
+    """
+    scope.require(Permission.PROFILE_READ)
+    xids = list({xid for members in people for xid in members})
+    bound = _Bound([scope.sandbox_id, xids, asked.window.fetch])
+    statement = _listing(asked, bound, is_one_list=len(people) == 1)
+    by_xid: dict[UUID, list[Event]] = {}
+    for row in await db.rows(statement, *bound.values) if xids else []:
+        by_xid.setdefault(row["xid"], []).append(Event(*row))
+    return [_page((e for xid in set(members) for e in by_xid.get(xid, ())), asked) for members in people]
+
+
+async def count_events(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], filter_: EventFilter
+) -> list[int]:
+    """How many events of each person pass the filter. Needs `profile:read`. Raises Forbidden, BadInput."""
+    scope.require(Permission.PROFILE_READ)
+    xids = list({xid for members in people for xid in members})
+    bound = _Bound([scope.sandbox_id, xids])
+    text = f"""
+        select e.xid, count(*)
+          from gateway.event e
+         where e.sandbox_id = $1 and e.xid = any($2::uuid[]) {_where(filter_, bound)}
+         group by e.xid"""
+    rows = await db.rows(_statement("count_events", text), *bound.values) if xids else []
+    counts: dict[UUID, int] = dict(map(tuple, rows))
+    return [sum(counts.get(xid, 0) for xid in set(members)) for members in people]
+
+
+def _page(events: Iterable[Event], asked: EventQuery) -> Page[Event]:
+    nearest = sorted(events, key=asked.order.key, reverse=asked.order.descending is not asked.window.backward)
+    return trimmed(nearest[: asked.window.fetch], asked.window)
+
+
+# ------------------------------------------------------------------------------------------------ SQL
+
+
+@dataclass(frozen=True, slots=True)
+class _Bound:
+    """The values of a statement's parameters so far."""
+
+    values: list[Any]
+
+    def bind(self, value: Any) -> str:
+        """The parameter that stands for one value more."""
+        self.values.append(value)
+        return f"${len(self.values)}"
+
+
+def _listing(asked: EventQuery, bound: _Bound, *, is_one_list: bool) -> Query:
+    """The nearest events of each identity, or of all of them together if they are one list: $1 sandbox, $2 xids, $3 size."""
+    direction = "desc" if asked.order.descending is not asked.window.backward else "asc"
+    column = _column(asked.order)
+    own_order = ", ".join(f"e.{part} {direction}" for part in (column, "event_id", "dataset_id"))
+    text = f"""
+        select e.*
+          from gateway.identity i
+         cross join lateral (
+                 select {COLUMNS}
+                   from gateway.event e
+                  where e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = i.xid
+                        {_where(asked.filter, bound)} {_between(asked, bound)}
+                  order by {own_order}
+                  limit $3) e
+         where i.sandbox_id = $1 and i.xid = any($2::uuid[])"""
+    if is_one_list:
+        order = ", ".join(f"e.{part} {direction}" for part in (column, "event_id", "xid", "dataset_id"))
+        text += f" order by {order} limit $3"
+    return _statement("list_events", text)
+
+
+def _where(filter_: EventFilter, bound: _Bound) -> str:
+    if len(filter_.properties) > PROPERTIES:
+        raise BadInput(f"A filter has at most {PROPERTIES} conditions on properties.")
+    if any("\0" in event_type for event_type in filter_.event_types or ()):
+        raise BadInput("No event type has a NUL character.")
+    text = ""
+    if filter_.since is not None:
+        text += f" and e.timestamp >= {bound.bind(filter_.since)}"
+    if filter_.until is not None:
+        text += f" and e.timestamp < {bound.bind(filter_.until)}"
+    if filter_.event_types is not None:
+        text += f" and e.event_type = any({bound.bind(filter_.event_types)}::text[])"
+    if filter_.dataset_ids is not None:
+        text += f" and e.dataset_id = any({bound.bind(filter_.dataset_ids)}::uuid[])"
+    for each in filter_.properties:
+        path, value = bound.bind(each.path), bound.bind(each.value)
+        text += f" and jsonb_path_exists(e.document, {path}::text::jsonpath, {value}::jsonb)"
+    return text
+
+
+def _between(asked: EventQuery, bound: _Bound) -> str:
+    """The bounds of the window; the index takes their first two columns."""
+    keys = asked.window.bounds(datetime, str, UUID, UUID)
+    if any(isinstance(value, str) and "\0" in value for value in keys):
+        raise BadCursor
+    behind, before = ("<", ">") if asked.order.descending else (">", "<")
+    text = ""
+    for key, sign in ((keys[:4], behind), (keys[4:], before)):
+        if key[0] is not None:
+            places = ", ".join(map(bound.bind, key))
+            text += f" and (e.{_column(asked.order)}, e.event_id, e.xid, e.dataset_id) {sign} ({places})"
+    return text
+
+
+def _column(order: EventOrder) -> str:
+    return "timestamp" if order.field is EventOrderField.TIMESTAMP else "ingested_at"
+
+
+def _statement(name: str, text: str) -> Query:
+    return Query(f"events.{name}", text, (), (), "rows", "Built from a filter. Walks event_timeline_idx.")

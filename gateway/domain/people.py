@@ -1,0 +1,173 @@
+"""People: the identities that belong together, as a policy's kind of identity graph sees them.
+
+Under PDG a person is a graph, and any member finds it. Under NONE each identity with data of its own is a person, and an identity that
+others merely name is nobody.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.configuration import Configuration
+from gateway.domain.identities import Identity, pointers, read_primaries
+from gateway.domain.pages import Page, Window, trimmed
+from gateway.domain.policies import IdentityGraphType
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import Unavailable
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+READ = query("people.read_people")
+LIST = query("people.list_people")
+LIST_BACKWARD = query("people.list_people_backward")
+COUNT = query("people.count_people")
+READ_MERGED = query("people.read_merged")
+LIST_PRIMARIES = query("people.list_primaries")
+LIST_PRIMARIES_BACKWARD = query("people.list_primaries_backward")
+COUNT_PRIMARIES = query("people.count_primaries")
+
+TRIES = 3
+FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A policy's document of a person as JSON text, but for the identity map; the datasets in it; their newest ingestion."""
+
+    document: str
+    sources: tuple[UUID, ...]
+    modified_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
+
+    `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy asked about keeps
+    of the person: None if that is nothing, or if none was asked about.
+    """
+
+    profile_id: UUID
+    xids: tuple[UUID, ...]
+    identity_map: str
+    size: int
+    is_contested: bool
+    merged: Merged | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What an xid leads to: the identity if it is known or was erased, and its person if there is one."""
+
+    identity: Identity | None
+    person: Person | None
+
+
+async def read_people(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    xids: Sequence[UUID],
+    *,
+    graph: IdentityGraphType = IdentityGraphType.PDG,
+    merged_by: UUID | None = None,
+) -> list[Found]:
+    """Where each xid leads, two that are one person to equal ones; with what the policy `merged_by` keeps of them.
+
+    Needs `profile:read`. Raises Forbidden, and Unavailable when writers regroup the people faster than they can be read.
+    """
+    scope.require(Permission.PROFILE_READ)
+    if graph is IdentityGraphType.PDG:
+        identities, people = await _in_graphs(db, scope, xids, merged_by)
+    else:
+        identities, people = await _alone(db, scope, config, xids, merged_by)
+    return [Found(identities.get(xid), people.get(xid)) for xid in xids]
+
+
+async def _in_graphs(
+    db: Database, scope: Scope, xids: Iterable[UUID], merged_by: UUID | None
+) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
+    """A pointer may be older than the graph that it leads to: then the graph lacks the xid, and both are read again."""
+    identities: dict[UUID, Identity] = {}
+    people: dict[UUID, Person] = {}
+    missing = set(xids)
+    for _ in range(TRIES):
+        found = await pointers(db, scope, missing)
+        identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
+        leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
+        rows = await db.rows(READ, scope.sandbox_id, list(set(leads.values())), merged_by) if leads else []
+        graphs = {row["profile_id"]: _person(row) for row in rows}
+        people |= {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
+        missing = leads.keys() - people.keys()
+        if not missing:
+            return identities, people
+    raise Unavailable("Writers are regrouping these people right now; try again.")
+
+
+async def _alone(
+    db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: UUID | None
+) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
+    identities = await pointers(db, scope, xids)
+    known = list(identities)
+    primary = [xid for xid, is_primary in zip(known, await read_primaries(db, scope, known), strict=True) if is_primary]
+    merged = await _read_merged(db, scope, primary, merged_by)
+    return identities, {xid: _alone_of(config, identities[xid], merged.get(xid)) for xid in primary}
+
+
+async def list_people(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    asked: Window,
+    *,
+    graph: IdentityGraphType = IdentityGraphType.PDG,
+    merged_by: UUID | None = None,
+) -> Page[Person]:
+    """People by their id, which is the key of a page. Needs `profile:read`. Raises Forbidden, BadCursor."""
+    scope.require(Permission.PROFILE_READ)
+    after, before = asked.bounds(UUID)
+    bounds = (after or FIRST, before or LAST, asked.fetch)
+    if graph is IdentityGraphType.PDG:
+        statement = LIST_BACKWARD if asked.backward else LIST
+        return trimmed([_person(row) for row in await db.rows(statement, scope.sandbox_id, merged_by, *bounds)], asked)
+    statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
+    identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
+    merged = await _read_merged(db, scope, [identity.xid for identity in identities], merged_by)
+    return trimmed([_alone_of(config, identity, merged.get(identity.xid)) for identity in identities], asked)
+
+
+async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
+    """How many people there are. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    count: int = await db.value(COUNT if graph is IdentityGraphType.PDG else COUNT_PRIMARIES, scope.sandbox_id)
+    return count
+
+
+async def _read_merged(
+    db: Database, scope: Scope, profile_ids: list[UUID], merged_by: UUID | None
+) -> dict[UUID, Merged | None]:
+    if merged_by is None:
+        return {}
+    rows = await db.rows(READ_MERGED, scope.sandbox_id, profile_ids, merged_by)
+    return {row["profile_id"]: _merged(row) for row in rows}
+
+
+def _alone_of(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
+    code = config.namespaces[identity.namespace_id].code
+    identity_map = orjson.dumps({code: [{"id": identity.value}]}).decode()
+    return Person(identity.xid, (identity.xid,), identity_map, 1, is_contested=False, merged=merged)
+
+
+def _person(row: Any) -> Person:
+    return Person(
+        *(row["profile_id"], tuple(row["xids"]), row["identity_map"], row["size"], row["is_contested"]),
+        merged=None if row["document"] is None else _merged(row),
+    )
+
+
+def _merged(row: Any) -> Merged:
+    return Merged(row["document"], tuple(row["sources"]), row["modified_at"])

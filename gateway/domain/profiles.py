@@ -1,0 +1,197 @@
+"""Profiles: people as a merge policy sees them.
+
+What the policy keeps merged is read; of a policy that keeps nothing, or whose profiles are still being built, the same document is merged
+from the fragments by the same function.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain import people
+from gateway.domain.configuration import Configuration
+from gateway.domain.identities import Identity
+from gateway.domain.merge import AttributeMerge, AttributeMergeType, Document, Fragment, merge, participants
+from gateway.domain.pages import Page, Window
+from gateway.domain.people import Merged, Person
+from gateway.domain.policies import MergePolicy, PolicyStatus
+from gateway.domain.tenants import Permission, Scope
+from gateway.errors import LimitExceeded, Unavailable
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+READ_FRAGMENTS = query("profiles.read_fragments")
+READ_FRAGMENT_TIMES = query("profiles.read_fragment_times")
+READ_EVENT_ORIGINS = query("profiles.read_event_origins")
+
+PROFILES = 1_000
+"""The most people that are asked for by name at once."""
+
+NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
+
+
+class ProfileStatus(StrEnum):
+    """What became of a person that was asked for."""
+
+    FOUND = "FOUND"
+    NOT_FOUND = "NOT_FOUND"
+    ERASED = "ERASED"
+    FORBIDDEN = "FORBIDDEN"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """A person under a policy. The document is kept as JSON text and parsed when it is first looked into."""
+
+    policy: MergePolicy
+    person: Person
+
+    @property
+    def profile_id(self) -> UUID:
+        return self.person.profile_id
+
+    @cached_property
+    def document(self) -> Document:
+        """The merged document, with the identity map rendered from the graph."""
+        merged: Document = orjson.loads(self.person.merged.document) if self.person.merged else {}
+        return {**merged, "identityMap": orjson.loads(self.person.identity_map)}
+
+    @property
+    def size(self) -> int:
+        """The document's length in bytes of JSON text, without the identity map."""
+        return len(self.person.merged.document.encode()) if self.person.merged else 0
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileResult:
+    """What an xid leads to under a policy. The identity is None if it is unknown or erased."""
+
+    xid: UUID
+    identity: Identity | None
+    status: ProfileStatus
+    profile: Profile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a person's data is from: the datasets, and when the newest of it came in."""
+
+    sources: tuple[UUID, ...]
+    modified_at: datetime
+
+
+async def read_profiles(
+    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID]
+) -> list[ProfileResult]:
+    """The profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
+
+    Raises Forbidden, LimitExceeded beyond 1,000 xids, and Unavailable when writers regroup the people faster than they can be read.
+    """
+    if len(xids) > PROFILES:
+        raise LimitExceeded(f"At most {PROFILES:,} identities can be asked for at once.")
+    found = await people.read_people(
+        db, scope, config, xids, graph=policy.settings.identity_graph, merged_by=_keeper(policy)
+    )
+    known = {each.person.profile_id: each.person for each in found if each.person}
+    profiles = {p.profile_id: p for p in await _profiles(db, scope, config, policy, known.values())}
+    return [
+        _result(xid, each.identity, profiles[each.person.profile_id] if each.person else None)
+        for xid, each in zip(xids, found, strict=True)
+    ]
+
+
+async def search_profiles(
+    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, asked: Window
+) -> Page[Profile]:
+    """A page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
+    page = await people.list_people(
+        db, scope, config, asked, graph=policy.settings.identity_graph, merged_by=_keeper(policy)
+    )
+    profiles = await _profiles(db, scope, config, policy, page.items)
+    return Page(profiles, page.has_next, page.has_previous)
+
+
+async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:
+    """How many profiles there are under the policy. Needs `profile:read`."""
+    return await people.count_people(db, scope, policy.settings.identity_graph)
+
+
+async def read_fragments(db: Database, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:
+    """What the records of each person's members say, the newest first. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
+    by_xid: dict[UUID, list[Fragment]] = {}
+    for row in rows:
+        fragment = Fragment(**{**row, "document": orjson.loads(row["document"])})
+        by_xid.setdefault(fragment.xid, []).append(fragment)
+    return [participants((f for xid in xids for f in by_xid.get(xid, ())), NEWEST_FIRST) for xids in members]
+
+
+async def read_origins(db: Database, scope: Scope, profiles: Sequence[Profile]) -> list[Origin]:
+    """Of each profile: the origin of the fragments in it; if it has none, of its events; else of fragments that take no part.
+
+    Needs `profile:read`.
+    """
+    scope.require(Permission.PROFILE_READ)
+    bare = _all([profile.person.xids for profile in profiles if not profile.person.merged])
+    events = {row["xid"]: row for row in await db.rows(READ_EVENT_ORIGINS, scope.sandbox_id, bare)} if bare else {}
+    times = {row["xid"]: row for row in await db.rows(READ_FRAGMENT_TIMES, scope.sandbox_id, bare)} if bare else {}
+    return [_origin(profile, events, times) for profile in profiles]
+
+
+# ------------------------------------------------------------------------------------------------
+
+
+def _keeper(policy: MergePolicy) -> UUID | None:
+    """The policy's id, if the store has its profiles ready."""
+    return policy.policy_id if policy.is_materialized and policy.status is PolicyStatus.ACTIVE else None
+
+
+async def _profiles(
+    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, persons: Iterable[Person]
+) -> list[Profile]:
+    whole = list(persons)
+    if whole and _keeper(policy) is None:
+        fragments = await read_fragments(db, scope, [person.xids for person in whole])
+        merged = [_merged(config, policy, each) for each in fragments]
+        whole = [replace(person, merged=each) for person, each in zip(whole, merged, strict=True)]
+    return [Profile(policy, person) for person in whole]
+
+
+def _merged(config: Configuration, policy: MergePolicy, fragments: Iterable[Fragment]) -> Merged | None:
+    rule = policy.settings.attribute_merge
+    ranked = participants(fragments, rule)
+    if not ranked:
+        return None
+    return Merged(
+        document=orjson.dumps(merge(ranked, rule, config.composites)).decode(),
+        sources=tuple({fragment.dataset_id for fragment in ranked}),
+        modified_at=max(fragment.ingested_at for fragment in ranked),
+    )
+
+
+def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:
+    if identity is not None and identity.is_erased:
+        return ProfileResult(xid, None, ProfileStatus.ERASED, None)
+    return ProfileResult(xid, identity, ProfileStatus.FOUND if profile else ProfileStatus.NOT_FOUND, profile)
+
+
+def _origin(profile: Profile, events: dict[UUID, Any], times: dict[UUID, Any]) -> Origin:
+    if profile.person.merged:
+        return Origin(profile.person.merged.sources, profile.person.merged.modified_at)
+    rows = [events[xid] for xid in profile.person.xids if xid in events]
+    sources = tuple({dataset_id for row in rows for dataset_id in row["sources"]})
+    rows = rows or [times[xid] for xid in profile.person.xids if xid in times]
+    if not rows:
+        raise Unavailable("The person's data was removed while it was being read; try again.")
+    return Origin(sources, max(row["modified_at"] for row in rows))
+
+
+def _all(members: Sequence[tuple[UUID, ...]]) -> list[UUID]:
+    return list({xid for xids in members for xid in xids})

@@ -1,0 +1,40 @@
+-- Identities, and the people they belong to.
+
+-- name: read_identities(sandbox_id, xids) -> rows
+-- The identities that some fact names, and tombstones of erased ones, whose value is null. Walks identity_pkey.
+select xid, namespace_id, value, profile_id
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
+-- name: read_primaries(sandbox_id, xids) -> rows
+-- Those of the identities under which a live fragment or an event is stored. Walks identity_pkey, then fragment_pkey and event_timeline_idx.
+select i.xid
+  from gateway.identity i
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[])
+   and coalesce((select true
+                   from gateway.fragment f
+                  where f.sandbox_id = $1 and f.xid = any($2::uuid[]) and f.xid = i.xid and not f.is_deleted
+                  limit 1),
+                (select true
+                   from gateway.event e
+                  where e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = i.xid
+                  limit 1));
+
+-- name: read_sightings(sandbox_id, xids) -> rows
+-- The first and the last time at which a fact speaks of each identity: versions of its own records by their source's time, its events,
+-- and the rows that name it beside others. Walks record_pkey, the ends of event_timeline_idx, and tie_pkey.
+select i.xid, least(r.first_at, e.first_at, t.first_at) as first_at, greatest(r.last_at, e.last_at, t.last_at) as last_at
+  from gateway.identity i
+ cross join lateral (
+         select min(coalesce(r.observed_at, r.ingested_at)) as first_at, max(coalesce(r.observed_at, r.ingested_at)) as last_at
+           from gateway.record r
+          where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = i.xid) r
+ cross join lateral (
+         select min(e.timestamp) as first_at, max(e.timestamp) as last_at
+           from gateway.event e
+          where e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = i.xid) e
+ cross join lateral (
+         select min(t.first_at) as first_at, max(t.last_at) as last_at
+           from gateway.tie t
+          where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.xid = i.xid) t
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);

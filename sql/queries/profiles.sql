@@ -1,0 +1,26 @@
+-- What profiles are made of.
+
+-- name: read_fragments(sandbox_id, xids) -> rows
+-- What every live record of these identities says now. Walks fragment_pkey, and record_pkey once for each that was not folded.
+select f.xid, f.dataset_id, f.batch_id,
+       coalesce(f.folded, (select r.input
+                             from gateway.record r
+                            where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = f.xid and r.dataset_id = f.dataset_id
+                              and r.ordinal = f.ordinal)) as document,
+       f.ingested_at, f.observed_at
+  from gateway.fragment f
+ where f.sandbox_id = $1 and f.xid = any($2::uuid[]) and not f.is_deleted;
+
+-- name: read_fragment_times(sandbox_id, xids) -> rows
+-- When a live record of each identity last came in, for those that have one. Walks fragment_pkey.
+select xid, max(ingested_at) as modified_at
+  from gateway.fragment
+ where sandbox_id = $1 and xid = any($2::uuid[]) and not is_deleted
+ group by xid;
+
+-- name: read_event_origins(sandbox_id, xids) -> rows
+-- Which datasets the events of each identity are from, and when the newest came in, for those that have one. Walks event_timeline_idx.
+select xid, array_agg(distinct dataset_id) as sources, max(ingested_at) as modified_at
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[])
+ group by xid;
