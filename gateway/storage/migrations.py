@@ -9,22 +9,40 @@ from typing import Any
 import asyncpg
 
 from gateway.errors import Unavailable
-from gateway.storage.queries import SQL
+from gateway.storage.database import Database
+from gateway.storage.queries import SQL, query
+
+LIST = query("migrations.list_migrations")
 
 LOCK = 7_402_311  # any fixed number; it only has to be ours
 
 
 async def migrate(dsn: str) -> list[str]:
-    """Bring the database to the newest schema and return the names of the files that were applied."""
+    """Bring the database to the newest schema and return the names of the files that were applied. Raises Unavailable."""
     try:
         connection = await asyncpg.connect(dsn)
-    except (OSError, asyncpg.PostgresConnectionError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+    except (
+        OSError,
+        ValueError,  # an address that is none
+        asyncpg.PostgresConnectionError,
+        asyncpg.InvalidAuthorizationSpecificationError,
+        asyncpg.InvalidCatalogNameError,
+    ) as error:
         raise Unavailable(f"The database does not answer: {error}") from error
     try:
         await connection.execute(f"select pg_advisory_lock({LOCK})")
         return await _apply(connection)
     finally:
         await connection.close()
+
+
+async def is_current(db: Database) -> bool:
+    """Whether the database has the schema that this code was written for, or a newer one. Raises Unavailable."""
+    try:
+        seen = {row["name"] for row in await db.rows(LIST)}
+    except asyncpg.UndefinedTableError:
+        return False
+    return seen.issuperset(path.name for path in _files("migrations"))
 
 
 async def _apply(connection: Any) -> list[str]:

@@ -1,0 +1,77 @@
+"""How HTTP answers look when something is wrong: GraphQL's own shape on every route, so that a client needs one way to read them."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.responses import Response
+
+from gateway.errors import (
+    BadInput,
+    Conflict,
+    Forbidden,
+    GatewayError,
+    LimitExceeded,
+    NotFound,
+    Timeout,
+    Unauthenticated,
+    Unavailable,
+    UserFault,
+)
+from gateway.telemetry import FaultMasked, correlation_id, observe
+
+JSON = "application/json; charset=utf-8"
+UNTOLD = "Something broke inside. The correlation id finds it in the gateway's log."
+
+# Of the first class that fits.
+STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
+    (Forbidden, HTTPStatus.FORBIDDEN),
+    (Timeout, HTTPStatus.GATEWAY_TIMEOUT),
+    (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
+    (LimitExceeded, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
+    (NotFound, HTTPStatus.NOT_FOUND),
+    (Conflict, HTTPStatus.CONFLICT),
+    (BadInput, HTTPStatus.BAD_REQUEST),
+    (UserFault, HTTPStatus.BAD_REQUEST),
+)
+
+
+def fault_of(error: Exception) -> dict[str, Any]:
+    """The GraphQL error of an exception. What was not raised on purpose is logged, and only its correlation id told."""
+    if not isinstance(error, GatewayError) or error.code == GatewayError.code:
+        observe(FaultMasked(error))
+        extensions = {"code": GatewayError.code, "correlationId": correlation_id.get()}
+        return {"message": UNTOLD, "extensions": extensions}
+    extensions = {"code": error.code}
+    if isinstance(error, Unauthenticated) and error.error_code:
+        extensions["errorCode"] = error.error_code
+    return {"message": error.message, "extensions": extensions}
+
+
+def status_of(error: Exception) -> int:
+    """The HTTP status of an exception."""
+    if isinstance(error, Unauthenticated):
+        return error.status
+    return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def refusal(
+    error: Exception, status: int | None = None, headers: Mapping[str, str] | None = None, **more: Any
+) -> Response:
+    """The answer to a request that came to nothing, or only to the `more` that it tells of."""
+    status = status or status_of(error)
+    added = dict(headers or {})
+    if status == HTTPStatus.UNAUTHORIZED:
+        added["www-authenticate"] = 'Bearer error="invalid_token"'
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        added["retry-after"] = "1"
+    return json_answer({"errors": [fault_of(error)], **more}, status, headers=added)
+
+
+def json_answer(
+    content: Any, status: int = HTTPStatus.OK, media_type: str = JSON, headers: Mapping[str, str] | None = None
+) -> Response:
+    """JSON that nobody keeps: it is made for one caller."""
+    body = orjson.dumps(content)
+    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, media_type=media_type)

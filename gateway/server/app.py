@@ -1,0 +1,87 @@
+"""The composition root: settings → a Starlette application. Its routes and the order of its middleware are here on one page."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from gateway.api.console import console_routes
+from gateway.errors import BadInput
+from gateway.server import health
+from gateway.server.answers import refusal
+from gateway.server.logs import log_observation
+from gateway.server.metrics import Metrics
+from gateway.server.services import Services
+from gateway.server.store import connect
+from gateway.server.tokens import TokenReader
+from gateway.server.watch import HEADER, Watch
+from gateway.settings import Settings
+from gateway.telemetry import listen
+
+GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
+REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", HEADER]
+
+
+def create_app(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
+    """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins."""
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        endings = [listen(metrics), listen(log_observation)]
+        db = await connect(settings, dsn)
+        app.state.services = Services(settings, db, TokenReader(jwt_secret, settings.jwt_issuers), metrics)
+        try:
+            yield
+        finally:
+            await db.close()
+            for end in endings:
+                end()
+
+    return Starlette(
+        routes=_routes(settings),
+        middleware=_middleware(settings),
+        exception_handlers={HTTPException: _refuse},
+        lifespan=lifespan,
+    )
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    return [
+        Route("/healthz", health.alive),
+        Route("/readyz", health.ready),
+        Route("/metrics", health.metrics),
+        *(console_routes() if settings.console else []),
+    ]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """The first one is the outermost."""
+    foreign_pages = Middleware(
+        CORSMiddleware,
+        allow_origins=settings.cors_origins,
+        allow_methods=["GET", "POST"],
+        allow_headers=REQUEST_HEADERS,
+        expose_headers=[HEADER],
+    )
+    return [
+        Middleware(Watch),
+        Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
+        *([foreign_pages] if settings.cors_origins else []),
+        Middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=5),
+    ]
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself: an unknown route, a method that a route does not know."""
+    if not isinstance(error, HTTPException):
+        raise error
+    return refusal(BadInput(error.detail), error.status_code, error.headers)

@@ -1,0 +1,59 @@
+"""The secrets of a data directory: what signs our tokens, and an API key for each organization that the command line worked in."""
+
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.errors import SettingsError
+from gateway.storage.locks import locked
+
+FILE = "credentials.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a data directory keeps for one organization."""
+
+    jwt_secret: str
+    api_key: str
+
+
+def keep_credentials(data_dir: Path, organization: str) -> Credentials:
+    """What the directory keeps, with what it lacks added, for its owner's eyes only. Raises SettingsError."""
+    path = data_dir.expanduser() / FILE
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with locked(path.with_suffix(".lock")):
+            kept = _read(path)
+            if organization not in kept["apiKeys"]:
+                kept["apiKeys"][organization] = secrets.token_urlsafe(24)
+                _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+            return Credentials(kept["jwtSecret"], kept["apiKeys"][organization])
+    except OSError as error:
+        raise SettingsError(f"Cannot keep the credentials in {path}: {error.strerror}.") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise SettingsError(
+            f"{path} does not hold what it should; move it away, and new credentials are made."
+        ) from error
+
+
+def _read(path: Path) -> Any:
+    if path.exists():
+        return orjson.loads(path.read_bytes())
+    return {"jwtSecret": secrets.token_urlsafe(48), "apiKeys": {}}
+
+
+def _write(path: Path, content: bytes) -> None:
+    """Write the file; a crash leaves the old one or the new one, whole. Its directory may be the server user's: no link is followed."""
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)

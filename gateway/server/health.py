@@ -1,0 +1,38 @@
+"""What those who run the gateway ask it: does it live, can it answer, what has it been doing."""
+
+import asyncio
+from http import HTTPStatus
+
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.errors import Timeout, Unavailable
+from gateway.server.answers import json_answer
+from gateway.server.services import services
+from gateway.storage.migrations import is_current
+
+PATIENCE = 3  # seconds: who asks whether we are ready will not wait longer
+
+
+async def alive(_: Request) -> Response:
+    """The process runs. Nothing else is looked at: to start it anew would not bring a lost database back."""
+    return json_answer({"status": "alive"})
+
+
+async def ready(request: Request) -> Response:
+    """200 only if a request would be answered: the database is there, and its schema is the one this code knows."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            current = await is_current(services(request).db)
+    except (TimeoutError, Timeout, Unavailable):
+        return _not_ready("the database does not answer")
+    return json_answer({"status": "ready"}) if current else _not_ready("the schema is old: run `gateway migrate`")
+
+
+async def metrics(request: Request) -> Response:
+    return Response(services(request).metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _not_ready(reason: str) -> Response:
+    return json_answer({"status": "not ready", "reason": reason}, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,0 +1,92 @@
+"""The log: one JSON object a line on stderr, in colours where that is a terminal. stdout belongs to what a command has to say.
+
+Nothing here names a person. A request is logged by its route, never by its document, variables or body; of an error its type and where
+it was raised, never its message: database errors quote rows, and validation errors quote values.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import MutableMapping
+from typing import Any
+
+import orjson
+import structlog
+
+from gateway.telemetry import FaultMasked, Observation, RequestServed, TransactionRestarted, correlation_id
+
+FRAMES = 12  # of a stack, the innermost ones
+
+_log = structlog.stdlib.get_logger("gateway")
+
+
+def configure_logs(level: str) -> None:
+    """Send the gateway's log lines, and those of the libraries, to stderr."""
+    shared: list[Any] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _name_error,
+    ]
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+
+
+def log_observation(observation: Observation) -> None:
+    """Write down what is worth a line; statements are counted elsewhere."""
+    match observation:
+        case RequestServed(route, method, status, seconds):
+            level = logging.WARNING if status >= 500 else logging.INFO
+            took = round(seconds * 1000, 1)
+            _log.log(level, "request", id=correlation_id.get(), route=route, method=method, status=status, ms=took)
+        case FaultMasked(error):
+            _log.error("fault", id=correlation_id.get(), exc_info=error)
+        case TransactionRestarted(reason, attempt):
+            _log.debug("transaction restarted", reason=reason, attempt=attempt)
+
+
+def _rendering() -> list[Any]:
+    if sys.stderr.isatty():
+        return [structlog.dev.ConsoleRenderer()]
+    return [structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode())]
+
+
+def _name_error(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Put the error's types and places where its text would go."""
+    error = event.pop("exc_info", None)
+    if isinstance(error, tuple):
+        error = error[1]
+    if isinstance(error, BaseException):
+        event["error"] = described(error)
+    return event
+
+
+def described(error: BaseException) -> list[dict[str, Any]]:
+    """The error and what caused it: type, where it was raised, and for errors of the database their code and constraint."""
+    chain: list[dict[str, Any]] = []
+    link: BaseException | None = error
+    while link is not None and len(chain) < FRAMES:
+        kind = type(link)
+        places = traceback.extract_tb(link.__traceback__)[-FRAMES:]
+        known = {name: getattr(link, name, None) for name in ("sqlstate", "constraint_name")}
+        chain.append(
+            {
+                "type": f"{kind.__module__}.{kind.__qualname__}",
+                "at": [f"{place.filename}:{place.lineno} {place.name}" for place in places],
+                **{name: value for name, value in known.items() if value},
+            }
+        )
+        link = link.__cause__ or link.__context__
+    return chain

@@ -1,0 +1,32 @@
+"""What the routes of one process share."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+
+from gateway.domain.tenants import Scope
+from gateway.server.auth import scope_of
+from gateway.server.metrics import Metrics
+from gateway.server.tokens import TokenReader
+from gateway.settings import Settings
+from gateway.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Made when the process starts, closed when it ends."""
+
+    settings: Settings
+    db: Database
+    tokens: TokenReader
+    metrics: Metrics
+
+    async def scope(self, request: Request) -> Scope:
+        """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""
+        return await scope_of(self.db, self.tokens, request.headers)
+
+
+def services(request: Request) -> Services:
+    """Those of the process that serves this request."""
+    found: Services = request.app.state.services
+    return found

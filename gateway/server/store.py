@@ -1,0 +1,112 @@
+"""What every process stands on: a migrated Postgres, the organization it works in, and the credentials of its data directory."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from gateway.domain.sandboxes import create_organization
+from gateway.domain.tenants import (
+    Organization,
+    Permission,
+    Sandbox,
+    Scope,
+    issue_api_key,
+    list_organizations,
+    read_sandbox,
+)
+from gateway.errors import NotFound, Taken
+from gateway.server.credentials import keep_credentials
+from gateway.server.tokens import EVERY_SANDBOX, issue_token
+from gateway.settings import Settings
+from gateway.storage.cluster import Cluster
+from gateway.storage.database import Database
+from gateway.storage.migrations import migrate
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A database at the newest schema, with the organization of the settings in it."""
+
+    dsn: str
+    db: Database
+    organization: Organization
+    api_key: str
+    jwt_secret: str
+
+    async def scope(self, sandbox: str | None = None) -> Scope:
+        """All permissions in a sandbox, the default one for no name: whoever runs the command line owns the store. Raises NotFound."""
+        found = await self.sandbox(sandbox)
+        return Scope(self.organization, found, frozenset(Permission))
+
+    async def sandbox(self, name: str | None) -> Sandbox:
+        found = await read_sandbox(self.db, self.organization.organization_id, name)
+        if found is None:
+            raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
+        return found
+
+    def headers(
+        self, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
+    ) -> dict[str, str]:
+        """The four headers of a request, with a new token."""
+        organization_id = self.organization.organization_id
+        return {
+            "Authorization": f"Bearer {issue_token(self.jwt_secret, organization_id, permissions, sandboxes)}",
+            "x-api-key": self.api_key,
+            "x-gw-ims-org-id": str(organization_id),
+            "x-sandbox-name": sandbox.name,
+        }
+
+
+@asynccontextmanager
+async def database_address(settings: Settings) -> AsyncIterator[str]:
+    """The address of the settings' Postgres, or of the embedded one, which runs as long as the block does, or another gateway."""
+    if settings.database_url is not None:
+        yield settings.database_url.get_secret_value()
+        return
+    async with Cluster(settings.data_dir) as cluster:
+        yield cluster.dsn()
+
+
+@asynccontextmanager
+async def open_store(settings: Settings) -> AsyncIterator[Store]:
+    """The store of these settings, made if this is the first time. Raises ClusterError, SettingsError, Unavailable."""
+    async with database_address(settings) as dsn:
+        await migrate(dsn)
+        db = await connect(settings, dsn)
+        try:
+            yield await _provide(settings, dsn, db)
+        finally:
+            await db.close()
+
+
+async def connect(settings: Settings, dsn: str) -> Database:
+    """A pool of connections, as the settings want it."""
+    return await Database.connect(
+        dsn,
+        size=settings.database_connections,
+        statement_seconds=settings.request_seconds,
+        cache_size=settings.statement_cache,
+    )
+
+
+async def _provide(settings: Settings, dsn: str, db: Database) -> Store:
+    """Every step may be done again, and by two gateways at once."""
+    kept = await asyncio.to_thread(keep_credentials, settings.data_dir, settings.organization)
+    organization = await _organization(db, settings.organization)
+    await issue_api_key(db, organization, "first start", kept.api_key)
+    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else kept.jwt_secret
+    return Store(dsn, db, organization, kept.api_key, secret)
+
+
+async def _organization(db: Database, code: str) -> Organization:
+    """The organization of this code, created if there is none."""
+    for _ in range(2):
+        found = next((one for one in await list_organizations(db) if one.code == code), None)
+        if found is not None:
+            return found
+        try:
+            return await create_organization(db, code, code.capitalize())
+        except Taken:
+            continue  # another gateway was first
+    raise NotFound(f"The organization {code!r} came and went.")

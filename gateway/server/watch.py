@@ -1,0 +1,67 @@
+"""Around every request: it gets a name, is counted and logged, and what breaks inside it is masked."""
+
+import re
+import secrets
+from time import perf_counter
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.server.answers import refusal
+from gateway.telemetry import RequestServed, correlation_id, observe
+
+HEADER = "x-request-id"
+GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own request
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+
+class Watch:
+    """ASGI middleware; the outermost, so that nothing goes by it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        name = Headers(scope=scope).get(HEADER, "")
+        name = name if GIVEN.fullmatch(name) else secrets.token_hex(8)
+        before = correlation_id.set(name)
+        try:
+            await self._serve(scope, receive, send, name)
+        finally:
+            correlation_id.reset(before)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
+        status = 0
+
+        async def send_named(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (HEADER.encode(), name.encode())]
+            await send(message)
+
+        begin = perf_counter()
+        try:
+            await self._app(scope, receive, send_named)
+        except Exception as error:  # noqa: BLE001 # the last one who can answer
+            broken = refusal(error)  # logs it
+            if not status:
+                await broken(scope, receive, send_named)
+        finally:
+            observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, perf_counter() - begin))
+
+
+CLIENT_GONE = 499  # as others log it: nobody waited for the answer
+
+
+def _route(scope: Scope) -> str:
+    """The pattern of the route that answered: there are few."""
+    route = scope.get("route")
+    return getattr(route, "path", "other")
+
+
+def _method(scope: Scope) -> str:
+    return scope["method"] if scope["method"] in METHODS else "other"
