@@ -13,6 +13,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import orjson
 
 from gateway.domain.configuration import Configuration
@@ -81,12 +82,11 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
     The batch may be complete already, if the key was used before. Raises Forbidden, Invalid, NotFound for the dataset.
     """
     scope.require(Permission.PROFILE_WRITE)
-    if key is not None:
-        check_name(key, "key")
     config.dataset(dataset_id)
-    key = key or str(uuid4())
+    key = str(uuid4()) if key is None else key
+    check_name(key, "key")
     batch_id = _batch_id("key", dataset_id, key)
-    await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
+    await _create(db, scope, batch_id, dataset_id, key)
     return await _read(db, scope, batch_id)
 
 
@@ -104,7 +104,10 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
 
 
 async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
-    """The LOADING batch that today's calls without a batch share, made if there is none. Needs `profile:write`."""
+    """The LOADING batch that today's calls without a batch share, made if there is none. Needs `profile:write`.
+
+    Raises Forbidden, NotFound for the dataset.
+    """
     scope.require(Permission.PROFILE_WRITE)
     rows = await db.rows(LIST_ROLLING, scope.sandbox_id, dataset_id)
     for row in rows:
@@ -113,7 +116,7 @@ async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
             return open_id
     closed = sum(row["batch_id"] is not None for row in rows)
     batch_id = _batch_id("rolling", dataset_id, f"{rows[0]['day']:%Y-%m-%d}/{closed}")
-    await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, None)
+    await _create(db, scope, batch_id, dataset_id, None)
     return batch_id
 
 
@@ -163,6 +166,14 @@ def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
     """The same id for the same text, always, so that a key needs no look-up; kinds never meet."""
     seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
     return UUID(bytes=blake2b(seed, digest_size=16, person=kind.encode()).digest())
+
+
+async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:
+    """Make the batch unless it is there, in a statement of its own: whoever makes it at the same time need not wait."""
+    try:
+        await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
+    except asyncpg.ForeignKeyViolationError as error:
+        raise NotFound("There is no dataset with this id.", path=["datasetId"]) from error
 
 
 async def _read(db: Database, scope: Scope, batch_id: UUID) -> Batch:

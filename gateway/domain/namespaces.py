@@ -4,12 +4,13 @@ Every sandbox starts with the standard ones, under the model's numbers. A namesp
 never change, since every xid was made with them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.graphs import IdentityNormalization, IdentityType, normalize, xid_of
+from gateway.domain.names import check_description, check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
@@ -20,6 +21,7 @@ LIST = query("namespaces.list_namespaces")
 CREATE = query("namespaces.create_namespace")
 NEXT = query("namespaces.next_namespace")
 UPDATE = query("namespaces.update_namespace")
+LIST_RULED = query("namespaces.list_ruled")
 
 FIRST_CUSTOM = 10_000_001  # above the model's numbers
 CODE_LENGTH = 64
@@ -83,6 +85,15 @@ async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
     return [_namespace(row) for row in await db.rows(LIST, scope.sandbox_id)]
 
 
+async def read_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
+    """The identity settings of these sandboxes of the organization: the namespaces with a priority, the highest first. Raises Forbidden."""
+    scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
+    ruled: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
+    for row in await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id):
+        ruled[row["sandbox_id"]].append(_namespace(row))
+    return [ruled[sandbox_id] for sandbox_id in sandbox_ids]
+
+
 async def create_namespace(
     db: Database,
     scope: Scope,
@@ -97,7 +108,9 @@ async def create_namespace(
     scope.require(Permission.CONFIG_WRITE)
     if not code.strip() or len(code) > CODE_LENGTH or code != code.strip():
         raise Invalid(f"A code has 1 to {CODE_LENGTH} characters and no blank at its ends.", path=["code"])
-    _check_name(name)
+    check_name(code, "code")
+    check_name(name)
+    check_description(description)
     async with db.transaction() as tx:
         if code in await _locked(tx, scope):
             raise Taken(f"There is a namespace {code!r} already.", path=["code"])
@@ -116,14 +129,10 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
         if namespace is None or not namespace.is_custom:
             raise NotFound("There is no custom namespace with this id; standard ones never change.", path=["id"])
         changed = replace(namespace, **changes)
-        _check_name(changed.name)
+        check_name(changed.name)
+        check_description(changed.description)
         await tx.value(UPDATE, scope.sandbox_id, namespace_id, changed.name, changed.description)
     return changed
-
-
-def _check_name(name: str) -> None:
-    if not name.strip():
-        raise Invalid("A namespace needs a name.", path=["name"])
 
 
 async def _locked(tx: Session, scope: Scope) -> dict[str, Namespace]:

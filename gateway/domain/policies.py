@@ -13,17 +13,22 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.names import check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
+LOCK_ALONE = query("stitching.lock_alone")
 LOCK_SANDBOX = query("policies.lock_sandbox")
 LIST = query("policies.list_policies")
 CREATE = query("policies.create_policy")
 UPDATE = query("policies.update_policy")
 CLEAR_DEFAULT = query("policies.clear_default")
 DELETE = query("policies.delete_policy")
+FORGET = query("policies.forget_profiles")
+LIST_CLASSES = query("policies.list_classes")
+HAS_RECORDS = query("policies.has_records")
 
 POLICIES = 5
 PROFILE_CLASS = "INDIVIDUAL_PROFILE"
@@ -53,6 +58,15 @@ class PolicySettings:
     is_default: bool = False
     is_active_on_edge: bool = False
 
+    @property
+    def is_materialized(self) -> bool:
+        """Only what reads ask for most is kept merged: the default policy and the edge's."""
+        return self.is_default or self.is_active_on_edge
+
+    def merges_as(self, other: "PolicySettings") -> bool:
+        """Whether both make the same profiles."""
+        return (self.identity_graph, self.attribute_merge) == (other.identity_graph, other.attribute_merge)
+
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
@@ -67,8 +81,8 @@ class MergePolicy:
 
     @property
     def is_materialized(self) -> bool:
-        """Only what reads ask for most is kept merged: the default policy and the edge's."""
-        return self.settings.is_default or self.settings.is_active_on_edge
+        """Whether its profiles are kept merged, or soon will be."""
+        return self.settings.is_materialized
 
 
 DEFAULT = PolicySettings(
@@ -93,18 +107,18 @@ async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
 
 
 async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
-    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, Taken, Conflict, TooMany."""
+    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict, TooMany."""
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
     async with db.transaction() as tx:
         others = await _locked(tx, scope)
         if len(others) >= POLICIES:
             raise TooMany(f"A sandbox has at most {POLICIES} merge policies; delete one first.")
-        _check(settings, others)
+        await _check(tx, scope, settings, others)
         if settings.is_default:
-            await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
+            await _retire_default(tx, scope, others)
         columns = _columns(settings, with_class=True)
-        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, _status(settings))
+        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, await _status(tx, scope, settings))
         return _find(await load_policies(tx, scope), policy_id)
 
 
@@ -113,7 +127,8 @@ async def update_policy(
 ) -> MergePolicy:
     """The policy with the given fields of `PolicySettings` changed and a version more. Needs `config:write`.
 
-    Raises Forbidden, NotFound, Invalid, Taken, Conflict, and Stale when `current_version` is given and is not the policy's.
+    Raises Forbidden, NotFound for the policy or a dataset, Invalid, Taken, Conflict, and Stale when `current_version` is given
+    and is not the policy's.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
@@ -122,12 +137,14 @@ async def update_policy(
         if current_version not in (None, policy.version):
             raise Stale(f"The policy is at version {policy.version} now.", path=["currentVersion"])
         settings = replace(policy.settings, **changes)
-        _check(settings, [other for other in policies if other.policy_id != policy_id])
+        others = [other for other in policies if other.policy_id != policy_id]
+        await _check(tx, scope, settings, others)
         if policy.settings.is_default and not settings.is_default:
             raise Conflict("A default is replaced by making another policy the default.", path=["isDefault"])
         if settings.is_default and not policy.settings.is_default:
-            await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
-        await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), _status(settings))
+            await _retire_default(tx, scope, others)
+        status = await _status(tx, scope, settings, policy)
+        await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), status)
         return _find(await load_policies(tx, scope), policy_id)
 
 
@@ -144,7 +161,11 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
 
 
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
-    """The policies, with every other change of this sandbox's configuration kept waiting."""
+    """The policies, with every other change of this sandbox's configuration kept waiting.
+
+    Writers wait too: what they merge, and by which policies, must not change under them.
+    """
+    await tx.execute(LOCK_ALONE, scope.sandbox_id)
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
     return await load_policies(tx, scope)
 
@@ -156,28 +177,57 @@ def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:
     return found
 
 
-def _check(settings: PolicySettings, others: Sequence[MergePolicy]) -> None:
-    if not settings.name.strip():
-        raise Invalid("A policy needs a name.", path=["name"])
+# ------------------------------------------------------------------------------------------------ rules
+
+
+async def _check(tx: Session, scope: Scope, settings: PolicySettings, others: Sequence[MergePolicy]) -> None:
+    check_name(settings.name)
     if any(other.settings.name == settings.name for other in others):
         raise Taken(f"There is a policy {settings.name!r} already.", path=["name"])
-    _check_order(settings.attribute_merge)
+    await _check_order(tx, scope, settings.attribute_merge)
     if settings.is_active_on_edge and any(other.settings.is_active_on_edge for other in others):
         raise Conflict("Another policy is active on the edge; clear that one first.", path=["isActiveOnEdge"])
 
 
-def _check_order(rule: AttributeMerge) -> None:
-    ordered = rule.type is AttributeMergeType.DATASET_PRECEDENCE
-    if ordered != bool(rule.order):
-        raise Invalid("DATASET_PRECEDENCE needs `order`, and nothing else has it.", path=["attributeMerge", "order"])
+async def _check_order(tx: Session, scope: Scope, rule: AttributeMerge) -> None:
+    path = ["attributeMerge", "order"]
+    if (rule.type is AttributeMergeType.DATASET_PRECEDENCE) != bool(rule.order):
+        raise Invalid("DATASET_PRECEDENCE needs `order`, and nothing else has it.", path=path)
     if len(set(rule.order)) != len(rule.order):
-        raise Invalid("A dataset stands in `order` once.", path=["attributeMerge", "order"])
+        raise Invalid("A dataset stands in `order` once.", path=path)
+    rows = await tx.rows(LIST_CLASSES, scope.sandbox_id, rule.order) if rule.order else []
+    classes = {row["dataset_id"]: row["class"] for row in rows}
+    for place, dataset_id in enumerate(rule.order):
+        if dataset_id not in classes:
+            raise NotFound("There is no dataset with this id.", path=[*path, str(place)])
+        if classes[dataset_id] != PROFILE_CLASS:
+            raise Invalid("Only datasets of records are merged; this one holds events.", path=[*path, str(place)])
 
 
-def _status(settings: PolicySettings) -> PolicyStatus:
-    """A policy that is to be materialized is BUILDING until the worker has done it."""
-    to_build = settings.is_default or settings.is_active_on_edge
+async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy]) -> None:
+    """Take the flag from the default; unless the edge needs it, nothing is kept merged by it any more."""
+    former = next(policy for policy in policies if policy.settings.is_default)
+    await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
+    if not former.settings.is_active_on_edge:
+        await tx.execute(FORGET, scope.sandbox_id, former.policy_id)
+
+
+async def _status(
+    tx: Session, scope: Scope, settings: PolicySettings, former: MergePolicy | None = None
+) -> PolicyStatus:
+    """What the policy is once it has these settings; what was merged by other ones is forgotten.
+
+    A policy that is to be materialized is BUILDING until the worker has done it, unless there is nothing to merge.
+    """
+    if former and former.is_materialized:
+        if settings.is_materialized and settings.merges_as(former.settings):
+            return former.status
+        await tx.execute(FORGET, scope.sandbox_id, former.policy_id)
+    to_build = settings.is_materialized and await tx.value(HAS_RECORDS, scope.sandbox_id)
     return PolicyStatus.BUILDING if to_build else PolicyStatus.ACTIVE
+
+
+# ------------------------------------------------------------------------------------------------ rows
 
 
 def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any, ...]:

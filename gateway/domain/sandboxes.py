@@ -4,18 +4,33 @@ A new one is empty but for its configuration: its secret, the standard namespace
 """
 
 import secrets
+from dataclasses import astuple, replace
 from uuid import UUID, uuid4
 
 import asyncpg
 
 from gateway.domain import namespaces, policies
-from gateway.domain.tenants import Organization, Permission, Sandbox, SandboxType, Scope, list_sandboxes, sandbox_of
+from gateway.domain.names import check_name
+from gateway.domain.tenants import (
+    Organization,
+    Permission,
+    Sandbox,
+    SandboxType,
+    Scope,
+    list_sandboxes,
+    read_sandboxes,
+    sandbox_of,
+)
 from gateway.errors import Invalid, NotFound, Taken, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 CREATE_ORGANIZATION = query("tenants.create_organization")
 CREATE_SANDBOX = query("tenants.create_sandbox")
+LOCK_ALONE = query("stitching.lock_alone")
+TAKE_SANDBOX = query("tenants.take_sandbox")
+TAKE_TIME = query("tenants.take_time")
+RESTORE_SANDBOX = query("tenants.restore_sandbox")
 DELETE_SANDBOX = query("tenants.delete_sandbox")
 
 SANDBOXES = 75  # per organization, as in the model
@@ -41,6 +56,8 @@ async def create_organization(db: Database, code: str, name: str) -> Organizatio
 async def create_sandbox(db: Database, scope: Scope, name: str, title: str | None, kind: SandboxType) -> Sandbox:
     """An empty sandbox. Needs `admin`. Raises Forbidden, Invalid, Taken, TooMany."""
     scope.require(Permission.ADMIN)
+    if title is not None:
+        check_name(title, "title")
     if len(await list_sandboxes(db, scope)) >= SANDBOXES:
         raise TooMany(f"An organization has at most {SANDBOXES} sandboxes.")
     try:
@@ -53,14 +70,41 @@ async def create_sandbox(db: Database, scope: Scope, name: str, title: str | Non
         raise Invalid(rule, path=["name"]) from error
 
 
+async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_name: str) -> Sandbox:
+    """The sandbox as if it were new: facts, views and configuration are gone; its id, name, type and secret stay. Needs `admin`.
+
+    Raises Forbidden, NotFound, and Invalid unless `confirm_name` is the sandbox's name.
+    """
+    scope.require(Permission.ADMIN)
+    (known,) = await read_sandboxes(db, scope, [sandbox_id])
+    if known is None:
+        raise NotFound("There is no sandbox with this id.", path=["id"])
+    if known.name != confirm_name:
+        raise Invalid("This is not the name of the sandbox that would be reset.", path=["confirmName"])
+    async with db.transaction() as tx:
+        await tx.execute(
+            LOCK_ALONE, sandbox_id
+        )  # whoever writes now finishes first, and finds nothing to write to later
+        row = await tx.row(TAKE_SANDBOX, sandbox_id)
+        if row is None:
+            raise NotFound("The sandbox has just been deleted.", path=["id"])
+        former = sandbox_of(row)
+        sandbox = replace(
+            former, config_version=former.config_version + 1
+        )  # caches compare it: it must not start again
+        await _empty(tx, sandbox_id)
+        await tx.execute(RESTORE_SANDBOX, *astuple(sandbox))
+        await _configure(tx, sandbox_id)
+    return sandbox
+
+
 async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
     """The sandbox and everything in it is gone. Needs `admin`. Raises Forbidden, NotFound; the default sandbox stays."""
     scope.require(Permission.ADMIN)
     async with db.transaction() as tx:
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
             raise NotFound("No such sandbox, or it is the default one, which stays.", path=["id"])
-        for statement in EMPTY_SANDBOX:
-            await tx.execute(statement, sandbox_id)
+        await _empty(tx, sandbox_id)
 
 
 # Facts and views carry no foreign key to the sandbox: one per row would be checked at every ingested document.
@@ -75,6 +119,16 @@ async def _provision(
 ) -> Sandbox:
     row = await tx.row(CREATE_SANDBOX, organization_id, name, title, kind, default, secrets.token_bytes(32))
     sandbox = sandbox_of(row)
-    await namespaces.create_standard(tx, sandbox.sandbox_id)
-    await policies.create_default(tx, sandbox.sandbox_id)
+    await _configure(tx, sandbox.sandbox_id)
     return sandbox
+
+
+async def _configure(tx: Session, sandbox_id: int) -> None:
+    await namespaces.create_standard(tx, sandbox_id)
+    await policies.create_default(tx, sandbox_id)
+
+
+async def _empty(tx: Session, sandbox_id: int) -> None:
+    await tx.value(TAKE_TIME)
+    for statement in EMPTY_SANDBOX:
+        await tx.execute(statement, sandbox_id)

@@ -6,7 +6,7 @@ unrelated xids in two sandboxes and none can be guessed from outside.
 
 import hashlib
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -20,6 +20,7 @@ from gateway.storage.queries import query
 READ_ORGANIZATION = query("tenants.read_organization")
 LIST_ORGANIZATIONS = query("tenants.list_organizations")
 READ_SANDBOX = query("tenants.read_sandbox")
+READ_SANDBOXES = query("tenants.read_sandboxes")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
@@ -111,8 +112,18 @@ async def read_sandbox(db: Database, organization_id: UUID, name: str | None) ->
     return sandbox_of(row) if row else None
 
 
+async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[Sandbox | None]:
+    """The sandboxes with these ids, in their order; None for one that the organization does not have. Needs `admin`, but for the own one."""
+    if any(sandbox_id != scope.sandbox_id for sandbox_id in sandbox_ids):
+        scope.require(Permission.ADMIN)
+    rows = await db.rows(READ_SANDBOXES, sandbox_ids, scope.organization.organization_id)
+    found = {row["sandbox_id"]: sandbox_of(row) for row in rows}
+    return [found.get(sandbox_id) for sandbox_id in sandbox_ids]
+
+
 async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
-    """All sandboxes of the caller's organization, by name."""
+    """All sandboxes of the caller's organization, by name. Needs `admin`."""
+    scope.require(Permission.ADMIN)
     return [sandbox_of(row) for row in await db.rows(LIST_SANDBOXES, scope.organization.organization_id)]
 
 

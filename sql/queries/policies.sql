@@ -29,12 +29,28 @@ update gateway.merge_policy
  where sandbox_id = $1 and policy_id = $2;
 
 -- name: clear_default(sandbox_id, class) -> none
--- The former default of the class is none any more. Walks merge_policy_default_key.
+-- The former default of the class is none any more; what is not kept merged need not be built. Walks merge_policy_default_key.
 update gateway.merge_policy
-   set is_default = false, version = version + 1, updated_at = gateway.now()
+   set is_default = false, status = case when is_active_on_edge then status else 'ACTIVE' end, version = version + 1, updated_at = gateway.now()
  where sandbox_id = $1 and class = $2 and is_default;
 
 -- name: delete_policy(sandbox_id, policy_id) -> none
 -- Walks merge_policy_pkey.
 delete from gateway.merge_policy
  where sandbox_id = $1 and policy_id = $2;
+
+-- name: forget_profiles(sandbox_id, policy_id) -> none
+-- Removes all that is merged by the policy. Walks profile_pkey.
+delete from gateway.profile
+ where sandbox_id = $1 and policy_id = $2;
+
+-- name: has_records(sandbox_id) -> value
+-- Whether the sandbox has records, deleted ones included. Walks fragment_pkey as far as the first.
+select exists (select from gateway.fragment where sandbox_id = $1);
+
+-- name: list_classes(sandbox_id, dataset_ids) -> rows
+-- The class of each of these datasets, existing ones only. Walks dataset_pkey and xdm_schema_pkey.
+select d.dataset_id, s.class
+  from gateway.dataset d
+  join gateway.xdm_schema s on s.sandbox_id = d.sandbox_id and s.schema_id = d.schema_id
+ where d.sandbox_id = $1 and d.dataset_id = any($2::uuid[]);

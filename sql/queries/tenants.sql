@@ -36,6 +36,24 @@ select sandbox_id, organization_id, name, title, type, is_default, secret, confi
  where organization_id = $1
  order by name;
 
+-- name: read_sandboxes(sandbox_ids, organization_id) -> rows
+-- Those of these sandboxes that are the organization's. Walks sandbox_pkey.
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+  from gateway.sandbox
+ where sandbox_id = any($1::bigint[]) and organization_id = $2;
+
+-- name: take_sandbox(sandbox_id) -> row
+-- The sandbox that went, and with it, by foreign keys, all of its configuration. Walks sandbox_pkey.
+delete from gateway.sandbox
+ where sandbox_id = $1
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at;
+
+-- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at) -> none
+-- Puts a sandbox back that was taken, under its own id. Walks sandbox_pkey and sandbox_name_key.
+insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at)
+overriding system value
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+
 -- name: delete_sandbox(organization_id, sandbox_id) -> value
 -- The id of the sandbox that went; none if it was the default one or is not of this organization. Walks sandbox_pkey.
 delete from gateway.sandbox
@@ -57,6 +75,10 @@ select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, 
   left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = $2
   left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = $3 or $3::text is null and s.is_default)
  where k.key_hash = $1 and k.revoked_at is null;
+
+-- name: take_time() -> value
+-- Until the transaction ends, statements may run as long as they have to: a large sandbox is not emptied in seconds.
+select set_config('statement_timeout', '0', true);
 
 -- name: empty_identity(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.

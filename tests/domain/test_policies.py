@@ -28,7 +28,7 @@ async def test_a_new_sandbox_has_the_default_policy_and_nothing_to_build(db, sco
 async def test_a_new_default_takes_the_flag_from_the_former_one(db, scope):
     former = await default_of(db, scope)
     policy = await policies.create_policy(db, scope, replace(OTHER, is_default=True))
-    assert policy.status is PolicyStatus.BUILDING
+    assert policy.status is PolicyStatus.ACTIVE  # there is nothing to build
     assert (await default_of(db, scope)).policy_id == policy.policy_id
     again = await policies.update_policy(db, scope, former.policy_id, {"is_default": True})
     assert (await default_of(db, scope)).policy_id == again.policy_id
