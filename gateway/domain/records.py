@@ -47,7 +47,7 @@ class RecordState:
     """What the versions add up to. `document` is None once deleted.
 
     `decided_at` is the place of the version that last changed the document: to send again what is known changes nothing,
-    neither the document nor its time. `is_input` says that the document is that version's own input. `head` is the place
+    neither the document nor its time. `is_input`: that version alone tells the document. `head` is the place
     of the newest version, whether it changed anything or not.
     """
 
@@ -67,7 +67,7 @@ def advance(state: RecordState | None, version: Version) -> RecordState:
     document = _applied(state.document if state else None, version)
     if state is not None and same_document(document, state.document):
         return replace(state, head=version.place)
-    return RecordState(document, version.place, version.mode is Mode.REPLACE, version.place)
+    return RecordState(document, version.place, version.mode is not Mode.MERGE, version.place)
 
 
 def same_document(one: Document | None, other: Document | None) -> bool:

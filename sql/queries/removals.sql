@@ -9,19 +9,19 @@ returning batch_id;
 
 -- name: find_records(sandbox_id, batch_id, most) -> rows
 -- Identities under which the batch stored records. Walks record_batch_idx.
-select distinct xid from (select xid from gateway.record where sandbox_id = $1 and batch_id = $2 limit $3) as some;
+select distinct xid from (select xid from gateway.record where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: find_events(sandbox_id, batch_id, most) -> rows
 -- Identities under which the batch brought events first. Walks event_batch_idx.
-select distinct xid from (select xid from gateway.event where sandbox_id = $1 and batch_id = $2 limit $3) as some;
+select distinct xid from (select xid from gateway.event where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: find_repeats(sandbox_id, batch_id, most) -> rows
 -- Identities of whose known events the batch sent some again. Walks event_repeat_batch_idx.
-select distinct xid from (select xid from gateway.event_repeat where sandbox_id = $1 and batch_id = $2 limit $3) as some;
+select distinct xid from (select xid from gateway.event_repeat where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: find_ties(sandbox_id, batch_id, most) -> rows
 -- Identities whose documents in the batch tied some. Walks tie_batch_idx.
-select distinct origin as xid from (select origin from gateway.tie where sandbox_id = $1 and batch_id = $2 limit $3) as some;
+select distinct origin as xid from (select origin from gateway.tie where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: remove_records(sandbox_id, batch_id, xids) -> rows
 -- The records of these identities that lost a version. Walks record_batch_idx.

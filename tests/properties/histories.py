@@ -1,0 +1,159 @@
+"""Generated histories of a sandbox, and what one leaves in the store.
+
+A history is told at stamps of its own: the same step has the same time of ingestion whenever it is taken.
+"""
+
+from collections.abc import Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from world import World, event, record
+
+from gateway.domain import batches
+from gateway.domain.records import Mode
+from gateway.domain.sandboxes import EMPTY_SANDBOX
+from gateway.domain.verification import verify
+from gateway.storage.database import Database
+from gateway.storage.queries import Query
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+
+by_examples = settings(
+    deadline=None,  # the machine may be busy
+    max_examples=40,
+    suppress_health_check=[
+        HealthCheck.function_scoped_fixture,
+        HealthCheck.too_slow,
+    ],  # each example empties the sandbox first
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """Some documents that came in together, in a batch of their own."""
+
+    number: int
+    dataset: str
+    mode: Mode
+    documents: tuple[dict[str, Any], ...]
+
+    @property
+    def at(self) -> datetime:
+        return START + timedelta(hours=self.number)
+
+
+VALUES = {
+    "Email": ["ana@example.com", "bob@example.com", "cleo@example.com"],
+    "Phone": ["+1", "+2", "+3"],
+    "ECID": ["1" * 38, "2" * 38, "3" * 38],
+}
+identities = st.sampled_from([(namespace, value) for namespace, values in VALUES.items() for value in values])
+names = st.sampled_from(["Ana", "Anna", "Bob", "Bobby"])
+people_named = st.lists(identities, min_size=1, max_size=3, unique=True)
+emails = st.fixed_dictionaries(
+    {"address": st.sampled_from(VALUES["Email"]), "label": st.sampled_from(["home", "work"])}
+)
+audits = st.integers(0, 9).map(lambda n: {"lastUpdatedDate": (START - timedelta(days=n)).isoformat()})
+
+
+@st.composite
+def records(draw, mode):
+    """A record; of one that is taken back only who it is about counts."""
+    named = draw(people_named)
+    if mode is Mode.DELETE:
+        return record(*named[:1])
+    fields = draw(st.fixed_dictionaries({}, optional={"personalEmail": emails, "extSourceSystemAudit": audits}))
+    return record(*named, first_name=draw(st.none() | names), **fields)
+
+
+@st.composite
+def events(draw):
+    at = START - timedelta(days=draw(st.integers(0, 5)))
+    return event(
+        f"e{draw(st.integers(0, 6))}", at.isoformat(), *draw(people_named), eventType=draw(st.sampled_from(["a", "b"]))
+    )
+
+
+@st.composite
+def steps(draw, number, *, modes=tuple(Mode)):
+    dataset = draw(st.sampled_from(["crm", "loyalty", "shop"]))
+    mode = Mode.REPLACE if dataset == "shop" else draw(st.sampled_from(modes))
+    documents = events() if dataset == "shop" else records(mode)
+    return Step(number, dataset, mode, tuple(draw(st.lists(documents, min_size=1, max_size=3))))
+
+
+@st.composite
+def histories(draw, *, modes=tuple(Mode), max_size=6):
+    return [draw(steps(number, modes=modes)) for number in range(draw(st.integers(1, max_size)))]
+
+
+class Telling:
+    """Tells histories in one sandbox, each into an empty one."""
+
+    def __init__(self, world: World, dsn: str) -> None:
+        self.world, self._dsn = world, dsn
+
+    async def empty(self) -> None:
+        async with self.world.db.transaction() as tx:
+            for statement in EMPTY_SANDBOX:
+                await tx.execute(statement, self.world.scope.sandbox_id)
+            await tx.execute(FORGET_BATCHES, self.world.scope.sandbox_id)
+
+    async def tell(self, history: Iterable[Step]) -> None:
+        """Take the steps in the order given."""
+        for step in history:
+            async with self._world_at(step.at) as world:
+                batch_id = await self.batch_of(step)
+                if step.dataset == "shop":
+                    result = await world.events(*step.documents, batch_id=batch_id)
+                else:
+                    dataset = getattr(world, step.dataset)
+                    result = await world.records(*step.documents, dataset=dataset, mode=step.mode, batch_id=batch_id)
+                assert result.failed == []
+
+    async def batch_of(self, step: Step) -> UUID:
+        dataset = getattr(self.world, step.dataset)
+        config = await self.world.config()
+        batch = await batches.create_batch(
+            self.world.db, self.world.scope, config, dataset.dataset_id, f"step {step.number}"
+        )
+        return batch.batch_id
+
+    @asynccontextmanager
+    async def _world_at(self, moment: datetime):
+        db = await Database.connect(f"{self._dsn}&gateway.now={quote(moment.isoformat())}", size=1)
+        try:
+            yield replace(self.world, db=db)
+        finally:
+            await db.close()
+
+    async def views(self) -> dict[str, Sequence[Any]]:
+        """Everything that a read can see, whatever the order in which it came in."""
+        sandbox_id = self.world.scope.sandbox_id
+        return {view.name: [tuple(row) for row in await self.world.db.rows(view, sandbox_id)] for view in VIEWS}
+
+    async def differences(self) -> list[Any]:
+        return await verify(self.world.db, self.world.scope, self.world.configurations)
+
+
+def _view(name: str, columns: str) -> Query:
+    sql = f"select {columns} from gateway.{name} where sandbox_id = $1 order by 1, 2, 3"
+    return Query(f"test.{name}", sql, ("sandbox_id",), (), "rows", "For tests.")
+
+
+FORGET_BATCHES = Query(
+    "test.forget_batches", "delete from gateway.batch where sandbox_id = $1", ("sandbox_id",), (), "none", "For tests."
+)
+VIEWS = [
+    _view("identity", "xid, namespace_id, value, profile_id, is_hub"),
+    _view("graph", "profile_id, xids, identity_map::text, is_contested, size"),
+    _view("fragment", "xid, dataset_id, batch_id, ingested_at, observed_at, folded::text, is_deleted, head_at"),
+    _view("profile", "policy_id, profile_id, document::text, sources, modified_at"),
+    _view("event", "xid, dataset_id, event_id, timestamp, event_type, batch_id, ingested_at"),
+]

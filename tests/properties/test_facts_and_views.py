@@ -1,0 +1,68 @@
+"""The properties of DESIGN section 2 that the store rests on, over generated histories on a real Postgres."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+from properties.histories import by_examples, histories
+
+from gateway.domain.records import Mode
+from gateway.domain.removals import abort_batch
+
+
+async def told(telling, history):
+    await telling.empty()
+    await telling.tell(history)
+    return await telling.views()
+
+
+@by_examples
+@given(history=histories(), chance=st.randoms(use_true_random=False))
+async def test_order_does_not_matter(telling, history, chance):
+    """Stamps given, the same graphs, profiles and ids come of any order of arrival. Of an event the first body stays, so bodies are left out."""
+    expected = await told(telling, history)
+    assert await told(telling, chance.sample(history, len(history))) == expected
+
+
+@by_examples
+@given(history=histories())
+async def test_rebuilding_gives_the_same(telling, history):
+    await told(telling, history)
+    assert await telling.differences() == []
+
+
+@by_examples
+@given(history=histories(), data=st.data())
+async def test_a_batch_can_be_undone(telling, history, data):
+    """Ingest A, B, undo B = ingest A."""
+    undone = data.draw(st.sampled_from(history))
+    expected = await told(telling, [step for step in history if step is not undone])
+    await told(telling, history)
+    await abort_batch(
+        telling.world.db, telling.world.scope, telling.world.configurations, await telling.batch_of(undone)
+    )
+    assert await telling.views() == expected
+    assert await telling.differences() == []
+
+
+@by_examples
+@given(history=histories(modes=(Mode.REPLACE, Mode.MERGE), max_size=4))
+async def test_sending_again_changes_nothing(telling, history):
+    """Sent again is what was said last: of a record sent twice in one step, its last document."""
+    before = await told(telling, history)
+    last = history[-1]
+    again = {
+        str(document["identityMap"]) if last.dataset == "shop" else primary(document): document
+        for document in last.documents
+    }
+    await telling.tell([replace(last, number=last.number + 100, documents=tuple(again.values()))])
+    after = await telling.views()
+    for view in ("test.identity", "test.graph", "test.profile", "test.event"):
+        assert after[view] == before[view]
+
+
+def primary(document):
+    """The identity under which a document is stored."""
+    return next(
+        (code, item["id"]) for code, items in document["identityMap"].items() for item in items if item.get("primary")
+    )
