@@ -6,7 +6,7 @@ a function that gets that dataclass as `Parent`. So a class body reads like SDL,
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeAlias
+from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
@@ -48,6 +48,14 @@ class Context:
 Info: TypeAlias = strawberry.Info[Context, None]
 
 
-def resolved_by(resolver: Callable[..., Any], description: str) -> Any:
-    """A field whose GraphQL type is the annotation beside it, whatever domain type the resolver says that it returns."""
-    return strawberry.field(resolver=resolver, description=description)
+def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, name: str | None = None) -> Any:
+    """A field whose GraphQL type is the annotation beside it, whatever domain type the resolver says that it returns.
+
+    `of` is given instead where the type is of a module that imports this one: `of=later("gateway.api.batches", "BatchType")`.
+    """
+    return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name)
+
+
+def later(module: str, name: str) -> Any:
+    """A GraphQL type that is looked up when the schema is put together."""
+    return Annotated[name, strawberry.lazy(module)]

@@ -20,7 +20,9 @@ from graphql import (
     GraphQLSchema,
     GraphQLTypeResolver,
     GraphQLUnionType,
+    get_named_type,
     is_introspection_type,
+    print_type,
     specified_scalar_types,
 )
 
@@ -54,6 +56,17 @@ def with_entities(base: GraphQLSchema, profile_union: dict[str, Any], event_unio
     extended = GraphQLSchema(**{**kwargs, **copy.roots(), "types": copy.types(), "assume_valid": True})
     extended._strawberry_schema = base._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001 (Strawberry's `info.schema` reads it)
     return extended
+
+
+def entity_sdl(schema: GraphQLSchema, root: str) -> str:
+    """The SDL of an entity type of a sandbox's schema and of all that it holds, the entity first."""
+    found: dict[str, GraphQLObjectType] = {}
+    todo: list[GraphQLNamedType] = [schema.type_map[root]]
+    for named_type in todo:
+        if isinstance(named_type, GraphQLObjectType) and named_type.name not in found:
+            found[named_type.name] = named_type
+            todo.extend(get_named_type(field.type) for field in named_type.fields.values())
+    return "\n\n".join(map(print_type, found.values()))
 
 
 class _Copy:

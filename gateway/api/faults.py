@@ -109,6 +109,17 @@ def _changed(answer: strawberry.Parent[Answer]) -> Any:
     return answer.changed
 
 
+@strawberry.input(description="An object to be deleted.")
+class DeleteInput:
+    id: strawberry.ID = strawberry.field(description="The object to delete.")
+
+
+@strawberry.type(description="What was deleted, or why it was not.")
+class DeletePayload:
+    deleted_id: strawberry.ID | None = changed("The id of what is gone now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
 def _fault(error: UserFault | BadInput) -> Fault:
     match error:
         case UserFault():

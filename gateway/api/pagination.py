@@ -8,6 +8,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -16,7 +17,7 @@ import orjson
 import strawberry
 
 from gateway.api.context import resolved_by
-from gateway.api.scalars import Long
+from gateway.api.scalars import Long, described
 from gateway.domain.pages import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
 
@@ -200,3 +201,25 @@ class Connection(Generic[T]):
     total_count: Long | None = resolved_by(
         _total_count, "How many items the whole list has under its filter. Counted only when asked for."
     )
+
+
+def connection_of(node: Any) -> Any:
+    """`Connection` of a type that is only known `later`."""
+    generic: Any = Connection
+    return generic[node]
+
+
+class OrderDirection(StrEnum):
+    """Which end of an order comes first."""
+
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+described(
+    OrderDirection,
+    "OrderDirection",
+    "Which end of an order comes first.",
+    ASC="The smallest, earliest or first in the alphabet comes first.",
+    DESC="The exact reverse: the greatest, latest or last in the alphabet comes first.",
+)

@@ -11,11 +11,27 @@ import strawberry
 from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Undefined
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.context import Info, resolved_by
+from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
+from gateway.api.ingestion import IngestionMutation
+from gateway.api.namespaces import NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
+from gateway.api.policies import PolicyMutation, PolicyQuery, read_policies
+from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
+from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
+from gateway.api.warnings import WarningQuery, read_warnings
 
-READERS: Final[Mapping[str, Reader]] = {}
+READERS: Final[Mapping[str, Reader]] = {
+    "Batch": read_batches,
+    "Dataset": read_datasets,
+    "IdentityNamespace": read_namespaces,
+    "IngestionWarning": read_warnings,
+    "MergePolicy": read_policies,
+    "Sandbox": read_sandboxes,
+    "XdmSchema": read_schemas,
+}
 """Of every type with global ids: how objects are read by their keys."""
 
 NodeId = Annotated[
@@ -36,17 +52,24 @@ async def _nodes(info: Info, node_ids: NodeIds) -> list[Any]:
 
 
 @strawberry.type(description="Everything that can be read. A read never writes, and a missing thing is null.")
-class Query:
+class Query(TenantQuery, RegistryQuery, DatasetQuery, BatchQuery, NamespaceQuery, PolicyQuery, WarningQuery):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
     nodes: list[Node | None] = resolved_by(
         _nodes, "The objects with these ids, as many and in the order asked for; null for each that this sandbox lacks."
     )
 
 
+@strawberry.type(
+    description="Everything that can be changed. A mutation takes one `input`; what the caller can mend comes back in `userErrors`."
+)
+class Mutation(TenantMutation, RegistryMutation, DatasetMutation, BatchMutation, IngestionMutation, PolicyMutation):
+    pass
+
+
 @cache
 def build_schema() -> GraphQLSchema:
     """The process's schema, made once; its entity types are placeholders."""
-    schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=SCALARS))._schema  # noqa: SLF001 (the graphql-core schema has no public name)
+    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS))._schema  # noqa: SLF001 (the graphql-core schema has no public name)
     for named_type in schema.type_map.values():
         _finish(named_type)
     return schema

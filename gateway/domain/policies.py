@@ -18,6 +18,7 @@ from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
 
 LOCK_ALONE = query("stitching.lock_alone")
 LOCK_SANDBOX = query("policies.lock_sandbox")
@@ -31,7 +32,6 @@ LIST_CLASSES = query("policies.list_classes")
 HAS_RECORDS = query("policies.has_records")
 
 POLICIES = 5
-PROFILE_CLASS = "INDIVIDUAL_PROFILE"
 
 
 class IdentityGraphType(StrEnum):
@@ -57,6 +57,7 @@ class PolicySettings:
     attribute_merge: AttributeMerge
     is_default: bool = False
     is_active_on_edge: bool = False
+    xdm_class: XdmClass = XdmClass.INDIVIDUAL_PROFILE
 
     @property
     def is_materialized(self) -> bool:
@@ -181,6 +182,8 @@ def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:
 
 
 async def _check(tx: Session, scope: Scope, settings: PolicySettings, others: Sequence[MergePolicy]) -> None:
+    if settings.xdm_class is not XdmClass.INDIVIDUAL_PROFILE:
+        raise Invalid("Only profiles are merged; events are collected.", path=["class"])
     check_name(settings.name)
     if any(other.settings.name == settings.name for other in others):
         raise Taken(f"There is a policy {settings.name!r} already.", path=["name"])
@@ -200,14 +203,14 @@ async def _check_order(tx: Session, scope: Scope, rule: AttributeMerge) -> None:
     for place, dataset_id in enumerate(rule.order):
         if dataset_id not in classes:
             raise NotFound("There is no dataset with this id.", path=[*path, str(place)])
-        if classes[dataset_id] != PROFILE_CLASS:
+        if XdmClass(classes[dataset_id]) is not XdmClass.INDIVIDUAL_PROFILE:
             raise Invalid("Only datasets of records are merged; this one holds events.", path=[*path, str(place)])
 
 
 async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy]) -> None:
     """Take the flag from the default; unless the edge needs it, nothing is kept merged by it any more."""
     former = next(policy for policy in policies if policy.settings.is_default)
-    await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, PROFILE_CLASS)
+    await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, former.settings.xdm_class.value)
     if not former.settings.is_active_on_edge:
         await tx.execute(FORGET, scope.sandbox_id, former.policy_id)
 
@@ -234,7 +237,7 @@ def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any
     rule = settings.attribute_merge
     return (
         settings.name,
-        *((PROFILE_CLASS,) if with_class else ()),
+        *((settings.xdm_class.value,) if with_class else ()),
         *(settings.identity_graph, rule.type, list(rule.order), settings.is_default, settings.is_active_on_edge),
     )
 
@@ -242,9 +245,10 @@ def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any
 def _policy(row: Any) -> MergePolicy:
     rule = AttributeMerge(AttributeMergeType(row["merge_type"]), tuple(row["dataset_order"]))
     graph = IdentityGraphType(row["identity_graph"])
+    flags = (row["is_default"], row["is_active_on_edge"])
     return MergePolicy(
         policy_id=row["policy_id"],
-        settings=PolicySettings(row["name"], graph, rule, row["is_default"], row["is_active_on_edge"]),
+        settings=PolicySettings(row["name"], graph, rule, *flags, XdmClass(row["class"])),
         version=row["version"],
         status=PolicyStatus(row["status"]),
         created_at=row["created_at"],

@@ -19,8 +19,6 @@ from gateway.errors import (
 )
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
-SHOWN = (BadInput, Forbidden, Timeout, Unauthenticated, Unavailable)
-
 
 def formatted(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
     """The error as JSON. `code` says what stage it comes from; without it the error was met while running."""
@@ -38,16 +36,15 @@ def formatted_fault(error: Exception) -> dict[str, Any]:
 
 def _extensions(error: GraphQLError) -> dict[str, Any]:
     match error.original_error:
-        case BadSelector() as cause:
-            return {"code": cause.code, "line": cause.line, "column": cause.column}
+        case BadSelector(code=code, line=line, column=column):
+            return {"code": code, "line": line, "column": column}
         case Unauthenticated(code=code, error_code=str(number)):
             return {"code": code, "errorCode": number}
-        case BadInput() | Forbidden() | Timeout() | Unauthenticated() | Unavailable() as cause:
-            return {"code": cause.code}
+        case BadInput() | Forbidden() | Timeout() | Unauthenticated() | Unavailable() as shown:
+            return {"code": shown.code}
         case UserFault():
             return {"code": BadInput.code}  # a query asked for something by a name or id that means nothing
         case GraphQLError(nodes=[_, *_]):
             return {"code": BadInput.code}  # an argument that does not fit its type, found while running
-    cause = error.original_error or error
-    observe(FaultMasked(cause))
+    observe(FaultMasked(error.original_error or error))
     return {"code": GatewayError.code, "correlationId": correlation_id.get()}

@@ -30,7 +30,7 @@ class Introspections:
         self, schema: SandboxSchema, document: DocumentNode, operation: OperationDefinitionNode
     ) -> orjson.Fragment:
         """The operation's `data`."""
-        key = (schema.digest, f"{print_ast(document)} {operation.name and operation.name.value}")
+        key = (schema.digest, f"{print_ast(document)} {_name(operation)}")
         if key not in self._kept:
             self._kept[key] = await asyncio.to_thread(_answer, schema, document, operation)
             if len(self._kept) > KEPT:
@@ -40,7 +40,11 @@ class Introspections:
 
 
 def _answer(schema: SandboxSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bytes:
-    result = execute(schema.graphql, document, operation_name=operation.name and operation.name.value)
+    result = execute(schema.graphql, document, operation_name=_name(operation))
     if not isinstance(result, ExecutionResult) or result.errors:
         raise TypeError("introspection has no resolver that waits or fails")
     return orjson.dumps(result.data)
+
+
+def _name(operation: OperationDefinitionNode) -> str | None:
+    return operation.name.value if operation.name else None

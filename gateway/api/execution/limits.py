@@ -93,7 +93,7 @@ class _Ruler:
         if name not in self._measured:
             self._measured[name] = Measure()
             fragment = self._fragments.get(name)
-            self._measured[name] = self._below(fragment and fragment.selection_set)
+            self._measured[name] = self._below(fragment.selection_set if fragment else None)
         return self._measured[name]
 
 

@@ -1,0 +1,162 @@
+"""Batches: what came in together, and the documents that were refused."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id, parse_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.scalars import JSON, Long, described
+from gateway.domain import batches, removals
+from gateway.domain.batches import Batch, BatchStatus, IngestError
+from gateway.domain.datasets import Dataset
+
+described(
+    BatchStatus,
+    "BatchStatus",
+    "Where a batch stands: it is filled, then completed or aborted; what it brought can be taken back.",
+    LOADING="It takes documents; those that came already count.",
+    ACTIVE="It is complete and takes no more documents.",
+    FAILED="It is complete, and every document in it was refused.",
+    ABORTED="It was given up while loading; nothing of it is left.",
+    REVERTED="A job took everything back that it had brought.",
+    DELETED="A job deleted everything that it had brought.",
+)
+
+BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a batch.")]
+
+
+@strawberry.type(
+    name="IngestError", description="A document that was not used as sent: where, which rule, and what to do about it."
+)
+class IngestErrorType:
+    index: Long = strawberry.field(description="The document's place in what the client sent, from 0.")
+    path: str | None = strawberry.field(
+        description="JSON path to the value at fault; null where it is the document as a whole."
+    )
+    code: str = strawberry.field(
+        description="The kind of fault, for programs: TYPE, FORMAT, RANGE, ENUM, REQUIRED, UNKNOWN_FIELD …"
+    )
+    message: str = strawberry.field(description="What is wrong and how to mend it, as a sentence for people.")
+    document: JSON | None = strawberry.field(
+        description="The document as it was sent; null where it is too large to keep or not kept any more."
+    )
+
+
+def _id(batch: strawberry.Parent[Batch]) -> str:
+    return global_id("Batch", batch.batch_id)
+
+
+def _dataset(batch: strawberry.Parent[Batch], info: Info) -> Dataset:
+    return info.context.config.datasets[batch.dataset_id]
+
+
+async def _errors(
+    batch: strawberry.Parent[Batch],
+    info: Info,
+    *,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[IngestError]:
+    loaders, batch_id = info.context.loaders, batch.batch_id
+    listing: Listing[IngestError] = Listing(f"errors of {batch_id}", lambda error: (error.ordinal,))
+    page = await loaders.errors_by_batch.load((listing.window(first, after, last, before), batch_id))
+    return listing.paged(page, lambda: loaders.error_count_by_batch.load(batch_id))
+
+
+@strawberry.type(name="Batch", description="Documents of a dataset that came in together and can be undone together.")
+class BatchType(Node):
+    domain = Batch
+
+    id: strawberry.ID = resolved_by(_id, "Global id; the same key of the same dataset always gives the same one.")
+    dataset: DatasetType = resolved_by(_dataset, "The dataset that the documents are of.")
+    status: BatchStatus = strawberry.field(description="Where the batch stands.")
+    record_count: Long = strawberry.field(
+        description="How many documents were accepted; duplicates and refused ones are left out."
+    )
+    failed_count: Long = strawberry.field(description="How many documents were refused; `errors` says why.")
+    created_at: datetime = strawberry.field(description="When the batch was made.")
+    completed_at: datetime | None = strawberry.field(
+        description="When it was completed or aborted; null while it is loading."
+    )
+    errors: Connection[IngestErrorType] = resolved_by(
+        _errors, "The documents that were refused, in the order they came. Needs the scope `profile:read`."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _batch(info: Info, batch_id: BatchId) -> Batch | None:
+    return await info.context.loaders.batch_by_id.load(parse_id(batch_id, "Batch"))
+
+
+async def read_batches(context: Context, keys: Sequence[UUID]) -> list[Batch | None]:
+    """The batches with these ids, None for those that the sandbox lacks."""
+    return await batches.read_batches(context.db, context.scope, keys)
+
+
+@strawberry.type
+class BatchQuery:
+    batch: BatchType | None = resolved_by(_batch, "The batch with this id; null where the sandbox has none.")
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A batch to be filled.")
+class CreateBatchInput:
+    dataset_id: strawberry.ID = strawberry.field(description="The dataset that its documents will be of.")
+    key: str | None = strawberry.field(
+        default=None,
+        description="The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash. Without one the batch is always new.",
+    )
+
+
+@strawberry.input(description="A batch to be completed or aborted.")
+class BatchInput:
+    id: strawberry.ID = strawberry.field(description="The batch that it is about.")
+
+
+@strawberry.type(description="The batch that was made or changed, or what was wrong.")
+class BatchPayload:
+    batch: BatchType | None = changed("The batch as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: CreateBatchInput) -> Batch:
+    dataset_id = input_id(given.dataset_id, "Dataset", "datasetId")
+    return await batches.create_batch(context.db, context.scope, context.config, dataset_id, given.key)
+
+
+async def _complete(context: Context, given: BatchInput) -> Batch:
+    return await batches.complete_batch(context.db, context.scope, input_id(given.id, "Batch", "id"))
+
+
+async def _abort(context: Context, given: BatchInput) -> Batch:
+    batch_id = input_id(given.id, "Batch", "id")
+    return await removals.abort_batch(context.db, context.scope, context.configurations, batch_id)
+
+
+@strawberry.type
+class BatchMutation:
+    create_batch: BatchPayload = mutation(
+        _create,
+        "Opens a batch; with a key that was used before, gives that batch again. Calls that name no batch share a rolling one. Needs the scope `profile:write`.",
+    )
+    complete_batch: BatchPayload = mutation(
+        _complete,
+        "Ends a batch: it takes no more documents. Doing it again changes nothing. Needs the scope `profile:write`.",
+    )
+    abort_batch: BatchPayload = mutation(
+        _abort, "Gives a loading batch up and takes back all that came with it. Needs the scope `profile:write`."
+    )

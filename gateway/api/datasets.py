@@ -1,0 +1,169 @@
+"""Datasets: where the documents of one source go."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id, parse_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
+from gateway.api.registry import XdmSchemaType
+from gateway.api.scalars import Long
+from gateway.domain import datasets
+from gateway.domain.batches import Batch
+from gateway.domain.datasets import Dataset
+from gateway.domain.registry import XdmSchema
+
+DATASETS: Listing[Dataset] = Listing("datasets", lambda dataset: (dataset.name, dataset.dataset_id))
+
+DatasetId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a dataset.")]
+
+
+def _id(dataset: strawberry.Parent[Dataset]) -> str:
+    return global_id("Dataset", dataset.dataset_id)
+
+
+def _schema(dataset: strawberry.Parent[Dataset], info: Info) -> XdmSchema:
+    return info.context.config.schemas[dataset.schema_id]
+
+
+async def _record_count(dataset: strawberry.Parent[Dataset], info: Info) -> int:
+    return await info.context.loaders.record_count_by_dataset.load(dataset.dataset_id)
+
+
+async def _batches(
+    dataset: strawberry.Parent[Dataset],
+    info: Info,
+    *,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Batch]:
+    loaders, dataset_id = info.context.loaders, dataset.dataset_id
+    listing: Listing[Batch] = Listing(f"batches of {dataset_id}", lambda batch: (batch.created_at, batch.batch_id))
+    page = await loaders.batches_by_dataset.load((listing.window(first, after, last, before), dataset_id))
+    return listing.paged(page, lambda: loaders.batch_count_by_dataset.load(dataset_id))
+
+
+@strawberry.type(
+    name="Dataset", description="Where the documents of one source go: records or events, all of one schema."
+)
+class DatasetType(Node):
+    domain = Dataset
+
+    id: strawberry.ID = resolved_by(_id, "Global id; the same one stands in the path `/ingest/{datasetId}`.")
+    name: str = strawberry.field(description="What people call the dataset; no two of a sandbox share a name.")
+    description: str | None = strawberry.field(
+        description="What the data is and where it comes from; null where nobody said."
+    )
+    schema: XdmSchemaType = resolved_by(
+        _schema, "The schema that every document is checked against; it never changes to another."
+    )
+    is_profile_enabled: bool = strawberry.field(
+        description="Whether the documents feed profiles and the identity graph; once they do, they always do."
+    )
+    record_count: Long = resolved_by(
+        _record_count, "How many records or events were accepted; refused and reverted ones are left out."
+    )
+    created_at: datetime = strawberry.field(description="When the dataset was made.")
+    batches: Any = resolved_by(
+        _batches,
+        "What came in together, the newest first.",
+        connection_of(later("gateway.api.batches", "BatchType")),
+    )
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _datasets(
+    info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+) -> Slice[Dataset]:
+    info.context.require_configuration()
+    return DATASETS.cut(info.context.config.datasets.values(), DATASETS.window(first, after, last, before))
+
+
+async def _dataset(info: Info, dataset_id: DatasetId) -> Dataset | None:
+    return (await read_datasets(info.context, [parse_id(dataset_id, "Dataset")]))[0]
+
+
+async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset | None]:
+    """The datasets with these ids, None for those that the sandbox lacks."""
+    context.require_configuration()
+    return [context.config.datasets.get(key) for key in keys]
+
+
+@strawberry.type
+class DatasetQuery:
+    datasets: Connection[DatasetType] = resolved_by(_datasets, "All datasets of the sandbox, by name.")
+    dataset: DatasetType | None = resolved_by(_dataset, "The dataset with this id; null where the sandbox has none.")
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A dataset to be made.")
+class CreateDatasetInput:
+    name: str = strawberry.field(
+        description="What people will call it: 1 to 255 characters, not the name of another dataset."
+    )
+    description: str | None = strawberry.field(default=None, description="What the data is and where it comes from.")
+    schema_id: strawberry.ID = strawberry.field(description="The schema that its documents will have, for good.")
+    enable_for_profile: bool | None = strawberry.field(
+        default=True, description="Whether its documents feed profiles; the schema must be enabled for that, too."
+    )
+
+
+@strawberry.input(description="Changes of a dataset. A field that is left out stays as it is.")
+class UpdateDatasetInput:
+    id: strawberry.ID = strawberry.field(description="The dataset to change.")
+    name: str | None = strawberry.field(default=None, description="Its new name; null, too, leaves the name as it is.")
+    description: str | None = strawberry.field(
+        default=strawberry.UNSET, description="Its new description; null removes the old one."
+    )
+    enable_for_profile: bool | None = strawberry.field(
+        default=None, description="True makes its documents feed profiles from now on; that cannot be undone."
+    )
+
+
+@strawberry.type(description="The dataset that was made or changed, or what was wrong.")
+class DatasetPayload:
+    dataset: DatasetType | None = changed("The dataset as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: CreateDatasetInput) -> Dataset:
+    return await datasets.create_dataset(
+        context.db,
+        context.scope,
+        name=given.name,
+        schema_id=input_id(given.schema_id, "XdmSchema", "schemaId"),
+        description=given.description,
+        is_profile_enabled=given.enable_for_profile is not False,
+    )
+
+
+async def _update(context: Context, given: UpdateDatasetInput) -> Dataset:
+    changes = {"name": given.name, "is_profile_enabled": given.enable_for_profile}
+    changes = {field: value for field, value in changes.items() if value is not None}
+    if given.description is not strawberry.UNSET:
+        changes["description"] = given.description
+    return await datasets.update_dataset(context.db, context.scope, input_id(given.id, "Dataset", "id"), changes)
+
+
+@strawberry.type
+class DatasetMutation:
+    create_dataset: DatasetPayload = mutation(
+        _create, "Makes a dataset. Needs the scope `config:write`.", configures=True
+    )
+    update_dataset: DatasetPayload = mutation(
+        _update,
+        "Renames a dataset, describes it, or enables it for profile. Needs the scope `config:write`.",
+        configures=True,
+    )

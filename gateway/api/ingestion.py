@@ -1,0 +1,137 @@
+"""Documents in: up to 1,000 a call, each answered for."""
+
+from typing import cast
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.batches import BatchType, IngestErrorType
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.faults import Answer, UserError, mutation, user_errors
+from gateway.api.ids import input_id
+from gateway.api.scalars import JSON, described
+from gateway.domain import ingestion
+from gateway.domain.batches import Batch
+from gateway.domain.documents import Failure
+from gateway.domain.ingestion import IngestResult
+from gateway.domain.records import Mode
+
+described(
+    Mode,
+    "IngestMode",
+    "What a record does with the one before it: the same dataset's last word on the same identity.",
+    REPLACE="It takes the other's place.",
+    MERGE="It changes the fields it names, all others stay; null removes a field.",
+    DELETE="It removes the other; only its identities are read.",
+)
+
+
+@strawberry.input(description="Records to take in.")
+class IngestRecordsInput:
+    dataset_id: strawberry.ID = strawberry.field(description="A dataset of class INDIVIDUAL_PROFILE.")
+    documents: list[JSON] = strawberry.field(
+        description="The records, at most 1,000: documents of the dataset's schema."
+    )
+    mode: Mode = strawberry.field(default=Mode.REPLACE, description="What each record does with the one before it.")
+    batch_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="A loading batch of the dataset to put them in; without one, a batch that such calls share.",
+    )
+
+
+@strawberry.input(description="Events to take in.")
+class IngestEventsInput:
+    dataset_id: strawberry.ID = strawberry.field(description="A dataset of class EXPERIENCE_EVENT.")
+    documents: list[JSON] = strawberry.field(
+        description="The events, at most 1,000: documents of the dataset's schema, each with its `_id` and `timestamp`."
+    )
+    batch_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="A loading batch of the dataset to put them in; without one, a batch that such calls share.",
+    )
+
+
+def _result(answer: Answer) -> IngestResult | None:
+    return cast("IngestResult | None", answer.changed)
+
+
+async def _batch(answer: strawberry.Parent[Answer], info: Info) -> Batch | None:
+    result = _result(answer)
+    return await info.context.loaders.batch_by_id.load(result.batch_id) if result else None
+
+
+def _accepted(answer: strawberry.Parent[Answer]) -> int:
+    result = _result(answer)
+    return result.accepted if result else 0
+
+
+def _duplicates(answer: strawberry.Parent[Answer]) -> int:
+    result = _result(answer)
+    return result.duplicates if result else 0
+
+
+def _failed(answer: strawberry.Parent[Answer]) -> list[Failure]:
+    result = _result(answer)
+    return result.failed if result else []
+
+
+def _warnings(answer: strawberry.Parent[Answer]) -> list[Failure]:
+    result = _result(answer)
+    return result.warnings if result else []
+
+
+@strawberry.type(
+    description="What became of each document. Accepted, duplicates and failed are together as many as were sent."
+)
+class IngestPayload:
+    batch: BatchType | None = resolved_by(_batch, "The batch that the documents are in; null where nothing was done.")
+    accepted: int = resolved_by(
+        _accepted, "How many documents say something new and were stored; reads see them from now on."
+    )
+    duplicates: int = resolved_by(_duplicates, "How many documents were there already and changed nothing.")
+    failed: list[IngestErrorType] = resolved_by(
+        _failed, "The documents that were refused, each with the rule it breaks; they are kept with the batch."
+    )
+    warnings: list[IngestErrorType] = resolved_by(
+        _warnings, "What was stored but not used as sent, such as an identity that names nobody."
+    )
+    user_errors: list[UserError] = user_errors()
+
+
+async def _records(context: Context, given: IngestRecordsInput) -> IngestResult:
+    return await ingestion.ingest_records(
+        context.db,
+        context.scope,
+        context.configurations,
+        input_id(given.dataset_id, "Dataset", "datasetId"),
+        given.documents,
+        mode=given.mode,
+        batch_id=_batch_id(given.batch_id),
+    )
+
+
+async def _events(context: Context, given: IngestEventsInput) -> IngestResult:
+    return await ingestion.ingest_events(
+        context.db,
+        context.scope,
+        context.configurations,
+        input_id(given.dataset_id, "Dataset", "datasetId"),
+        given.documents,
+        batch_id=_batch_id(given.batch_id),
+    )
+
+
+def _batch_id(given: strawberry.ID | None) -> UUID | None:
+    return input_id(given, "Batch", "batchId") if given is not None else None
+
+
+@strawberry.type
+class IngestionMutation:
+    ingest_records: IngestPayload = mutation(
+        _records,
+        "Takes records in, up to 1,000; each is answered for, and sending one again changes nothing. Needs the scope `profile:write`.",
+    )
+    ingest_events: IngestPayload = mutation(
+        _events,
+        "Takes events in, up to 1,000; each is answered for, and sending one again changes nothing. Needs the scope `profile:write`.",
+    )

@@ -1,0 +1,85 @@
+"""Identity namespaces: what kind of identity a value is."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.ids import global_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.scalars import described
+from gateway.domain.graphs import IdentityNormalization, IdentityType
+from gateway.domain.namespaces import Namespace
+
+described(
+    IdentityType,
+    "IdentityType",
+    "What kind of thing an identity names. Graphs prefer the kinds that name people for long.",
+    CROSS_DEVICE="A person on every device, such as a customer number.",
+    EMAIL="An e-mail address, or a hash of one.",
+    PHONE="A phone number, or a hash of one.",
+    DEVICE="A device, such as an advertising id of a phone.",
+    COOKIE="A browser, as a cookie knows it.",
+    PARTNER="A person as a partner knows them.",
+    NON_PEOPLE="No person at all, such as a product; it never joins people.",
+)
+described(
+    IdentityNormalization,
+    "IdentityNormalization",
+    "When two spellings of a value are one identity. It is fixed when the namespace is made.",
+    EXACT="Only when they are equal, character by character.",
+    TRIM_LOWERCASE="When they are equal without blanks at the ends and without regard to case.",
+)
+
+NAMESPACES: Listing[Namespace] = Listing("identityNamespaces", lambda namespace: (namespace.code,))
+
+
+def _id(namespace: strawberry.Parent[Namespace]) -> str:
+    return global_id("IdentityNamespace", namespace.namespace_id)
+
+
+def _type(namespace: strawberry.Parent[Namespace]) -> IdentityType:
+    return namespace.type
+
+
+@strawberry.type(
+    name="IdentityNamespace",
+    description="A kind of identity, such as e-mail addresses or the customer numbers of one shop. It is never deleted.",
+)
+class NamespaceType(Node):
+    domain = Namespace
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the namespace.")
+    code: str = strawberry.field(description="The name by which data calls it, case included; it never changes.")
+    name: str = strawberry.field(description="What people call it.")
+    description: str | None = strawberry.field(description="What its values are; null where nobody said.")
+    id_type: IdentityType = resolved_by(_type, "What kind of thing its values name.")
+    is_custom: bool = strawberry.field(description="Whether this sandbox made it; standard ones are in every sandbox.")
+    normalization: IdentityNormalization = strawberry.field(
+        description="When two spellings of a value are one identity."
+    )
+    priority: int | None = strawberry.field(
+        description="Its rank in the sandbox's identity settings, 1 the highest; null where it is not listed."
+    )
+    is_unique_per_graph: bool = strawberry.field(description="Whether a graph holds at most one identity of it.")
+
+
+async def _identity_namespaces(
+    info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+) -> Slice[Namespace]:
+    info.context.require_configuration()
+    return NAMESPACES.cut(info.context.config.namespaces.values(), NAMESPACES.window(first, after, last, before))
+
+
+async def read_namespaces(context: Context, keys: Sequence[int]) -> list[Namespace | None]:
+    """The namespaces with these numbers, None for those that the sandbox lacks."""
+    context.require_configuration()
+    return [context.config.namespaces.get(key) for key in keys]
+
+
+@strawberry.type
+class NamespaceQuery:
+    identity_namespaces: Connection[NamespaceType] = resolved_by(
+        _identity_namespaces, "All namespaces of the sandbox by code, standard ones included."
+    )

@@ -1,0 +1,334 @@
+"""Merge policies: which fragments make a person, and which value wins."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id, parse_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
+from gateway.api.scalars import described
+from gateway.domain import policies
+from gateway.domain.datasets import Dataset
+from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus
+from gateway.xdm.classes import XdmClass
+
+described(
+    IdentityGraphType,
+    "IdentityGraphType",
+    "What makes a person of identities.",
+    NONE="Nothing: every identity with data is a profile of its own.",
+    PDG="The private graph: identities that were seen together are one person.",
+)
+described(
+    AttributeMergeType,
+    "AttributeMergeType",
+    "What decides where several sources know the same field.",
+    TIMESTAMP_ORDERED="The newest one wins.",
+    DATASET_PRECEDENCE="The dataset that stands first in `order` wins; datasets that are not listed take no part.",
+)
+described(
+    PolicyStatus,
+    "MergePolicyStatus",
+    "Whether profiles are kept merged by a policy. Reads are right either way.",
+    BUILDING="Profiles are being merged to be kept; until that is done they are merged when read.",
+    ACTIVE="What the policy keeps is there.",
+)
+
+
+class MergePolicyOrderField(StrEnum):
+    """What merge policies can be ordered by."""
+
+    NAME = "NAME"
+    CREATED_AT = "CREATED_AT"
+    UPDATED_AT = "UPDATED_AT"
+
+
+described(
+    MergePolicyOrderField,
+    "MergePolicyOrderField",
+    "What merge policies are ordered by; where that is equal, by id.",
+    NAME="The name, by code points.",
+    CREATED_AT="When the policy was made.",
+    UPDATED_AT="When the policy was last changed.",
+)
+
+PolicyId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a merge policy.")]
+
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def _order(rule: strawberry.Parent[AttributeMerge], info: Info) -> list[Dataset] | None:
+    datasets = info.context.config.datasets
+    return [datasets[key] for key in rule.order if key in datasets] or None
+
+
+@strawberry.type(name="AttributeMerge", description="What decides where several sources know the same field.")
+class AttributeMergeNode:
+    type: AttributeMergeType = strawberry.field(description="The kind of rule.")
+    order: list[DatasetType] | None = resolved_by(
+        _order, "The datasets that take part, the one that wins first; null but for DATASET_PRECEDENCE."
+    )
+
+
+def _id(policy: strawberry.Parent[MergePolicy]) -> str:
+    return global_id("MergePolicy", policy.policy_id)
+
+
+def _name(policy: strawberry.Parent[MergePolicy]) -> str:
+    return policy.settings.name
+
+
+def _class(policy: strawberry.Parent[MergePolicy]) -> XdmClass:
+    return policy.settings.xdm_class
+
+
+def _identity_graph(policy: strawberry.Parent[MergePolicy]) -> IdentityGraphType:
+    return policy.settings.identity_graph
+
+
+def _attribute_merge(policy: strawberry.Parent[MergePolicy]) -> AttributeMerge:
+    return policy.settings.attribute_merge
+
+
+def _is_default(policy: strawberry.Parent[MergePolicy]) -> bool:
+    return policy.settings.is_default
+
+
+def _is_active_on_edge(policy: strawberry.Parent[MergePolicy]) -> bool:
+    return policy.settings.is_active_on_edge
+
+
+@strawberry.type(
+    name="MergePolicy",
+    description="A way to see people: which identities make one, and which source wins where several know the same field.",
+)
+class MergePolicyType(Node):
+    domain = MergePolicy
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the policy.")
+    name: str = resolved_by(_name, "What people call the policy; no two of a sandbox share a name.")
+    xdm_class: XdmClass = resolved_by(
+        _class, "What is merged: always INDIVIDUAL_PROFILE, as events are collected only.", name="class"
+    )
+    identity_graph: IdentityGraphType = resolved_by(_identity_graph, "What makes a person of identities.")
+    attribute_merge: AttributeMergeNode = resolved_by(
+        _attribute_merge, "What decides where several sources know the same field."
+    )
+    is_default: bool = resolved_by(
+        _is_default, "Whether reads that name no policy use this one; exactly one of a class does."
+    )
+    is_active_on_edge: bool = resolved_by(
+        _is_active_on_edge, "Whether edges serve people as this policy sees them; at most one does."
+    )
+    version: int = strawberry.field(description="Grows by one with each change, from 1.")
+    status: PolicyStatus = strawberry.field(description="Whether what the policy keeps is there.")
+    created_at: datetime = strawberry.field(description="When the policy was made.")
+    updated_at: datetime = strawberry.field(description="When the policy was last changed.")
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+@strawberry.input(description="Which merge policies are wanted: those that fit all that is given.")
+class MergePolicyFilter:
+    is_default: bool | None = strawberry.field(default=None, description="Only the defaults, or only the others.")
+    is_active_on_edge: bool | None = strawberry.field(
+        default=None, description="Only the one that edges use, or only the others."
+    )
+    xdm_class: XdmClass | None = strawberry.field(
+        name="class", default=None, description="Only policies of this class."
+    )
+    identity_graph: IdentityGraphType | None = strawberry.field(
+        default=None, description="Only policies with this kind of graph."
+    )
+    attribute_merge: AttributeMergeType | None = strawberry.field(
+        default=None, description="Only policies with this kind of rule."
+    )
+
+    def fits(self, policy: MergePolicy) -> bool:
+        settings = policy.settings
+        pairs = (
+            (self.is_default, settings.is_default),
+            (self.is_active_on_edge, settings.is_active_on_edge),
+            (self.xdm_class, settings.xdm_class),
+            (self.identity_graph, settings.identity_graph),
+            (self.attribute_merge, settings.attribute_merge.type),
+        )
+        return all(wanted in (None, actual) for wanted, actual in pairs)
+
+
+@strawberry.input(description="How merge policies are ordered.")
+class MergePolicyOrder:
+    field: MergePolicyOrderField = strawberry.field(default=MergePolicyOrderField.NAME, description="What to order by.")
+    direction: OrderDirection = strawberry.field(default=OrderDirection.ASC, description="Which end comes first.")
+
+
+Filter = Annotated[
+    MergePolicyFilter | None,
+    strawberry.argument(name="filter", description="Which policies are wanted; all without it."),
+]
+OrderBy = Annotated[
+    MergePolicyOrder | None, strawberry.argument(description="How the policies are ordered; by name without it.")
+]
+
+_KEYS = {
+    MergePolicyOrderField.NAME: lambda policy: (policy.settings.name, policy.policy_id),
+    MergePolicyOrderField.CREATED_AT: lambda policy: (policy.created_at, policy.policy_id),
+    MergePolicyOrderField.UPDATED_AT: lambda policy: (policy.updated_at, policy.policy_id),
+}
+
+
+async def _merge_policies(
+    info: Info,
+    *,
+    wanted: Filter = None,
+    order_by: OrderBy = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[MergePolicy]:
+    info.context.require_configuration()
+    order, wanted = order_by or MergePolicyOrder(), wanted or MergePolicyFilter()
+    listing = Listing(f"mergePolicies {order.field} {order.direction}", _KEYS[order.field])
+    return listing.cut(
+        filter(wanted.fits, info.context.config.policies.values()),
+        listing.window(first, after, last, before),
+        descending=order.direction is OrderDirection.DESC,
+    )
+
+
+async def _merge_policy(info: Info, policy_id: PolicyId) -> MergePolicy | None:
+    return (await read_policies(info.context, [parse_id(policy_id, "MergePolicy")]))[0]
+
+
+async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePolicy | None]:
+    """The policies with these ids, None for those that the sandbox lacks."""
+    context.require_configuration()
+    return [context.config.policies.get(key) for key in keys]
+
+
+@strawberry.type
+class PolicyQuery:
+    merge_policies: Connection[MergePolicyType] = resolved_by(
+        _merge_policies, "The merge policies of the sandbox; there are one to five."
+    )
+    merge_policy: MergePolicyType | None = resolved_by(
+        _merge_policy, "The merge policy with this id; null where the sandbox has none."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="What decides where several sources know the same field.")
+class AttributeMergeInput:
+    type: AttributeMergeType = strawberry.field(description="The kind of rule.")
+    order: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="With DATASET_PRECEDENCE the datasets that take part, the one that wins first; else left out.",
+    )
+
+
+@strawberry.input(description="A merge policy to be made.")
+class MergePolicyInput:
+    name: str = strawberry.field(description="What people will call it; not the name of another policy.")
+    xdm_class: XdmClass | None = strawberry.field(
+        name="class", default=XdmClass.INDIVIDUAL_PROFILE, description="What is merged: only INDIVIDUAL_PROFILE can be."
+    )
+    identity_graph: IdentityGraphType = strawberry.field(description="What makes a person of identities.")
+    attribute_merge: AttributeMergeInput = strawberry.field(
+        description="What decides where several sources know the same field."
+    )
+    is_default: bool | None = strawberry.field(
+        default=False, description="True makes it the default in place of the one that is."
+    )
+    is_active_on_edge: bool | None = strawberry.field(
+        default=False, description="True lets edges use it; no other may be in use there."
+    )
+
+
+@strawberry.input(description="Changes of a merge policy. A field that is left out, or null, stays as it is.")
+class UpdateMergePolicyInput:
+    id: strawberry.ID = strawberry.field(description="The policy to change.")
+    name: str | None = strawberry.field(default=None, description="Its new name.")
+    identity_graph: IdentityGraphType | None = strawberry.field(
+        default=None, description="What is to make a person of identities."
+    )
+    attribute_merge: AttributeMergeInput | None = strawberry.field(
+        default=None, description="What is to decide, given whole."
+    )
+    is_default: bool | None = strawberry.field(
+        default=None, description="True makes it the default; false cannot be said of the default."
+    )
+    is_active_on_edge: bool | None = strawberry.field(default=None, description="Whether edges are to use it.")
+    current_version: int | None = strawberry.field(
+        default=None,
+        description="The version that the caller has read: where the policy has another by now, the answer is STALE and nothing changes.",
+    )
+
+
+@strawberry.type(description="The merge policy that was made or changed, or what was wrong.")
+class MergePolicyPayload:
+    merge_policy: MergePolicyType | None = changed("The policy as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
+    settings = PolicySettings(
+        given.name,
+        given.identity_graph,
+        _rule(given.attribute_merge),
+        is_default=bool(given.is_default),
+        is_active_on_edge=bool(given.is_active_on_edge),
+        xdm_class=given.xdm_class or XdmClass.INDIVIDUAL_PROFILE,
+    )
+    return await policies.create_policy(context.db, context.scope, settings)
+
+
+async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolicy:
+    changes: dict[str, Any] = {
+        "name": given.name,
+        "identity_graph": given.identity_graph,
+        "attribute_merge": given.attribute_merge and _rule(given.attribute_merge),
+        "is_default": given.is_default,
+        "is_active_on_edge": given.is_active_on_edge,
+    }
+    changes = {field: value for field, value in changes.items() if value is not None}
+    policy_id = input_id(given.id, "MergePolicy", "id")
+    return await policies.update_policy(context.db, context.scope, policy_id, changes, given.current_version)
+
+
+async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
+    await policies.delete_policy(context.db, context.scope, input_id(given.id, "MergePolicy", "id"))
+    return given.id
+
+
+def _rule(given: AttributeMergeInput) -> AttributeMerge:
+    order = given.order or []
+    return AttributeMerge(given.type, tuple(input_id(each, "Dataset", "attributeMerge", "order") for each in order))
+
+
+@strawberry.type
+class PolicyMutation:
+    create_merge_policy: MergePolicyPayload = mutation(
+        _create, "Makes a merge policy; a sandbox has at most five. Needs the scope `config:write`.", configures=True
+    )
+    update_merge_policy: MergePolicyPayload = mutation(
+        _update, "Changes what is given of a merge policy. Needs the scope `config:write`.", configures=True
+    )
+    delete_merge_policy: DeletePayload = mutation(
+        _delete,
+        "Deletes a merge policy that is neither the default nor in use on edges. Needs the scope `config:write`.",
+        configures=True,
+    )

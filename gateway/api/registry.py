@@ -1,0 +1,255 @@
+"""XDM schemas, and the union that types a sandbox's entities."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, cast
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
+from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.scalars import JSON, described
+from gateway.domain import registry
+from gateway.domain.namespaces import Namespace
+from gateway.domain.registry import IdentityDescriptor, XdmSchema
+from gateway.xdm.classes import XdmClass
+
+described(
+    XdmClass,
+    "XdmClass",
+    "What a schema describes, and so what becomes of its documents.",
+    INDIVIDUAL_PROFILE="A person as they are now: documents are records, each replaces or changes the one before.",
+    EXPERIENCE_EVENT="Something that a person did, at its time: documents are events, which only add up.",
+)
+
+Class = Annotated[XdmClass, strawberry.argument(name="class", description="The class whose union is wanted.")]
+OfClass = Annotated[
+    XdmClass | None,
+    strawberry.argument(name="class", description="Only schemas of this class; all where it is left out."),
+]
+
+SCHEMAS: Listing[XdmSchema] = Listing("schemas", lambda schema: (schema.title, schema.schema_id))
+
+
+def _namespace(descriptor: strawberry.Parent[IdentityDescriptor], info: Info) -> Namespace | None:
+    return info.context.config.namespace(descriptor.namespace_code)
+
+
+@strawberry.type(
+    name="IdentityDescriptor", description="Says that a field of a schema holds identities of a namespace."
+)
+class IdentityDescriptorType:
+    path: str = strawberry.field(description="Dotted path to the field, such as `personalEmail.address`.")
+    namespace: Any = resolved_by(
+        _namespace, "What kind of identity the field's values are.", later("gateway.api.namespaces", "NamespaceType")
+    )
+    is_primary: bool = strawberry.field(description="Whether the field says whom a document is about.")
+
+
+def _id(schema: strawberry.Parent[XdmSchema]) -> str:
+    return global_id("XdmSchema", schema.schema_id)
+
+
+@strawberry.type(
+    name="XdmSchema",
+    description="What the documents of a dataset may look like: a class, field groups and custom fields. It only ever grows.",
+)
+class XdmSchemaType(Node):
+    domain = XdmSchema
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the schema.")
+    title: str = strawberry.field(description="What people call the schema; no two of a sandbox share a title.")
+    xdm_class: XdmClass = strawberry.field(name="class", description="What the schema describes.")
+    field_groups: list[str] = strawberry.field(
+        description="Names of the shipped field groups in it, in the order they were added."
+    )
+    json_schema: JSON = strawberry.field(
+        description="The whole schema as JSON Schema: class, field groups, and custom fields under the tenant's name."
+    )
+    is_profile_enabled: bool = strawberry.field(
+        description="Whether the schema is part of the class's union, so that its datasets may feed profiles."
+    )
+    identities: list[IdentityDescriptorType] = strawberry.field(description="The fields that hold identities.")
+    version: int = strawberry.field(description="Grows by one with each change, from 1.")
+
+
+# ------------------------------------------------------------------------------------------------ the union of a class
+
+
+def _union_class(xdm_class: strawberry.Parent[XdmClass]) -> XdmClass:
+    return xdm_class
+
+
+def _union(xdm_class: strawberry.Parent[XdmClass], info: Info) -> JSON:
+    return JSON(info.context.config.union(xdm_class))
+
+
+def _members(xdm_class: strawberry.Parent[XdmClass], info: Info) -> tuple[XdmSchema, ...]:
+    return info.context.config.members(xdm_class)
+
+
+def _sdl(xdm_class: strawberry.Parent[XdmClass], info: Info) -> str:
+    return entity_sdl(info._raw_info.schema, ENTITIES[xdm_class])  # noqa: SLF001 (Strawberry's own schema is the process's)
+
+
+ENTITIES = {XdmClass.INDIVIDUAL_PROFILE: PROFILE_ENTITY, XdmClass.EXPERIENCE_EVENT: EVENT_ENTITY}
+
+
+@strawberry.type(
+    description="All fields that the profile-enabled schemas of a class have between them. It types `entity`."
+)
+class UnionSchema:
+    xdm_class: XdmClass = resolved_by(_union_class, "The class that it is the union of.", name="class")
+    json_schema: JSON = resolved_by(
+        _union, "The union as JSON Schema; without any schema of the class, all that ships for it."
+    )
+    schemas: list[XdmSchemaType] = resolved_by(_members, "The schemas that it is made of, the oldest first.")
+    sdl: str = resolved_by(_sdl, "The GraphQL types made of it, in SDL, those of `entity` first.")
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _schemas(
+    info: Info,
+    *,
+    xdm_class: OfClass = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[XdmSchema]:
+    info.context.require_configuration()
+    schemas = [schema for schema in info.context.config.schemas.values() if xdm_class in (None, schema.xdm_class)]
+    return SCHEMAS.cut(schemas, SCHEMAS.window(first, after, last, before))
+
+
+async def _union_schema(info: Info, xdm_class: Class) -> XdmClass:
+    info.context.require_configuration()
+    return xdm_class
+
+
+async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema | None]:
+    """The schemas with these ids, None for those that the sandbox lacks."""
+    context.require_configuration()
+    return [context.config.schemas.get(key) for key in keys]
+
+
+@strawberry.type
+class RegistryQuery:
+    schemas: Connection[XdmSchemaType] = resolved_by(_schemas, "All schemas of the sandbox, by title.")
+    union_schema: UnionSchema = resolved_by(
+        _union_schema, "What the profile-enabled schemas of a class come to together."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="Says that a field holds identities of a namespace.")
+class IdentityDescriptorInput:
+    path: str = strawberry.field(
+        description="Dotted path to a field of text or whole numbers, outside arrays and maps."
+    )
+    namespace: str = strawberry.field(description="Code of the namespace that the field's values belong to.")
+    is_primary: bool | None = strawberry.field(
+        default=False, description="Whether the field says whom a document is about; at most one of a schema does."
+    )
+
+
+@strawberry.input(description="A schema to be made.")
+class CreateSchemaInput:
+    title: str = strawberry.field(
+        description="What people will call it: 1 to 255 characters, not the title of another schema."
+    )
+    xdm_class: XdmClass = strawberry.field(name="class", description="What its documents describe.")
+    field_groups: list[str] | None = strawberry.field(
+        default=None, description="Names of shipped field groups of the class; all of them where it is left out."
+    )
+    custom_fields: JSON | None = strawberry.field(
+        default=None, description="Own fields as the `properties` of a JSON Schema; they go under the tenant's name."
+    )
+    identities: list[IdentityDescriptorInput] | None = strawberry.field(
+        default=None,
+        description="The fields that hold identities. Without a primary one, documents name theirs in `identityMap`.",
+    )
+    enable_for_profile: bool | None = strawberry.field(
+        default=True, description="Whether it joins the union of its class; datasets that feed profiles need that."
+    )
+
+
+@strawberry.input(
+    description="Changes of a schema, which can only add. A field that is left out, or null, stays as it is."
+)
+class UpdateSchemaInput:
+    id: strawberry.ID = strawberry.field(description="The schema to change.")
+    title: str | None = strawberry.field(default=None, description="Its new title.")
+    add_field_groups: list[str] | None = strawberry.field(
+        default=None, description="Names of shipped field groups to add to those that it has."
+    )
+    custom_fields: JSON | None = strawberry.field(
+        default=None,
+        description="All own fields, those that are there included: none may be missing, retyped or narrowed.",
+    )
+    identities: list[IdentityDescriptorInput] | None = strawberry.field(
+        default=None, description="All fields that hold identities, those that are known included."
+    )
+    enable_for_profile: bool | None = strawberry.field(
+        default=None, description="True makes it join the union of its class; that cannot be undone."
+    )
+
+
+@strawberry.type(description="The schema that was made or changed, or what was wrong.")
+class SchemaPayload:
+    schema: XdmSchemaType | None = changed("The schema as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: CreateSchemaInput) -> XdmSchema:
+    return await registry.create_schema(
+        context.db,
+        context.scope,
+        title=given.title,
+        xdm_class=given.xdm_class,
+        field_groups=given.field_groups,
+        custom_fields=cast("Any", given.custom_fields),
+        identities=_descriptors(given.identities) or (),
+        is_profile_enabled=given.enable_for_profile is not False,
+    )
+
+
+async def _update(context: Context, given: UpdateSchemaInput) -> XdmSchema:
+    return await registry.update_schema(
+        context.db,
+        context.scope,
+        input_id(given.id, "XdmSchema", "id"),
+        title=given.title,
+        add_field_groups=given.add_field_groups or (),
+        custom_fields=cast("Any", given.custom_fields),
+        identities=_descriptors(given.identities),
+        is_profile_enabled=given.enable_for_profile,
+    )
+
+
+def _descriptors(given: list[IdentityDescriptorInput] | None) -> list[IdentityDescriptor] | None:
+    if given is None:
+        return None
+    return [IdentityDescriptor(each.path, each.namespace, bool(each.is_primary)) for each in given]
+
+
+@strawberry.type
+class RegistryMutation:
+    create_schema: SchemaPayload = mutation(
+        _create,
+        "Makes a schema; the sandbox's GraphQL types follow at once. Needs the scope `config:write`.",
+        configures=True,
+    )
+    update_schema: SchemaPayload = mutation(
+        _update,
+        "Adds to a schema; what it allowed before stays allowed. Needs the scope `config:write`.",
+        configures=True,
+    )

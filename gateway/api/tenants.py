@@ -1,0 +1,192 @@
+"""Who asks, and the sandboxes of their organization."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+import strawberry
+
+from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.scalars import described
+from gateway.domain import sandboxes, tenants
+from gateway.domain.configuration import Configuration
+from gateway.domain.namespaces import Namespace
+from gateway.domain.tenants import Permission, Sandbox, SandboxType, Scope
+
+described(
+    SandboxType,
+    "SandboxType",
+    "What a sandbox is for; it never changes.",
+    PRODUCTION="It serves real users.",
+    DEVELOPMENT="It is for trying out and may be reset at will.",
+)
+
+SANDBOXES: Listing[Sandbox] = Listing("sandboxes", lambda sandbox: (sandbox.name,))
+
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def _itself(namespace: strawberry.Parent[Namespace]) -> Namespace:
+    return namespace
+
+
+@strawberry.type(description="How one namespace takes part in building identity graphs.")
+class NamespaceRule:
+    namespace: Any = resolved_by(
+        _itself, "The namespace that the rule is about.", later("gateway.api.namespaces", "NamespaceType")
+    )
+    priority: int = strawberry.field(description="Its rank among the listed namespaces; 1 is the highest.")
+    is_unique_per_graph: bool = strawberry.field(
+        description="Whether a graph holds at most one identity of the namespace."
+    )
+
+
+def _rules(config: strawberry.Parent[Configuration]) -> list[Namespace]:
+    listed = [namespace for namespace in config.namespaces.values() if namespace.priority is not None]
+    return sorted(listed, key=lambda namespace: namespace.priority or 0)
+
+
+@strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
+class IdentitySettings:
+    namespaces: list[NamespaceRule] = resolved_by(
+        _rules, "The namespaces that have a rank, the highest first; none without settings."
+    )
+
+
+def _id(sandbox: strawberry.Parent[Sandbox]) -> str:
+    return global_id("Sandbox", sandbox.sandbox_id)
+
+
+async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> Configuration:
+    context = info.context
+    return await context.configurations.read(context.db, replace(context.scope, sandbox=sandbox))
+
+
+@strawberry.type(
+    name="Sandbox",
+    description="A partition of an organization: its own data, identities and configuration. Nothing crosses it.",
+)
+class SandboxNode(Node):
+    domain = Sandbox
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the sandbox.")
+    name: str = strawberry.field(description="The name that the header `x-sandbox-name` selects it by.")
+    title: str | None = strawberry.field(description="What people call it; null where nobody said.")
+    type: SandboxType = strawberry.field(description="What the sandbox is for.")
+    is_default: bool = strawberry.field(
+        description="Whether it is meant where no header names a sandbox; that one cannot be deleted."
+    )
+    identity_settings: IdentitySettings = resolved_by(
+        _identity_settings, "The rules by which its identity graphs are built."
+    )
+    created_at: datetime = strawberry.field(description="When the sandbox was made.")
+
+
+def _organization(scope: strawberry.Parent[Scope]) -> str:
+    return scope.organization.name
+
+
+def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
+    return sorted(scope.permissions)
+
+
+@strawberry.type(description="The caller, as its key, token and headers make it out.")
+class Viewer:
+    organization: str = resolved_by(_organization, "Name of the organization that the key belongs to.")
+    sandbox: SandboxNode = strawberry.field(description="The sandbox that this request reads and writes.")
+    scopes: list[str] = resolved_by(
+        _scopes, "What the token allows, in the alphabet's order; `admin` includes the others."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _viewer(info: Info) -> Scope:
+    return info.context.scope
+
+
+async def _sandboxes(
+    info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+) -> Slice[Sandbox]:
+    info.context.scope.require(Permission.ADMIN)
+    found = await tenants.list_sandboxes(info.context.db, info.context.scope)
+    return SANDBOXES.cut(found, SANDBOXES.window(first, after, last, before))
+
+
+async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox | None]:
+    """The organization's sandboxes with these ids; whoever is not `admin` finds its own one only."""
+    found = {context.scope.sandbox_id: context.scope.sandbox}
+    if set(keys) - found.keys() and Permission.ADMIN in context.scope.permissions:
+        found = {each.sandbox_id: each for each in await tenants.list_sandboxes(context.db, context.scope)}
+    return [found.get(key) for key in keys]
+
+
+@strawberry.type
+class TenantQuery:
+    viewer: Viewer = resolved_by(_viewer, "Who asks: organization, sandbox and scopes of the request.")
+    sandboxes: Connection[SandboxNode] = resolved_by(
+        _sandboxes, "All sandboxes of the organization, by name; at most 75. Needs the scope `admin`."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A sandbox to be made.")
+class SandboxInput:
+    name: str = strawberry.field(
+        description="A lower-case letter, then up to 63 letters, digits and hyphens; for good."
+    )
+    title: str | None = strawberry.field(default=None, description="What people will call it.")
+    type: SandboxType = strawberry.field(default=SandboxType.DEVELOPMENT, description="What it is for.")
+
+
+@strawberry.input(description="A sandbox to be emptied.")
+class ResetSandboxInput:
+    id: strawberry.ID = strawberry.field(description="The sandbox to empty.")
+    confirm_name: str = strawberry.field(description="Its name again, so that no other one is emptied by mistake.")
+
+
+@strawberry.type(description="The sandbox that was made or emptied, or what was wrong.")
+class SandboxPayload:
+    sandbox: SandboxNode | None = changed("The sandbox as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: SandboxInput) -> Sandbox:
+    return await sandboxes.create_sandbox(context.db, context.scope, given.name, given.title, given.type)
+
+
+async def _reset(context: Context, given: ResetSandboxInput) -> Sandbox:
+    sandbox_id = input_id(given.id, "Sandbox", "id")
+    return await sandboxes.reset_sandbox(context.db, context.scope, sandbox_id, given.confirm_name)
+
+
+async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
+    await sandboxes.delete_sandbox(context.db, context.scope, input_id(given.id, "Sandbox", "id"))
+    return given.id
+
+
+@strawberry.type
+class TenantMutation:
+    create_sandbox: SandboxPayload = mutation(
+        _create,
+        "Makes an empty sandbox with the standard namespaces and the default merge policy. Needs the scope `admin`.",
+    )
+    reset_sandbox: SandboxPayload = mutation(
+        _reset,
+        "Removes everything from a sandbox, its configuration included; it is as new. Needs the scope `admin`.",
+        configures=True,
+    )
+    delete_sandbox: DeletePayload = mutation(
+        _delete,
+        "Removes a sandbox and everything in it. The default one stays. Needs the scope `admin`.",
+        configures=True,
+    )
