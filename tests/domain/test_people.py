@@ -1,0 +1,127 @@
+"""People: where an identity leads, and pages of everybody, under both kinds of graph."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import orjson
+import pytest
+
+from gateway.domain import people
+from gateway.domain.pages import Window
+from gateway.domain.policies import IdentityGraphType
+from gateway.domain.tenants import Permission
+from gateway.errors import BadCursor, Forbidden, Unavailable
+from gateway.storage.queries import Query
+from tests.world import World, event, record
+
+ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
+NONE = IdentityGraphType.NONE
+
+
+@pytest.fixture
+async def world(db):
+    return await World.create(db)
+
+
+async def found(world, *identities, **view):
+    xids = [await world.xid(*identity) for identity in identities]
+    return await people.read_people(world.db, world.scope, await world.config(), xids, **view)
+
+
+async def listed(world, window=None, **view):
+    return await people.list_people(world.db, world.scope, await world.config(), window or Window(), **view)
+
+
+async def test_any_member_finds_the_person_and_an_unknown_identity_nobody(world):
+    await world.records(record(ANA, PHONE))
+    by_mail, by_phone, nobody = await found(world, ANA, PHONE, BEN)
+    assert by_mail.person == by_phone.person
+    assert set(by_mail.person.xids) == {await world.xid(*ANA), await world.xid(*PHONE)}
+    assert by_mail.person.profile_id == by_mail.person.xids[0]
+    assert orjson.loads(by_mail.person.identity_map) == {"Email": [{"id": "ana@x.io"}], "Phone": [{"id": "+49"}]}
+    assert (by_mail.identity.value, by_phone.identity.value) == ("ana@x.io", "+49")
+    assert nobody == people.Found(None, None)
+
+
+async def test_without_a_graph_each_identity_with_data_is_alone_and_others_are_nobody(world):
+    await world.records(record(ANA, PHONE))
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
+    by_mail, by_phone, by_event = await found(world, ANA, PHONE, BEN, graph=NONE)
+    assert by_mail.person.xids == (await world.xid(*ANA),)
+    assert orjson.loads(by_mail.person.identity_map) == {"Email": [{"id": "ana@x.io"}]}
+    assert by_phone.identity.value == "+49"
+    assert by_phone.person is None
+    assert by_event.person.xids == (await world.xid(*BEN),)
+
+
+async def test_what_a_policy_keeps_comes_with_the_person(world):
+    await world.records(record(ANA, first_name="Ana"))
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
+    policy = (await world.config()).default_policy
+    ana, ben = await found(world, ANA, BEN, merged_by=policy.policy_id)
+    assert orjson.loads(ana.person.merged.document) == {"person": {"name": {"firstName": "Ana"}}}
+    assert ana.person.merged.sources == (world.crm.dataset_id,)
+    assert ben.person.merged is None
+
+
+@pytest.mark.parametrize("graph", IdentityGraphType)
+@pytest.mark.parametrize("backward", [False, True])
+async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
+    await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}"), first_name=f"{n}") for n in range(5)))
+    await world.events(*(event("e", "2026-01-01T00:00:00Z", ("Email", f"{n}@y.io")) for n in range(2)))
+    policy_id = (await world.config()).default_policy.policy_id
+    collected, window = [], Window(3, backward)
+    while True:
+        page = await listed(world, window, graph=graph, merged_by=policy_id)
+        collected = page.items + collected if backward else collected + page.items
+        if not (page.has_previous if backward else page.has_next):
+            break
+        key = (page.items[0 if backward else -1].profile_id,)
+        window = replace(window, before=key) if backward else replace(window, after=key)
+    assert [person.profile_id for person in collected] == sorted(person.profile_id for person in collected)
+    assert await people.count_people(world.db, world.scope, graph) == len(collected) == 7
+    assert (await listed(world, graph=graph, merged_by=policy_id)).items == collected
+    if graph is IdentityGraphType.PDG:
+        assert sum(person.merged is not None for person in collected) == 5
+
+
+async def test_a_cursor_that_is_none_is_refused(world):
+    with pytest.raises(BadCursor):
+        await listed(world, Window(after=("x",)))
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_people(world, statements):
+    await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}")) for n in range(20)))
+    everybody = [("Email", f"{n}@x.io") for n in range(20)]
+    for asked in (everybody[:1], everybody):
+        with statements() as seen:
+            await found(world, *asked)
+        assert [name for name in seen if name.startswith(("people", "identities"))] == [
+            "identities.read_identities", "people.read_people",
+        ]  # fmt: skip
+
+
+async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_for_ever(world, statements):
+    await world.records(record(ANA, PHONE))
+    lead_away = Query(
+        "test.lead_away", "update gateway.identity set profile_id = $3 where sandbox_id = $1 and xid = $2",
+        ("sandbox_id", "xid", "profile_id"), (), "none", "Points an identity to a graph that lacks it.",
+    )  # fmt: skip
+    async with world.db.transaction() as tx:
+        await tx.execute(lead_away, world.scope.sandbox_id, await world.xid(*PHONE), UUID(int=7))
+    with statements() as seen, pytest.raises(Unavailable):
+        await found(world, ANA, PHONE)
+    assert seen.count("identities.read_identities") == people.TRIES
+    (ana,) = await found(world, ANA)
+    assert ana.person is not None
+
+
+async def test_profile_read_is_needed(world):
+    writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
+    for graph in IdentityGraphType:
+        with pytest.raises(Forbidden):
+            await people.read_people(world.db, writer, await world.config(), [], graph=graph)
+        with pytest.raises(Forbidden):
+            await people.list_people(world.db, writer, await world.config(), Window(), graph=graph)
+        with pytest.raises(Forbidden):
+            await people.count_people(world.db, writer, graph)

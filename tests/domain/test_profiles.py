@@ -1,0 +1,193 @@
+"""Profiles: the same document whether it is kept merged or merged when it is read, one by one, many at once, or listed."""
+
+from dataclasses import replace
+from uuid import UUID
+
+import pytest
+
+from gateway.domain import policies, profiles
+from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical
+from gateway.domain.pages import Window
+from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.profiles import ProfileStatus
+from gateway.domain.records import Mode
+from gateway.domain.tenants import Permission
+from gateway.errors import Forbidden, LimitExceeded
+from gateway.storage.queries import Query
+from tests.world import World, event, record
+
+ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
+NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
+NONE, PDG = IdentityGraphType.NONE, IdentityGraphType.PDG
+
+
+@pytest.fixture
+async def world(db):
+    return await World.create(db)
+
+
+@pytest.fixture
+async def two_sources(world):
+    """Ana by her address in the CRM, and by her phone, which the loyalty programme knows her by, too."""
+    await world.records(record(ANA, PHONE, first_name="Ana", homeAddress={"city": "Bonn"}))
+    await world.records(record(PHONE, first_name="Anna", workEmail={"address": "a@work.io"}), dataset=world.loyalty)
+    return world
+
+
+async def policy_of(world, graph=PDG, rule=NEWEST, **flags):
+    made = await policies.create_policy(world.db, world.scope, PolicySettings("Another", graph, rule, **flags))
+    return (await world.config()).policies[made.policy_id]
+
+
+async def default(world):
+    return (await world.config()).default_policy
+
+
+async def read(world, *identities, policy=None):
+    xids = [await world.xid(*identity) for identity in identities]
+    policy = policy or await default(world)
+    return await profiles.read_profiles(world.db, world.scope, await world.config(), policy, xids)
+
+
+async def search(world, policy, window=None):
+    return await profiles.search_profiles(world.db, world.scope, await world.config(), policy, window or Window())
+
+
+async def test_two_identities_of_one_person_give_two_entries_in_the_order_asked(two_sources):
+    results = await read(two_sources, PHONE, NOBODY, ANA, PHONE)
+    assert [result.status for result in results] == ["FOUND", "NOT_FOUND", "FOUND", "FOUND"]
+    assert [result.xid for result in results] == [await two_sources.xid(*name) for name in (PHONE, NOBODY, ANA, PHONE)]
+    assert results[0].profile is results[2].profile is results[3].profile
+    assert [result.identity and result.identity.value for result in results] == ["+49", None, "ana@x.io", "+49"]
+
+
+async def test_the_document_is_merged_and_its_identity_map_rendered_from_the_graph(two_sources):
+    (result,) = await read(two_sources, ANA)
+    assert result.profile.document == {
+        "person": {"name": {"firstName": "Anna"}},
+        "workEmail": {"address": "a@work.io"},
+        "homeAddress": {"city": "Bonn"},
+        "identityMap": {"Email": [{"id": "ana@x.io"}], "Phone": [{"id": "+49"}]},
+    }
+    assert result.profile.size > 50
+
+
+@pytest.mark.parametrize("graph", IdentityGraphType)
+async def test_one_by_one_many_at_once_and_listed_profiles_are_the_same(two_sources, graph):
+    await two_sources.events(event("e", "2026-01-01T00:00:00Z", BEN))
+    policy = await policy_of(two_sources, graph)
+    names = (ANA, PHONE, BEN, NOBODY)
+    many = [result.profile for result in await read(two_sources, *names, policy=policy)]
+    single = [(await read(two_sources, name, policy=policy))[0].profile for name in names]
+    listed = (await search(two_sources, policy)).items
+    assert [profile and profile.document for profile in single] == [profile and profile.document for profile in many]
+    assert {profile.profile_id: profile.document for profile in listed} == {
+        profile.profile_id: profile.document for profile in many if profile
+    }
+    assert await profiles.count_profiles(two_sources.db, two_sources.scope, policy) == len(listed)
+
+
+async def test_under_a_policy_without_a_graph_an_identity_with_data_is_its_own_profile(two_sources):
+    await two_sources.events(event("e", "2026-01-01T00:00:00Z", BEN, ("ECID", "1" * 38)))
+    ana, phone, ben, device = await read(
+        two_sources, ANA, PHONE, BEN, ("ECID", "1" * 38), policy=await policy_of(two_sources, NONE)
+    )
+    assert ana.profile.document["person"] == {"name": {"firstName": "Ana"}}
+    assert ana.profile.document["identityMap"] == {"Email": [{"id": "ana@x.io"}]}
+    assert phone.profile.document["person"] == {"name": {"firstName": "Anna"}}
+    assert ben.profile.document == {"identityMap": {"Email": [{"id": "ben@x.io"}]}}
+    assert (device.status, device.profile, device.identity.value) == ("NOT_FOUND", None, "1" * 38)
+
+
+async def test_datasets_that_a_policy_does_not_list_take_no_part(two_sources):
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (two_sources.crm.dataset_id,))
+    (ana,) = await read(two_sources, ANA, policy=await policy_of(two_sources, rule=rule))
+    assert ana.profile.document.keys() == {"person", "homeAddress", "identityMap"}
+    (origin,) = await profiles.read_origins(two_sources.db, two_sources.scope, [ana.profile])
+    assert origin.sources == (two_sources.crm.dataset_id,)
+
+
+async def test_the_materialized_document_is_the_one_merged_at_read(two_sources):
+    kept, merging = await default(two_sources), await policy_of(two_sources)
+    (one,) = await read(two_sources, ANA, policy=kept)
+    (other,) = await read(two_sources, ANA, policy=merging)
+    assert canonical(one.profile.document) == canonical(other.profile.document)
+    origins = await profiles.read_origins(two_sources.db, two_sources.scope, [one.profile, other.profile])
+    assert origins[0].modified_at == origins[1].modified_at
+    assert (
+        set(origins[0].sources)
+        == set(origins[1].sources)
+        == {two_sources.crm.dataset_id, two_sources.loyalty.dataset_id}
+    )
+
+
+async def test_the_origin_of_who_has_no_document_is_that_of_events_then_of_records_that_take_no_part(world):
+    await world.records(record(ANA, first_name="Ana"))
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
+    found = [result.profile for result in await read(world, ANA, BEN, policy=await policy_of(world, rule=rule))]
+    ana, ben = await profiles.read_origins(world.db, world.scope, found)
+    assert (ana.sources, ben.sources) == ((), (world.shop.dataset_id,))
+    assert ana.modified_at < ben.modified_at
+
+
+async def test_fragments_are_the_live_records_of_all_members_newest_first(two_sources):
+    await two_sources.records(record(BEN, first_name="Ben"))
+    await two_sources.records(record(BEN), mode=Mode.DELETE)
+    await two_sources.records({**record(ANA), "person": {"name": {"lastName": "Alt"}}}, mode=Mode.MERGE)
+    (ana,) = await read(two_sources, ANA)
+    mine, none = await profiles.read_fragments(
+        two_sources.db, two_sources.scope, [ana.profile.person.xids, (UUID(int=1),)]
+    )
+    assert [fragment.dataset_id for fragment in mine] == [two_sources.crm.dataset_id, two_sources.loyalty.dataset_id]
+    assert mine[0].document["person"] == {"name": {"firstName": "Ana", "lastName": "Alt"}}
+    assert none == []
+    assert (await read(two_sources, BEN))[0].status is ProfileStatus.NOT_FOUND
+
+
+async def test_of_an_erased_identity_only_the_xid_stays(world):
+    await world.records(record(ANA))
+    erase = Query(
+        "test.erase", "update gateway.identity set value = null, profile_id = null, erased_at = gateway.now() where sandbox_id = $1",
+        ("sandbox_id",), (), "none", "Leaves tombstones.",
+    )  # fmt: skip
+    async with world.db.transaction() as tx:
+        await tx.execute(erase, world.scope.sandbox_id)
+    (result,) = await read(world, ANA)
+    assert (result.status, result.identity, result.profile) == ("ERASED", None, None)
+
+
+async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, statements):
+    names = [("Email", f"{n}@x.io") for n in range(30)]
+    await world.records(*(record(name, ("Phone", f"{n}"), first_name=f"{n}") for n, name in enumerate(names)))
+    for policy in (await default(world), await policy_of(world, NONE)):
+        seen_for = []
+        for asked in (names[:1], names):
+            with statements() as seen:
+                await read(world, *asked, policy=policy)
+            seen_for.append([name for name in seen if not name.startswith(("tenants", "configuration"))])
+        assert seen_for[0] == seen_for[1]
+        assert len(seen_for[0]) <= 3
+
+
+async def test_more_than_a_thousand_are_refused(world):
+    policy = await default(world)
+    with pytest.raises(LimitExceeded, match="1,000"):
+        await profiles.read_profiles(
+            world.db, world.scope, await world.config(), policy, [UUID(int=n) for n in range(1001)]
+        )
+
+
+async def test_profile_read_is_needed(world):
+    writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
+    config, policy = await world.config(), await default(world)
+    with pytest.raises(Forbidden):
+        await profiles.read_profiles(world.db, writer, config, policy, [])
+    with pytest.raises(Forbidden):
+        await profiles.search_profiles(world.db, writer, config, policy, Window())
+    with pytest.raises(Forbidden):
+        await profiles.count_profiles(world.db, writer, policy)
+    with pytest.raises(Forbidden):
+        await profiles.read_fragments(world.db, writer, [])
+    with pytest.raises(Forbidden):
+        await profiles.read_origins(world.db, writer, [])
