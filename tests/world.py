@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from gateway.domain import datasets, ingestion, registry, sandboxes, tenants
+from gateway.domain import batches, datasets, ingestion, registry, sandboxes, tenants
 from gateway.domain.configuration import Configurations
 from gateway.domain.datasets import Dataset
 from gateway.domain.ingestion import IngestResult
@@ -61,6 +61,18 @@ class World:
         return await ingestion.ingest_events(
             self.db, self.scope, self.configurations, self.shop.dataset_id, documents, batch_id=batch_id
         )
+
+    async def batch(self, key: str, dataset: Dataset | None = None) -> UUID:
+        """The id of the batch with this key."""
+        dataset_id = (dataset or self.crm).dataset_id
+        batch = await batches.create_batch(self.db, self.scope, await self.config(), dataset_id, key)
+        return batch.batch_id
+
+    async def empty(self) -> None:
+        """Forget all facts and views, and keep the configuration."""
+        async with self.db.transaction() as tx:
+            for statement in sandboxes.EMPTY_SANDBOX:
+                await tx.execute(statement, self.scope.sandbox_id)
 
     async def xid(self, namespace: str, value: str) -> UUID:
         found = (await self.config()).namespace(namespace)

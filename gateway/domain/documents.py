@@ -51,23 +51,21 @@ class NamedIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A document that may be stored. `identities` are all that it names, the primary one first, each once."""
+    """A document that may be stored. `identities` are all that it names, the primary one first, each once.
+
+    `tied` are the xids that it ties together, in order; fewer than two tie nobody.
+    """
 
     index: int
     text: str
     body: Document
     identities: tuple[NamedIdentity, ...]
+    tied: tuple[UUID, ...]
     observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
 
     @property
     def xid(self) -> UUID:
         return self.identities[0].xid
-
-    @property
-    def tied(self) -> tuple[UUID, ...]:
-        """The xids that the document ties together, in order; fewer than two tie nobody."""
-        people = [named.xid for named in self.identities if named.namespace.type is not IdentityType.NON_PEOPLE]
-        return tuple(sorted(people, key=lambda xid: xid.int))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +104,14 @@ class Reader:
 
     def _read(self, index: int, document: Any) -> Sent | None:
         try:
-            text, body = _parsed(document)
-            self._check_size(len(text))
+            text = document if isinstance(document, bytes) else _dumped(document)
+            self._check_size(len(text))  # before it is parsed: a line may be anything
+            body = _parsed(text) if text is document else document
             if not self._validator.is_valid(body, partial=self._partial):
                 self._keep_invalid(index, body)
                 return None
             identities = self._identities(index, body)
-            return Sent(index, text.decode(), body, identities, self._observed_at(body))
+            return Sent(index, text.decode(), body, identities, _tied(identities), self._observed_at(body))
         except _Refused as refused:
             self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
             return None
@@ -120,7 +119,7 @@ class Reader:
     def _check_size(self, size: int) -> None:
         if size > MAX_SIZE[self._class]:
             raise _Refused(
-                "$", "SIZE", f"The document has {size:,} bytes; at most {MAX_SIZE[self._class]:,} are allowed."
+                "$", "SIZE", f"The document has more than {MAX_SIZE[self._class]:,} bytes, the most that is allowed."
             )
 
     def _keep_invalid(self, index: int, body: Any) -> None:
@@ -218,6 +217,10 @@ def _mapped(body: Document) -> Iterator[_Claim]:
             yield _Claim(f"{_MAP}.{code}[{place}].id", code, item.get("id", ""), item.get("primary", False))
 
 
+def _tied(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
+    return tuple(sorted(named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE))
+
+
 def _value_at(body: Any, steps: Sequence[str]) -> Any:
     for step in steps:
         if not isinstance(body, dict):
@@ -226,12 +229,9 @@ def _value_at(body: Any, steps: Sequence[str]) -> Any:
     return body
 
 
-def _parsed(document: Any) -> tuple[bytes, Any]:
-    """The document's JSON text and what it says; a line of a file is text already."""
-    if not isinstance(document, bytes):
-        return _dumped(document), document
+def _parsed(text: bytes) -> Any:
     try:
-        return document, orjson.loads(document)
+        return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise _Refused("$", "JSON", f"This is no JSON: {error.msg} (column {error.colno}).") from error
 

@@ -135,11 +135,11 @@ async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: 
             continue
         at = min(document.observed_at or call.at, call.at)
         ordinal = call.ordinal(document.index)
-        said = ties.setdefault((document.xid, tied), [ordinal, at, at])
-        said[0], said[1], said[2] = max(said[0], ordinal), min(said[1], at), max(said[2], at)
-    rows = [
-        (
-            xid,
+        known = ties.setdefault((document.xid, tied), [ordinal, at, at])
+        known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
+    rows = []
+    for (origin, tied), (ordinal, first, last) in ties.items():
+        said = (
             _tie_id(call, origin, tied),
             call.batch_id,
             call.dataset_id,
@@ -150,9 +150,7 @@ async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: 
             first,
             last,
         )
-        for (origin, tied), (ordinal, first, last) in ties.items()
-        for xid in tied
-    ]
+        rows += [(xid, *said) for xid in tied]
     sandbox_id = call.scope.sandbox_id
     await tx.copy("tie", TIE_COLUMNS, [(sandbox_id, *row) for row in rows if row[4] in newcomers])
     await tx.update_rows(TIE, sandbox_id, rows=sorted(row for row in rows if row[4] not in newcomers))

@@ -15,9 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from world import World, event, record
 
-from gateway.domain import batches
 from gateway.domain.records import Mode
-from gateway.domain.sandboxes import EMPTY_SANDBOX
 from gateway.domain.verification import verify
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -100,9 +98,8 @@ class Telling:
         self.world, self._dsn = world, dsn
 
     async def empty(self) -> None:
+        await self.world.empty()
         async with self.world.db.transaction() as tx:
-            for statement in EMPTY_SANDBOX:
-                await tx.execute(statement, self.world.scope.sandbox_id)
             await tx.execute(FORGET_BATCHES, self.world.scope.sandbox_id)
 
     async def tell(self, history: Iterable[Step]) -> None:
@@ -118,12 +115,7 @@ class Telling:
                 assert result.failed == []
 
     async def batch_of(self, step: Step) -> UUID:
-        dataset = getattr(self.world, step.dataset)
-        config = await self.world.config()
-        batch = await batches.create_batch(
-            self.world.db, self.world.scope, config, dataset.dataset_id, f"step {step.number}"
-        )
-        return batch.batch_id
+        return await self.world.batch(f"step {step.number}", getattr(self.world, step.dataset))
 
     @asynccontextmanager
     async def _world_at(self, moment: datetime):

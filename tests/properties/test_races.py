@@ -1,0 +1,121 @@
+"""Many writers link the same people at once: nothing is lost, nobody waits for good, and the end is that of one writer."""
+
+import asyncio
+import random
+
+import pytest
+from world import World, event, record
+
+from gateway.domain.records import Mode
+from gateway.domain.removals import abort_batch
+from gateway.domain.verification import verify
+from gateway.storage.database import Database
+from gateway.storage.queries import Query
+from gateway.telemetry import TransactionRestarted, listen
+
+WRITERS = 8
+
+PEOPLE = Query(
+    "test.people",
+    "select g.xids, p.document::text from gateway.graph g left join gateway.profile p using (sandbox_id, profile_id) where g.sandbox_id = $1",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For tests.",
+)
+
+
+@pytest.fixture
+async def world(dsn):
+    db = await Database.connect(dsn, size=WRITERS)
+    yield await World.create(db)
+    await db.close()
+
+
+def sharing(dice, number, people=40):
+    """A record of somebody, who shares an identity with somebody else more often than not."""
+    somebody, other = dice.randrange(people), dice.randrange(people)
+    named = [("Email", f"p{somebody}@example.com"), ("Phone", f"+{other}")]
+    return record(*named[: dice.choice([1, 2, 2])], first_name=f"N{number}")
+
+
+async def people(world):
+    """The graphs and documents that are there, without what tells when."""
+    rows = await world.db.rows(PEOPLE, world.scope.sandbox_id)
+    return sorted((tuple(row["xids"]), row["document"]) for row in rows)
+
+
+async def test_eight_writers_over_the_same_people(world):
+    """Each writer sends its own records; the same identities come from all of them, in other orders."""
+    dice = random.Random(7)
+    calls = [[sharing(dice, number) for number in range(25)] for _ in range(40)]
+    restarts = []
+    stop = listen(lambda seen: restarts.append(seen) if isinstance(seen, TransactionRestarted) else None)
+    todo = iter(calls)
+
+    async def writer():
+        for documents in todo:
+            result = await world.records(*documents)
+            assert (result.accepted + result.duplicates, result.failed) == (len(documents), [])
+
+    await asyncio.wait_for(asyncio.gather(*(writer() for _ in range(WRITERS))), timeout=120)
+    stop()
+    assert restarts  # else nobody met anybody, and this test proves nothing
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_new_people_are_made_once(world):
+    """All writers bring the same new people at the same moment."""
+    documents = [record(("Email", f"p{n}@example.com"), ("ECID", f"{n:038d}")) for n in range(1, 101)]
+    await asyncio.gather(*(world.records(*documents[n:], *documents[:n]) for n in range(0, 96, 12)))
+    assert len(await people(world)) == 100
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_all_at_once(world):
+    """Records, events, deletions and aborted batches beside each other."""
+    dice = random.Random(11)
+    batches = {}
+
+    async def adder(number):
+        result = await world.records(*(sharing(dice, number, 15) for _ in range(10)))
+        batches[result.batch_id] = True
+        await world.events(
+            *(
+                event(
+                    f"e{number}-{n}",
+                    "2026-01-01T00:00:00Z",
+                    ("ECID", f"{dice.randrange(15):038d}"),
+                    ("Email", f"p{n}@example.com"),
+                )
+                for n in range(5)
+            )
+        )
+
+    async def remover(number):
+        await world.records(record(("Email", f"p{number}@example.com")), mode=Mode.DELETE)
+
+    async def aborter():
+        batch = await world.batch("aborted")
+        await world.records(*(sharing(dice, n, 15) for n in range(10)), batch_id=batch)
+        await abort_batch(world.db, world.scope, world.configurations, batch)
+
+    await asyncio.gather(*(adder(n) for n in range(12)), *(remover(n) for n in range(6)), aborter())
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_one_writer_and_eight_end_in_the_same_people(world):
+    """Of records that do not contradict each other, so that nothing depends on who came first."""
+    dice = random.Random(5)
+    documents = [
+        record(("Email", f"p{n}@example.com"), ("Phone", f"+{dice.randrange(60)}"), first_name=f"N{n}")
+        for n in range(200)
+    ]
+    for start in range(0, 200, 50):
+        await world.records(*documents[start : start + 50])
+    alone = await people(world)
+    await world.empty()
+    dice.shuffle(documents)
+    await asyncio.gather(*(world.records(*documents[n::WRITERS]) for n in range(WRITERS)))
+    together = await people(world)
+    assert [xids for xids, _ in together] == [xids for xids, _ in alone]
