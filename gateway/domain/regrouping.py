@@ -160,7 +160,9 @@ async def _companions(tx: Session | Database, scope: Scope, seeds: Collection[UU
     return {xid for row in rows for xid in row["xids"]}
 
 
-async def _next(tx: Session, scope: Scope, component: Component, frontier: set[UUID], *, recount: bool) -> set[UUID]:
+async def _next(
+    tx: Session | Database, scope: Scope, component: Component, frontier: set[UUID], *, recount: bool
+) -> set[UUID]:
     asked = frontier if recount else frontier - component.known_hubs
     rows = await tx.rows(READ_TIES, scope.sandbox_id, list(asked)) if asked else []
     neighbours: dict[UUID, set[UUID]] = {xid: set() for xid in asked}

@@ -105,6 +105,16 @@ class Database:
                 yield Session(connection)
 
     @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """Reads that all see the store as it was at the first of them, whatever is committed meanwhile."""
+        with _translated():
+            async with (
+                self._pool.acquire() as connection,
+                connection.transaction(isolation="repeatable_read", readonly=True),
+            ):
+                yield Session(connection)
+
+    @asynccontextmanager
     async def _session(self) -> AsyncIterator[Session]:
         with _translated():
             async with self._pool.acquire() as connection:
@@ -129,6 +139,8 @@ def _translated() -> Iterator[None]:
         asyncpg.PostgresConnectionError,
         asyncpg.CannotConnectNowError,
         asyncpg.AdminShutdownError,
+        asyncpg.InvalidCatalogNameError,
+        asyncpg.TooManyConnectionsError,
     ) as error:
         raise Unavailable from error
 

@@ -1,0 +1,247 @@
+"""Verification: every view rebuilt from the facts and compared with what is stored. It writes nothing.
+
+The facts are read in one snapshot, some identities at a time with everything that ties connect with them; so the store may be written
+to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten tie, a fragment, a merged profile that the facts do not
+make, or one that they make and that is not there.
+"""
+
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.merge import canonical
+from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
+from gateway.domain.records import Mode, Place, Version, fold
+from gateway.domain.regrouping import NAMED_BY_FACTS, READ_VERSION, Component, Grouping, group, read_component
+from gateway.domain.stitching import graph_row
+from gateway.domain.tenants import Permission, Scope
+from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import Query, query
+
+LIST_IDENTITIES = query("verification.list_identities")
+READ_RECORDS = query("verification.read_records")
+READ_GRAPHS = query("verification.read_graphs")
+READ_PROFILES = query("verification.read_profiles")
+READ_RETRACTIONS = query("verification.read_retractions")
+LIST_GRAPHS = query("verification.list_graphs")
+LIST_FRAGMENTS = query("verification.list_fragments")
+LIST_PROFILES = query("verification.list_profiles")
+
+CHUNK = 1000
+NIL = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something stored that the facts do not make, or the other way round. `key` holds no personal data."""
+
+    table: str
+    key: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Expected:
+    """The keys of all views that the facts make, as far as they were rebuilt."""
+
+    identities: set[UUID] = field(default_factory=set)
+    graphs: set[UUID] = field(default_factory=set)
+    fragments: set[RecordKey] = field(default_factory=set)
+    profiles: dict[UUID, set[UUID]] = field(default_factory=dict)
+
+
+async def verify(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    sample: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Difference]:
+    """All differences between the sandbox's views and its facts; of about `sample` identities, if given. Needs `admin`.
+
+    `progress` is told how many identities have been compared. Merged profiles of a policy that is being built are passed over.
+    """
+    scope.require(Permission.ADMIN)
+    async with _snapshot(db, scope, configurations) as (tx, config):
+        check = _Check(tx, scope, config)
+        after = NIL if sample is None else uuid4()  # xids are hashes: those after any value are a fair sample
+        while sample is None or len(check.expected.identities) < sample:
+            rows = await tx.rows(LIST_IDENTITIES, scope.sandbox_id, after, CHUNK)
+            if not rows:
+                break
+            after = rows[-1]["xid"]
+            await check.people_of({row["xid"] for row in rows} - check.expected.identities)
+            progress(len(check.expected.identities))
+        if sample is None:
+            await check.leftovers()
+        return check.differences
+
+
+@asynccontextmanager
+async def _snapshot(
+    db: Database, scope: Scope, configurations: Configurations
+) -> AsyncIterator[tuple[Session, Configuration]]:
+    """One view of the facts, and the configuration that it was written under."""
+    config = await configurations.read(db, scope)
+    while True:
+        async with db.snapshot() as tx:
+            version = await tx.value(READ_VERSION, scope.sandbox_id)
+            if version == config.version:
+                yield tx, config
+                return
+        config = await configurations.read(db, scope, version)
+
+
+class _Check:
+    """Rebuilds views and notes where the stored ones differ."""
+
+    def __init__(self, tx: Session, scope: Scope, config: Configuration) -> None:
+        self._tx, self._scope, self._config = tx, scope, config
+        self._policies = [p for p in config.materialized if p.status is PolicyStatus.ACTIVE]
+        self.expected = _Expected(profiles={policy.policy_id: set() for policy in self._policies})
+        self.differences: list[Difference] = []
+
+    def _differs(self, table: str, key: Any, message: str) -> None:
+        self.differences.append(Difference(table, str(key), message))
+
+    async def people_of(self, seeds: set[UUID]) -> None:
+        """Compare everything about these identities and all whom ties connect with them."""
+        component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
+        members = list(component.members.keys() - self.expected.identities)
+        self.expected.identities |= component.members.keys()
+        grouping = group(self._config, component)
+        self._compare_pointers(component, grouping)
+        await self._compare_names(grouping)
+        await self._compare_graphs(component, grouping)
+        states = await self._compare_records(members)
+        await self._compare_profiles(component, grouping, states)
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def _compare_pointers(self, component: Component, grouping: Grouping) -> None:
+        owner = {xid: graph.profile_id for graph in grouping.people for xid in graph.xids}
+        for xid, pointer in component.pointers.items():
+            if pointer != owner.get(xid):
+                self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
+        for xid in component.hubs ^ component.known_hubs:
+            self._differs("identity", xid, f"is_hub is {xid in component.known_hubs}")
+
+    async def _compare_names(self, grouping: Grouping) -> None:
+        nobodys = list(grouping.nobodys)
+        rows = await self._tx.rows(NAMED_BY_FACTS, self._scope.sandbox_id, nobodys) if nobodys else []
+        for xid in grouping.nobodys - {row["xid"] for row in rows}:
+            self._differs("identity", xid, "no fact names it")
+
+    async def _compare_graphs(self, component: Component, grouping: Grouping) -> None:
+        wanted = {graph.profile_id: graph for graph in grouping.people}
+        self.expected.graphs |= wanted.keys()
+        keys = list(wanted.keys() | component.members.keys())
+        stored = {row["profile_id"]: row for row in await self._tx.rows(READ_GRAPHS, self._scope.sandbox_id, keys)}
+        for profile_id in stored.keys() - wanted.keys():
+            self._differs("graph", profile_id, "nobody is this person")
+        for profile_id, graph in wanted.items():
+            row = graph_row(profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+            if profile_id not in stored:
+                self._differs("graph", profile_id, "is missing")
+            elif tuple(stored[profile_id]) != row:
+                fields = [
+                    name
+                    for name, a, b in zip(stored[profile_id].keys(), stored[profile_id], row, strict=True)
+                    if a != b
+                ]
+                self._differs("graph", profile_id, f"differs in {', '.join(fields)}")
+
+    # -------------------------------------------------------------------------------------------- records
+
+    async def _compare_records(self, xids: Sequence[UUID]) -> States:
+        """Compare what records say and which ties they took back; the states that the versions make."""
+        rows = await self._tx.rows(READ_RECORDS, self._scope.sandbox_id, xids)
+        versions = await read_versions(self._tx, self._scope, [(row["xid"], row["dataset_id"]) for row in rows])
+        wanted = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
+        stored = await read_states(self._tx, self._scope, xids)
+        self.expected.fragments |= wanted.keys()
+        for key in stored.keys() | wanted.keys():
+            if key not in stored or key not in wanted:
+                self._differs("fragment", key, "is missing" if key in wanted else "has no version")
+            elif stored[key] != wanted[key] or canonical(stored[key].document) != canonical(wanted[key].document):
+                self._differs("fragment", key, "is not the fold of its versions")
+        await self._compare_ties(xids, versions)
+        return wanted
+
+    async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Iterable[Version]]) -> None:
+        deletions = {
+            key: max((v.place for v in sent if v.mode is Mode.DELETE), default=None) for key, sent in versions.items()
+        }
+        for tie in await self._tx.rows(READ_RETRACTIONS, self._scope.sandbox_id, xids):
+            if tie["origin"] != tie["xid"]:
+                continue
+            deletion = deletions.get((tie["origin"], tie["dataset_id"]))
+            place = Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"])
+            if tie["is_retracted"] != (deletion is not None and place < deletion):
+                self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
+
+    # -------------------------------------------------------------------------------------------- profiles
+
+    async def _compare_profiles(self, component: Component, grouping: Grouping, states: States) -> None:
+        fragments = fragments_by_xid(states)
+        ids = [policy.policy_id for policy in self._policies]
+        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.members))
+        stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
+        for policy in self._policies:
+            for subject, xids in _subjects(policy, grouping):
+                given = [fragment for xid in xids for fragment in fragments.get(xid, ())]
+                wanted = profile_row(self._config, policy, subject, given)
+                self._compare_profile(
+                    (policy.policy_id, subject), stored.pop((policy.policy_id, subject), None), wanted
+                )
+        for key in stored:
+            self._differs("profile", key, "nobody is this person")
+
+    def _compare_profile(self, key: tuple[UUID, UUID], stored: Any, wanted: tuple[Any, ...] | None) -> None:
+        if wanted is not None:
+            self.expected.profiles[key[0]].add(key[1])
+        if stored is None or wanted is None:
+            if stored is not wanted:
+                self._differs("profile", key, "is missing" if stored is None else "has no fragment that takes part")
+        elif not _same_profile(stored, wanted):
+            self._differs("profile", key, "is not what its fragments merge to")
+
+    # -------------------------------------------------------------------------------------------- what nobody points to
+
+    async def leftovers(self) -> None:
+        """Compare the keys of all views with those that were rebuilt."""
+        for row in await self._all(LIST_GRAPHS, NIL):
+            if row[0] not in self.expected.graphs:
+                self._differs("graph", row[0], "nobody is this person")
+        for row in await self._all(LIST_FRAGMENTS, NIL, NIL):
+            if tuple(row) not in self.expected.fragments:
+                self._differs("fragment", tuple(row), "has no identity")
+        for policy in self._policies:
+            for row in await self._all(LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
+                if row[0] not in self.expected.profiles[policy.policy_id]:
+                    self._differs("profile", (policy.policy_id, row[0]), "nobody is this person")
+
+    async def _all(self, statement: Query, *after: UUID, fixed: tuple[UUID, ...] = ()) -> list[Any]:
+        found: list[Any] = []
+        while rows := await self._tx.rows(statement, self._scope.sandbox_id, *fixed, *after, 10 * CHUNK):
+            found += rows
+            after = tuple(rows[-1])
+        return found
+
+
+def _subjects(policy: MergePolicy, grouping: Grouping) -> list[tuple[UUID, Sequence[UUID]]]:
+    if policy.settings.identity_graph is IdentityGraphType.PDG:
+        return [(graph.profile_id, graph.xids) for graph in grouping.people]
+    return [(xid, (xid,)) for graph in grouping.people for xid in graph.xids]
+
+
+def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:
+    _, _, document, sources, modified_at = wanted
+    same: bool = stored["sources"] == sources and stored["modified_at"] == modified_at
+    return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))

@@ -1,0 +1,57 @@
+-- What `gateway verify` reads beside the views themselves.
+
+-- name: list_identities(sandbox_id, after, size) -> rows
+-- The identities after this one. Walks identity_pkey.
+select xid
+  from gateway.identity
+ where sandbox_id = $1 and xid > $2
+ order by xid
+ limit $3;
+
+-- name: read_records(sandbox_id, xids) -> rows
+-- The records of these identities that have a version. Walks record_pkey.
+select distinct xid, dataset_id
+  from gateway.record
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
+-- name: read_graphs(sandbox_id, profile_ids) -> rows
+-- The graphs under these ids as they are stored. Walks graph_pkey.
+select profile_id, xids, identity_map, is_contested, size
+  from gateway.graph
+ where sandbox_id = $1 and profile_id = any($2::uuid[]);
+
+-- name: read_profiles(sandbox_id, policy_ids, profile_ids) -> rows
+-- What these policies keep merged under these ids. Walks profile_pkey.
+select policy_id, profile_id, document, sources, modified_at
+  from gateway.profile
+ where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
+
+-- name: read_retractions(sandbox_id, xids) -> rows
+-- Every tie that names one of these identities, and whether it is taken back. Walks tie_pkey.
+select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, is_retracted
+  from gateway.tie
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
+-- name: list_graphs(sandbox_id, after, size) -> rows
+-- The people after this one. Walks graph_pkey.
+select profile_id
+  from gateway.graph
+ where sandbox_id = $1 and profile_id > $2
+ order by profile_id
+ limit $3;
+
+-- name: list_fragments(sandbox_id, after, after_dataset_id, size) -> rows
+-- The fragments after this one. Walks fragment_pkey.
+select xid, dataset_id
+  from gateway.fragment
+ where sandbox_id = $1 and (xid, dataset_id) > ($2, $3)
+ order by xid, dataset_id
+ limit $4;
+
+-- name: list_profiles(sandbox_id, policy_id, after, size) -> rows
+-- The profiles that a policy keeps, after this one. Walks profile_pkey.
+select profile_id
+  from gateway.profile
+ where sandbox_id = $1 and policy_id = $2 and profile_id > $3
+ order by profile_id
+ limit $4;
