@@ -10,10 +10,15 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from gateway.domain import batches, datasets
+from gateway.domain import batches, datasets, events, identities, links, profiles
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
+from gateway.domain.events import Event, EventFilter, EventQuery
+from gateway.domain.identities import Identity, Sighting
+from gateway.domain.links import IdentityGraph, Members
+from gateway.domain.merge import Fragment
 from gateway.domain.pages import Page, Window
+from gateway.domain.profiles import Origin, Profile, ProfileResult
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
 
@@ -90,3 +95,59 @@ class Loaders:
     @cached_property
     def error_count_by_batch(self) -> Loader[UUID, int]:
         return Loader(partial(batches.count_errors, self._db, self._scope))
+
+    # -------------------------------------------------------------------------------------------- identities
+
+    @cached_property
+    def identity_by_xid(self) -> Loader[UUID, Identity | None]:
+        return Loader(partial(identities.read_identities, self._db, self._scope))
+
+    @cached_property
+    def primary_by_xid(self) -> Loader[UUID, bool]:
+        return Loader(partial(identities.read_primaries, self._db, self._scope))
+
+    @cached_property
+    def sighting_by_xid(self) -> Loader[UUID, Sighting | None]:
+        return Loader(partial(identities.read_sightings, self._db, self._scope))
+
+    @cached_property
+    def graph_by_xid(self) -> Loader[UUID, IdentityGraph | None]:
+        return Loader(partial(links.find_graphs, self._db, self._scope, self._config))
+
+    @cached_property
+    def graph_by_members(self) -> Loader[Members, IdentityGraph]:
+        return Loader(partial(links.read_graphs, self._db, self._scope, self._config))
+
+    # -------------------------------------------------------------------------------------------- profiles and events
+
+    @cached_property
+    def profile_by_xid(self) -> Loader[tuple[UUID, UUID], ProfileResult]:
+        """By the policy's id and the xid."""
+
+        async def read(policy_id: UUID, xids: Sequence[UUID]) -> list[ProfileResult]:
+            policy = self._config.policy(policy_id)
+            return await profiles.read_profiles(self._db, self._scope, self._config, policy, xids)
+
+        return Loader(grouped(read))
+
+    @cached_property
+    def origin_by_profile(self) -> Loader[Profile, Origin]:
+        return Loader(partial(profiles.read_origins, self._db, self._scope))
+
+    @cached_property
+    def fragments_by_members(self) -> Loader[tuple[UUID, ...], list[Fragment]]:
+        return Loader(partial(profiles.read_fragments, self._db, self._scope))
+
+    @cached_property
+    def events_by_members(self) -> Loader[tuple[EventQuery, tuple[UUID, ...]], Page[Event]]:
+        async def read(asked: EventQuery, people: Sequence[tuple[UUID, ...]]) -> list[Page[Event]]:
+            return await events.list_events(self._db, self._scope, people, asked)
+
+        return Loader(grouped(read))
+
+    @cached_property
+    def event_count_by_members(self) -> Loader[tuple[EventFilter, tuple[UUID, ...]], int]:
+        async def read(passing: EventFilter, people: Sequence[tuple[UUID, ...]]) -> list[int]:
+            return await events.count_events(self._db, self._scope, people, passing)
+
+        return Loader(grouped(read))

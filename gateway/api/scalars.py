@@ -1,13 +1,15 @@
 """Leaf values: the gateway's own scalars, and domain enums with a sentence for each value."""
 
+import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, Final, NewType, TypeVar
 
+import orjson
 import strawberry
-from graphql import GraphQLError
+from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 
 JSON = NewType("JSON", object)
 """A document as it is stored: anything that JSON can say."""
@@ -46,6 +48,17 @@ def _read_long(value: Any) -> int:
     return whole
 
 
+def _read_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
+    """What the same value would be in a request's variables: numbers beyond 64 bits are rounded, and there is no infinity."""
+    value = value_from_ast_untyped(node, variables)
+    try:
+        return orjson.loads(json.dumps(value, allow_nan=False))
+    except ValueError as error:
+        raise GraphQLError("JSON has no number that large.") from error
+    except TypeError:  # while it is validated, a variable in it has no value yet
+        return value
+
+
 SCALARS: Final[Mapping[object, Any]] = {
     datetime: strawberry.scalar(
         name="DateTime",
@@ -60,6 +73,7 @@ SCALARS: Final[Mapping[object, Any]] = {
         specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
         serialize=lambda value: value,
         parse_value=lambda value: value,
+        parse_literal=_read_json_literal,
     ),
     Long: strawberry.scalar(
         name="Long",

@@ -8,12 +8,20 @@ from functools import cache
 from typing import Annotated, Any, Final
 
 import strawberry
-from graphql import GraphQLInputObjectType, GraphQLInterfaceType, GraphQLObjectType, GraphQLSchema, Undefined
+from graphql import (
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    Undefined,
+    print_schema,
+)
 from strawberry.schema.config import StrawberryConfig
 
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
+from gateway.api.entities import with_entities
 from gateway.api.ingestion import IngestionMutation
 from gateway.api.namespaces import NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
@@ -22,6 +30,8 @@ from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
 from gateway.api.warnings import WarningQuery, read_warnings
+from gateway.domain.configuration import Configuration
+from gateway.xdm.classes import XdmClass, compose
 
 READERS: Final[Mapping[str, Reader]] = {
     "Batch": read_batches,
@@ -73,6 +83,12 @@ def build_schema() -> GraphQLSchema:
     for named_type in schema.type_map.values():
         _finish(named_type)
     return schema
+
+
+def print_sdl(config: Configuration | None = None) -> str:
+    """The SDL of a sandbox; without its configuration, that of a new one, which `schema.graphql` holds."""
+    unions = [config.union(xdm_class) if config else compose(xdm_class, None, None, "") for xdm_class in XdmClass]
+    return print_schema(with_entities(build_schema(), *unions)) + "\n"
 
 
 def _finish(named_type: Any) -> None:
