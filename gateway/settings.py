@@ -74,7 +74,6 @@ class Settings(BaseSettings):
     )
     cors_origins: Listed = Field((), description="Origins whose pages may call the API, by commas.")
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
-    introspection: bool = Field(default=True, description="Answer introspection queries.")
     request_seconds: float = Field(
         30, gt=0, description="Time limit of a GraphQL request, of one SQL statement, and between two pieces of a body."
     )

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
+from gateway.api.execution.errors import formatted_fault
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -19,10 +20,8 @@ from gateway.errors import (
     Unavailable,
     UserFault,
 )
-from gateway.telemetry import FaultMasked, correlation_id, observe
 
 JSON = "application/json; charset=utf-8"
-UNTOLD = "Something broke inside. The correlation id finds it in the gateway's log."
 
 # Of the first class that fits.
 STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
@@ -35,18 +34,6 @@ STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
     (BadInput, HTTPStatus.BAD_REQUEST),
     (UserFault, HTTPStatus.BAD_REQUEST),
 )
-
-
-def fault_of(error: Exception) -> dict[str, Any]:
-    """The GraphQL error of an exception. What was not raised on purpose is logged, and only its correlation id told."""
-    if not isinstance(error, GatewayError) or error.code == GatewayError.code:
-        observe(FaultMasked(error))
-        extensions = {"code": GatewayError.code, "correlationId": correlation_id.get()}
-        return {"message": UNTOLD, "extensions": extensions}
-    extensions = {"code": error.code}
-    if isinstance(error, Unauthenticated) and error.error_code:
-        extensions["errorCode"] = error.error_code
-    return {"message": error.message, "extensions": extensions}
 
 
 def status_of(error: Exception) -> int:
@@ -66,7 +53,7 @@ def refusal(
         added["www-authenticate"] = 'Bearer error="invalid_token"'
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         added["retry-after"] = "1"
-    return json_answer({"errors": [fault_of(error)], **more}, status, headers=added)
+    return json_answer({"errors": [formatted_fault(error)], **more}, status, headers=added)
 
 
 def json_answer(

@@ -14,9 +14,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from gateway.api.console import console_routes
+from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Operations
+from gateway.api.schema import build_schema
+from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health
 from gateway.server.answers import refusal
+from gateway.server.graphql import graphql
+from gateway.server.ingest import ingest
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
 from gateway.server.services import Services
@@ -32,13 +38,16 @@ REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-i
 
 def create_app(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
     """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins."""
-    metrics = Metrics()
+    metrics, base = Metrics(), build_schema()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         endings = [listen(metrics), listen(log_observation)]
         db = await connect(settings, dsn)
-        app.state.services = Services(settings, db, TokenReader(jwt_secret, settings.jwt_issuers), metrics)
+        configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
+        operations = Operations(db, configurations, base, limits)
+        tokens = TokenReader(jwt_secret, settings.jwt_issuers)
+        app.state.services = Services(settings, db, tokens, configurations, operations, limits, metrics)
         try:
             yield
         finally:
@@ -56,6 +65,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
 
 def _routes(settings: Settings) -> list[BaseRoute]:
     return [
+        Route("/graphql", graphql, methods=["GET", "POST"]),
+        Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", health.metrics),

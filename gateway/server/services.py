@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from starlette.requests import Request
 
+from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Operations
+from gateway.domain.configuration import Configurations
 from gateway.domain.tenants import Scope
 from gateway.server.auth import scope_of
 from gateway.server.metrics import Metrics
@@ -19,6 +22,9 @@ class Services:
     settings: Settings
     db: Database
     tokens: TokenReader
+    configurations: Configurations
+    operations: Operations
+    limits: Limits
     metrics: Metrics
 
     async def scope(self, request: Request) -> Scope:

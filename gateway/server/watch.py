@@ -5,6 +5,7 @@ import secrets
 from time import perf_counter
 
 from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.server.answers import refusal
@@ -39,13 +40,15 @@ class Watch:
         async def send_named(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status = int(message["status"])
                 message["headers"] = [*message.get("headers", ()), (HEADER.encode(), name.encode())]
             await send(message)
 
         begin = perf_counter()
         try:
             await self._app(scope, receive, send_named)
+        except ClientDisconnect:
+            pass  # nobody is left to be told
         except Exception as error:  # noqa: BLE001 # the last one who can answer
             broken = refusal(error)  # logs it
             if not status:

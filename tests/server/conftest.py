@@ -16,6 +16,13 @@ from gateway.server.app import create_app
 from gateway.server.store import Store, open_store
 from gateway.settings import Settings, read_settings
 
+CREATE_SCHEMA = """mutation Create($input: CreateSchemaInput!) {
+  createSchema(input: $input) { schema { id } userErrors { message path } }
+}"""
+CREATE_DATASET = """mutation Create($input: CreateDatasetInput!) {
+  createDataset(input: $input) { dataset { id } userErrors { message path } }
+}"""
+
 
 @dataclass
 class Gateway:
@@ -25,6 +32,26 @@ class Gateway:
     app: Starlette
     store: Store
     http: httpx.AsyncClient
+
+    async def run(self, query: str, variables: Any = None, **headers: Any) -> Any:
+        """The `data` of an operation that goes well."""
+        given = await self.headers(**headers)
+        answer = await self.http.post("/graphql", json={"query": query, "variables": variables}, headers=given)
+        body = answer.json()
+        assert "errors" not in body, body
+        return body["data"]
+
+    async def dataset(self, xdm_class: str = "INDIVIDUAL_PROFILE", name: str = "crm") -> str:
+        """The id of a new dataset, of records under an e-mail address or of events that name who they are of."""
+        identities = [{"path": "personalEmail.address", "namespace": "Email", "isPrimary": True}]
+        records = {"fieldGroups": ["profile-person-details", "profile-personal-contact"], "identities": identities}
+        events = {"fieldGroups": ["experienceevent-web"]}
+        chosen = records if xdm_class == "INDIVIDUAL_PROFILE" else events
+        made = await self.run(CREATE_SCHEMA, {"input": {"title": name, "class": xdm_class, **chosen}})
+        schema_id = made["createSchema"]["schema"]["id"]
+        made = await self.run(CREATE_DATASET, {"input": {"name": name, "schemaId": schema_id}})
+        dataset_id: str = made["createDataset"]["dataset"]["id"]
+        return dataset_id
 
     async def headers(self, permissions: Any = Permission, sandbox: str | None = None, **more: Any) -> dict[str, str]:
         return self.store.headers(await self.store.sandbox(sandbox), permissions, **more)

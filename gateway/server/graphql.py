@@ -1,0 +1,100 @@
+"""`/graphql`: GraphQL over HTTP, as the specification's audit suite wants it.
+
+    POST   application/json, the one content type that no form can send
+    GET    queries only. Credentials travel in headers that a page of another origin can send only after asking, so neither can be forged.
+
+A request that does not get as far as an answer has 4xx or 5xx; but who accepts plain JSON alone is told what is wrong with its operation
+with 200, as clients of the older convention expect.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from gateway.api.execution import operations
+from gateway.api.execution.operations import Outcome
+from gateway.errors import BadInput, GatewayError, Timeout
+from gateway.server.answers import json_answer, refusal
+from gateway.server.bodies import read_body
+from gateway.server.media import GRAPHQL, is_json, wanted
+from gateway.server.services import Services, services
+
+OPERATION_FAULTS = {Outcome.NOT_PARSED, Outcome.NOT_VALID, Outcome.REFUSED}
+FAILED = {
+    "TIMEOUT": HTTPStatus.GATEWAY_TIMEOUT,
+    "UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
+    "FORBIDDEN": HTTPStatus.FORBIDDEN,
+}
+VARY = {"vary": "Accept"}
+
+
+async def graphql(request: Request) -> Response:
+    """Run one operation."""
+    media_type = wanted(request.headers.get("accept"))
+    if media_type is None:
+        return refusal(BadInput(f"This answers with {GRAPHQL} or application/json."), HTTPStatus.NOT_ACCEPTABLE)
+    reads = request.method != "POST"
+    if not reads and not is_json(request.headers.get("content-type")):
+        return refusal(BadInput("Send `content-type: application/json`, in UTF-8."), HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
+    here = services(request)
+    try:
+        scope = await here.scope(request)
+        asked = _asked(_of_address(request.query_params) if reads else await _of_body(request, here))
+    except Timeout as error:
+        return refusal(error, HTTPStatus.REQUEST_TIMEOUT)
+    except GatewayError as error:
+        return refusal(error)
+    answer = await here.operations.run(scope, asked, only_queries=reads)
+    status = _status(answer, media_type, is_large=len(asked.query) > here.limits.document_bytes)
+    headers = VARY | {"allow": "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else VARY
+    return json_answer(answer.body, status, f"{media_type}; charset=utf-8", headers)
+
+
+def _of_address(parameters: Mapping[str, str]) -> Any:
+    """What GET asks: JSON in the address, where empty is absent."""
+    given: dict[str, Any] = {name: value for name, value in parameters.items() if value}
+    for name in ("variables", "extensions"):
+        if name in given:
+            given[name] = _json(given[name].encode(), f"`{name}`")
+    return given
+
+
+async def _of_body(request: Request, here: Services) -> Any:
+    return _json(await read_body(request, here.limits.body_bytes, here.settings.request_seconds), "The body")
+
+
+def _json(text: bytes, what: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise BadInput(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
+
+
+def _asked(given: Any) -> operations.Request:
+    """A well-formed request; what else it carries is ignored, as the specification says."""
+    if isinstance(given, list):
+        raise BadInput("Send one operation in a request; several in a list are not run.")
+    if not isinstance(given, dict):
+        raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
+    if not isinstance(given.get("query"), str):
+        raise BadInput("`query` is missing, or not a text.")
+    for name, kind in (("variables", dict), ("extensions", dict), ("operationName", str)):
+        if not isinstance(given.get(name), kind | None):
+            raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
+    return operations.Request(given["query"], given.get("variables"), given.get("operationName") or None)
+
+
+def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:
+    if answer.outcome is Outcome.ANSWERED:
+        return HTTPStatus.OK
+    if answer.outcome is Outcome.NOT_A_QUERY:
+        return HTTPStatus.METHOD_NOT_ALLOWED
+    if answer.outcome in OPERATION_FAULTS:
+        if is_large:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return HTTPStatus.BAD_REQUEST if media_type == GRAPHQL else HTTPStatus.OK
+    return FAILED.get(answer.body["errors"][0]["extensions"]["code"], HTTPStatus.INTERNAL_SERVER_ERROR)
