@@ -6,16 +6,32 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from gateway.domain import batches, datasets, ingestion, registry, sandboxes, tenants
 from gateway.domain.configuration import Configurations
 from gateway.domain.datasets import Dataset
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.registry import IdentityDescriptor
+from gateway.domain.tenants import Permission, Sandbox, Scope
 from gateway.storage.database import Database
+from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
 
 _codes = count(1)
+
+DOCUMENTS = Query(
+    "test.documents",
+    "select document from gateway.profile where sandbox_id = $1",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For tests.",
+)
+PEOPLE = Query(
+    "test.people", "select xids from gateway.graph where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."
+)
 
 
 @dataclass
@@ -30,12 +46,14 @@ class World:
     configurations: Configurations = field(default_factory=Configurations)
 
     @classmethod
-    async def create(cls, db: Database, code: str | None = None) -> "World":
+    async def create(
+        cls, db: Database, code: str | None = None, identities: Sequence[IdentityDescriptor] = ()
+    ) -> "World":
         organization = await sandboxes.create_organization(db, code or f"org{next(_codes)}", "An organization")
         sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
         assert sandbox is not None
         scope = Scope(organization, sandbox, frozenset({Permission.ADMIN}))
-        person = await _schema(db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE)
+        person = await _schema(db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE, identities)
         event = await _schema(db, scope, "Event", XdmClass.EXPERIENCE_EVENT)
         made = [
             await _dataset(db, scope, name, schema)
@@ -45,9 +63,7 @@ class World:
 
     async def config(self):
         """The configuration as it is now."""
-        sandbox = await tenants.read_sandbox(self.db, self.scope.organization.organization_id, self.scope.sandbox.name)
-        assert sandbox is not None
-        return await self.configurations.read(self.db, self.scope, sandbox.config_version)
+        return await self.configurations.read(self.db, self.scope, (await self.fresh_sandbox()).config_version)
 
     async def records(
         self, *documents: Any, dataset: Dataset | None = None, mode: Mode = Mode.REPLACE, batch_id: UUID | None = None
@@ -74,6 +90,22 @@ class World:
             for statement in sandboxes.EMPTY_SANDBOX:
                 await tx.execute(statement, self.scope.sandbox_id)
 
+    async def people(self) -> set[tuple[UUID, ...]]:
+        """The members of each person."""
+        rows = await self.db.rows(PEOPLE, self.scope.sandbox_id)
+        return {tuple(row["xids"]) for row in rows}
+
+    async def documents(self) -> list[dict[str, Any]]:
+        """What is kept merged, of all policies."""
+        rows = await self.db.rows(DOCUMENTS, self.scope.sandbox_id)
+        return [orjson.loads(row["document"]) for row in rows]
+
+    async def fresh_sandbox(self) -> Sandbox:
+        """The sandbox with its present version of the configuration."""
+        sandbox = await tenants.read_sandbox(self.db, self.scope.organization.organization_id, self.scope.sandbox.name)
+        assert sandbox is not None
+        return sandbox
+
     async def xid(self, namespace: str, value: str) -> UUID:
         found = (await self.config()).namespace(namespace)
         assert found is not None
@@ -99,8 +131,10 @@ def identity_map(identities: Sequence[tuple[str, str]]) -> dict[str, list[dict[s
     return mapped
 
 
-async def _schema(db: Database, scope: Scope, title: str, xdm_class: XdmClass) -> UUID:
-    schema = await registry.create_schema(db, scope, title=title, xdm_class=xdm_class)
+async def _schema(
+    db: Database, scope: Scope, title: str, xdm_class: XdmClass, identities: Sequence[IdentityDescriptor] = ()
+) -> UUID:
+    schema = await registry.create_schema(db, scope, title=title, xdm_class=xdm_class, identities=identities)
     return schema.schema_id
 
 

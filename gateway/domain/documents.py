@@ -94,6 +94,7 @@ class Reader:
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
+        self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
 
@@ -187,11 +188,11 @@ class Reader:
 
     def _primary(self, claims: list[_Claim]) -> _Claim:
         """The claim under which the document is stored (facts 3.8): of a record the schema's primary identity, else the one that
-        identityMap marks; of an event the other way round. A sole identity needs no mark."""
+        identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
         described = [claim for claim in claims if claim.is_primary and not claim.path.startswith(_MAP)]
         marked = [claim for claim in claims if claim.is_primary and claim.path.startswith(_MAP)]
         first, second = (marked, described) if self._class is XdmClass.EXPERIENCE_EVENT else (described, marked)
-        chosen = first or second or (claims if len(claims) == 1 else [])
+        chosen = first or second or (claims if len(claims) == 1 and not self._has_primary else [])
         if len(chosen) == 1:
             return chosen[0]
         if chosen:

@@ -3,6 +3,7 @@
 from contextlib import contextmanager
 
 import pytest
+from world import World
 
 from gateway.domain import sandboxes, tenants
 from gateway.domain.tenants import Permission, Scope
@@ -14,6 +15,11 @@ async def scope(db):
     organization = await sandboxes.create_organization(db, "acme", "Acme")
     sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
     return Scope(organization, sandbox, frozenset({Permission.ADMIN}))
+
+
+@pytest.fixture
+async def world(db):
+    return await World.create(db)
 
 
 @pytest.fixture

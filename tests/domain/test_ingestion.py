@@ -1,0 +1,189 @@
+"""Ingestion as its caller sees it: counts, batches, modes, refusals."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from world import World, event, record
+
+from gateway.domain import batches, ingestion, namespaces, policies
+from gateway.domain.batches import BatchStatus
+from gateway.domain.graphs import IdentityType
+from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.pages import Window
+from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.records import Mode
+from gateway.domain.tenants import Permission
+from gateway.domain.verification import verify
+from gateway.errors import Conflict, Forbidden, Invalid, LimitExceeded, NotFound
+
+ANA, BOB = ("Email", "ana@example.com"), ("Email", "bob@example.com")
+ECID = ("ECID", "1" * 38)
+NOON = "2026-01-01T12:00:00Z"
+
+
+async def batch_of(world, result):
+    (batch,) = await batches.read_batches(world.db, world.scope, [result.batch_id])
+    return batch
+
+
+async def test_what_was_sent_is_what_is_answered_for(world):
+    sent = [record(ANA), record(BOB), record(ANA), {"x": 1}]
+    result = await world.records(*sent)
+    assert (result.accepted, result.duplicates, len(result.failed)) == (2, 1, 1)
+    batch = await batch_of(world, result)
+    assert (batch.record_count, batch.failed_count, batch.status) == (2, 1, BatchStatus.LOADING)
+
+
+async def test_a_failure_is_kept_with_its_batch(world):
+    result = await world.records({"x": 1})
+    (page,) = await batches.list_errors(world.db, world.scope, [result.batch_id], Window(10))
+    (error,) = page.items
+    assert (error.index, error.path, error.code, error.document) == (0, "$.x", "UNKNOWN_FIELD", {"x": 1})
+
+
+async def test_calls_without_a_batch_share_one(world):
+    first, second = await world.records(record(ANA)), await world.records(record(BOB))
+    assert first.batch_id == second.batch_id
+
+
+async def test_an_event_is_taken_once_and_its_first_body_stays(world):
+    first = event("e1", NOON, ECID, eventType="a")
+    result = await world.events(first, first)
+    assert (result.accepted, result.duplicates, result.warnings) == (1, 1, [])
+    again = await world.events({**first, "eventType": "b"})
+    assert (again.accepted, again.duplicates) == (0, 1)
+    assert [warning.code for warning in again.warnings] == ["EVENT_DIFFERS"]
+
+
+async def test_a_merge_changes_given_fields_and_null_removes(world):
+    await world.records(record(ANA, first_name="Ana", person={"gender": "female", "name": {"firstName": "Ana"}}))
+    await world.records({"identityMap": record(ANA)["identityMap"], "person": {"gender": None}}, mode=Mode.MERGE)
+    assert await world.documents() == [{"person": {"name": {"firstName": "Ana"}}}]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_deleted_record_is_nobody_until_it_is_sent_again(world):
+    await world.records(record(ANA, ("Phone", "+1")))
+    await world.records(record(ANA), mode=Mode.DELETE)
+    assert await world.people() == set()
+    await world.records(record(("Phone", "+1")))
+    assert await world.people() == {(await world.xid("Phone", "+1"),)}
+    await world.records(record(ANA, ("Phone", "+1")))
+    assert [len(person) for person in await world.people()] == [2]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_graph_beyond_the_cap_keeps_fifty_and_the_others_stay_people(world):
+    """Fifty-five cookies of one person: the oldest ones go, and nobody is lost."""
+    cookies = [("ECID", f"{n:038d}") for n in range(1, 56)]
+    documents = [event(f"e{n}", f"2026-01-01T12:00:{n:02d}Z", cookie, ANA) for n, cookie in enumerate(cookies)]
+    for document in documents:
+        await world.events(document)
+    sizes = sorted(len(person) for person in await world.people())
+    assert sizes == [1] * 6 + [50]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_hub_joins_nobody(world):
+    """An e-mail address that more than a hundred devices share is no person's."""
+    shared = [event(f"e{n}", NOON, ("ECID", f"{n:038d}"), ANA) for n in range(1, 104)]
+    await world.events(*shared)
+    assert {len(person) for person in await world.people()} == {1}
+    await world.events(event("late", NOON, ("ECID", f"{999:038d}"), ANA))
+    assert {len(person) for person in await world.people()} == {1}
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_an_identity_of_no_person_links_nobody(world):
+    from_stores = await namespace_of_stores(world)
+    shop = (from_stores, "store-1")
+    result = await world.records(record(ANA, shop), record(BOB, shop))
+    assert (result.accepted, len(await world.people())) == (2, 2)
+    await world.events(event("e1", NOON, shop, ANA, ("Phone", "+1")))
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def namespace_of_stores(world):
+    made = await namespaces.create_namespace(
+        world.db, world.scope, code="Store", name="Store", kind=IdentityType.NON_PEOPLE
+    )
+    world.scope = replace(world.scope, sandbox=(await world.fresh_sandbox()))
+    return made.code
+
+
+async def test_every_materialized_policy_is_kept_merged(world):
+    precedence = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
+    settings = PolicySettings("Loyalty only", IdentityGraphType.NONE, precedence, is_active_on_edge=True)
+    await policies.create_policy(world.db, world.scope, settings)
+    await world.records(record(ANA, ("Phone", "+1"), first_name="Ana"))
+    await world.records(record(("Phone", "+1"), first_name="Anna"), dataset=world.loyalty)
+    documents = await world.documents()
+    assert sorted(d["person"]["name"]["firstName"] for d in documents) == ["Anna", "Anna"]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+# ------------------------------------------------------------------------------------------------ refusals
+
+
+async def test_a_call_takes_a_thousand_documents(world):
+    with pytest.raises(LimitExceeded):
+        await world.records(*[record(ANA)] * 1001)
+
+
+async def test_no_documents_are_no_trouble(world):
+    assert (await world.records()).accepted == 0
+
+
+async def test_a_dataset_of_the_other_class_or_of_nobody_is_refused(world):
+    with pytest.raises(Invalid):
+        await world.records(record(ANA), dataset=world.shop)
+    with pytest.raises(NotFound):
+        await world.records(record(ANA), dataset=replace(world.crm, dataset_id=uuid4()))
+
+
+async def test_a_batch_of_nobody_or_of_another_dataset_is_refused(world):
+    with pytest.raises(NotFound):
+        await world.records(record(ANA), batch_id=uuid4())
+    with pytest.raises(NotFound):
+        await world.records(record(ANA), batch_id=await world.batch("k", world.loyalty))
+    assert await world.people() == set()
+
+
+async def test_a_complete_batch_takes_nothing_more(world):
+    batch_id = await world.batch("k")
+    await world.records(record(ANA), batch_id=batch_id)
+    await batches.complete_batch(world.db, world.scope, batch_id)
+    with pytest.raises(Conflict):
+        await world.records(record(BOB), batch_id=batch_id)
+    assert len(await world.people()) == 1
+
+
+async def test_a_rolling_batch_that_was_closed_is_followed_by_another(world):
+    first = await world.records(record(ANA))
+    await batches.complete_batch(world.db, world.scope, first.batch_id)
+    second = await world.records(record(BOB))
+    assert second.batch_id != first.batch_id
+
+
+async def test_writing_needs_its_scope(world):
+    reader = replace(world.scope, permissions=frozenset({Permission.PROFILE_READ}))
+    with pytest.raises(Forbidden):
+        await ingestion.ingest_records(world.db, reader, world.configurations, world.crm.dataset_id, [record(ANA)])
+
+
+async def test_the_same_value_in_two_sandboxes_has_nothing_in_common(db):
+    one, two = await World.create(db), await World.create(db)
+    await one.records(record(ANA))
+    await two.records(record(ANA))
+    assert await one.people() != await two.people()
+    assert await verify(db, one.scope, one.configurations) == []
+
+
+async def test_the_number_of_statements_does_not_depend_on_the_number_of_documents(world, statements):
+    await world.records(record(ANA))
+    with statements() as few:
+        await world.records(*(record(("Email", f"a{n}@x.io")) for n in range(4)))
+    with statements() as many:
+        await world.records(*(record(("Email", f"b{n}@x.io")) for n in range(512)))
+    assert len(few) == len(many)
