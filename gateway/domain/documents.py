@@ -197,16 +197,15 @@ class Reader:
             return chosen[0]
         if chosen:
             raise _Refused(chosen[1].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
-        raise _Refused("$.identityMap", "IDENTITY_MISSING", self._missing(claims))
+        raise self._missing(claims)
 
-    def _missing(self, claims: list[_Claim]) -> str:
-        paths = [path for path, _, _, is_primary in self._descriptors if is_primary]
-        where = (
-            f"{paths[0]} is the primary identity and is missing"
-            if paths
-            else "no identity is marked as primary in identityMap"
-        )
-        return f"The document cannot be stored: {where if claims or paths else 'it names no identity'}."
+    def _missing(self, claims: list[_Claim]) -> _Refused:
+        for path, _, _, is_primary in self._descriptors:
+            if is_primary:
+                return _Refused(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
+        if claims:
+            return _Refused(_MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several.")
+        return _Refused(_MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about.")
 
 
 _MAP = "$.identityMap"
