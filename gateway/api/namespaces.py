@@ -5,10 +5,12 @@ from collections.abc import Sequence
 import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.ids import global_id
+from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
+from gateway.domain import namespaces
 from gateway.domain.graphs import IdentityNormalization, IdentityType
 from gateway.domain.namespaces import Namespace
 
@@ -82,4 +84,65 @@ async def read_namespaces(context: Context, keys: Sequence[int]) -> list[Namespa
 class NamespaceQuery:
     identity_namespaces: Connection[NamespaceType] = resolved_by(
         _identity_namespaces, "All namespaces of the sandbox by code, standard ones included."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A namespace to be made. Its code, type and normalization are for good.")
+class CreateIdentityNamespaceInput:
+    code: str = strawberry.field(
+        description="The name by which data will call it: 1 to 64 characters, case included, not the code of another namespace."
+    )
+    name: str = strawberry.field(description="What people call it.")
+    id_type: IdentityType = strawberry.field(description="What kind of thing its values name.")
+    normalization: IdentityNormalization = strawberry.field(
+        default=IdentityNormalization.EXACT, description="When two spellings of a value are one identity."
+    )
+    description: str | None = strawberry.field(default=None, description="What its values are.")
+
+
+@strawberry.input(description="A custom namespace and what is to be said of it; what is left out stays as it is.")
+class UpdateIdentityNamespaceInput:
+    id: strawberry.ID = strawberry.field(description="The namespace to change; standard ones never change.")
+    name: str | None = strawberry.field(default=None, description="What people call it; null leaves it as it is.")
+    description: str | None = strawberry.field(
+        default=strawberry.UNSET, description="What its values are; null takes the description away."
+    )
+
+
+@strawberry.type(description="The namespace that was made or changed, or what was wrong.")
+class IdentityNamespacePayload:
+    identity_namespace: NamespaceType | None = changed("The namespace as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _create(context: Context, given: CreateIdentityNamespaceInput) -> Namespace:
+    return await namespaces.create_namespace(
+        context.db,
+        context.scope,
+        code=given.code,
+        name=given.name,
+        kind=given.id_type,
+        normalization=given.normalization,
+        description=given.description,
+    )
+
+
+async def _update(context: Context, given: UpdateIdentityNamespaceInput) -> Namespace:
+    changes: dict[str, str | None] = {} if given.name is None else {"name": given.name}
+    if given.description is not strawberry.UNSET:
+        changes["description"] = given.description
+    namespace_id = input_id(given.id, "IdentityNamespace", "id")
+    return await namespaces.update_namespace(context.db, context.scope, namespace_id, changes)
+
+
+@strawberry.type
+class NamespaceMutation:
+    create_identity_namespace: IdentityNamespacePayload = mutation(
+        _create, "Makes a namespace that is never deleted. Needs the scope `config:write`.", configures=True
+    )
+    update_identity_namespace: IdentityNamespacePayload = mutation(
+        _update, "Renames or describes a custom namespace. Needs the scope `config:write`.", configures=True
     )

@@ -22,10 +22,13 @@ from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
 from gateway.api.entities import with_entities
+from gateway.api.events import EventQuery, read_events
+from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.ingestion import IngestionMutation
-from gateway.api.namespaces import NamespaceQuery, read_namespaces
+from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
 from gateway.api.policies import PolicyMutation, PolicyQuery, read_policies
+from gateway.api.profiles import ProfileQuery, read_profiles
 from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
@@ -36,9 +39,12 @@ from gateway.xdm.classes import XdmClass, compose
 READERS: Final[Mapping[str, Reader]] = {
     "Batch": read_batches,
     "Dataset": read_datasets,
+    "ExperienceEvent": read_events,
+    "Identity": read_identities,
     "IdentityNamespace": read_namespaces,
     "IngestionWarning": read_warnings,
     "MergePolicy": read_policies,
+    "Profile": read_profiles,
     "Sandbox": read_sandboxes,
     "XdmSchema": read_schemas,
 }
@@ -62,7 +68,18 @@ async def _nodes(info: Info, node_ids: NodeIds) -> list[Any]:
 
 
 @strawberry.type(description="Everything that can be read. A read never writes, and a missing thing is null.")
-class Query(TenantQuery, RegistryQuery, DatasetQuery, BatchQuery, NamespaceQuery, PolicyQuery, WarningQuery):
+class Query(
+    ProfileQuery,
+    EventQuery,
+    IdentityQuery,
+    TenantQuery,
+    RegistryQuery,
+    DatasetQuery,
+    BatchQuery,
+    NamespaceQuery,
+    PolicyQuery,
+    WarningQuery,
+):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
     nodes: list[Node | None] = resolved_by(
         _nodes, "The objects with these ids, as many and in the order asked for; null for each that this sandbox lacks."
@@ -72,7 +89,15 @@ class Query(TenantQuery, RegistryQuery, DatasetQuery, BatchQuery, NamespaceQuery
 @strawberry.type(
     description="Everything that can be changed. A mutation takes one `input`; what the caller can mend comes back in `userErrors`."
 )
-class Mutation(TenantMutation, RegistryMutation, DatasetMutation, BatchMutation, IngestionMutation, PolicyMutation):
+class Mutation(
+    IngestionMutation,
+    BatchMutation,
+    DatasetMutation,
+    RegistryMutation,
+    NamespaceMutation,
+    PolicyMutation,
+    TenantMutation,
+):
     pass
 
 

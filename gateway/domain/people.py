@@ -88,6 +88,14 @@ async def read_people(
     return [Found(identities.get(xid), people.get(xid)) for xid in xids]
 
 
+async def read_members(
+    db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID], graph: IdentityGraphType
+) -> tuple[UUID, ...]:
+    """All members of all the people whom these xids lead to, each once. Needs `profile:read`. Raises Forbidden, Unavailable."""
+    found = await read_people(db, scope, config, xids, graph=graph)
+    return tuple(sorted({xid for each in found if each.person for xid in each.person.xids}))
+
+
 async def _in_graphs(
     db: Database, scope: Scope, xids: Iterable[UUID], merged_by: UUID | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:

@@ -16,13 +16,14 @@ import orjson
 
 from gateway.domain import people
 from gateway.domain.configuration import Configuration
+from gateway.domain.graphs import CAP
 from gateway.domain.identities import Identity
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, Document, Fragment, merge, participants
 from gateway.domain.pages import Page, Window
 from gateway.domain.people import Merged, Person
 from gateway.domain.policies import MergePolicy, PolicyStatus
 from gateway.domain.tenants import Permission, Scope
-from gateway.errors import LimitExceeded, Unavailable
+from gateway.errors import Unavailable
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -30,8 +31,8 @@ READ_FRAGMENTS = query("profiles.read_fragments")
 READ_FRAGMENT_TIMES = query("profiles.read_fragment_times")
 READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 
-PROFILES = 1_000
-"""The most people that are asked for by name at once."""
+EVENTS = 5_000
+DOCUMENT_SIZE = 50_000_000  # bytes
 
 NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 
@@ -43,6 +44,14 @@ class ProfileStatus(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     ERASED = "ERASED"
     FORBIDDEN = "FORBIDDEN"
+
+
+class ProfileLimit(StrEnum):
+    """A guardrail of the model (facts 13) that a profile has passed."""
+
+    IDENTITIES = "IDENTITIES"
+    EVENTS = "EVENTS"
+    DOCUMENT_SIZE = "DOCUMENT_SIZE"
 
 
 @dataclass(frozen=True)
@@ -79,6 +88,15 @@ class ProfileResult:
 
 
 @dataclass(frozen=True, slots=True)
+class ProfileLimits:
+    """How large a profile is, and what that exceeds. Identities beyond the cap count, too."""
+
+    identity_count: int
+    event_count: int
+    exceeded: tuple[ProfileLimit, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a person's data is from: the datasets, and when the newest of it came in."""
 
@@ -91,10 +109,8 @@ async def read_profiles(
 ) -> list[ProfileResult]:
     """The profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
 
-    Raises Forbidden, LimitExceeded beyond 1,000 xids, and Unavailable when writers regroup the people faster than they can be read.
+    Raises Forbidden, and Unavailable when writers regroup the people faster than they can be read.
     """
-    if len(xids) > PROFILES:
-        raise LimitExceeded(f"At most {PROFILES:,} identities can be asked for at once.")
     found = await people.read_people(
         db, scope, config, xids, graph=policy.settings.identity_graph, merged_by=_keeper(policy)
     )
@@ -120,6 +136,18 @@ async def search_profiles(
 async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:
     """How many profiles there are under the policy. Needs `profile:read`."""
     return await people.count_people(db, scope, policy.settings.identity_graph)
+
+
+def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
+    """The profile's measures against the guardrails; nothing is dropped because of them."""
+    passed = {
+        ProfileLimit.IDENTITIES: profile.person.size > CAP,
+        ProfileLimit.EVENTS: event_count > EVENTS,
+        ProfileLimit.DOCUMENT_SIZE: profile.size > DOCUMENT_SIZE,
+    }
+    return ProfileLimits(
+        profile.person.size, event_count, tuple(limit for limit, is_passed in passed.items() if is_passed)
+    )
 
 
 async def read_fragments(db: Database, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:

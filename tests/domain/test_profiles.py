@@ -8,11 +8,12 @@ import pytest
 from gateway.domain import policies, profiles
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical
 from gateway.domain.pages import Window
+from gateway.domain.people import Merged
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.profiles import ProfileStatus
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
-from gateway.errors import Forbidden, LimitExceeded
+from gateway.errors import Forbidden
 from gateway.storage.queries import Query
 from tests.world import World, event, record
 
@@ -170,12 +171,14 @@ async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, s
         assert len(seen_for[0]) <= 3
 
 
-async def test_more_than_a_thousand_are_refused(world):
-    policy = await default(world)
-    with pytest.raises(LimitExceeded, match="1,000"):
-        await profiles.read_profiles(
-            world.db, world.scope, await world.config(), policy, [UUID(int=n) for n in range(1001)]
-        )
+async def test_limits_tell_the_true_size_and_what_it_exceeds(world):
+    await world.events(*(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, ("ECID", f"1{n:037}")) for n in range(53)))
+    profile = (await read(world, ANA))[0].profile
+    limits = profiles.limits_of(profile, 5_000)
+    assert (limits.identity_count, limits.event_count, limits.exceeded) == (54, 5_000, ("IDENTITIES",))
+    assert profiles.limits_of(profile, 5_001).exceeded == ("IDENTITIES", "EVENTS")
+    large = replace(profile.person, size=1, merged=Merged('"' + "x" * 50_000_000 + '"', (), profile.policy.created_at))
+    assert profiles.limits_of(replace(profile, person=large), 0).exceeded == ("DOCUMENT_SIZE",)
 
 
 async def test_profile_read_is_needed(world):

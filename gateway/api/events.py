@@ -1,0 +1,264 @@
+"""Events: what people did."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.batches import BatchType
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.entities import ExperienceEventEntity
+from gateway.api.identities import (
+    IdentitiesArgument,
+    IdentityNode,
+    PolicyArgument,
+    ProfileField,
+    all_asked,
+    policy_of,
+    profile_at,
+)
+from gateway.api.ids import global_id, parse_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
+from gateway.api.scalars import JSON, described
+from gateway.api.selectors import SelectArgument, selected
+from gateway.domain import events, people
+from gateway.domain.batches import Batch
+from gateway.domain.datasets import Dataset
+from gateway.domain.events import (
+    ComparisonOperator,
+    Event,
+    EventFilter,
+    EventKey,
+    EventOrder,
+    EventOrderField,
+    condition,
+)
+from gateway.domain.identities import Identity
+from gateway.domain.merge import Document
+from gateway.domain.pages import Window
+from gateway.domain.profiles import Profile
+from gateway.errors import BadInput
+
+described(
+    EventOrderField,
+    "EventOrderField",
+    "The time that events are ordered by; where it is equal, by `eventId`.",
+    TIMESTAMP="When the event happened, as its sender says.",
+    INGESTED_AT="When the event came in.",
+)
+described(
+    ComparisonOperator,
+    "ComparisonOperator",
+    "How a property is compared with a value of its own JSON type. What is not there satisfies none of them, not even NE.",
+    EQ="It is equal.",
+    NE="It is there, and not equal.",
+    LT="It is less, or earlier in the order of code points.",
+    LTE="It is less or equal.",
+    GT="It is greater, or later in the order of code points.",
+    GTE="It is greater or equal.",
+)
+
+
+# ------------------------------------------------------------------------------------------------ inputs
+
+
+@strawberry.input(name="PropertyCondition", description="A comparison of what an event says at a path with a value.")
+class PropertyConditionInput:
+    path: str = strawberry.field(
+        description="Dotted path from the event's root, as in `commerce.order.priceTotal`. A path through an array holds if it does for any element."
+    )
+    operator: ComparisonOperator = strawberry.field(description="How the two are compared.")
+    value: JSON = strawberry.field(
+        description="A text, a number or a boolean; only values of this type compare with it."
+    )
+
+
+@strawberry.input(
+    name="EventFilter", description="Which events are wanted. All that is given must hold; null is as good as left out."
+)
+class EventFilterInput:
+    since: datetime | None = strawberry.field(default=None, description="Earliest `timestamp`, inclusive.")
+    until: datetime | None = strawberry.field(default=None, description="Latest `timestamp`, exclusive.")
+    event_types: list[str] | None = strawberry.field(
+        default=None, description="Any of these types; events without a type, and an empty list, match nothing."
+    )
+    dataset_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="From any of these datasets, by their `id`; an empty list matches nothing."
+    )
+    properties: list[PropertyConditionInput] | None = strawberry.field(
+        default=None, description="At most three comparisons; all must hold."
+    )
+    where: str | None = strawberry.field(
+        default=None, description="A PQL expression over one event. Not available yet: giving one is BAD_INPUT."
+    )
+
+
+@strawberry.input(
+    name="EventOrder", description="In which order events come; the one direction is the exact reverse of the other."
+)
+class EventOrderInput:
+    field: EventOrderField = strawberry.field(
+        default=EventOrderField.TIMESTAMP,
+        description="The time that comes first; where it is equal, `eventId` decides.",
+    )
+    direction: OrderDirection = strawberry.field(
+        default=OrderDirection.ASC, description="Which end comes first: ASC is the earliest."
+    )
+
+
+FilterArgument = Annotated[
+    EventFilterInput | None,
+    strawberry.argument(name="filter", description="Which events are wanted; left out, all of them."),
+]
+OrderArgument = Annotated[
+    EventOrderInput | None,
+    strawberry.argument(name="orderBy", description="In which order they come; left out, the earliest comes first."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The arguments of a field that lists events."""
+
+    filter: EventFilter
+    order: EventOrder
+    listing: Listing[Event]
+
+
+def wanted(given: EventFilterInput | None, order_by: EventOrderInput | None) -> Wanted:
+    """What is asked for, in the domain's words. Raises BadInput."""
+    given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
+    order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
+    return Wanted(_filter(given), order, Listing(f"events by {order.field}, {order_by.direction}", order.key))
+
+
+def _filter(given: EventFilterInput) -> EventFilter:
+    if given.where is not None:
+        raise BadInput("PQL search is not available yet; leave `where` out.")
+    return EventFilter(
+        since=given.since,
+        until=given.until,
+        event_types=None if given.event_types is None else tuple(given.event_types),
+        dataset_ids=None
+        if given.dataset_ids is None
+        else tuple(parse_id(each, "Dataset", "datasetIds") for each in given.dataset_ids),
+        properties=tuple(condition(each.path, each.operator, each.value) for each in given.properties or ()),
+    )
+
+
+async def events_of(context: Context, xids: tuple[UUID, ...], asked: Wanted, window: Window) -> Slice[Event]:
+    """A page of the events of a person, or of several as if they were one."""
+    loaders = context.loaders
+    page = await loaders.events_by_members.load((events.EventQuery(asked.filter, asked.order, window), xids))
+    return asked.listing.paged(page, lambda: loaders.event_count_by_members.load((asked.filter, xids)))
+
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def _id(event: strawberry.Parent[Event]) -> str:
+    return global_id("ExperienceEvent", event.xid, event.dataset_id, event.event_id)
+
+
+async def _identity(event: strawberry.Parent[Event], info: Info) -> Identity | None:
+    return await info.context.loaders.identity_by_xid.load(event.xid)
+
+
+async def _profile(
+    event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
+) -> Profile | None:
+    return await profile_at(info.context, merge_policy_id, event.xid)
+
+
+def _dataset(event: strawberry.Parent[Event], info: Info) -> Dataset:
+    return info.context.config.datasets[event.dataset_id]
+
+
+async def _batch(event: strawberry.Parent[Event], info: Info) -> Batch | None:
+    return await info.context.loaders.batch_by_id.load(event.batch_id)
+
+
+def _entity(event: strawberry.Parent[Event]) -> Document:
+    return event.document
+
+
+def _entity_json(event: strawberry.Parent[Event], *, select: SelectArgument = None) -> Document:
+    return selected(event.document, select)
+
+
+@strawberry.type(
+    name="ExperienceEvent", description="Something that a person did, or that happened to them, at one moment."
+)
+class EventType(Node):
+    domain = Event
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the event.")
+    event_id: str = strawberry.field(description="The sender's `_id`: what comes with it again is the same event.")
+    timestamp: datetime = strawberry.field(description="When it happened, as its sender says.")
+    event_type: str | None = strawberry.field(
+        description="What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
+    )
+    identity: IdentityNode = resolved_by(_identity, "The primary identity, under which the event is stored.")
+    profile: Any = resolved_by(
+        _profile, "The person who did it, as the policy sees people; null where their data was erased.", ProfileField
+    )
+    dataset: DatasetType = resolved_by(_dataset, "The dataset that it was sent to.")
+    batch: BatchType | None = resolved_by(_batch, "The batch that brought it first.")
+    ingested_at: datetime = strawberry.field(description="When it came in first.")
+    entity: ExperienceEventEntity = resolved_by(
+        _entity, "The event as it was sent, typed by the sandbox's union of all event schemas."
+    )
+    entity_json: JSON = resolved_by(_entity_json, "The event as it was sent, as JSON, cut down by a selector.")
+
+
+@strawberry.type(name="EventEdge", description="An event together with its place in the list.")
+class EventEdge(EdgeType[EventType]):
+    pass
+
+
+@strawberry.type(name="EventConnection", description="A page of events, and what is needed to ask for the next one.")
+class EventConnection(Connection[EventType]):
+    edges: Any = strawberry.field(
+        graphql_type=list[EventEdge], description="The page's events, each with its cursor, in the list's order."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _events(
+    info: Info,
+    *,
+    identities: IdentitiesArgument,
+    merge_policy_id: PolicyArgument = None,
+    given: FilterArgument = None,
+    order_by: OrderArgument = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Event]:
+    context, asked = info.context, wanted(given, order_by)
+    window = asked.listing.window(first, after, last, before)
+    graph = policy_of(context, merge_policy_id).settings.identity_graph
+    asked_for = all_asked(context, identities)
+    xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)
+    return await events_of(context, xids, asked, window)
+
+
+async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event | None]:
+    """The events with these keys, None for unknown ones."""
+    return await events.read_events(context.db, context.scope, keys)
+
+
+@strawberry.type
+class EventQuery:
+    events: EventConnection = resolved_by(
+        _events,
+        "Events of all people whom the identities belong to, as one list: of the whole persons, under whatever identity they were stored. Needs the scope `profile:read`.",
+    )

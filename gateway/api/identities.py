@@ -1,0 +1,297 @@
+"""Identities and their graphs: who belongs together, and which rows say so."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.ids import global_id, parse_id
+from gateway.api.namespaces import NamespaceType
+from gateway.api.nodes import Node
+from gateway.api.scalars import described
+from gateway.domain.datasets import Dataset
+from gateway.domain.graphs import LinkRefusal
+from gateway.domain.identities import Identity, Sighting, xid_of
+from gateway.domain.links import IdentityGraph, Link
+from gateway.domain.namespaces import Namespace
+from gateway.domain.policies import MergePolicy
+from gateway.domain.profiles import Profile
+from gateway.errors import BadInput, LimitExceeded, Unavailable
+
+described(
+    LinkRefusal,
+    "LinkRefusal",
+    "Why rows that name two identities together do not make them one person.",
+    UNIQUE_NAMESPACE="It would have brought two values of a namespace together that is unique in a graph.",
+    IDENTITY_CAP="A graph holds at most 50 identities, and an identity that more than 100 others are linked to links nobody.",
+    UNLINKED="The two were unlinked by hand.",
+)
+
+MAX_IDENTITIES = 1_000
+
+_XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+ProfileField = later("gateway.api.profiles", "ProfileType")
+
+
+# ------------------------------------------------------------------------------------------------ inputs
+
+
+@strawberry.input(description="An identity by what it is: a namespace, and a value in it.")
+class IdentityKeyInput:
+    namespace: str = strawberry.field(description="Code of the namespace, case included, as in `identityNamespaces`.")
+    value: str = strawberry.field(
+        description="The value, in any spelling that the namespace's `normalization` takes for the same."
+    )
+
+
+@strawberry.input(
+    one_of=True,
+    description="An identity, known or not, in exactly one of two ways: by its namespace and value, or by its xid.",
+)
+class IdentityInput:
+    key: IdentityKeyInput | None = strawberry.field(
+        default=strawberry.UNSET, description="Its namespace and its value there."
+    )
+    xid: strawberry.ID | None = strawberry.field(
+        default=strawberry.UNSET, description="Its xid, or a `profileId`, as this sandbox gave it out."
+    )
+
+
+IdentityArgument = Annotated[
+    IdentityInput, strawberry.argument(name="identity", description="The identity that is asked for.")
+]
+IdentitiesArgument = Annotated[
+    list[IdentityInput],
+    strawberry.argument(name="identities", description="The identities that are asked for; at most 1,000."),
+]
+PolicyArgument = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(
+        name="mergePolicyId",
+        description="The `id` of the merge policy to see people by; left out, the sandbox's default policy.",
+    ),
+]
+
+
+def asked(context: Context, given: IdentityInput) -> UUID:
+    """The xid of the identity. Raises BadInput for a namespace that the sandbox lacks, and for what is no xid."""
+    if isinstance(given.key, IdentityKeyInput):
+        return xid_of(context.scope, context.config, given.key.namespace, given.key.value)
+    return parse_xid(given.xid or "")
+
+
+def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
+    """The xids of up to 1,000 identities. Raises BadInput, LimitExceeded."""
+    if len(given) > MAX_IDENTITIES:
+        raise LimitExceeded(f"At most {MAX_IDENTITIES:,} identities at once; {len(given):,} were given.")
+    return [asked(context, each) for each in given]
+
+
+def parse_xid(text: str) -> UUID:
+    """The xid that `str` wrote. Raises BadInput for any other text."""
+    xid = UUID(text) if _XID.fullmatch(text) else None
+    if xid is None:
+        raise BadInput(f"{text[:64]!r} is not an xid that this server gave out.")
+    return xid
+
+
+def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
+    """The policy that a field's argument names, or the default one. Raises BadInput for an unknown one."""
+    return context.config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
+
+
+async def profile_at(context: Context, policy_id: str | None, xid: UUID) -> Profile | None:
+    """The profile that an xid leads to under the policy of a field's argument."""
+    policy = policy_of(context, policy_id)
+    return (await context.loaders.profile_by_xid.load((policy.policy_id, xid))).profile
+
+
+# ------------------------------------------------------------------------------------------------ identities
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityRef:
+    """An identity as a caller gave it."""
+
+    xid: UUID
+    namespace: str | None = None
+    value: str | None = None
+
+
+def _id(identity: strawberry.Parent[Identity]) -> str:
+    return global_id("Identity", identity.xid)
+
+
+def _xid(identified: strawberry.Parent[Identity | IdentityRef]) -> str:
+    return str(identified.xid)
+
+
+def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
+    return info.context.config.namespaces[identity.namespace_id]
+
+
+async def _is_primary(identity: strawberry.Parent[Identity], info: Info) -> bool:
+    return await info.context.loaders.primary_by_xid.load(identity.xid)
+
+
+async def _first_seen_at(identity: strawberry.Parent[Identity], info: Info) -> datetime:
+    return (await _sighting(identity, info)).first_at
+
+
+async def _last_seen_at(identity: strawberry.Parent[Identity], info: Info) -> datetime:
+    return (await _sighting(identity, info)).last_at
+
+
+async def _sighting(identity: Identity, info: Info) -> Sighting:
+    sighting = await info.context.loaders.sighting_by_xid.load(identity.xid)
+    if sighting is None:
+        raise Unavailable("The identity's data was removed while it was being read; try again.")
+    return sighting
+
+
+async def _profile(
+    identity: strawberry.Parent[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
+) -> Profile | None:
+    return await profile_at(info.context, merge_policy_id, identity.xid)
+
+
+@strawberry.type(
+    name="Identity",
+    description="A value in a namespace that data names: an e-mail address, a cookie, a customer number.",
+)
+class IdentityNode(Node):
+    domain = Identity
+
+    id: strawberry.ID = resolved_by(_id, "Global id of the identity.")
+    xid: strawberry.ID = resolved_by(
+        _xid,
+        "Stands for namespace and value wherever an identity is asked for: opaque, and the same for ever in this sandbox.",
+    )
+    namespace: NamespaceType = resolved_by(_namespace, "What kind of identity it is.")
+    value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
+    is_primary: bool = resolved_by(
+        _is_primary, "Whether at least one record or event is stored under it; others are only named beside it."
+    )
+    first_seen_at: datetime = resolved_by(
+        _first_seen_at, "The earliest time of anything that names it: of events when they happened, of records when they were last updated at their source, else when they came in."
+    )  # fmt: skip
+    last_seen_at: datetime = resolved_by(_last_seen_at, "The latest time of anything that names it, in the same way.")
+    profile: Any = resolved_by(
+        _profile, "The person whom it belongs to; null where no person has data under this policy.", ProfileField
+    )
+
+
+@strawberry.type(
+    name="IdentityRef",
+    description="An identity as it was asked for. Of an erased person only the xid stays.",
+)
+class IdentityRefType:
+    namespace: str | None = strawberry.field(
+        description="Code of the namespace as given; null where an xid was, or once erased."
+    )
+    value: str | None = strawberry.field(description="The value as given; null where an xid was, or once erased.")
+    xid: strawberry.ID = resolved_by(_xid, "The xid that stands for it.")
+
+
+# ------------------------------------------------------------------------------------------------ graphs
+
+
+async def _a(link: strawberry.Parent[Link], info: Info) -> Identity | None:
+    return await info.context.loaders.identity_by_xid.load(link.a)
+
+
+async def _b(link: strawberry.Parent[Link], info: Info) -> Identity | None:
+    return await info.context.loaders.identity_by_xid.load(link.b)
+
+
+def _link_first_seen_at(link: strawberry.Parent[Link]) -> datetime:
+    return link.first_at
+
+
+def _link_last_seen_at(link: strawberry.Parent[Link]) -> datetime:
+    return link.last_at
+
+
+def _link_sources(link: strawberry.Parent[Link], info: Info) -> list[Dataset]:
+    return named_datasets(info.context, link.dataset_ids)
+
+
+def named_datasets(context: Context, dataset_ids: Sequence[UUID]) -> list[Dataset]:
+    """These datasets by name."""
+    datasets = [context.config.datasets[dataset_id] for dataset_id in dataset_ids]
+    return sorted(datasets, key=lambda dataset: dataset.name)
+
+
+@strawberry.type(
+    name="IdentityLink",
+    description="Two identities that rows named together, which makes them one person or was refused.",
+)
+class IdentityLinkType:
+    a: IdentityNode = resolved_by(_a, "The one end; of the two, the one with the smaller xid.")
+    b: IdentityNode = resolved_by(_b, "The other end.")
+    first_seen_at: datetime = resolved_by(
+        _link_first_seen_at, "The earliest time at which a row named the two together."
+    )
+    last_seen_at: datetime = resolved_by(_link_last_seen_at, "The latest time at which a row named the two together.")
+    sources: list[DatasetType] = resolved_by(
+        _link_sources, "The datasets whose rows named them together, by name; none where they were linked by hand."
+    )
+    refusal: LinkRefusal | None = strawberry.field(
+        description="Why the two are not one person because of it; null where they are."
+    )
+
+
+async def _graph_identities(graph: strawberry.Parent[IdentityGraph], info: Info) -> list[Identity | None]:
+    return await info.context.loaders.identity_by_xid.load_many(graph.xids)
+
+
+@strawberry.type(
+    name="IdentityGraph", description="The identities of one person, and the links that hold them together."
+)
+class IdentityGraphNode:
+    identities: list[IdentityNode] = resolved_by(
+        _graph_identities,
+        "The person's identities, at most 50: people's own first, then those of devices and browsers.",
+    )
+    links: list[IdentityLinkType] = strawberry.field(
+        description="The links between them, each pair once, by their xids; none where an identity is alone."
+    )
+    refused_links: list[IdentityLinkType] = strawberry.field(
+        description="Links of theirs that join nobody, most of them to identities of other people, who show them too."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+async def _identity(info: Info, identity: IdentityArgument) -> Identity | None:
+    return (await read_identities(info.context, [asked(info.context, identity)]))[0]
+
+
+async def _identity_graph(info: Info, identity: IdentityArgument) -> IdentityGraph | None:
+    return await info.context.loaders.graph_by_xid.load(asked(info.context, identity))
+
+
+async def read_identities(context: Context, keys: Sequence[UUID]) -> list[Identity | None]:
+    """The identities with these xids, None for unknown and erased ones."""
+    found = await context.loaders.identity_by_xid.load_many(keys)
+    return [None if identity is None or identity.is_erased else identity for identity in found]
+
+
+@strawberry.type
+class IdentityQuery:
+    identity: IdentityNode | None = resolved_by(
+        _identity,
+        "An identity that any data names, be it only beside others; null for an unknown and for an erased one. Needs the scope `profile:read`.",
+    )
+    identity_graph: IdentityGraphNode | None = resolved_by(
+        _identity_graph,
+        "The graph of the person whom an identity belongs to; of an identity that is alone, a graph of one. Null for an unknown and for an erased identity. Needs the scope `profile:read`.",
+    )

@@ -1,0 +1,300 @@
+"""Profiles: people as a merge policy sees them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.batches import BatchType
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.entities import ProfileEntity
+from gateway.api.events import EventConnection, FilterArgument, OrderArgument, events_of, wanted
+from gateway.api.identities import (
+    IdentitiesArgument,
+    IdentityArgument,
+    IdentityGraphNode,
+    IdentityInput,
+    IdentityNode,
+    IdentityRef,
+    IdentityRefType,
+    PolicyArgument,
+    all_asked,
+    asked,
+    named_datasets,
+    policy_of,
+    profile_at,
+)
+from gateway.api.ids import global_id
+from gateway.api.nodes import Node
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.policies import MergePolicyType
+from gateway.api.scalars import JSON, Long, described
+from gateway.api.selectors import SelectArgument, selected
+from gateway.domain import profiles
+from gateway.domain.batches import Batch
+from gateway.domain.datasets import Dataset
+from gateway.domain.events import Event, EventFilter
+from gateway.domain.identities import Identity
+from gateway.domain.links import IdentityGraph
+from gateway.domain.merge import Document, Fragment
+from gateway.domain.policies import IdentityGraphType, MergePolicy
+from gateway.domain.profiles import Profile, ProfileLimit, ProfileLimits, ProfileResult, ProfileStatus, limits_of
+from gateway.errors import BadInput
+
+described(
+    ProfileStatus,
+    "ProfileStatus",
+    "What became of a person that was asked for.",
+    FOUND="There is a profile.",
+    NOT_FOUND="Nothing is known of the identity, or no person has data under this policy.",
+    ERASED="The person was deleted for good; only the xid is remembered.",
+    FORBIDDEN="The caller may not see this one person.",
+)
+described(
+    ProfileLimit,
+    "ProfileLimit",
+    "A guardrail that a profile can pass. Nothing is dropped silently because of it.",
+    IDENTITIES="More than 50 identities belong together; the graph keeps the best 50.",
+    EVENTS="More than 5,000 events.",
+    DOCUMENT_SIZE="A merged document of more than 50 MB.",
+)
+
+
+WhereArgument = Annotated[
+    str | None,
+    strawberry.argument(
+        name="where", description="A PQL expression over people. Not available yet: giving one is BAD_INPUT."
+    ),
+]
+
+
+# ------------------------------------------------------------------------------------------------ parts of a profile
+
+
+async def _fragment_identity(fragment: strawberry.Parent[Fragment], info: Info) -> Identity | None:
+    return await info.context.loaders.identity_by_xid.load(fragment.xid)
+
+
+def _fragment_dataset(fragment: strawberry.Parent[Fragment], info: Info) -> Dataset:
+    return info.context.config.datasets[fragment.dataset_id]
+
+
+async def _fragment_batch(fragment: strawberry.Parent[Fragment], info: Info) -> Batch | None:
+    return await info.context.loaders.batch_by_id.load(fragment.batch_id)
+
+
+@strawberry.type(
+    name="ProfileFragment", description="What one dataset says of one identity: the record that is stored there now."
+)
+class ProfileFragmentType:
+    identity: IdentityNode = resolved_by(_fragment_identity, "The primary identity, under which the record is stored.")
+    dataset: DatasetType = resolved_by(_fragment_dataset, "The dataset that the record was sent to.")
+    batch: BatchType | None = resolved_by(_fragment_batch, "The batch that last changed what it says.")
+    document: JSON = strawberry.field(description="What the record says, as it was sent or adds up from what was sent.")
+    ingested_at: datetime = strawberry.field(description="When what it says now came in.")
+    observed_at: datetime | None = strawberry.field(
+        description="When its source last changed it, by `extSourceSystemAudit.lastUpdatedDate`; null where it does not say."
+    )
+
+
+@strawberry.type(name="ProfileLimits", description="How large a profile is, and which guardrails it has passed.")
+class ProfileLimitsType:
+    identity_count: int = strawberry.field(
+        description="How many identities belong together, those beyond the 50 of the graph included."
+    )
+    event_count: Long = strawberry.field(description="How many events the person has.")
+    exceeded: list[ProfileLimit] = strawberry.field(description="The guardrails that are passed; empty for most.")
+
+
+# ------------------------------------------------------------------------------------------------ profiles
+
+
+def _id(profile: strawberry.Parent[Profile]) -> str:
+    return global_id("Profile", profile.policy.policy_id, profile.profile_id)
+
+
+def _profile_id(profile: strawberry.Parent[Profile]) -> str:
+    return str(profile.profile_id)
+
+
+def _merge_policy(profile: strawberry.Parent[Profile]) -> MergePolicy:
+    return profile.policy
+
+
+async def _identities(profile: strawberry.Parent[Profile], info: Info) -> list[Identity | None]:
+    return await info.context.loaders.identity_by_xid.load_many(profile.person.xids)
+
+
+async def _identity_graph(profile: strawberry.Parent[Profile], info: Info) -> IdentityGraph:
+    person = profile.person
+    if profile.policy.settings.identity_graph is IdentityGraphType.NONE:
+        return IdentityGraph(person.xids, (), ())
+    return await info.context.loaders.graph_by_members.load((person.xids, person.is_contested))
+
+
+async def _sources(profile: strawberry.Parent[Profile], info: Info) -> list[Dataset]:
+    return named_datasets(info.context, (await info.context.loaders.origin_by_profile.load(profile)).sources)
+
+
+async def _last_modified_at(profile: strawberry.Parent[Profile], info: Info) -> datetime:
+    return (await info.context.loaders.origin_by_profile.load(profile)).modified_at
+
+
+def _entity(profile: strawberry.Parent[Profile]) -> Document:
+    return profile.document
+
+
+def _entity_json(profile: strawberry.Parent[Profile], *, select: SelectArgument = None) -> Document:
+    return selected(profile.document, select)
+
+
+async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fragment]:
+    return await info.context.loaders.fragments_by_members.load(profile.person.xids)
+
+
+async def _events(
+    profile: strawberry.Parent[Profile],
+    info: Info,
+    *,
+    given: FilterArgument = None,
+    order_by: OrderArgument = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Event]:
+    asked_for = wanted(given, order_by)
+    window = asked_for.listing.window(first, after, last, before)
+    return await events_of(info.context, profile.person.xids, asked_for, window)
+
+
+async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLimits:
+    counted = await info.context.loaders.event_count_by_members.load((EventFilter(), profile.person.xids))
+    return limits_of(profile, counted)
+
+
+@strawberry.type(
+    name="Profile", description="A person as a merge policy sees them: all that is known, from all sources."
+)
+class ProfileType(Node):
+    domain = Profile
+
+    id: strawberry.ID = resolved_by(
+        _id,
+        "Global id of the policy and the person, so that two policies' views of one person do not mix in a client's cache.",
+    )
+    profile_id: strawberry.ID = resolved_by(
+        _profile_id,
+        "The person: the xid of the identity that speaks for them. Any other of their xids finds them as well.",
+    )
+    merge_policy: MergePolicyType = resolved_by(_merge_policy, "The policy that the person is seen by.")
+    identities: list[IdentityNode] = resolved_by(
+        _identities, "All identities of the person, at most 50: people's own first, then those of devices and browsers."
+    )
+    identity_graph: IdentityGraphNode = resolved_by(
+        _identity_graph, "Why these identities are one person; under a policy without a graph, the one identity alone."
+    )
+    sources: list[DatasetType] = resolved_by(
+        _sources,
+        "The datasets whose records are in the document, by name; of a person without records, those of the events.",
+    )
+    last_modified_at: datetime = resolved_by(
+        _last_modified_at,
+        "When the newest of the records in the document came in; of a person without records, the newest event.",
+    )
+    entity: ProfileEntity = resolved_by(
+        _entity, "The merged document, typed by the sandbox's union of all profile schemas."
+    )
+    entity_json: JSON = resolved_by(_entity_json, "The merged document as JSON, cut down by a selector.")
+    fragments: list[ProfileFragmentType] = resolved_by(
+        _fragments, "Every record of the person's identities, the newest first, whether the policy takes it or not."
+    )
+    events: EventConnection = resolved_by(_events, "What the person did, under any of their identities.")
+    limits: ProfileLimitsType = resolved_by(_limits, "How large the profile is, and which guardrails it has passed.")
+
+
+# ------------------------------------------------------------------------------------------------ answers
+
+
+@dataclass(frozen=True, slots=True)
+class Requested:
+    """What was found, beside what was asked for."""
+
+    requested: IdentityRef
+    identity: Identity | None
+    status: ProfileStatus
+    profile: Profile | None
+
+
+def _requested(given: IdentityInput, found: ProfileResult) -> Requested:
+    ref = IdentityRef(found.xid)
+    if given.key and found.status is not ProfileStatus.ERASED:
+        ref = IdentityRef(found.xid, given.key.namespace, given.key.value)
+    return Requested(ref, found.identity, found.status, found.profile)
+
+
+@strawberry.type(name="ProfileResult", description="What became of one of the identities that were asked for.")
+class ProfileResultType:
+    requested: IdentityRefType = strawberry.field(description="The identity as it was asked for.")
+    identity: IdentityNode | None = strawberry.field(description="The identity; null where it is unknown or erased.")
+    status: ProfileStatus = strawberry.field(description="Whether there is a profile, and if not, why.")
+    profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
+
+
+async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None) -> Profile | None:
+    return await profile_at(info.context, merge_policy_id, asked(info.context, identity))
+
+
+async def _profiles(
+    info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
+) -> list[Requested]:
+    policy_id = policy_of(info.context, merge_policy_id).policy_id
+    keys = [(policy_id, xid) for xid in all_asked(info.context, identities)]
+    found = await info.context.loaders.profile_by_xid.load_many(keys)
+    return [_requested(given, each) for given, each in zip(identities, found, strict=True)]
+
+
+async def _search_profiles(
+    info: Info,
+    *,
+    where: WhereArgument = None,
+    merge_policy_id: PolicyArgument = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Profile]:
+    if where is not None:
+        raise BadInput("PQL search is not available yet; leave `where` out.")
+    context, policy = info.context, policy_of(info.context, merge_policy_id)
+    listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
+    window = listing.window(first, after, last, before)
+    page = await profiles.search_profiles(context.db, context.scope, context.config, policy, window)
+    return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
+
+
+async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
+    """The profiles with these policies and persons, None for what is not there."""
+    known = [key for key in keys if key[0] in context.config.policies]
+    found = await context.loaders.profile_by_xid.load_many(known)
+    profiles_by_key = {key: result.profile for key, result in zip(known, found, strict=True)}
+    return [profiles_by_key.get(key) for key in keys]
+
+
+@strawberry.type
+class ProfileQuery:
+    profile: ProfileType | None = resolved_by(
+        _profile,
+        "The person whom an identity belongs to; null where no person has data under this policy. Needs the scope `profile:read`.",
+    )
+    profiles: list[ProfileResultType] = resolved_by(
+        _profiles,
+        "As many answers as identities, in the same order; two identities of one person give two. Needs the scope `profile:read`.",
+    )
+    search_profiles: Connection[ProfileType] = resolved_by(
+        _search_profiles, "All profiles under a policy, by the ids of people. Needs the scope `profile:read`."
+    )
