@@ -6,7 +6,8 @@ The data directory is made for the server's own user: pytest's tmp_path lies bel
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
+from gateway.telemetry import StatementRan, listen
 
 # What a test writes need not survive a power cut.
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
@@ -54,3 +56,19 @@ async def db(dsn: str) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, size=4)
     yield database
     await database.close()
+
+
+@pytest.fixture
+def statements() -> Callable[[], AbstractContextManager[list[str]]]:
+    """A context in which the names of all statements are noted, in the order in which they came back."""
+
+    @contextmanager
+    def noted() -> Iterator[list[str]]:
+        names: list[str] = []
+        stop = listen(lambda seen: names.append(seen.name) if isinstance(seen, StatementRan) else None)
+        try:
+            yield names
+        finally:
+            stop()
+
+    return noted

@@ -37,7 +37,7 @@ MAX_IDENTITIES = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-ProfileField = later("gateway.api.profiles", "ProfileType")
+ProfileField = later("gateway.api.profiles", "ProfileType") | None
 
 
 # ------------------------------------------------------------------------------------------------ inputs

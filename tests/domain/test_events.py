@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from world import World, event
 
 from gateway.domain import events
 from gateway.domain.events import ComparisonOperator, EventFilter, EventOrder, EventOrderField, EventQuery, condition
 from gateway.domain.pages import Window
 from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, BadInput, Forbidden
-from tests.world import World, event
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
 OPERATORS = {

@@ -4,11 +4,11 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from world import World, event, record
 
 from gateway.domain import identities
 from gateway.domain.tenants import Permission
 from gateway.errors import BadInput, Forbidden
-from tests.world import World, event, record
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
+from world import World, event, record
 
 from gateway.domain import links
 from gateway.domain.graphs import CAP, HUB, LinkRefusal
@@ -12,7 +13,6 @@ from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden
 from gateway.storage.queries import Query
-from tests.world import World, event, record
 
 ANA, PHONE, DEVICE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38), ("Email", "ben@x.io")
 CANNOT = Query(

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import orjson
 import pytest
+from world import World, event, record
 
 from gateway.domain import people
 from gateway.domain.pages import Window
@@ -12,7 +13,6 @@ from gateway.domain.policies import IdentityGraphType
 from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, Forbidden, Unavailable
 from gateway.storage.queries import Query
-from tests.world import World, event, record
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 NONE = IdentityGraphType.NONE

@@ -4,6 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
+from world import World, event, record
 
 from gateway.domain import policies, profiles
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical
@@ -15,7 +16,6 @@ from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden
 from gateway.storage.queries import Query
-from tests.world import World, event, record
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
 NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
