@@ -111,9 +111,10 @@ class Listing(Generic[T]):
             return None
         try:
             payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            if payload[:_MARK] == self._mark:
-                return tuple(map(_untagged, orjson.loads(payload[_MARK:])))
-        except (ValueError, TypeError, KeyError, OverflowError) as error:
+            values = orjson.loads(payload[_MARK:])
+            if payload[:_MARK] == self._mark and isinstance(values, list):
+                return tuple(map(_untagged, values))
+        except (ValueError, OverflowError) as error:
             raise BadCursor from error
         raise BadCursor
 

@@ -1,4 +1,4 @@
-"""A real browser, and the GraphiQL page in it."""
+"""A client of a small sandbox; a real browser, and the GraphiQL page in it."""
 
 import os
 import shutil
@@ -9,10 +9,13 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 import pytest
+from client import Client
 from playwright.async_api import Browser, ConsoleMessage, Page, Request, WebSocket, async_playwright
+from world import World
 
 from gateway.api.console import BUILT
 from gateway.api.console.hatch_build import is_current
+from gateway.storage.database import Database
 
 CHROMIUM_FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -104,3 +107,9 @@ async def open_console(chromium: Browser) -> AsyncIterator[Callable[[str], Await
 
     yield opened
     await context.close()
+
+
+@pytest.fixture
+async def client(db: Database) -> Client:
+    """A client of a sandbox with three empty datasets."""
+    return Client.of(await World.create(db))

@@ -38,8 +38,9 @@ class ValidationFailed(Exception):
 class Documents:
     """Valid documents by their text and the schema's digest, the least used forgotten first."""
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, kept_characters: int = KEPT_CHARACTERS) -> None:
         self._limits = limits
+        self._kept_characters = kept_characters
         self._kept: OrderedDict[tuple[bytes, bytes], tuple[DocumentNode, int]] = OrderedDict()
         self._characters = 0
 
@@ -79,6 +80,6 @@ class Documents:
     def _keep(self, key: tuple[bytes, bytes], document: DocumentNode, characters: int) -> None:
         self._kept[key] = (document, characters)
         self._characters += characters
-        while self._characters > KEPT_CHARACTERS:
+        while self._characters > self._kept_characters:
             _, (_, dropped) = self._kept.popitem(last=False)
             self._characters -= dropped

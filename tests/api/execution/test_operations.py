@@ -1,0 +1,221 @@
+"""The way of an operation: how far it came, what the caller is told, and what it is never told."""
+
+import asyncio
+from dataclasses import replace
+
+import orjson
+import pytest
+from client import Client
+from graphql import get_introspection_query
+
+from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Outcome, Request
+from gateway.domain import sandboxes
+from gateway.storage.queries import Query
+from gateway.telemetry import FaultMasked, StatementRan, correlation_id, listen
+
+VIEWER = "{ viewer { organization } }"
+
+
+@pytest.fixture
+def observed():
+    """What was observed meanwhile."""
+    seen = []
+    end = listen(seen.append)
+    yield seen
+    end()
+
+
+@pytest.mark.parametrize(
+    ("query", "outcome", "code"),
+    [
+        ("", Outcome.NOT_PARSED, "GRAPHQL_PARSE_FAILED"),
+        ("{ viewer { ", Outcome.NOT_PARSED, "GRAPHQL_PARSE_FAILED"),
+        ("{ viewr { organization } }", Outcome.NOT_VALID, "GRAPHQL_VALIDATION_FAILED"),
+        ("subscription { x }", Outcome.NOT_VALID, "GRAPHQL_VALIDATION_FAILED"),
+        ("{ viewer { organization @defer } }", Outcome.NOT_VALID, "GRAPHQL_VALIDATION_FAILED"),
+        ('{ datasets(first: "x") { totalCount } }', Outcome.NOT_VALID, "GRAPHQL_VALIDATION_FAILED"),
+        ("query A { viewer { scopes } } query B { viewer { scopes } }", Outcome.REFUSED, "BAD_INPUT"),
+        ("fragment F on Query { viewer { scopes } }", Outcome.NOT_VALID, "GRAPHQL_VALIDATION_FAILED"),
+        ("query ($x: Int!) { datasets(first: $x) { totalCount } }", Outcome.REFUSED, "BAD_INPUT"),
+        ("#" * 100_001 + "\n{ viewer { scopes } }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+        ("{ viewer { " + "scopes " * 2_000 + "} }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+        ("{ " + " ".join(f"a{n}: __typename" for n in range(31)) + " }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+    ],
+)
+async def test_a_request_that_does_not_come_to_run_has_no_data(client, query, outcome, code):
+    came, body = await client.answer(query)
+    assert came is outcome
+    assert list(body) == ["errors"]
+    assert {error["extensions"]["code"] for error in body["errors"]} == {code}
+
+
+async def test_only_the_named_operation_runs(client):
+    both = "query A { viewer { organization } } query B { viewer { scopes } }"
+    _, body = await client.answer(both, operation_name="B")
+    assert body == {"data": {"viewer": {"scopes": ["admin"]}}}
+    outcome, _ = await client.answer(both, operation_name="C")
+    assert outcome is Outcome.REFUSED
+
+
+async def test_where_only_queries_may_run_a_mutation_does_not(client):
+    mutation = 'mutation { createSandbox(input: {name: "dev"}) { sandbox { id } } }'
+    outcome, body = await client.answer(mutation, only_queries=True)
+    assert outcome is Outcome.NOT_A_QUERY
+    assert "data" not in body
+    assert (await client.data("{ sandboxes { totalCount } }"))["sandboxes"]["totalCount"] == 1
+    outcome, _ = await client.answer(VIEWER, only_queries=True)
+    assert outcome is Outcome.ANSWERED
+
+
+async def test_a_field_that_fails_says_why_and_where_and_leaves_the_others(client):
+    outcome, body = await client.answer('{ viewer { organization } dataset(id: "zzz") { id } }')
+    assert outcome is Outcome.ANSWERED
+    assert body == {
+        "data": {"viewer": {"organization": "An organization"}, "dataset": None},
+        "errors": [
+            {
+                "message": "`id` is not an id that this server gave out.",
+                "locations": [{"line": 1, "column": 27}],
+                "path": ["dataset"],
+                "extensions": {"code": "BAD_INPUT"},
+            }
+        ],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "code"),
+    [
+        ('{ datasets(after: "zzz") { totalCount } }', "BAD_CURSOR"),
+        ("{ datasets(first: 1001) { totalCount } }", "LIMIT_EXCEEDED"),
+        ("{ datasets(first: 1, last: 1) { totalCount } }", "BAD_INPUT"),
+        ('{ nodes(ids: ["x"]) { id } }', None),
+    ],
+)
+async def test_codes_are_of_a_closed_list(client, query, code):
+    _, body = await client.answer(query)
+    assert [error["extensions"]["code"] for error in body.get("errors", ())] == ([code] if code else [])
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "{ datasets { totalCount } }",
+        'mutation { createDataset(input: {name: "x", schemaId: "x"}) { userErrors { code } } }',
+    ],
+)
+async def test_a_missing_scope_is_forbidden_in_queries_and_mutations_alike(client, query):
+    if query.startswith("mutation"):
+        schema = await client.data("{ schemas { nodes { id } } }")
+        query = query.replace('schemaId: "x"', f'schemaId: "{schema["schemas"]["nodes"][0]["id"]}"')
+    error = await client.error(query, scopes=["jobs:write"])
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    assert "needs the scope" in error["message"]
+
+
+async def test_what_breaks_inside_is_masked_and_told_to_the_operator(client, observed):
+    async with client.world.db.transaction() as tx:
+        await tx.execute(Query("test.break", "drop table gateway.ingestion_warning", (), (), "none", "Breaks a list."))
+    correlation_id.set("request-7")
+    error = await client.error("{ ingestionWarnings { nodes { id } } }")
+    assert error["extensions"] == {"code": "INTERNAL", "correlationId": "request-7"}
+    assert "ingestion_warning" not in error["message"]
+    (masked,) = [each.error for each in observed if isinstance(each, FaultMasked)]
+    assert "ingestion_warning" in str(masked)
+
+
+async def test_an_operation_that_takes_too_long_ends(client):
+    hasty = Client.of(client.world, Limits(seconds=0))
+    outcome, body = await hasty.answer(VIEWER)
+    assert (outcome, body["errors"][0]["extensions"]["code"]) == (Outcome.FAILED, "TIMEOUT")
+
+
+async def test_a_sandbox_that_is_gone_is_forbidden(client):
+    world = client.world
+    sandbox = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, world.scope.sandbox.type)
+    scope = replace(world.scope, sandbox=sandbox)
+    await sandboxes.delete_sandbox(world.db, scope, sandbox.sandbox_id)
+    response = await client.operations.run(scope, Request(VIEWER))
+    assert response.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_every_way_to_say_one_of_wrongly_is_explained_in_graphqls_words(client):
+    for query in (
+        "{ identity(identity: {}) { id } }",
+        '{ identity(identity: {xid: "a", key: {namespace: "Email", value: "a"}}) { id } }',
+        "{ identity(identity: {xid: null}) { id } }",
+    ):
+        _, body = await client.answer(query)
+        assert "Maybe" not in body["errors"][0]["message"]
+        assert "IdentityInput" in body["errors"][0]["message"]
+
+
+# ------------------------------------------------------------------------------------------------ configuration and schemas
+
+
+CREATE = """mutation ($given: CreateSchemaInput!) { createSchema(input: $given) {
+  schema { id identities { namespace { code } } } userErrors { message } } }"""
+SCORE = {"title": "Scores", "class": "INDIVIDUAL_PROFILE", "customFields": {"score": {"type": "integer"}}}
+
+
+async def test_a_new_schema_changes_the_sandboxs_graphql_at_once(client):
+    asked = 'query { __type(name: "ProfileEntity") { fields { name } } }'
+    before = await client.data(asked)
+    await client.changed(CREATE, SCORE)
+    after = await client.data(asked)
+    own = f"_{client.world.scope.organization.code}"
+    assert own not in [field["name"] for field in before["__type"]["fields"]]
+    assert own in [field["name"] for field in after["__type"]["fields"]]
+
+
+async def test_sandboxes_with_the_same_unions_share_a_schema_and_others_do_not(client):
+    world = client.world
+    schemas, configurations = client.operations._schemas, world.configurations
+    own = await schemas.read(await configurations.read(world.db, await client.scope()))
+    other = Client.of(await type(world).create(world.db))
+    assert await schemas.read(await other.world.config()) is own
+    await other.changed(CREATE, SCORE)
+    assert await schemas.read(await other.world.config()) is not own
+
+
+async def test_all_that_wait_for_a_schema_get_the_same_one(client):
+    config = await client.world.config()
+    schemas = await asyncio.gather(*[client.operations._schemas.read(config) for _ in range(8)])
+    assert len({id(schema) for schema in schemas}) == 1
+
+
+async def test_a_mutation_sees_what_the_one_before_it_in_the_document_did(client):
+    dataset = (await client.data("{ datasets(first: 1) { nodes { id } } }"))["datasets"]["nodes"][0]["id"]
+    data = await client.data(
+        """mutation ($id: ID!) {
+          a: updateDataset(input: {id: $id, name: "A"}) { dataset { name batches { totalCount } recordCount } userErrors { code } }
+          b: createBatch(input: {datasetId: $id, key: "k"}) { batch { dataset { name batches { totalCount } } } userErrors { code } }
+        }""",
+        id=dataset,
+    )
+    assert data["a"]["dataset"] == {"name": "A", "batches": {"totalCount": 0}, "recordCount": 0}
+    assert data["b"]["batch"]["dataset"] == {"name": "A", "batches": {"totalCount": 1}}
+
+
+# ------------------------------------------------------------------------------------------------ introspection
+
+
+async def test_introspection_asks_the_database_nothing_and_is_made_once(client, observed):
+    await client.data(VIEWER)
+    query, scope = get_introspection_query(input_value_deprecation=True), await client.scope()
+    observed.clear()
+    request = Request(query)
+    first, second = [await client.operations.run(scope, request) for _ in range(2)]
+    assert not [each for each in observed if isinstance(each, StatementRan)]
+    assert orjson.dumps(first.body) == orjson.dumps(second.body)
+    types = {each["name"] for each in orjson.loads(orjson.dumps(first.body))["data"]["__schema"]["types"]}
+    assert {"Query", "ProfileEntity", "XdmPersonName"} <= types
+
+
+async def test_introspection_with_variables_and_beside_data_is_answered_too(client):
+    data = await client.data("query ($n: String!) { __type(name: $n) { name } viewer { scopes } }", n="Batch")
+    assert data == {"__type": {"name": "Batch"}, "viewer": {"scopes": ["admin"]}}
+    assert await client.data("query ($n: String!) { __type(name: $n) { name } }", n="Dataset") == {
+        "__type": {"name": "Dataset"}
+    }

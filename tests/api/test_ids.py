@@ -1,0 +1,69 @@
+"""Global ids: one spelling for one object, readable kind, nothing misread."""
+
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.api.ids import KINDS, MAX_LENGTH, global_id, input_id, parse_id, read_id
+from gateway.errors import BadInput, NotFound
+
+PARTS = {UUID: st.uuids(), int: st.integers(0, 2**63 - 1), str: st.text(st.characters(exclude_categories=["Cs"]))}
+DATASET = UUID("00010203-0405-0607-0809-0a0b0c0d0e0f")
+
+
+@st.composite
+def nodes(draw):
+    type_name = draw(st.sampled_from(sorted(KINDS)))
+    return type_name, tuple(draw(PARTS[part]) for part in KINDS[type_name][1])
+
+
+@given(nodes())
+def test_an_id_gives_its_type_and_key_back(node):
+    type_name, key = node
+    text = global_id(type_name, *key)
+    assert read_id(text) == (type_name, key)
+    assert text.isascii()
+    assert text.replace("-", "").replace("_", "").isalnum()
+
+
+@given(nodes(), nodes())
+def test_two_objects_never_share_an_id(one, other):
+    assert (one == other) == (global_id(one[0], *one[1]) == global_id(other[0], *other[1]))
+
+
+@given(st.text() | st.from_regex(r"(dataset|event|sandbox|profile)_[A-Za-z0-9_=-]*", fullmatch=True))
+def test_a_text_is_an_id_only_in_the_one_spelling_that_was_given_out(text):
+    found = read_id(text)
+    assert found is None or global_id(found[0], *found[1]) == text
+
+
+def test_an_id_says_what_it_is_of():
+    assert global_id("Dataset", DATASET) == "dataset_AAECAwQFBgcICQoLDA0ODw"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", "dataset", "dataset_", "dataset_AAECAwQFBgcICQoLDA0ODx", "dataset_AAECAwQFBgcICQoLDA0ODw=", "dataset_AAECAwQFBgcICQoLDA0ODwAA",
+        " dataset_AAECAwQFBgcICQoLDA0ODw", "Dataset_AAECAwQFBgcICQoLDA0ODw", "sandbox_gAAAAAAAAAA", "event_" + "A" * MAX_LENGTH, "ünïcode_AAAA",
+    ],
+)  # fmt: skip
+def test_what_was_never_given_out_is_no_id(text):
+    assert text == "sandbox_gAAAAAAAAAA" or read_id(text) is None
+    with pytest.raises(BadInput, match="`datasetId`"):
+        parse_id(text, "Dataset", "datasetId")
+
+
+def test_an_id_of_another_kind_is_named():
+    with pytest.raises(BadInput, match="`batchId` is the id of a Dataset; here goes the id of a Batch"):
+        parse_id(global_id("Dataset", DATASET), "Batch", "batchId")
+    assert parse_id(global_id("Dataset", DATASET), "Dataset") == DATASET
+    assert parse_id(global_id("Profile", DATASET, DATASET), "Profile") == (DATASET, DATASET)
+
+
+def test_in_a_mutation_an_id_that_means_nothing_is_an_unknown_one():
+    with pytest.raises(NotFound) as caught:
+        input_id("nonsense", "Dataset", "attributeMerge", "order")
+    assert caught.value.path == ["attributeMerge", "order"]
