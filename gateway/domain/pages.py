@@ -74,7 +74,6 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
         stop = bisect_left(ordered, window.before, key=key) if window.before is not None else len(ordered)
     except TypeError as error:
         raise BadCursor from error
-    stop = max(start, stop)
     if window.backward:
         start = max(start, stop - window.size)
     else:

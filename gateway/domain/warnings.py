@@ -21,7 +21,7 @@ COUNT = query("warnings.count_warnings")
 
 @dataclass(frozen=True, slots=True)
 class IngestionWarning:
-    """One kind of trouble in one dataset. `batch_id` and `sample` tell of the document that raised it last."""
+    """One kind of trouble in one dataset. `batch_id` is the batch that met it last; `sample` is what met it first."""
 
     warning_id: UUID
     code: str
