@@ -22,7 +22,7 @@ def key(number):
 def walked(numbers, size, *, backward, descending):
     """All items, page by page until there are no more, as a client would collect them."""
     window, pages = Window(size, backward), []
-    while True:
+    for _ in numbers or [None]:
         page = page_of(numbers, key, window, descending=descending)
         pages.append(page.items)
         if not (page.has_previous if backward else page.has_next):
