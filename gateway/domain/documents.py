@@ -90,7 +90,7 @@ class Reader:
     def __init__(self, config: Configuration, sandbox: Sandbox, dataset: Dataset, mode: Mode = Mode.REPLACE) -> None:
         schema = config.schemas[dataset.schema_id]
         self._config, self._sandbox = config, sandbox
-        self._class = schema.xdm_class
+        self.xdm_class = schema.xdm_class
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
@@ -118,9 +118,9 @@ class Reader:
             return None
 
     def _check_size(self, size: int) -> None:
-        if size > MAX_SIZE[self._class]:
+        if size > MAX_SIZE[self.xdm_class]:
             raise _Refused(
-                "$", "SIZE", f"The document has more than {MAX_SIZE[self._class]:,} bytes, the most that is allowed."
+                "$", "SIZE", f"The document has more than {MAX_SIZE[self.xdm_class]:,} bytes, the most that is allowed."
             )
 
     def _keep_invalid(self, index: int, body: Any) -> None:
@@ -130,7 +130,7 @@ class Reader:
         self.failures.append(Failure(index, first.path, first.code, first.message + more, body))
 
     def _observed_at(self, body: Document) -> datetime | None:
-        if self._class is XdmClass.EXPERIENCE_EVENT:
+        if self.xdm_class is XdmClass.EXPERIENCE_EVENT:
             if len(body["_id"]) > MAX_EVENT_ID:
                 raise _Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
             return moment(body["timestamp"])
@@ -191,7 +191,7 @@ class Reader:
         identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
         described = [claim for claim in claims if claim.is_primary and not claim.path.startswith(_MAP)]
         marked = [claim for claim in claims if claim.is_primary and claim.path.startswith(_MAP)]
-        first, second = (marked, described) if self._class is XdmClass.EXPERIENCE_EVENT else (described, marked)
+        first, second = (marked, described) if self.xdm_class is XdmClass.EXPERIENCE_EVENT else (described, marked)
         chosen = first or second or (claims if len(claims) == 1 and not self._has_primary else [])
         if len(chosen) == 1:
             return chosen[0]
