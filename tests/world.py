@@ -52,7 +52,11 @@ class World:
         organization = await sandboxes.create_organization(db, code or f"org{next(_codes)}", "An organization")
         sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
         assert sandbox is not None
-        scope = Scope(organization, sandbox, frozenset({Permission.ADMIN}))
+        return await cls.inside(db, Scope(organization, sandbox, frozenset({Permission.ADMIN})), identities)
+
+    @classmethod
+    async def inside(cls, db: Database, scope: Scope, identities: Sequence[IdentityDescriptor] = ()) -> "World":
+        """The same in a sandbox that is there already."""
         person = await _schema(db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE, identities)
         event = await _schema(db, scope, "Event", XdmClass.EXPERIENCE_EVENT)
         made = [
