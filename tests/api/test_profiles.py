@@ -1,0 +1,227 @@
+"""Profiles in GraphQL: one, many, all; what they are made of; and in how few statements."""
+
+import pytest
+from world import event, record
+
+from gateway.domain.records import Mode
+
+ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
+KEY = "query ($key: IdentityKeyInput!, $policy: ID) { profile(identity: {key: $key}, mergePolicyId: $policy) { %s } }"
+MANY = "query ($asked: [IdentityInput!]!, $policy: ID) { profiles(identities: $asked, mergePolicyId: $policy) { %s } }"
+SEARCH = """query ($policy: ID, $first: Int, $after: String, $last: Int, $before: String) {
+  searchProfiles(mergePolicyId: $policy, first: $first, after: $after, last: $last, before: $before) {
+    totalCount nodes { profileId } edges { cursor node { profileId } }
+    pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+CREATE_POLICY = "mutation ($given: MergePolicyInput!) { createMergePolicy(input: $given) { mergePolicy { id } userErrors { message } } }"
+WITHOUT_GRAPH = {"name": "Alone", "identityGraph": "NONE", "attributeMerge": {"type": "TIMESTAMP_ORDERED"}}
+EVERYTHING = """id profileId lastModifiedAt entityJson mergePolicy { name } sources { name }
+  identities { value isPrimary firstSeenAt lastSeenAt namespace { code } }
+  identityGraph { identities { value } links { a { value } b { value } sources { name } } refusedLinks { refusal } }
+  fragments { identity { value } dataset { name } batch { status } document ingestedAt observedAt }
+  events(first: 2, orderBy: {direction: DESC}) { totalCount nodes { eventId dataset { name } batch { id } identity { value } } }
+  limits { identityCount eventCount exceeded } entity { person { name { firstName } } identityMap }"""
+
+
+def key(identity):
+    return {"namespace": identity[0], "value": identity[1]}
+
+
+def keys(*identities):
+    return [{"key": key(identity)} for identity in identities]
+
+
+async def alone(client):
+    """The id of a policy without a graph."""
+    return (await client.changed(CREATE_POLICY, WITHOUT_GRAPH))["mergePolicy"]["id"]
+
+
+@pytest.fixture
+async def people(client):
+    """Ana, whom two sources know; Ben, of whom there are events only."""
+    world = client.world
+    await world.records(record(ANA, PHONE, first_name="Ana", homeAddress={"city": "Bonn", "street1": "A 1"}))
+    await world.records(record(PHONE, first_name="Anna"), dataset=world.loyalty)
+    await world.events(
+        event("1", "2026-01-01T00:00:00.000Z", ANA), event("2", "2026-01-02T00:00:00.000Z", PHONE),
+        event("3", "2026-01-03T00:00:00.000Z", ANA), event("b", "2026-01-01T00:00:00.000Z", BEN),
+    )  # fmt: skip
+    return client
+
+
+async def test_a_profile_says_who_what_and_why(people):
+    ana = (await people.data(KEY % EVERYTHING, key=key(ANA)))["profile"]
+    assert ana["entity"] == {
+        "person": {"name": {"firstName": "Anna"}},
+        "identityMap": {"Email": [{"id": "ana@x.io"}], "Phone": [{"id": "+49"}]},
+    }
+    assert ana["entityJson"]["homeAddress"] == {"city": "Bonn", "street1": "A 1"}
+    assert ana["sources"] == [{"name": "CRM"}, {"name": "Loyalty"}]
+    assert [(each["value"], each["isPrimary"], each["namespace"]["code"]) for each in ana["identities"]] == [
+        ("ana@x.io", True, "Email"), ("+49", True, "Phone"),
+    ]  # fmt: skip
+    (link,) = ana["identityGraph"]["links"]
+    assert {link["a"]["value"], link["b"]["value"]} == {"ana@x.io", "+49"}
+    assert link["sources"] == [{"name": "CRM"}]
+    assert [each["dataset"]["name"] for each in ana["fragments"]] == ["Loyalty", "CRM"]
+    assert ana["fragments"][1]["document"]["person"] == {"name": {"firstName": "Ana"}}
+    assert ana["fragments"][0]["ingestedAt"] == ana["lastModifiedAt"]
+    assert [each["eventId"] for each in ana["events"]["nodes"]] == ["3", "2"]
+    assert (ana["events"]["totalCount"], ana["limits"]) == (3, {"identityCount": 2, "eventCount": 3, "exceeded": []})
+    assert ana["mergePolicy"] == {"name": "Default"}
+
+
+async def test_who_has_events_only_has_an_empty_document(people):
+    ben = (await people.data(KEY % EVERYTHING, key=key(BEN)))["profile"]
+    assert ben["entityJson"] == {"identityMap": {"Email": [{"id": "ben@x.io"}]}}
+    assert ben["entity"]["person"] is None
+    assert (ben["sources"], ben["fragments"]) == ([{"name": "Shop"}], [])
+    assert ben["identityGraph"] == {"identities": [{"value": "ben@x.io"}], "links": [], "refusedLinks": []}
+
+
+async def test_a_selector_cuts_the_document_down_and_a_broken_one_says_where(people):
+    ana = (await people.data(KEY % 'entityJson(select: "person.name,homeAddress(city)")', key=key(ANA)))["profile"]
+    assert ana["entityJson"] == {"person": {"name": {"firstName": "Anna"}}, "homeAddress": {"city": "Bonn"}}
+    error = await people.error(KEY % 'entityJson(select: "person..name")', key=key(ANA))
+    assert error["extensions"]["code"] == "BAD_SELECTOR"
+
+
+async def test_many_are_answered_one_by_one_in_the_order_asked(people):
+    fields = "requested { namespace value xid } status identity { value } profile { profileId }"
+    xid = str(await people.world.xid(*PHONE))
+    asked = [*keys(("Email", " ANA@x.io"), ("Email", "nobody@x.io")), {"xid": xid}, *keys(BEN, ANA)]
+    answers = (await people.data(MANY % fields, asked=asked))["profiles"]
+    assert [each["status"] for each in answers] == ["FOUND", "NOT_FOUND", "FOUND", "FOUND", "FOUND"]
+    assert [each["requested"]["value"] for each in answers] == [
+        " ANA@x.io",
+        "nobody@x.io",
+        None,
+        "ben@x.io",
+        "ana@x.io",
+    ]
+    assert answers[2]["requested"] == {"namespace": None, "value": None, "xid": xid}
+    assert [each["identity"] and each["identity"]["value"] for each in answers] == [
+        "ana@x.io", None, "+49", "ben@x.io", "ana@x.io",
+    ]  # fmt: skip
+    assert answers[0]["profile"] == answers[2]["profile"] == answers[4]["profile"]
+    assert answers[1]["profile"] is None
+    assert (await people.data(MANY % fields, asked=[]))["profiles"] == []
+
+
+async def test_a_profile_id_finds_its_person_like_any_xid(people):
+    ana = (await people.data(KEY % "profileId", key=key(PHONE)))["profile"]
+    again = await people.data(
+        "query ($xid: ID!) { profile(identity: {xid: $xid}) { profileId } }", xid=ana["profileId"]
+    )
+    assert again["profile"] == ana
+
+
+async def test_without_a_graph_each_identity_with_data_is_a_profile(people):
+    policy = await alone(people)
+    ana = (await people.data(KEY % EVERYTHING, key=key(ANA), policy=policy))["profile"]
+    assert ana["entityJson"]["identityMap"] == {"Email": [{"id": "ana@x.io"}]}
+    assert ana["identityGraph"] == {"identities": [{"value": "ana@x.io"}], "links": [], "refusedLinks": []}
+    assert ana["events"]["totalCount"] == 2
+    assert ana["limits"]["identityCount"] == 1
+    assert (await people.data(SEARCH, policy=policy))["searchProfiles"]["totalCount"] == 3
+
+
+async def test_pages_of_all_profiles_go_both_ways(people):
+    await people.world.records(*(record(("Email", f"{n}@y.io")) for n in range(5)))
+    whole = (await people.data(SEARCH))["searchProfiles"]
+    ids = [node["profileId"] for node in whole["nodes"]]
+    assert (len(ids), whole["totalCount"]) == (7, 7)
+    for size, cursor, end in (("first", "after", "endCursor"), ("last", "before", "startCursor")):
+        collected, arguments = [], {size: 3}
+        for _ in range(3):
+            page = (await people.data(SEARCH, **arguments))["searchProfiles"]
+            mine = [node["profileId"] for node in page["nodes"]]
+            collected = collected + mine if size == "first" else mine + collected
+            arguments = {size: 3, cursor: page["pageInfo"][end]}
+        assert collected == ids
+        assert not page["pageInfo"]["hasNextPage" if size == "first" else "hasPreviousPage"]
+    assert [edge["node"] for edge in whole["edges"]] == whole["nodes"]
+
+
+async def test_every_profile_is_found_again_by_its_id(people):
+    policy = await alone(people)
+    for asked in (None, policy):
+        ana = (await people.data(KEY % "id profileId", key=key(PHONE), policy=asked))["profile"]
+        query = "query ($id: ID!) { node(id: $id) { id ... on Profile { profileId } } }"
+        assert (await people.data(query, id=ana["id"]))["node"] == ana
+
+
+async def test_a_deleted_record_takes_the_person_along(people):
+    await people.world.records(record(ANA), mode=Mode.DELETE)
+    await people.world.records(record(PHONE), mode=Mode.DELETE, dataset=people.world.loyalty)
+    found = (await people.data(KEY % "entityJson events { totalCount }", key=key(ANA)))["profile"]
+    assert found == {"entityJson": {"identityMap": {"Email": [{"id": "ana@x.io"}]}}, "events": {"totalCount": 2}}
+
+
+@pytest.mark.parametrize(
+    ("query", "variables", "code"),
+    [
+        (KEY % "id", {"key": {"namespace": "email", "value": "a"}}, "BAD_INPUT"),
+        (KEY % "id", {"key": key(ANA), "policy": "policy_AAAAAAAAAAAAAAAAAAAAAA"}, "BAD_INPUT"),
+        (KEY % "id", {"key": key(ANA), "policy": "x"}, "BAD_INPUT"),
+        (MANY % "status", {"asked": [{"xid": "x"}]}, "BAD_INPUT"),
+        (MANY % "status", {"asked": [{"xid": "{00000000-0000-0000-0000-000000000001}"}]}, "BAD_INPUT"),
+        (MANY % "status", {"asked": keys(ANA) * 1001}, "LIMIT_EXCEEDED"),
+        (SEARCH, {"first": 1001}, "LIMIT_EXCEEDED"),
+        (SEARCH, {"first": -1}, "BAD_INPUT"),
+        (SEARCH, {"first": 1, "last": 1}, "BAD_INPUT"),
+        (SEARCH, {"after": "x"}, "BAD_CURSOR"),
+        ('{ searchProfiles(where: "true") { totalCount } }', {}, "BAD_INPUT"),
+        ("{ profile(identity: {}) { id } }", {}, "GRAPHQL_VALIDATION_FAILED"),
+        (
+            '{ profile(identity: {xid: "a", key: {namespace: "Email", value: "a"}}) { id } }',
+            {},
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+    ],
+)
+async def test_what_cannot_be_asked_is_explained(client, query, variables, code):
+    error = await client.error(query, **variables)
+    assert error["extensions"]["code"] == code, error
+
+
+async def test_a_cursor_of_another_policys_list_is_refused(people):
+    cursor = (await people.data(SEARCH))["searchProfiles"]["pageInfo"]["endCursor"]
+    error = await people.error(SEARCH, after=cursor, policy=await alone(people))
+    assert error["extensions"]["code"] == "BAD_CURSOR"
+
+
+@pytest.mark.parametrize(
+    ("query", "variables"),
+    [(KEY % "id", {"key": key(ANA)}), (MANY % "status", {"asked": keys(ANA)}), (SEARCH, {})],
+)
+async def test_profile_read_is_needed(client, query, variables):
+    error = await client.error(query, scopes=["config:write"], **variables)
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_for(people, statements):
+    names = [("Email", f"{n}@y.io") for n in range(20)]
+    await people.world.records(*(record(name, ("Phone", f"{n}"), first_name=f"{n}") for n, name in enumerate(names)))
+    await people.world.events(*(event(f"e{n}", "2026-02-01T00:00:00.000Z", name) for n, name in enumerate(names)))
+    seen_for = []
+    for asked in ([ANA, BEN], [ANA, BEN, PHONE, *names]):
+        with statements() as seen:
+            await people.data(MANY % f"status identity {{ value }} profile {{ {EVERYTHING} }}", asked=keys(*asked))
+        seen_for.append(sorted(name for name in seen if not name.startswith(("tenants", "configuration"))))
+    assert seen_for[0] == seen_for[1]
+    assert seen_for[0] == [
+        "batches.read_batches", "batches.read_batches",  # of fragments, and of events a level below
+        "events.count_events", "events.list_events",
+        "identities.read_identities", "identities.read_identities",  # those asked for, then everybody's members
+        "identities.read_primaries", "identities.read_sightings", "links.read_ties", "people.read_people",
+        "profiles.read_event_origins", "profiles.read_fragment_times",  # of who has no records
+        "profiles.read_fragments",
+    ]  # fmt: skip
+
+
+async def test_a_lookup_takes_two_statements_and_events_one_more(people, statements):
+    for fields, more in (("entityJson", []), ("entityJson events { nodes { entityJson } }", ["events.list_events"])):
+        with statements() as seen:
+            await people.data(KEY % fields, key=key(ANA))
+        reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
+        assert reads == ["identities.read_identities", "people.read_people", *more]
