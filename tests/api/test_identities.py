@@ -1,0 +1,90 @@
+"""Identities and their graphs in GraphQL."""
+
+import pytest
+from world import event, record
+
+ANA, PHONE, DEVICE = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38)
+IDENTITY = "query ($key: IdentityKeyInput!) { identity(identity: {key: $key}) { %s } }"
+GRAPH = """query ($key: IdentityKeyInput!) { identityGraph(identity: {key: $key}) {
+  identities { value } links { ...Link } refusedLinks { ...Link } } }
+fragment Link on IdentityLink { a { value } b { value } firstSeenAt lastSeenAt sources { name } refusal }"""
+
+
+def key(identity):
+    return {"namespace": identity[0], "value": identity[1]}
+
+
+async def test_an_identity_that_is_only_named_beside_others_is_known(client):
+    await client.world.events(event("1", "2026-01-01T00:00:00.000Z", ANA, PHONE))
+    fields = "id xid value isPrimary firstSeenAt lastSeenAt namespace { code idType } profile { profileId }"
+    phone = (await client.data(IDENTITY % fields, key=key(PHONE)))["identity"]
+    assert (phone["value"], phone["isPrimary"], phone["namespace"]) == (
+        "+49",
+        False,
+        {"code": "Phone", "idType": "PHONE"},
+    )
+    assert (phone["firstSeenAt"], phone["lastSeenAt"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T00:00:00.000Z")
+    assert phone["profile"]["profileId"] == str(await client.world.xid(*ANA))
+    again = await client.data("query ($xid: ID!) { identity(identity: {xid: $xid}) { id } }", xid=phone["xid"])
+    assert again["identity"] == {"id": phone["id"]}
+    node = await client.data("query ($id: ID!) { node(id: $id) { id ... on Identity { value } } }", id=phone["id"])
+    assert node["node"] == {"id": phone["id"], "value": "+49"}
+
+
+async def test_an_unknown_identity_is_null(client):
+    assert (await client.data(IDENTITY % "id", key=key(ANA)))["identity"] is None
+    assert (await client.data(GRAPH, key=key(ANA)))["identityGraph"] is None
+
+
+async def test_a_graph_shows_its_links_with_their_times_and_sources(client):
+    await client.world.events(
+        event("1", "2026-01-02T00:00:00.000Z", ANA, DEVICE), event("2", "2026-01-01T00:00:00.000Z", DEVICE, ANA)
+    )
+    graph = (await client.data(GRAPH, key=key(DEVICE)))["identityGraph"]
+    assert [each["value"] for each in graph["identities"]] == ["ana@x.io", "1" * 38]
+    (link,) = graph["links"]
+    assert {link.pop("a")["value"], link.pop("b")["value"]} == {"ana@x.io", "1" * 38}
+    assert link == {
+        "firstSeenAt": "2026-01-01T00:00:00.000Z",
+        "lastSeenAt": "2026-01-02T00:00:00.000Z",
+        "sources": [{"name": "Shop"}],
+        "refusal": None,
+    }
+    assert graph["refusedLinks"] == []
+
+
+async def test_what_the_cap_cuts_off_is_shown_as_refused_on_both_sides(client):
+    devices = [("ECID", f"1{n:037}") for n in range(51)]
+    await client.world.events(
+        *(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, device) for n, device in enumerate(devices))
+    )
+    ana = (await client.data(GRAPH, key=key(ANA)))["identityGraph"]
+    assert (len(ana["identities"]), len(ana["links"]), len(ana["refusedLinks"])) == (50, 49, 2)
+    oldest = (await client.data(GRAPH, key=key(devices[0])))["identityGraph"]
+    assert oldest["identities"] == [{"value": devices[0][1]}]
+    (refused,) = oldest["refusedLinks"]
+    assert refused in ana["refusedLinks"]
+    assert refused["refusal"] == "IDENTITY_CAP"
+    query = "query ($key: IdentityKeyInput!) { profile(identity: {key: $key}) { limits { identityCount exceeded } } }"
+    limits = (await client.data(query, key=key(ANA)))["profile"]["limits"]
+    assert limits == {"identityCount": 52, "exceeded": ["IDENTITIES"]}
+
+
+@pytest.mark.parametrize("query", [IDENTITY % "id", GRAPH])
+async def test_profile_read_is_needed(client, query):
+    error = await client.error(query, key=key(ANA), scopes=["config:write"])
+    assert error["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_the_same_person_is_in_every_answer_about_an_identity(client):
+    await client.world.records(record(ANA, PHONE), record(PHONE, DEVICE))
+    for identity in (ANA, PHONE, DEVICE):
+        found = await client.data(
+            """query ($key: IdentityKeyInput!) {
+                 identity(identity: {key: $key}) { profile { profileId identities { value } } }
+                 profile(identity: {key: $key}) { profileId identities { value } }
+                 identityGraph(identity: {key: $key}) { identities { value } } }""",
+            key=key(identity),
+        )
+        assert found["identity"]["profile"] == found["profile"]
+        assert found["identityGraph"]["identities"] == found["profile"]["identities"]
