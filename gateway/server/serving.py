@@ -22,7 +22,6 @@ from gateway.server.logs import configure_logs
 from gateway.server.store import Store
 from gateway.settings import Settings
 
-Announce = Callable[[str], None]
 BACKLOG = 2048
 START_SECONDS = 60  # for a worker
 
@@ -48,8 +47,8 @@ def base_url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, store: Store, bound: socket.socket, announce: Announce) -> None:
-    """Serve until told to stop; `announce` gets the base URL once requests are answered. Raises Unavailable when no worker starts."""
+async def serve(settings: Settings, store: Store, bound: socket.socket, ready: Callable[[], None]) -> None:
+    """Serve until told to stop; `ready` is called once requests are answered. Raises Unavailable when no worker starts."""
     make = partial(_worker, settings, store.dsn, store.jwt_secret)
     config = uvicorn.Config(
         make,
@@ -66,7 +65,6 @@ async def serve(settings: Settings, store: Store, bound: socket.socket, announce
         proxy_headers=False,
         timeout_graceful_shutdown=round(settings.drain_seconds),
     )
-    ready = partial(announce, base_url(bound))
     if settings.workers == 1:
         await _Server(config, ready).serve(sockets=[bound])
     else:

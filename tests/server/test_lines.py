@@ -31,12 +31,12 @@ def unpacked(packed, size):
 @given(st.lists(st.binary(max_size=12).filter(lambda line: b"\n" not in line), max_size=30), st.integers(1, 40))
 def test_it_does_not_matter_how_a_stream_is_cut(lines, size):
     text = b"\n".join(lines)
-    found = [line for chunk in chunks(pieces_of(text, size)) for line in chunk.lines]
+    found = [line for chunk in chunks(pieces_of(text, size)) for line in chunk.documents]
     assert found == [line.strip() for line in lines if line.strip()]
 
 
 def test_blank_lines_are_nothing_and_the_last_line_needs_no_end():
-    assert [(c.first_index, c.lines) for c in chunks([b'\n \n{"a":1}\r\n\t\n{"b":2}'])] == [
+    assert [(c.first_index, c.documents) for c in chunks([b'\n \n{"a":1}\r\n\t\n{"b":2}'])] == [
         (0, [b'{"a":1}', b'{"b":2}'])
     ]
     assert chunks([]) == chunks([b""]) == chunks([b"\n\n"]) == []
@@ -48,7 +48,7 @@ def test_a_byte_order_mark_in_front_is_nothing():
 
 def test_a_chunk_is_full_after_a_thousand_lines_and_the_next_goes_on_counting():
     found = chunks([b"1\n" * (2 * DOCUMENTS + 1)])
-    assert [(chunk.first_index, len(chunk.lines)) for chunk in found] == [
+    assert [(chunk.first_index, len(chunk.documents)) for chunk in found] == [
         (0, DOCUMENTS),
         (DOCUMENTS, DOCUMENTS),
         (2 * DOCUMENTS, 1),
@@ -57,7 +57,7 @@ def test_a_chunk_is_full_after_a_thousand_lines_and_the_next_goes_on_counting():
 
 def test_a_chunk_of_long_lines_is_full_before():
     found = chunks([(b"x" * (CHUNK_BYTES // 4) + b"\n") * 6])
-    assert [(chunk.first_index, len(chunk.lines)) for chunk in found] == [(0, 4), (4, 2)]
+    assert [(chunk.first_index, len(chunk.documents)) for chunk in found] == [(0, 4), (4, 2)]
 
 
 def test_of_a_line_without_end_only_as_much_is_kept_as_shows_that_it_is_too_long():
@@ -68,7 +68,7 @@ def test_of_a_line_without_end_only_as_much_is_kept_as_shows_that_it_is_too_long
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     (chunk,) = [*lines.feed(b'\n{"a":1}\n'), *lines.end()]
-    assert [len(line) for line in chunk.lines] == [LINE_BYTES + 1, 7]
+    assert [len(line) for line in chunk.documents] == [LINE_BYTES + 1, 7]
     assert peak < 10 * LINE_BYTES
 
 

@@ -1,0 +1,52 @@
+"""The worker: does what has to be done later, one job at a time, beside the server or alone. Every kind of work is on this page."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+from gateway.domain import jobs, materialization, removals
+from gateway.domain.configuration import Configurations
+from gateway.domain.jobs import Claim, JobKind
+from gateway.domain.tenants import Scope, read_own_scope
+from gateway.errors import Timeout, Unavailable
+from gateway.storage.database import Database
+from gateway.telemetry import FaultMasked, correlation_id, observe
+
+Handler = Callable[[Database, Scope, Configurations, Claim], Awaitable[None]]
+"""Does the job from its cursor to the end. It may be cut off anywhere: what counts are the pieces that it committed."""
+
+HANDLERS: Mapping[JobKind, Handler] = {
+    JobKind.MATERIALIZE_POLICY: materialization.materialize_policy,
+    JobKind.ABORT_BATCH: removals.empty_batch,
+}
+
+POLL = 1.0  # seconds between two looks for work; a look is one probe of an index
+
+
+async def work(db: Database, configurations: Configurations) -> None:
+    """Do jobs as they come due, until cancelled; the job in hand is then free for another worker."""
+    while True:
+        try:
+            await work_off(db, configurations)
+        except (Timeout, Unavailable) as error:  # the database is away: it will be back
+            observe(FaultMasked(error))
+        await asyncio.sleep(POLL)
+
+
+async def work_off(db: Database, configurations: Configurations) -> int:
+    """Do everything that is due, and say how many jobs that were."""
+    count = 0
+    while claim := await jobs.claim(db, HANDLERS.keys()):
+        await _do(db, configurations, claim)
+        count += 1
+    return count
+
+
+async def _do(db: Database, configurations: Configurations, claim: Claim) -> None:
+    scope = await read_own_scope(db, claim.sandbox_id)
+    if scope is None:
+        return  # the sandbox went, and the job with it
+    correlation_id.set(str(claim.job_id))
+    try:
+        await jobs.carry_out(db, claim, HANDLERS[claim.kind](db, scope, configurations, claim))
+    except Exception as error:  # noqa: BLE001 # the job keeps what happened; the worker goes on with the next
+        observe(FaultMasked(error))
