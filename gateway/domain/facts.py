@@ -5,12 +5,13 @@ What has an xid that is new in this transaction cannot be there yet and is appen
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import orjson
 
 from gateway.domain.documents import Failure, Sent
@@ -42,6 +43,10 @@ EVENT_COLUMNS = (
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
 ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
 KEPT_DOCUMENT = 100_000  # bytes: what is larger is not kept with its error
+
+
+EventKey = tuple[UUID, str]
+"""The identity under which an event is stored, and the sender's id of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,33 +86,47 @@ class Appended:
     differing: list[Failure]
 
 
-async def append_events(tx: Session, call: Call, sent: Sequence[Sent], newcomers: set[UUID]) -> Appended:
+async def append_events(tx: Session, call: Call, sent: Sequence[Sent]) -> Appended:
     """Append the events that are new. Of the others the first body stays, and it is noted that this batch sent them too.
 
-    Raises asyncpg.UniqueViolationError when a concurrent writer appended one first.
+    Most calls bring nothing but new events, so they are appended first, and looked for only where one was there.
+    Raises asyncpg.UniqueViolationError when a concurrent writer appended one meanwhile.
     """
-    known = await _known_events(tx, call, [document for document in sent if document.xid not in newcomers])
-    fresh: dict[tuple[UUID, str], Sent] = {}
-    repeated, differing = [], []
+    first: dict[EventKey, Sent] = {}
     for document in sent:
-        key = (document.xid, document.body["_id"])
-        if key in known or key in fresh:
-            body, batch_id = known[key] if key in known else (fresh[key].body, call.batch_id)
-            repeated.append((key, batch_id))
-            if body != document.body:
-                differing.append(_differing(document))
-        else:
-            fresh[key] = document
-    await tx.copy("event", EVENT_COLUMNS, [_event_row(call, document) for document in fresh.values()])
-    elsewhere = sorted({key for key, batch_id in repeated if batch_id != call.batch_id})
-    rows = [(xid, call.dataset_id, event_id, call.batch_id, call.at) for xid, event_id in elsewhere]
+        first.setdefault(_key(document), document)
+    known: Mapping[EventKey, tuple[Any, UUID]] = {}
+    try:
+        async with tx.savepoint():
+            await _copy_events(tx, call, first.values())
+    except asyncpg.UniqueViolationError:
+        known = await _known_events(tx, call, list(first.values()))
+        await _copy_events(tx, call, [document for key, document in first.items() if key not in known])
+    differing = [
+        _differing(document)
+        for document in sent
+        if document.body != (known[key][0] if (key := _key(document)) in known else first[key].body)
+    ]
+    await _note_repeats(tx, call, sorted(key for key, (_, batch_id) in known.items() if batch_id != call.batch_id))
+    added = len(first) - len(known)
+    return Appended(added, len(sent) - added, differing)
+
+
+def _key(document: Sent) -> EventKey:
+    return document.xid, document.body["_id"]
+
+
+async def _copy_events(tx: Session, call: Call, sent: Iterable[Sent]) -> None:
+    await tx.copy("event", EVENT_COLUMNS, [_event_row(call, document) for document in sent])
+
+
+async def _note_repeats(tx: Session, call: Call, keys: Sequence[EventKey]) -> None:
+    rows = [(xid, call.dataset_id, event_id, call.batch_id, call.at) for xid, event_id in keys]
     await tx.update_rows(REPEAT_EVENTS, call.scope.sandbox_id, rows=rows)
-    return Appended(len(fresh), len(repeated), differing)
 
 
-async def _known_events(tx: Session, call: Call, sent: Sequence[Sent]) -> dict[tuple[UUID, str], tuple[Any, UUID]]:
-    if not sent:
-        return {}
+async def _known_events(tx: Session, call: Call, sent: Sequence[Sent]) -> dict[EventKey, tuple[Any, UUID]]:
+    """What these events say in the store, and in which batch they came first; only those that are there."""
     keys = [document.xid for document in sent], [document.body["_id"] for document in sent]
     rows = await tx.rows(KNOWN_EVENTS, call.scope.sandbox_id, call.dataset_id, *keys)
     return {(row["xid"], row["event_id"]): (orjson.loads(row["document"]), row["batch_id"]) for row in rows}

@@ -65,7 +65,7 @@ class Writing:
         if records:
             changed, duplicates = await self._append_records(states, newcomers)
         else:
-            changed, duplicates = set[RecordKey](), await self._append_events(newcomers)
+            changed, duplicates = set[RecordKey](), await self._append_events()
         concerned = _concerned(people, states, {xid for xid, _ in changed})
         await materialize(self._tx, self._scope, self._config, concerned, states, fresh=newcomers)
         return duplicates
@@ -84,7 +84,7 @@ class Writing:
             await append_records(self._tx, self.call, self._mode, self._sent)
             duplicates = self._advance(states, late=set())[1]
         else:
-            duplicates = await self._append_events(newcomers)
+            duplicates = await self._append_events()
         seeds = {named.xid for document in self._sent for named in document.identities}
         await settle(self._tx, self._scope, self._config, keys, seeds, recount=self._mode is Mode.DELETE)
         return duplicates
@@ -140,8 +140,8 @@ class Writing:
                 changed.add(key)
         return changed, duplicates
 
-    async def _append_events(self, newcomers: set[UUID]) -> int:
-        appended = await append_events(self._tx, self.call, self._sent, newcomers)
+    async def _append_events(self) -> int:
+        appended = await append_events(self._tx, self.call, self._sent)
         self.warnings += appended.differing
         return appended.repeated
 

@@ -57,6 +57,12 @@ class Session:
             touched += int(status.rpartition(" ")[2])
         return touched
 
+    @asynccontextmanager
+    async def savepoint(self) -> AsyncIterator[None]:
+        """Inside a transaction: what the block did is undone, alone, when it raises."""
+        async with self._connection.transaction():
+            yield
+
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Append rows by COPY. Raises asyncpg.UniqueViolationError when a concurrent writer was first."""
         with _observed(f"copy {table}"):

@@ -19,9 +19,15 @@ async def told(telling, history):
 @by_examples
 @given(history=histories(), chance=st.randoms(use_true_random=False))
 async def test_order_does_not_matter(telling, history, chance):
-    """Stamps given, the same graphs, profiles and ids come of any order of arrival. Of an event the first body stays, so bodies are left out."""
+    """Stamps given, the same graphs, profiles and ids come of any order of arrival.
+
+    Of an event that came twice, what came first stays, so of events only the keys are compared.
+    """
     expected = await told(telling, history)
-    assert await told(telling, chance.sample(history, len(history))) == expected
+    shuffled = await told(telling, chance.sample(history, len(history)))
+    for views in (expected, shuffled):
+        views["test.event"] = [row[:3] for row in views["test.event"]]
+    assert shuffled == expected
 
 
 @by_examples
