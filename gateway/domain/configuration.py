@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
@@ -18,7 +19,7 @@ from gateway.domain.namespaces import Namespace, load_namespaces
 from gateway.domain.policies import MergePolicy, load_policies
 from gateway.domain.registry import XdmSchema, load_schemas
 from gateway.domain.tenants import Scope
-from gateway.errors import BadInput, Forbidden, NotFound
+from gateway.errors import BadInput, Forbidden, NotFound, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm import evolution, paths
@@ -28,6 +29,16 @@ from gateway.xdm.paths import Composites
 from gateway.xdm.validation import Validator
 
 READ_VERSION = query("configuration.read_version")
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Known(dict[K, V]):
+    """What a version of the configuration knows; a row that a read met and that names anything else is newer than it."""
+
+    def __missing__(self, key: K) -> Never:
+        raise Unavailable("The configuration has just changed; try again.")
 
 
 @dataclass(frozen=True)
@@ -177,8 +188,8 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
         sandbox_id=scope.sandbox_id,
         version=version,
         tenant_code=scope.organization.code,
-        namespaces={namespace.namespace_id: namespace for namespace in namespaces},
+        namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}),
         schemas={schema.schema_id: compiled.get((schema.schema_id, schema.version), schema) for schema in schemas},
-        datasets={dataset.dataset_id: dataset for dataset in datasets},
+        datasets=Known({dataset.dataset_id: dataset for dataset in datasets}),
         policies={policy.policy_id: policy for policy in policies},
     )

@@ -7,6 +7,7 @@ import pytest
 from world import World, event, record
 
 from gateway.domain import identities
+from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
 from gateway.errors import BadInput, Forbidden
 
@@ -47,6 +48,8 @@ async def test_primary_is_who_has_a_live_record_or_an_event(world):
     await world.events(event("e", "2026-01-01T00:00:00Z", BEN, PHONE))
     asked = await xids(world, ANA, PHONE, BEN, NOBODY)
     assert await identities.read_primaries(world.db, world.scope, asked) == [True, False, True, False]
+    await world.records(record(ANA), mode=Mode.DELETE)
+    assert await identities.read_primaries(world.db, world.scope, asked) == [False, False, True, False]
 
 
 async def test_sightings_are_the_ends_of_what_facts_say(world):

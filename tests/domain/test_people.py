@@ -7,9 +7,11 @@ import orjson
 import pytest
 from world import World, event, record
 
-from gateway.domain import people
+from gateway.domain import namespaces, people
+from gateway.domain.graphs import IdentityType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType
+from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, Forbidden, Unavailable
 from gateway.storage.queries import Query
@@ -69,6 +71,8 @@ async def test_what_a_policy_keeps_comes_with_the_person(world):
 async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
     await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}"), first_name=f"{n}") for n in range(5)))
     await world.events(*(event("e", "2026-01-01T00:00:00Z", ("Email", f"{n}@y.io")) for n in range(2)))
+    await world.records(record(BEN))
+    await world.records(record(BEN), mode=Mode.DELETE)
     policy_id = (await world.config()).default_policy.policy_id
     collected, window = [], Window(3, backward)
     while True:
@@ -114,6 +118,17 @@ async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_
     assert seen.count("identities.read_identities") == people.TRIES
     (ana,) = await found(world, ANA)
     assert ana.person is not None
+
+
+async def test_a_read_that_meets_what_its_configuration_does_not_know_says_try_again(world):
+    config = await world.config()
+    await namespaces.create_namespace(
+        world.db, world.scope, code="Loyalty", name="Loyalty programme", kind=IdentityType.CROSS_DEVICE
+    )
+    await world.config()
+    await world.records(record(("Loyalty", "7")))
+    with pytest.raises(Unavailable):
+        await people.read_people(world.db, world.scope, config, [await world.xid("Loyalty", "7")], graph=NONE)
 
 
 async def test_profile_read_is_needed(world):
