@@ -214,13 +214,13 @@ class _Prepared:
             await tx.execute(LOCK_ALONE if alone else LOCK_SHARED, target.scope.sandbox_id)
             writing = self._writing(tx, batch_id)
             duplicates = await (writing.thoroughly() if alone else writing.quickly())
-            warnings = [*self._reader.warnings, *writing.warnings]
-            await keep_failures(tx, writing.call, failures)
-            await keep_warnings(tx, writing.call, warnings)
             accepted = len(self._sent) - duplicates
             counted = (target.scope.sandbox_id, batch_id, target.dataset_id, accepted, len(failures))
             if await tx.value(COUNT_BATCH, *counted) is None:
                 await target.refuse_batch()
+            warnings = [*self._reader.warnings, *writing.warnings]
+            await keep_failures(tx, writing.call, failures)
+            await keep_warnings(tx, writing.call, warnings)
         return IngestResult(batch_id, accepted, duplicates, failures, warnings)
 
     def _writing(self, tx: Session, batch_id: UUID) -> Writing:
