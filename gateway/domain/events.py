@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from math import isfinite
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +26,9 @@ READ = query("events.read_events")
 
 PROPERTIES = 3
 """The most conditions on properties in one filter, as in the model."""
+
+LARGEST = 2**63
+"""No number of a property is compared with one as large as this."""
 
 COLUMNS = "xid, dataset_id, event_id, batch_id, timestamp, event_type, document, ingested_at"
 
@@ -129,7 +131,7 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
         raise BadInput("The path of a property is names with dots between them, as in `commerce.order.priceTotal`.")
     if not isinstance(value, str | int | float) or (isinstance(value, str) and "\0" in value):
         raise BadInput(f"`{path}` is compared with a text, a number or a boolean.")
-    if isinstance(value, int | float) and not (isfinite(value) and abs(value) < 2**63):
+    if not isinstance(value, str) and not abs(value) < LARGEST:  # said this way round, NaN is refused, too
         raise BadInput(f"The number that `{path}` is compared with is too large.")
     keys = ".".join(orjson.dumps(step).decode() for step in steps)
     return PropertyCondition(f"$.{keys} ? (@ {_SIGNS[operator]} $value)", orjson.dumps({"value": value}).decode())

@@ -178,7 +178,8 @@ async def test_all_conditions_must_hold_and_there_are_at_most_three(world):
 
 @pytest.mark.parametrize(
     ("path", "value"),
-    [("", 1), ("a..b", 1), (".a", 1), ("a\0", 1), ("a", None), ("a", [1]), ("a", {}), ("a", "\0"), ("a", 2**63), ("a", float("inf"))],
+    [("", 1), ("a..b", 1), (".a", 1), ("a\0", 1), ("a", None), ("a", [1]), ("a", {}), ("a", "\0"), ("a", 2**63), ("a", float("inf")),
+        ("a", float("nan")), ("a", -(10**400))],
 )  # fmt: skip
 def test_a_condition_that_cannot_be_compared_is_refused(path, value):
     with pytest.raises(BadInput):

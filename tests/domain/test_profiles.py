@@ -10,7 +10,7 @@ from gateway.domain import policies, profiles
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical
 from gateway.domain.pages import Window
 from gateway.domain.people import Merged
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
 from gateway.domain.profiles import ProfileStatus
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
@@ -108,18 +108,27 @@ async def test_datasets_that_a_policy_does_not_list_take_no_part(two_sources):
     assert origin.sources == (two_sources.crm.dataset_id,)
 
 
-async def test_the_materialized_document_is_the_one_merged_at_read(two_sources):
-    kept, merging = await default(two_sources), await policy_of(two_sources)
-    (one,) = await read(two_sources, ANA, policy=kept)
-    (other,) = await read(two_sources, ANA, policy=merging)
-    assert canonical(one.profile.document) == canonical(other.profile.document)
-    origins = await profiles.read_origins(two_sources.db, two_sources.scope, [one.profile, other.profile])
-    assert origins[0].modified_at == origins[1].modified_at
-    assert (
-        set(origins[0].sources)
-        == set(origins[1].sources)
-        == {two_sources.crm.dataset_id, two_sources.loyalty.dataset_id}
-    )
+@pytest.mark.parametrize("graph", IdentityGraphType)
+@pytest.mark.parametrize("listed", [["CRM", "Loyalty"], ["Loyalty"], []])
+async def test_what_is_kept_merged_is_what_would_be_merged_at_read(world, graph, listed):
+    datasets = {dataset.name: dataset.dataset_id for dataset in (world.crm, world.loyalty)}
+    order = tuple(datasets[name] for name in listed)
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, order) if order else NEWEST
+    kept = await policy_of(world, graph, rule, is_default=True)
+    await world.records(record(ANA, PHONE, first_name="Ana", homeAddress={"city": "Bonn"}))
+    await world.records(record(PHONE, first_name="Anna"), record(NOBODY, first_name="X"), dataset=world.loyalty)
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
+    merging = replace(kept, status=PolicyStatus.BUILDING)
+    assert (kept.status, kept.is_materialized) == ("ACTIVE", True)
+    results = [await read(world, ANA, PHONE, BEN, NOBODY, policy=policy) for policy in (kept, merging)]
+    assert [each.status for each in results[0]] == [each.status for each in results[1]]
+    found = [[each.profile for each in result if each.profile] for result in results]
+    listings = [(await search(world, policy)).items for policy in (kept, merging)]
+    for one, other in (found, listings):
+        assert [canonical(profile.document) for profile in one] == [canonical(profile.document) for profile in other]
+        origins = await profiles.read_origins(world.db, world.scope, [*one, *other])
+        stated = [(set(origin.sources), origin.modified_at) for origin in origins]
+        assert stated[: len(one)] == stated[len(one) :]
 
 
 async def test_the_origin_of_who_has_no_document_is_that_of_events_then_of_records_that_take_no_part(world):
