@@ -54,7 +54,7 @@ async def create_dataset(
     async with db.transaction() as tx:
         others = await _locked(tx, scope)
         _check(name, description, others)
-        await _check_schema(tx, scope, schema_id, is_profile_enabled=is_profile_enabled)
+        await _check_schema(tx, scope, schema_id, enables=is_profile_enabled)
         columns = (uuid4(), schema_id, name, description, is_profile_enabled)
         return Dataset(*columns, await tx.value(CREATE, scope.sandbox_id, *columns))
 
@@ -74,6 +74,7 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
         _check(new.name, new.description, [dataset for dataset in datasets if dataset is not old])
         if old.is_profile_enabled and not new.is_profile_enabled:
             raise Invalid("A dataset that is enabled for profile stays so.", path=["enableForProfile"])
+        await _check_schema(tx, scope, new.schema_id, enables=new.is_profile_enabled)
         await tx.execute(UPDATE, scope.sandbox_id, dataset_id, new.name, new.description, new.is_profile_enabled)
     return new
 
@@ -98,9 +99,9 @@ def _check(name: str, description: str | None, others: Collection[Dataset]) -> N
         raise Taken(f"There is a dataset {name!r} already.", path=["name"])
 
 
-async def _check_schema(tx: Session, scope: Scope, schema_id: UUID, *, is_profile_enabled: bool) -> None:
+async def _check_schema(tx: Session, scope: Scope, schema_id: UUID, *, enables: bool) -> None:
     enabled = await tx.value(READ_SCHEMA, scope.sandbox_id, schema_id)
     if enabled is None:
         raise NotFound("There is no schema with this id.", path=["schemaId"])
-    if is_profile_enabled and not enabled:
+    if enables and not enabled:
         raise Invalid("The schema is not enabled for profile; enable the schema first.", path=["enableForProfile"])

@@ -142,8 +142,8 @@ async def update_schema(
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
             version=old.version + 1,
         )
-        await _check(tx, scope, new, [schema for schema in schemas if schema is not old])
         _check_growth(old, new)
+        await _check(tx, scope, new, [schema for schema in schemas if schema is not old])
         await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
     return new
 
