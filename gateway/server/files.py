@@ -19,11 +19,12 @@ from uuid import UUID
 from gateway.api.ids import read_id
 from gateway.domain.batches import BatchStatus, complete_batch, create_batch
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.ingestion import Chunk
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, NotFound
 from gateway.server.ingest import Tally, target_of
-from gateway.server.lines import Chunk, Gunzip, Lines
+from gateway.server.lines import Gunzip, Lines
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -114,8 +115,8 @@ async def load_file(
     if batch is not None:
         target = replace(target, batch_id=batch.batch_id)
     tally = Tally()
-    async for chunk in source.chunks(advance):
-        tally.add(await target.take(chunk))
+    async for result in target.take(source.chunks(advance)):
+        tally.add(result)
     if batch is not None:
         await complete_batch(db, scope, batch.batch_id)
     await refresh_statistics(db)

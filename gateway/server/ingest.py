@@ -8,7 +8,7 @@
 What was committed stays when the stream breaks off; sending all of it again changes nothing that is there.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -21,13 +21,13 @@ from gateway.api.ids import global_id, input_id
 from gateway.domain.batches import create_batch
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure
-from gateway.domain.ingestion import IngestResult, ingest_events, ingest_records
+from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, GatewayError, Timeout
 from gateway.server.answers import json_answer, refusal
 from gateway.server.bodies import pieces
-from gateway.server.lines import Chunk, Gunzip, Lines
+from gateway.server.lines import Gunzip, Lines
 from gateway.server.media import is_ndjson
 from gateway.server.services import services
 from gateway.storage.database import Database
@@ -45,16 +45,14 @@ class Target:
     scope: Scope
     configurations: Configurations
     dataset_id: UUID
-    holds_events: bool
     mode: Mode = Mode.REPLACE
     batch_id: UUID | None = None
 
-    async def take(self, chunk: Chunk) -> IngestResult:
-        """Commit a chunk."""
-        to = (self.db, self.scope, self.configurations, self.dataset_id, chunk.documents)
-        if self.holds_events:
-            return await ingest_events(*to, batch_id=self.batch_id, first_index=chunk.first_index)
-        return await ingest_records(*to, mode=self.mode, batch_id=self.batch_id, first_index=chunk.first_index)
+    def take(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[IngestResult]:
+        """Commit the chunks, and tell what became of each, in their order."""
+        return ingest_stream(
+            *(self.db, self.scope, self.configurations, self.dataset_id, chunks), mode=self.mode, batch_id=self.batch_id
+        )
 
 
 @dataclass(slots=True)
@@ -95,8 +93,8 @@ async def ingest(request: Request) -> Response:
         if (refused := _unsupported(request)) is not None:
             return refused
         target = await _target(request)
-        async for chunk in _chunks(request):
-            tally.add(await target.take(chunk))
+        async for result in target.take(_chunks(request)):
+            tally.add(result)
     except Timeout as error:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT, **tally.told())
     except GatewayError as error:
@@ -117,12 +115,11 @@ async def target_of(
     """The way into a dataset. Raises Forbidden; NotFound for the dataset; BadInput for a mode that its documents cannot have."""
     scope.require(Permission.PROFILE_WRITE)
     config = await configurations.read(db, scope)
-    holds_events = _class_of(config, dataset_id) is XdmClass.EXPERIENCE_EVENT
-    if holds_events and mode is not Mode.REPLACE:
+    if mode is not Mode.REPLACE and _class_of(config, dataset_id) is XdmClass.EXPERIENCE_EVENT:
         raise BadInput("Events are appended: `mode` is for records.")
     if batch_key is not None:
         batch_id = (await create_batch(db, scope, config, dataset_id, batch_key)).batch_id
-    return Target(db, scope, configurations, dataset_id, holds_events, mode, batch_id)
+    return Target(db, scope, configurations, dataset_id, mode, batch_id)
 
 
 def _unsupported(request: Request) -> Response | None:

@@ -1,11 +1,9 @@
 """A stream of JSON lines, cut into chunks in bounded memory."""
 
 import zlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
-from gateway.domain.ingestion import DOCUMENTS
+from gateway.domain.ingestion import DOCUMENTS, Chunk
 from gateway.errors import BadInput
 
 LINE_BYTES = 1 << 20  # of a longer line no more is kept than shows that it is too long
@@ -14,16 +12,8 @@ PIECE_BYTES = 1 << 16
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 
 
-@dataclass(frozen=True, slots=True)
-class Chunk:
-    """Documents for one call, or lines that may be some. `first_index` is the place of the first one in the stream, blank lines apart."""
-
-    first_index: int
-    documents: Sequence[Any]
-
-
 class Lines:
-    """Cuts whatever pieces a stream comes in. Blank lines are nothing."""
+    """Cuts whatever pieces a stream comes in. Blank lines are nothing, and do not count as places in it."""
 
     def __init__(self) -> None:
         self._begun = bytearray()  # of a line whose end has not come yet

@@ -4,7 +4,7 @@ It may be done again: a load that was cut off goes on in its batches, where what
 batch is complete is passed over, so that a second start is a matter of one look.
 """
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from itertools import count as numbers
 from itertools import islice
@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from gateway.domain.batches import BatchStatus, complete_batch, create_batch, list_batches
 from gateway.domain.configuration import Configurations
-from gateway.domain.ingestion import DOCUMENTS
+from gateway.domain.ingestion import DOCUMENTS, Chunk
 from gateway.domain.pages import MAX_SIZE, Window
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope, read_sandbox
@@ -24,7 +24,6 @@ from gateway.server.demo.setup import set_up
 from gateway.server.demo.source import Document, Journey
 from gateway.server.files import refresh_statistics
 from gateway.server.ingest import target_of
-from gateway.server.lines import Chunk
 from gateway.storage.database import Database
 
 BATCH, FULL_BATCH = "demo", "demo --full"  # keys; the full load holds the default one
@@ -46,9 +45,9 @@ async def load_demo(db: Database, scope: Scope, bar: Progress, *, full: bool) ->
         batch = await create_batch(db, scope, config, dataset_ids[dataset.key], FULL_BATCH if full else BATCH)
         target = await target_of(*to, mode=Mode.REPLACE, batch_id=batch.batch_id)
         task = bar.add_task(dataset.name, total=count(journey, dataset.key, full=full))
-        for chunk in _chunks(documents(journey, dataset.key, full=full, tenant=scope.organization.code)):
-            await target.take(chunk)
-            bar.advance(task, len(chunk.documents))
+        sent = documents(journey, dataset.key, full=full, tenant=scope.organization.code)
+        async for result in target.take(_chunks(sent)):
+            bar.advance(task, result.accepted + result.duplicates)
         await complete_batch(db, scope, batch.batch_id)
     await refresh_statistics(db)
 
@@ -71,7 +70,7 @@ async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: 
     }
 
 
-def _chunks(sent: Iterator[Document]) -> Iterator[Chunk]:
+async def _chunks(sent: Iterator[Document]) -> AsyncIterator[Chunk]:
     for first in numbers(step=DOCUMENTS):
         chunk = list(islice(sent, DOCUMENTS))
         if not chunk:
