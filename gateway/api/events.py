@@ -36,6 +36,7 @@ from gateway.domain.events import (
     EventKey,
     EventOrder,
     EventOrderField,
+    EventRequest,
     condition,
 )
 from gateway.domain.identities import Identity
@@ -154,7 +155,7 @@ def _filter(given: EventFilterInput) -> EventFilter:
 async def events_of(context: Context, xids: tuple[UUID, ...], asked: Wanted, window: Window) -> Slice[Event]:
     """A page of the events of a person, or of several as if they were one."""
     loaders = context.loaders
-    page = await loaders.events_by_members.load((events.EventQuery(asked.filter, asked.order, window), xids))
+    page = await loaders.events_by_members.load((EventRequest(asked.filter, asked.order, window), xids))
     return asked.listing.paged(page, lambda: loaders.event_count_by_members.load((asked.filter, xids)))
 
 

@@ -13,7 +13,7 @@ from aiodataloader import DataLoader
 from gateway.domain import batches, datasets, events, identities, links, profiles
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
-from gateway.domain.events import Event, EventFilter, EventQuery
+from gateway.domain.events import Event, EventFilter, EventRequest
 from gateway.domain.identities import Identity, Sighting
 from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
@@ -139,8 +139,8 @@ class Loaders:
         return Loader(partial(profiles.read_fragments, self._db, self._scope))
 
     @cached_property
-    def events_by_members(self) -> Loader[tuple[EventQuery, tuple[UUID, ...]], Page[Event]]:
-        async def read(asked: EventQuery, people: Sequence[tuple[UUID, ...]]) -> list[Page[Event]]:
+    def events_by_members(self) -> Loader[tuple[EventRequest, tuple[UUID, ...]], Page[Event]]:
+        async def read(asked: EventRequest, people: Sequence[tuple[UUID, ...]]) -> list[Page[Event]]:
             return await events.list_events(self._db, self._scope, people, asked)
 
         return Loader(grouped(read))

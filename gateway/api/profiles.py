@@ -41,7 +41,7 @@ from gateway.domain.events import Event, EventFilter
 from gateway.domain.identities import Identity
 from gateway.domain.links import IdentityGraph
 from gateway.domain.merge import Document, Fragment
-from gateway.domain.policies import IdentityGraphType, MergePolicy
+from gateway.domain.policies import MergePolicy
 from gateway.domain.profiles import Profile, ProfileLimit, ProfileLimits, ProfileResult, ProfileStatus, limits_of
 from gateway.errors import BadInput
 
@@ -130,10 +130,7 @@ async def _identities(profile: strawberry.Parent[Profile], info: Info) -> list[I
 
 
 async def _identity_graph(profile: strawberry.Parent[Profile], info: Info) -> IdentityGraph:
-    person = profile.person
-    if profile.policy.settings.identity_graph is IdentityGraphType.NONE:
-        return IdentityGraph(person.xids, (), ())
-    return await info.context.loaders.graph_by_members.load((person.xids, person.is_contested))
+    return await info.context.loaders.graph_by_members.load((profile.person.xids, profile.person.is_contested))
 
 
 async def _sources(profile: strawberry.Parent[Profile], info: Info) -> list[Dataset]:
@@ -204,7 +201,7 @@ class ProfileType(Node):
     )
     last_modified_at: datetime = resolved_by(
         _last_modified_at,
-        "When the newest of the records in the document came in; of a person without records, the newest event.",
+        "When the newest of the records in the document came in; of a person without records, when the newest event did.",
     )
     entity: ProfileEntity = resolved_by(
         _entity, "The merged document, typed by the sandbox's union of all profile schemas."

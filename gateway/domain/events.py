@@ -112,7 +112,7 @@ class EventOrder:
 
 
 @dataclass(frozen=True, slots=True)
-class EventQuery:
+class EventRequest:
     """Which events, in which order, and which page of them."""
 
     filter: EventFilter
@@ -147,7 +147,7 @@ async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> l
 
 
 async def list_events(
-    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], asked: EventQuery
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], asked: EventRequest
 ) -> list[Page[Event]]:
     """The page of each person's events, a person being given by its xids; the key of a page is the order's.
 
@@ -180,7 +180,7 @@ async def count_events(
     return [sum(counts.get(xid, 0) for xid in set(members)) for members in people]
 
 
-def _page(events: Iterable[Event], asked: EventQuery) -> Page[Event]:
+def _page(events: Iterable[Event], asked: EventRequest) -> Page[Event]:
     nearest = sorted(events, key=asked.order.key, reverse=asked.order.descending is not asked.window.backward)
     return trimmed(nearest[: asked.window.fetch], asked.window)
 
@@ -200,7 +200,7 @@ class _Bound:
         return f"${len(self.values)}"
 
 
-def _listing(asked: EventQuery, bound: _Bound, *, is_one_list: bool) -> Query:
+def _listing(asked: EventRequest, bound: _Bound, *, is_one_list: bool) -> Query:
     """The nearest events of each identity, or of all of them together if they are one list: $1 sandbox, $2 xids, $3 size."""
     direction = "desc" if asked.order.descending is not asked.window.backward else "asc"
     column = _column(asked.order)
@@ -242,7 +242,7 @@ def _where(filter_: EventFilter, bound: _Bound) -> str:
     return text
 
 
-def _between(asked: EventQuery, bound: _Bound) -> str:
+def _between(asked: EventRequest, bound: _Bound) -> str:
     """The bounds of the window; the index takes their first two columns."""
     keys = asked.window.bounds(datetime, str, UUID, UUID)
     if any(isinstance(value, str) and "\0" in value for value in keys):

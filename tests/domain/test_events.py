@@ -9,7 +9,7 @@ import pytest
 from world import World, event
 
 from gateway.domain import events
-from gateway.domain.events import ComparisonOperator, EventFilter, EventOrder, EventOrderField, EventQuery, condition
+from gateway.domain.events import ComparisonOperator, EventFilter, EventOrder, EventOrderField, EventRequest, condition
 from gateway.domain.pages import Window
 from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, BadInput, Forbidden
@@ -28,7 +28,7 @@ async def world(db):
 async def ids(world, *identities, where=None, order=None, window=None):
     """The ids of the events on this page of all these identities' events."""
     xids = tuple([await world.xid(*identity) for identity in identities])
-    asked = EventQuery(where or EventFilter(), order or EventOrder(), window or Window())
+    asked = EventRequest(where or EventFilter(), order or EventOrder(), window or Window())
     (page,) = await events.list_events(world.db, world.scope, [xids], asked)
     assert await counted(world, xids, where) >= len(page.items)
     return [found.event_id for found in page.items]
@@ -56,7 +56,7 @@ async def test_events_come_by_time_then_id_and_descending_is_the_exact_reverse(w
     for field in EventOrderField:
         pages = [
             await events.list_events(
-                world.db, world.scope, [xids], EventQuery(EventFilter(), EventOrder(field, descending), Window())
+                world.db, world.scope, [xids], EventRequest(EventFilter(), EventOrder(field, descending), Window())
             )
             for descending in (False, True)
         ]
@@ -73,7 +73,7 @@ async def test_pages_put_together_are_the_list(world, descending, backward, fiel
     order = EventOrder(field, descending)
 
     async def page(window):
-        return (await events.list_events(world.db, world.scope, [xids], EventQuery(EventFilter(), order, window)))[0]
+        return (await events.list_events(world.db, world.scope, [xids], EventRequest(EventFilter(), order, window)))[0]
 
     whole = (await page(Window())).items
     collected, window = [], Window(3, backward)
@@ -95,7 +95,7 @@ async def test_each_of_many_people_has_a_page_of_its_own_in_one_statement(world,
     people = [(await world.xid(*ANA),), (), (await world.xid(*BEN),), (await world.xid(*BEN), await world.xid(*ANA))]
     with statements() as seen:
         pages = await events.list_events(
-            world.db, world.scope, people, EventQuery(EventFilter(), EventOrder(descending=True), Window(2))
+            world.db, world.scope, people, EventRequest(EventFilter(), EventOrder(descending=True), Window(2))
         )
     assert [[found.event_id for found in page.items] for page in pages] == [["4", "3"], [], ["0"], ["0", "4"]]
     assert [page.has_next for page in pages] == [True, False, False, True]
@@ -211,7 +211,7 @@ async def test_events_are_read_by_their_keys_in_the_order_asked(world):
 async def test_profile_read_is_needed(world):
     writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
     with pytest.raises(Forbidden):
-        await events.list_events(world.db, writer, [], EventQuery(EventFilter(), EventOrder(), Window()))
+        await events.list_events(world.db, writer, [], EventRequest(EventFilter(), EventOrder(), Window()))
     with pytest.raises(Forbidden):
         await events.count_events(world.db, writer, [], EventFilter())
     with pytest.raises(Forbidden):
