@@ -148,6 +148,7 @@ class Configurations:
             if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
                 return known  # another request loaded it meanwhile
             config = await _load(db, scope, self._known.get(scope.sandbox_id))
+            await asyncio.to_thread(_derive, config)  # thousands of fields take a while: other requests go on
             self._known[scope.sandbox_id] = config
             self._known.move_to_end(scope.sandbox_id)
             if len(self._known) > self._size:
@@ -160,6 +161,13 @@ class Configurations:
             return None
         self._known.move_to_end(sandbox_id)
         return known
+
+
+def _derive(config: Configuration) -> None:
+    """Have at hand what most requests need."""
+    for xdm_class in XdmClass:
+        config.union(xdm_class)
+    _ = config.composites
 
 
 async def _load(db: Database, scope: Scope, former: Configuration | None) -> Configuration:

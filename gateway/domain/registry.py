@@ -4,6 +4,7 @@ A schema only ever grows: fields are added, never removed, retyped or narrowed; 
 enabled for profile, never disabled. In all schemas of a class a field has one type, so that their union has it too.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -105,7 +106,8 @@ async def create_schema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
             *(is_profile_enabled, 1, await tx.value(CLOCK)),
         )
-        await _check(tx, scope, schema, schemas)
+        codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
+        await asyncio.to_thread(_check, schema, schemas, codes)  # thousands of fields take a while: others go on
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
     return schema
 
@@ -142,8 +144,9 @@ async def update_schema(
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
             version=old.version + 1,
         )
-        _check_growth(old, new)
-        await _check(tx, scope, new, [schema for schema in schemas if schema is not old])
+        codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
+        await asyncio.to_thread(_check_growth, old, new)
+        await asyncio.to_thread(_check, new, [schema for schema in schemas if schema is not old], codes)
         await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
     return new
 
@@ -172,11 +175,10 @@ def _fields(custom_fields: dict[str, Any] | None) -> dict[str, Any]:
     return custom_fields or {}
 
 
-async def _check(tx: Session, scope: Scope, schema: XdmSchema, others: Collection[XdmSchema]) -> None:
+def _check(schema: XdmSchema, others: Collection[XdmSchema], codes: Collection[str]) -> None:
     check_name(schema.title, "title")
     if any(other.title == schema.title for other in others):
         raise Taken(f"There is a schema {schema.title!r} already.", path=["title"])
-    codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
     for place, descriptor in enumerate(schema.identities):
         _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
     _check_once(schema.identities)
