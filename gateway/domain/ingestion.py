@@ -114,14 +114,20 @@ async def ingest_stream(
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id)
     committing: deque[asyncio.Task[IngestResult]] = deque()
+    broken: Exception | None = None
     try:
-        async for chunk in chunks:
-            prepared = await target.read(chunk)
-            while len(committing) >= (SIDE_BY_SIDE if prepared.holds_events else 1):
-                yield await committing.popleft()
-            committing.append(asyncio.create_task(prepared.commit()))
+        try:
+            async for chunk in chunks:
+                prepared = await target.read(chunk)
+                while len(committing) >= (SIDE_BY_SIDE if prepared.holds_events else 1):
+                    yield await committing.popleft()
+                committing.append(asyncio.create_task(prepared.commit()))
+        except Exception as error:  # noqa: BLE001 (raised below, once what is on its way has arrived)
+            broken = error
         while committing:
             yield await committing.popleft()
+        if broken is not None:
+            raise broken
     finally:
         for task in committing:
             task.cancel()
