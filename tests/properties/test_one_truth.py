@@ -1,0 +1,109 @@
+"""One truth: whichever way a person is read, under whichever policy, the answer is the same."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+from hypothesis import given
+from hypothesis import strategies as st
+from properties.histories import VALUES, by_examples, histories
+
+from gateway.domain import events, links, people, profiles
+from gateway.domain.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.merge import canonical
+from gateway.domain.pages import Window
+from gateway.domain.policies import IdentityGraphType, PolicyStatus
+
+
+def policies_of(config):
+    """The default policy, the same as if nothing were kept merged, and one that knows no graph."""
+    kept = config.default_policy
+    merging = replace(kept, status=PolicyStatus.BUILDING)
+    without_graph = replace(kept.settings, identity_graph=IdentityGraphType.NONE, is_default=False)
+    return [kept, merging, replace(kept, policy_id=uuid4(), settings=without_graph)]
+
+
+async def told(telling, history):
+    """The world after the history, its configuration, and the xids that it may have named."""
+    await telling.empty()
+    await telling.tell(history)
+    world = telling.world
+    xids = [await world.xid(namespace, value) for namespace, values in VALUES.items() for value in values]
+    return world, await world.config(), xids
+
+
+def seen(found):
+    return {profile.profile_id: (profile.person.xids, canonical(profile.document)) for profile in found}
+
+
+@by_examples
+@given(history=histories(), size=st.integers(1, 4))
+async def test_single_reads_reads_of_many_and_pages_of_all_agree(telling, history, size):
+    world, config, xids = await told(telling, history)
+    for policy in policies_of(config):
+        many = await profiles.read_profiles(world.db, world.scope, config, policy, xids)
+        for xid, result in zip(xids, many, strict=True):
+            (single,) = await profiles.read_profiles(world.db, world.scope, config, policy, [xid])
+            assert seen([p for p in (single.profile,) if p]) == seen([p for p in (result.profile,) if p])
+        listed, window, goes_on = [], Window(size), True
+        while goes_on:
+            page = await profiles.search_profiles(world.db, world.scope, config, policy, window)
+            listed += page.items
+            window, goes_on = Window(size, after=(page.items[-1].profile_id,) if page.items else None), page.has_next
+        assert seen(listed) == seen([result.profile for result in many if result.profile])
+        assert await profiles.count_profiles(world.db, world.scope, policy) == len(listed)
+
+
+@by_examples
+@given(history=histories())
+async def test_what_is_kept_merged_is_what_its_records_merge_to(telling, history):
+    world, config, xids = await told(telling, history)
+    kept, merging, _ = policies_of(config)
+    results = [await profiles.read_profiles(world.db, world.scope, config, each, xids) for each in (kept, merging)]
+    one, other = ([result.profile for result in each if result.profile] for each in results)
+    assert seen(one) == seen(other)
+    origins = await profiles.read_origins(world.db, world.scope, [*one, *other])
+    stated = [(set(origin.sources), origin.modified_at) for origin in origins]
+    assert stated[: len(one)] == stated[len(one) :]
+
+
+@by_examples
+@given(history=histories(), descending=st.booleans(), size=st.integers(1, 3))
+async def test_events_of_all_people_together_are_those_of_each(telling, history, descending, size):
+    world, config, xids = await told(telling, history)
+    persons = {
+        each.person.xids for each in await people.read_people(world.db, world.scope, config, xids) if each.person
+    }
+    together = tuple(xid for members in persons for xid in members)
+    order = EventOrder(descending=descending)
+
+    async def pages(groups, window):
+        return await events.list_events(world.db, world.scope, groups, EventRequest(EventFilter(), order, window))
+
+    (whole,) = await pages([together], Window())
+    of_each = [found for page in await pages([*persons], Window()) for found in page.items]
+    assert whole.items == sorted(of_each, key=order.key, reverse=descending)
+    assert sum(await events.count_events(world.db, world.scope, [*persons], EventFilter())) == len(whole.items)
+    walked, window, goes_on = [], Window(size), True
+    while goes_on:
+        (page,) = await pages([together], window)
+        walked += page.items
+        window, goes_on = Window(size, after=order.key(page.items[-1]) if page.items else None), page.has_next
+    assert walked == whole.items
+
+
+@by_examples
+@given(history=histories())
+async def test_links_hold_each_person_together_and_touch_nobody_else(telling, history):
+    world, config, xids = await told(telling, history)
+    for xid, graph in zip(xids, await links.find_graphs(world.db, world.scope, config, xids), strict=True):
+        if graph is None:
+            continue
+        reached, todo = {xid}, [xid]
+        for end in todo:
+            beside = {link.a for link in graph.links if link.b == end} | {
+                link.b for link in graph.links if link.a == end
+            }
+            todo += beside - reached
+            reached |= beside
+        assert reached == set(graph.xids)
+        assert graph.refused_links == ()
