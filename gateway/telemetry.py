@@ -42,7 +42,16 @@ class FaultMasked:
     error: BaseException
 
 
-Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked
+@dataclass(frozen=True, slots=True)
+class JobLeft:
+    """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
+
+    kind: str
+    outcome: str
+    seconds: float
+
+
+Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked | JobLeft
 Listener = Callable[[Observation], None]
 
 # Names the request that is being served, in its answer, in the log and to whoever asks what went wrong.

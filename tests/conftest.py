@@ -6,10 +6,12 @@ The data directory is made for the server's own user: pytest's tmp_path lies bel
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -56,6 +58,21 @@ async def db(dsn: str) -> AsyncIterator[Database]:
     database = await Database.connect(dsn, size=4)
     yield database
     await database.close()
+
+
+@pytest.fixture
+async def later(dsn: str) -> AsyncIterator[Callable[[timedelta], Awaitable[Database]]]:
+    """Opens a pool of connections on which it is later: time stands still there."""
+    opened: list[Database] = []
+
+    async def connect(passed: timedelta) -> Database:
+        moment = quote((datetime.now(UTC) + passed).isoformat())
+        opened.append(await Database.connect(f"{dsn}&gateway.now={moment}", size=2))
+        return opened[-1]
+
+    yield connect
+    for database in opened:
+        await database.close()
 
 
 @pytest.fixture

@@ -12,6 +12,8 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
+from gateway.domain import jobs
+from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
@@ -27,7 +29,6 @@ CREATE = query("policies.create_policy")
 UPDATE = query("policies.update_policy")
 CLEAR_DEFAULT = query("policies.clear_default")
 DELETE = query("policies.delete_policy")
-FORGET = query("policies.forget_profiles")
 LIST_CLASSES = query("policies.list_classes")
 HAS_RECORDS = query("policies.has_records")
 
@@ -119,7 +120,7 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
         if settings.is_default:
             await _retire_default(tx, scope, others)
         columns = _columns(settings, with_class=True)
-        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, await _status(tx, scope, settings))
+        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, await _status(tx, scope, policy_id, settings))
         return _find(await load_policies(tx, scope), policy_id)
 
 
@@ -144,7 +145,7 @@ async def update_policy(
             raise Conflict("A default is replaced by making another policy the default.", path=["isDefault"])
         if settings.is_default and not policy.settings.is_default:
             await _retire_default(tx, scope, others)
-        status = await _status(tx, scope, settings, policy)
+        status = await _status(tx, scope, policy_id, settings, policy)
         await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), status)
         return _find(await load_policies(tx, scope), policy_id)
 
@@ -208,25 +209,28 @@ async def _check_order(tx: Session, scope: Scope, rule: AttributeMerge) -> None:
 
 
 async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy]) -> None:
-    """Take the flag from the default; unless the edge needs it, nothing is kept merged by it any more."""
+    """Take the flag from the default; unless the edge needs it, a job forgets what is kept merged by it."""
     former = next(policy for policy in policies if policy.settings.is_default)
     await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, former.settings.xdm_class.value)
     if not former.settings.is_active_on_edge:
-        await tx.execute(FORGET, scope.sandbox_id, former.policy_id)
+        await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, former.policy_id)
 
 
 async def _status(
-    tx: Session, scope: Scope, settings: PolicySettings, former: MergePolicy | None = None
+    tx: Session, scope: Scope, policy_id: UUID, settings: PolicySettings, former: MergePolicy | None = None
 ) -> PolicyStatus:
-    """What the policy is once it has these settings; what was merged by other ones is forgotten.
+    """What the policy is once it has these settings, with the job enqueued that makes it so.
 
-    A policy that is to be materialized is BUILDING until the worker has done it, unless there is nothing to merge.
+    A policy that is to be materialized is BUILDING until the job is done, unless there is nothing to merge.
     """
-    if former and former.is_materialized:
-        if settings.is_materialized and settings.merges_as(former.settings):
-            return former.status
-        await tx.execute(FORGET, scope.sandbox_id, former.policy_id)
+    was_kept = former is not None and former.is_materialized
+    if former and was_kept and settings.is_materialized and settings.merges_as(former.settings):
+        return former.status
     to_build = settings.is_materialized and await tx.value(HAS_RECORDS, scope.sandbox_id)
+    if to_build or (was_kept and not settings.is_materialized):
+        await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, policy_id)
+    else:  # an older job that has something to forget must not meet what is kept from now on
+        await jobs.end(tx, scope, JobKind.MATERIALIZE_POLICY, policy_id, JobStatus.CANCELLED)
     return PolicyStatus.BUILDING if to_build else PolicyStatus.ACTIVE
 
 

@@ -5,7 +5,7 @@ back, pairs unlinked by hand. What it writes depends on nothing but the facts th
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -27,9 +27,10 @@ from gateway.domain.stitching import (
 from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, forget, materialize, read_states, read_versions, refold
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 
 LOCK_ALONE = query("stitching.lock_alone")
+LOCK_SHARED = query("stitching.lock_shared")
 READ_VERSION = query("configuration.read_version")
 READ_TIES = query("regrouping.read_ties")
 READ_RECORD_TIES = query("regrouping.read_record_ties")
@@ -41,15 +42,28 @@ DELETE_IDENTITIES = query("regrouping.delete_identities")
 MARK_HUBS = query("regrouping.mark_hubs")
 
 
-@asynccontextmanager
-async def alone(
+def alone(
     db: Database, scope: Scope, configurations: Configurations
-) -> AsyncIterator[tuple[Session, Configuration]]:
+) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
+    return _locked(db, scope, configurations, LOCK_ALONE)
+
+
+def beside(
+    db: Database, scope: Scope, configurations: Configurations
+) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
+    """A transaction beside those who add facts, and the configuration that they know too."""
+    return _locked(db, scope, configurations, LOCK_SHARED)
+
+
+@asynccontextmanager
+async def _locked(
+    db: Database, scope: Scope, configurations: Configurations, lock: Query
+) -> AsyncIterator[tuple[Session, Configuration]]:
     config = await configurations.read(db, scope)
     while True:
         async with db.transaction() as tx:
-            await tx.execute(LOCK_ALONE, scope.sandbox_id)
+            await tx.execute(lock, scope.sandbox_id)
             version = await tx.value(READ_VERSION, scope.sandbox_id)
             if version == config.version:
                 yield tx, config

@@ -1,15 +1,16 @@
 """Facts leave: an aborted batch takes with it everything it brought, as if it had never come.
 
-It goes some identities at a time, each step a transaction of its own that leaves every view right. A step that is cut off leaves a batch
-that takes no documents any more and has facts left; to abort it again goes on where it stopped.
+It goes some identities at a time, each step a transaction of its own that leaves every view right. From its first one on the batch takes
+no documents any more, and a job sees to it that nothing stays, even if whoever aborts it is cut off.
 """
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from gateway.domain import batches
+from gateway.domain import batches, jobs
 from gateway.domain.batches import Batch
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.jobs import Claim, JobKind, JobStatus
 from gateway.domain.regrouping import alone, settle
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Conflict, NotFound
@@ -39,19 +40,29 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     async with db.transaction() as tx:
         if await tx.value(ABORT, scope.sandbox_id, batch_id) is None:
             raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
+        await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=jobs.LEASE)
     while await _step(db, scope, configurations, batch_id):
         pass
+    async with db.transaction() as tx:
+        await jobs.end(tx, scope, JobKind.ABORT_BATCH, batch_id, JobStatus.COMPLETED)
     (aborted,) = await batches.read_batches(db, scope, [batch_id])
     return aborted or batch
 
 
-async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> bool:
-    """Remove the batch's facts under some identities; whether there were any."""
+async def empty_batch(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+    """The job that takes back what an aborted batch brought, if whoever aborted it was cut off. What is gone needs no cursor."""
+    while removed := await _step(db, scope, configurations, claim.subject):
+        async with db.transaction() as tx:
+            await jobs.advance(tx, claim, None, done=claim.done + removed)
+
+
+async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> int:
+    """Remove the batch's facts under some identities; how many identities these were."""
     async with alone(db, scope, configurations) as (tx, config):
         xids = await _some(tx, scope, batch_id)
         if xids:
             await _remove(tx, scope, config, batch_id, xids)
-        return bool(xids)
+        return len(xids)
 
 
 async def _some(tx: Session, scope: Scope, batch_id: UUID) -> list[UUID]:

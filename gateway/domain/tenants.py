@@ -24,6 +24,7 @@ READ_SANDBOXES = query("tenants.read_sandboxes")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
+READ_HOME = query("tenants.read_home")
 
 
 class Permission(StrEnum):
@@ -151,6 +152,16 @@ async def authenticate(
     if row["sandbox_id"] is None:
         return organization, None
     return organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS})
+
+
+async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:
+    """The scope of the gateway's own work in a sandbox: all permissions there, and there only. None once the sandbox is gone."""
+    row = await db.row(READ_HOME, sandbox_id)
+    if row is None:
+        return None
+    organization = Organization(row["organization_id"], row["code"], row["organization"])
+    sandbox = sandbox_of({field: row[field] for field in SANDBOX_FIELDS})
+    return Scope(organization, sandbox, frozenset(Permission))
 
 
 def key_hash(key: str) -> bytes:

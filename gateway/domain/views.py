@@ -110,30 +110,46 @@ def fragments_by_xid(states: States) -> dict[UUID, list[Fragment]]:
 
 
 async def materialize(
-    tx: Session, scope: Scope, config: Configuration, people: Sequence[Person], states: States, *, fresh: set[UUID]
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    people: Sequence[Person],
+    states: States,
+    *,
+    fresh: set[UUID],
+    policies: Sequence[MergePolicy] | None = None,
 ) -> None:
-    """Merge these people by every policy that is kept merged. `states` are those of all their records."""
+    """Merge these people by every policy that is kept merged, or by those given. `states` are those of all their records.
+
+    Of `fresh` subjects nothing is kept yet: theirs are appended by COPY.
+    """
     fragments = fragments_by_xid(states)
-    rows, empty = [], []
-    for policy in config.materialized:
-        for subject, xids in _subjects(policy, people):
-            row = profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
-            if row:
-                rows.append(row)
-            elif subject not in fresh:
-                empty.append(subject)
-    rows.sort(key=lambda row: row[:2])
     former = {profile_id for person in people for profile_id in person.former}
-    await forget(tx, scope, config, {*empty, *former} - {row[1] for row in rows})
+    rows = []
+    for policy in config.materialized if policies is None else policies:
+        merged = {
+            subject: profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
+            for subject, xids in _subjects(policy, people)
+        }
+        rows += [row for row in merged.values() if row]
+        gone = {subject for subject, row in merged.items() if row is None} - fresh
+        if policy.settings.identity_graph is IdentityGraphType.PDG:
+            gone |= former - merged.keys()
+        await _forget(tx, scope, [policy], gone)
+    rows.sort(key=lambda row: row[:2])
     await tx.copy("profile", PROFILE_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[1] in fresh])
     await tx.update_rows(WRITE_PROFILES, scope.sandbox_id, rows=[row for row in rows if row[1] not in fresh])
 
 
 async def forget(tx: Session, scope: Scope, config: Configuration, subjects: Collection[UUID]) -> None:
     """Remove what is merged for these subjects."""
-    policies = [policy.policy_id for policy in config.materialized]
+    await _forget(tx, scope, config.materialized, subjects)
+
+
+async def _forget(tx: Session, scope: Scope, policies: Sequence[MergePolicy], subjects: Collection[UUID]) -> None:
     if policies and subjects:
-        await tx.execute(DELETE_PROFILES, scope.sandbox_id, policies, list(subjects))
+        ids = [policy.policy_id for policy in policies]
+        await tx.execute(DELETE_PROFILES, scope.sandbox_id, ids, list(subjects))
 
 
 def profile_row(

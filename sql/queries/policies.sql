@@ -39,11 +39,6 @@ update gateway.merge_policy
 delete from gateway.merge_policy
  where sandbox_id = $1 and policy_id = $2;
 
--- name: forget_profiles(sandbox_id, policy_id) -> none
--- Removes all that is merged by the policy. Walks profile_pkey.
-delete from gateway.profile
- where sandbox_id = $1 and policy_id = $2;
-
 -- name: has_records(sandbox_id) -> value
 -- Whether the sandbox has records, deleted ones included. Walks fragment_pkey as far as the first.
 select exists (select from gateway.fragment where sandbox_id = $1);

@@ -54,6 +54,14 @@ insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_
 overriding system value
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
+-- name: read_home(sandbox_id) -> row
+-- The sandbox and its organization. Walks sandbox_pkey and organization_pkey.
+select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
+       s.config_version, s.created_at
+  from gateway.sandbox s
+  join gateway.organization o on o.organization_id = s.organization_id
+ where s.sandbox_id = $1;
+
 -- name: delete_sandbox(organization_id, sandbox_id) -> value
 -- The id of the sandbox that went; none if it was the default one or is not of this organization. Walks sandbox_pkey.
 delete from gateway.sandbox

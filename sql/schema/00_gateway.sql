@@ -16,6 +16,7 @@
 --   profile    the merged document, for the policies that are materialized
 --
 -- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning.
+-- Work: job, enqueued in the transaction that makes it necessary.
 --
 -- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
 -- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The large tables are

@@ -1,0 +1,22 @@
+-- Long work: taken by one worker at a time, committed piece by piece, gone on with where a crash left it.
+
+create table gateway.job (
+  sandbox_id bigint not null references gateway.sandbox on delete cascade,
+  job_id     uuid not null,
+  kind       text not null,
+  subject    uuid not null,                                                       -- what it works on: a policy, a batch; nil: the sandbox
+  status     text not null constraint job_status_known check (status in ('NEW', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),
+  cursor     json,                                                                -- where to go on: written in the transaction of the piece that got there
+  done       bigint not null default 0,
+  total      bigint,                                                              -- of what `done` counts; null until it is known
+  attempt    integer not null default 0,                                          -- how often it was taken since the last piece
+  error      text,                                                                -- why the last attempt broke off; nothing personal
+  lease      uuid,                                                                -- whose it is: nobody else can commit a piece
+  due_at     timestamptz not null,                                                -- free to be taken from then on: at once, after a back-off, or when the heart has stopped
+  created_at timestamptz not null,
+  updated_at timestamptz not null,
+  primary key (sandbox_id, job_id)
+);
+
+create index job_due_idx on gateway.job (due_at) where status in ('NEW', 'PROCESSING');   -- of all sandboxes: workers serve them all
+create index job_open_idx on gateway.job (sandbox_id, kind, subject) where status in ('NEW', 'PROCESSING');
