@@ -20,7 +20,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "Dataset": ("dataset", (UUID,)),
     "ExperienceEvent": ("event", (UUID, UUID, str)),  # xid, dataset, the sender's _id
     "Identity": ("identity", (UUID,)),
-    "IdentityNamespace": ("namespace", (int,)),
+    "IdentityNamespace": ("namespace", (int, int)),  # sandbox, number
     "IngestionWarning": ("warning", (UUID,)),
     "MergePolicy": ("policy", (UUID,)),
     "Profile": ("profile", (UUID, UUID)),  # policy, person

@@ -13,6 +13,7 @@ from gateway.api.scalars import described
 from gateway.domain import namespaces
 from gateway.domain.graphs import IdentityNormalization, IdentityType
 from gateway.domain.namespaces import Namespace
+from gateway.errors import NotFound
 
 described(
     IdentityType,
@@ -38,7 +39,7 @@ NAMESPACES: Listing[Namespace] = Listing("identityNamespaces", lambda namespace:
 
 
 def _id(namespace: strawberry.Parent[Namespace]) -> str:
-    return global_id("IdentityNamespace", namespace.namespace_id)
+    return global_id("IdentityNamespace", namespace.sandbox_id, namespace.namespace_id)
 
 
 def _type(namespace: strawberry.Parent[Namespace]) -> IdentityType:
@@ -74,10 +75,11 @@ async def _identity_namespaces(
     return NAMESPACES.cut(info.context.config.namespaces.values(), NAMESPACES.window(first, after, last, before))
 
 
-async def read_namespaces(context: Context, keys: Sequence[int]) -> list[Namespace | None]:
-    """The namespaces with these numbers, None for those that the sandbox lacks."""
+async def read_namespaces(context: Context, keys: Sequence[tuple[int, int]]) -> list[Namespace | None]:
+    """The namespaces with these sandboxes and numbers, None for those that this sandbox lacks."""
     context.require_configuration()
-    return [context.config.namespaces.get(key) for key in keys]
+    own = context.scope.sandbox_id
+    return [context.config.namespaces.get(number) if sandbox_id == own else None for sandbox_id, number in keys]
 
 
 @strawberry.type
@@ -134,8 +136,10 @@ async def _update(context: Context, given: UpdateIdentityNamespaceInput) -> Name
     changes: dict[str, str | None] = {} if given.name is None else {"name": given.name}
     if given.description is not strawberry.UNSET:
         changes["description"] = given.description
-    namespace_id = input_id(given.id, "IdentityNamespace", "id")
-    return await namespaces.update_namespace(context.db, context.scope, namespace_id, changes)
+    sandbox_id, number = input_id(given.id, "IdentityNamespace", "id")
+    if sandbox_id != context.scope.sandbox_id:
+        raise NotFound(path=["id"])
+    return await namespaces.update_namespace(context.db, context.scope, number, changes)
 
 
 @strawberry.type

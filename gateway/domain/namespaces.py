@@ -29,7 +29,10 @@ CODE_LENGTH = 64
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings."""
+    """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings.
+
+    Numbers are the same in every sandbox, so it takes `sandbox_id` to tell one sandbox's namespace from another's.
+    """
 
     namespace_id: int
     code: str
@@ -40,6 +43,7 @@ class Namespace:
     is_custom: bool
     priority: int | None = None
     is_unique_per_graph: bool = False
+    sandbox_id: int = 0  # of the standard ones below, which are templates
 
     def xid(self, sandbox: Sandbox, value: str) -> UUID:
         """The xid of this value, in any spelling that the namespace treats as the same."""
@@ -115,7 +119,8 @@ async def create_namespace(
         if code in await _locked(tx, scope):
             raise Taken(f"There is a namespace {code!r} already.", path=["code"])
         number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
-        namespace = Namespace(number, code, name, description, kind, normalization, is_custom=True)
+        named = (number, code, name, description, kind, normalization)
+        namespace = Namespace(*named, is_custom=True, sandbox_id=scope.sandbox_id)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(namespace))
     return namespace
 
@@ -152,5 +157,5 @@ def _namespace(row: Any) -> Namespace:
     return Namespace(
         *(row["namespace_id"], row["code"], row["name"], row["description"]),
         *(IdentityType(row["id_type"]), IdentityNormalization(row["normalization"]), row["is_custom"]),
-        *(row["priority"], row["is_unique_per_graph"]),
+        *(row["priority"], row["is_unique_per_graph"], row["sandbox_id"]),
     )

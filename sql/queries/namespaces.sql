@@ -2,7 +2,7 @@
 
 -- name: list_namespaces(sandbox_id) -> rows
 -- All namespaces of the sandbox by code. Walks namespace_code_key.
-select namespace_id, code, name, description, id_type, normalization, is_custom, priority, is_unique_per_graph
+select sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom, priority, is_unique_per_graph
   from gateway.namespace
  where sandbox_id = $1
  order by code;

@@ -12,9 +12,13 @@ from gateway.errors import Forbidden, Invalid, NotFound, Taken
 LOYALTY = {"code": "Loyalty", "name": "Loyalty programme", "kind": IdentityType.CROSS_DEVICE}
 
 
+def standard(sandbox):
+    return [replace(namespace, sandbox_id=sandbox.sandbox_id) for namespace in namespaces.STANDARD]
+
+
 async def test_a_new_sandbox_has_the_standard_namespaces_under_the_models_numbers(db, scope):
     found = {namespace.code: namespace for namespace in await namespaces.list_namespaces(db, scope)}
-    assert set(found.values()) == set(namespaces.STANDARD)
+    assert set(found.values()) == set(standard(scope.sandbox))
     assert (found["Email"].namespace_id, found["Phone"].namespace_id, found["ECID"].namespace_id) == (6, 7, 4)
 
 
@@ -24,7 +28,7 @@ async def test_custom_namespaces_are_numbered_apart_in_each_sandbox(db, scope):
     assert (first.namespace_id, second.namespace_id) == (10_000_001, 10_000_002)
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     assert await namespaces.list_namespaces(db, replace(scope, sandbox=dev)) == sorted(
-        namespaces.STANDARD, key=lambda namespace: namespace.code
+        standard(dev), key=lambda namespace: namespace.code
     )
 
 
