@@ -1,7 +1,6 @@
 """People: where an identity leads, and pages of everybody, under both kinds of graph."""
 
 from dataclasses import replace
-from uuid import UUID
 
 import orjson
 import pytest
@@ -106,13 +105,13 @@ async def test_the_number_of_statements_does_not_grow_with_the_people(world, sta
 
 
 async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_for_ever(world, statements):
-    await world.records(record(ANA, PHONE))
+    await world.records(record(ANA, PHONE), record(BEN))
     lead_away = Query(
         "test.lead_away", "update gateway.identity set profile_id = $3 where sandbox_id = $1 and xid = $2",
         ("sandbox_id", "xid", "profile_id"), (), "none", "Points an identity to a graph that lacks it.",
     )  # fmt: skip
     async with world.db.transaction() as tx:
-        await tx.execute(lead_away, world.scope.sandbox_id, await world.xid(*PHONE), UUID(int=7))
+        await tx.execute(lead_away, world.scope.sandbox_id, await world.xid(*PHONE), await world.xid(*BEN))
     with statements() as seen, pytest.raises(Unavailable):
         await found(world, ANA, PHONE)
     assert seen.count("identities.read_identities") == people.TRIES
