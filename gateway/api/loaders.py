@@ -10,13 +10,14 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from gateway.domain import batches, datasets, events, identities, links, profiles
+from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
 from gateway.domain.events import Event, EventFilter, EventRequest
 from gateway.domain.identities import Identity, Sighting
 from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
+from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
 from gateway.domain.profiles import Origin, Profile, ProfileResult
 from gateway.domain.tenants import Scope
@@ -63,6 +64,12 @@ class Loaders:
         self._db = db
         self._scope = scope
         self._config = config
+
+    # -------------------------------------------------------------------------------------------- sandboxes
+
+    @cached_property
+    def settings_by_sandbox(self) -> Loader[int, list[Namespace]]:
+        return Loader(partial(namespaces.read_settings, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- datasets and batches
 

@@ -1,7 +1,6 @@
 """Who asks, and the sandboxes of their organization."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -14,7 +13,6 @@ from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
 from gateway.domain import sandboxes, tenants
-from gateway.domain.configuration import Configuration
 from gateway.domain.namespaces import Namespace
 from gateway.domain.tenants import Permission, Sandbox, SandboxType, Scope
 
@@ -47,9 +45,8 @@ class NamespaceRule:
     )
 
 
-def _rules(config: strawberry.Parent[Configuration]) -> list[Namespace]:
-    listed = [namespace for namespace in config.namespaces.values() if namespace.priority is not None]
-    return sorted(listed, key=lambda namespace: namespace.priority or 0)
+def _rules(settings: strawberry.Parent[list[Namespace]]) -> list[Namespace]:
+    return settings
 
 
 @strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
@@ -63,9 +60,8 @@ def _id(sandbox: strawberry.Parent[Sandbox]) -> str:
     return global_id("Sandbox", sandbox.sandbox_id)
 
 
-async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> Configuration:
-    context = info.context
-    return await context.configurations.read(context.db, replace(context.scope, sandbox=sandbox))
+async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> list[Namespace]:
+    return await info.context.loaders.settings_by_sandbox.load(sandbox.sandbox_id)
 
 
 @strawberry.type(

@@ -4,6 +4,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from world import record
 
 from gateway.domain import policies
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
@@ -95,3 +96,54 @@ async def test_an_unknown_policy_is_not_found_and_config_write_is_needed(db, sco
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
         await policies.create_policy(db, reader, OTHER)
+
+
+# ------------------------------------------------------------------------------------------------ datasets in order
+
+
+def in_order(*dataset_ids):
+    return AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, dataset_ids)
+
+
+async def test_an_order_names_datasets_of_records_that_are_there(world):
+    crm, loyalty, shop = (dataset.dataset_id for dataset in (world.crm, world.loyalty, world.shop))
+    policy = await policies.create_policy(world.db, world.scope, replace(OTHER, attribute_merge=in_order(crm, loyalty)))
+    assert policy.settings.attribute_merge == in_order(crm, loyalty)
+    for order, error in [((crm, DATASET), NotFound), ((crm, shop), Invalid)]:
+        settings = replace(OTHER, name="Another", attribute_merge=in_order(*order))
+        for change in (
+            policies.create_policy(world.db, world.scope, settings),
+            policies.update_policy(world.db, world.scope, policy.policy_id, {"attribute_merge": in_order(*order)}),
+        ):
+            with pytest.raises(error) as caught:
+                await change
+            assert caught.value.path == ["attributeMerge", "order", "1"]
+
+
+# ------------------------------------------------------------------------------------------------ what is to be built
+
+
+async def test_a_policy_is_built_once_there_is_something_to_merge(world):
+    db, scope = world.db, world.scope
+    policy = await policies.create_policy(db, scope, OTHER)
+    await world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    former = await default_of(db, scope)
+    assert former.status is PolicyStatus.ACTIVE
+    policy = await policies.update_policy(db, scope, policy.policy_id, {"is_default": True})
+    assert policy.status is PolicyStatus.BUILDING
+    renamed = await policies.update_policy(db, scope, policy.policy_id, {"name": "Renamed"})
+    assert renamed.status is PolicyStatus.BUILDING
+    again = await policies.update_policy(db, scope, former.policy_id, {"is_default": True})
+    assert again.status is PolicyStatus.BUILDING
+    (retired,) = [each for each in await policies.list_policies(db, scope) if each.policy_id == policy.policy_id]
+    assert retired.status is PolicyStatus.ACTIVE  # it is merged at read, which is always right
+
+
+async def test_only_another_way_to_merge_builds_a_policy_again(world):
+    db, scope = world.db, world.scope
+    await world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    policy = await default_of(db, scope)
+    renamed = await policies.update_policy(db, scope, policy.policy_id, {"name": "Renamed", "is_active_on_edge": True})
+    assert renamed.status is PolicyStatus.ACTIVE
+    changed = await policies.update_policy(db, scope, policy.policy_id, {"identity_graph": IdentityGraphType.NONE})
+    assert changed.status is PolicyStatus.BUILDING
