@@ -93,6 +93,16 @@ def demo(
 
 
 @app.command()
+def worker(data_dir: DataDir = None) -> None:
+    """Do jobs, such as building profiles for a new merge policy, until SIGTERM or Ctrl-C.
+
+    `gateway serve` does so by itself unless `GATEWAY_RUN_JOBS` is false. Any number of workers may run, on any machine: a job
+    is done by one of them, and if that one is killed another goes on. Prints `working` on stdout once it is.
+    """
+    _run(commands.work(_settings(data_dir=data_dir), partial(typer.echo, "working")))
+
+
+@app.command()
 def token(
     as_json: Annotated[
         bool, typer.Option("--json", help="As one JSON object; else as lines, which `curl -H @FILE` reads.")

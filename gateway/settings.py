@@ -63,6 +63,9 @@ class Settings(BaseSettings):
         "local", description="Code of the organization that the first start creates and the command line works in."
     )
     workers: int = Field(1, ge=1, description="Server processes; `/metrics` speaks for the one that answers.")
+    run_jobs: bool = Field(
+        default=True, description="Do jobs in the server processes too; else `gateway worker` has to run."
+    )
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
     )

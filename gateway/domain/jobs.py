@@ -51,7 +51,6 @@ class JobKind(StrEnum):
     """The kinds of work."""
 
     MATERIALIZE_POLICY = "materialize_policy"
-    REGROUP_SANDBOX = "regroup_sandbox"
     ABORT_BATCH = "abort_batch"
 
 

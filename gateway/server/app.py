@@ -1,7 +1,7 @@
 """The composition root: settings → a Starlette application. Its routes and the order of its middleware are here on one page."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -29,6 +29,7 @@ from gateway.server.services import Services
 from gateway.server.store import connect
 from gateway.server.tokens import TokenReader
 from gateway.server.watch import HEADER, Watch
+from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen
 
@@ -49,7 +50,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
         tokens = TokenReader(jwt_secret, settings.jwt_issuers)
         app.state.services = Services(settings, db, tokens, configurations, operations, limits, metrics)
         try:
-            yield
+            async with working(db, configurations) if settings.run_jobs else nullcontext():
+                yield
         finally:
             await db.close()
             for end in endings:

@@ -1,5 +1,7 @@
 """What the commands of the command line do, once their arguments are settings and values. What they say is said in `cli`."""
 
+import asyncio
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -17,10 +19,13 @@ from gateway.domain.verification import verify as verify_sandbox
 from gateway.server import serving
 from gateway.server.demo.loader import load_demo
 from gateway.server.files import Loaded, load_file, open_source
+from gateway.server.logs import log_observation
 from gateway.server.store import Store, database_address, open_store
 from gateway.server.tokens import EVERY_SANDBOX
+from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.storage.migrations import migrate as migrate_database
+from gateway.telemetry import listen
 
 Announce = Callable[[str, str | None], None]
 """Is told the base URL once requests are answered, and a link to GraphiQL if only this machine can reach it."""
@@ -47,6 +52,18 @@ async def _serve(settings: Settings, store: Store, port: socket, announce: Annou
     if settings.console and settings.is_loopback:
         link = console_link(url, store.headers(await store.sandbox(None), Permission))
     await serving.serve(settings, store, port, partial(announce, url, link))
+
+
+async def work(settings: Settings, announce: Callable[[], None]) -> None:
+    """Do jobs until told to stop; `announce` is called once that is so."""
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stopped.set)
+    async with open_store(settings) as store, working(store.db, Configurations()):
+        end = listen(log_observation)
+        announce()
+        await stopped.wait()
+        end()
 
 
 async def headers(settings: Settings, scopes: str, sandbox: str | None) -> dict[str, str]:

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 import structlog
 
-from gateway.telemetry import FaultMasked, Observation, RequestServed, TransactionRestarted, correlation_id
+from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, TransactionRestarted, correlation_id
 
 FRAMES = 12  # of a stack, the innermost ones
 
@@ -53,6 +53,8 @@ def log_observation(observation: Observation) -> None:
             _log.log(level, "request", id=correlation_id.get(), route=route, method=method, status=status, ms=took)
         case FaultMasked(error):
             _log.error("fault", id=correlation_id.get(), exc_info=error)
+        case JobLeft(kind, outcome, seconds):
+            _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):
             _log.debug("transaction restarted", reason=reason, attempt=attempt)
 

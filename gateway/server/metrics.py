@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
 
-from gateway.telemetry import FaultMasked, Observation, RequestServed, StatementRan, TransactionRestarted
+from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, StatementRan, TransactionRestarted
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
@@ -29,6 +29,12 @@ class Metrics:
         self._restarts = Counter(
             "gateway_transaction_restarts", "Writes that met another and began anew.", ["reason"], registry=registry
         )
+        self._jobs = Counter(
+            "gateway_jobs",
+            "Jobs that this process had in hand, by how it left them.",
+            ["kind", "outcome"],
+            registry=registry,
+        )
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
 
     def __call__(self, observation: Observation) -> None:
@@ -40,6 +46,8 @@ class Metrics:
                 self._requests.labels(route, method, status).observe(seconds)
             case TransactionRestarted(reason, _):
                 self._restarts.labels(reason).inc()
+            case JobLeft(kind, outcome, _):
+                self._jobs.labels(kind, outcome).inc()
             case FaultMasked():
                 self._faults.inc()
 

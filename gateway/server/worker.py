@@ -1,13 +1,13 @@
 """The worker: does what has to be done later, one job at a time, beside the server or alone. Every kind of work is on this page."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 
 from gateway.domain import jobs, materialization, removals
 from gateway.domain.configuration import Configurations
 from gateway.domain.jobs import Claim, JobKind
 from gateway.domain.tenants import Scope, read_own_scope
-from gateway.errors import Timeout, Unavailable
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
@@ -22,12 +22,24 @@ HANDLERS: Mapping[JobKind, Handler] = {
 POLL = 1.0  # seconds between two looks for work; a look is one probe of an index
 
 
-async def work(db: Database, configurations: Configurations) -> None:
-    """Do jobs as they come due, until cancelled; the job in hand is then free for another worker."""
+@asynccontextmanager
+async def working(db: Database, configurations: Configurations) -> AsyncIterator[None]:
+    """Work as long as the block lasts; the job in hand is then free for another worker."""
+    task = asyncio.create_task(_work(db, configurations))
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def _work(db: Database, configurations: Configurations) -> None:
+    """Do jobs as they come due, until cancelled."""
     while True:
         try:
             await work_off(db, configurations)
-        except (Timeout, Unavailable) as error:  # the database is away: it will be back
+        except Exception as error:  # noqa: BLE001 # the database is away, most likely: it will be back
             observe(FaultMasked(error))
         await asyncio.sleep(POLL)
 

@@ -1,13 +1,16 @@
 """An aborted batch takes everything with it; what others sent too stays."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
+from crashes import killed_at
 from world import event, record
 
-from gateway.domain import batches
+from gateway.domain import batches, jobs, removals
 from gateway.domain.batches import BatchStatus
-from gateway.domain.removals import abort_batch
+from gateway.domain.jobs import JobKind, JobStatus
+from gateway.domain.removals import abort_batch, empty_batch
 from gateway.domain.verification import verify
 from gateway.errors import Conflict, NotFound
 
@@ -67,3 +70,23 @@ async def test_aborting_again_changes_nothing_and_a_complete_batch_stays(world):
 async def test_a_batch_of_nobody_is_not_found(world):
     with pytest.raises(NotFound):
         await aborted(world, uuid4())
+
+
+async def test_an_abort_that_is_killed_anywhere_is_finished_by_a_job(world, later, monkeypatch):
+    monkeypatch.setattr(removals, "STEP", 2)
+    after = await later(timedelta(hours=1))
+    await world.records(record(ANA, first_name="Ana"))
+    number, killed = 0, True
+    while killed:
+        number += 1
+        batch_id = await world.batch(f"b{number}")
+        await world.records(record(ANA, PHONE), record(BOB, PHONE), record(PHONE), batch_id=batch_id)
+        killed = await killed_at(number, aborted(world, batch_id))
+        if claim := await jobs.claim(after, [JobKind.ABORT_BATCH]):
+            await jobs.carry_out(after, claim, empty_batch(after, world.scope, world.configurations, claim))
+        else:  # killed before anything was committed, or done
+            await aborted(world, batch_id)
+        assert await world.people() == {(await world.xid(*ANA),)}
+        assert await verify(world.db, world.scope, world.configurations) == []
+    assert number > 20
+    assert {job.status for job in await jobs.list_jobs(world.db, world.scope)} <= {JobStatus.COMPLETED}
