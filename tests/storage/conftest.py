@@ -1,22 +1,10 @@
-"""Directories that the server's user can reach: pytest's own belong to whoever runs the tests, alone."""
+"""A directory for each test, or each module, that keeps a server's data."""
 
-import shutil
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-
-
-@contextmanager
-def reachable_directory() -> Iterator[Path]:
-    path = Path(tempfile.mkdtemp(prefix="gateway-test-")).resolve()
-    path.chmod(0o711)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
+from places import reachable_directory
 
 
 @pytest.fixture

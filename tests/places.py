@@ -1,0 +1,18 @@
+"""Directories that the embedded server's user can reach: pytest's own belong to whoever runs the tests, alone."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """A new directory that everybody may enter, gone after the block."""
+    path = Path(tempfile.mkdtemp(prefix="gateway-test-")).resolve()
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path)

@@ -1,0 +1,108 @@
+"""The real program, in processes of its own, on data directories of its own."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+import gateway as package
+from gateway.storage.account import Account
+from gateway.storage.locks import acquire, open_lock
+
+GATEWAY = [sys.executable, "-m", "gateway"]
+INSTALLED = (Path(package.__file__).parents[1], Path(httpx.__file__).parents[1])  # our code, and what it stands on
+
+
+def as_user(account: Account) -> tuple[list[str], dict[str, Any]]:
+    """The program and the options that run it as somebody else. Skips the test where that user cannot read what it needs."""
+    pythons = [Path(sys.executable).resolve(), Path("/usr/bin/python{}.{}".format(*sys.version_info))]
+    python = next((path for path in pythons if path.exists() and not account.barrier(path)), None)
+    if python is None or any(account.barrier(path) for path in INSTALLED):
+        pytest.skip(f"user {account.name} can read neither this Python nor this installation")
+    env = environment(PYTHONPATH=os.pathsep.join(map(str, INSTALLED)), HOME="/")
+    options = {"env": env, "user": account.uid, "group": account.gid, "extra_groups": [], "cwd": "/"}
+    return [str(python), "-m", "gateway"], options
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Ours, without any setting of the gateway."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | more
+
+
+def gateway(
+    *arguments: str | Path, program: Sequence[str] = GATEWAY, **options: Any
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end."""
+    given = {"env": environment(), "capture_output": True, "text": True} | options
+    return subprocess.run([*program, *map(str, arguments)], check=False, **given)
+
+
+def postgres_runs(data_dir: Path) -> bool:
+    """Whether any process of the embedded server is left: each holds this lock."""
+    lock = open_lock(data_dir / "server.lock")
+    try:
+        return not acquire(lock, fcntl.LOCK_EX)
+    finally:
+        os.close(lock)
+
+
+@dataclass
+class Server:
+    """A gateway that said that it is ready."""
+
+    process: subprocess.Popen[str]
+    data_dir: Path
+    url: str
+    log: Path
+
+    def headers(self, **options: Any) -> dict[str, str]:
+        """What `gateway token` prints while it runs."""
+        result = gateway("token", "--json", "--data-dir", self.data_dir, **options)
+        assert result.returncode == 0, result.stderr
+        headers: dict[str, str] = json.loads(result.stdout)
+        return headers
+
+    def client(self) -> httpx.Client:
+        """Speaks to it with working headers."""
+        return httpx.Client(base_url=self.url, headers=self.headers(), timeout=60)
+
+    def end(self, how: int = signal.SIGTERM) -> int:
+        """Send it a signal; the exit code, once it is gone."""
+        self.process.send_signal(how)
+        return self.process.wait()
+
+
+@contextmanager
+def server(
+    data_dir: Path,
+    *,
+    command: str = "serve",
+    env: Mapping[str, str] | None = None,
+    log: Path | None = None,
+    program: Sequence[str] = GATEWAY,
+    **options: Any,
+) -> Iterator[Server]:
+    """Start a gateway on a free port; when the block ends it ends too."""
+    log = log or data_dir.with_name(f"{data_dir.name}.log")
+    arguments = [*program, command, "--port", "0", "--data-dir", str(data_dir)]
+    with log.open("a") as stderr:
+        given = {"env": env or environment(), "stdout": subprocess.PIPE, "stderr": stderr, "text": True} | options
+        process = subprocess.Popen(arguments, **given)
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("ready http://"), (line, log.read_text())
+        try:
+            yield Server(process, data_dir, line.removeprefix("ready ").strip().removesuffix("/graphql"), log)
+        finally:
+            process.terminate()

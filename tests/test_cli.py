@@ -1,0 +1,463 @@
+"""The program as its users meet it: real processes, real ports, signals, exit codes."""
+
+import asyncio
+import gzip
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from places import reachable_directory
+from program import GATEWAY, Server, as_user, environment, gateway, postgres_runs, server
+from typer.testing import CliRunner
+
+from gateway.cli import app
+from gateway.storage.account import Account
+
+COMMANDS = ["demo", "ingest", "migrate", "schema", "serve", "token", "verify", "worker"]
+CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,
+  fieldGroups: ["profile-person-details", "profile-personal-contact"],
+  identities: [{path: "personalEmail.address", namespace: "Email", isPrimary: true}]}) { schema { id } } }"""
+CREATE_DATASET = """mutation Create($schema: ID!) {
+  createDataset(input: {name: "People", schemaId: $schema}) { dataset { id } } }"""
+COUNT = "{ datasets { nodes { name recordCount batches { nodes { id status recordCount } } } } }"
+NDJSON = {"content-type": "application/x-ndjson"}
+
+
+def records(first: int, last: int) -> bytes:
+    lines = (json.dumps({"personalEmail": {"address": f"p{n}@example.com"}}) for n in range(first, last))
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def run(client: httpx.Client, query: str, **variables: str) -> dict:
+    body = client.post("/graphql", json={"query": query, "variables": variables}).json()
+    assert "errors" not in body, body
+    return body["data"]
+
+
+def create_dataset(client: httpx.Client) -> str:
+    schema = run(client, CREATE_SCHEMA)["createSchema"]["schema"]["id"]
+    return run(client, CREATE_DATASET, schema=schema)["createDataset"]["dataset"]["id"]
+
+
+def people(client: httpx.Client) -> dict:
+    return next(one for one in run(client, COUNT)["datasets"]["nodes"] if one["name"] == "People")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    with reachable_directory() as path:
+        yield path
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Server]:
+    """A running server for the tests that leave it as it is, with a dataset in it."""
+    with reachable_directory() as path, server(path / "data") as started:
+        with started.client() as client:
+            create_dataset(client)
+        yield started
+
+
+# ---------------------------------------------------------------------------------------------- the command itself
+
+
+def test_help_names_every_command_and_says_what_it_does():
+    text = CliRunner().invoke(app, ["--help"]).stdout
+    for command in COMMANDS:
+        assert re.search(rf"\b{command}  +\w", text)
+        assert len(CliRunner().invoke(app, [command, "--help"]).stdout) > 500
+    assert {command.callback.__name__ for command in app.registered_commands} == set(COMMANDS)
+
+
+def test_the_version_is_the_packages():
+    assert re.fullmatch(r"gateway \d+\.\d+\.\d+\n", gateway("--version").stdout)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["nonsense"], 2, "No such command"),
+        (["serve", "--nonsense"], 2, "No such option"),
+        (["serve", "--port", "x"], 2, "--port"),
+        (["ingest"], 2, "Missing"),
+        (["ingest", "none.ndjson", "--dataset", "x", "--mode", "UPSERT"], 2, "UPSERT"),
+        (["ingest", "none.ndjson", "--dataset", "x"], 1, "Cannot read none.ndjson"),
+        (["ingest", ".", "--dataset", "x"], 1, "Cannot read ."),
+        (["serve", "--host", "no.such.host.invalid"], 1, "Cannot listen"),
+        (["serve", "--port", "70000"], 1, "GATEWAY_PORT"),
+        (["token", "--scopes", "profile:raed"], 1, "profile:raed"),
+    ],
+)
+def test_a_wrong_command_is_explained_without_a_stack(arguments, code, says):
+    result = gateway(*arguments, env=environment(GATEWAY_DATABASE_URL="postgresql://127.0.0.1:1/none"))
+    assert result.returncode == code
+    assert says in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_setting_of_the_environment_that_is_wrong_is_named():
+    result = gateway("serve", env=environment(GATEWAY_WORKERS="many"))
+    assert (result.returncode, "GATEWAY_WORKERS" in result.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["token"], ["verify"], ["migrate"]])
+def test_a_database_that_is_not_there_is_said(command, tmp_path):
+    env = environment(GATEWAY_DATABASE_URL="postgresql://127.0.0.1:1/none", GATEWAY_DATA_DIR=str(tmp_path))
+    result = gateway(*command, env=env)
+    assert result.returncode == 1
+    assert "Error: The database does not answer" in result.stderr
+
+
+# ---------------------------------------------------------------------------------------------- serve and token
+
+
+def test_once_ready_it_answers_and_token_gives_headers_that_work(shared):
+    with shared.client() as client:
+        assert client.get("/readyz").status_code == 200
+        viewer = run(client, "{ viewer { sandbox { name } scopes } }")["viewer"]
+    assert viewer["sandbox"]["name"] == "prod"
+    assert set(viewer["scopes"]) == {"profile:read", "profile:write", "config:write", "jobs:write", "admin"}
+
+
+def test_the_link_of_serve_is_for_people_and_not_on_stdout(shared):
+    link = re.search(r"^GraphiQL: (http\S+)$", shared.log.read_text(), re.MULTILINE)
+    assert link is not None
+    assert link[1].startswith(f"{shared.url}/graphiql#token=")
+    assert httpx.get(link[1], follow_redirects=True).status_code in {200, 503}  # 503 says how to build the page
+
+
+def test_a_token_can_be_for_less(shared):
+    headers = json.loads(
+        gateway(
+            "token", "--json", "--scopes", "profile:read", "--sandbox", "prod", "--data-dir", shared.data_dir
+        ).stdout
+    )
+    with httpx.Client(base_url=shared.url, headers=headers) as client:
+        assert run(client, "{ viewer { scopes } }")["viewer"]["scopes"] == ["profile:read"]
+        refused = client.post("/graphql", json={"query": CREATE_SCHEMA}).json()
+    assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    missing = gateway("token", "--sandbox", "nope", "--data-dir", shared.data_dir)
+    assert (missing.returncode, "'nope'" in missing.stderr) == (1, True)
+
+
+def test_token_prints_lines_that_curl_reads(shared):
+    lines = gateway("token", "--data-dir", shared.data_dir).stdout.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [
+        "Authorization",
+        "x-api-key",
+        "x-gw-ims-org-id",
+        "x-sandbox-name",
+    ]
+
+
+def test_a_port_in_use_is_said_before_anything_is_started(shared, place):
+    port = shared.url.rsplit(":", 1)[1]
+    result = gateway("serve", "--port", port, "--data-dir", place / "data")
+    assert (result.returncode, "Address already in use" in result.stderr) == (1, True)
+    assert not (place / "data").exists()
+
+
+def test_sigterm_ends_it_and_its_postgres_and_the_next_start_finds_everything(place):
+    data_dir = place / "data"
+    before = gateway("token", "--json", "--data-dir", data_dir)  # the first start of all
+    assert not postgres_runs(data_dir)
+    with server(data_dir) as first, first.client() as client:
+        create_dataset(client)
+        assert first.end() == 0
+    assert not postgres_runs(data_dir)
+    with server(data_dir) as second:
+        with httpx.Client(base_url=second.url, headers=json.loads(before.stdout)) as client:
+            assert people(client)["recordCount"] == 0
+        assert second.end(signal.SIGINT) == 0
+    assert not postgres_runs(data_dir)
+
+
+def test_two_gateways_share_one_postgres_and_the_last_ends_it(place):
+    data_dir = place / "data"
+    with server(data_dir) as first, server(data_dir, log=place / "second.log") as second:
+        assert first.end() == 0
+        with second.client() as client:
+            assert run(client, "{ viewer { sandbox { name } } }")
+        assert second.end() == 0
+    assert not postgres_runs(data_dir)
+
+
+def test_several_workers_answer_and_end_together(place):
+    with server(place / "data", env=environment(GATEWAY_WORKERS="2")) as started:
+        with started.client() as client:
+            dataset = create_dataset(client)
+        for _ in range(10):  # each connection may reach the other worker
+            with started.client() as client:
+                assert run(client, "query Q($id: ID!) { dataset(id: $id) { name } }", id=dataset)
+        assert started.end() == 0
+    assert not postgres_runs(place / "data")
+
+
+def test_what_runs_at_sigterm_is_answered(place):
+    with server(place / "data") as started, started.client() as client:
+        dataset = create_dataset(client)
+        told = threading.Event()
+        answers = []
+
+        def body() -> Iterator[bytes]:
+            yield records(0, 10)
+            told.wait()
+            yield records(10, 20)
+
+        def send() -> None:
+            answers.append(client.post(f"/ingest/{dataset}", content=body(), headers=NDJSON))
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        wait_for_request(started)
+        started.process.send_signal(signal.SIGTERM)
+        wait_for_refusal(started)
+        told.set()
+        sending.join()
+        assert started.process.wait() == 0
+    assert answers[0].json()["accepted"] == 20
+
+
+def program(*arguments: str, **options) -> subprocess.Popen[str]:
+    """A command that is not waited for."""
+    given = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([*GATEWAY, *arguments], **given)
+
+
+def wait_for_request(started: Server) -> None:
+    """Until it has a connection beside ours."""
+    port = int(started.url.rsplit(":", 1)[1])
+    while connections(port) < 1:
+        pass
+
+
+def connections(port: int) -> int:
+    """How many connections are established at the port's side."""
+    wanted = f":{port:04X} "
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return sum(f"{row[1]} ".endswith(wanted) and row[3] == "01" for row in rows)
+
+
+def wait_for_refusal(started: Server) -> None:
+    """Until it takes no more connections."""
+    host, port = started.url.removeprefix("http://").split(":")
+    while True:
+        try:
+            socket.create_connection((host, int(port))).close()
+        except ConnectionRefusedError:
+            return
+
+
+def test_a_database_of_ones_own_replaces_the_embedded_one(dsn, place):
+    env = environment(GATEWAY_DATABASE_URL=dsn)
+    with server(place / "data", env=env) as started:
+        with httpx.Client(base_url=started.url, headers=started.headers(env=env)) as client:
+            create_dataset(client)
+        assert started.end() == 0
+    assert sorted(path.name for path in (place / "data").iterdir()) == ["credentials.json", "credentials.lock"]
+
+
+def test_migrate_says_what_it_did(place):
+    first, again = (gateway("migrate", "--data-dir", place / "data") for _ in range(2))
+    assert "00_gateway.sql" in first.stdout.splitlines()
+    assert again.stdout == "nothing to do: the schema is the newest\n"
+
+
+def test_root_is_told_of_a_directory_that_its_server_cannot_reach(tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only root runs the server as somebody else")
+    result = gateway("serve", "--port", "0", "--data-dir", tmp_path / "data")
+    assert (result.returncode, "may not enter" in result.stderr) == (1, True)
+
+
+def test_an_ordinary_user_runs_it(place):
+    if os.geteuid() != 0:
+        pytest.skip("the other tests run as an ordinary user already")
+    nobody = Account("nobody", 65534, 65534)
+    program, options = as_user(nobody)
+    nobody.own(place)
+    with server(place / "data", program=program, **options) as started:
+        with httpx.Client(base_url=started.url, headers=started.headers(program=program, **options)) as client:
+            create_dataset(client)
+        assert (place / "data").stat().st_uid == nobody.uid
+        assert started.end() == 0
+    assert not postgres_runs(place / "data")
+
+
+# ---------------------------------------------------------------------------------------------- kill -9
+
+
+def test_what_was_acknowledged_survives_kill_9_and_what_was_not_is_wholly_absent(place):
+    data_dir = place / "data"
+    with server(data_dir) as started, started.client() as client:
+        dataset = create_dataset(client)
+        whole = client.post(f"/ingest/{dataset}", content=records(0, 1500), headers=NDJSON).json()
+        assert whole["accepted"] == 1500
+
+        def endless() -> Iterator[bytes]:
+            for first in range(1500, 1_000_000, 250):
+                yield records(first, first + 250)
+
+        def send() -> None:
+            with pytest.raises(httpx.TransportError):
+                client.post(f"/ingest/{dataset}?batchKey=cut", content=endless(), headers=NDJSON)
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        with started.client() as other:
+            while people(other)["recordCount"] == 1500:
+                pass
+        assert started.end(signal.SIGKILL) == -signal.SIGKILL
+        sending.join()
+    assert postgres_runs(data_dir)  # it goes on by itself
+    with server(data_dir) as again, again.client() as client:
+        counts = {batch["id"]: batch["recordCount"] for batch in people(client)["batches"]["nodes"]}
+        assert counts.pop(whole["batchId"]) == 1500
+        (committed,) = counts.values()
+        assert committed % 1000 == 0  # whole calls or nothing
+        sent = client.post(
+            f"/ingest/{dataset}?batchKey=cut", content=records(1500, 1500 + committed + 1000), headers=NDJSON
+        ).json()
+        assert [sent[name] for name in ("accepted", "duplicates", "failedCount")] == [1000, committed, 0]
+    assert gateway("verify", "--data-dir", data_dir).returncode == 0
+
+
+def test_a_file_that_was_cut_off_by_kill_9_is_sent_again_without_harm(place):
+    data_dir = place / "data"
+    with server(data_dir) as started, started.client() as client:
+        create_dataset(client)
+        file = place / "people.ndjson"
+        file.write_bytes(records(0, 30_000))
+        command = ["ingest", str(file), "--dataset", "People", "--data-dir", str(data_dir)]
+        with program(*command) as process:
+            while people(client)["recordCount"] == 0:
+                pass
+            process.kill()
+        before = people(client)
+        assert before["batches"]["nodes"][0]["status"] == "LOADING"
+        result = gateway(*command)
+        after = people(client)
+    assert 0 < before["recordCount"] < 30_000
+    assert result.returncode == 0
+    assert f"{30_000 - before['recordCount']:,} accepted, {before['recordCount']:,} duplicates" in result.stdout
+    assert [(batch["status"], batch["recordCount"]) for batch in after["batches"]["nodes"]] == [("ACTIVE", 30_000)]
+
+
+# ---------------------------------------------------------------------------------------------- ingest, verify, schema
+
+
+def ingest(shared: Server, file: Path | str, *more: str, **options):
+    return gateway("ingest", file, "--dataset", "People", "--data-dir", shared.data_dir, *more, **options)
+
+
+def test_a_file_is_one_batch_and_sending_it_again_sends_nothing(shared, tmp_path):
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(records(0, 2500))
+    first, again = ingest(shared, file), ingest(shared, file)
+    assert (first.returncode, again.returncode) == (0, 0)
+    assert ": 2,500 accepted, 0 duplicates, 0 failed\n" in first.stdout
+    assert "nothing was sent" in again.stdout
+    assert first.stdout.split(":")[0] == again.stdout.split(":")[0]
+
+
+def test_failures_are_listed_and_the_exit_code_tells(shared, tmp_path):
+    file = tmp_path / "mixed.ndjson.gz"
+    file.write_bytes(gzip.compress(records(5000, 5003) + b"nonsense\n" + b"{}\n" * 30))
+    result = ingest(shared, file)
+    assert result.returncode == 1
+    head, first, *_, more = result.stdout.splitlines()
+    assert head.endswith(": 3 accepted, 0 duplicates, 31 failed")
+    assert first.startswith("  document 3, $: This is no JSON")
+    assert more == "  and 11 more, kept with the batch"
+
+
+def test_a_pipe_is_read_and_may_have_a_key(shared):
+    read, write = os.pipe()
+    os.write(write, gzip.compress(records(6000, 6003)))
+    os.close(write)
+    piped = ingest(shared, "-", stdin=read)
+    os.close(read)
+    assert ": 3 accepted," in piped.stdout
+    keyed = ingest(shared, "-", "--batch-key", "from a pipe", input=records(6003, 6004).decode())
+    assert ": 1 accepted," in keyed.stdout
+    again = ingest(shared, "-", "--batch-key", "from a pipe", input=records(6003, 6004).decode())
+    assert again.stdout.split(":")[0] == keyed.stdout.split(":")[0] != piped.stdout.split(":")[0]
+
+
+def test_what_cannot_be_ingested_is_said(shared, tmp_path):
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(records(0, 1))
+    unknown = gateway("ingest", file, "--dataset", "nope", "--data-dir", shared.data_dir)
+    assert (unknown.returncode, "'nope'" in unknown.stderr) == (1, True)
+    elsewhere = ingest(shared, file, "--sandbox", "nope")
+    assert (elsewhere.returncode, "'nope'" in elsewhere.stderr) == (1, True)
+    file.write_bytes(gzip.compress(records(0, 1))[:-4])
+    assert "gzip" in ingest(shared, file).stderr
+
+
+def test_an_interrupt_ends_a_command_that_waits_for_a_pipe(shared):
+    with shared.client() as client:
+        before = people(client)["recordCount"]
+        command = ("ingest", "-", "--dataset", "People", "--data-dir", str(shared.data_dir))
+        with program(*command, stdin=subprocess.PIPE) as process:
+            assert process.stdin is not None
+            process.stdin.write(records(7000, 8000).decode())
+            process.stdin.flush()
+            while people(client)["recordCount"] == before:
+                pass
+            process.terminate()
+            assert process.wait() == 130
+
+
+def test_verify_finds_what_does_not_fit(shared, place):
+    data_dir = place / "data"
+    with server(data_dir) as started, started.client() as client:
+        create_dataset(client)
+        file = place / "people.ndjson"
+        file.write_bytes(records(0, 5))
+        assert ingest(started, file).returncode == 0
+        right = gateway("verify", "--data-dir", data_dir)
+        asyncio.run(spoil(data_dir))
+        wrong, sampled = (
+            gateway("verify", "--data-dir", data_dir),
+            gateway("verify", "--sample", "5", "--data-dir", data_dir),
+        )
+        nowhere = gateway("verify", "--sandbox", "nope", "--data-dir", data_dir)
+    assert (right.returncode, right.stdout) == (0, "every view is what the facts make of it\n")
+    assert wrong.returncode == 1
+    assert wrong.stdout.startswith("prod: profile ")
+    assert wrong.stdout.endswith("5 differences\n")
+    assert sampled.returncode in {0, 1}
+    assert (nowhere.returncode, "'nope'" in nowhere.stderr) == (1, True)
+
+
+async def spoil(data_dir: Path) -> None:
+    """What a bug might do."""
+    connection = await asyncpg.connect(f"postgresql://gateway@/gateway?host={data_dir}/socket&port=5432")
+    await connection.execute("""update gateway.profile set document = '{"person": {}}'""")
+    await connection.close()
+
+
+def test_the_schema_is_printed_and_compared(shared, tmp_path):
+    printed = gateway("schema").stdout
+    (tmp_path / "schema.graphql").write_text(printed)
+    same = gateway("schema", "--check", cwd=tmp_path)
+    assert (same.returncode, same.stdout) == (0, "")
+    (tmp_path / "schema.graphql").write_text(printed.replace("type Query", "type Queries", 1))
+    other = gateway("schema", "--check", cwd=tmp_path)
+    assert other.returncode == 1
+    assert "-type Queries" in other.stdout
+    assert gateway("schema", "--check", cwd="/").returncode == 1
+    sandboxes = gateway("schema", "--sandbox", "prod", "--data-dir", shared.data_dir).stdout
+    assert "type ProfileEntity" in sandboxes
+    assert sandboxes != printed
