@@ -47,7 +47,7 @@ def parse_id(text: str, expected: str, argument: str = "id") -> Any:
         raise BadInput(f"`{argument}` is not an id that this server gave out.")
     type_name, key = found
     if type_name != expected:
-        raise BadInput(f"`{argument}` is the id of a {type_name}; here goes the id of a {expected}.")
+        raise BadInput(f"`{argument}` is an id of type {type_name}; here goes one of type {expected}.")
     return key[0] if len(key) == 1 else key
 
 

@@ -1,4 +1,4 @@
-"""The served page and its links, and GraphiQL in a real browser against a real GraphQL server."""
+"""The served page and its links, and GraphiQL in a real browser: against a server that shows what it is sent, and against the demo."""
 
 import asyncio
 import re
@@ -213,4 +213,37 @@ async def test_a_subscription_sends_the_headers_as_it_connects(server, open_cons
 async def test_without_a_link_the_headers_editor_says_where_to_get_headers(server, open_console) -> None:
     console = await open_console(f"{server}/graphiql/")
     await console.page.locator(".graphiql-editor-tool").get_by_text("gateway token --json").wait_for()
+    assert console.problems == []
+
+
+# ---------------------------------------------------------------------------------------------- over the demo
+
+
+@pytest.mark.parametrize(
+    ("tab", "shows"),
+    [
+        ("Person", "Journey Rewards"),
+        ("LastPurchases", "priceTotal"),
+        ("People", "hasNextPage"),
+        ("Identities", "Loyalty programme"),
+        ("Configuration", "No stitching"),
+        ("AddRecord", "is not an id that this server gave out"),  # until one is put into the variables, as the tab says
+    ],
+)
+async def test_the_examples_work_on_the_demo_from_its_link(built_console, demo, open_console, tab, shows, tmp_path):
+    console = await open_console(demo.link)
+    await console.page.get_by_role("tab", name=tab).click()
+    await console.page.locator(".graphiql-tab-active", has_text=tab).wait_for()
+    await console.press_execute()
+    await console.shows(shows)
+    await console.page.screenshot(path=tmp_path / f"{tab}.png")
+    assert console.problems == []
+
+
+async def test_the_explorer_knows_the_fields_of_the_demos_own_schemas(built_console, demo, open_console):
+    console = await open_console(demo.link)
+    query = 'query Own { profile(identity: {key: {namespace: "Household", value: "1"}}) { entity { _local { householdNumber } } } }'
+    await console.write("Own", query)
+    await console.press_execute()
+    await console.shows("householdNumber")
     assert console.problems == []

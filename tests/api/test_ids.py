@@ -57,7 +57,7 @@ def test_what_was_never_given_out_is_no_id(text):
 
 
 def test_an_id_of_another_kind_is_named():
-    with pytest.raises(BadInput, match="`batchId` is the id of a Dataset; here goes the id of a Batch"):
+    with pytest.raises(BadInput, match="`batchId` is an id of type Dataset; here goes one of type Batch"):
         parse_id(global_id("Dataset", DATASET), "Batch", "batchId")
     assert parse_id(global_id("Dataset", DATASET), "Dataset") == DATASET
     assert parse_id(global_id("Profile", DATASET, DATASET), "Profile") == (DATASET, DATASET)

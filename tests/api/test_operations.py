@@ -1,0 +1,105 @@
+"""Golden operations: what each of them answers, and in how many statements, over the sandbox of `story`.
+
+`operations/<noun>/<case>.graphql` begins with `# statements: N` and has its answer beside it as JSON. A variable takes its value from the
+story by its name. Ids that differ from run to run are named in answers; times and xids do not differ.
+
+After a change that is meant, `GOLDEN=write pytest tests/api/test_operations.py` writes answers and counts anew: read the difference.
+"""
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from client import Client
+from story import END, Story
+
+from gateway.api.execution.operations import Request
+from gateway.api.ids import KINDS
+
+OPERATIONS = Path(__file__).parent / "operations"
+CASES = sorted(OPERATIONS.rglob("*.graphql"))
+REWRITE = os.environ.get("GOLDEN") == "write"
+STORY = "gateway_story"
+
+RANDOM = {"Batch", "Dataset", "ExperienceEvent", "IngestionWarning", "MergePolicy", "Profile", "XdmSchema"}
+RANDOM_ID = re.compile(rf"({'|'.join(KINDS[kind][0] for kind in sorted(RANDOM))})_[\w-]{{20,}}")
+CURSORS = {"cursor", "startCursor", "endCursor"}
+
+
+@pytest.fixture(scope="session")
+async def story(cluster) -> Story:
+    """Told once; each case gets a copy of the database."""
+    await cluster.create_database(STORY, template="gateway_template")
+    return await Story.told(cluster.dsn(STORY))
+
+
+@pytest.fixture
+async def client(cluster, story, request):
+    name = f"gateway_story_{CASES.index(request.node.callspec.params['case'])}"
+    await cluster.create_database(name, template=STORY)
+    async with story.at(END, cluster.dsn(name)) as world:
+        yield Client.of(world)
+    await cluster.drop_database(name)
+
+
+def case_id(case: Path) -> str:
+    return str(case.relative_to(OPERATIONS).with_suffix(""))
+
+
+@pytest.mark.parametrize("case", CASES, ids=case_id)
+async def test_an_operation_answers_as_before_in_as_many_statements(client, story, statements, case):
+    text = case.read_text(encoding="utf-8")
+    variables = {name: story.names[name] for name in re.findall(r"\$(\w+):", text)}
+    await client.data("{ __typename }")  # the configuration is at hand, as it is for all but the first request
+    scope = await client.scope()
+    with statements() as ran:
+        response = await client.operations.run(scope, Request(text, variables))
+    answer = Namer(story.names).named(orjson.loads(orjson.dumps(response.body)))
+    if REWRITE:
+        rewrite(case, text, answer, len(ran))
+    assert answer == orjson.loads(case.with_suffix(".json").read_bytes())
+    assert f"# statements: {len(ran)}" == case.read_text(encoding="utf-8").splitlines()[0], ran
+
+
+def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_for():
+    pairs = [(case, case.with_name(case.name.replace("_one", "_many"))) for case in CASES if "_one" in case.name]
+    assert len(pairs) >= 3
+    for one, many in pairs:
+        assert one.read_text(encoding="utf-8").splitlines()[0] == many.read_text(encoding="utf-8").splitlines()[0], one
+
+
+def test_no_answer_is_left_without_its_operation():
+    assert {case.with_suffix(".json") for case in CASES} == set(OPERATIONS.rglob("*.json"))
+
+
+class Namer:
+    """Puts names in place of what differs from run to run: the story's names, else kind and number."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = {value: f"<{name}>" for name, value in names.items() if RANDOM_ID.fullmatch(value)}
+        self._met: dict[str, dict[str, str]] = {}
+
+    def named(self, value: Any, key: str = "") -> Any:
+        match value:
+            case dict():
+                return {each: self.named(inner, each) for each, inner in value.items()}
+            case list():
+                return [self.named(inner, key) for inner in value]
+            case str() if key in CURSORS:
+                return self._number("cursor", value)
+            case str():
+                return RANDOM_ID.sub(lambda found: self._names.get(found[0]) or self._number(found[1], found[0]), value)
+        return value
+
+    def _number(self, kind: str, value: str) -> str:
+        met = self._met.setdefault(kind, {})
+        return met.setdefault(value, f"<{kind} {len(met) + 1}>")
+
+
+def rewrite(case: Path, text: str, answer: Any, statements: int) -> None:
+    body = text.split("\n", 1)[1] if text.startswith("# statements:") else text
+    case.write_text(f"# statements: {statements}\n{body}", encoding="utf-8")
+    case.with_suffix(".json").write_bytes(orjson.dumps(answer, option=orjson.OPT_INDENT_2) + b"\n")
