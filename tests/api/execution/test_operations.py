@@ -1,6 +1,5 @@
 """The way of an operation: how far it came, what the caller is told, and what it is never told."""
 
-import asyncio
 from dataclasses import replace
 
 import orjson
@@ -151,38 +150,7 @@ async def test_every_way_to_say_one_of_wrongly_is_explained_in_graphqls_words(cl
         assert "IdentityInput" in body["errors"][0]["message"]
 
 
-# ------------------------------------------------------------------------------------------------ configuration and schemas
-
-
-CREATE = """mutation ($given: CreateSchemaInput!) { createSchema(input: $given) {
-  schema { id identities { namespace { code } } } userErrors { message } } }"""
-SCORE = {"title": "Scores", "class": "INDIVIDUAL_PROFILE", "customFields": {"score": {"type": "integer"}}}
-
-
-async def test_a_new_schema_changes_the_sandboxs_graphql_at_once(client):
-    asked = 'query { __type(name: "ProfileEntity") { fields { name } } }'
-    before = await client.data(asked)
-    await client.changed(CREATE, SCORE)
-    after = await client.data(asked)
-    own = f"_{client.world.scope.organization.code}"
-    assert own not in [field["name"] for field in before["__type"]["fields"]]
-    assert own in [field["name"] for field in after["__type"]["fields"]]
-
-
-async def test_sandboxes_with_the_same_unions_share_a_schema_and_others_do_not(client):
-    world = client.world
-    schemas, configurations = client.operations._schemas, world.configurations
-    own = await schemas.read(await configurations.read(world.db, await client.scope()))
-    other = Client.of(await type(world).create(world.db))
-    assert await schemas.read(await other.world.config()) is own
-    await other.changed(CREATE, SCORE)
-    assert await schemas.read(await other.world.config()) is not own
-
-
-async def test_all_that_wait_for_a_schema_get_the_same_one(client):
-    config = await client.world.config()
-    schemas = await asyncio.gather(*[client.operations._schemas.read(config) for _ in range(8)])
-    assert len({id(schema) for schema in schemas}) == 1
+# ------------------------------------------------------------------------------------------------ mutations
 
 
 async def test_a_mutation_sees_what_the_one_before_it_in_the_document_did(client):
