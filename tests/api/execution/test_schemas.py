@@ -1,13 +1,16 @@
 """Schemas of sandboxes: shared where they are the same, made once, beside the event loop."""
 
 import asyncio
+import threading
+from typing import ClassVar
 
 from client import Client
+from graphql import GraphQLSchema
 from world import World
 
-from gateway.api.schema import build_schema, print_sdl
+from gateway.api.execution.schemas import Schemas
+from gateway.api.schema import build_schema
 
-VIEWER = "{ viewer { organization } }"
 CREATE = (
     "mutation ($given: CreateSchemaInput!) { createSchema(input: $given) { schema { id } userErrors { message } } }"
 )
@@ -46,15 +49,24 @@ async def test_all_that_wait_for_a_schema_get_the_same_one(client):
     assert len({id(schema) for schema in schemas}) == 1
 
 
-async def test_thousands_of_fields_do_not_hold_up_another_sandbox(client):
-    large = Client.of(await World.create(client.world.db))
-    await large.changed(CREATE, {**SCORE, "customFields": MANY_FIELDS})
-    await client.data(VIEWER)
-    waiting = asyncio.create_task(large.data(VIEWER))
-    await client.data(VIEWER)
-    assert not waiting.done()
-    assert await waiting
-    assert "field29" in print_sdl(await large.world.config())
+class Watched(GraphQLSchema):
+    """A base schema that notes on which threads others are made of it."""
+
+    threads: ClassVar[list[threading.Thread]] = []
+
+    def to_kwargs(self):
+        self.threads.append(threading.current_thread())
+        return super().to_kwargs()
+
+
+async def test_thousands_of_fields_are_made_into_types_beside_the_event_loop(client):
+    await client.changed(CREATE, {**SCORE, "customFields": MANY_FIELDS})
+    base = Watched(**{**build_schema().to_kwargs(), "assume_valid": True})
+    base._strawberry_schema = build_schema()._strawberry_schema
+    made = await Schemas(base).read(await client.world.config())
+    assert sum(name.startswith("XdmProfile") for name in made.graphql.type_map) > 100
+    assert Watched.threads
+    assert threading.main_thread() not in Watched.threads
 
 
 def test_the_base_schema_is_not_touched(client):
