@@ -1,10 +1,10 @@
 -- The person as a row: pointers of identities, and the graphs they lead to.
 
--- name: lock_shared(sandbox_id) -> none
+-- name: lock_shared(sandbox_id) -> value
 -- Those who only add work side by side; whoever may part people waits for them, and they for him.
 select pg_advisory_xact_lock_shared(74023, $1::bigint::integer);
 
--- name: lock_alone(sandbox_id) -> none
+-- name: lock_alone(sandbox_id) -> value
 -- Nobody else writes to the sandbox's facts until the transaction ends; reads go on.
 select pg_advisory_xact_lock(74023, $1::bigint::integer);
 

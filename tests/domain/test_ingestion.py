@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from world import World, event, record
 
-from gateway.domain import batches, ingestion, namespaces, policies
+from gateway.domain import batches, datasets, ingestion, namespaces, policies
 from gateway.domain.batches import BatchStatus
 from gateway.domain.graphs import IdentityType
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
@@ -140,6 +140,18 @@ async def test_a_dataset_of_the_other_class_or_of_nobody_is_refused(world):
         await world.records(record(ANA), dataset=world.shop)
     with pytest.raises(NotFound):
         await world.records(record(ANA), dataset=replace(world.crm, dataset_id=uuid4()))
+
+
+async def test_a_dataset_that_is_not_enabled_for_profile_is_refused_until_it_is(world):
+    archive = await datasets.create_dataset(
+        world.db, world.scope, name="Archive", schema_id=world.crm.schema_id, is_profile_enabled=False
+    )
+    world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    with pytest.raises(Invalid, match="not enabled"):
+        await world.records(record(ANA), dataset=archive)
+    await datasets.update_dataset(world.db, world.scope, archive.dataset_id, {"is_profile_enabled": True})
+    world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    assert (await world.records(record(ANA), dataset=archive)).accepted == 1
 
 
 async def test_a_batch_of_nobody_or_of_another_dataset_is_refused(world):
