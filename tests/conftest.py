@@ -7,13 +7,15 @@ The data directory is made for the server's own user: pytest's tmp_path lies bel
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from places import reachable_directory
+from program import Server, server
 
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
@@ -43,13 +45,34 @@ async def cluster() -> AsyncIterator[Cluster]:
         shutil.rmtree(home)
 
 
-@pytest.fixture
-async def dsn(cluster: Cluster) -> AsyncIterator[str]:
-    """The address of a fresh database with our schema, gone after the test."""
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Server]:
+    """`gateway demo`, really started and loaded: leave its data as they are."""
+    with reachable_directory() as path, server(path / "data", command="demo") as started:
+        yield started
+
+
+@asynccontextmanager
+async def cloned(cluster: Cluster) -> AsyncIterator[str]:
+    """The address of a copy of the template, for as long as it is needed."""
     name = f"gateway_test_{next(_numbers)}"
     await cluster.create_database(name, template=TEMPLATE)
     yield cluster.dsn(name)
     await cluster.drop_database(name)
+
+
+@pytest.fixture
+async def dsn(cluster: Cluster) -> AsyncIterator[str]:
+    """The address of a fresh database with our schema, gone after the test."""
+    async with cloned(cluster) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+async def module_dsn(cluster: Cluster) -> AsyncIterator[str]:
+    """The same, for all tests of a module, which change nothing in it."""
+    async with cloned(cluster) as address:
+        yield address
 
 
 @pytest.fixture

@@ -6,16 +6,20 @@ import pytest
 from gateway.storage.queries import Query, all_queries, query
 
 
+@pytest.fixture(scope="module")
+async def connection(module_dsn):
+    """One for all: nothing is changed through it."""
+    connection = await asyncpg.connect(module_dsn)
+    yield connection
+    await connection.close()
+
+
 @pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
-async def test_the_statement_fits_the_schema(dsn, statement):
-    connection = await asyncpg.connect(dsn)
-    try:
-        text = statement.with_rows(1) if statement.columns else statement.sql
-        prepared = await connection.prepare(text)
-        assert len(prepared.get_parameters()) == len(statement.parameters) + len(statement.columns)
-        assert bool(prepared.get_attributes()) == (statement.shape != "none")
-    finally:
-        await connection.close()
+async def test_the_statement_fits_the_schema(connection, statement):
+    text = statement.with_rows(1) if statement.columns else statement.sql
+    prepared = await connection.prepare(text)
+    assert len(prepared.get_parameters()) == len(statement.parameters) + len(statement.columns)
+    assert bool(prepared.get_attributes()) == (statement.shape != "none")
 
 
 @pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
