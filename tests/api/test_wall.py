@@ -1,110 +1,26 @@
 """The wall between sandboxes: every query and every mutation is tried with the ids of another sandbox.
 
-The operations are made by reflection, one for each place in an argument where an id or an identity goes: there goes the other sandbox's,
-everywhere else the caller's own. A field that is added tomorrow is tried tomorrow; an argument whose name says nothing about what goes
-there fails until `VALUES` or `KIND_OF` knows it.
+There is one operation for each place in an argument where an id or an identity goes: there goes the other sandbox's, everywhere else the
+caller's own.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 import asyncpg
 import orjson
 import pytest
-from client import Client
-from graphql import (
-    GraphQLEnumType,
-    GraphQLField,
-    GraphQLInputObjectType,
-    GraphQLInterfaceType,
-    GraphQLObjectType,
-    get_named_type,
-    get_nullable_type,
-    is_leaf_type,
-    is_list_type,
-    is_required_argument,
-    is_required_input_field,
-)
-from world import World, event, record
+from graphql import GraphQLField
+from reflection import Place, Side, arguments, codes, furnished, operation, places, root_fields
+from world import World
 
-from gateway.api.execution.limits import Limits
-from gateway.api.ids import global_id
-from gateway.api.schema import build_schema
-from gateway.domain import policies, sandboxes
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain import sandboxes
 from gateway.domain.tenants import SandboxType
 
-SCHEMA = build_schema()
 MARK = "FOREIGN"
 """In every text that the other sandbox holds, and in no request."""
 
-LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6)
-
-KIND_OF = {
-    "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",
-    "mergePolicyId": "MergePolicy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
-    "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy",
-    "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
-    "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
-    "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "IdentityKeyInput.value": "e-mail",
-}  # fmt: skip
-"""What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
-
-VALUES: dict[str, Any] = {
-    "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName",
-    "documents": [{"person": {"name": {"firstName": "Wall"}}}],
-}  # fmt: skip
-"""What goes where something must be said that is no id."""
-
-
-# ------------------------------------------------------------------------------------------------ the two sandboxes
-
-
-@dataclass
-class Side:
-    """A sandbox, and one id of every kind in it."""
-
-    client: Client
-    ids: dict[str, str]
-
-
-async def furnished(world: World, mark: str) -> Side:
-    """A sandbox with one of everything, `mark` in every text of it."""
-    client, db, scope = Client.of(world, LIMITS), world.db, world.scope
-    await client.data(
-        """mutation ($schema: ID!, $dataset: ID!, $title: String!) {
-          updateSchema(input: {id: $schema, title: $title}) { userErrors { message } }
-          updateDataset(input: {id: $dataset, name: $title, description: $title}) { userErrors { message } }
-          createIdentityNamespace(input: {code: $title, name: $title, idType: PARTNER}) { userErrors { message } }
-        }""",
-        schema=global_id("XdmSchema", world.crm.schema_id), dataset=global_id("Dataset", world.crm.dataset_id), title=f"{mark} title",
-    )  # fmt: skip
-    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.crm.dataset_id,))
-    policy = await policies.create_policy(db, scope, PolicySettings(f"{mark} policy", IdentityGraphType.PDG, rule))
-    person = [("Email", f"{mark.lower()}@example.com"), (f"{mark} title", f"{mark} number")]
-    taken = await world.records(record(*person, first_name=f"{mark} Ada"), record(("Email", "guest"), first_name=mark))
-    await world.events(event(f"{mark}-1", "2024-05-01T00:00:00Z", person[0], eventType=f"{mark}.clicks"))
-    (warning,) = (await client.data("{ ingestionWarnings { nodes { id } } }"))["ingestionWarnings"]["nodes"]
-    xid = await world.xid(*person[0])
-    found = await client.data("query ($xid: ID!) { profile(identity: {xid: $xid}) { id profileId } }", xid=str(xid))
-    ids = {
-        "Batch": global_id("Batch", taken.batch_id),
-        "Dataset": global_id("Dataset", world.crm.dataset_id),
-        "ExperienceEvent": global_id("ExperienceEvent", xid, world.shop.dataset_id, f"{mark}-1"),
-        "Identity": global_id("Identity", xid),
-        "IdentityNamespace": global_id("IdentityNamespace", scope.sandbox_id, 10_000_001),
-        "IngestionWarning": warning["id"],
-        "MergePolicy": global_id("MergePolicy", policy.policy_id),
-        "Profile": found["profile"]["id"],
-        "Sandbox": global_id("Sandbox", scope.sandbox_id),
-        "XdmSchema": global_id("XdmSchema", world.crm.schema_id),
-        "xid": str(xid),
-        "e-mail": person[0][1],
-        "dataset of events": global_id("Dataset", world.shop.dataset_id),
-    }
-    return Side(client, ids)
+ECHOED = {"xid", "e-mail"}
+"""`profiles` tells whom it was asked for."""
 
 
 @pytest.fixture(params=["another organization", "the same organization"])
@@ -119,119 +35,70 @@ async def sides(db, request):
     return await furnished(own, "own"), await furnished(other, MARK)
 
 
-# ------------------------------------------------------------------------------------------------ operations by reflection
+def tries(root: str) -> list[tuple[str, GraphQLField, Place]]:
+    return [(name, field, place) for name, field in root_fields(root) for place in places(name, field)]
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where in a field's arguments something of a sandbox goes."""
-
-    path: tuple[str, ...]
-    kind: str
+def is_open(own: Side, other: Side, place: Place) -> bool:
+    """An administrator sees and disposes of all sandboxes of the organization, but not of what is in them."""
+    return place.kind == "Sandbox" and own.client.world.scope.organization == other.client.world.scope.organization
 
 
-def places(name: str, field: GraphQLField) -> Iterator[Place]:
-    """All places of a root field; one for each type of nodes where an id of any may go."""
-    for argument, given in field.args.items():
-        for place in _below((argument,), given.type, name, name):
-            kinds = NODES if place.kind == "any" else [place.kind]
-            yield from (replace(place, kind=kind) for kind in kinds)
+async def test_no_query_shows_anything_of_another_sandbox(sides):
+    own, other = sides
+    for name, field, place in tries("Query"):
+        if is_open(own, other, place):
+            continue
+        given = arguments(name, field, own.ids, place, other.ids)
+        _, body = await own.client.answer(operation("Query", name, field), given)
+        text = orjson.dumps(body).decode()
+        assert MARK not in text, (name, place, text)
+        assert place.kind in ECHOED or other.ids[place.kind] not in text, (name, place, text)
+        assert {error["extensions"]["code"] for error in body.get("errors", ())} <= {"BAD_INPUT"}, (name, place, text)
 
 
-NODES = sorted(each.name for each in SCHEMA.get_possible_types(SCHEMA.type_map["Node"]))
+async def test_the_same_queries_show_it_to_its_own_callers(sides):
+    """Else the test above would prove nothing."""
+    _, other = sides
+    for name, field, place in tries("Query"):
+        given = arguments(name, field, other.ids, place, other.ids)
+        _, body = await other.client.answer(operation("Query", name, field), given)
+        assert "errors" not in body, (name, place, body["errors"])
+        assert MARK in orjson.dumps(body).decode() or place.kind == "Sandbox", (name, place)
 
 
-def _below(path: tuple[str, ...], input_type: Any, owner: str, root: str) -> Iterator[Place]:
-    named, name = get_named_type(input_type), path[-1]
-    if isinstance(named, GraphQLInputObjectType):
-        owner = root if named.name == "DeleteInput" else named.name
-        for each, field in named.fields.items():
-            yield from _below((*path, each), field.type, owner, root)
-    elif f"{owner}.{name}" in KIND_OF:
-        yield Place(path, KIND_OF[f"{owner}.{name}"])
-    elif named.name == "ID":
-        yield Place(path, KIND_OF[name])
+async def test_no_list_shows_anything_of_another_sandbox(sides):
+    own, _ = sides
+    for name, field in root_fields("Query"):
+        _, body = await own.client.answer(operation("Query", name, field), arguments(name, field, own.ids))
+        assert MARK not in orjson.dumps(body).decode(), name
+        assert "errors" not in body, (name, body)
 
 
-@dataclass
-class Filler:
-    """Fills arguments: the foreign thing at one place, the caller's own at all others."""
-
-    kinds: dict[tuple[str, ...], str]
-    own: dict[str, str]
-    place: Place | None = None
-    foreign: dict[str, str] | None = None
-
-    def arguments(self, field: GraphQLField) -> dict[str, Any]:
-        """What is required, and what leads to the place."""
-        return {
-            name: self._value((name,), given.type)
-            for name, given in field.args.items()
-            if is_required_argument(given) or self._leads((name,))
-        }
-
-    def _leads(self, path: tuple[str, ...]) -> bool:
-        return self.place is not None and self.place.path[: len(path)] == path
-
-    def _value(self, path: tuple[str, ...], input_type: Any) -> Any:
-        nullable, name = get_nullable_type(input_type), path[-1]
-        if name in VALUES:
-            return VALUES[name]
-        if is_list_type(nullable):
-            return [self._value(path, nullable.of_type)]
-        if isinstance(nullable, GraphQLInputObjectType):
-            wanted = [each for each in nullable.fields if self._wanted(nullable, (*path, each))]
-            return {each: self._value((*path, each), nullable.fields[each].type) for each in wanted or ["xid"]}
-        if isinstance(nullable, GraphQLEnumType):
-            return "DATASET_PRECEDENCE" if "DATASET_PRECEDENCE" in nullable.values else next(iter(nullable.values))
-        if self.place and self.place.path == path and self.foreign:
-            return self.foreign[self.place.kind]
-        return self.own[self.kinds[path]]
-
-    def _wanted(self, owner: GraphQLInputObjectType, path: tuple[str, ...]) -> bool:
-        return self._leads(path) or path[-1] == "order" or is_required_input_field(owner.fields[path[-1]])
+async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
+    own, other = sides
+    sandbox_id = other.client.world.scope.sandbox_id
+    before = await state(dsn, sandbox_id)
+    assert len([digest for digest in before.values() if digest]) >= 12
+    for name, field, place in tries("Mutation"):
+        if is_open(own, other, place):
+            continue
+        given = arguments(name, field, own.ids, place, other.ids)
+        _, body = await own.client.answer(operation("Mutation", name, field), given)
+        assert codes(body) == ["NOT_FOUND"], (name, place, body)
+        assert MARK not in orjson.dumps(body).decode(), (name, place)
+        assert await state(dsn, sandbox_id) == before, (name, place)
 
 
-def filler(
-    name: str, field: GraphQLField, own: dict[str, str], place: Place | None = None, foreign: Any = None
-) -> Filler:
-    return Filler({each.path: each.kind for each in places(name, field)}, own, place, foreign)
-
-
-def operation(kind: str, name: str, field: GraphQLField) -> str:
-    """The operation that runs this field with variables for all arguments, and selects all it can give."""
-    variables = ", ".join(f"${argument}: {given.type}" for argument, given in field.args.items())
-    passed = ", ".join(f"{argument}: ${argument}" for argument in field.args)
-    selection = _selection(field.type, 4)
-    return f"{kind} {f'({variables})' if variables else ''} {{ {name}{f'({passed})' if passed else ''} {selection} }}"
-
-
-def _selection(output_type: Any, depth: int) -> str:
-    named = get_named_type(output_type)
-    if is_leaf_type(named):
-        return ""
-    if isinstance(named, GraphQLInterfaceType):
-        parts = [f"... on {each.name} {_selection(each, depth)}" for each in SCHEMA.get_possible_types(named)]
-    else:
-        parts = [
-            f"{_alias(named, name)}{name} {_selection(field.type, depth - 1)}"
-            for name, field in named.fields.items()
-            if depth > 0 or is_leaf_type(get_named_type(field.type))
-            if name != "placeholder"
-        ]
-    return "{ " + " ".join(["__typename", *parts]) + " }"
-
-
-def _alias(named: GraphQLObjectType, name: str) -> str:
-    """A name of its own for each type's field, as fields of several types may not meet under one name."""
-    return f"{named.name}_{name}: "
-
-
-# ------------------------------------------------------------------------------------------------ the tests
+def test_mutations_that_take_no_id_are_known():
+    """They can make things in the caller's own sandbox only; each was looked at."""
+    with_ids = {name for name, _, _ in tries("Mutation")}
+    without = {name for name, _ in root_fields("Mutation")} - with_ids
+    assert without == {"createSandbox", "createSchema", "createIdentityNamespace"}
 
 
 async def state(dsn: str, sandbox_id: int) -> dict[str, str]:
-    """A digest of every row of a sandbox."""
+    """A digest of every row of a sandbox, by table."""
     connection = await asyncpg.connect(dsn)
     tables = await connection.fetch(
         "select c.table_name from information_schema.columns c join pg_class p on p.oid = ('gateway.' || c.table_name)::regclass"
@@ -246,76 +113,3 @@ async def state(dsn: str, sandbox_id: int) -> dict[str, str]:
     }
     await connection.close()
     return digests
-
-
-def tries(root: str) -> list[tuple[str, GraphQLField, Place]]:
-    fields = SCHEMA.type_map[root].fields
-    return [(name, field, place) for name, field in fields.items() for place in places(name, field)]
-
-
-async def test_no_query_shows_anything_of_another_sandbox(sides):
-    own, other = sides
-    for name, field, place in tries("Query"):
-        if same_organization(own, other) and place.kind == "Sandbox":
-            continue
-        given = filler(name, field, own.ids, place, other.ids).arguments(field)
-        _, body = await own.client.answer(operation("query", name, field), given)
-        text = orjson.dumps(body).decode()
-        assert MARK not in text, (name, place, text)
-        assert place.kind in ECHOED or other.ids[place.kind] not in text, (name, place, text)
-        assert {error["extensions"]["code"] for error in body.get("errors", ())} <= {"BAD_INPUT"}, (name, place, text)
-
-
-ECHOED = {"xid", "e-mail"}  # `profiles` tells whom it was asked for
-
-
-def same_organization(own: Side, other: Side) -> bool:
-    """Then an administrator sees and disposes of both sandboxes from either, but not of what is in them."""
-    return own.client.world.scope.organization == other.client.world.scope.organization
-
-
-async def test_the_same_queries_show_it_to_its_own_callers(sides):
-    """Else the test above would prove nothing."""
-    _, other = sides
-    for name, field, place in tries("Query"):
-        given = filler(name, field, other.ids, place, other.ids).arguments(field)
-        _, body = await other.client.answer(operation("query", name, field), given)
-        assert "errors" not in body, (name, place, body["errors"])
-        assert MARK in orjson.dumps(body).decode() or place.kind == "Sandbox", (name, place)
-
-
-async def test_no_list_shows_anything_of_another_sandbox(sides):
-    own, _ = sides
-    for name, field in SCHEMA.query_type.fields.items():
-        given = filler(name, field, own.ids).arguments(field)
-        _, body = await own.client.answer(operation("query", name, field), given)
-        assert MARK not in orjson.dumps(body).decode(), name
-        assert "errors" not in body, (name, body)
-
-
-async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
-    own, other = sides
-    sandbox_id = other.client.world.scope.sandbox_id
-    before = await state(dsn, sandbox_id)
-    assert len([digest for digest in before.values() if digest]) >= 12
-    for name, field, place in tries("Mutation"):
-        if same_organization(own, other) and place.kind == "Sandbox":
-            continue
-        given = filler(name, field, own.ids, place, other.ids).arguments(field)
-        _, body = await own.client.answer(operation("mutation", name, field), given)
-        assert _codes(body) == ["NOT_FOUND"], (name, place, body)
-        assert MARK not in orjson.dumps(body).decode(), (name, place)
-        assert await state(dsn, sandbox_id) == before, (name, place)
-
-
-def _codes(body: dict[str, Any]) -> list[str]:
-    """The codes of a mutation's user errors."""
-    payloads = (body.get("data") or {}).values()
-    errors = [error for payload in payloads for key in payload if key.endswith("_userErrors") for error in payload[key]]
-    return [error["UserError_code"] for error in errors]
-
-
-def test_mutations_that_take_no_id_are_known():
-    """They can make things in the caller's own sandbox only; each was looked at."""
-    with_ids = {name for name, _, _ in tries("Mutation")}
-    assert set(SCHEMA.mutation_type.fields) - with_ids == {"createSandbox", "createSchema", "createIdentityNamespace"}

@@ -1,0 +1,65 @@
+"""Scopes: what each of them opens, field by field; a new field is in the table or the test fails."""
+
+import pytest
+from reflection import arguments, furnished, operation, root_fields
+from world import World
+
+from gateway.domain.tenants import Permission
+
+ANY = {"profile:read", "profile:write", "config:write", "jobs:write", "admin"}
+CONFIGURATION = {"profile:read", "config:write", "admin"}
+PEOPLE = {"profile:read", "admin"}
+SEND = {"profile:write", "admin"}
+CONFIGURE = {"config:write", "admin"}
+ADMIN = {"admin"}
+
+OPENED_BY = {
+    "viewer": ANY,
+    **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces"), CONFIGURATION),
+    **dict.fromkeys(("mergePolicies", "mergePolicy"), CONFIGURATION),
+    "batch": CONFIGURATION | SEND,
+    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "ingestionWarnings"), PEOPLE),
+    **dict.fromkeys(("sandboxes", "createSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
+    **dict.fromkeys(("ingestRecords", "ingestEvents", "createBatch", "completeBatch", "abortBatch"), SEND),
+    **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),
+    **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace"), CONFIGURE),
+    **dict.fromkeys(("createMergePolicy", "updateMergePolicy", "deleteMergePolicy"), CONFIGURE),
+}  # fmt: skip
+
+
+@pytest.fixture
+async def side(db):
+    return await furnished(await World.create(db), "own")
+
+
+@pytest.mark.parametrize("scope", sorted(Permission))
+async def test_a_scope_opens_what_it_says_and_nothing_else(side, scope):
+    for root in ("Query", "Mutation"):
+        for name, field in root_fields(root):
+            given = arguments(name, field, side.ids | {"any": side.ids["Dataset"]})
+            _, body = await side.client.answer(operation(root, name, field, depth=0), given, scopes=[scope])
+            codes = {error["extensions"]["code"] for error in body.get("errors", ())}
+            assert codes == (set() if scope in OPENED_BY[name] else {"FORBIDDEN"}), (name, body)
+
+
+async def test_without_any_scope_nothing_is_open_but_who_asks(side):
+    for root in ("Query", "Mutation"):
+        for name, field in root_fields(root):
+            given = arguments(name, field, side.ids | {"any": side.ids["Dataset"]})
+            _, body = await side.client.answer(operation(root, name, field, depth=0), given, scopes=[])
+            assert ("errors" not in body) == (name == "viewer"), (name, body)
+
+
+async def test_who_may_only_send_does_not_see_what_others_sent(side):
+    batch = "query ($id: ID!) { batch(id: $id) { status recordCount failedCount %s } }"
+    assert await side.client.data(batch % "", id=side.ids["Batch"], scopes=["profile:write"])
+    for inner in ("errors { nodes { document } }", "errors { totalCount }"):
+        error = await side.client.error(batch % inner, id=side.ids["Batch"], scopes=["profile:write"])
+        assert (error["extensions"]["code"], error["path"][:2]) == ("FORBIDDEN", ["batch", "errors"])
+
+
+async def test_who_may_not_read_people_finds_none_through_their_ids(side):
+    node = "query ($id: ID!) { node(id: $id) { id } }"
+    for kind in ("Profile", "Identity", "ExperienceEvent", "IngestionWarning"):
+        error = await side.client.error(node, id=side.ids[kind], scopes=["config:write"])
+        assert error["extensions"]["code"] == "FORBIDDEN", kind
