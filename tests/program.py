@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -64,6 +65,18 @@ class Server:
     data_dir: Path
     url: str
     log: Path
+    printed: re.Match[str] | None = None
+
+    @property
+    def link(self) -> str:
+        """The link to GraphiQL that it printed: `serve` to stderr, which is the log, `demo` to stdout."""
+        if self.printed is None:
+            assert self.process.stdout is not None
+            self.printed = re.search(r"^GraphiQL: (\S+)$", self.log.read_text(), re.MULTILINE) or re.search(
+                r"^GraphiQL: (\S+)$", self.process.stdout.readline()
+            )
+        assert self.printed is not None
+        return self.printed[1]
 
     def headers(self, **options: Any) -> dict[str, str]:
         """What `gateway token` prints while it runs."""

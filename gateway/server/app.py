@@ -25,6 +25,7 @@ from gateway.server.graphql import graphql
 from gateway.server.ingest import ingest
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
+from gateway.server.sdl import schema
 from gateway.server.services import Services
 from gateway.server.store import connect
 from gateway.server.tokens import TokenReader
@@ -69,6 +70,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
     return [
         Route("/graphql", graphql, methods=["GET", "POST"]),
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
+        Route("/schema.graphql", schema),
         Route("/healthz", health.alive),
         Route("/readyz", health.ready),
         Route("/metrics", health.metrics),

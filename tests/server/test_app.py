@@ -9,6 +9,7 @@ import structlog
 from starlette.requests import Request
 from starlette.routing import Route
 
+from gateway.api.schema import print_sdl
 from gateway.server.logs import described
 from gateway.server.watch import Watch
 from gateway.telemetry import listen
@@ -84,6 +85,20 @@ async def test_the_console_is_served_unless_it_is_off(gateway, start_gateway):
     assert "default-src 'self'" in page.headers["content-security-policy"]
     async with start_gateway(console=False) as other:
         assert (await other.http.get("/graphiql")).status_code == 404
+
+
+async def test_the_schema_is_a_file_of_a_new_sandbox_or_of_the_callers(gateway):
+    await gateway.run(
+        """mutation { createSchema(input: {title: "Car", class: INDIVIDUAL_PROFILE, fieldGroups: [],
+           customFields: {plate: {type: "string"}}}) { schema { id } } }"""
+    )
+    plain = await gateway.http.get("/schema.graphql")
+    own = await gateway.http.get("/schema.graphql", headers=await gateway.headers())
+    assert plain.text == print_sdl()
+    assert "plate: String" in own.text
+    assert "plate: String" not in plain.text
+    refused = await gateway.http.get("/schema.graphql", headers={"authorization": "Bearer nonsense"})
+    assert refused.status_code == 403
 
 
 async def test_what_breaks_is_masked_and_found_in_the_log_by_its_id(gateway):

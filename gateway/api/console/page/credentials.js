@@ -29,4 +29,12 @@ export function takeFromAddress() {
 
 export const storedHeaders = () => sessionStorage.getItem(STORED) ?? HINT;
 
+export function parsedHeaders() {
+  try {
+    return JSON.parse(storedHeaders());
+  } catch {
+    return {}; // the hint, or something half written
+  }
+}
+
 export const storeHeaders = (text) => sessionStorage.setItem(STORED, text);

@@ -8,7 +8,7 @@ import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
-import { storedHeaders, storeHeaders, takeFromAddress } from './credentials.js';
+import { parsedHeaders, storedHeaders, storeHeaders, takeFromAddress } from './credentials.js';
 import { examples } from './examples.js';
 
 const endpoint = new URL('../graphql', location.href);
@@ -17,11 +17,19 @@ endpoint.search = '';
 const socket = new URL(endpoint);
 socket.protocol = endpoint.protocol === 'https:' ? 'wss:' : 'ws:';
 
-const fetcher = createGraphiQLFetcher({
+const send = createGraphiQLFetcher({
   url: endpoint.href,
   subscriptionUrl: socket.href, // the headers travel in the connection_init payload, under their own names
   enableIncrementalDelivery: false,
 });
+
+// GraphiQL asks for the schema before it has read its own headers editor, and just after a change of tabs it still names the operation
+// of the tab before.
+function fetcher(asked, options) {
+  const named = asked.operationName && asked.query.includes(asked.operationName);
+  const headers = Object.keys(options?.headers ?? {}).length > 0 ? options.headers : parsedHeaders();
+  return send(named ? asked : { ...asked, operationName: undefined }, { ...options, headers });
+}
 
 const plugins = [HISTORY_PLUGIN, explorerPlugin()];
 
