@@ -49,12 +49,11 @@ async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) ->
     versions: dict[RecordKey, list[Version]] = {key: [] for key in keys}
     if not versions:
         return versions
-    for row in await tx.rows(
-        READ_VERSIONS, scope.sandbox_id, [key[0] for key in versions], [key[1] for key in versions]
-    ):
-        place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
-        version = Version(Mode(row["mode"]), orjson.loads(row["input"]), place)
-        versions[row["xid"], row["dataset_id"]].append(version)
+    xids, dataset_ids = {key[0] for key in versions}, {key[1] for key in versions}
+    for row in await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)):
+        if (key := (row["xid"], row["dataset_id"])) in versions:
+            place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
+            versions[key].append(Version(Mode(row["mode"]), orjson.loads(row["input"]), place))
     return versions
 
 

@@ -19,7 +19,7 @@ select xid, max(ingested_at) as modified_at
  group by xid;
 
 -- name: read_event_origins(sandbox_id, xids) -> rows
--- Which datasets the events of each identity are from, and when the newest came in, for those that have one. Walks event_timeline_idx.
+-- Which datasets the events of each identity are from, and when the newest came in, for those that have one. Walks event_pkey.
 select xid, array_agg(distinct dataset_id) as sources, max(ingested_at) as modified_at
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[])

@@ -27,7 +27,7 @@ select xid, other_xid
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: with_facts(sandbox_id, xids) -> rows
--- Those of these identities under which a live fragment or an event is stored. Walks identity_pkey, fragment_pkey, event_pkey.
+-- Those of these identities under which a live fragment or an event is stored. Walks identity_pkey, fragment_pkey, event_timeline_idx.
 select i.xid
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[])
@@ -54,3 +54,11 @@ update gateway.identity as i
    set is_hub = v.is_hub
   from (values {rows}) as v (xid, is_hub)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
+
+-- name: list_graphs(sandbox_id, after, size) -> rows
+-- The people after this one. Walks graph_pkey.
+select profile_id, xids, identity_map, is_contested
+  from gateway.graph
+ where sandbox_id = $1 and profile_id > $2
+ order by profile_id
+ limit $3;

@@ -24,7 +24,7 @@ select distinct xid from (select xid from gateway.event_repeat where sandbox_id 
 select distinct origin as xid from (select origin from gateway.tie where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: remove_records(sandbox_id, batch_id, xids) -> rows
--- The records of these identities that lost a version. Walks record_batch_idx.
+-- The records of these identities that lost a version. Walks record_pkey.
 delete from gateway.record
  where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[])
 returning xid, dataset_id;
@@ -36,17 +36,17 @@ delete from gateway.tie
 returning xid;
 
 -- name: remove_repeats(sandbox_id, batch_id, xids) -> none
--- Walks event_repeat_batch_idx.
+-- Walks event_repeat_pkey.
 delete from gateway.event_repeat
  where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[]);
 
 -- name: find_heirs(sandbox_id, batch_id, xids) -> rows
--- Of the batch's events under these identities, those that other batches sent too: the earliest of these has them now. Walks event_batch_idx and event_repeat_pkey.
+-- Of the batch's events under these identities, those that other batches sent too: the earliest of these has them now. Walks event_pkey and event_repeat_pkey.
 select distinct on (e.xid, e.dataset_id, e.event_id) e.xid, e.dataset_id, e.event_id, r.batch_id, r.ingested_at
   from gateway.event as e
   join gateway.event_repeat as r
     on r.sandbox_id = e.sandbox_id and r.xid = e.xid and r.dataset_id = e.dataset_id and r.event_id = e.event_id
- where e.sandbox_id = $1 and e.batch_id = $2 and e.xid = any($3::uuid[])
+ where e.sandbox_id = $1 and e.batch_id = $2 and e.xid = any($3::uuid[]) and r.xid = any($3::uuid[])
  order by e.xid, e.dataset_id, e.event_id, r.ingested_at, r.batch_id;
 
 -- name: inherit_events(sandbox_id, xids | xid uuid, dataset_id uuid, event_id text, batch_id uuid, ingested_at timestamptz) -> none

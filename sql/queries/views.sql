@@ -11,10 +11,10 @@ select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, 
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]);
 
 -- name: read_versions(sandbox_id, xids, dataset_ids) -> rows
--- All versions of these records, pair by pair. Walks record_pkey.
-select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.input, r.ingested_at
-  from unnest($2::uuid[], $3::uuid[]) as sent (xid, dataset_id)
-  join gateway.record as r on r.sandbox_id = $1 and r.xid = sent.xid and r.dataset_id = sent.dataset_id;
+-- All versions of the records of these identities in these datasets. Walks record_pkey.
+select xid, dataset_id, ordinal, batch_id, mode, input, ingested_at
+  from gateway.record
+ where sandbox_id = $1 and xid = any($2::uuid[]) and dataset_id = any($3::uuid[]);
 
 -- name: write_fragments(sandbox_id | xid uuid, dataset_id uuid, ordinal bigint, batch_id uuid, ingested_at timestamptz, observed_at timestamptz, folded json, is_deleted boolean, head_at timestamptz, head_batch_id uuid, head_ordinal bigint) -> none
 -- Walks fragment_pkey.

@@ -1,0 +1,66 @@
+"""No statement reads a large table from end to end: on tables without statistics too, as they are after the first start.
+
+The plan is the generic one, which a prepared statement settles on. A sandbox's rows are found by an index whose first column is
+sandbox_id; what a statement walks is said in its comment, and held against the plan.
+"""
+
+import re
+
+import asyncpg
+import pytest
+
+from gateway.storage.queries import all_queries
+
+LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_repeat", "ingest_error")
+WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
+STATEMENTS = [
+    statement
+    for statement in all_queries()
+    if any(f"gateway.{table}" in statement.sql for table in LARGE) and not WHOLE_SANDBOX.match(statement.name)
+]
+
+
+# Nulls stand for all parameters, and would prune every partition away.
+SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "enable_partition_pruning": "off"}
+
+
+@pytest.fixture(scope="module")
+async def connection(module_dsn):
+    connection = await asyncpg.connect(module_dsn, server_settings=SETTINGS)
+    yield connection
+    await connection.close()
+
+
+async def plan_of(connection, statement):
+    text = statement.with_rows(1) if statement.columns else statement.sql
+    count = len(statement.parameters) + len(statement.columns)
+    given = f"({', '.join(['null'] * count)})" if count else ""
+    await connection.execute(f"prepare examined as {text}")
+    try:
+        return "\n".join(row[0] for row in await connection.fetch(f"explain (costs off) execute examined{given}"))
+    finally:
+        await connection.execute("deallocate examined")
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
+async def test_no_large_table_is_read_from_end_to_end(connection, statement):
+    plan = await plan_of(connection, statement)
+    read_whole = re.findall(r"Seq Scan on (\w+?)(?:_\d)? ", plan + " ")
+    assert not set(read_whole) & set(LARGE), plan
+
+
+@pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)
+async def test_the_comment_names_the_index_that_is_walked(connection, statement):
+    named = set(re.findall(r"\b\w+_(?:pkey|idx|key)\b", statement.doc))
+    plan = await plan_of(connection, statement)
+    walked = {
+        re.sub(r"_\d_", "_", index) for index in re.findall(r"(?:using|Index Scan on|Index Only Scan on) (\w+)", plan)
+    }
+    missing = {index for index in named if not any(similar(index, one) for one in walked)}
+    assert not missing or "insert into" in statement.sql, f"{missing} of {walked}\n{plan}"
+
+
+def similar(index, walked):
+    """A partition's index is named by Postgres: `event_3_sandbox_id_xid_timestamp_event_id_idx` is of `event_timeline_idx`."""
+    table = index.rsplit("_", 2)[0] if index.endswith(("_idx", "_key")) else index.removesuffix("_pkey")
+    return walked == index or (walked.startswith(f"{table}_") and walked.endswith(index.rsplit("_", 1)[1]))
