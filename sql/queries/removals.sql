@@ -50,7 +50,7 @@ select distinct on (e.xid, e.dataset_id, e.event_id) e.xid, e.dataset_id, e.even
  order by e.xid, e.dataset_id, e.event_id, r.ingested_at, r.batch_id;
 
 -- name: inherit_events(sandbox_id, xids | xid uuid, dataset_id uuid, event_id text, batch_id uuid, ingested_at timestamptz) -> none
--- These events belong to the next batch that sent them. Walks event_pkey.
+-- These events belong to the next batch that sent them. Walks event_timeline_idx.
 update gateway.event as e
    set batch_id = v.batch_id, ingested_at = v.ingested_at
   from (values {rows}) as v (xid, dataset_id, event_id, batch_id, ingested_at)
