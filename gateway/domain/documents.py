@@ -244,13 +244,15 @@ def _dumped(document: Any) -> bytes:
 
 
 def _kept(document: Any) -> Any:
-    """What of a refused document is kept: the document, or the text that is none."""
-    if not isinstance(document, bytes):
-        return document
+    """What of a refused document is kept: the document, or the text that is none; nothing of one that nests too deeply to be written."""
     try:
-        return orjson.loads(document)
+        value = orjson.loads(document) if isinstance(document, bytes) else document
+        orjson.dumps(value)
     except orjson.JSONDecodeError:
         return document.decode(errors="replace").replace("\x00", "�")
+    except TypeError:
+        return None
+    return value
 
 
 def last_updated(body: Document) -> datetime | None:

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from gateway.api.ids import KINDS, MAX_LENGTH, global_id, input_id, parse_id, read_id
 from gateway.errors import BadInput, NotFound
 
-PARTS = {UUID: st.uuids(), int: st.integers(0, 2**63 - 1), str: st.text(st.characters(exclude_categories=["Cs"]))}
+PARTS = {
+    UUID: st.uuids(),
+    int: st.integers(-(2**63), 2**63 - 1),
+    str: st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+}
 DATASET = UUID("00010203-0405-0607-0809-0a0b0c0d0e0f")
 
 
@@ -47,11 +51,11 @@ def test_an_id_says_what_it_is_of():
     "text",
     [
         "", "dataset", "dataset_", "dataset_AAECAwQFBgcICQoLDA0ODx", "dataset_AAECAwQFBgcICQoLDA0ODw=", "dataset_AAECAwQFBgcICQoLDA0ODwAA",
-        " dataset_AAECAwQFBgcICQoLDA0ODw", "Dataset_AAECAwQFBgcICQoLDA0ODw", "sandbox_gAAAAAAAAAA", "event_" + "A" * MAX_LENGTH, "ünïcode_AAAA",
+        " dataset_AAECAwQFBgcICQoLDA0ODw", "Dataset_AAECAwQFBgcICQoLDA0ODw", "event_" + "A" * MAX_LENGTH, "ünïcode_AAAA",
     ],
 )  # fmt: skip
 def test_what_was_never_given_out_is_no_id(text):
-    assert text == "sandbox_gAAAAAAAAAA" or read_id(text) is None
+    assert read_id(text) is None
     with pytest.raises(BadInput, match="`datasetId`"):
         parse_id(text, "Dataset", "datasetId")
 

@@ -157,7 +157,7 @@ def test_without_anything_to_refuse_it_is_connected_components(history):
 @given(st.integers(0, 2**32), st.integers(0, 3), st.booleans())
 def test_large_histories_resolve_as_the_reference_does(seed, uniques, everyone_knows_one):
     """Past the cap and past the hub limit; seeded, since hundreds of links are too many to draw one by one."""
-    chance = random.Random(seed)  # noqa: S311 - test data
+    chance = random.Random(seed)
     chosen = [member(chance.choice(list(TYPES)), number) for number in range(chance.choice([40, 60, 130]))]
     ties = [
         tie(*chance.sample(chosen, chance.choice([1, 2, 2, 3])), day=chance.randrange(20))

@@ -15,6 +15,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from world import World, event, record
 
+from gateway.domain import jobs
+from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
+from gateway.domain.jobs import JobKind
 from gateway.domain.records import Mode
 from gateway.domain.verification import verify
 from gateway.storage.database import Database
@@ -51,6 +54,7 @@ VALUES = {
     "Phone": ["+1", "+2", "+3"],
     "ECID": ["1" * 38, "2" * 38, "3" * 38],
 }
+DATASETS = ("crm", "loyalty", "shop")
 identities = st.sampled_from([(namespace, value) for namespace, values in VALUES.items() for value in values])
 names = st.sampled_from(["Ana", "Anna", "Bob", "Bobby"])
 people_named = st.lists(identities, min_size=1, max_size=3, unique=True)
@@ -79,16 +83,24 @@ def events(draw):
 
 
 @st.composite
-def steps(draw, number, *, modes=tuple(Mode)):
-    dataset = draw(st.sampled_from(["crm", "loyalty", "shop"]))
+def steps(draw, number, *, modes=tuple(Mode), datasets=DATASETS):
+    dataset = draw(st.sampled_from(datasets))
     mode = Mode.REPLACE if dataset == "shop" else draw(st.sampled_from(modes))
     documents = events() if dataset == "shop" else records(mode)
     return Step(number, dataset, mode, tuple(draw(st.lists(documents, min_size=1, max_size=3))))
 
 
 @st.composite
-def histories(draw, *, modes=tuple(Mode), max_size=6):
-    return [draw(steps(number, modes=modes)) for number in range(draw(st.integers(1, max_size)))]
+def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6):
+    return [draw(steps(number, modes=modes, datasets=datasets)) for number in range(draw(st.integers(1, max_size)))]
+
+
+@st.composite
+def identity_rules(draw):
+    """Identity settings, off half of the time: people's namespaces in any order, cookies last, any of the former unique."""
+    people = draw(st.permutations(["Email", "Phone"]))[: draw(st.integers(0, 2))]
+    rules = [NamespaceRule(code, is_unique=draw(st.booleans())) for code in people]
+    return draw(st.just([]) | st.just([*rules, NamespaceRule("ECID")]))
 
 
 class Telling:
@@ -113,6 +125,17 @@ class Telling:
                     dataset = getattr(world, step.dataset)
                     result = await world.records(*step.documents, dataset=dataset, mode=step.mode, batch_id=batch_id)
                 assert result.failed == []
+
+    async def rule(self, rules: Sequence[NamespaceRule]) -> None:
+        """Change the identity settings."""
+        await update_identity_settings(self.world.db, self.world.scope, rules)
+
+    async def regroup(self) -> None:
+        """Do the job that a change of settings leaves."""
+        world = self.world
+        while claim := await jobs.claim(world.db, [JobKind.REGROUP_SANDBOX]):
+            scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+            await jobs.carry_out(world.db, claim, regroup_sandbox(world.db, scope, world.configurations, claim))
 
     async def batch_of(self, step: Step) -> UUID:
         return await self.world.batch(f"step {step.number}", getattr(self.world, step.dataset))

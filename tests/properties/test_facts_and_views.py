@@ -4,21 +4,22 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.histories import by_examples, histories
+from properties.histories import by_examples, histories, identity_rules
 
 from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
 
 
-async def told(telling, history):
+async def told(telling, history, rules=()):
     await telling.empty()
+    await telling.rule(rules)
     await telling.tell(history)
     return await telling.views()
 
 
 @by_examples
-@given(history=histories(), chance=st.randoms(use_true_random=False))
-async def test_order_does_not_matter(telling, history, chance):
+@given(history=histories(), rules=identity_rules(), chance=st.randoms(use_true_random=False))
+async def test_order_does_not_matter(telling, history, rules, chance):
     """Stamps given, the same graphs, profiles and ids come of any order of arrival.
 
     Of an event that came twice, what came first stays, so of events only the keys are compared.
@@ -31,23 +32,45 @@ async def test_order_does_not_matter(telling, history, chance):
 
 
 @by_examples
-@given(history=histories())
-async def test_rebuilding_gives_the_same(telling, history):
-    await told(telling, history)
+@given(history=histories(), rules=identity_rules())
+async def test_rebuilding_gives_the_same(telling, history, rules):
+    await told(telling, history, rules)
     assert await telling.differences() == []
 
 
 @by_examples
-@given(history=histories(), data=st.data())
-async def test_a_batch_can_be_undone(telling, history, data):
+@given(history=histories(), rules=identity_rules(), data=st.data())
+async def test_a_batch_can_be_undone(telling, history, rules, data):
     """Ingest A, B, undo B = ingest A."""
     undone = data.draw(st.sampled_from(history))
-    expected = await told(telling, [step for step in history if step is not undone])
-    await told(telling, history)
+    expected = await told(telling, [step for step in history if step is not undone], rules)
+    await told(telling, history, rules)
     await abort_batch(
         telling.world.db, telling.world.scope, telling.world.configurations, await telling.batch_of(undone)
     )
     assert await telling.views() == expected
+    assert await telling.differences() == []
+
+
+@by_examples
+@given(history=histories(datasets=("crm", "loyalty")), before=identity_rules(), after=identity_rules())
+async def test_settings_changed_later_give_the_same(telling, history, before, after):
+    """Of records: events stay under the identity that was the primary one when they came in."""
+    expected = await told(telling, history, after)
+    await told(telling, history, before)
+    await telling.rule(after)
+    await telling.regroup()
+    assert await telling.views() == expected
+
+
+@by_examples
+@given(history=histories(), before=identity_rules(), after=identity_rules())
+async def test_settings_changed_later_are_true_of_events_too(telling, history, before, after):
+    middle = len(history) // 2
+    await told(telling, history[:middle], before)
+    await telling.rule(after)
+    await telling.tell(history[middle:])
+    await telling.regroup()
     assert await telling.differences() == []
 
 
