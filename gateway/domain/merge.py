@@ -84,13 +84,35 @@ class AttributeMerge:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value that a fragment offers for a leaf; `at` is the time that is compared."""
+    """A value that a fragment offers for a leaf; `at` is the time that is compared, `ingested_at` what breaks a tie."""
 
     value: Any
     xid: UUID
     dataset_id: UUID
     batch_id: UUID
     at: datetime
+    ingested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Merged:
+    """A profile as it is kept: the document as JSON text, but for the identity map; the datasets in it; the newest ingestion."""
+
+    document: str
+    sources: tuple[UUID, ...]
+    modified_at: datetime
+
+    @classmethod
+    def of(cls, fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> "Merged | None":
+        """What the fragments make; None if none of them takes part."""
+        ranked = participants(fragments, rule)
+        if not ranked:
+            return None
+        return cls(
+            document=orjson.dumps(merge(ranked, rule, composites)).decode(),
+            sources=tuple(dict.fromkeys(fragment.dataset_id for fragment in ranked)),
+            modified_at=max(fragment.ingested_at for fragment in ranked),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +250,11 @@ def explain(
 
 def _offers(sources: Iterable[tuple[Fragment, Document]], path: Path) -> tuple[Candidate, ...]:
     values = [(fragment, _value(document, path)) for fragment, document in sources]
-    return tuple(Candidate(value, f.xid, f.dataset_id, f.batch_id, f.at) for f, value in values if value is not _ABSENT)
+    return tuple(
+        Candidate(value, f.xid, f.dataset_id, f.batch_id, f.at, f.ingested_at)
+        for f, value in values
+        if value is not _ABSENT
+    )
 
 
 def _union(path: Path, offers: tuple[Candidate, ...]) -> Provenance:

@@ -6,7 +6,6 @@ others merely name is nobody.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +13,7 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.identities import Identity, pointers, read_primaries
+from gateway.domain.merge import Merged
 from gateway.domain.pages import Page, Window, trimmed
 from gateway.domain.policies import IdentityGraphType
 from gateway.domain.tenants import Permission, Scope
@@ -32,15 +32,6 @@ COUNT_PRIMARIES = query("people.count_primaries")
 
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
-
-
-@dataclass(frozen=True, slots=True)
-class Merged:
-    """A policy's document of a person as JSON text, but for the identity map; the datasets in it; their newest ingestion."""
-
-    document: str
-    sources: tuple[UUID, ...]
-    modified_at: datetime
 
 
 @dataclass(frozen=True, slots=True)

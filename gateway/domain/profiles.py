@@ -18,9 +18,9 @@ from gateway.domain import people
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import CAP
 from gateway.domain.identities import Identity
-from gateway.domain.merge import AttributeMerge, AttributeMergeType, Document, Fragment, merge, participants
+from gateway.domain.merge import AttributeMerge, AttributeMergeType, Document, Fragment, Merged, participants
 from gateway.domain.pages import Page, Window
-from gateway.domain.people import Merged, Person
+from gateway.domain.people import Person
 from gateway.domain.policies import MergePolicy, PolicyStatus
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
@@ -187,21 +187,10 @@ async def _profiles(
     whole = list(persons)
     if whole and _keeper(policy) is None:
         fragments = await read_fragments(db, scope, [person.xids for person in whole])
-        merged = [_merged(config, policy, each) for each in fragments]
+        rule = policy.settings.attribute_merge
+        merged = [Merged.of(each, rule, config.composites) for each in fragments]
         whole = [replace(person, merged=each) for person, each in zip(whole, merged, strict=True)]
     return [Profile(policy, person) for person in whole]
-
-
-def _merged(config: Configuration, policy: MergePolicy, fragments: Iterable[Fragment]) -> Merged | None:
-    rule = policy.settings.attribute_merge
-    ranked = participants(fragments, rule)
-    if not ranked:
-        return None
-    return Merged(
-        document=orjson.dumps(merge(ranked, rule, config.composites)).decode(),
-        sources=tuple({fragment.dataset_id for fragment in ranked}),
-        modified_at=max(fragment.ingested_at for fragment in ranked),
-    )
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

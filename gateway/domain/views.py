@@ -8,7 +8,7 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import last_updated
-from gateway.domain.merge import Fragment, merge, participants
+from gateway.domain.merge import Fragment, Merged
 from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.records import Mode, Place, RecordState, Version, fold
 from gateway.domain.stitching import Person
@@ -155,14 +155,10 @@ def profile_row(
     config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]
 ) -> tuple[Any, ...] | None:
     """The row of a merged profile, without the sandbox; None if no fragment takes part."""
-    rule = policy.settings.attribute_merge
-    taking_part = participants(fragments, rule)
-    if not taking_part:
+    merged = Merged.of(fragments, policy.settings.attribute_merge, config.composites)
+    if merged is None:
         return None
-    document = merge(taking_part, rule, config.composites)
-    sources = list(dict.fromkeys(fragment.dataset_id for fragment in taking_part))
-    newest = max(fragment.ingested_at for fragment in taking_part)
-    return policy.policy_id, subject, orjson.dumps(document).decode(), sources, newest
+    return policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at
 
 
 def _subjects(policy: MergePolicy, people: Iterable[Person]) -> Iterator[tuple[UUID, Sequence[UUID]]]:

@@ -7,9 +7,8 @@ import pytest
 from world import World, event, record
 
 from gateway.domain import policies, profiles
-from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical
+from gateway.domain.merge import AttributeMerge, AttributeMergeType, Merged, canonical
 from gateway.domain.pages import Window
-from gateway.domain.people import Merged
 from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
 from gateway.domain.profiles import ProfileStatus
 from gateway.domain.records import Mode
