@@ -76,7 +76,7 @@ def _packed(part: UUID | int | str) -> bytes:
         case UUID():
             return part.bytes
         case int():
-            return part.to_bytes(_SIZES[int])
+            return part.to_bytes(_SIZES[int], signed=True)
     return part.encode()
 
 
@@ -86,5 +86,15 @@ def _unpacked(payload: bytes, parts: tuple[Part, ...]) -> tuple[UUID | int | str
     for part in parts:
         size = _SIZES.get(part, len(payload))
         piece, payload = payload[:size], payload[size:]
-        key.append(UUID(bytes=piece) if part is UUID else int.from_bytes(piece) if part is int else piece.decode())
+        key.append(_part(part, piece))
     return tuple(key)
+
+
+def _part(part: Part, piece: bytes) -> UUID | int | str:
+    if part is UUID:
+        return UUID(bytes=piece)
+    if part is int:
+        return int.from_bytes(piece, signed=True)
+    if b"\0" in piece:
+        raise ValueError("no text that is stored holds a NUL")
+    return piece.decode()

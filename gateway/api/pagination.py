@@ -144,9 +144,13 @@ def _untagged(value: Any) -> Any:
             return UUID(text)
         case {"t": int(micros)}:
             return _EPOCH + micros * _MICROSECOND
-        case dict() | list():
-            raise ValueError("no cursor has such a value")
-    return value
+        case None:
+            return None
+        case int() if -(2**63) <= value < 2**63:
+            return value
+        case str() if "\0" not in value:
+            return value
+    raise ValueError("no key has such a value")
 
 
 # ------------------------------------------------------------------------------------------------ GraphQL types
