@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from gateway.api.execution.errors import formatted_fault
+from gateway.api.execution.errors import told_fault
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -53,7 +53,7 @@ def refusal(
         added["www-authenticate"] = 'Bearer error="invalid_token"'
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         added["retry-after"] = "1"
-    return json_answer({"errors": [formatted_fault(error)], **more}, status, headers=added)
+    return json_answer({"errors": told_fault(error), **more}, status, headers=added)
 
 
 def json_answer(

@@ -3,6 +3,7 @@
 What nobody meant to show comes out as INTERNAL with the request's correlation id, and is observed for the operator's log.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from graphql import GraphQLError
@@ -19,19 +20,31 @@ from gateway.errors import (
 )
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
-
-def formatted(error: GraphQLError, code: str | None = None) -> dict[str, Any]:
-    """The error as JSON. `code` says what stage it comes from; without it the error was met while running."""
-    told = error.formatted
-    extensions = {"code": code} if code else _extensions(error)
-    if extensions["code"] == "INTERNAL":
-        told["message"] = "Something broke inside; the operator finds it under the correlation id."
-    return {**told, "extensions": extensions}
+MASKED = "Something broke inside; the operator finds it under the correlation id."
 
 
-def formatted_fault(error: Exception) -> dict[str, Any]:
-    """The error of a request that never came to run."""
-    return formatted(GraphQLError(str(error), original_error=error))
+def told(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:
+    """The errors as JSON. `code` says what stage they come from; without it they were met while running.
+
+    What is masked is observed; one cause that many fields failed of, once.
+    """
+    answers, causes = [], dict[int, Exception]()
+    for error in errors:
+        extensions = {"code": code} if code else _extensions(error)
+        answer = {**error.formatted, "extensions": extensions}
+        if extensions["code"] == GatewayError.code:
+            answer["message"] = MASKED
+            cause = error.original_error or error
+            causes[id(cause)] = cause
+        answers.append(answer)
+    for cause in causes.values():
+        observe(FaultMasked(cause))
+    return answers
+
+
+def told_fault(error: Exception) -> list[dict[str, Any]]:
+    """The one error of a request that never came to run."""
+    return told([GraphQLError(str(error), original_error=error)])
 
 
 def _extensions(error: GraphQLError) -> dict[str, Any]:
@@ -46,5 +59,4 @@ def _extensions(error: GraphQLError) -> dict[str, Any]:
             return {"code": BadInput.code}  # a query asked for something by a name or id that means nothing
         case GraphQLError(nodes=[_, *_]):
             return {"code": BadInput.code}  # an argument that does not fit its type, found while running
-    observe(FaultMasked(error.original_error or error))
     return {"code": GatewayError.code, "correlationId": correlation_id.get()}

@@ -10,7 +10,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType,
 
 from gateway.api.context import Context
 from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
-from gateway.api.execution.errors import formatted, formatted_fault
+from gateway.api.execution.errors import told, told_fault
 from gateway.api.execution.introspection import Introspections
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import Schemas
@@ -69,11 +69,11 @@ class Operations:
         except ValidationFailed as error:
             return _request_error(Outcome.NOT_VALID, error.errors, "GRAPHQL_VALIDATION_FAILED")
         except BadInput as error:
-            return Response(Outcome.REFUSED, {"errors": [formatted_fault(error)]})
+            return Response(Outcome.REFUSED, {"errors": told_fault(error)})
         except TimeoutError:
-            return Response(Outcome.FAILED, {"errors": [formatted_fault(Timeout())]})
+            return Response(Outcome.FAILED, {"errors": told_fault(Timeout())})
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
-            return Response(Outcome.FAILED, {"errors": [formatted_fault(error)]})
+            return Response(Outcome.FAILED, {"errors": told_fault(error)})
 
     async def _run(self, scope: Scope, request: Request, *, only_queries: bool) -> Response:
         config = await self._configurations.read(self._db, scope)
@@ -83,9 +83,7 @@ class Operations:
         if operation is None:
             raise BadInput("`operationName` must say which of the document's operations to run.")
         if only_queries and operation.operation is not OperationType.QUERY:
-            return Response(
-                Outcome.NOT_A_QUERY, {"errors": [formatted_fault(BadInput("Only a query can be run here."))]}
-            )
+            return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         if self._introspections.covers(operation):
             return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, document, operation)})
         result = execute(
@@ -105,9 +103,9 @@ def _response(result: ExecutionResult) -> Response:
         return _request_error(Outcome.REFUSED, result.errors, BadInput.code)  # variables that do not fit their types
     body: dict[str, Any] = {"data": result.data}
     if result.errors:
-        body["errors"] = [formatted(error) for error in result.errors]
+        body["errors"] = told(result.errors)
     return Response(Outcome.ANSWERED, body)
 
 
 def _request_error(outcome: Outcome, errors: list[GraphQLError], code: str) -> Response:
-    return Response(outcome, {"errors": [formatted(error, code) for error in errors]})
+    return Response(outcome, {"errors": told(errors, code)})
