@@ -11,7 +11,7 @@ import stat
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 from uuid import UUID
@@ -19,11 +19,11 @@ from uuid import UUID
 from gateway.api.ids import read_id
 from gateway.domain.batches import BatchStatus, complete_batch, create_batch
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.ingestion import Chunk
+from gateway.domain.ingestion import Chunk, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, NotFound
-from gateway.server.ingest import Tally, target_of
+from gateway.server.ingest import Tally
 from gateway.server.lines import Gunzip, Lines
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -107,15 +107,13 @@ async def load_file(
     configurations = Configurations()
     config = await configurations.read(db, scope)
     dataset_id = _dataset(config, dataset)
-    target = await target_of(db, scope, configurations, dataset_id, mode=mode)
     key = key or await _key(source, mode)
     batch = await create_batch(db, scope, config, dataset_id, key) if key else None
     if batch is not None and batch.status is BatchStatus.ACTIVE:
         return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
-    if batch is not None:
-        target = replace(target, batch_id=batch.batch_id)
-    tally = Tally()
-    async for result in target.take(source.chunks(advance)):
+    tally, to = Tally(), (db, scope, configurations, dataset_id)
+    batch_id = batch.batch_id if batch is not None else None
+    async for result in ingest_stream(*to, source.chunks(advance), mode=mode, batch_id=batch_id):
         tally.add(result)
     if batch is not None:
         await complete_batch(db, scope, batch.batch_id)

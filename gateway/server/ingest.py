@@ -8,7 +8,7 @@
 What was committed stays when the stream breaks off; sending all of it again changes nothing that is there.
 """
 
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -19,40 +19,19 @@ from starlette.responses import Response
 
 from gateway.api.ids import global_id, input_id
 from gateway.domain.batches import create_batch
-from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure
 from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, GatewayError, Timeout
 from gateway.server.answers import json_answer, refusal
 from gateway.server.bodies import pieces
 from gateway.server.lines import Gunzip, Lines
 from gateway.server.media import is_ndjson
-from gateway.server.services import services
-from gateway.storage.database import Database
-from gateway.xdm.classes import XdmClass
+from gateway.server.services import Services, services
 
 TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with their batch
 PARAMETERS = {"mode", "batchId", "batchKey"}
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a stream goes, and how its documents are meant."""
-
-    db: Database
-    scope: Scope
-    configurations: Configurations
-    dataset_id: UUID
-    mode: Mode = Mode.REPLACE
-    batch_id: UUID | None = None
-
-    def take(self, chunks: AsyncIterable[Chunk]) -> AsyncIterator[IngestResult]:
-        """Commit the chunks, and tell what became of each, in their order."""
-        return ingest_stream(
-            *(self.db, self.scope, self.configurations, self.dataset_id, chunks), mode=self.mode, batch_id=self.batch_id
-        )
 
 
 @dataclass(slots=True)
@@ -92,34 +71,13 @@ async def ingest(request: Request) -> Response:
     try:
         if (refused := _unsupported(request)) is not None:
             return refused
-        target = await _target(request)
-        async for result in target.take(_chunks(request)):
+        async for result in await _results(request):
             tally.add(result)
     except Timeout as error:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT, **tally.told())
     except GatewayError as error:
         return refusal(error, **tally.told())
     return json_answer(tally.told())
-
-
-async def target_of(
-    db: Database,
-    scope: Scope,
-    configurations: Configurations,
-    dataset_id: UUID,
-    *,
-    mode: Mode,
-    batch_key: str | None = None,
-    batch_id: UUID | None = None,
-) -> Target:
-    """The way into a dataset. Raises Forbidden; NotFound for the dataset; BadInput for a mode that its documents cannot have."""
-    scope.require(Permission.PROFILE_WRITE)
-    config = await configurations.read(db, scope)
-    if mode is not Mode.REPLACE and _class_of(config, dataset_id) is XdmClass.EXPERIENCE_EVENT:
-        raise BadInput("Events are appended: `mode` is for records.")
-    if batch_key is not None:
-        batch_id = (await create_batch(db, scope, config, dataset_id, batch_key)).batch_id
-    return Target(db, scope, configurations, dataset_id, mode, batch_id)
 
 
 def _unsupported(request: Request) -> Response | None:
@@ -130,20 +88,16 @@ def _unsupported(request: Request) -> Response | None:
     return refusal(fault, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-async def _target(request: Request) -> Target:
+async def _results(request: Request) -> AsyncIterator[IngestResult]:
+    """What becomes of the stream, chunk by chunk."""
     here, asked = services(request), request.query_params
     scope = await here.scope(request)
     if unknown := sorted(set(asked) - PARAMETERS):
         raise BadInput(f"There is no parameter `{unknown[0]}`; there are {', '.join(sorted(PARAMETERS))}.")
-    if "batchId" in asked and "batchKey" in asked:
-        raise BadInput("Name a batch by `batchId` or by `batchKey`, not by both.")
-    return await target_of(
-        *(here.db, scope, here.configurations),
-        input_id(request.path_params["dataset_id"], "Dataset", "datasetId"),
-        mode=_mode(asked),
-        batch_key=asked.get("batchKey"),
-        batch_id=input_id(asked["batchId"], "Batch", "batchId") if "batchId" in asked else None,
-    )
+    dataset_id = input_id(request.path_params["dataset_id"], "Dataset", "datasetId")
+    to = (here.db, scope, here.configurations, dataset_id)
+    mode, batch_id = _mode(asked), await _batch(here, scope, dataset_id, asked)
+    return ingest_stream(*to, _chunks(request), mode=mode, batch_id=batch_id)
 
 
 def _mode(asked: Mapping[str, str]) -> Mode:
@@ -153,8 +107,16 @@ def _mode(asked: Mapping[str, str]) -> Mode:
         raise BadInput(f"`mode` is one of {', '.join(Mode)}.") from None
 
 
-def _class_of(config: Configuration, dataset_id: UUID) -> XdmClass:
-    return config.schemas[config.dataset(dataset_id).schema_id].xdm_class
+async def _batch(here: Services, scope: Scope, dataset_id: UUID, asked: Mapping[str, str]) -> UUID | None:
+    if "batchId" in asked and "batchKey" in asked:
+        raise BadInput("Name a batch by `batchId` or by `batchKey`, not by both.")
+    if "batchId" in asked:
+        known: UUID = input_id(asked["batchId"], "Batch", "batchId")
+        return known
+    if "batchKey" not in asked:
+        return None
+    config = await here.configurations.read(here.db, scope)
+    return (await create_batch(here.db, scope, config, dataset_id, asked["batchKey"])).batch_id
 
 
 async def _chunks(request: Request) -> AsyncIterator[Chunk]:

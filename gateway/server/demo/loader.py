@@ -14,16 +14,14 @@ from rich.progress import Progress
 
 from gateway.domain.batches import BatchStatus, complete_batch, create_batch, list_batches
 from gateway.domain.configuration import Configurations
-from gateway.domain.ingestion import DOCUMENTS, Chunk
+from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.pages import MAX_SIZE, Window
-from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope, read_sandbox
 from gateway.server.demo.catalogue import count, documents
 from gateway.server.demo.configuration import DATASETS
 from gateway.server.demo.setup import set_up
 from gateway.server.demo.source import Document, Journey
 from gateway.server.files import refresh_statistics
-from gateway.server.ingest import target_of
 from gateway.storage.database import Database
 
 BATCH, FULL_BATCH = "demo", "demo --full"  # keys; the full load holds the default one
@@ -43,10 +41,9 @@ async def load_demo(db: Database, scope: Scope, bar: Progress, *, full: bool) ->
     for dataset in missing:
         to = (db, scope, configurations, dataset_ids[dataset.key])
         batch = await create_batch(db, scope, config, dataset_ids[dataset.key], FULL_BATCH if full else BATCH)
-        target = await target_of(*to, mode=Mode.REPLACE, batch_id=batch.batch_id)
         task = bar.add_task(dataset.name, total=count(journey, dataset.key, full=full))
         sent = documents(journey, dataset.key, full=full, tenant=scope.organization.code)
-        async for result in target.take(_chunks(sent)):
+        async for result in ingest_stream(*to, _chunks(sent), batch_id=batch.batch_id):
             bar.advance(task, result.accepted + result.duplicates)
         await complete_batch(db, scope, batch.batch_id)
     await refresh_statistics(db)
