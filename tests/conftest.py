@@ -14,6 +14,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from hypothesis import settings
 from places import reachable_directory
 from program import Server, server
 
@@ -21,6 +22,11 @@ from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 from gateway.telemetry import StatementRan, listen
+
+# The same examples every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.register_profile("explore", deadline=None, print_blob=True)
+settings.load_profile("repeatable")
 
 # What a test writes need not survive a power cut.
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
