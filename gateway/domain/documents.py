@@ -94,6 +94,7 @@ class Reader:
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
+        self._is_ranked = self.xdm_class is XdmClass.EXPERIENCE_EVENT and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
@@ -144,9 +145,9 @@ class Reader:
             raise _Refused(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
             )
-        believed = [(claim, self._believed(claim)) for claim in claims if not self._names_nobody(index, claim)]
-        primary = self._primary([claim for claim, _ in believed])
-        first = next(named for claim, named in believed if claim is primary)
+        nobodys = [claim for claim in claims if self._names_nobody(index, claim)]
+        believed = [(claim, self._believed(claim)) for claim in claims if claim not in nobodys]
+        first = (self._highest(believed) if self._is_ranked else None) or self._marked(believed, nobodys)
         others = {
             n.xid: n for _, n in believed if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE
         }
@@ -160,15 +161,11 @@ class Reader:
                 yield _Claim(f"$.{path}", code, value, is_primary)
 
     def _names_nobody(self, index: int, claim: _Claim) -> bool:
-        """Whether the value is a placeholder, which is reported and left out. No primary identity can be one."""
+        """Whether the value is a placeholder, which is reported and left out."""
         if not placeholder(str(claim.value)):
             return False
         message = f"{str(claim.value)[:40]!r} names nobody, so it links nobody; leave such an identity out."
         self.warnings.append(Failure(index, claim.path, "IDENTITY_PLACEHOLDER", message))
-        if claim.is_primary:
-            raise _Refused(
-                claim.path, "IDENTITY_PLACEHOLDER", f"The primary identity names nobody: {str(claim.value)[:40]!r}."
-            )
         return True
 
     def _believed(self, claim: _Claim) -> NamedIdentity:
@@ -185,6 +182,21 @@ class Reader:
         if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
             raise _Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
         return NamedIdentity(xid_of(self._sandbox.secret, namespace.namespace_id, value), namespace, value)
+
+    def _highest(self, believed: Sequence[tuple[_Claim, NamedIdentity]]) -> NamedIdentity | None:
+        """Of an event, its identity of the namespace that ranks highest in the identity settings, if any is listed there, whatever
+        is marked as primary (facts 3.8). Of several in that namespace, one that is marked."""
+        listed = [(n.namespace.priority, not c.is_primary, n) for c, n in believed if n.namespace.priority is not None]
+        return min(listed, key=lambda each: (*each[:2], each[2].xid.int))[2] if listed else None
+
+    def _marked(self, believed: Sequence[tuple[_Claim, NamedIdentity]], nobodys: Sequence[_Claim]) -> NamedIdentity:
+        """The identity that is said to be the primary one."""
+        for claim in nobodys:
+            if claim.is_primary:
+                message = f"The primary identity names nobody: {str(claim.value)[:40]!r}."
+                raise _Refused(claim.path, "IDENTITY_PLACEHOLDER", message)
+        primary = self._primary([claim for claim, _ in believed])
+        return next(named for claim, named in believed if claim is primary)
 
     def _primary(self, claims: list[_Claim]) -> _Claim:
         """The claim under which the document is stored (facts 3.8): of a record the schema's primary identity, else the one that

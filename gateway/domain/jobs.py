@@ -51,6 +51,7 @@ class JobKind(StrEnum):
     """The kinds of work."""
 
     MATERIALIZE_POLICY = "materialize_policy"
+    REGROUP_SANDBOX = "regroup_sandbox"
     ABORT_BATCH = "abort_batch"
 
 

@@ -108,10 +108,11 @@ async def settle(
     component = await read_component(tx, scope, config, touched, recount=recount)
     grouping = group(config, component)
     people = await _regroup(tx, scope, component, grouping)
-    concerned = [person for person in people if person.is_regrouped or not touched.isdisjoint(person.xids)]
+    changed = {xid for xid, _ in keys}
+    concerned = [person for person in people if person.is_regrouped or not changed.isdisjoint(person.xids)]
     states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
     vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
-    await forget(tx, scope, config, vanished | (touched - component.with_facts))
+    await forget(tx, scope, config, vanished | (changed - component.with_facts))
     await materialize(tx, scope, config, concerned, states, fresh=set())
 
 

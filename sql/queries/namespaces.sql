@@ -32,3 +32,16 @@ update gateway.namespace
    set name = $3, description = $4
  where sandbox_id = $1 and namespace_id = $2 and is_custom
 returning namespace_id;
+
+-- name: clear_rules(sandbox_id) -> none
+-- No namespace is listed in the identity settings any more. Walks namespace_pkey.
+update gateway.namespace
+   set priority = null, is_unique_per_graph = false
+ where sandbox_id = $1 and priority is not null;
+
+-- name: set_rules(sandbox_id | namespace_id integer, priority integer, is_unique_per_graph boolean) -> none
+-- Lists these namespaces in the identity settings. Walks namespace_pkey.
+update gateway.namespace as n
+   set priority = v.priority, is_unique_per_graph = v.is_unique_per_graph
+  from (values {rows}) as v (namespace_id, priority, is_unique_per_graph)
+ where n.sandbox_id = $1 and n.namespace_id = v.namespace_id;
