@@ -8,7 +8,6 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.batches import BatchType
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
@@ -29,18 +28,18 @@ from gateway.api.identities import (
     profile_at,
 )
 from gateway.api.ids import global_id
+from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.scalars import JSON, Long, described
-from gateway.api.selectors import SelectArgument, selected
+from gateway.api.selectors import SelectArgument, parsed, selected
 from gateway.domain import profiles
-from gateway.domain.batches import Batch
 from gateway.domain.datasets import Dataset
 from gateway.domain.events import Event, EventFilter
 from gateway.domain.identities import Identity
 from gateway.domain.links import IdentityGraph
-from gateway.domain.merge import Document, Fragment
+from gateway.domain.merge import Document, Fragment, Provenance
 from gateway.domain.policies import MergePolicy
 from gateway.domain.profiles import Profile, ProfileLimit, ProfileLimits, ProfileResult, ProfileStatus, limits_of
 from gateway.errors import BadInput
@@ -73,32 +72,6 @@ WhereArgument = Annotated[
 
 
 # ------------------------------------------------------------------------------------------------ parts of a profile
-
-
-async def _fragment_identity(fragment: strawberry.Parent[Fragment], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(fragment.xid)
-
-
-def _fragment_dataset(fragment: strawberry.Parent[Fragment], info: Info) -> Dataset:
-    return info.context.config.datasets[fragment.dataset_id]
-
-
-async def _fragment_batch(fragment: strawberry.Parent[Fragment], info: Info) -> Batch | None:
-    return await info.context.loaders.batch_by_id.load(fragment.batch_id)
-
-
-@strawberry.type(
-    name="ProfileFragment", description="What one dataset says of one identity: the record that is stored there now."
-)
-class ProfileFragmentType:
-    identity: IdentityNode = resolved_by(_fragment_identity, "The primary identity, under which the record is stored.")
-    dataset: DatasetType = resolved_by(_fragment_dataset, "The dataset that the record was sent to.")
-    batch: BatchType | None = resolved_by(_fragment_batch, "The batch that last changed what it says.")
-    document: JSON = strawberry.field(description="What the record says, as it was sent or adds up from what was sent.")
-    ingested_at: datetime = strawberry.field(description="When what it says now came in.")
-    observed_at: datetime | None = strawberry.field(
-        description="When its source last changed it, by `extSourceSystemAudit.lastUpdatedDate`; null where it does not say."
-    )
 
 
 @strawberry.type(name="ProfileLimits", description="How large a profile is, and which guardrails it has passed.")
@@ -151,6 +124,14 @@ def _entity_json(profile: strawberry.Parent[Profile], *, select: SelectArgument 
 
 async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fragment]:
     return await info.context.loaders.fragments_by_members.load(profile.person.xids)
+
+
+async def _explain(
+    profile: strawberry.Parent[Profile], info: Info, *, select: SelectArgument = None
+) -> list[Provenance]:
+    wanted = parsed(select)
+    fragments = await info.context.loaders.fragments_by_members.load(profile.person.xids)
+    return profiles.explain_profile(info.context.config, profile, fragments, wanted)
 
 
 async def _events(
@@ -209,6 +190,10 @@ class ProfileType(Node):
     entity_json: JSON = resolved_by(_entity_json, "The merged document as JSON, cut down by a selector.")
     fragments: list[ProfileFragmentType] = resolved_by(
         _fragments, "Every record of the person's identities, the newest first, whether the policy takes it or not."
+    )
+    explain: list[FieldProvenanceType] = resolved_by(
+        _explain,
+        "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them.",
     )
     events: EventConnection = resolved_by(_events, "What the person did, under any of their identities.")
     limits: ProfileLimitsType = resolved_by(_limits, "How large the profile is, and which guardrails it has passed.")

@@ -6,6 +6,7 @@ import strawberry
 
 from gateway.domain import selectors
 from gateway.domain.merge import Document
+from gateway.domain.selectors import Selector
 
 SelectArgument = Annotated[
     str | None,
@@ -16,6 +17,12 @@ SelectArgument = Annotated[
 ]
 
 
+def parsed(select: str | None) -> Selector | None:
+    """The selector that the argument writes; None wants everything. Raises BadSelector."""
+    return None if select is None else selectors.parse(select)
+
+
 def selected(document: Document, select: str | None) -> Document:
     """The document, or what the selector wants of it. Raises BadSelector."""
-    return document if select is None else selectors.apply(selectors.parse(select), document)
+    selector = parsed(select)
+    return document if selector is None else selectors.apply(selector, document)

@@ -230,7 +230,7 @@ def _below(composites: Composites, key: str) -> Composites | None:
 def explain(
     fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites, select: Selector | None = None
 ) -> list[Provenance]:
-    """The provenance of each leaf of `merge`, or of those that the selector touches, in the order of the document.
+    """The provenance of each leaf of `merge`, in the order of the document; or of those that the selector touches, in its order.
 
     Applying the stated rule to the stated candidates gives the stated value. A leaf is explained whole, also where the
     selector takes only a part of it.

@@ -18,10 +18,20 @@ from gateway.domain import people
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import CAP
 from gateway.domain.identities import Identity
-from gateway.domain.merge import AttributeMerge, AttributeMergeType, Document, Fragment, Merged, participants
+from gateway.domain.merge import (
+    AttributeMerge,
+    AttributeMergeType,
+    Document,
+    Fragment,
+    Merged,
+    Provenance,
+    explain,
+    participants,
+)
 from gateway.domain.pages import Page, Window
 from gateway.domain.people import Person
 from gateway.domain.policies import MergePolicy, PolicyStatus
+from gateway.domain.selectors import Selector
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
 from gateway.storage.database import Database
@@ -159,6 +169,16 @@ async def read_fragments(db: Database, scope: Scope, members: Sequence[tuple[UUI
         fragment = Fragment(**{**row, "document": orjson.loads(row["document"])})
         by_xid.setdefault(fragment.xid, []).append(fragment)
     return [participants((f for xid in xids for f in by_xid.get(xid, ())), NEWEST_FIRST) for xids in members]
+
+
+def explain_profile(
+    config: Configuration, profile: Profile, fragments: Iterable[Fragment], select: Selector | None = None
+) -> list[Provenance]:
+    """Why each leaf of the document, or of what is selected, has its value; the identity map is no matter of merging.
+
+    `fragments` are those that `read_fragments` gives for the person's members.
+    """
+    return explain(fragments, profile.policy.settings.attribute_merge, config.composites, select)
 
 
 async def read_origins(db: Database, scope: Scope, profiles: Sequence[Profile]) -> list[Origin]:
