@@ -6,7 +6,8 @@ its sandbox. So a cached configuration is good exactly as long as its version is
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Never, TypeVar
@@ -154,6 +155,18 @@ class Configurations:
             if len(self._known) > self._size:
                 self._known.popitem(last=False)
             return config
+
+    @asynccontextmanager
+    async def snapshot(self, db: Database, scope: Scope) -> AsyncIterator[tuple[Session, Configuration]]:
+        """Reads that all see one moment, and the configuration at that moment. Raises Forbidden when the sandbox is gone."""
+        config = await self.read(db, scope)
+        while True:
+            async with db.snapshot() as tx:
+                version = await _version(tx, scope)
+                if version == config.version:
+                    yield tx, config
+                    return
+            config = await self.read(db, scope, version)
 
     def _fresh(self, sandbox_id: int, wanted: int) -> Configuration | None:
         known = self._known.get(sandbox_id)

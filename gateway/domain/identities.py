@@ -13,7 +13,7 @@ from uuid import UUID
 from gateway.domain.configuration import Configuration
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ = query("identities.read_identities")
@@ -51,19 +51,19 @@ def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> U
     return known.xid(scope.sandbox, value)
 
 
-async def read_identities(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
+async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
     """Each one as it is known, tombstones of erased ones included, None for the others. Needs `profile:read`."""
     known = await pointers(db, scope, xids)
     return [known.get(xid) for xid in xids]
 
 
-async def pointers(db: Database, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
+async def pointers(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
     """The known ones of these identities. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
     return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}
 
 
-async def read_primaries(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[bool]:
+async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[bool]:
     """Whether a live fragment or an event is stored under each of them. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_PRIMARIES, scope.sandbox_id, list(set(xids)))

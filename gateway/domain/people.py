@@ -18,7 +18,7 @@ from gateway.domain.pages import Page, Window, trimmed
 from gateway.domain.policies import IdentityGraphType
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ = query("people.read_people")
@@ -59,7 +59,7 @@ class Found:
 
 
 async def read_people(
-    db: Database,
+    db: Reader,
     scope: Scope,
     config: Configuration,
     xids: Sequence[UUID],
@@ -88,7 +88,7 @@ async def read_members(
 
 
 async def _in_graphs(
-    db: Database, scope: Scope, xids: Iterable[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: UUID | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
     """A pointer may be older than the graph that it leads to: then the graph lacks the xid, and both are read again."""
     identities: dict[UUID, Identity] = {}
@@ -108,7 +108,7 @@ async def _in_graphs(
 
 
 async def _alone(
-    db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: UUID | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
     identities = await pointers(db, scope, xids)
     known = list(identities)
@@ -118,7 +118,7 @@ async def _alone(
 
 
 async def list_people(
-    db: Database,
+    db: Reader,
     scope: Scope,
     config: Configuration,
     asked: Window,
@@ -147,7 +147,7 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
 
 
 async def _read_merged(
-    db: Database, scope: Scope, profile_ids: list[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, profile_ids: list[UUID], merged_by: UUID | None
 ) -> dict[UUID, Merged | None]:
     if merged_by is None:
         return {}

@@ -34,7 +34,7 @@ from gateway.domain.policies import MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ_FRAGMENTS = query("profiles.read_fragments")
@@ -115,7 +115,7 @@ class Origin:
 
 
 async def read_profiles(
-    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID]
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID]
 ) -> list[ProfileResult]:
     """The profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
 
@@ -160,7 +160,7 @@ def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
     )
 
 
-async def read_fragments(db: Database, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:
+async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:
     """What the records of each person's members say, the newest first. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
@@ -202,7 +202,7 @@ def _keeper(policy: MergePolicy) -> UUID | None:
 
 
 async def _profiles(
-    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, persons: Iterable[Person]
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, persons: Iterable[Person]
 ) -> list[Profile]:
     whole = list(persons)
     if whole and _keeper(policy) is None:

@@ -5,8 +5,7 @@ to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten ti
 make, or one that they make and that is not there.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,7 +16,7 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.merge import canonical
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.records import Mode, Place, Version, fold
-from gateway.domain.regrouping import NAMED_BY_FACTS, READ_VERSION, Component, Grouping, group, read_component
+from gateway.domain.regrouping import NAMED_BY_FACTS, Component, Grouping, group, read_component
 from gateway.domain.stitching import graph_row
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions
@@ -68,7 +67,7 @@ async def verify(
     `progress` is told how many identities have been compared. Merged profiles of a policy that is being built are passed over.
     """
     scope.require(Permission.ADMIN)
-    async with _snapshot(db, scope, configurations) as (tx, config):
+    async with configurations.snapshot(db, scope) as (tx, config):
         check = _Check(tx, scope, config)
         after = NIL if sample is None else uuid4()  # xids are hashes: those after any value are a fair sample
         while sample is None or len(check.expected.identities) < sample:
@@ -81,21 +80,6 @@ async def verify(
         if sample is None:
             await check.leftovers()
         return check.differences
-
-
-@asynccontextmanager
-async def _snapshot(
-    db: Database, scope: Scope, configurations: Configurations
-) -> AsyncIterator[tuple[Session, Configuration]]:
-    """One view of the facts, and the configuration that it was written under."""
-    config = await configurations.read(db, scope)
-    while True:
-        async with db.snapshot() as tx:
-            version = await tx.value(READ_VERSION, scope.sandbox_id)
-            if version == config.version:
-                yield tx, config
-                return
-        config = await configurations.read(db, scope, version)
 
 
 class _Check:

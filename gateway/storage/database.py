@@ -8,7 +8,7 @@ tell a unique violation from a bug.
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from time import perf_counter
-from typing import Any
+from typing import Any, TypeAlias
 
 import asyncpg
 
@@ -125,6 +125,10 @@ class Database:
         with _translated():
             async with self._pool.acquire() as connection:
                 yield Session(connection)
+
+
+Reader: TypeAlias = Database | Session
+"""Where a read looks: on any connection of the pool, or on the one whose transaction or snapshot it is a part of."""
 
 
 @contextmanager
