@@ -69,7 +69,7 @@ async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sen
     """Append these record versions."""
     rows = [
         (
-            *(call.scope.sandbox_id, document.xid, call.dataset_id, call.ordinal(document.index), call.batch_id),
+            *(call.scope.sandbox_id, document.xid, call.dataset_id, call.ordinal(document.position), call.batch_id),
             *(mode, document.text, call.at, document.observed_at),
         )
         for document in sent
@@ -102,11 +102,9 @@ async def append_events(tx: Session, call: Call, sent: Sequence[Sent]) -> Append
     except asyncpg.UniqueViolationError:
         known = await _known_events(tx, call, list(first.values()))
         await _copy_events(tx, call, [document for key, document in first.items() if key not in known])
-    differing = [
-        _differing(document)
-        for document in sent
-        if document.body != (known[key][0] if (key := _key(document)) in known else first[key].body)
-    ]
+    others = [document for document in sent if known or document is not first[_key(document)]]
+    bodies = {key: document.body for key, document in first.items()} | {key: body for key, (body, _) in known.items()}
+    differing = [_differing(document) for document in others if document.body != bodies[_key(document)]]
     await _note_repeats(tx, call, sorted(key for key, (_, batch_id) in known.items() if batch_id != call.batch_id))
     added = len(first) - len(known)
     return Appended(added, len(sent) - added, differing)
@@ -142,7 +140,7 @@ def _event_row(call: Call, document: Sent) -> tuple[Any, ...]:
 
 def _differing(document: Sent) -> Failure:
     message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
-    return Failure(document.index, "$._id", "EVENT_DIFFERS", message, document.body)
+    return Failure(document.position, "$._id", "EVENT_DIFFERS", message, document.body)
 
 
 async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID]) -> None:
@@ -153,7 +151,7 @@ async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: 
         if len(tied) < 2:
             continue
         at = min(document.observed_at or call.at, call.at)
-        ordinal = call.ordinal(document.index)
+        ordinal = call.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
     rows = []

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from gateway.domain import graphs
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.documents import NamedIdentity
 from gateway.domain.graphs import HUB, Graph, Resolution, Tie, resolve
 from gateway.domain.records import Mode, Place, Version
 from gateway.domain.stitching import (
@@ -20,7 +21,6 @@ from gateway.domain.stitching import (
     READ_GRAPHS,
     READ_MEMBERS,
     RELINK,
-    Member,
     Person,
     graph_row,
 )
@@ -75,7 +75,7 @@ async def _locked(
 class Component:
     """All that belongs together by ties, refused ones included; `pointers` are the people whom its members have now."""
 
-    members: dict[UUID, Member] = field(default_factory=dict)
+    members: dict[UUID, NamedIdentity] = field(default_factory=dict)
     pointers: dict[UUID, UUID | None] = field(default_factory=dict)
     known_hubs: set[UUID] = field(default_factory=set)
     hubs: set[UUID] = field(default_factory=set)
@@ -157,7 +157,7 @@ async def read_component(
     while frontier:
         rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, list(frontier))
         for row in rows:
-            member = Member(row["xid"], config.namespaces[row["namespace_id"]], row["value"])
+            member = NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"])
             component.members[member.xid], component.pointers[member.xid] = member, row["profile_id"]
             if row["is_hub"]:
                 component.known_hubs.add(member.xid)

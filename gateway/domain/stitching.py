@@ -16,9 +16,8 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import Sent
+from gateway.domain.documents import NamedIdentity, Sent
 from gateway.domain.graphs import CAP
-from gateway.domain.namespaces import Namespace
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -42,15 +41,6 @@ class Restart(Exception):
         super().__init__(reason)
         self.reason = reason
         self.alone = alone
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """An identity with all that a graph's row shows of it."""
-
-    xid: UUID
-    namespace: Namespace
-    value: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +81,7 @@ async def join(
     People whose graph changes are locked, with `rewriting` all others too; of the others, without it, none is given back.
     Raises Restart.
     """
-    members = {n.xid: Member(n.xid, n.namespace, n.value) for document in sent for n in document.identities}
+    members = {named.xid: named for document in sent for named in document.identities}
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
     pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
     if None in pointers.values():
@@ -163,7 +153,7 @@ async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> 
 
 async def _members_of(
     tx: Session, scope: Scope, config: Configuration, groups: Iterable[_Group], graphs: Mapping[UUID, Any]
-) -> dict[UUID, Member]:
+) -> dict[UUID, NamedIdentity]:
     """All members of the people whose graph changes, or is tied again while contested."""
     growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
     contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
@@ -171,10 +161,12 @@ async def _members_of(
         raise Restart("a contested graph", alone=True)
     xids = [xid for graph in growing for xid in graph["xids"]]
     rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, xids) if xids else []
-    return {row["xid"]: Member(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
+    return {row["xid"]: NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
 
 
-def _united(config: Configuration, group: _Group, graphs: Mapping[UUID, Any], members: Mapping[UUID, Member]) -> Person:
+def _united(
+    config: Configuration, group: _Group, graphs: Mapping[UUID, Any], members: Mapping[UUID, NamedIdentity]
+) -> Person:
     if not group.changes:
         (profile_id,) = group.people
         return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_regrouped=False)
@@ -188,13 +180,13 @@ def _united(config: Configuration, group: _Group, graphs: Mapping[UUID, Any], me
     return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_regrouped=True)
 
 
-def canonical_place(member: Member) -> tuple[int, int]:
+def canonical_place(member: NamedIdentity) -> tuple[int, int]:
     """Where a member stands in its graph: the first one names the person."""
     return member.namespace.type.rank, member.xid.int
 
 
 async def _write_identities(
-    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, Member], newcomers: set[UUID]
+    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity], newcomers: set[UUID]
 ) -> None:
     """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
     pointer = {xid: person.profile_id for person in people for xid in person.xids}
@@ -218,7 +210,9 @@ async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: M
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=sorted(moved))
 
 
-async def _write_graphs(tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, Member]) -> None:
+async def _write_graphs(
+    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity]
+) -> None:
     gone = [former for person in people for former in person.former if former != person.profile_id]
     if gone:
         await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
@@ -232,7 +226,7 @@ async def _write_graphs(tx: Session, scope: Scope, people: Sequence[Person], mem
 def graph_row(
     profile_id: UUID,
     xids: Sequence[UUID],
-    members: Mapping[UUID, Member],
+    members: Mapping[UUID, NamedIdentity],
     *,
     contested: bool = False,
     size: int | None = None,
@@ -241,7 +235,7 @@ def graph_row(
     return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
 
 
-def identity_map(members: Iterable[Member]) -> str:
+def identity_map(members: Iterable[NamedIdentity]) -> str:
     """The identityMap (facts 11.4) of these members, in their order."""
     rendered: dict[str, list[dict[str, str]]] = {}
     for member in members:

@@ -128,7 +128,7 @@ class Writing:
         changed, duplicates = set[RecordKey](), 0
         for document in self._sent:
             key = (document.xid, self._dataset_id)
-            place = Place(self.call.at, self._batch_id, self.call.ordinal(document.index))
+            place = Place(self.call.at, self._batch_id, self.call.ordinal(document.position))
             before = states.get(key)
             if before is not None and before.head > place:
                 late.add(key)

@@ -75,6 +75,7 @@ def _worker(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
     configure_logs(settings.log_level)
     app = create_app(settings, dsn, jwt_secret)
     gc.freeze()  # what is here now stays: no later collection need look at it
+    gc.set_threshold(20_000, 20, 20)  # documents are thousands of small objects without cycles
     return app
 
 
