@@ -266,7 +266,7 @@ async def test_a_client_that_says_nothing_more_is_not_waited_for(start_gateway):
         yield lines([record(1)])
         await silence.wait()
 
-    async with start_gateway(request_seconds=0.2) as gateway:
+    async with start_gateway(request_seconds=3) as gateway:  # enough for all but the silence
         to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
         answer = await gateway.http.post(f"/ingest/{to}", content=body(), headers=headers)
     assert (answer.status_code, answer.json()["accepted"]) == (408, 0)
