@@ -5,7 +5,7 @@
 select f.xid, f.dataset_id, f.batch_id,
        coalesce(f.folded, (select r.input
                              from gateway.record r
-                            where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = f.xid and r.dataset_id = f.dataset_id
+                            where r.sandbox_id = $1 and r.xid = f.xid and r.dataset_id = f.dataset_id
                               and r.ordinal = f.ordinal)) as document,
        f.ingested_at, f.observed_at
   from gateway.fragment f
