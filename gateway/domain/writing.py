@@ -6,7 +6,7 @@ view      what the records say now, merged                      views
 settle    instead of join and view where people may part        regrouping
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
@@ -58,7 +58,7 @@ class Writing:
         """Join and append beside other writers; how many documents were duplicates."""
         records = self._are_records
         people, newcomers = await join(self._tx, self._scope, self._config, self._sent, rewriting=records)
-        await self._stamp()
+        await self._stamp(newcomers)
         await append_ties(self._tx, self.call, self._sent, newcomers)
         known = [xid for person in people for xid in person.xids if xid not in newcomers]
         states = await read_states(self._tx, self._scope, known)
@@ -73,7 +73,7 @@ class Writing:
     async def thoroughly(self) -> int:
         """Append, then regroup from the facts, with the sandbox to itself; how many documents were duplicates."""
         newcomers = await self._introduce()
-        await self._stamp()
+        await self._stamp(())
         if self._mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
             await append_ties(self._tx, self.call, self._sent, newcomers)
         xids = {document.xid for document in self._sent}
@@ -89,13 +89,15 @@ class Writing:
         await settle(self._tx, self._scope, self._config, keys, seeds, recount=self._mode is Mode.DELETE)
         return duplicates
 
-    async def _stamp(self) -> None:
-        """The time and the numbers of this call, read once every lock is held."""
-        row = await self._tx.row(STAMP, self._scope.sandbox_id)
+    async def _stamp(self, newcomers: Collection[UUID]) -> None:
+        """The time and the numbers of this call, read once every lock is held. None of the newcomers may have been unlinked before."""
+        row = await self._tx.row(STAMP, self._scope.sandbox_id, list(newcomers))
         if row is None:
             raise NotFound("The sandbox is gone.")
         if row["config_version"] != self._config.version:
             raise Outdated(row["config_version"])
+        if row["is_apart"]:
+            raise Restart("an identity comes back that was unlinked by hand", alone=True)
         self.call = Call(
             self._scope, self._dataset_id, self._batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )

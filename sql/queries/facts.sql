@@ -1,8 +1,10 @@
 -- Facts as they come in: record versions, events, ties, and what was refused.
 
--- name: stamp(sandbox_id) -> row
--- The time that this call is stamped with, its thousand ordinals, and the version of the configuration. Called once all locks are held.
-select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version
+-- name: stamp(sandbox_id, newcomers) -> row
+-- The time that this call is stamped with, its thousand ordinals, the version of the configuration, and whether an identity that
+-- nobody knew was unlinked by hand when it was known. Called once all locks are held. Walks sandbox_pkey and cannot_pkey.
+select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
+       exists (select from gateway.cannot as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
   from gateway.sandbox
  where sandbox_id = $1;
 
