@@ -34,6 +34,13 @@ TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
 
+Keeper = tuple[UUID | None, int]
+"""A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
+before the policy changed does not mix the two."""
+
+NOBODY: Keeper = (None, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Person:
     """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
@@ -65,7 +72,7 @@ async def read_people(
     xids: Sequence[UUID],
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
-    merged_by: UUID | None = None,
+    merged_by: Keeper = NOBODY,
 ) -> list[Found]:
     """Where each xid leads, two that are one person to equal ones; with what the policy `merged_by` keeps of them.
 
@@ -88,7 +95,7 @@ async def read_members(
 
 
 async def _in_graphs(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
     """A pointer may be older than the graph that it leads to: then the graph lacks the xid, and both are read again."""
     identities: dict[UUID, Identity] = {}
@@ -98,7 +105,7 @@ async def _in_graphs(
         found = await pointers(db, scope, missing)
         identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
-        rows = await db.rows(READ, scope.sandbox_id, list(set(leads.values())), merged_by) if leads else []
+        rows = await db.rows(READ, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
         graphs = {row["profile_id"]: _person(row) for row in rows}
         people |= {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
         missing = leads.keys() - people.keys()
@@ -108,7 +115,7 @@ async def _in_graphs(
 
 
 async def _alone(
-    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: Keeper
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
     identities = await pointers(db, scope, xids)
     known = list(identities)
@@ -124,7 +131,7 @@ async def list_people(
     asked: Window,
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
-    merged_by: UUID | None = None,
+    merged_by: Keeper = NOBODY,
 ) -> Page[Person]:
     """People by their id, which is the key of a page. Needs `profile:read`. Raises Forbidden, BadCursor."""
     scope.require(Permission.PROFILE_READ)
@@ -132,7 +139,7 @@ async def list_people(
     bounds = (after or FIRST, before or LAST, asked.fetch)
     if graph is IdentityGraphType.PDG:
         statement = LIST_BACKWARD if asked.backward else LIST
-        return trimmed([_person(row) for row in await db.rows(statement, scope.sandbox_id, merged_by, *bounds)], asked)
+        return trimmed([_person(row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked)
     statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
     merged = await _read_merged(db, scope, [identity.xid for identity in identities], merged_by)
@@ -147,11 +154,11 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
 
 
 async def _read_merged(
-    db: Reader, scope: Scope, profile_ids: list[UUID], merged_by: UUID | None
+    db: Reader, scope: Scope, profile_ids: list[UUID], merged_by: Keeper
 ) -> dict[UUID, Merged | None]:
-    if merged_by is None:
+    if merged_by == NOBODY:
         return {}
-    rows = await db.rows(READ_MERGED, scope.sandbox_id, profile_ids, merged_by)
+    rows = await db.rows(READ_MERGED, scope.sandbox_id, profile_ids, *merged_by)
     return {row["profile_id"]: _merged(row) for row in rows}
 
 

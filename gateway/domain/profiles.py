@@ -4,7 +4,7 @@ What the policy keeps merged is read; of a policy that keeps nothing, or whose p
 from the fragments by the same function.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -29,7 +29,7 @@ from gateway.domain.merge import (
     participants,
 )
 from gateway.domain.pages import Page, Window
-from gateway.domain.people import Person
+from gateway.domain.people import NOBODY, Keeper, Person
 from gateway.domain.policies import MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.tenants import Permission, Scope
@@ -196,21 +196,24 @@ async def read_origins(db: Database, scope: Scope, profiles: Sequence[Profile]) 
 # ------------------------------------------------------------------------------------------------
 
 
-def _keeper(policy: MergePolicy) -> UUID | None:
-    """The policy's id, if the store has its profiles ready."""
-    return policy.policy_id if policy.is_materialized and policy.status is PolicyStatus.ACTIVE else None
+def _keeper(policy: MergePolicy) -> Keeper:
+    """The policy, if the store has its profiles ready."""
+    is_ready = policy.is_materialized and policy.status is PolicyStatus.ACTIVE
+    return (policy.policy_id, policy.version) if is_ready else NOBODY
 
 
 async def _profiles(
-    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, persons: Iterable[Person]
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, persons: Collection[Person]
 ) -> list[Profile]:
-    whole = list(persons)
-    if whole and _keeper(policy) is None:
-        fragments = await read_fragments(db, scope, [person.xids for person in whole])
+    """Whose profile is not kept merged is merged now: by another policy than the kept ones, or because the policy has just changed.
+    People without records are among them, and cost no more than a look."""
+    bare = {person.profile_id: person for person in persons if person.merged is None}
+    if bare:
+        fragments = await read_fragments(db, scope, [person.xids for person in bare.values()])
         rule = policy.settings.attribute_merge
-        merged = [Merged.of(each, rule, config.composites) for each in fragments]
-        whole = [replace(person, merged=each) for person, each in zip(whole, merged, strict=True)]
-    return [Profile(policy, person) for person in whole]
+        for person, given in zip(list(bare.values()), fragments, strict=True):
+            bare[person.profile_id] = replace(person, merged=Merged.of(given, rule, config.composites))
+    return [Profile(policy, bare.get(person.profile_id, person)) for person in persons]
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

@@ -1,32 +1,36 @@
 -- People: who belongs together, and the document that a policy keeps merged for them.
 
--- name: read_people(sandbox_id, profile_ids, policy_id) -> rows
--- The existing ones of these people, with what the policy has merged for them, as of one moment. Walks graph_pkey and profile_pkey.
+-- name: read_people(sandbox_id, profile_ids, policy_id, version) -> rows
+-- The existing ones of these people, with what this version of the policy has merged for them, as of one moment. Walks graph_pkey and
+-- profile_pkey.
 select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from gateway.graph g
   left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = $3 and p.profile_id = any($2::uuid[]) and p.profile_id = g.profile_id
+    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+   and p.profile_id = any($2::uuid[]) and p.profile_id = g.profile_id
  where g.sandbox_id = $1 and g.profile_id = any($2::uuid[]);
 
--- name: list_people(sandbox_id, policy_id, after, before, size) -> rows
+-- name: list_people(sandbox_id, policy_id, version, after, before, size) -> rows
 -- The first people between two ids, by id, with what the policy has merged for them. Walks graph_pkey and profile_pkey side by side.
 select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from gateway.graph g
   left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = $2 and p.profile_id > $3 and p.profile_id < $4 and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id > $3 and g.profile_id < $4
+    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+   and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
+ where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
  order by g.profile_id
- limit $5;
+ limit $6;
 
--- name: list_people_backward(sandbox_id, policy_id, after, before, size) -> rows
+-- name: list_people_backward(sandbox_id, policy_id, version, after, before, size) -> rows
 -- The last ones, the last first. Walks graph_pkey and profile_pkey side by side.
 select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from gateway.graph g
   left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = $2 and p.profile_id > $3 and p.profile_id < $4 and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id > $3 and g.profile_id < $4
+    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+   and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
+ where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
  order by g.profile_id desc
- limit $5;
+ limit $6;
 
 -- name: count_people(sandbox_id) -> value
 -- How many there are. Walks graph_pkey.
@@ -34,11 +38,12 @@ select count(*)
   from gateway.graph
  where sandbox_id = $1;
 
--- name: read_merged(sandbox_id, profile_ids, policy_id) -> rows
--- What the policy has merged for these subjects. Walks profile_pkey.
+-- name: read_merged(sandbox_id, profile_ids, policy_id, version) -> rows
+-- What this version of the policy has merged for these subjects. Walks profile_pkey.
 select profile_id, document, sources, modified_at
   from gateway.profile
- where sandbox_id = $1 and policy_id = $3 and profile_id = any($2::uuid[]);
+ where sandbox_id = $1 and profile_id = any($2::uuid[])
+   and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4);
 
 -- name: list_primaries(sandbox_id, after, before, size) -> rows
 -- The first identities between two xids, by xid, under which a live fragment or an event is stored. Walks identity_pkey, then

@@ -59,7 +59,7 @@ async def test_what_a_policy_keeps_comes_with_the_person(world):
     await world.records(record(ANA, first_name="Ana"))
     await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
     policy = (await world.config()).default_policy
-    ana, ben = await found(world, ANA, BEN, merged_by=policy.policy_id)
+    ana, ben = await found(world, ANA, BEN, merged_by=(policy.policy_id, policy.version))
     assert orjson.loads(ana.person.merged.document) == {"person": {"name": {"firstName": "Ana"}}}
     assert ana.person.merged.sources == (world.crm.dataset_id,)
     assert ben.person.merged is None
@@ -72,10 +72,11 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
     await world.events(*(event("e", "2026-01-01T00:00:00Z", ("Email", f"{n}@y.io")) for n in range(2)))
     await world.records(record(BEN))
     await world.records(record(BEN), mode=Mode.DELETE)
-    policy_id = (await world.config()).default_policy.policy_id
+    policy = (await world.config()).default_policy
+    keeper = (policy.policy_id, policy.version)
     collected, window = [], Window(3, backward)
     while True:
-        page = await listed(world, window, graph=graph, merged_by=policy_id)
+        page = await listed(world, window, graph=graph, merged_by=keeper)
         collected = page.items + collected if backward else collected + page.items
         if not (page.has_previous if backward else page.has_next):
             break
@@ -83,7 +84,7 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
         window = replace(window, before=key) if backward else replace(window, after=key)
     assert [person.profile_id for person in collected] == sorted(person.profile_id for person in collected)
     assert await people.count_people(world.db, world.scope, graph) == len(collected) == 7
-    assert (await listed(world, graph=graph, merged_by=policy_id)).items == collected
+    assert (await listed(world, graph=graph, merged_by=keeper)).items == collected
     if graph is IdentityGraphType.PDG:
         assert sum(person.merged is not None for person in collected) == 5
 

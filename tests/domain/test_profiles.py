@@ -202,3 +202,15 @@ async def test_profile_read_is_needed(world):
         await profiles.read_fragments(world.db, writer, [])
     with pytest.raises(Forbidden):
         await profiles.read_origins(world.db, writer, [])
+
+
+async def test_a_read_that_began_before_the_policy_changed_still_shows_people(world):
+    """What is kept belongs to another version by then, or is forgotten already: they are merged at read."""
+    await world.records(record(ANA, first_name="Ana"))
+    before = await world.config()
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
+    await policies.update_policy(world.db, world.scope, before.default_policy.policy_id, {"attribute_merge": rule})
+    (result,) = await profiles.read_profiles(
+        world.db, world.scope, before, before.default_policy, [await world.xid(*ANA)]
+    )
+    assert result.profile.document["person"] == {"name": {"firstName": "Ana"}}
