@@ -1,0 +1,72 @@
+"""The demo in a store: set up once, loaded whole, found again by the next start."""
+
+import asyncio
+import re
+
+import program
+import pytest
+from rich.progress import Progress
+
+from gateway.domain.batches import BatchStatus, list_batches
+from gateway.domain.configuration import Configurations
+from gateway.domain.pages import Window
+from gateway.server.demo.catalogue import count
+from gateway.server.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
+from gateway.server.demo.loader import load_demo
+from gateway.server.demo.setup import set_up
+from gateway.server.demo.source import Journey
+
+LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedCount } } } } }"
+
+
+@pytest.fixture
+def store(gateway):
+    return gateway.store
+
+
+def test_every_document_of_every_dataset_is_in_one_complete_batch_without_failures(demo):
+    with demo.client() as client:
+        nodes = client.post("/graphql", json={"query": LOADED}).json()["data"]["datasets"]["nodes"]
+    found = {node["name"]: node for node in nodes}
+    journey = Journey.installed()
+    for dataset in DATASETS:
+        assert found[dataset.name]["recordCount"] >= count(journey, dataset.key)  # other tests may have added some
+        assert {"status": "ACTIVE", "failedCount": 0} in found[dataset.name]["batches"]["nodes"]
+
+
+def test_every_view_of_it_is_right(demo):
+    assert program.gateway("verify", "--data-dir", demo.data_dir).returncode == 0
+
+
+def test_the_next_start_has_nothing_to_load(demo, tmp_path):
+    with program.server(demo.data_dir, command="demo", log=tmp_path / "log") as second:
+        assert second.link.startswith(f"{second.url}/graphiql#token=")
+        assert second.end() == 0
+    assert not re.search("|".join(re.escape(dataset.name) for dataset in DATASETS), second.log.read_text())
+
+
+async def test_setting_up_twice_makes_everything_once(store):
+    first, again = [await set_up(store.db, await store.scope(), Configurations()) for _ in range(2)]
+    config = await Configurations().read(store.db, await store.scope())
+    assert first == again
+    assert {dataset.name for dataset in config.datasets.values()} == {dataset.name for dataset in DATASETS}
+    assert {schema.title for schema in config.schemas.values()} == {schema.title for schema in SCHEMAS}
+    assert {policy.settings.name for policy in config.policies.values()} > {policy.name for policy in MERGE_POLICIES}
+    assert all(config.namespace(namespace.code) for namespace in NAMESPACES)
+
+
+async def test_a_load_that_is_cut_off_leaves_batches_that_go_on(store):
+    class Impatient(Progress):
+        """Ends the load once the records are there and the events have begun."""
+
+        def advance(self, task_id, advance=1):  # noqa: ARG002 # as rich calls it
+            if len(self.tasks) == 3:
+                loading.cancel()
+
+    loading = asyncio.create_task(load_demo(store.db, await store.scope(), Impatient(disable=True), full=False))
+    with pytest.raises(asyncio.CancelledError):
+        await loading
+    ids = await set_up(store.db, await store.scope(), Configurations())
+    pages = await list_batches(store.db, await store.scope(), [ids[one.key] for one in DATASETS], Window())
+    statuses = [[batch.status for batch in page.items] for page in pages]
+    assert statuses == [[BatchStatus.ACTIVE], [BatchStatus.ACTIVE], [BatchStatus.LOADING], [], []]
