@@ -108,6 +108,8 @@ async def settle(
     component = await read_component(tx, scope, config, touched, recount=recount)
     grouping = group(config, component)
     people = await _regroup(tx, scope, component, grouping)
+    if recount:
+        await _drop_unnamed(tx, scope, grouping.nobodys)
     changed = {xid for xid, _ in keys}
     concerned = [person for person in people if person.is_regrouped or not changed.isdisjoint(person.xids)]
     states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
@@ -230,7 +232,6 @@ async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Gr
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=moved)
     await _mark_hubs(tx, scope, component)
     regrouped = await _write_graphs(tx, scope, component, grouping)
-    await _drop_unnamed(tx, scope, grouping.nobodys)
     return [
         Person(g.profile_id, g.xids, _former(component, g), is_regrouped=g.profile_id in regrouped)
         for g in grouping.people
