@@ -15,6 +15,7 @@ import structlog
 
 from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, TransactionRestarted, correlation_id
 
+PROBES = {"/healthz", "/metrics", "/readyz"}  # asked every few seconds by machines
 FRAMES = 12  # of a stack, the innermost ones
 
 _log = structlog.stdlib.get_logger("gateway")
@@ -48,7 +49,7 @@ def log_observation(observation: Observation) -> None:
     """Write down what is worth a line; statements are counted elsewhere."""
     match observation:
         case RequestServed(route, method, status, seconds):
-            level = logging.WARNING if status >= 500 else logging.INFO
+            level = logging.WARNING if status >= 500 else logging.DEBUG if route in PROBES else logging.INFO
             took = round(seconds * 1000, 1)
             _log.log(level, "request", id=correlation_id.get(), route=route, method=method, status=status, ms=took)
         case FaultMasked(error):
