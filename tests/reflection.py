@@ -37,7 +37,7 @@ LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6)
 KIND_OF = {
     "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",
     "mergePolicyId": "MergePolicy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
-    "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy",
+    "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
     "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "IdentityKeyInput.value": "e-mail",

@@ -4,6 +4,7 @@ GraphQL types here describe; they are never instantiated. A type's plain fields 
 a function that gets that dataclass as `Parent`. So a class body reads like SDL, and nothing is copied on the way out.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias
@@ -19,16 +20,25 @@ from gateway.storage.database import Database
 
 @dataclass(slots=True)
 class Context:
-    """One request: who asks, the sandbox's configuration as it was found, and the loaders."""
+    """One request: who asks, the sandbox's configuration as it was found, and the loaders.
+
+    `deadline` is the moment, by the event loop's clock, at which the request is given up.
+    """
 
     db: Database
     scope: Scope
     config: Configuration
     configurations: Configurations
+    deadline: float
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.db, self.scope, self.config)
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the request may still take."""
+        return self.deadline - asyncio.get_running_loop().time()
 
     def require_configuration(self) -> None:
         """Raise Forbidden unless the caller may see how the sandbox is set up."""

@@ -284,8 +284,9 @@ class MergePolicyPayload:
     user_errors: list[UserError] = user_errors()
 
 
-async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
-    settings = PolicySettings(
+def settings_of(given: MergePolicyInput) -> PolicySettings:
+    """What the input says. Raises NotFound for an id that means nothing."""
+    return PolicySettings(
         given.name,
         given.identity_graph,
         _rule(given.attribute_merge),
@@ -293,7 +294,10 @@ async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
         is_active_on_edge=bool(given.is_active_on_edge),
         xdm_class=given.xdm_class or XdmClass.INDIVIDUAL_PROFILE,
     )
-    return await policies.create_policy(context.db, context.scope, settings)
+
+
+async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
+    return await policies.create_policy(context.db, context.scope, settings_of(given))
 
 
 async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolicy:

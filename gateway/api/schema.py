@@ -21,6 +21,7 @@ from strawberry.schema.config import StrawberryConfig
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
+from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
 from gateway.api.events import EventQuery, read_events
 from gateway.api.identities import IdentityQuery, read_identities
@@ -78,6 +79,7 @@ class Query(
     BatchQuery,
     NamespaceQuery,
     PolicyQuery,
+    DiffQuery,
     WarningQuery,
 ):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")

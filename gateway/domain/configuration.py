@@ -103,7 +103,7 @@ class Configuration:
         """
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
-    @property
+    @cached_property
     def composites(self) -> Composites:
         """The values of a profile that merging takes whole."""
         return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))

@@ -305,7 +305,7 @@ def _collect(found: dict[Path, Any], above: Path, document: Document, composites
 
 def changed_paths(before: Document | None, after: Document | None, composites: Composites) -> list[Path]:
     """The paths of the leaves that came, went or changed, sorted; None is a document that is not there."""
-    if before is after:
+    if before is after or (before == after and canonical(before) == canonical(after)):  # most documents do not change
         return []
     old, new = leaves(before or {}, composites), leaves(after or {}, composites)
     return sorted(path for path in old.keys() | new.keys() if not _same(old.get(path, _ABSENT), new.get(path, _ABSENT)))

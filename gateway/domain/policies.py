@@ -162,6 +162,11 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
         await tx.execute(DELETE, scope.sandbox_id, policy_id)
 
 
+async def check_policy(tx: Session, scope: Scope, settings: PolicySettings) -> None:
+    """Raise what `create_policy` would find wrong with these settings, however many policies there are."""
+    await _check(tx, scope, settings, await load_policies(tx, scope))
+
+
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
     """The policies, with every other change of this sandbox's configuration kept waiting.
 

@@ -19,6 +19,7 @@ OPENED_BY = {
     **dict.fromkeys(("mergePolicies", "mergePolicy"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "ingestionWarnings"), PEOPLE),
+    "diffMergePolicies": PEOPLE,
     **dict.fromkeys(("sandboxes", "createSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
     **dict.fromkeys(("ingestRecords", "ingestEvents", "createBatch", "completeBatch", "abortBatch"), SEND),
     **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),

@@ -62,8 +62,9 @@ class Operations:
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
         try:
-            async with asyncio.timeout(self._limits.seconds):
-                return await self._run(scope, request, only_queries=only_queries)
+            deadline = asyncio.get_running_loop().time() + self._limits.seconds
+            async with asyncio.timeout_at(deadline):
+                return await self._run(scope, request, deadline, only_queries=only_queries)
         except ParseFailed as error:
             return _request_error(Outcome.NOT_PARSED, error.errors, "GRAPHQL_PARSE_FAILED")
         except ValidationFailed as error:
@@ -75,7 +76,7 @@ class Operations:
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return Response(Outcome.FAILED, {"errors": told_fault(error)})
 
-    async def _run(self, scope: Scope, request: Request, *, only_queries: bool) -> Response:
+    async def _run(self, scope: Scope, request: Request, deadline: float, *, only_queries: bool) -> Response:
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)
         document = self._documents.read(request.query, schema)
@@ -89,7 +90,7 @@ class Operations:
         result = execute(
             schema.graphql,
             document,
-            context_value=Context(self._db, scope, config, self._configurations),
+            context_value=Context(self._db, scope, config, self._configurations, deadline),
             variable_values=dict(request.variables or {}),
             operation_name=request.operation_name,
             max_coercion_errors=self._limits.errors,

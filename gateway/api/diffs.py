@@ -1,0 +1,124 @@
+"""What another merge policy would change, before it is made."""
+
+from typing import Annotated
+
+import strawberry
+
+from gateway.api.context import Info, resolved_by
+from gateway.api.identities import IdentityNode
+from gateway.api.ids import parse_id
+from gateway.api.policies import MergePolicyInput, settings_of
+from gateway.api.scalars import JSON, Long
+from gateway.domain import diffs
+from gateway.domain.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
+from gateway.domain.identities import Identity
+from gateway.errors import BadInput, LimitExceeded, UserFault
+
+SHARE = 0.8
+"""How much of the time that a request has left a comparison may take: the answer needs some, too."""
+
+EXAMPLES = 10
+
+BaseArgument = Annotated[
+    strawberry.ID, strawberry.argument(name="base", description="The `id` of the merge policy to compare with.")
+]
+CandidateArgument = Annotated[
+    MergePolicyInput,
+    strawberry.argument(
+        name="candidate",
+        description="The policy to try, as it would be given to `createMergePolicy`, and held to the same rules, but for the number of policies. It is not stored.",
+    ),
+]
+SampleArgument = Annotated[
+    int | None,
+    strawberry.argument(
+        name="sample",
+        description=f"How many profiles to compare: at most {MAX_SAMPLE:,}, the same ones every time. Left out, all of them, as far as the request's time limit goes.",
+    ),
+]
+ExamplesArgument = Annotated[
+    int | None,
+    strawberry.argument(
+        name="first", description=f"How many examples: at most {MAX_EXAMPLES}, and {EXAMPLES} where nothing is given."
+    ),
+]
+
+
+async def _identity(diff: strawberry.Parent[ProfileDiff], info: Info) -> Identity | None:
+    return await info.context.loaders.identity_by_xid.load(diff.xid)
+
+
+def _examples(diff: strawberry.Parent[MergePolicyDiff], *, first: ExamplesArgument = None) -> tuple[ProfileDiff, ...]:
+    size = EXAMPLES if first is None else first
+    if size < 0:
+        raise BadInput(f"There cannot be {size} examples.")
+    if size > MAX_EXAMPLES:
+        raise LimitExceeded(f"At most {MAX_EXAMPLES} examples are kept.")
+    return diff.examples[:size]
+
+
+@strawberry.type(description="A field that a profile would have otherwise.")
+class FieldChange:
+    path: list[str] = strawberry.field(description="Names from the document's root down to the field.")
+    base: JSON | None = strawberry.field(
+        description="The value under the existing policy; null where the profile has none there."
+    )
+    candidate: JSON | None = strawberry.field(
+        description="The value under the policy that is tried; null where the profile would have none there."
+    )
+
+
+@strawberry.type(name="ProfileDiff", description="What would change of the profile that an identity leads to.")
+class ProfileDiffType:
+    identity: IdentityNode = resolved_by(_identity, "The identity, which has data of its own.")
+    changes: list[FieldChange] = strawberry.field(description="Every field that would change, by path.")
+
+
+@strawberry.type(description="How many profiles would have a field otherwise.")
+class FieldDiff:
+    path: list[str] = strawberry.field(
+        description="Names from the document's root down to the field; what is taken whole, such as a postal address, is one field."
+    )
+    profiles_changed: Long = strawberry.field(
+        description="For how many of the profiles that were compared it would change, come or go."
+    )
+
+
+@strawberry.type(
+    name="MergePolicyDiff",
+    description="What would change if people were seen by another policy. Profiles are counted by the identities that lead to them: of a person with data under three identities there are three. So policies that do not make the same people can be compared.",
+)
+class MergePolicyDiffType:
+    profiles_compared: Long = strawberry.field(
+        description="How many profiles were compared: one for each identity with data. A part of them is a fair sample of all."
+    )
+    is_complete: bool = strawberry.field(
+        description="Whether all that was asked for was compared; false where the request's time limit came first."
+    )
+    profiles_changed: Long = strawberry.field(description="How many of those that were compared would change.")
+    fields: list[FieldDiff] = strawberry.field(
+        description=f"The fields that would change, those of most profiles first; at most {MAX_FIELDS:,}."
+    )
+    examples: list[ProfileDiffType] = resolved_by(_examples, "Some of the profiles that would change.")
+
+
+async def _diff(
+    info: Info, base: BaseArgument, candidate: CandidateArgument, *, sample: SampleArgument = None
+) -> MergePolicyDiff:
+    context, base_id = info.context, parse_id(base, "MergePolicy", "base")
+    try:
+        return await diffs.diff_policies(
+            *(context.db, context.scope, context.configurations, base_id, settings_of(candidate)),
+            seconds=context.seconds_left * SHARE,
+            sample=sample,
+        )
+    except UserFault as fault:  # a query has no `userErrors` to say where it is
+        raise BadInput(f"{'.'.join(['candidate', *fault.path])}: {fault.message}") from fault
+
+
+@strawberry.type
+class DiffQuery:
+    diff_merge_policies: MergePolicyDiffType = resolved_by(
+        _diff,
+        "Compares a policy that does not exist with one that does, over everybody or a sample, and changes nothing. Needs the scope `profile:read`.",
+    )
