@@ -9,14 +9,14 @@ links: a tie that names one says nothing about it.
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import chain, combinations
 from operator import itemgetter
+from typing import TypeVar
 from uuid import UUID
 
 from asyncpg.pgproto import pgproto
@@ -26,6 +26,12 @@ CAP = 50
 
 HUB = 100
 """An identity with more distinct neighbours than this is no person's: a shared terminal, a test account."""
+
+CROWD = 2000
+"""The most identities that may hang together by links, refused ones included: what a single link can make us look at is bounded."""
+
+LADDER = (HUB, 50, 20, 10, 5, 2)
+"""In a larger crowd an identity with more neighbours than the next rung is no person's either; and so on down, until what is left fits."""
 
 
 class IdentityType(StrEnum):
@@ -162,8 +168,9 @@ def resolve(
 ) -> Resolution:
     """The graphs that the ties make of these members: a function of the set of facts, not of their order.
 
-    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
-       as IDENTITY_CAP. A hub is listed in `hubs` or has more than HUB distinct neighbours among the members.
+    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else as IDENTITY_CAP every
+       link of a hub, and every link that does not count in its crowd (`reaches`). A hub is listed in `hubs` or has more
+       than HUB distinct neighbours among the members.
     2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
        higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
        values of a unique namespace together is refused.
@@ -182,6 +189,40 @@ def resolve(
     web.refuse_outright(cannot, hubs)
     graphs = web.capped(web.join(rules))
     return Resolution(_in_order(members, chain(graphs, alone)), web.refusals())
+
+
+_Key = TypeVar("_Key", bound=Hashable)
+
+
+def reaches(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> dict[_Key, int]:
+    """How far each identity reaches, given the neighbours of all: its links with those who have at most so many count.
+
+    That is the highest rung of the ladder on which it stands (it has no more neighbours than the rung says and is no hub) and
+    hangs together, through others who stand there, with no more than CROWD; 0 if there is none. The links that count are
+    those of two that have no more neighbours than the other reaches: both then reach equally far.
+    """
+    reach = dict.fromkeys(near, 0)
+    left = near.keys() - hubs
+    for rung in LADDER:
+        standing = {key for key in left if len(near[key]) <= rung}
+        for group in _hanging_together(standing, near):
+            if len(group) <= CROWD:
+                reach.update(dict.fromkeys(group, rung))
+                left -= group
+    return reach
+
+
+def _hanging_together(keys: set[_Key], near: Mapping[_Key, AbstractSet[_Key]]) -> Iterable[set[_Key]]:
+    unseen = set(keys)
+    while unseen:
+        group, todo = set[_Key](), [unseen.pop()]
+        while todo:
+            key = todo.pop()
+            group.add(key)
+            found = near[key] & unseen
+            unseen -= found
+            todo += found
+        yield group
 
 
 def _in_order(members: Mapping[UUID, Member], graphs: Iterable[Graph]) -> tuple[Graph, ...]:
@@ -238,9 +279,17 @@ class _Web:
             places = sorted((self.place.get(a, -1), self.place.get(b, -1)))
             if (link := (places[0], places[1])) in self.links:
                 self.refused[link] = LinkRefusal.UNLINKED
-        neighbours = Counter(chain.from_iterable(self.links))
-        crowded = {place for place, count in neighbours.items() if count > HUB or self.people[place].xid in hubs}
-        self._refuse_all_of(crowded)
+        near: dict[_Place, set[_Place]] = {place: set() for place in range(len(self.people))}
+        for a, b in self.links:
+            near[a].add(b)
+            near[b].add(a)
+        busy = {place for place, others in near.items() if len(others) > HUB or self.people[place].xid in hubs}
+        self._refuse_all_of(busy)
+        if len(self.people) > CROWD:
+            reach = reaches(near, busy)
+            for a, b in self.links:
+                if reach[a] < len(near[b]) or reach[b] < len(near[a]):
+                    self.refused.setdefault((a, b), LinkRefusal.IDENTITY_CAP)
 
     def _refuse_all_of(self, places: AbstractSet[_Place]) -> None:
         if places:

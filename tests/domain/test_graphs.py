@@ -3,13 +3,14 @@
 import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from itertools import combinations
+from itertools import combinations, pairwise
 from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.domain import graphs as rules_of
 from gateway.domain.graphs import (
     CAP,
     HUB,
@@ -66,6 +67,21 @@ def sets(*groups: Iterable[Member]) -> set[frozenset[UUID]]:
 # ------------------------------------------------------------------------------------------------ reference
 
 
+def dispersed(links, neighbours):
+    """The links that hang together with too many on every rung of the ladder on which they stand."""
+
+    def crowd(link, rung):
+        steps = [each for each in links if all(len(neighbours[x]) <= rung for x in each)]
+        met = set(link) if link in steps else set()
+        while more := {x for each in steps if met & set(each) for x in each} - met:
+            met |= more
+        return len(met)
+
+    if len(neighbours) <= rules_of.CROWD:
+        return []
+    return [link for link in links if not any(0 < crowd(link, rung) <= rules_of.CROWD for rung in rules_of.LADDER)]
+
+
 def reference(members, ties, cannot, rules, hubs) -> Resolution:
     """The rules, one after the other, with no thought of speed."""
     linkable = {x for x, m in members.items() if m.type is not IdentityType.NON_PEOPLE}
@@ -75,6 +91,7 @@ def reference(members, ties, cannot, rules, hubs) -> Resolution:
     neighbours = {x: {y for link in links if x in link for y in link if y != x} for x in linkable}
     hubs = {x for x in linkable if x in hubs or len(neighbours[x]) > HUB}
     refused = {link: LinkRefusal.IDENTITY_CAP for link in links if hubs & set(link)}
+    refused |= dict.fromkeys(dispersed(links - refused.keys(), neighbours), LinkRefusal.IDENTITY_CAP)
     refused |= {link: LinkRefusal.UNLINKED for link in links if link in cannot or link[::-1] in cannot}
 
     def turn(link):
@@ -251,6 +268,36 @@ def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
     assert people(resolution) - {frozenset(person.xids)} == sets([cookies[0]], [partner])
     assert {(graph.size, graph.contested) for graph in resolution.graphs} == {(CAP + 2, True)}
     assert {link.reason for link in resolution.refused} == {LinkRefusal.IDENTITY_CAP}
+
+
+@given(histories())
+@settings(deadline=None, max_examples=300)
+def test_crowds_resolve_as_the_reference_does(history):
+    """With limits so low that a few identities are a crowd."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rules_of, "CROWD", 4)
+        patch.setattr(rules_of, "LADDER", (HUB, 3, 2))
+        assert resolve(*history) == reference(*history)
+
+
+def test_in_a_crowd_the_busiest_join_nobody_and_the_rest_hold():
+    """Households that only a few shared devices chain together."""
+    kiosks = [member(IDFA, number) for number in range(30)]
+    homes = [(member(CRM, number), member(EMAIL, number), member(ECID, number)) for number in range(800)]
+    ties = [tie(*home) for home in homes]
+    ties += [tie(home[0], kiosks[(number + turn) % 30]) for number, home in enumerate(homes) for turn in (0, 1)]
+    resolution = resolve(known(*kiosks, *(m for home in homes for m in home)), ties, (), Rules())
+    assert people(resolution) == sets(*homes, *([kiosk] for kiosk in kiosks))
+    assert {link.reason for link in resolution.refused} == {LinkRefusal.IDENTITY_CAP}
+    few = resolve(known(*kiosks, *(m for home in homes[:500] for m in home)), ties, (), Rules())
+    assert {graph.size for graph in few.graphs} == {1530}  # not yet a crowd
+
+
+def test_a_chain_too_long_to_look_at_holds_nobody():
+    chain = [member(EMAIL, number) for number in range(rules_of.CROWD + 1)]
+    ties = [tie(a, b) for a, b in pairwise(chain)]
+    assert people(resolve(known(*chain), ties, (), Rules())) == sets(*([each] for each in chain))
+    assert {graph.size for graph in resolve(known(*chain[1:]), ties, (), Rules()).graphs} == {rules_of.CROWD}
 
 
 def test_a_hub_joins_nobody():
