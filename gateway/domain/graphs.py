@@ -277,19 +277,19 @@ class _Web:
     def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
         for a, b in cannot:
             places = sorted((self.place.get(a, -1), self.place.get(b, -1)))
-            if (link := (places[0], places[1])) in self.links:
-                self.refused[link] = LinkRefusal.UNLINKED
+            if (pair := (places[0], places[1])) in self.links:
+                self.refused[pair] = LinkRefusal.UNLINKED
         near: dict[_Place, set[_Place]] = {place: set() for place in range(len(self.people))}
-        for a, b in self.links:
-            near[a].add(b)
-            near[b].add(a)
+        for link in self.links:
+            near[link[0]].add(link[1])
+            near[link[1]].add(link[0])
         busy = {place for place, others in near.items() if len(others) > HUB or self.people[place].xid in hubs}
         self._refuse_all_of(busy)
         if len(self.people) > CROWD:
             reach = reaches(near, busy)
-            for a, b in self.links:
-                if reach[a] < len(near[b]) or reach[b] < len(near[a]):
-                    self.refused.setdefault((a, b), LinkRefusal.IDENTITY_CAP)
+            for link in self.links:
+                if reach[link[0]] < len(near[link[1]]) or reach[link[1]] < len(near[link[0]]):
+                    self.refused.setdefault(link, LinkRefusal.IDENTITY_CAP)
 
     def _refuse_all_of(self, places: AbstractSet[_Place]) -> None:
         if places:
