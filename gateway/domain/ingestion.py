@@ -161,7 +161,9 @@ class _Target:
         schema = config.schemas[dataset.schema_id]
         xdm_class = schema.xdm_class
         if not (dataset.is_profile_enabled and schema.is_profile_enabled):
-            raise Invalid("The dataset is not enabled for profile; enable it, or its schema, first.", path=["datasetId"])
+            raise Invalid(
+                "The dataset is not enabled for profile; enable it, or its schema, first.", path=["datasetId"]
+            )
         if self.expected not in (None, xdm_class):
             raise Invalid(f"The dataset holds documents of class {xdm_class.value}.", path=["datasetId"])
         if xdm_class is XdmClass.EXPERIENCE_EVENT and self.mode is not Mode.REPLACE:
