@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -85,9 +86,14 @@ class Server:
         headers: dict[str, str] = json.loads(result.stdout)
         return headers
 
+    @cached_property
+    def own_headers(self) -> dict[str, str]:
+        """The same, asked for once."""
+        return self.headers()
+
     def client(self) -> httpx.Client:
-        """Speaks to it with working headers."""
-        return httpx.Client(base_url=self.url, headers=self.headers(), timeout=60)
+        """Speaks to it with working headers, over a connection of its own."""
+        return httpx.Client(base_url=self.url, headers=self.own_headers, timeout=60)
 
     def end(self, how: int = signal.SIGTERM) -> int:
         """Send it a signal; the exit code, once it is gone."""
