@@ -168,9 +168,9 @@ def resolve(
 ) -> Resolution:
     """The graphs that the ties make of these members: a function of the set of facts, not of their order.
 
-    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else as IDENTITY_CAP every
-       link of a hub, and every link that does not count in its crowd (`reaches`). A hub is listed in `hubs` or has more
-       than HUB distinct neighbours among the members.
+    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
+       as IDENTITY_CAP. A hub is listed in `hubs`, or has more than HUB distinct neighbours among the members, or is one of
+       the busiest in a crowd (`busiest`).
     2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
        higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
        values of a unique namespace together is refused.
@@ -194,22 +194,17 @@ def resolve(
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def reaches(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> dict[_Key, int]:
-    """How far each identity reaches, given the neighbours of all: its links with those who have at most so many count.
+def busiest(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> set[_Key]:
+    """Those who join nobody although they are no hubs, given the neighbours of all: the busiest of each crowd.
 
-    That is the highest rung of the ladder on which it stands (it has no more neighbours than the rung says and is no hub) and
-    hangs together, through others who stand there, with no more than CROWD; 0 if there is none. The links that count are
-    those of two that have no more neighbours than the other reaches: both then reach equally far.
+    On a rung of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
+    stand there, with no more than CROWD joins them; who does on no rung joins nobody.
     """
-    reach = dict.fromkeys(near, 0)
     left = near.keys() - hubs
     for rung in LADDER:
         standing = {key for key in left if len(near[key]) <= rung}
-        for group in _hanging_together(standing, near):
-            if len(group) <= CROWD:
-                reach.update(dict.fromkeys(group, rung))
-                left -= group
-    return reach
+        left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= CROWD))
+    return left
 
 
 def _hanging_together(keys: set[_Key], near: Mapping[_Key, AbstractSet[_Key]]) -> Iterable[set[_Key]]:
@@ -284,12 +279,9 @@ class _Web:
             near[link[0]].add(link[1])
             near[link[1]].add(link[0])
         busy = {place for place, others in near.items() if len(others) > HUB or self.people[place].xid in hubs}
-        self._refuse_all_of(busy)
         if len(self.people) > CROWD:
-            reach = reaches(near, busy)
-            for link in self.links:
-                if reach[link[0]] < len(near[link[1]]) or reach[link[1]] < len(near[link[0]]):
-                    self.refused.setdefault(link, LinkRefusal.IDENTITY_CAP)
+            busy |= busiest(near, busy)
+        self._refuse_all_of(busy)
 
     def _refuse_all_of(self, places: AbstractSet[_Place]) -> None:
         if places:
