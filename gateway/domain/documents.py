@@ -140,7 +140,7 @@ class Reader:
     # -------------------------------------------------------------------------------------------- identities
 
     def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
-        claims = [*self._described(body), *_mapped(body)]
+        claims = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(claims) > MAX_IDENTITIES:
             raise _Refused(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
@@ -152,6 +152,8 @@ class Reader:
         believed = [self._believed(claim) for claim in claims]
         place = self._highest(claims, believed) if self._is_ranked else None
         first = believed[self._marked(claims, nobodys) if place is None else place]
+        if len(believed) == 1:
+            return (first,)
         others = {n.xid: n for n in believed if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE}
         return (first, *others.values())
 

@@ -92,9 +92,8 @@ async def append_events(tx: Session, call: Call, sent: Sequence[Sent]) -> Append
     Most calls bring nothing but new events, so they are appended first, and looked for only where one was there.
     Raises asyncpg.UniqueViolationError when a concurrent writer appended one meanwhile.
     """
-    first: dict[EventKey, Sent] = {}
-    for document in sent:
-        first.setdefault(_key(document), document)
+    keys = [(document.xid, document.body["_id"]) for document in sent]
+    first = dict(zip(reversed(keys), reversed(sent), strict=True))
     known: Mapping[EventKey, tuple[Any, UUID]] = {}
     try:
         async with tx.savepoint():
@@ -102,16 +101,13 @@ async def append_events(tx: Session, call: Call, sent: Sequence[Sent]) -> Append
     except asyncpg.UniqueViolationError:
         known = await _known_events(tx, call, list(first.values()))
         await _copy_events(tx, call, [document for key, document in first.items() if key not in known])
-    others = [document for document in sent if known or document is not first[_key(document)]]
+    if len(first) == len(sent) and not known:
+        return Appended(len(sent), 0, [])
     bodies = {key: document.body for key, document in first.items()} | {key: body for key, (body, _) in known.items()}
-    differing = [_differing(document) for document in others if document.body != bodies[_key(document)]]
+    differing = [_differing(document) for key, document in zip(keys, sent, strict=True) if document.body != bodies[key]]
     await _note_repeats(tx, call, sorted(key for key, (_, batch_id) in known.items() if batch_id != call.batch_id))
     added = len(first) - len(known)
     return Appended(added, len(sent) - added, differing)
-
-
-def _key(document: Sent) -> EventKey:
-    return document.xid, document.body["_id"]
 
 
 async def _copy_events(tx: Session, call: Call, sent: Iterable[Sent]) -> None:

@@ -7,6 +7,7 @@ begins again; from the third time on, or where people may part, it has the sandb
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -37,7 +38,7 @@ DOCUMENTS = 1000
 ATTEMPTS = 20
 PATIENCE = 2  # restarts before a call asks for the sandbox alone
 SLICE = 50  # documents read at a time, so that the store's answers to others are heard in between
-SIDE_BY_SIDE = 2  # chunks of events that a stream commits at the same time
+SIDE_BY_SIDE = 2  # chunks that a stream commits at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,29 +110,29 @@ async def ingest_stream(
 ) -> AsyncIterator[IngestResult]:
     """Take in a stream of records or events, whatever the dataset holds; what became of each chunk, in their order.
 
-    While a chunk is committed, the next one is read; events are committed two chunks at a time. Records are not: of two
-    versions the later one must come later. When the stream breaks off, what was committed stays. Raises as `ingest_records`.
+    While chunks are committed, the next one is read. Two are committed at a time, unless both have a version of the same record,
+    of which the later one must come later. When the stream breaks off, what was committed stays. Raises as `ingest_records`.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id)
-    committing: deque[asyncio.Task[IngestResult]] = deque()
+    committing: deque[tuple[asyncio.Task[IngestResult], AbstractSet[UUID]]] = deque()
     broken: Exception | None = None
     try:
         try:
             async for chunk in chunks:
                 prepared = await target.read(chunk)
-                while len(committing) >= (SIDE_BY_SIDE if prepared.holds_events else 1):
-                    yield await committing.popleft()
-                committing.append(asyncio.create_task(prepared.commit()))
+                while len(committing) == SIDE_BY_SIDE or any(prepared.records & others for _, others in committing):
+                    yield await committing.popleft()[0]
+                committing.append((asyncio.create_task(prepared.commit()), prepared.records))
         except Exception as error:  # noqa: BLE001 (raised below, once what is on its way has arrived)
             broken = error
         while committing:
-            yield await committing.popleft()
+            yield await committing.popleft()[0]
         if broken is not None:
             raise broken
     finally:
-        for task in committing:
+        for task, _ in committing:
             task.cancel()
-        await asyncio.gather(*committing, return_exceptions=True)
+        await asyncio.gather(*(task for task, _ in committing), return_exceptions=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,8 +192,10 @@ class _Prepared:
         self._target, self._chunk = target, chunk
 
     @property
-    def holds_events(self) -> bool:
-        return self._reader.xdm_class is XdmClass.EXPERIENCE_EVENT
+    def records(self) -> AbstractSet[UUID]:
+        """The xids of the records that the chunk has versions of; events have none."""
+        are_events = self._reader.xdm_class is XdmClass.EXPERIENCE_EVENT
+        return frozenset() if are_events else {document.xid for document in self._sent}
 
     async def read(self, config: Configuration) -> None:
         """Read the documents, and let others work meanwhile."""

@@ -86,7 +86,8 @@ async def join(
     pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
     if None in pointers.values():
         raise Restart("an identity has no person", alone=True)
-    groups = _groups(sent, pointers)
+    telling = sent if rewriting else [d for d in sent if len(d.tied) > 1 or d.xid not in pointers]
+    groups = _groups(telling, pointers)
     wanted = [group for group in groups if group.changes or rewriting]
     graphs = await _locked(tx, scope, wanted, pointers)
     await _check_others(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
