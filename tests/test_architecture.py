@@ -1,0 +1,96 @@
+"""The house rules that a tool can check: sizes, imports, where SQL and the environment are read. Layers are import-linter's."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "gateway").rglob("*.py"))
+LONGEST_FILE, LONGEST_FUNCTION = 450, 60
+SQL = re.compile(
+    r"\b(select\s+[\w.*]+(\s*,|\s+from\b)|insert\s+into\s|delete\s+from\s|update\s+\w+\s+set\b)", re.IGNORECASE
+)
+BUILDS_SQL = {"domain/events.py"}  # a WHERE clause out of a filter, values as parameters
+BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
+READS_ENVIRONMENT = {"settings.py", "storage/directories.py"}  # the latter only where a home directory is
+
+
+def name_of(module):
+    return module.relative_to(ROOT / "gateway").as_posix()
+
+
+@cache
+def tree_of(module):
+    return ast.parse(module.read_text(encoding="utf-8"))
+
+
+def functions_of(module):
+    return [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_a_file_can_be_read_whole(module):
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_functions_are_short_and_import_nothing(module):
+    for function in functions_of(module):
+        assert function.end_lineno - function.lineno < LONGEST_FUNCTION, function.name
+        assert not [node for node in ast.walk(function) if isinstance(node, ast.Import | ast.ImportFrom)], function.name
+
+
+@pytest.mark.parametrize("module", MODULES, ids=name_of)
+def test_sql_lives_in_sql_files(module):
+    if name_of(module) in BUILDS_SQL | BEFORE_QUERIES:
+        return
+    documentation = docstrings(module)
+    texts = [
+        node.value
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    assert not [text for text in texts if text not in documentation and SQL.search(text)]
+
+
+def docstrings(module):
+    kinds = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+    found = (ast.get_docstring(node, clean=False) for node in ast.walk(tree_of(module)) if isinstance(node, kinds))
+    return {text for text in found if text}
+
+
+def test_the_environment_is_read_in_one_place():
+    readers = {
+        name_of(module)
+        for module in MODULES
+        for node in ast.walk(tree_of(module))
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv"}
+    }
+    assert readers <= READS_ENVIRONMENT
+
+
+def test_a_noun_has_one_name_in_every_layer():
+    """Every file of statements belongs to a module of the domain; every noun of the API to one of the domain."""
+    domain = {module.stem for module in (ROOT / "gateway" / "domain").glob("*.py")}
+    statements = {path.stem for path in (ROOT / "sql" / "queries").glob("*.sql")}
+    assert statements - domain <= {"maintenance", "migrations"}  # the store's own
+    api = {module.stem for module in (ROOT / "gateway" / "api").glob("*.py")} - {"__init__"}
+    infrastructure = {"context", "entities", "faults", "ids", "loaders", "nodes", "pagination", "scalars", "schema"}
+    assert api - domain <= infrastructure
+
+
+def test_the_top_of_the_repository_is_what_its_names_say():
+    ours = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - {"build", "dist", "node_modules"}
+    assert ours >= {
+        "gateway",
+        "sql",
+        "tests",
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "pyproject.toml",
+        "schema.graphql",
+    }
