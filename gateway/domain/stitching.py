@@ -7,7 +7,6 @@ Locks, always in this order: the sandbox's advisory lock, graphs by profile id, 
 between looking and locking begins again (`Restart`) with fresh pointers.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -175,8 +174,8 @@ def _united(
     if len(xids) > CAP:
         raise Restart("a graph grows past the cap", alone=True)
     together = sorted((members[xid] for xid in xids), key=canonical_place)
-    counts = Counter(member.namespace.namespace_id for member in together)
-    if any(counts[namespace_id] > 1 for namespace_id in config.rules.unique):
+    claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]
+    if len(claimed) > len(set(claimed)):
         raise Restart("two values of a unique namespace", alone=True)
     return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_regrouped=True)
 
