@@ -63,8 +63,8 @@ class Sent(NamedTuple):
     observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
 
 
-class _Claim(NamedTuple):
-    """An identity as the document states it, before it is believed: at a field's path, or at a place in identityMap."""
+class Claim(NamedTuple):
+    """An identity as a document states it, before it is believed: at a field's path, or at a place in identityMap."""
 
     code: str
     value: str
@@ -77,7 +77,9 @@ class _Claim(NamedTuple):
         return f"$.{self.field}" if self.field else f"{_MAP}.{self.code}[{self.place}].id"
 
 
-class _Refused(Exception):
+class Refused(Exception):
+    """What cannot be used as it was sent: where, which rule it breaks, and a sentence."""
+
     def __init__(self, path: str, code: str, message: str) -> None:
         super().__init__(message)
         self.path, self.code, self.message = path, code, message
@@ -112,15 +114,15 @@ class Reader:
                 self._keep_invalid(index, body)
                 return None
             identities = self._identities(index, body)
-            xid, tied = identities[0].xid, _tied(identities)
+            xid, tied = identities[0].xid, tied_by(identities)
             return Sent(index, xid, text.decode(), body, identities, tied, self._observed_at(body))
-        except _Refused as refused:
+        except Refused as refused:
             self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
             return None
 
     def _check_size(self, size: int) -> None:
         if size > MAX_SIZE[self.xdm_class]:
-            raise _Refused(
+            raise Refused(
                 "$", "SIZE", f"The document has more than {MAX_SIZE[self.xdm_class]:,} bytes, the most that is allowed."
             )
 
@@ -133,7 +135,7 @@ class Reader:
     def _observed_at(self, body: Document) -> datetime | None:
         if self.xdm_class is XdmClass.EXPERIENCE_EVENT:
             if len(body["_id"]) > MAX_EVENT_ID:
-                raise _Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
+                raise Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
             return moment(body["timestamp"])
         return last_updated(body)
 
@@ -142,98 +144,107 @@ class Reader:
     def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
         claims = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(claims) > MAX_IDENTITIES:
-            raise _Refused(
+            raise Refused(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
             )
         nobodys = [claim for claim in claims if placeholder(claim.value)]
         if nobodys:
             self.warnings += [_names_nobody(index, claim) for claim in nobodys]
             claims = [claim for claim in claims if claim not in nobodys]
-        believed = [self._believed(claim) for claim in claims]
-        place = self._highest(claims, believed) if self._is_ranked else None
-        first = believed[self._marked(claims, nobodys) if place is None else place]
-        if len(believed) == 1:
-            return (first,)
-        others = {n.xid: n for n in believed if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE}
-        return (first, *others.values())
+        named = [believed(self._config, self._sandbox, claim) for claim in claims]
+        place = highest(claims, named) if self._is_ranked else None
+        return from_primary(named, self._marked(claims, nobodys) if place is None else place)
 
-    def _described(self, body: Document) -> Iterator[_Claim]:
+    def _described(self, body: Document) -> Iterator[Claim]:
         """What the schema's identity descriptors find."""
         for path, steps, code, is_primary in self._descriptors:
             value = _value_at(body, steps)
             if value is not None:
-                yield _Claim(code, str(value), is_primary, path, 0)
+                yield Claim(code, str(value), is_primary, path, 0)
 
-    def _believed(self, claim: _Claim) -> NamedIdentity:
-        namespace = self._config.namespace(claim.code)
-        if namespace is None:
-            message = f"There is no identity namespace {claim.code[:64]!r}; create it first."
-            raise _Refused(claim.path, "IDENTITY_NAMESPACE", message)
-        value = normalize(claim.value, namespace.normalization)
-        if len(value) > MAX_VALUE:
-            raise _Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")
-        if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
-            raise _Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
-        return NamedIdentity(xid_of(self._sandbox.secret, namespace.namespace_id, value), namespace, value)
-
-    def _highest(self, claims: Sequence[_Claim], believed: Sequence[NamedIdentity]) -> int | None:
-        """Of an event, its identity of the namespace that ranks highest in the identity settings, if any is listed there, whatever
-        is marked as primary (facts 3.8). Of several in that namespace, one that is marked."""
-        listed = [
-            (named.namespace.priority, not claim.is_primary, named.xid, place)
-            for place, (claim, named) in enumerate(zip(claims, believed, strict=True))
-            if named.namespace.priority is not None
-        ]
-        return min(listed)[-1] if listed else None
-
-    def _marked(self, claims: Sequence[_Claim], nobodys: Sequence[_Claim]) -> int:
+    def _marked(self, claims: Sequence[Claim], nobodys: Sequence[Claim]) -> int:
         """The identity that is said to be the primary one (facts 3.8): of a record the schema's primary identity, else the one that
         identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
         for claim in nobodys:
             if claim.is_primary:
                 message = f"The primary identity names nobody: {claim.value[:40]!r}."
-                raise _Refused(claim.path, "IDENTITY_PLACEHOLDER", message)
+                raise Refused(claim.path, "IDENTITY_PLACEHOLDER", message)
         marked = [place for place, claim in enumerate(claims) if claim.is_primary]
         if len(marked) > 1:
             marked = self._preferred(claims, marked)
         if len(marked) == 1:
             return marked[0]
         if marked:
-            raise _Refused(claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
+            raise Refused(claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
         if len(claims) == 1 and not self._has_primary:
             return 0
         raise self._missing(claims)
 
-    def _preferred(self, claims: Sequence[_Claim], marked: Sequence[int]) -> list[int]:
+    def _preferred(self, claims: Sequence[Claim], marked: Sequence[int]) -> list[int]:
         """Of several that are marked, those marked where this class of documents looks first."""
         by_map = self.xdm_class is XdmClass.EXPERIENCE_EVENT
         preferred = [place for place in marked if (claims[place].field is None) is by_map]
         return preferred or list(marked)
 
-    def _missing(self, claims: Sequence[_Claim]) -> _Refused:
+    def _missing(self, claims: Sequence[Claim]) -> Refused:
         for path, _, _, is_primary in self._descriptors:
             if is_primary:
-                return _Refused(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
+                return Refused(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
         if claims:
-            return _Refused(_MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several.")
-        return _Refused(_MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about.")
+            return Refused(_MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several.")
+        return Refused(_MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about.")
+
+
+def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
+    """The identity that a claim states; its value names somebody. Raises Refused."""
+    namespace = config.namespace(claim.code)
+    if namespace is None:
+        message = f"There is no identity namespace {claim.code[:64]!r}; create it first."
+        raise Refused(claim.path, "IDENTITY_NAMESPACE", message)
+    value = normalize(claim.value, namespace.normalization)
+    if len(value) > MAX_VALUE:
+        raise Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")
+    if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
+        raise Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
+    return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
+
+
+def highest(claims: Sequence[Claim], named: Sequence[NamedIdentity]) -> int | None:
+    """Of an event, the place of its identity of the namespace that ranks highest in the identity settings, if any is listed there,
+    whatever is marked as primary (facts 3.8). Of several in that namespace, one that is marked."""
+    listed = [
+        (each.namespace.priority, not claim.is_primary, each.xid, place)
+        for place, (claim, each) in enumerate(zip(claims, named, strict=True))
+        if each.namespace.priority is not None
+    ]
+    return min(listed)[-1] if listed else None
+
+
+def from_primary(named: Sequence[NamedIdentity], place: int) -> tuple[NamedIdentity, ...]:
+    """The identity at the place, then the others, each once; beside another one, one that names no people says nothing."""
+    first = named[place]
+    if len(named) == 1:
+        return (first,)
+    others = {n.xid: n for n in named if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE}
+    return (first, *others.values())
 
 
 _MAP = "$.identityMap"
 
 
-def _mapped(body: Document) -> Iterator[_Claim]:
+def _mapped(body: Document) -> Iterator[Claim]:
     for code, items in (body.get("identityMap") or {}).items():
         for place, item in enumerate(items or ()):
-            yield _Claim(code, item.get("id", ""), item.get("primary", False), None, place)
+            yield Claim(code, item.get("id", ""), item.get("primary", False), None, place)
 
 
-def _names_nobody(index: int, claim: _Claim) -> Failure:
+def _names_nobody(index: int, claim: Claim) -> Failure:
     message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
     return Failure(index, claim.path, "IDENTITY_PLACEHOLDER", message)
 
 
-def _tied(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
+def tied_by(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
+    """The xids that a document ties together by naming these, in order; fewer than two tie nobody."""
     if len(identities) < 2:
         return ()
     return tuple(sorted(named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE))
@@ -251,14 +262,14 @@ def _parsed(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise _Refused("$", "JSON", f"This is no JSON: {error.msg} (column {error.colno}).") from error
+        raise Refused("$", "JSON", f"This is no JSON: {error.msg} (column {error.colno}).") from error
 
 
 def _dumped(document: Any) -> bytes:
     try:
         return orjson.dumps(document)
     except TypeError as error:
-        raise _Refused("$", "JSON", "The document holds a value that JSON cannot carry.") from error
+        raise Refused("$", "JSON", "The document holds a value that JSON cannot carry.") from error
 
 
 def _kept(document: Any) -> Any:

@@ -65,11 +65,16 @@ async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[N
     return ruled
 
 
-def check_rules(known: Mapping[str, Namespace], rules: Sequence[NamespaceRule]) -> list[Namespace]:
-    """The namespaces as these rules make them, the highest first. Raises NotFound for an unknown code, Invalid, TooMany."""
+def check_rules(
+    known: Mapping[str, Namespace], rules: Sequence[NamespaceRule], at: Sequence[str] = ()
+) -> list[Namespace]:
+    """The namespaces as these rules make them, the highest first. Raises NotFound for an unknown code, Invalid, TooMany.
+
+    `at`: where the rules stand in what the caller gave.
+    """
     ruled: list[Namespace] = []
     for place, rule in enumerate(rules):
-        path = ["namespaces", str(place)]
+        path = [*at, "namespaces", str(place)]
         namespace = known.get(rule.code)
         if namespace is None:
             raise NotFound(f"There is no identity namespace {rule.code[:64]!r}.", path=[*path, "namespace"])
@@ -78,7 +83,7 @@ def check_rules(known: Mapping[str, Namespace], rules: Sequence[NamespaceRule]) 
         _check_rule(namespace, rule, ruled, path)
         ruled.append(replace(namespace, priority=place + 1, is_unique_per_graph=rule.is_unique))
     if sum(rule.is_unique for rule in rules) > UNIQUE:
-        raise TooMany(f"At most {UNIQUE} namespaces are unique in a graph.", path=["namespaces"])
+        raise TooMany(f"At most {UNIQUE} namespaces are unique in a graph.", path=[*at, "namespaces"])
     return ruled
 
 
