@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from gateway.domain.components import read_component, resolution
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.people import Found, read_people
-from gateway.domain.regrouping import read_component, resolution
 from gateway.domain.tenants import Permission, Scope
 from gateway.storage.database import Database
 from gateway.storage.queries import query

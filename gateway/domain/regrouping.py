@@ -6,20 +6,18 @@ back, pairs unlinked by hand. What it writes depends on nothing but the facts th
 
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
+from itertools import chain
 from uuid import UUID
 
-from gateway.domain import graphs
+from gateway.domain.components import NOBODY, Component, read_component, resolution
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.documents import NamedIdentity
-from gateway.domain.graphs import HUB, Graph, Resolution, Tie, resolve
+from gateway.domain.graphs import Graph
 from gateway.domain.records import Mode, Place, Version
 from gateway.domain.stitching import (
     DELETE_GRAPHS,
     GRAPH_COLUMNS,
     READ_GRAPHS,
-    READ_MEMBERS,
     RELINK,
     Person,
     graph_row,
@@ -32,14 +30,11 @@ from gateway.storage.queries import Query, query
 LOCK_ALONE = query("stitching.lock_alone")
 LOCK_SHARED = query("stitching.lock_shared")
 READ_VERSION = query("configuration.read_version")
-READ_TIES = query("regrouping.read_ties")
 READ_RECORD_TIES = query("regrouping.read_record_ties")
 RETRACT_TIES = query("regrouping.retract_ties")
-READ_CANNOT = query("regrouping.read_cannot")
-WITH_FACTS = query("regrouping.with_facts")
 NAMED_BY_FACTS = query("regrouping.named_by_facts")
 DELETE_IDENTITIES = query("regrouping.delete_identities")
-MARK_HUBS = query("regrouping.mark_hubs")
+SET_RUNGS = query("regrouping.set_rungs")
 
 
 def alone(
@@ -69,19 +64,6 @@ async def _locked(
                 yield tx, config
                 return
         config = await configurations.read(db, scope, version)
-
-
-@dataclass(slots=True)
-class Component:
-    """All that belongs together by ties, refused ones included; `pointers` are the people whom its members have now."""
-
-    members: dict[UUID, NamedIdentity] = field(default_factory=dict)
-    pointers: dict[UUID, UUID | None] = field(default_factory=dict)
-    known_hubs: set[UUID] = field(default_factory=set)
-    hubs: set[UUID] = field(default_factory=set)
-    ties: dict[tuple[UUID, ...], datetime] = field(default_factory=dict)
-    cannot: set[tuple[UUID, UUID]] = field(default_factory=set)
-    with_facts: set[UUID] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,80 +125,18 @@ def _last_deletion(versions: Iterable[Version]) -> Place | None:
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
 
-# ------------------------------------------------------------------------------------------------ reading
-
-
-async def read_component(
-    tx: Session | Database, scope: Scope, config: Configuration, seeds: Collection[UUID], *, recount: bool
-) -> Component:
-    """Everything that ties connect with the seeds and with the people they have now.
-
-    It is not followed through a hub, whose links are all refused. Who is a hub is counted again only where it may change:
-    anew for everybody when ties may have gone, else for those who are none yet.
-    """
-    component = Component()
-    frontier = set(seeds) | await _companions(tx, scope, seeds)
-    while frontier:
-        rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, list(frontier))
-        for row in rows:
-            member = NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"])
-            component.members[member.xid], component.pointers[member.xid] = member, row["profile_id"]
-            if row["is_hub"]:
-                component.known_hubs.add(member.xid)
-        frontier = await _next(tx, scope, component, {row["xid"] for row in rows}, recount=recount)
-    xids = list(component.members)
-    component.cannot = {(row["xid"], row["other_xid"]) for row in await tx.rows(READ_CANNOT, scope.sandbox_id, xids)}
-    component.with_facts = {row["xid"] for row in await tx.rows(WITH_FACTS, scope.sandbox_id, xids)}
-    return component
-
-
-async def _companions(tx: Session | Database, scope: Scope, seeds: Collection[UUID]) -> set[UUID]:
-    """All members of the people that the seeds have now: a tie that went may have been all that held them."""
-    pointers = {row["profile_id"] for row in await tx.rows(READ_MEMBERS, scope.sandbox_id, list(seeds))} - {None}
-    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, list(pointers)) if pointers else []
-    return {xid for row in rows for xid in row["xids"]}
-
-
-async def _next(
-    tx: Session | Database, scope: Scope, component: Component, frontier: set[UUID], *, recount: bool
-) -> set[UUID]:
-    asked = frontier if recount else frontier - component.known_hubs
-    rows = await tx.rows(READ_TIES, scope.sandbox_id, list(asked)) if asked else []
-    neighbours: dict[UUID, set[UUID]] = {xid: set() for xid in asked}
-    for row in rows:
-        xids = tuple(row["xids"])
-        component.ties[xids] = row["at"]
-        for xid in xids:
-            if xid in neighbours:
-                neighbours[xid].update(xids)
-    counted = {xid for xid, near in neighbours.items() if len(near) - 1 > HUB}
-    component.hubs |= counted | (frontier - asked)
-    beyond = [near for xid, near in neighbours.items() if xid not in (counted & component.known_hubs)]
-    return set[UUID]().union(*beyond) - component.members.keys()
-
-
 # ------------------------------------------------------------------------------------------------ rules
-
-
-def resolution(config: Configuration, component: Component) -> Resolution:
-    """The graphs and the refused links that the rules make of a component."""
-    members = {
-        xid: graphs.Member(xid, member.namespace.namespace_id, member.namespace.type)
-        for xid, member in component.members.items()
-    }
-    ties = [Tie(xids, at) for xids, at in component.ties.items()]
-    return resolve(members, ties, component.cannot, config.rules, component.hubs)
 
 
 def group(config: Configuration, component: Component) -> Grouping:
     """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
     joined = resolution(config, component).graphs
     people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
-    contested = component.hubs | {xid for pair in component.cannot for xid in pair}
+    contested = {xid for xid, rung in component.rungs.items() if rung <= NOBODY} | set(chain(*component.cannot))
     marked = (
         Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
     )
-    nobodys = component.members.keys() - {xid for graph in people for xid in graph.xids}
+    nobodys = component.rungs.keys() - {xid for graph in people for xid in graph.xids}
     return Grouping(tuple(marked), frozenset(nobodys))
 
 
@@ -230,7 +150,7 @@ async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Gr
     if moved:
         moved.sort(key=lambda pair: pair[0].int)
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=moved)
-    await _mark_hubs(tx, scope, component)
+    await _set_rungs(tx, scope, component)
     regrouped = await _write_graphs(tx, scope, component, grouping)
     return [
         Person(g.profile_id, g.xids, _former(component, g), is_regrouped=g.profile_id in regrouped)
@@ -260,12 +180,11 @@ async def _write_graphs(tx: Session, scope: Scope, component: Component, groupin
     return {profile_id for profile_id in changed if stored.get(profile_id, ((),))[0] != wanted[profile_id][0]}
 
 
-async def _mark_hubs(tx: Session, scope: Scope, component: Component) -> None:
-    turned = [
-        (xid, xid in component.hubs) for xid in sorted(component.hubs ^ component.known_hubs, key=lambda x: x.int)
-    ]
+async def _set_rungs(tx: Session, scope: Scope, component: Component) -> None:
+    turned = [(xid, rung) for xid, rung in component.rungs.items() if rung != component.stored_rungs[xid]]
     if turned:
-        await tx.update_rows(MARK_HUBS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
+        turned.sort(key=lambda pair: pair[0].int)
+        await tx.update_rows(SET_RUNGS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
 
 
 async def _drop_unnamed(tx: Session, scope: Scope, nobodys: Collection[UUID]) -> None:

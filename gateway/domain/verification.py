@@ -12,11 +12,12 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.merge import canonical
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.records import Mode, Place, Version, fold
-from gateway.domain.regrouping import NAMED_BY_FACTS, Component, Grouping, group, read_component
+from gateway.domain.regrouping import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.stitching import graph_row
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions
@@ -97,8 +98,8 @@ class _Check:
     async def people_of(self, seeds: set[UUID]) -> None:
         """Compare everything about these identities and all whom ties connect with them."""
         component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
-        members = list(component.members.keys() - self.expected.identities)
-        self.expected.identities |= component.members.keys()
+        members = list(component.rungs.keys() - self.expected.identities)
+        self.expected.identities |= component.rungs.keys()
         grouping = group(self._config, component)
         self._compare_pointers(component, grouping)
         await self._compare_names(grouping)
@@ -113,8 +114,9 @@ class _Check:
         for xid, pointer in component.pointers.items():
             if pointer != owner.get(xid):
                 self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
-        for xid in component.hubs ^ component.known_hubs:
-            self._differs("identity", xid, f"is_hub is {xid in component.known_hubs}")
+        for xid, rung in component.rungs.items():
+            if rung != component.stored_rungs[xid]:
+                self._differs("identity", xid, f"rung is {component.stored_rungs[xid]}; it stands on {rung}")
 
     async def _compare_names(self, grouping: Grouping) -> None:
         nobodys = list(grouping.nobodys)
@@ -125,7 +127,7 @@ class _Check:
     async def _compare_graphs(self, component: Component, grouping: Grouping) -> None:
         wanted = {graph.profile_id: graph for graph in grouping.people}
         self.expected.graphs |= wanted.keys()
-        keys = list(wanted.keys() | component.members.keys())
+        keys = list(wanted.keys() | component.rungs.keys())
         stored = {row["profile_id"]: row for row in await self._tx.rows(READ_GRAPHS, self._scope.sandbox_id, keys)}
         for profile_id in stored.keys() - wanted.keys():
             self._differs("graph", profile_id, "nobody is this person")
@@ -175,7 +177,7 @@ class _Check:
     async def _compare_profiles(self, component: Component, grouping: Grouping, states: States) -> None:
         fragments = fragments_by_xid(states)
         ids = [policy.policy_id for policy in self._policies]
-        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.members))
+        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.rungs))
         stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
         for policy in self._policies:
             for subject, xids in _subjects(policy, grouping):

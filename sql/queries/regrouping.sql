@@ -1,12 +1,5 @@
 -- The graph rules over the facts themselves, for people who may part.
 
--- name: read_ties(sandbox_id, xids) -> rows
--- What the live ties of these identities say, each saying once with its newest time. Walks tie_pkey.
-select xids, max(last_at) as at
-  from gateway.tie
- where sandbox_id = $1 and xid = any($2::uuid[]) and not is_retracted
- group by xids;
-
 -- name: read_record_ties(sandbox_id, origins) -> rows
 -- The ties that records of these identities made, one row each. Walks tie_pkey.
 select tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, is_retracted
@@ -19,20 +12,6 @@ update gateway.tie as t
    set is_retracted = v.is_retracted
   from (values {rows}) as v (tie_id, batch_id, is_retracted)
  where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.tie_id = v.tie_id and t.batch_id = v.batch_id;
-
--- name: read_cannot(sandbox_id, xids) -> rows
--- The pairs with one of these identities that were unlinked by hand. Walks cannot_pkey.
-select xid, other_xid
-  from gateway.cannot
- where sandbox_id = $1 and xid = any($2::uuid[]);
-
--- name: with_facts(sandbox_id, xids) -> rows
--- Those of these identities under which a live fragment or an event is stored. Walks identity_pkey, fragment_pkey, event_timeline_idx.
-select i.xid
-  from gateway.identity as i
- where i.sandbox_id = $1 and i.xid = any($2::uuid[])
-   and (exists (select from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted)
-        or exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid));
 
 -- name: named_by_facts(sandbox_id, xids) -> rows
 -- Those of these identities that any fact still names: a record version, an event or a tie. Walks the keys of all three.
@@ -48,11 +27,11 @@ select i.xid
 delete from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
--- name: mark_hubs(sandbox_id, xids | xid uuid, is_hub boolean) -> none
+-- name: set_rungs(sandbox_id, xids | xid uuid, rung smallint) -> none
 -- Walks identity_pkey.
 update gateway.identity as i
-   set is_hub = v.is_hub
-  from (values {rows}) as v (xid, is_hub)
+   set rung = v.rung
+  from (values {rows}) as v (xid, rung)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
 
 -- name: list_graphs(sandbox_id, after, size) -> rows

@@ -16,7 +16,7 @@ select xid, profile_id
 
 -- name: read_members(sandbox_id, xids) -> rows
 -- The known ones of these identities as the graph rules look at them. Walks identity_pkey.
-select xid, namespace_id, value, profile_id, is_hub
+select xid, namespace_id, value, profile_id, rung
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 

@@ -7,7 +7,7 @@ create table gateway.identity (
   namespace_id integer not null,
   value        text,
   profile_id   uuid,                                                              -- no index: a person's members are in graph.xids
-  is_hub       boolean not null default false,                                    -- more than 100 distinct neighbours: its links are refused
+  rung         smallint not null default 100,                                     -- with how many neighbours it may still join others: fewer in a crowd, 0 or -1 not at all
   erased_at    timestamptz,
   primary key (sandbox_id, xid)
 ) partition by hash (xid);
