@@ -1,0 +1,90 @@
+"""A simulation says what ingesting the same rows makes, in a sandbox that was empty and has the settings that were tried."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from properties.histories import VALUES, by_examples, identity_rules
+from world import event
+
+from gateway.domain import links, namespaces
+from gateway.domain.graphs import CAP, HUB, IdentityType, placeholder
+from gateway.domain.identity_settings import NamespaceRule
+from gateway.domain.simulation import SimulatedEvent, simulate
+
+LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
+NAMED = [
+    *((namespace, value) for namespace, values in VALUES.items() for value in values),
+    *(("Email", " ANA@example.com"), ("Email", "guest"), ("Phone", "0000"), ("Store", "7")),
+]
+ONE_EMAIL = [NamespaceRule("Email", is_unique=True), NamespaceRule("Phone"), NamespaceRule("ECID")]
+
+times = st.none() | st.integers(0, 4).map(lambda hours: LONG_AGO + timedelta(hours=hours))
+rows = st.lists(
+    st.builds(SimulatedEvent, st.lists(st.sampled_from(NAMED), min_size=1, max_size=4), times), min_size=1, max_size=9
+)
+
+
+@pytest.fixture
+async def telling(telling):
+    world = telling.world
+    await namespaces.create_namespace(world.db, world.scope, code="Store", name="Store", kind=IdentityType.NON_PEOPLE)
+    return telling
+
+
+async def ingested(telling, rows, rules, order):
+    """The graph of every identity that the rows name, once they have come in, in any order: members, links, refused links."""
+    await telling.empty()
+    await telling.rule(rules)
+    world = telling.world
+    for place in order:
+        row = rows[place]
+        at = row.at or LATER + timedelta(hours=place)
+        if named := [each for each in row.identities if not placeholder(each[1])]:  # else the event would be refused
+            result = await world.events(event(f"e{place}", at.isoformat(), *named))
+            assert result.failed == []
+    xids = {await world.xid(*identity) for row in rows for identity in row.identities}
+    graphs = await links.find_graphs(world.db, world.scope, await world.config(), list(xids))
+    return {
+        xid: (
+            graph.xids,
+            {(each.a, each.b) for each in graph.links},
+            {(each.a, each.b, each.refusal) for each in graph.refused_links},
+        )
+        for xid, graph in zip(xids, graphs, strict=True)
+        if graph is not None
+    }
+
+
+def simulated(world, config, rows, rules=None):
+    """The same of what the simulation says."""
+    return {
+        each.xid: (
+            tuple(member.xid for member in graph.identities),
+            {(link.a.xid, link.b.xid) for link in graph.links},
+            {(link.a.xid, link.b.xid, link.refusal) for link in graph.refused_links},
+        )
+        for graph in simulate(world.scope, config, rows, rules)
+        for each in graph.identities
+    }
+
+
+@by_examples
+@given(rows=rows, rules=identity_rules(), data=st.data())
+async def test_what_is_simulated_is_what_ingesting_makes(telling, rows, rules, data):
+    world, former = telling.world, await telling.world.config()
+    made = await ingested(telling, rows, rules, data.draw(st.permutations(range(len(rows)))))
+    assert simulated(world, former, rows, rules) == made
+    assert simulated(world, await world.config(), rows) == made
+
+
+@pytest.mark.parametrize("rules", [[], ONE_EMAIL])
+async def test_also_beyond_the_limits(telling, rules):
+    """A household past the cap, and a terminal that everybody uses."""
+    home = [SimulatedEvent([("Phone", "+1"), ("Email", "a@x.io"), ("ECID", f"{n:038}")]) for n in range(1, CAP + 10)]
+    shop = [SimulatedEvent([("Email", f"{n}@x.io"), ("ECID", "9" * 38)]) for n in range(HUB + 2)]
+    rows = [*home, *shop]
+    made = await ingested(telling, rows, rules, range(len(rows)))
+    assert simulated(telling.world, await telling.world.config(), rows) == made
+    assert len({graph[0] for graph in made.values()}) > HUB
