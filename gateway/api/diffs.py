@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Info, resolved_by
+from gateway.api.faults import top_level
 from gateway.api.identities import IdentityNode
 from gateway.api.ids import parse_id
 from gateway.api.policies import MergePolicyInput, settings_of
@@ -12,7 +13,7 @@ from gateway.api.scalars import JSON, Long
 from gateway.domain import diffs
 from gateway.domain.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
 from gateway.domain.identities import Identity
-from gateway.errors import BadInput, LimitExceeded, UserFault
+from gateway.errors import BadInput, LimitExceeded
 
 SHARE = 0.8
 """How much of the time that a request has left a comparison may take: the answer needs some, too."""
@@ -106,14 +107,12 @@ async def _diff(
     info: Info, base: BaseArgument, candidate: CandidateArgument, *, sample: SampleArgument = None
 ) -> MergePolicyDiff:
     context, base_id = info.context, parse_id(base, "MergePolicy", "base")
-    try:
+    with top_level("candidate"):
         return await diffs.diff_policies(
             *(context.db, context.scope, context.configurations, base_id, settings_of(candidate)),
             seconds=context.seconds_left * SHARE,
             sample=sample,
         )
-    except UserFault as fault:  # a query has no `userErrors` to say where it is
-        raise BadInput(f"{'.'.join(['candidate', *fault.path])}: {fault.message}") from fault
 
 
 @strawberry.type

@@ -4,7 +4,8 @@ A fault that the caller can mend never comes as a top-level error of a mutation.
 scope, a database that is away, a bug.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
@@ -13,7 +14,7 @@ import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.scalars import described
-from gateway.errors import BadInput, BadSelector, LimitExceeded, UserFault
+from gateway.errors import BadInput, BadSelector, LimitExceeded, TooMany, UserFault
 
 
 class UserErrorCode(StrEnum):
@@ -118,6 +119,16 @@ class DeleteInput:
 class DeletePayload:
     deleted_id: strawberry.ID | None = changed("The id of what is gone now; null where nothing was done.")
     user_errors: list[UserError] = user_errors()
+
+
+@contextmanager
+def top_level(*argument: str) -> Iterator[None]:
+    """What the caller of a query can mend in an argument, as an error of the request: a query has no `userErrors` to say where it is."""
+    try:
+        yield
+    except UserFault as fault:
+        error = LimitExceeded if isinstance(fault, TooMany) else BadInput
+        raise error(f"{'.'.join([*argument, *fault.path])}: {fault.message}") from fault
 
 
 def _fault(error: UserFault | BadInput) -> Fault:

@@ -25,13 +25,16 @@ from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
 from gateway.api.events import EventQuery, read_events
 from gateway.api.identities import IdentityQuery, read_identities
+from gateway.api.identity_settings import IdentitySettingsMutation
 from gateway.api.ingestion import IngestionMutation
+from gateway.api.linking import LinkingMutation
 from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
 from gateway.api.policies import PolicyMutation, PolicyQuery, read_policies
 from gateway.api.profiles import ProfileQuery, read_profiles
 from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
+from gateway.api.simulation import SimulationQuery
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
 from gateway.api.warnings import WarningQuery, read_warnings
 from gateway.domain.configuration import Configuration
@@ -73,6 +76,7 @@ class Query(
     ProfileQuery,
     EventQuery,
     IdentityQuery,
+    SimulationQuery,
     TenantQuery,
     RegistryQuery,
     DatasetQuery,
@@ -97,6 +101,8 @@ class Mutation(
     DatasetMutation,
     RegistryMutation,
     NamespaceMutation,
+    IdentitySettingsMutation,
+    LinkingMutation,
     PolicyMutation,
     TenantMutation,
 ):

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 
 import strawberry
 
-from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.context import Context, Info, resolved_by
 from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
+from gateway.api.identity_settings import IdentitySettings
 from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -28,32 +28,6 @@ SANDBOXES: Listing[Sandbox] = Listing("sandboxes", lambda sandbox: (sandbox.name
 
 
 # ------------------------------------------------------------------------------------------------ types
-
-
-def _itself(namespace: strawberry.Parent[Namespace]) -> Namespace:
-    return namespace
-
-
-@strawberry.type(description="How one namespace takes part in building identity graphs.")
-class NamespaceRule:
-    namespace: Any = resolved_by(
-        _itself, "The namespace that the rule is about.", later("gateway.api.namespaces", "NamespaceType")
-    )
-    priority: int = strawberry.field(description="Its rank among the listed namespaces; 1 is the highest.")
-    is_unique_per_graph: bool = strawberry.field(
-        description="Whether a graph holds at most one identity of the namespace."
-    )
-
-
-def _rules(settings: strawberry.Parent[list[Namespace]]) -> list[Namespace]:
-    return settings
-
-
-@strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
-class IdentitySettings:
-    namespaces: list[NamespaceRule] = resolved_by(
-        _rules, "The namespaces that have a rank, the highest first; none without settings."
-    )
 
 
 def _id(sandbox: strawberry.Parent[Sandbox]) -> str:

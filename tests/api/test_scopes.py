@@ -20,10 +20,12 @@ OPENED_BY = {
     "batch": CONFIGURATION | SEND,
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "ingestionWarnings"), PEOPLE),
     "diffMergePolicies": PEOPLE,
+    "simulateIdentityGraph": CONFIGURATION,
+    **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),
     **dict.fromkeys(("sandboxes", "createSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
     **dict.fromkeys(("ingestRecords", "ingestEvents", "createBatch", "completeBatch", "abortBatch"), SEND),
     **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),
-    **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace"), CONFIGURE),
+    **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace", "updateIdentitySettings"), CONFIGURE),
     **dict.fromkeys(("createMergePolicy", "updateMergePolicy", "deleteMergePolicy"), CONFIGURE),
 }  # fmt: skip
 
@@ -57,6 +59,16 @@ async def test_who_may_only_send_does_not_see_what_others_sent(side):
     for inner in ("errors { nodes { document } }", "errors { totalCount }"):
         error = await side.client.error(batch % inner, id=side.ids["Batch"], scopes=["profile:write"])
         assert (error["extensions"]["code"], error["path"][:2]) == ("FORBIDDEN", ["batch", "errors"])
+
+
+async def test_who_may_only_send_links_people_and_does_not_see_them(side):
+    given = {"a": {"xid": side.ids["xid"]}, "b": {"key": {"namespace": "own title", "value": "own number"}}}
+    unlink = "mutation ($given: LinkIdentitiesInput!) { unlinkIdentities(input: $given) { userErrors { code } %s } }"
+    assert await side.client.changed(unlink % "", given, scopes=["profile:write"])
+    error = await side.client.error(
+        unlink % "identityGraphs { links { refusal } }", given=given, scopes=["profile:write"]
+    )
+    assert (error["extensions"]["code"], error["path"]) == ("FORBIDDEN", ["unlinkIdentities", "identityGraphs"])
 
 
 async def test_who_may_not_read_people_finds_none_through_their_ids(side):

@@ -81,9 +81,10 @@ async def test_what_is_simulated_is_what_ingesting_makes(telling, rows, rules, d
 
 @pytest.mark.parametrize("rules", [[], ONE_EMAIL])
 async def test_also_beyond_the_limits(telling, rules):
-    """A household past the cap, and a terminal that everybody uses."""
+    """A household past the cap, and a terminal that everybody uses: under it events are stored, unless settings say otherwise."""
     home = [SimulatedEvent([("Phone", "+1"), ("Email", "a@x.io"), ("ECID", f"{n:038}")]) for n in range(1, CAP + 10)]
-    shop = [SimulatedEvent([("Email", f"{n}@x.io"), ("ECID", "9" * 38)]) for n in range(HUB + 2)]
+    terminal = ("ECID", "9" * 38)
+    shop = [SimulatedEvent([terminal, ("Email", f"{n}@x.io"), ("Phone", f"+9{n}")]) for n in range(HUB)]
     rows = [*home, *shop]
     made = await ingested(telling, rows, rules, range(len(rows)))
     assert simulated(telling.world, await telling.world.config(), rows) == made

@@ -1,0 +1,82 @@
+"""Identity settings: which namespaces say more about who somebody is, and of which a person has at most one identity."""
+
+from collections.abc import Sequence
+
+import strawberry
+
+from gateway.api.context import Context, resolved_by
+from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.namespaces import NamespaceType
+from gateway.domain import identity_settings
+from gateway.domain.namespaces import Namespace
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def _itself(namespace: strawberry.Parent[Namespace]) -> Namespace:
+    return namespace
+
+
+@strawberry.type(description="How one namespace takes part in building identity graphs.")
+class NamespaceRule:
+    namespace: NamespaceType = resolved_by(_itself, "The namespace that the rule is about.")
+    priority: int = strawberry.field(description="Its rank among the listed namespaces; 1 is the highest.")
+    is_unique_per_graph: bool = strawberry.field(
+        description="Whether a graph holds at most one identity of the namespace."
+    )
+
+
+def _rules(settings: strawberry.Parent[list[Namespace]]) -> list[Namespace]:
+    return settings
+
+
+@strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
+class IdentitySettings:
+    namespaces: list[NamespaceRule] = resolved_by(
+        _rules, "The namespaces that have a rank, the highest first; none without settings."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A namespace's place in the identity settings: its place in their list.")
+class NamespaceRuleInput:
+    namespace: str = strawberry.field(
+        description="Code of the namespace, case included, as in `identityNamespaces`; one that names no people has no place."
+    )
+    is_unique_per_graph: bool = strawberry.field(
+        default=False,
+        description="Whether a graph may hold one identity of it at most; only namespaces of persons, e-mail addresses and phones can be unique.",
+    )
+
+
+@strawberry.input(description="The identity settings of a sandbox, given whole.")
+class IdentitySettingsInput:
+    namespaces: list[NamespaceRuleInput] = strawberry.field(
+        description=f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.UNIQUE} of them unique. None turns the settings off."
+    )
+
+
+@strawberry.type(description="The identity settings as they were made, or what was wrong.")
+class IdentitySettingsPayload:
+    settings: IdentitySettings | None = changed("The settings as they are now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+def rules_of(given: IdentitySettingsInput) -> Sequence[identity_settings.NamespaceRule]:
+    """What the input says."""
+    return [identity_settings.NamespaceRule(rule.namespace, rule.is_unique_per_graph) for rule in given.namespaces]
+
+
+async def _update(context: Context, given: IdentitySettingsInput) -> list[Namespace]:
+    return await identity_settings.update_identity_settings(context.db, context.scope, rules_of(given))
+
+
+@strawberry.type
+class IdentitySettingsMutation:
+    update_identity_settings: IdentitySettingsPayload = mutation(
+        _update,
+        "Replaces the identity settings. New data follows them at once, the people who are there in a job. Needs the scope `config:write`.",
+        configures=True,
+    )

@@ -1,0 +1,93 @@
+"""What identity graphs would some events make? Asked before they come, or before the settings change."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+
+import strawberry
+
+from gateway.api.context import Info, resolved_by
+from gateway.api.faults import top_level
+from gateway.api.identities import IdentityKeyInput
+from gateway.api.identity_settings import IdentitySettingsInput, rules_of
+from gateway.domain import simulation
+from gateway.domain.documents import MAX_IDENTITIES, NamedIdentity
+from gateway.domain.graphs import LinkRefusal
+from gateway.domain.simulation import MAX_EVENTS, GraphPreview, SimulatedEvent
+
+
+@strawberry.input(description="Identities that would come in one event.")
+class SimulatedEventInput:
+    identities: list[IdentityKeyInput] = strawberry.field(
+        description=f"The identities that it would name, the primary one first: 1 to {MAX_IDENTITIES}. Values that name nobody, such as `guest`, are passed over."
+    )
+    timestamp: datetime | None = strawberry.field(
+        default=None,
+        description="When it would happen. Events without a time happen after all that have one, in their order.",
+    )
+
+
+EventsArgument = Annotated[
+    list[SimulatedEventInput],
+    strawberry.argument(name="events", description=f"The events that are imagined; at most {MAX_EVENTS:,}."),
+]
+SettingsArgument = Annotated[
+    IdentitySettingsInput | None,
+    strawberry.argument(
+        name="settings",
+        description="The identity settings to try, held to the rules of `updateIdentitySettings`; left out, those of the sandbox.",
+    ),
+]
+
+
+def _code(identity: strawberry.Parent[NamedIdentity]) -> str:
+    return identity.namespace.code
+
+
+@strawberry.type(description="An identity that the imagined events name.")
+class SimulatedIdentity:
+    namespace: str = resolved_by(_code, "Code of its namespace.")
+    value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
+
+
+@strawberry.type(description="Two identities that an imagined event names together.")
+class SimulatedLink:
+    a: SimulatedIdentity = strawberry.field(
+        description="The one end; of the two, the one that would have the smaller xid."
+    )
+    b: SimulatedIdentity = strawberry.field(description="The other end.")
+    refusal: LinkRefusal | None = strawberry.field(
+        description="Why the two would not be one person because of it; null where they would."
+    )
+
+
+@strawberry.type(
+    name="IdentityGraphPreview",
+    description="A graph that the imagined events would make, as `identityGraph` would show it.",
+)
+class GraphPreviewType:
+    identities: list[SimulatedIdentity] = strawberry.field(
+        description="The identities of one person, at most 50: people's own first, then those of devices and browsers."
+    )
+    links: list[SimulatedLink] = strawberry.field(description="The links between them, each pair once.")
+    refused_links: list[SimulatedLink] = strawberry.field(
+        description="Links of theirs that would join nobody, most of them to identities of other graphs, which show them too."
+    )
+
+
+async def _simulate(info: Info, events: EventsArgument, *, settings: SettingsArgument = None) -> list[GraphPreview]:
+    given = [
+        SimulatedEvent([(each.namespace, each.value) for each in event.identities], event.timestamp) for event in events
+    ]
+    rules = None if settings is None else rules_of(settings)
+    context = info.context
+    with top_level():
+        return await asyncio.to_thread(simulation.simulate, context.scope, context.config, given, rules)
+
+
+@strawberry.type
+class SimulationQuery:
+    simulate_identity_graph: list[GraphPreviewType] = resolved_by(
+        _simulate,
+        "The identity graphs that these events would make in an empty sandbox, in the order in which the events name them. Nothing is stored, and nothing that is stored takes part but namespaces and settings.",
+    )
