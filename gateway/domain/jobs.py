@@ -34,6 +34,7 @@ KEEP = query("jobs.keep_job")
 ADVANCE = query("jobs.advance_job")
 RELEASE = query("jobs.release_job")
 LIST = query("jobs.list_jobs")
+IS_OPEN = query("jobs.is_open")
 
 LEASE = 60.0  # seconds
 HEARTBEAT = LEASE / 4
@@ -113,6 +114,12 @@ async def enqueue(tx: Session, scope: Scope, kind: JobKind, subject: UUID = SAND
 async def end(tx: Session, scope: Scope, kind: JobKind, subject: UUID, status: JobStatus) -> None:
     """The open jobs of this kind about this subject are over: none of them commits a piece after this transaction."""
     await tx.execute(END, scope.sandbox_id, kind, subject, status)
+
+
+async def is_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID) -> bool:
+    """Whether a job of this kind about this subject is still to be done."""
+    found: bool = await tx.value(IS_OPEN, scope.sandbox_id, kind, subject)
+    return found
 
 
 async def list_jobs(db: Database, scope: Scope, size: int = 100) -> list[Job]:

@@ -82,8 +82,11 @@ async def settle(
     seeds: Collection[UUID],
     *,
     recount: bool,
-) -> None:
-    """Make the views right of these records and of everybody whom they or the seeds concern. `recount`: ties may have gone."""
+) -> set[UUID]:
+    """Make the views right of these records and of everybody whom they or the seeds concern. `recount`: ties may have gone.
+
+    Gives the identities that join nobody from now on, as too many hang together with them.
+    """
     versions = await read_versions(tx, scope, sorted(keys))
     await refold(tx, scope, versions)
     touched = {xid for xid, _ in keys} | set(seeds) | await _retract(tx, scope, versions)
@@ -98,6 +101,7 @@ async def settle(
     vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
     await forget(tx, scope, config, vanished | (changed - component.with_facts))
     await materialize(tx, scope, config, concerned, states, fresh=set())
+    return {xid for xid, rung in component.rungs.items() if rung <= NOBODY < component.stored_rungs[xid]}
 
 
 async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:

@@ -12,8 +12,10 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from gateway.domain import jobs
 from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.records import Mode, Place, Version, fold
@@ -32,6 +34,7 @@ READ_RETRACTIONS = query("verification.read_retractions")
 LIST_GRAPHS = query("verification.list_graphs")
 LIST_FRAGMENTS = query("verification.list_fragments")
 LIST_PROFILES = query("verification.list_profiles")
+FIND_STRAY = query("verification.find_stray")
 
 CHUNK = 1000
 NIL = UUID(int=0)
@@ -66,6 +69,7 @@ async def verify(
     """All differences between the sandbox's views and its facts; of about `sample` identities, if given. Needs `admin`.
 
     `progress` is told how many identities have been compared. Merged profiles of a policy that is being built are passed over.
+    After a change of identity settings, people whom its job has still to regroup differ.
     """
     scope.require(Permission.ADMIN)
     async with configurations.snapshot(db, scope) as (tx, config):
@@ -212,6 +216,10 @@ class _Check:
             for row in await self._all(LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
                 if row[0] not in self.expected.profiles[policy.policy_id]:
                     self._differs("profile", (policy.policy_id, row[0]), "nobody is this person")
+        kept = [policy.policy_id for policy in self._config.materialized]
+        stray = await self._tx.value(FIND_STRAY, self._scope.sandbox_id, kept)
+        if stray and not await jobs.is_open(self._tx, self._scope, JobKind.MATERIALIZE_POLICY, stray):
+            self._differs("profile", stray, "is kept by a policy that keeps nothing, and no job is to forget it")
 
     async def _all(self, statement: Query, *after: UUID, fixed: tuple[UUID, ...] = ()) -> list[Any]:
         found: list[Any] = []

@@ -6,7 +6,7 @@ view      what the records say now, merged                      views
 settle    instead of join and view where people may part        regrouping
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
@@ -86,7 +86,9 @@ class Writing:
         else:
             duplicates = await self._append_events()
         seeds = {named.xid for document in self._sent for named in document.identities}
-        await settle(self._tx, self._scope, self._config, keys, seeds, recount=self._mode is Mode.DELETE)
+        recount = self._mode is Mode.DELETE
+        if fallen := await settle(self._tx, self._scope, self._config, keys, seeds, recount=recount):
+            self.warnings += _too_many_links(self._sent, fallen)
         return duplicates
 
     async def _stamp(self, newcomers: Collection[UUID]) -> None:
@@ -146,6 +148,14 @@ class Writing:
         appended = await append_events(self._tx, self.call, self._sent)
         self.warnings += appended.differing
         return appended.repeated
+
+
+def _too_many_links(sent: Sequence[Sent], fallen: Collection[UUID]) -> Iterator[Failure]:
+    """One warning for each document that names an identity which joins nobody from now on; if none does, for the first one."""
+    message = f"{len(fallen):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
+    naming = [document for document in sent if any(named.xid in fallen for named in document.identities)]
+    for document in naming or sent[:1]:
+        yield Failure(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
 
 
 def _concerned(people: Sequence[Person], states: States, changed: set[UUID]) -> list[Person]:

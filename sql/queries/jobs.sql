@@ -58,3 +58,8 @@ select job_id, kind, subject, status, done, total, error, created_at, updated_at
  where sandbox_id = $1
  order by created_at desc, job_id
  limit $2;
+
+-- name: is_open(sandbox_id, kind, subject) -> value
+-- Whether such a job is still to be done. Walks job_open_idx.
+select exists (select from gateway.job
+                where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING'));

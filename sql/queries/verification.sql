@@ -55,3 +55,10 @@ select profile_id
  where sandbox_id = $1 and policy_id = $2 and profile_id > $3
  order by profile_id
  limit $4;
+
+-- name: find_stray(sandbox_id, policy_ids) -> value
+-- A policy that keeps a profile and is none of these. Walks profile_pkey as far as one row.
+select policy_id
+  from gateway.profile
+ where sandbox_id = $1 and policy_id <> all($2::uuid[])
+ limit 1;

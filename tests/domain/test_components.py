@@ -46,7 +46,8 @@ async def test_two_that_fit_are_a_crowd_once_they_meet_and_two_again_when_they_p
     await tied(world, *pairwise(names[12:]))
     assert await sizes(world) == [1] * 16 + [4, 4]
     batch_id = await world.batch("meet", world.shop)
-    await tied(world, (names[11], names[12]), batch_id=batch_id)
+    result = await world.events(event("meet", NOON, names[11], names[12]), batch_id=batch_id)
+    assert [warning.code for warning in result.warnings] == ["IDENTITY_CAP"]
     assert await sizes(world) == [1] * 24
     await sound(world)
     await abort_batch(world.db, world.scope, world.configurations, batch_id)

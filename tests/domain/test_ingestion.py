@@ -8,7 +8,7 @@ from world import World, event, record
 
 from gateway.domain import batches, datasets, ingestion, namespaces, policies
 from gateway.domain.batches import BatchStatus
-from gateway.domain.graphs import IdentityType
+from gateway.domain.graphs import HUB, IdentityType
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
@@ -199,3 +199,11 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_documen
     with statements() as many:
         await world.records(*(record(("Email", f"b{n}@x.io")) for n in range(512)))
     assert len(few) == len(many)
+
+
+async def test_an_identity_that_too_many_are_linked_to_is_warned_of_once(world):
+    devices = [("ECID", f"1{n:037}") for n in range(HUB + 2)]
+    await world.events(*(event(f"{n}", NOON, ANA, device) for n, device in enumerate(devices[:HUB])))
+    result = await world.events(event("one too many", NOON, ANA, devices[HUB]))
+    assert [(warning.index, warning.code) for warning in result.warnings] == [(0, "IDENTITY_CAP")]
+    assert (await world.events(event("another", NOON, ANA, devices[HUB + 1]))).warnings == []

@@ -16,6 +16,10 @@ BREAKAGES = {
     "profile": """update gateway.profile set document = '{"person": {}}'""",
     "tie": "update gateway.tie set is_retracted = not is_retracted",
 }
+ELSEWHERE = {
+    "identity": "update gateway.identity set rung = 20",
+    "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
+}
 LOSSES = {
     "graph": "delete from gateway.graph",
     "fragment": "delete from gateway.fragment",
@@ -47,6 +51,12 @@ async def broken(world, sql):
 @pytest.mark.parametrize("table", BREAKAGES)
 async def test_a_changed_row_is_found(world, table):
     assert table in await broken(world, BREAKAGES[table])
+
+
+@pytest.mark.parametrize("table", ELSEWHERE)
+async def test_what_no_read_looks_at_is_found_too(world, table):
+    """How far an identity may join others, and what is kept by a policy that keeps nothing."""
+    assert await broken(world, ELSEWHERE[table]) == {table}
 
 
 @pytest.mark.parametrize("table", LOSSES)

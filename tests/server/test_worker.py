@@ -1,8 +1,11 @@
 """The worker beside the server and alone: what is enqueued gets done, whoever is killed on the way."""
 
 import asyncio
+import subprocess
 
 import pytest
+from places import reachable_directory
+from program import GATEWAY, environment, server
 from world import World, record
 
 from gateway.domain import policies
@@ -52,3 +55,37 @@ async def test_a_server_works_beside_its_requests(gateway):
     async with asyncio.timeout(30):
         while (await gateway.run(STATUS))["mergePolicies"]["nodes"] != [{"name": "Other", "status": "ACTIVE"}]:
             pass
+
+
+def test_a_worker_alone_does_what_a_server_leaves():
+    """In processes of their own: the server only answers, the worker builds, and ends when it is told to."""
+    with (
+        reachable_directory() as path,
+        server(path / "data", env=environment(GATEWAY_RUN_JOBS="false")) as started,
+        started.client() as client,
+    ):
+        line = b'{"identityMap": {"Email": [{"id": "ana@example.com"}]}}'
+        headers = {"content-type": "application/x-ndjson"}
+        assert client.post(f"/ingest/{make_dataset(client)}", content=line, headers=headers).status_code == 200
+        assert answer(client, CREATE_POLICY)["createMergePolicy"]["mergePolicy"]["status"] == "BUILDING"
+        command = [*GATEWAY, "worker", "--data-dir", str(started.data_dir)]
+        with subprocess.Popen(command, env=environment(), stdout=subprocess.PIPE, text=True) as worker:
+            assert worker.stdout is not None
+            assert worker.stdout.readline() == "working\n"
+            while answer(client, STATUS)["mergePolicies"]["nodes"] != [{"name": "Other", "status": "ACTIVE"}]:
+                assert worker.poll() is None
+            worker.terminate()
+            assert worker.wait() == 0
+
+
+def make_dataset(client):
+    made = answer(client, 'mutation { createSchema(input: {title: "P", class: INDIVIDUAL_PROFILE}) { schema { id } } }')
+    schema_id = made["createSchema"]["schema"]["id"]
+    create = f'mutation {{ createDataset(input: {{name: "P", schemaId: "{schema_id}"}}) {{ dataset {{ id }} }} }}'
+    return answer(client, create)["createDataset"]["dataset"]["id"]
+
+
+def answer(client, query):
+    body = client.post("/graphql", json={"query": query}).json()
+    assert "errors" not in body, body
+    return body["data"]
