@@ -13,7 +13,7 @@ from gateway.api.identity_settings import IdentitySettingsInput, rules_of
 from gateway.domain import simulation
 from gateway.domain.documents import MAX_IDENTITIES, NamedIdentity
 from gateway.domain.graphs import LinkRefusal
-from gateway.domain.simulation import MAX_EVENTS, GraphPreview, SimulatedEvent
+from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
 
 
 @strawberry.input(description="Identities that would come in one event.")
@@ -29,7 +29,10 @@ class SimulatedEventInput:
 
 EventsArgument = Annotated[
     list[SimulatedEventInput],
-    strawberry.argument(name="events", description=f"The events that are imagined; at most {MAX_EVENTS:,}."),
+    strawberry.argument(
+        name="events",
+        description=f"The events that are imagined: at most {MAX_EVENTS:,}, with {MAX_NAMED:,} identities in all.",
+    ),
 ]
 SettingsArgument = Annotated[
     IdentitySettingsInput | None,

@@ -28,6 +28,7 @@ from gateway.domain.tenants import READ_CONFIGURATION, Scope
 from gateway.errors import Invalid, TooMany
 
 MAX_EVENTS = 1_000
+MAX_NAMED = 5_000  # identities of all events: each is linked to up to 19 others
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def simulate(
     scope.require(*READ_CONFIGURATION)
     if len(events) > MAX_EVENTS:
         raise TooMany(f"At most {MAX_EVENTS:,} events at once; {len(events):,} were given.", path=["events"])
+    if sum(len(event.identities) for event in events) > MAX_NAMED:
+        raise TooMany(f"The events name at most {MAX_NAMED:,} identities in all.", path=["events"])
     config = config if rules is None else _under(config, rules)
     named = [_named(scope, config, place, event) for place, event in enumerate(events)]
     members = {each.xid: each for each in chain.from_iterable(named)}

@@ -9,7 +9,7 @@ from world import event
 from gateway.domain import linking
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
-from gateway.domain.simulation import MAX_EVENTS, SimulatedEvent, simulate
+from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, SimulatedEvent, simulate
 from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden, Invalid, NotFound, TooMany
 
@@ -78,6 +78,7 @@ async def test_values_that_name_nobody_are_passed_over(world):
         ([[]], None, Invalid, "events.0.identities"),
         ([[ANA], [ANA] * 21], None, TooMany, "events.1.identities"),
         ([[ANA]] * (MAX_EVENTS + 1), None, TooMany, "events"),
+        ([[ANA] * 20] * (MAX_NAMED // 20 + 1), None, TooMany, "events"),
         ([[ANA]], [NamespaceRule("Nowhere")], NotFound, "settings.namespaces.0.namespace"),
         ([[ANA]], [NamespaceRule("ECID", is_unique=True)], Invalid, "settings.namespaces.0.isUniquePerGraph"),
     ],
