@@ -9,6 +9,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,9 +30,9 @@ def blocks(language: str) -> list[str]:
     return [text for named, text in FENCED if named == language]
 
 
-def block(word: str) -> str:
-    """The one shell block that holds this word."""
-    (found,) = (one for one in blocks("sh") if word in one)
+def block(word: str, language: str = "sh") -> str:
+    """The one block that holds this word."""
+    (found,) = (one for one in blocks(language) if word in one)
     return found
 
 
@@ -67,7 +68,7 @@ def shell(demo: Server, tmp_path: Path):
 
 
 def test_every_block_has_a_test_below():
-    assert sorted(language for language, _ in FENCED) == sorted(["", "", "graphql", "json", *["sh"] * 6])
+    assert sorted(language for language, _ in FENCED) == sorted(["", "", *["graphql"] * 5, *["json"] * 3, *["sh"] * 7])
 
 
 @pytest.mark.skipif("INSTALL_ANEW" not in os.environ, reason="takes minutes and the network; .ci/run sets INSTALL_ANEW")
@@ -98,9 +99,12 @@ def test_the_other_command_runs_these_tests():
 
 
 def test_the_query_has_the_answer_that_stands_below_it(demo: Server):
-    (query,), (answer,) = blocks("graphql"), blocks("json")
+    assert asked(demo, block("query Customer", "graphql")) == json.loads(block("explain", "json"))
+
+
+def asked(demo: Server, query: str) -> Any:
     with demo.client() as client:
-        assert client.post("/graphql", json={"query": query}).json() == json.loads(answer)
+        return client.post("/graphql", json={"query": query}).json()
 
 
 def test_every_command_explains_itself(shell):
@@ -115,9 +119,63 @@ def test_a_program_gets_headers_and_an_answer(shell):
 
 
 def test_a_file_is_taken_in_and_everything_is_right_after_it(shell):
-    said = shell(block("gateway ingest")).stdout
+    said = shell(block("people.ndjson")).stdout
     assert re.search(r": (1 accepted, 0|0 accepted, 1) duplicates, 0 failed", said)
     assert said.endswith("every view is what the facts make of it\n")
+
+
+def test_two_people_who_became_one_are_themselves_again(shell, demo: Server):
+    visits, why = block("visits.ndjson"), block("query Why", "graphql")
+    shell(visits)
+    assert in_any_order(asked(demo, why)) == in_any_order(json.loads(block('"links"', "json")))
+    unlinked = asked(demo, block("mutation Unlink", "graphql"))["data"]["unlinkIdentities"]
+    assert unlinked == {"identityGraphs": [graph("9003"), graph("9002", TABLET)], "userErrors": []}
+    shell(visits.replace("tablet", "tablet-again"))
+    assert members(asked(demo, why)) == ["9002", TABLET]
+
+
+def test_settings_keep_everybody_else_apart(shell, demo: Server):
+    assert asked(demo, block("query Try", "graphql")) == json.loads(block("simulateIdentityGraph", "json"))
+    others = (("9002", "9004"), ("9003", "9005"))
+    visits, why = (renamed(text, *others) for text in (block("visits.ndjson"), block("query Why", "graphql")))
+    try:
+        settled = asked(demo, block("mutation Settle", "graphql"))["data"]["updateIdentitySettings"]
+        rules = [(each["namespace"]["code"], each["isUniquePerGraph"]) for each in settled["settings"]["namespaces"]]
+        assert (rules, settled["userErrors"]) == ([("Household", True), ("ECID", False)], [])
+        shell(visits)
+        assert members(asked(demo, why)) == ["9004"]
+    finally:
+        asked(demo, "mutation { updateIdentitySettings(input: {namespaces: []}) { userErrors { message } } }")
+
+
+TABLET = "90029003900290039002900390029003900290"
+
+
+def renamed(text: str, *names: tuple[str, str]) -> str:
+    for name, other in names:
+        text = text.replace(name, other)
+    return text
+
+
+def graph(*values: str) -> dict[str, Any]:
+    """A graph to which one link was refused by hand."""
+    return {"identities": [{"value": value} for value in values], "refusedLinks": [{"refusal": "UNLINKED"}]}
+
+
+def members(answer: Any) -> list[str]:
+    return [each["value"] for each in answer["data"]["identityGraph"]["identities"]]
+
+
+def in_any_order(value: Any) -> Any:
+    """The same with every list sorted, and the ends of links."""
+    match value:
+        case {"a": a, "b": b, **others}:
+            return {"ends": in_any_order([a, b]), **in_any_order(others)}
+        case dict():
+            return {name: in_any_order(inner) for name, inner in value.items()}
+        case list():
+            return sorted((in_any_order(inner) for inner in value), key=json.dumps)
+    return value
 
 
 def test_the_api_is_printed_anew(shell, tmp_path: Path):
