@@ -38,7 +38,7 @@ DOCUMENTS = 1000
 ATTEMPTS = 20
 PATIENCE = 2  # restarts before a call asks for the sandbox alone
 SLICE = 50  # documents read at a time, so that the store's answers to others are heard in between
-SIDE_BY_SIDE = 2  # chunks that a stream commits at the same time
+SIDE_BY_SIDE = 3  # chunks that a stream commits at the same time
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +110,8 @@ async def ingest_stream(
 ) -> AsyncIterator[IngestResult]:
     """Take in a stream of records or events, whatever the dataset holds; what became of each chunk, in their order.
 
-    While chunks are committed, the next one is read. Two are committed at a time, unless both have a version of the same record,
-    of which the later one must come later. When the stream breaks off, what was committed stays. Raises as `ingest_records`.
+    While chunks are committed, the next one is read. Three are committed at a time, unless two of them have a version of the same record,
+    of which the later must come later. When the stream breaks off, what was committed stays. Raises as `ingest_records`.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id)
     committing: deque[tuple[asyncio.Task[IngestResult], AbstractSet[UUID]]] = deque()
