@@ -29,7 +29,7 @@ described(
     "LinkRefusal",
     "Why rows that name two identities together do not make them one person.",
     UNIQUE_NAMESPACE="It would have brought two values of a namespace together that is unique in a graph.",
-    IDENTITY_CAP="A graph holds at most 50 identities, and an identity that more than 100 others are linked to links nobody.",
+    IDENTITY_CAP="A graph holds at most 50 identities, an identity that more than 100 others are linked to links nobody, and where more than 2,000 hang together the busiest of them do not either.",
     UNLINKED="The two were unlinked by hand.",
 )
 
