@@ -4,6 +4,7 @@ A clone takes a few hundredths of a second and, unlike a rolled-back transaction
 The data directory is made for the server's own user: pytest's tmp_path lies below a directory that only root can enter.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -29,7 +30,8 @@ settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
 # What a test writes need not survive a power cut.
-UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 (a directory of its own is made in it)
 TEMPLATE = "gateway_template"
 
 _numbers = count(1)
@@ -38,7 +40,7 @@ _numbers = count(1)
 @pytest.fixture(scope="session")
 async def cluster() -> AsyncIterator[Cluster]:
     """A running server with the template database in it."""
-    home = Path(tempfile.mkdtemp(prefix="gateway-test-"))
+    home = Path(tempfile.mkdtemp(prefix="gateway-test-", dir=_roomy_memory()))
     home.chmod(0o711)
     server = Cluster(home / "data", settings=UNSAFE_AND_FAST)
     await server.start()
@@ -49,6 +51,13 @@ async def cluster() -> AsyncIterator[Cluster]:
     finally:
         await server.stop()
         shutil.rmtree(home)
+
+
+def _roomy_memory() -> Path | None:
+    """Where files are in memory, if there is enough of it: disks are slow at making and removing a thousand files for each test."""
+    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:
+        return None
+    return MEMORY
 
 
 @pytest.fixture(scope="session")
