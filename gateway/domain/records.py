@@ -70,6 +70,11 @@ def advance(state: RecordState | None, version: Version) -> RecordState:
     return RecordState(document, version.place, version.mode is not Mode.MERGE, version.place)
 
 
+def last_deletion(versions: Iterable[Version]) -> Place | None:
+    """Where the newest version stands that deleted the record: it takes back the ties of all before it."""
+    return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
+
+
 def same_document(one: Document | None, other: Document | None) -> bool:
     """Equality of canonical JSON: Python's alone takes true for 1."""
     return one is other or (one == other and canonical(one) == canonical(other))

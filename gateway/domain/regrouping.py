@@ -4,7 +4,7 @@
 back, pairs unlinked by hand. What it writes depends on nothing but the facts that are there now.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -13,7 +13,7 @@ from uuid import UUID
 from gateway.domain.components import NOBODY, Component, read_component, resolution
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
-from gateway.domain.records import Mode, Place, Version
+from gateway.domain.records import Place, Version, last_deletion
 from gateway.domain.stitching import (
     DELETE_GRAPHS,
     GRAPH_COLUMNS,
@@ -109,7 +109,7 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
     if not versions:
         return set()
     origins = list({xid for xid, _ in versions})
-    deleted_at = {key: _last_deletion(sent) for key, sent in versions.items()}
+    deleted_at = {key: last_deletion(sent) for key, sent in versions.items()}
     changed, members = [], set[UUID]()
     for row in await tx.rows(READ_RECORD_TIES, scope.sandbox_id, origins):
         key = (row["origin"], row["dataset_id"])
@@ -123,10 +123,6 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
     if changed:
         await tx.update_rows(RETRACT_TIES, scope.sandbox_id, list(members), rows=sorted(changed))
     return members
-
-
-def _last_deletion(versions: Iterable[Version]) -> Place | None:
-    return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
 
 # ------------------------------------------------------------------------------------------------ rules

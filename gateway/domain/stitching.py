@@ -189,13 +189,18 @@ async def _write_identities(
     tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity], newcomers: set[UUID]
 ) -> None:
     """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
-    pointer = {xid: person.profile_id for person in people for xid in person.xids}
-    rows = [
-        (xid, members[xid].namespace.namespace_id, members[xid].value, pointer.get(xid))
-        for xid in sorted(newcomers, key=lambda xid: xid.int)
-    ]
-    if await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=rows) < len(rows):
+    pointers = {xid: person.profile_id for person in people for xid in person.xids}
+    newcoming = [members[xid] for xid in newcomers]
+    if await insert_identities(tx, scope, newcoming, pointers) < len(newcomers):
         raise Restart("another writer brought an identity first")
+
+
+async def insert_identities(
+    tx: Session, scope: Scope, identities: Iterable[NamedIdentity], pointers: Mapping[UUID, UUID]
+) -> int:
+    """Make these identities known, in the order of xids, with their pointers if they have one; how many nobody brought before."""
+    rows = [(n.xid, n.namespace.namespace_id, n.value, pointers.get(n.xid)) for n in identities]
+    return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
 
 
 async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: Mapping[UUID, Any]) -> None:

@@ -17,12 +17,12 @@ from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
-from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
-from gateway.domain.records import Mode, Place, Version, fold
+from gateway.domain.policies import PolicyStatus
+from gateway.domain.records import Place, Version, fold, last_deletion
 from gateway.domain.regrouping import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.stitching import graph_row
 from gateway.domain.tenants import Permission, Scope
-from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions
+from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions, subjects
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
@@ -165,9 +165,7 @@ class _Check:
         return wanted
 
     async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Iterable[Version]]) -> None:
-        deletions = {
-            key: max((v.place for v in sent if v.mode is Mode.DELETE), default=None) for key, sent in versions.items()
-        }
+        deletions = {key: last_deletion(sent) for key, sent in versions.items()}
         for tie in await self._tx.rows(READ_RETRACTIONS, self._scope.sandbox_id, xids):
             if tie["origin"] != tie["xid"]:
                 continue
@@ -184,7 +182,7 @@ class _Check:
         rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.rungs))
         stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
         for policy in self._policies:
-            for subject, xids in _subjects(policy, grouping):
+            for subject, xids in subjects(policy, grouping.people):
                 given = [fragment for xid in xids for fragment in fragments.get(xid, ())]
                 wanted = profile_row(self._config, policy, subject, given)
                 self._compare_profile(
@@ -227,12 +225,6 @@ class _Check:
             found += rows
             after = tuple(rows[-1])
         return found
-
-
-def _subjects(policy: MergePolicy, grouping: Grouping) -> list[tuple[UUID, Sequence[UUID]]]:
-    if policy.settings.identity_graph is IdentityGraphType.PDG:
-        return [(graph.profile_id, graph.xids) for graph in grouping.people]
-    return [(xid, (xid,)) for graph in grouping.people for xid in graph.xids]
 
 
 def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:

@@ -8,6 +8,7 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import last_updated
+from gateway.domain.graphs import Graph
 from gateway.domain.merge import Fragment, Merged
 from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.records import Mode, Place, RecordState, Version, fold
@@ -128,7 +129,7 @@ async def materialize(
     for policy in config.materialized if policies is None else policies:
         merged = {
             subject: profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
-            for subject, xids in _subjects(policy, people)
+            for subject, xids in subjects(policy, people)
         }
         rows += [row for row in merged.values() if row]
         gone = {subject for subject, row in merged.items() if row is None} - fresh
@@ -161,7 +162,7 @@ def profile_row(
     return policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at
 
 
-def _subjects(policy: MergePolicy, people: Iterable[Person]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+def subjects(policy: MergePolicy, people: Iterable[Person | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
     """Whom a policy makes a profile of: the person, or each identity."""
     if policy.settings.identity_graph is IdentityGraphType.PDG:
         yield from ((person.profile_id, person.xids) for person in people)

@@ -14,7 +14,7 @@ from gateway.domain.documents import Failure, Sent
 from gateway.domain.facts import STAMP, Call, append_events, append_records, append_ties
 from gateway.domain.records import Mode, Place, Version, advance
 from gateway.domain.regrouping import settle
-from gateway.domain.stitching import INSERT_IDENTITIES, READ_POINTERS, Person, Restart, join
+from gateway.domain.stitching import READ_POINTERS, Person, Restart, insert_identities, join
 from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, States, materialize, read_states, write_states
 from gateway.errors import NotFound
@@ -109,11 +109,7 @@ class Writing:
         named = {n.xid: n for document in self._sent for n in document.identities}
         known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self._scope.sandbox_id, list(named))}
         newcomers = named.keys() - known
-        rows = [
-            (xid, named[xid].namespace.namespace_id, named[xid].value, None)
-            for xid in sorted(newcomers, key=lambda xid: xid.int)
-        ]
-        await self._tx.update_rows(INSERT_IDENTITIES, self._scope.sandbox_id, rows=rows)
+        await insert_identities(self._tx, self._scope, [named[xid] for xid in newcomers], {})
         return newcomers
 
     async def _append_records(self, states: States, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
