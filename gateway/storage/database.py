@@ -13,8 +13,10 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.queries import Query
+from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
+
+IS_DISTRIBUTED = query("maintenance.is_distributed")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
@@ -69,11 +71,20 @@ class Session:
             await self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
 
 
-class Database:
-    """A pool of connections to one Postgres."""
+class Connection(asyncpg.Connection):
+    """Goes back to the pool without a trip: no statement of ours sets, locks or listens for longer than its transaction."""
 
-    def __init__(self, pool: Any) -> None:
+    def get_reset_query(self) -> str:
+        """Nothing. What a transaction left open is still rolled back."""
+        return ""
+
+
+class Database:
+    """A pool of connections to one Postgres. `is_distributed`: it is the coordinator of a Citus cluster."""
+
+    def __init__(self, pool: Any, *, is_distributed: bool) -> None:
         self._pool = pool
+        self.is_distributed = is_distributed
 
     @classmethod
     async def connect(
@@ -83,9 +94,14 @@ class Database:
         settings = {"jit": "off", "search_path": "gateway", "statement_timeout": f"{round(statement_seconds * 1000)}"}
         with _translated():
             pool = await asyncpg.create_pool(
-                dsn, min_size=1, max_size=size, statement_cache_size=cache_size, server_settings=settings
+                dsn,
+                min_size=1,
+                max_size=size,
+                statement_cache_size=cache_size,
+                server_settings=settings,
+                connection_class=Connection,
             )
-        return cls(pool)
+            return cls(pool, is_distributed=await pool.fetchval(IS_DISTRIBUTED.sql))
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
