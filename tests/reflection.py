@@ -32,7 +32,7 @@ from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 
 SCHEMA = build_schema()
-LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6)
+LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, cost=10**9)
 
 KIND_OF = {
     "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",

@@ -31,6 +31,9 @@ class Limits:
     depth: int = 15  # levels of fields; a connection takes three
     aliases: int = 30
     directives: int = 8
+    cost: int = (
+        100_000  # about as many objects: 1,000 people with 10 events each are a tenth to a half of it, see `costs`
+    )
     errors: int = 5  # of validation and of variables, told at once
     seconds: float = 30
 

@@ -1,0 +1,156 @@
+"""Numbers that a document fixes all but for its variables: noted once as sums over earlier sums, and added up for each request.
+
+However often an amount is part of others, it is noted and added up once.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from graphql import DirectiveNode, OperationDefinitionNode, ValueNode, VariableNode, value_from_ast_untyped
+
+from gateway.domain.pages import DEFAULT_SIZE, MAX_SIZE
+
+Variables: TypeAlias = Mapping[str, Any]
+Count: TypeAlias = int | Callable[[Variables], int]
+"""How often something counts: known, or by the values of the variables."""
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """An amount that depends on variables, by its place among the sums."""
+
+    place: int
+
+
+Amount: TypeAlias = int | Later
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """A constant, and earlier sums by their places, each so many times."""
+
+    constant: int
+    parts: tuple[tuple[Callable[[Variables], int], int], ...] = ()
+
+
+class Sums:
+    """Notes sums in an order in which each needs earlier ones only."""
+
+    def __init__(self) -> None:
+        self._noted: list[Sum] = []
+
+    def total(self, amounts: Iterable[Amount]) -> Amount:
+        """All of them together."""
+        constant, later = 0, list[Later]()
+        for amount in amounts:
+            if isinstance(amount, int):
+                constant += amount
+            else:
+                later.append(amount)
+        return self._note(Sum(constant, tuple((_once, each.place) for each in later))) if later else constant
+
+    def product(self, count: Count, amount: Amount) -> Amount:
+        """One of them so many times."""
+        if isinstance(count, int) and isinstance(amount, int):
+            return count * amount
+        if amount == 0 or count == 0:
+            return 0
+        if count == 1:
+            return amount
+        counted = _always(count) if isinstance(count, int) else count
+        return self._note(Sum(0, ((counted, self._placed(amount).place),)))
+
+    def ending(self, amount: Amount) -> tuple[Sum, ...]:
+        """All sums that were noted, with this one last."""
+        self._note(Sum(0, ((_once, self._placed(amount).place),)))
+        return tuple(self._noted)
+
+    def _placed(self, amount: Amount) -> Later:
+        return amount if isinstance(amount, Later) else self._note(Sum(amount))
+
+    def _note(self, new: Sum) -> Later:
+        self._noted.append(new)
+        return Later(len(self._noted) - 1)
+
+
+def added_up(sums: Iterable[Sum], variables: Variables) -> int:
+    """What the last of the sums comes to."""
+    values: list[int] = []
+    for each in sums:
+        values.append(each.constant + sum(count(variables) * values[place] for count, place in each.parts))
+    return values[-1]
+
+
+def _once(_: Variables) -> int:
+    return 1
+
+
+def _always(number: int) -> Callable[[Variables], int]:
+    return lambda _: number
+
+
+# ------------------------------------------------------------------------------------------------ counts
+
+
+class Given:
+    """Reads counts off arguments, which are literals or an operation's variables. What does not fit its type is refused elsewhere: here
+    it counts as if it were not given."""
+
+    def __init__(self, operation: OperationDefinitionNode) -> None:
+        self._defaults = {
+            each.variable.name.value: value_from_ast_untyped(each.default_value) if each.default_value else None
+            for each in operation.variable_definitions or ()
+        }
+
+    def page(self, *sizes: ValueNode | None) -> Count:
+        """How many items a page has at most, by the first size that is given."""
+        return self._count(_page, sizes)
+
+    def items(self, many: ValueNode | None) -> Count:
+        """How many items are given, as far as that is allowed."""
+        return self._count(_items, [many])
+
+    def condition(self, directive: DirectiveNode) -> Count:
+        """0 where `@skip` or `@include` leaves its field out, else 1."""
+        count = {"skip": _not_skipped, "include": _included}.get(directive.name.value, _counted)
+        return self._count(count, [argument.value for argument in directive.arguments or ()])
+
+    def _count(self, count: Callable[..., int], nodes: Iterable[ValueNode | None]) -> Count:
+        readers = [self._reader(node) for node in nodes if node is not None]
+        if any(isinstance(node, VariableNode) for node in nodes):
+            return lambda variables: count(*[read(variables) for read in readers])
+        return count(*[read({}) for read in readers])
+
+    def _reader(self, node: ValueNode) -> Callable[[Variables], Any]:
+        if isinstance(node, VariableNode):
+            name = node.name.value
+            default = self._defaults.get(name)
+            return lambda variables: variables.get(name, default)
+        value = value_from_ast_untyped(node)
+        return lambda _: value
+
+
+def _page(*sizes: Any) -> int:
+    for size in sizes:
+        if type(size) is int or (isinstance(size, float) and size.is_integer()):
+            return max(0, min(int(size), MAX_SIZE))  # a larger page is refused where it is read
+    return DEFAULT_SIZE
+
+
+def _items(many: Any = None) -> int:
+    if isinstance(many, list):
+        return min(len(many), MAX_SIZE)
+    return 0 if many is None else 1
+
+
+def _not_skipped(value: Any = None) -> int:
+    return 0 if value is True else 1
+
+
+def _included(value: Any = None) -> int:
+    return 0 if value is False else 1
+
+
+def _counted(*_: Any) -> int:
+    return 1

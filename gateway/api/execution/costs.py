@@ -1,0 +1,212 @@
+"""What an operation may cost, known before it runs: about the number of objects that have to be loaded for it.
+
+    an object              1; a hundredth where it is at hand anyway: of the configuration, a connection, a part of a document
+    a leaf                 a hundredth; a document as JSON a tenth
+    a page                 as many items as `first` or `last` says, 50 where neither does
+    a look-up of many      as many as are given
+    any other list         its usual length: of what is bounded at 50 there are mostly few
+    introspection          nothing, and `__typename` neither
+
+Some fields ask the store for more than they show, and cost that (`WEIGHTS`). What is selected twice counts twice, and so does what is
+selected of several types of which an object can only have one: a cost is a bound for usual data, not a forecast.
+
+A document is walked once, and each fragment of it once however often it is spread; a request only adds up what came of it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLSchema,
+    InlineFragmentNode,
+    NamedTypeNode,
+    OperationDefinitionNode,
+    SelectionNode,
+    SelectionSetNode,
+    get_named_type,
+    get_nullable_type,
+    is_leaf_type,
+    is_list_type,
+    is_required_argument,
+)
+
+from gateway.api.execution.amounts import Amount, Count, Given, Sum, Sums, added_up
+from gateway.api.execution.limits import Limits
+from gateway.domain.pages import DEFAULT_SIZE
+from gateway.errors import LimitExceeded
+
+LEAF: Final = 1
+OBJECT: Final = 100 * LEAF
+"""A row and its document take about as long as a hundred values of it."""
+
+JSON_LEAF: Final = 10 * LEAF
+"""Documents as JSON are passed on whole, but have some length."""
+
+FEW: Final = 5
+"""Most people have two to five identities and as many records. To count the bound, ten times as many, would refuse pages of people that
+are read every day; what a page of people with that many identities takes more is bounded by it, too."""
+
+AT_HAND: Final = frozenset({
+    "PageInfo", "ProfileResult", "IdentityRef", "UserError", "Viewer",
+    "MergePolicy", "AttributeMerge", "Dataset", "XdmSchema", "IdentityDescriptor", "IdentityNamespace", "UnionSchema",
+    "IdentitySettings", "NamespaceRule",
+    "ProfileLimits", "FieldProvenance", "FieldCandidate", "MergePolicyDiff", "FieldDiff", "FieldChange",
+    "SimulatedIdentity", "SimulatedLink",
+})  # fmt: skip
+"""Types that come with the object around them or with the configuration, or whose work is counted at the field that gives them."""
+
+SHELLS: Final = ("Connection", "Edge", "Payload")
+"""How the names of types end that only hold what is loaded."""
+
+WEIGHTS: Final[Mapping[str, int]] = {
+    "totalCount": 5 * OBJECT,  # goes through the whole list
+    "Dataset.recordCount": 5 * OBJECT,
+    "Profile.limits": 5 * OBJECT,  # counts events
+    "Profile.explain": 5 * OBJECT,  # loads the records and merges them anew
+    "Profile.sources": OBJECT,  # asks the records
+    "Profile.lastModifiedAt": OBJECT,
+    "Identity.isPrimary": OBJECT,  # looks into records and events
+    "Identity.firstSeenAt": OBJECT,
+    "Identity.lastSeenAt": OBJECT,
+    "XdmSchema.jsonSchema": 10 * OBJECT,  # put together for each answer
+    "UnionSchema.jsonSchema": 10 * OBJECT,
+    "UnionSchema.sdl": 10 * OBJECT,
+    "Query.diffMergePolicies": 1_000 * OBJECT,  # merges profiles for a good part of the time that a request has
+}
+"""What fields cost beside what they show, by their name or coordinate."""
+
+LENGTHS: Final[Mapping[str, int]] = {
+    "Profile.explain": 20,  # leaves of a document
+    "MergePolicyDiff.fields": 20,
+}
+"""The usual length of lists that mostly have more than a few items."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one operation costs, by its variables. Made once for a document; a call takes microseconds."""
+
+    _sums: tuple[Sum, ...]
+
+    @classmethod
+    def of(cls, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> "Cost":
+        """The cost of an operation of a valid document. What is not valid in one costs nothing."""
+        return cls(_Walk(schema, document, operation).sums())
+
+    def __call__(self, variables: Mapping[str, Any] | None) -> int:
+        """The cost, rounded up. The variables may be as a client sent them: whatever they are, this does not fail."""
+        return -(-added_up(self._sums, variables or {}) // OBJECT)
+
+
+def check_cost(cost: int, limits: Limits) -> None:
+    """Raise LimitExceeded if an operation may cost too much."""
+    if cost > limits.cost:
+        raise LimitExceeded(
+            f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_SIZE} items where neither `first` nor `last` is given."
+        )
+
+
+# ------------------------------------------------------------------------------------------------ the walk
+
+
+@dataclass(frozen=True, slots=True)
+class _Selected:
+    """What selections cost: once, and where they are of a connection, for each item of its page."""
+
+    once: Amount = 0
+    each: Amount = 0
+
+
+class _Walk:
+    """Walks one operation."""
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        self._schema = schema
+        self._operation = operation
+        self._fragments = {
+            node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
+        }
+        self._walked: dict[str, _Selected] = {}
+        self._given = Given(operation)
+        self._sums = Sums()
+
+    def sums(self) -> tuple[Sum, ...]:
+        root = self._schema.get_root_type(self._operation.operation)
+        return self._sums.ending(self._below(root, self._operation.selection_set).once)
+
+    def _below(self, parent: GraphQLNamedType | None, selections: SelectionSetNode | None) -> _Selected:
+        selected = [self._selection(parent, node) for node in selections.selections] if selections else []
+        return _Selected(
+            self._sums.total(found.once for found in selected), self._sums.total(found.each for found in selected)
+        )
+
+    def _selection(self, parent: GraphQLNamedType | None, node: SelectionNode) -> _Selected:
+        match node:
+            case FieldNode():
+                selected = self._field(parent, node)
+            case FragmentSpreadNode():
+                selected = self._fragment(node.name.value)
+            case InlineFragmentNode(type_condition=None):
+                selected = self._below(parent, node.selection_set)
+            case InlineFragmentNode(type_condition=NamedTypeNode(name=name)):
+                selected = self._below(self._schema.get_type(name.value), node.selection_set)
+        for directive in node.directives or ():
+            count = self._given.condition(directive)
+            selected = _Selected(self._sums.product(count, selected.once), self._sums.product(count, selected.each))
+        return selected
+
+    def _fragment(self, name: str) -> _Selected:
+        fragment = self._fragments.get(name)
+        if name not in self._walked and fragment:
+            self._walked[name] = _Selected()  # one that spreads itself counts nothing inside itself
+            of = self._schema.get_type(fragment.type_condition.name.value)
+            self._walked[name] = self._below(of, fragment.selection_set)
+        return self._walked.get(name, _Selected())
+
+    def _field(self, parent: GraphQLNamedType | None, node: FieldNode) -> _Selected:
+        fields: Mapping[str, GraphQLField] = getattr(parent, "fields", {})
+        field = fields.get(node.name.value)
+        if parent is None or field is None:
+            return _Selected()
+        coordinate = f"{parent.name}.{node.name.value}"
+        named = get_named_type(field.type)
+        below = self._below(named, node.selection_set)
+        weight = WEIGHTS.get(node.name.value, 0) + WEIGHTS.get(coordinate, 0)
+        item = self._sums.total([_weight(named), below.once])
+        if "pageInfo" in fields and is_list_type(get_nullable_type(field.type)):
+            return _Selected(weight, item)
+        counts = _Counts(self._given, field, node, LENGTHS.get(coordinate, FEW))
+        items = self._sums.product(counts.length, item)
+        of_page = self._sums.product(counts.page, below.each)
+        return _Selected(self._sums.total([weight, self._sums.product(counts.looked_up, OBJECT), items, of_page]))
+
+
+class _Counts:
+    """How much one field of a document asks for."""
+
+    def __init__(self, given: Given, field: GraphQLField, node: FieldNode, usual: int) -> None:
+        arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
+        many = [name for name, each in field.args.items() if is_required_argument(each) and _is_list(each.type)]
+        self.looked_up: Count = given.items(arguments.get(many[0])) if many else 0
+        self.page: Count = given.page(arguments.get("first"), arguments.get("last"))
+        self.length: Count = 1
+        if _is_list(field.type) and not is_leaf_type(get_named_type(field.type)):
+            self.length = self.looked_up if many else self.page if "first" in field.args else usual
+
+
+def _is_list(given_type: Any) -> bool:
+    return is_list_type(get_nullable_type(given_type))
+
+
+def _weight(named: GraphQLNamedType) -> int:
+    if is_leaf_type(named):
+        return JSON_LEAF if named.name == "JSON" else LEAF
+    is_part_of_document = "strawberry-definition" not in named.extensions
+    return LEAF if is_part_of_document or named.name in AT_HAND or named.name.endswith(SHELLS) else OBJECT
