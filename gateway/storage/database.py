@@ -6,13 +6,14 @@ tell a unique violation from a bug.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
+from functools import partial
 from time import perf_counter
 from typing import Any, TypeAlias
 
 import asyncpg
 
-from gateway.errors import Timeout, Unavailable
+from gateway.storage.pool import Pool
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
 
@@ -29,33 +30,39 @@ class Session:
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """All rows of the statement."""
-        with _observed(query.name) as seen:
-            result: list[Any] = await self._connection.fetch(query.sql, *args)
-            seen.append(len(result))
+        begin = perf_counter()
+        result: list[Any] = await self._connection.fetch(query.sql, *args)
+        _observe(query.name, begin, len(result))
         return result
 
     async def row(self, query: Query, *args: Any) -> Any | None:
         """The first row, or None."""
-        with _observed(query.name):
-            return await self._connection.fetchrow(query.sql, *args)
+        begin = perf_counter()
+        result = await self._connection.fetchrow(query.sql, *args)
+        _observe(query.name, begin)
+        return result
 
     async def value(self, query: Query, *args: Any) -> Any:
         """The first column of the first row, or None."""
-        with _observed(query.name):
-            return await self._connection.fetchval(query.sql, *args)
+        begin = perf_counter()
+        result = await self._connection.fetchval(query.sql, *args)
+        _observe(query.name, begin)
+        return result
 
     async def execute(self, query: Query, *args: Any) -> None:
         """Run the statement for its effect."""
-        with _observed(query.name):
-            await self._connection.execute(query.sql, *args)
+        begin = perf_counter()
+        await self._connection.execute(query.sql, *args)
+        _observe(query.name, begin)
 
     async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> int:
         """Run a `{rows}` statement over all rows, each of them once and in order; how many rows it touched in the store."""
         touched = 0
         for chunk in _chunks(rows):
-            with _observed(query.name):
-                values = (value for row in chunk for value in row)
-                status: str = await self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            begin = perf_counter()
+            values = (value for row in chunk for value in row)
+            status: str = await self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            _observe(query.name, begin)
             touched += int(status.rpartition(" ")[2])
         return touched
 
@@ -67,22 +74,15 @@ class Session:
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Append rows by COPY. Raises asyncpg.UniqueViolationError when a concurrent writer was first."""
-        with _observed(f"copy {table}"):
-            await self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
-
-
-class Connection(asyncpg.Connection):
-    """Goes back to the pool without a trip: no statement of ours sets, locks or listens for longer than its transaction."""
-
-    def get_reset_query(self) -> str:
-        """Nothing. What a transaction left open is still rolled back."""
-        return ""
+        begin = perf_counter()
+        await self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
+        _observe(f"copy {table}", begin)
 
 
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: it is the coordinator of a Citus cluster."""
 
-    def __init__(self, pool: Any, *, is_distributed: bool) -> None:
+    def __init__(self, pool: Pool, *, is_distributed: bool) -> None:
         self._pool = pool
         self.is_distributed = is_distributed
 
@@ -92,83 +92,49 @@ class Database:
     ) -> "Database":
         """Open the pool. Raises Unavailable when nothing answers. `cache_size=0` suits a pooler in transaction mode."""
         settings = {"jit": "off", "search_path": "gateway", "statement_timeout": f"{round(statement_seconds * 1000)}"}
-        with _translated():
-            pool = await asyncpg.create_pool(
-                dsn,
-                min_size=1,
-                max_size=size,
-                statement_cache_size=cache_size,
-                server_settings=settings,
-                connection_class=Connection,
-            )
-            return cls(pool, is_distributed=await pool.fetchval(IS_DISTRIBUTED.sql))
+        opened = partial(asyncpg.connect, dsn, statement_cache_size=cache_size, server_settings=settings)
+        pool = Pool(opened, size)
+        async with pool.lend() as connection:
+            return cls(pool, is_distributed=await Session(connection).value(IS_DISTRIBUTED))
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
         await self._pool.close()
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
-        async with self._session() as session:
-            return await session.rows(query, *args)
+        async with self._pool.lend() as connection:
+            return await Session(connection).rows(query, *args)
 
     async def row(self, query: Query, *args: Any) -> Any | None:
-        async with self._session() as session:
-            return await session.row(query, *args)
+        async with self._pool.lend() as connection:
+            return await Session(connection).row(query, *args)
 
     async def value(self, query: Query, *args: Any) -> Any:
-        async with self._session() as session:
-            return await session.value(query, *args)
+        async with self._pool.lend() as connection:
+            return await Session(connection).value(query, *args)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """All or nothing: commits at the end of the block, rolls back when it raises."""
-        with _translated():
-            async with self._pool.acquire() as connection, connection.transaction():
-                yield Session(connection)
+        async with self._pool.lend() as connection, connection.transaction():
+            yield Session(connection)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
         """Reads that all see the store as it was at the first of them, whatever is committed meanwhile."""
-        with _translated():
-            async with (
-                self._pool.acquire() as connection,
-                connection.transaction(isolation="repeatable_read", readonly=True),
-            ):
-                yield Session(connection)
-
-    @asynccontextmanager
-    async def _session(self) -> AsyncIterator[Session]:
-        with _translated():
-            async with self._pool.acquire() as connection:
-                yield Session(connection)
+        async with (
+            self._pool.lend() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Session(connection)
 
 
 Reader: TypeAlias = Database | Session
 """Where a read looks: on any connection of the pool, or on the one whose transaction or snapshot it is a part of."""
 
 
-@contextmanager
-def _observed(name: str) -> Iterator[list[int]]:
-    begin, seen = perf_counter(), list[int]()
-    yield seen
-    observe(StatementRan(name, perf_counter() - begin, sum(seen)))
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except asyncpg.QueryCanceledError as error:
-        raise Timeout from error
-    except (
-        OSError,
-        asyncpg.PostgresConnectionError,
-        asyncpg.CannotConnectNowError,
-        asyncpg.AdminShutdownError,
-        asyncpg.InvalidCatalogNameError,
-        asyncpg.TooManyConnectionsError,
-    ) as error:
-        raise Unavailable from error
+def _observe(name: str, begin: float, rows: int = 0) -> None:
+    observe(StatementRan(name, perf_counter() - begin, rows))
 
 
 def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:

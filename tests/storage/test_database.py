@@ -21,9 +21,6 @@ RENAME = Query(
     "none",
     "For this test.",
 )
-BACKEND = Query("test.backend", "select pg_backend_pid()", (), (), "value", "For this test.")
-LAST = Query("test.last", "select query from pg_stat_activity where pid = $1", ("pid",), (), "value", "For this test.")
-BEGIN = Query("test.begin", "begin", (), (), "value", "For this test.")
 CITUS = "insert into pg_extension values (1, 'citus', 10, 11, false, '14.0-1', null, null)"
 
 
@@ -67,15 +64,6 @@ async def test_a_slow_statement_is_a_timeout(dsn):
     with pytest.raises(Timeout):
         await db.value(Query("test.slow", "select pg_sleep(60)", (), (), "value", "For this test."))
     await db.close()
-
-
-async def test_a_connection_goes_back_clean_and_without_a_statement(dsn, db):
-    other = await Database.connect(dsn, size=1)
-    backend = await other.value(BACKEND)
-    assert await db.value(LAST, backend) == BACKEND.sql
-    await other.value(BEGIN)
-    assert await db.value(LAST, backend) == "ROLLBACK"
-    await other.close()
 
 
 async def test_a_cluster_of_several_nodes_is_told_from_one_postgres(dsn, db):
