@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
+from graphql import GraphQLSchema
 
 from gateway.api.loaders import Loaders
 from gateway.domain import tenants
@@ -20,7 +21,7 @@ from gateway.storage.database import Database
 
 @dataclass(slots=True)
 class Context:
-    """One request: who asks, the sandbox's configuration as it was found, and the loaders.
+    """One request: who asks, the sandbox's configuration as it was found, the GraphQL schema made of it, and the loaders.
 
     `deadline` is the moment, by the event loop's clock, at which the request is given up.
     """
@@ -29,6 +30,7 @@ class Context:
     scope: Scope
     config: Configuration
     configurations: Configurations
+    schema: GraphQLSchema
     deadline: float
     loaders: Loaders = field(init=False)
 
@@ -56,6 +58,13 @@ class Context:
 
 
 Info: TypeAlias = strawberry.Info[Context, None]
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledInfo:
+    """What a resolver of a compiled operation gets for `Info`."""
+
+    context: Context
 
 
 def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, name: str | None = None) -> Any:

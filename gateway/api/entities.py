@@ -5,7 +5,8 @@ and give enum members, would no longer do so. So the copy is made here: input ty
 shared with the base schema, and only types with output fields, which can reach an entity, are made anew.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import strawberry
@@ -132,7 +133,7 @@ class _Copy:
         )
 
     def _generated_field(self, field: FieldDefinition) -> GraphQLField:
-        return GraphQLField(self._parsed(field.type), resolve=_by_key(field.key), description=field.description)
+        return GraphQLField(self._parsed(field.type), resolve=ByKey(field.key), description=field.description)
 
     def _parsed(self, type_text: str) -> Any:
         """The type that a definition writes in SDL: a name, or a list of what is never null."""
@@ -141,9 +142,14 @@ class _Copy:
         return self._types[type_text]
 
 
-def _by_key(key: str) -> Callable[[Mapping[str, Any], GraphQLResolveInfo[Any]], Any]:
+@dataclass(frozen=True, slots=True)
+class ByKey:
     """A resolver that takes the key's value out of the document around it."""
-    return lambda document, _: document.get(key)
+
+    key: str
+
+    def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any]) -> Any:
+        return document.get(self.key)
 
 
 def _by_members_of(union: GraphQLUnionType) -> GraphQLTypeResolver | None:

@@ -93,7 +93,7 @@ def _members(xdm_class: strawberry.Parent[XdmClass], info: Info) -> tuple[XdmSch
 
 
 def _sdl(xdm_class: strawberry.Parent[XdmClass], info: Info) -> str:
-    return entity_sdl(info._raw_info.schema, ENTITIES[xdm_class])  # noqa: SLF001 (Strawberry's own schema is the process's)
+    return entity_sdl(info.context.schema, ENTITIES[xdm_class])
 
 
 ENTITIES = {XdmClass.INDIVIDUAL_PROFILE: PROFILE_ENTITY, XdmClass.EXPERIENCE_EVENT: EVENT_ENTITY}

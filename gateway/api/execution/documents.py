@@ -1,16 +1,25 @@
 """Documents: parsed, held to the limits and validated once, then kept as long as they are in use.
 
-What is kept holds for one document and one shape of schema, whatever the variables. A refused document is not kept.
+What is kept holds for one document and one shape of schema, whatever the variables, and with it what is found out about its operations.
+A refused document is not kept.
 """
 
 from collections import OrderedDict
-from hashlib import sha256
 from typing import Final
 
-from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, parse, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSyntaxError,
+    OperationDefinitionNode,
+    parse,
+    validate,
+)
 
 from gateway.api.execution.limits import Limits, check
+from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
+from gateway.api.execution.stages import Stages
 from gateway.errors import LimitExceeded
 
 KEPT_CHARACTERS: Final = 1_000_000
@@ -35,37 +44,59 @@ class ValidationFailed(Exception):
         self.errors = errors
 
 
+class Document:
+    """A valid document's operations."""
+
+    def __init__(self, operations: list[Prepared]) -> None:
+        self._by_name = {operation.name: operation for operation in operations}
+
+    def operation(self, name: str | None) -> Prepared | None:
+        """The operation of this name; without one, the only operation. None where that means none or several."""
+        if name is None and len(self._by_name) == 1:
+            return next(iter(self._by_name.values()))
+        return self._by_name.get(name) if name is not None else None
+
+
 class Documents:
     """Valid documents by their text and the schema's digest, the least used forgotten first."""
 
     def __init__(self, limits: Limits, kept_characters: int = KEPT_CHARACTERS) -> None:
         self._limits = limits
         self._kept_characters = kept_characters
-        self._kept: OrderedDict[tuple[bytes, bytes], tuple[DocumentNode, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, bytes], Document] = OrderedDict()
         self._characters = 0
 
-    def read(self, source: str, schema: SandboxSchema) -> DocumentNode:
+    def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         """The document, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed."""
-        text = source.encode(errors="surrogatepass")
-        if len(text) > self._limits.document_bytes:
-            raise LimitExceeded(
-                f"The document has {len(text):,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
-            )
-        key = (sha256(text).digest(), schema.digest)
-        if key in self._kept:
+        key = (source, schema.digest)
+        document = self._kept.get(key)
+        if document is not None:
             self._kept.move_to_end(key)
-            return self._kept[key][0]
-        document = self._checked(source, schema)
-        self._keep(key, document, len(source))
+            return document
+        document = self._prepared(source, schema, stages)
+        self._keep(key, document)
         return document
 
-    def _checked(self, source: str, schema: SandboxSchema) -> DocumentNode:
-        document = self._parsed(source)
-        check(document, self._limits)
-        errors = validate(schema.graphql, document, max_errors=self._limits.errors, hide_suggestions=True)
+    def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+        size = len(source.encode(errors="surrogatepass"))
+        if size > self._limits.document_bytes:
+            raise LimitExceeded(
+                f"The document has {size:,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
+            )
+        with stages.stage("parse"):
+            node = self._parsed(source)
+        check(node, self._limits)
+        with stages.stage("validate"):
+            errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
         if errors:
             raise ValidationFailed(errors)
-        return document
+        return Document(
+            [
+                Prepared(schema.graphql, node, each, self._limits.errors)
+                for each in node.definitions
+                if isinstance(each, OperationDefinitionNode)
+            ]
+        )
 
     def _parsed(self, source: str) -> DocumentNode:
         try:
@@ -77,9 +108,9 @@ class Documents:
                 ) from error
             raise ParseFailed(error) from error
 
-    def _keep(self, key: tuple[bytes, bytes], document: DocumentNode, characters: int) -> None:
-        self._kept[key] = (document, characters)
-        self._characters += characters
+    def _keep(self, key: tuple[str, bytes], document: Document) -> None:
+        self._kept[key] = document
+        self._characters += len(key[0])
         while self._characters > self._kept_characters:
-            _, (_, dropped) = self._kept.popitem(last=False)
-            self._characters -= dropped
+            (dropped, _), _ = self._kept.popitem(last=False)
+            self._characters -= len(dropped)

@@ -5,8 +5,9 @@ from collections import OrderedDict
 from typing import Final
 
 import orjson
-from graphql import DocumentNode, ExecutionResult, FieldNode, OperationDefinitionNode, execute, print_ast
+from graphql import ExecutionResult, execute, print_ast
 
+from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 
 KEPT: Final = 16
@@ -19,32 +20,19 @@ class Introspections:
     def __init__(self) -> None:
         self._kept: OrderedDict[tuple[bytes, str], bytes] = OrderedDict()
 
-    def covers(self, operation: OperationDefinitionNode) -> bool:
-        """Whether the operation is such a one. With variables it would have to be kept for each of their values."""
-        fields = operation.selection_set.selections
-        return not operation.variable_definitions and all(
-            isinstance(field, FieldNode) and field.name.value in {"__schema", "__type"} for field in fields
-        )
-
-    async def read(
-        self, schema: SandboxSchema, document: DocumentNode, operation: OperationDefinitionNode
-    ) -> orjson.Fragment:
-        """The operation's `data`."""
-        key = (schema.digest, f"{print_ast(document)} {_name(operation)}")
+    async def read(self, schema: SandboxSchema, operation: Prepared) -> orjson.Fragment:
+        """The operation's `data`. It has no variables: the answer would have to be kept for each of their values."""
+        key = (schema.digest, f"{print_ast(operation.document)} {operation.name}")
         if key not in self._kept:
-            self._kept[key] = await asyncio.to_thread(_answer, schema, document, operation)
+            self._kept[key] = await asyncio.to_thread(_answer, operation)
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         return orjson.Fragment(self._kept[key])
 
 
-def _answer(schema: SandboxSchema, document: DocumentNode, operation: OperationDefinitionNode) -> bytes:
-    result = execute(schema.graphql, document, operation_name=_name(operation))
+def _answer(operation: Prepared) -> bytes:
+    result = execute(operation.schema, operation.document, operation_name=operation.name)
     if not isinstance(result, ExecutionResult) or result.errors:
         raise TypeError("introspection has no resolver that waits or fails")
     return orjson.dumps(result.data)
-
-
-def _name(operation: OperationDefinitionNode) -> str | None:
-    return operation.name.value if operation.name else None

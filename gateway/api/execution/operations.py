@@ -1,4 +1,8 @@
-"""The way of an operation: text → document → the sandbox's schema → resolvers → a body for orjson."""
+"""The way of an operation: text → document → the sandbox's schema → a plan → a body for orjson.
+
+Queries are compiled, and run level by level. What the compiler does not cover, and what is no query, goes to graphql-core's executor
+with the very same resolvers: it is slower, and the oracle that compiled operations are tested against.
+"""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,14 +10,19 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType, execute, get_operation_ast
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 
 from gateway.api.context import Context
+from gateway.api.execution.compiler import NotCompiled
+from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import told, told_fault
+from gateway.api.execution.inputs import VariablesRefused
 from gateway.api.execution.introspection import Introspections
 from gateway.api.execution.limits import Limits
+from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
+from gateway.api.execution.stages import Stages
 from gateway.domain.configuration import Configurations
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, Timeout
@@ -49,12 +58,21 @@ class Response:
 
 
 class Operations:
-    """Runs operations of any sandbox; made once per process."""
+    """Runs operations of any sandbox; made once per process. Without `compiles` all of them run on the stock executor."""
 
-    def __init__(self, db: Database, configurations: Configurations, base: GraphQLSchema, limits: Limits) -> None:
+    def __init__(
+        self,
+        db: Database,
+        configurations: Configurations,
+        base: GraphQLSchema,
+        limits: Limits,
+        *,
+        compiles: bool = True,
+    ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
+        self._compiles = compiles
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._introspections = Introspections()
@@ -65,48 +83,79 @@ class Operations:
             deadline = asyncio.get_running_loop().time() + self._limits.seconds
             async with asyncio.timeout_at(deadline):
                 return await self._run(scope, request, deadline, only_queries=only_queries)
-        except ParseFailed as error:
-            return _request_error(Outcome.NOT_PARSED, error.errors, "GRAPHQL_PARSE_FAILED")
-        except ValidationFailed as error:
-            return _request_error(Outcome.NOT_VALID, error.errors, "GRAPHQL_VALIDATION_FAILED")
-        except BadInput as error:
-            return Response(Outcome.REFUSED, {"errors": told_fault(error)})
-        except TimeoutError:
-            return Response(Outcome.FAILED, {"errors": told_fault(Timeout())})
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
-            return Response(Outcome.FAILED, {"errors": told_fault(error)})
+            return _refused(error)
 
     async def _run(self, scope: Scope, request: Request, deadline: float, *, only_queries: bool) -> Response:
+        stages = Stages()
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)
-        document = self._documents.read(request.query, schema)
-        operation = get_operation_ast(document, request.operation_name)
+        operation = self._documents.read(request.query, schema, stages).operation(request.operation_name)
         if operation is None:
             raise BadInput("`operationName` must say which of the document's operations to run.")
-        if only_queries and operation.operation is not OperationType.QUERY:
+        if only_queries and not operation.is_query:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
-        if self._introspections.covers(operation):
-            return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, document, operation)})
-        result = execute(
-            schema.graphql,
-            document,
-            context_value=Context(self._db, scope, config, self._configurations, deadline),
-            variable_values=dict(request.variables or {}),
-            operation_name=request.operation_name,
-            max_coercion_errors=self._limits.errors,
-            hide_suggestions=True,
-        )
-        return _response(result if isinstance(result, ExecutionResult) else await result)
+        if operation.is_introspection:
+            return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, operation)})
+        given = request.variables or {}
+        check_cost(operation.cost(given), self._limits)
+        context = Context(self._db, scope, config, self._configurations, schema.graphql, deadline)
+        if self._compiles and operation.is_query:
+            try:
+                return await self._run_compiled(operation, context, given, stages)
+            except NotCompiled:
+                pass
+        return await self._run_stock(operation, context, given, stages)
+
+    async def _run_compiled(
+        self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
+    ) -> Response:
+        variables = operation.variables.read(given)
+        if operation.is_planned(variables):
+            plan = operation.plan(variables)
+        else:
+            with stages.stage("compile"):
+                plan = operation.plan(variables)
+        with stages.stage("run"):
+            run = await plan.run(context, variables)
+        return _answered(run.data, run.errors)
+
+    async def _run_stock(
+        self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
+    ) -> Response:
+        with stages.stage("run"):
+            result = execute(
+                operation.schema,
+                operation.document,
+                context_value=context,
+                variable_values=dict(given),
+                operation_name=operation.name,
+                max_coercion_errors=self._limits.errors,
+                hide_suggestions=True,
+            )
+            result = result if isinstance(result, ExecutionResult) else await result
+        if result.data is None and result.errors and not any(error.path for error in result.errors):
+            raise VariablesRefused(result.errors)
+        return _answered(result.data, result.errors)
 
 
-def _response(result: ExecutionResult) -> Response:
-    if result.data is None and result.errors and not any(error.path for error in result.errors):
-        return _request_error(Outcome.REFUSED, result.errors, BadInput.code)  # variables that do not fit their types
-    body: dict[str, Any] = {"data": result.data}
-    if result.errors:
-        body["errors"] = told(result.errors)
+def _answered(data: dict[str, Any] | None, errors: list[GraphQLError] | None) -> Response:
+    body: dict[str, Any] = {"data": data}
+    if errors:
+        body["errors"] = told(errors)
     return Response(Outcome.ANSWERED, body)
 
 
-def _request_error(outcome: Outcome, errors: list[GraphQLError], code: str) -> Response:
-    return Response(outcome, {"errors": told(errors, code)})
+def _refused(error: Exception) -> Response:
+    match error:
+        case ParseFailed():
+            return Response(Outcome.NOT_PARSED, {"errors": told(error.errors, "GRAPHQL_PARSE_FAILED")})
+        case ValidationFailed():
+            return Response(Outcome.NOT_VALID, {"errors": told(error.errors, "GRAPHQL_VALIDATION_FAILED")})
+        case VariablesRefused():
+            return Response(Outcome.REFUSED, {"errors": told(error.errors, BadInput.code)})
+        case BadInput():
+            return Response(Outcome.REFUSED, {"errors": told_fault(error)})
+        case TimeoutError():
+            return Response(Outcome.FAILED, {"errors": told_fault(Timeout())})
+    return Response(Outcome.FAILED, {"errors": told_fault(error)})

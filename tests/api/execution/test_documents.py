@@ -6,6 +6,7 @@ from graphql import build_schema
 from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import SandboxSchema
+from gateway.api.execution.stages import Stages
 from gateway.errors import LimitExceeded
 
 SCHEMA = SandboxSchema(build_schema("type Query { hello(name: String): String }"), b"one")
@@ -13,25 +14,25 @@ OTHER = SandboxSchema(build_schema("type Query { goodbye: String }"), b"other")
 
 
 def read(text, limits=None, schema=SCHEMA):
-    return Documents(limits or Limits()).read(text, schema)
+    return Documents(limits or Limits()).read(text, schema, Stages())
 
 
 def test_a_text_is_parsed_once_for_each_schema():
     kept = Documents(Limits())
-    first = kept.read("{ hello }", SCHEMA)
-    assert kept.read("{ hello }", SCHEMA) is first
-    assert kept.read("{ hello  }", SCHEMA) is not first
+    first = kept.read("{ hello }", SCHEMA, Stages())
+    assert kept.read("{ hello }", SCHEMA, Stages()) is first
+    assert kept.read("{ hello  }", SCHEMA, Stages()) is not first
     with pytest.raises(ValidationFailed):
-        kept.read("{ hello }", OTHER)
+        kept.read("{ hello }", OTHER, Stages())
 
 
 def test_what_was_not_used_for_long_is_forgotten():
     kept = Documents(Limits(), kept_characters=30)
-    first, second = kept.read("{ hello }", SCHEMA), kept.read("{ a: hello }", SCHEMA)
-    assert kept.read("{ hello }", SCHEMA) is first
-    kept.read("{ b: hello }", SCHEMA)
-    assert kept.read("{ hello }", SCHEMA) is first
-    assert kept.read("{ a: hello }", SCHEMA) is not second
+    first, second = kept.read("{ hello }", SCHEMA, Stages()), kept.read("{ a: hello }", SCHEMA, Stages())
+    assert kept.read("{ hello }", SCHEMA, Stages()) is first
+    kept.read("{ b: hello }", SCHEMA, Stages())
+    assert kept.read("{ hello }", SCHEMA, Stages()) is first
+    assert kept.read("{ a: hello }", SCHEMA, Stages()) is not second
 
 
 def test_a_text_that_is_not_graphql_is_told_from_a_limit():

@@ -1,0 +1,273 @@
+"""How a column of values becomes a column of finished ones.
+
+A field of a selection is run for all objects of its level at once: it takes the column of the objects, resolves a column of values, and
+completes it as the specification wants it (section 6.4.3): leaves are serialized, the items of all lists go on as one column, and objects
+become the parents of the next level. What has gone wrong stands as FAILED where a null must not, until it meets a place that may be null.
+
+Here and there a value is an `orjson.Fragment`: it was finished in the store, and passes as it is.
+"""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import chain, islice
+from typing import Any, Final
+
+import orjson
+from graphql import FieldNode, GraphQLError, located_error
+
+from gateway.api.context import Context
+from gateway.api.execution.places import Items, Path, Places, Some, Under
+
+
+class _Failed(Enum):
+    FAILED = "no value can stand here"
+
+
+FAILED: Final = _Failed.FAILED
+"""Stands where an error was and no null may be: it takes the object or list around it along."""
+
+
+@dataclass(slots=True)
+class Run:
+    """One operation that is being run: its context, the values of its variables, and what went wrong so far."""
+
+    context: Context
+    variables: Any
+    data: dict[str, Any] | None = None
+    errors: list[GraphQLError] = field(default_factory=list)
+
+    def fail(self, error: Exception, nodes: Sequence[FieldNode], path: Path) -> None:
+        """Note an error."""
+        self.errors.append(located_error(error, list(nodes), path))
+
+    def absorb(self, path: Path) -> None:
+        """A null stands here because of errors further in: the first of them is told."""
+        inside = [error for error in self.errors if error.path and error.path[: len(path)] == path]
+        self.errors = [error for error in self.errors if error not in inside[1:]]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A field as a document asks for it: the nodes that do so together, and its name in the schema for messages."""
+
+    nodes: tuple[FieldNode, ...]
+    coordinate: str
+
+
+class Completion(ABC):
+    """Makes finished values of what a field gave, for one type with its modifiers."""
+
+    def __init__(self, asked: Asked, *, nullable: bool, waits: bool = False) -> None:
+        self.asked = asked
+        self.nullable = nullable
+        self.waits = waits
+
+    @abstractmethod
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """As many as values; None only where the type allows it."""
+
+    def fail(self, run: Run, error: Exception, path: Path) -> Any:
+        """What stands where the error was met."""
+        run.fail(error, self.asked.nodes, path)
+        return None if self.nullable else FAILED
+
+    def nothing(self, run: Run, places: Places, index: int) -> Any:
+        """What stands where there is no value."""
+        if self.nullable:
+            return None
+        message = f"Cannot return null for non-nullable field {self.asked.coordinate}."
+        return self.fail(run, TypeError(message), places.path(index))
+
+    def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
+        """The column when something inside its values has failed."""
+        if not self.nullable or not run.errors:
+            return finished
+        for index, value in enumerate(finished):
+            if value is FAILED:
+                run.absorb(places.path(index))
+                finished[index] = None
+        return finished
+
+
+class Leaf(Completion):
+    """Scalars and enums."""
+
+    def __init__(self, asked: Asked, serialize: Callable[[Any], Any], *, nullable: bool) -> None:
+        super().__init__(asked, nullable=nullable)
+        self._serialize = serialize
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        finished = None if run.errors else self._all(values)
+        if finished is None or not (self.nullable or None not in finished):
+            return [self._one(run, value, places, index) for index, value in enumerate(values)]
+        return finished
+
+    def _all(self, values: list[Any]) -> list[Any] | None:
+        serialize = self._serialize
+        try:
+            return [None if value is None else serialize(value) for value in values]
+        except Exception:  # noqa: BLE001 (which of them it is shows when each is looked at alone)
+            return None
+
+    def _one(self, run: Run, value: Any, places: Places, index: int) -> Any:
+        if value is FAILED:
+            return FAILED
+        if value is None:
+            return self.nothing(run, places, index)
+        try:
+            return self._serialize(value)
+        except Exception as error:  # noqa: BLE001 (whatever it is, it concerns this one value)
+            return self.fail(run, error, places.path(index))
+
+
+class Listed(Completion):
+    """Lists: all items of all of them are one column."""
+
+    def __init__(self, asked: Asked, item: Completion, *, nullable: bool) -> None:
+        super().__init__(asked, nullable=nullable, waits=item.waits)
+        self._item = item
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        lists = [() if _is_finished(value) else value for value in values]
+        items = list(chain.from_iterable(lists))
+        rest = iter(await self._item.finish(run, items, Items(places, lists))) if items else iter(())
+        finished = [
+            self._whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
+            for index, value in enumerate(values)
+        ]
+        if run.errors:
+            finished = [FAILED if isinstance(each, list) and _has_failed(each) else each for each in finished]
+        return self.absorbed(run, finished, places)
+
+    def _whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
+        return self.nothing(run, places, index) if value is None else value
+
+
+class Objects(Completion):
+    """Objects of one type: the parents of the next level."""
+
+    def __init__(self, asked: Asked, selection: "Selection", *, nullable: bool) -> None:
+        super().__init__(asked, nullable=nullable, waits=selection.waits)
+        self._selection = selection
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
+        if len(numbers) == len(values):
+            return self.absorbed(run, await self._selection.finish(run, values, places), places)
+        finished = [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+        if numbers:
+            there = [values[number] for number in numbers]
+            for number, row in zip(
+                numbers, await self._selection.finish(run, there, Some(places, numbers)), strict=True
+            ):
+                finished[number] = row
+        return self.absorbed(run, finished, places)
+
+
+class Abstract(Completion):
+    """Objects of several types, told apart by what the domain has for them."""
+
+    def __init__(self, asked: Asked, of: Callable[[Any], Completion], *, nullable: bool) -> None:
+        super().__init__(asked, nullable=nullable, waits=True)
+        self._of = of
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        finished = [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+        groups: dict[Completion, list[int]] = {}
+        for number, value in enumerate(values):
+            if not _is_finished(value):
+                groups.setdefault(self._of(value), []).append(number)
+        rows = await together(
+            [
+                completion.finish(run, [values[number] for number in numbers], Some(places, numbers))
+                for completion, numbers in groups.items()
+            ]
+        )
+        for numbers, column in zip(groups.values(), rows, strict=True):
+            for number, row in zip(numbers, column, strict=True):
+                finished[number] = row
+        return self.absorbed(run, finished, places)
+
+
+class Resolver(ABC):
+    """Where a field's values come from."""
+
+    waits: bool
+    """Whether it may have to wait for the store: fields that do, do so together."""
+
+    @abstractmethod
+    async def values(self, run: Run, parents: list[Any], fail: Callable[[Exception, int], Any]) -> list[Any]:
+        """A value for each parent; `fail` gives what stands for the parent's value when it cannot be had."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A field of a selection."""
+
+    key: str
+    resolver: Resolver
+    completion: Completion
+
+    @property
+    def waits(self) -> bool:
+        """Whether anything in it does."""
+        return self.resolver.waits or self.completion.waits
+
+    async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
+        """The field's finished value under each parent."""
+        below, completion = Under(places, self.key), self.completion
+
+        def fail(error: Exception, index: int) -> Any:
+            return completion.fail(run, error, below.path(index))
+
+        values = await self.resolver.values(run, parents, fail)
+        return await completion.finish(run, values, below)
+
+
+class Selection:
+    """What an operation wants of the objects of one type."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._keys = tuple(column.key for column in columns)
+        self._ready = [(place, column) for place, column in enumerate(columns) if not column.waits]
+        self._waiting = [(place, column) for place, column in enumerate(columns) if column.waits]
+
+    @property
+    def waits(self) -> bool:
+        """Whether any of its fields does."""
+        return bool(self._waiting)
+
+    async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
+        """The finished object for each parent, FAILED where a field of it has failed that must not be null."""
+        columns: list[list[Any]] = [[]] * len(self._keys)
+        for place, column in self._ready:
+            columns[place] = await column.finish(run, parents, places)
+        if self._waiting:
+            found = await together([column.finish(run, parents, places) for _, column in self._waiting])
+            for (place, _), values in zip(self._waiting, found, strict=True):
+                columns[place] = values
+        keys = self._keys
+        if not keys:
+            return [{} for _ in parents]  # all of them were skipped
+        rows: list[Any] = [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
+        if run.errors:
+            rows = [FAILED if _has_failed(row.values()) else row for row in rows]
+        return rows
+
+
+async def together(columns: Sequence[Any]) -> list[Any]:
+    """What these give, side by side, so that what they ask of the store goes there in one call. One alone needs no task."""
+    if len(columns) == 1:
+        return [await columns[0]]
+    return await asyncio.gather(*columns) if columns else []
+
+
+def _is_finished(value: Any) -> bool:
+    return value is None or value is FAILED or type(value) is orjson.Fragment
+
+
+def _has_failed(values: Any) -> bool:
+    return any(value is FAILED for value in values)

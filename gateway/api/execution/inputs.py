@@ -1,0 +1,327 @@
+"""What goes into an operation: its variables and the arguments of its fields, coerced as the specification wants it (6.1.2, 6.4.1).
+
+The way of a value that fits is compiled once for its type. One that does not fit takes graphql-core's own way, which says what is wrong:
+so there is one truth about errors, and it costs nothing while there are none.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass
+from functools import partial
+from typing import Any, Final
+
+from graphql import (
+    FieldNode,
+    GraphQLArgument,
+    GraphQLError,
+    GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    Undefined,
+    ValueNode,
+    VariableDefinitionNode,
+    VariableNode,
+    Visitor,
+    get_argument_values,
+    get_variable_values,
+    visit,
+)
+from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
+from graphql.execution.values import VariableValues, VariableValueSource
+from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
+from strawberry.types.arguments import StrawberryArgument, convert_argument
+from strawberry.types.base import StrawberryList, StrawberryOptional, has_object_definition
+from strawberry.types.field import StrawberryField
+from strawberry.types.lazy_type import LazyType
+
+Coercion = Callable[[Any], Any]
+"""Gives the value as resolvers' arguments are coerced from it, or `Undefined` where it does not fit."""
+
+_ABSENT: Final = object()
+
+
+class VariablesRefused(Exception):
+    """The values do not fit the operation's variables."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    signature: GraphQLVariableSignature
+    coerce: Coercion
+    default: Any
+
+    @property
+    def is_required(self) -> bool:
+        return isinstance(self.signature.type, GraphQLNonNull)
+
+
+class Variables:
+    """The variables of an operation."""
+
+    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, max_errors: int) -> None:
+        self._schema = schema
+        self._definitions = operation.variable_definitions or ()
+        self._max_errors = max_errors
+        self._variables = [_variable(schema, definition) for definition in self._definitions]
+
+    def read(self, given: Mapping[str, Any]) -> VariableValues:
+        """Their values for one request. Raises VariablesRefused."""
+        values = VariableValues({}, {})
+        for each in self._variables:
+            name = each.signature.name
+            value = given.get(name, _ABSENT)
+            values.sources[name] = VariableValueSource(each.signature, Undefined if value is _ABSENT else value)
+            if value is not _ABSENT:
+                value = each.coerce(value)
+                if value is Undefined:
+                    return self._read_slowly(given)
+                values.coerced[name] = value
+            elif each.default is not Undefined:
+                values.coerced[name] = each.default
+            elif each.is_required:
+                return self._read_slowly(given)
+        return values
+
+    def _read_slowly(self, given: Mapping[str, Any]) -> VariableValues:
+        values = get_variable_values(
+            self._schema, self._definitions, dict(given), self._max_errors, hide_suggestions=True
+        )
+        if isinstance(values, list):
+            raise VariablesRefused(values)
+        return values
+
+
+def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Variable:
+    signature = get_variable_signature(schema, definition)
+    if isinstance(signature, GraphQLError):
+        raise signature  # the document was not validated
+    return _Variable(signature, coercion(signature.type), coerce_default_value(signature))
+
+
+# ------------------------------------------------------------------------------------------------ coercion
+
+
+def coercion(input_type: Any) -> Coercion:
+    """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it."""
+    match input_type:
+        case GraphQLNonNull():
+            inner = coercion(input_type.of_type)
+            return lambda value: Undefined if value is None else inner(value)
+        case GraphQLList():
+            return partial(_coerced_list, coercion(input_type.of_type))
+        case GraphQLInputObjectType():
+            return _Object(input_type)
+    return partial(_coerced_leaf, input_type.coerce_input_value)
+
+
+def _coerced_leaf(coerce: Coercion, value: Any) -> Any:
+    if value is None:
+        return None
+    try:
+        return coerce(value)
+    except Exception:  # noqa: BLE001 (what is wrong with it, graphql-core says)
+        return Undefined
+
+
+def _coerced_list(coerce: Coercion, value: Any) -> Any:
+    if value is None:
+        return None
+    items = [coerce(item) for item in value] if isinstance(value, list) else [coerce(value)]
+    return Undefined if any(item is Undefined for item in items) else items
+
+
+class _Object:
+    """Coerces objects of one input type; looks into the type when it is first used, since it may hold itself."""
+
+    def __init__(self, input_type: GraphQLInputObjectType) -> None:
+        self._type = input_type
+        self._fields: dict[str, tuple[str, Coercion, Any, bool]] | None = None
+
+    def __call__(self, value: Any) -> Any:
+        if value is None:
+            return None
+        fields = self._fields = self._fields or self._compiled()
+        if not isinstance(value, dict) or not value.keys() <= fields.keys():
+            return Undefined
+        coerced = {}
+        for name, (out_name, coerce, default, is_required) in fields.items():
+            given = value.get(name, _ABSENT)
+            if given is not _ABSENT:
+                given = coerce(given)
+            elif is_required:
+                return Undefined
+            else:
+                given = default if default is not Undefined else _ABSENT
+            if given is Undefined:
+                return Undefined
+            if given is not _ABSENT:
+                coerced[out_name] = given
+        if self._type.is_one_of and (len(value) != 1 or len(coerced) != 1 or None in coerced.values()):
+            return Undefined
+        return self._type.out_type(coerced)
+
+    def _compiled(self) -> dict[str, tuple[str, Coercion, Any, bool]]:
+        compiled = {}
+        for name, given in self._type.fields.items():
+            default = coerce_default_value(given)
+            is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
+            compiled[name] = (given.out_name or name, coercion(given.type), default, is_required)
+        return compiled
+
+
+# ------------------------------------------------------------------------------------------------ arguments
+
+
+class Arguments:
+    """The arguments of a field where it stands in a document, as keyword arguments of its resolver."""
+
+    def __init__(self, schema: GraphQLSchema, field: GraphQLField, node: FieldNode) -> None:
+        self._field = field
+        self._node = node
+        definition: StrawberryField = field.extensions["strawberry-definition"]
+        self._takers = _takers(schema, definition)
+        given = {argument.name.value: argument.value for argument in node.arguments or ()}
+        self._sources = [(taker, _source(field.args[taker.name], given.get(taker.name))) for taker in self._takers]
+        self._fixed = None if any(map(_has_variables, given.values())) else self._known()
+
+    def read(self, variables: VariableValues) -> dict[str, Any]:
+        """Their values for one request. Raises GraphQLError. Whoever gets them must not change them."""
+        return self._fixed if self._fixed is not None else self._read(variables)
+
+    def _known(self) -> dict[str, Any] | None:
+        try:
+            return self._read(None)
+        except GraphQLError:
+            return None  # raised anew in each request, where it has a place
+
+    def _read(self, variables: VariableValues | None) -> dict[str, Any]:
+        found = {}
+        for taker, source in self._sources:
+            value = source(variables)
+            if value is Undefined:
+                return self._read_slowly(variables)
+            if value is not _ABSENT:
+                found[taker.python_name] = taker.convert(value)
+        return found
+
+    def _read_slowly(self, variables: VariableValues | None) -> dict[str, Any]:
+        values = get_argument_values(self._field, self._node, variables, hide_suggestions=True)
+        return {taker.python_name: taker.convert(values[taker.name]) for taker in self._takers if taker.name in values}
+
+
+@dataclass(frozen=True, slots=True)
+class _Taker:
+    """A resolver's parameter: its name in the schema and in Python, and how a coerced value becomes its own type."""
+
+    name: str
+    python_name: str
+    convert: Callable[[Any], Any]
+
+
+def _takers(schema: GraphQLSchema, definition: StrawberryField) -> list[_Taker]:
+    config = schema._strawberry_schema.config  # type: ignore[attr-defined]  # noqa: SLF001 (it has no public name)
+    return [
+        _Taker(config.name_converter.from_argument(each), str(each.python_name), _conversion(schema, each))
+        for each in definition.arguments
+    ]
+
+
+def _source(argument: GraphQLArgument, node: ValueNode | None) -> Callable[[VariableValues | None], Any]:
+    """Gives the argument's coerced value, absent where the resolver's own default counts, `Undefined` where it does not fit."""
+    default = coerce_default_value(argument)
+    missing = default if default is not Undefined else _ABSENT
+    is_required = isinstance(argument.type, GraphQLNonNull) and missing is _ABSENT
+    match node:
+        case None:
+            return lambda _: Undefined if is_required else missing
+        case VariableNode():
+            return partial(_variable_source, node.name.value, argument.type, Undefined if is_required else missing)
+    if _has_variables(node):
+        return lambda variables: coerce_input_literal(node, argument.type, variables)
+    value = coerce_input_literal(node, argument.type)
+    return lambda _: value
+
+
+def _variable_source(name: str, argument_type: Any, missing: Any, variables: VariableValues) -> Any:
+    value = variables.coerced.get(name, missing)
+    return Undefined if value is None and isinstance(argument_type, GraphQLNonNull) else value
+
+
+class _Finder(Visitor):
+    found = False
+
+    def enter_variable(self, *_: object) -> None:
+        self.found = True
+
+
+def _has_variables(node: ValueNode) -> bool:
+    finder = _Finder()
+    visit(node, finder)
+    return finder.found
+
+
+# ------------------------------------------------------------------------------------------------ conversion
+
+
+def _conversion(schema: GraphQLSchema, argument: StrawberryArgument) -> Callable[[Any], Any]:
+    """How Strawberry makes Python values of an argument's coerced ones, which are plain dicts and lists."""
+    return _Conversions(schema).of(argument.type)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+class _Conversions:
+    """Compiles Strawberry's `convert_argument` for one type. Input types that convert themselves are left to it."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        strawberry_schema = schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001
+        self._config = strawberry_schema.config
+        self._scalars = strawberry_schema.schema_converter.scalar_registry
+
+    def of(self, kind: Any) -> Callable[[Any], Any]:
+        """None and absent values stay as they are."""
+        match kind:
+            case StrawberryOptional():
+                return self.of(kind.of_type)
+            case StrawberryList():
+                return partial(_converted_list, self.of(kind.of_type))
+            case LazyType():
+                return self.of(kind.resolve_type())
+        return self._object(kind) if has_object_definition(kind) else _same
+
+    def _object(self, kind: Any) -> Callable[[Any], Any]:
+        definition = kind.__strawberry_definition__
+        if definition.from_input is not None:
+            return partial(convert_argument, type_=kind, scalar_registry=self._scalars, config=self._config)
+        names = {
+            self._config.name_converter.from_field(each): (
+                each.python_name,
+                self.of(each.resolve_type(type_definition=definition)),
+            )
+            for each in definition.fields
+        }
+        implicit = {
+            each.python_name: None
+            for each in definition.fields
+            if each.default_value is MISSING and each.default_factory is MISSING
+        }
+
+        def convert(value: Any) -> Any:
+            if value is None:
+                return None
+            given = {names[name][0]: names[name][1](inner) for name, inner in value.items()}
+            return kind(**{**implicit, **given})
+
+        return convert
+
+
+def _converted_list(convert: Callable[[Any], Any], values: Any) -> Any:
+    return None if values is None else [convert(value) for value in values]

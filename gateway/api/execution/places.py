@@ -1,0 +1,59 @@
+"""Where the values of a column stand in an answer. A path is put together only when an error has to name it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any
+
+Path = list[str | int]
+
+
+class Places(ABC):
+    """Of each value of a column: the way to it from the answer's root."""
+
+    @abstractmethod
+    def path(self, index: int) -> Path:
+        """The path of the value with this number."""
+
+
+class Root(Places):
+    """The one object that an operation begins with."""
+
+    def path(self, index: int) -> Path:  # noqa: ARG002 (it is the only one)
+        return []
+
+
+class Under(Places):
+    """The same key under each of the objects above."""
+
+    def __init__(self, objects: Places, key: str) -> None:
+        self._objects = objects
+        self._key = key
+
+    def path(self, index: int) -> Path:
+        return [*self._objects.path(index), self._key]
+
+
+class Some(Places):
+    """What is there of a column: those of its places with these numbers."""
+
+    def __init__(self, places: Places, numbers: Sequence[int]) -> None:
+        self._places = places
+        self._numbers = numbers
+
+    def path(self, index: int) -> Path:
+        return self._places.path(self._numbers[index])
+
+
+class Items(Places):
+    """The items of a column of lists, one list after the other."""
+
+    def __init__(self, places: Places, lists: Sequence[Sequence[Any]]) -> None:
+        self._places = places
+        self._lists = lists
+
+    def path(self, index: int) -> Path:
+        for number, items in enumerate(self._lists):
+            if index < len(items):
+                return [*self._places.path(number), index]
+            index -= len(items)
+        raise IndexError("the lists have no such item")

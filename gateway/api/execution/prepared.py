@@ -1,0 +1,108 @@
+"""An operation of a valid document, with all that is found out about it once: its variables, its plans."""
+
+from functools import cached_property
+from typing import Any, Final
+
+from graphql import (
+    DirectiveNode,
+    DocumentNode,
+    FieldNode,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    OperationType,
+    VariableNode,
+    Visitor,
+    visit,
+)
+from graphql.execution.values import VariableValues
+
+from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
+from gateway.api.execution.costs import Cost
+from gateway.api.execution.inputs import Variables
+
+PLANS: Final = 16
+"""Plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
+
+
+class Prepared:
+    """One operation, for one schema."""
+
+    def __init__(
+        self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode, max_errors: int
+    ) -> None:
+        self.schema = schema
+        self.document = document
+        self.node = node
+        self._max_errors = max_errors
+        self._plans: dict[tuple[Any, ...], Plan | NotCompiled] = {}
+
+    @property
+    def name(self) -> str | None:
+        """Its name in the document."""
+        return self.node.name.value if self.node.name else None
+
+    @property
+    def is_query(self) -> bool:
+        """Whether it only reads."""
+        return self.node.operation is OperationType.QUERY
+
+    @cached_property
+    def is_introspection(self) -> bool:
+        """Whether it asks for the schema and nothing else, whatever a request's variables."""
+        fields = self.node.selection_set.selections
+        return not self.node.variable_definitions and all(
+            isinstance(field, FieldNode) and field.name.value in {"__schema", "__type"} for field in fields
+        )
+
+    @cached_property
+    def cost(self) -> Cost:
+        """What it costs, by its variables."""
+        return Cost.of(self.schema, self.document, self.node)
+
+    @cached_property
+    def variables(self) -> Variables:
+        """How values of its variables are read."""
+        return Variables(self.schema, self.node, self._max_errors)
+
+    def is_planned(self, values: VariableValues) -> bool:
+        """Whether `plan` has its answer ready."""
+        return self._flags(values) in self._plans
+
+    def plan(self, values: VariableValues) -> Plan:
+        """The plan for these values, made when it is first asked for. Raises NotCompiled."""
+        flags = self._flags(values)
+        if flags not in self._plans:
+            if len(self._plans) >= PLANS:
+                self._plans.pop(next(iter(self._plans)))
+            self._plans[flags] = self._compiled(flags)
+        plan = self._plans[flags]
+        if isinstance(plan, NotCompiled):
+            raise plan
+        return plan
+
+    def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
+        try:
+            return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
+        except NotCompiled as refused:
+            return refused
+
+    def _flags(self, values: VariableValues) -> tuple[Any, ...]:
+        return tuple(values.coerced.get(name) for name in self._flag_names)
+
+    @cached_property
+    def _flag_names(self) -> tuple[str, ...]:
+        finder = _Flags()
+        visit(self.document, finder)
+        return tuple(sorted(finder.names))
+
+
+class _Flags(Visitor):
+    """Finds the variables that decide what is selected."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
+        values = (argument.value for argument in node.arguments or ())
+        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}

@@ -1,0 +1,106 @@
+"""Where the values of a column come from: the functions of the API's types, called for all parents of a level."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+from gateway.api.context import CompiledInfo
+from gateway.api.execution.columns import Resolver, Run
+from gateway.api.execution.inputs import Arguments
+
+Fail = Callable[[Exception, int], Any]
+
+
+class Constant(Resolver):
+    """The same for every parent."""
+
+    waits = False
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        return [self._value] * len(parents)
+
+
+class Attribute(Resolver):
+    """A plain field of a domain object."""
+
+    waits = False
+
+    def __init__(self, name: str) -> None:
+        self._get = attrgetter(name)
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        return _called(self._get, parents, fail)
+
+
+class Key(Resolver):
+    """A field of a document."""
+
+    waits = False
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        key = self._key
+        return [document.get(key) for document in parents]
+
+
+class Function(Resolver):
+    """A function of the API that takes the parent first, unless it is one of the root's, and arguments by name."""
+
+    def __init__(
+        self, function: Callable[..., Any], arguments: Arguments, *, info: str | None, of_parent: bool, waits: bool
+    ) -> None:
+        self._function = function
+        self._arguments = arguments
+        self._info = info
+        self._of_parent = of_parent
+        self.waits = waits
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
+        try:
+            given = self._arguments.read(run.variables)
+        except Exception as error:  # noqa: BLE001 (it stands where the values would)
+            return [fail(error, index) for index in range(len(parents))]
+        if self._info is not None:
+            given = {**given, self._info: CompiledInfo(run.context)}
+        function = partial(self._function, **given)
+        if not self._of_parent:
+            function = partial(_without_parent, function)
+        if self.waits:
+            return await _awaited([function(parent) for parent in parents], fail)
+        return _called(function, parents, fail)
+
+
+def _without_parent(function: Callable[[], Any], _: None) -> Any:
+    return function()
+
+
+def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
+    try:
+        return [function(parent) for parent in parents]
+    except Exception:  # noqa: BLE001 (whose it is shows when each is asked alone)
+        return [_one(function, parent, index, fail) for index, parent in enumerate(parents)]
+
+
+def _one(function: Callable[[Any], Any], parent: Any, index: int, fail: Fail) -> Any:
+    try:
+        return function(parent)
+    except Exception as error:  # noqa: BLE001 (whatever it is, it concerns this one value)
+        return fail(error, index)
+
+
+async def _awaited(coroutines: list[Coroutine[Any, Any, Any]], fail: Fail) -> list[Any]:
+    """Several go side by side, so that what they ask of a loader goes to the store in one call."""
+    if len(coroutines) == 1:
+        try:
+            return [await coroutines[0]]
+        except Exception as error:  # noqa: BLE001 (whatever it is, it concerns this one value)
+            return [fail(error, 0)]
+    values = await asyncio.gather(*coroutines, return_exceptions=True)
+    return [fail(value, index) if isinstance(value, Exception) else value for index, value in enumerate(values)]
