@@ -40,6 +40,11 @@ def observed():
         ("#" * 100_001 + "\n{ viewer { scopes } }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
         ("{ viewer { " + "scopes " * 2_000 + "} }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
         ("{ " + " ".join(f"a{n}: __typename" for n in range(31)) + " }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+        (
+            "{ searchProfiles(first: 400) { nodes { events(first: 400) { nodes { id } } } } }",
+            Outcome.REFUSED,
+            "LIMIT_EXCEEDED",
+        ),
     ],
 )
 async def test_a_request_that_does_not_come_to_run_has_no_data(client, query, outcome, code):
