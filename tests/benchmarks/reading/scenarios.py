@@ -1,0 +1,94 @@
+"""What is asked, in the words of each who answers, and how their answers are compared.
+
+Ours, the stock executor and the handler give the same JSON: the same values under the same names in the same order. PostGraphile names
+things after its tables, so of its answers the leaves are compared, in the order in which both select them.
+"""
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from reading.people import Crowd, Identity
+
+PERSON = (
+    "entity { person { name { firstName lastName } } personalEmail { address } homeAddress { city } loyalty { tier } }"
+)
+EVENTS = """events(first: %d, orderBy: { field: TIMESTAMP, direction: DESC }) {
+  nodes { timestamp eventType entity { web { webPageDetails { name } } commerce { order { priceTotal } } device { type } } }
+}"""
+ONE = "query ($identity: IdentityInput!) { profile(identity: $identity) { %s } }"
+MANY = "query ($identities: [IdentityInput!]!) { profiles(identities: $identities) { status profile { %s } } }"
+
+COLUMNS = "firstName lastName email city tier"
+ROWS = "eventsByPersonId(first: %d, orderBy: TIMESTAMP_DESC) { nodes { timestamp eventType page priceTotal device } }"
+ONE_ROW = """query ($namespace: String!, $value: String!) {
+  identityByNamespaceAndValue(namespace: $namespace, value: $value) { personByPersonId { %s } }
+}"""
+MANY_ROWS = (
+    "query ($namespaces: [String!]!, $values: [String!]!) { peopleOf(namespaces: $namespaces, values: $values) { %s } }"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A question about `people` people at random, one of the busy ones if so; `requests` different ones are asked in turn."""
+
+    name: str
+    title: str
+    query: str
+    rows: str
+    people: int = 1
+    busy: bool = False
+    requests: int = 2_000
+
+    def picks(self, crowd: Crowd, seed: int = 1) -> Iterator[list[Identity]]:
+        """Whom the requests are about, the same for everybody who answers."""
+        dice = random.Random(seed)
+        for _ in range(self.requests):
+            yield crowd.pick(dice, self.people, busy=self.busy)
+
+    def variables(self, picked: list[Identity]) -> dict[str, Any]:
+        """As the gateway takes them."""
+        keys = [{"key": {"namespace": namespace, "value": value}} for namespace, value in picked]
+        return {"identity": keys[0]} if self.people == 1 else {"identities": keys}
+
+    def row_variables(self, picked: list[Identity]) -> dict[str, Any]:
+        """As PostGraphile takes them."""
+        namespaces, values = map(list, zip(*picked, strict=True))
+        if self.people == 1:
+            return {"namespace": namespaces[0], "value": values[0]}
+        return {"namespaces": namespaces, "values": values}
+
+
+SCENARIOS = (
+    Scenario("lookup", "key look-up", ONE % PERSON, ONE_ROW % COLUMNS),
+    Scenario("newest", "profile + 10 events", ONE % f"{PERSON} {EVENTS % 10}", ONE_ROW % f"{COLUMNS} {ROWS % 10}"),
+    Scenario(
+        "list",
+        "50 profiles with 10 events each",
+        MANY % f"{PERSON} {EVENTS % 10}",
+        MANY_ROWS % f"{COLUMNS} {ROWS % 10}",
+        people=50,
+        requests=300,
+    ),
+    Scenario("many", "200 identities", MANY % PERSON, MANY_ROWS % COLUMNS, people=200, requests=200),
+    Scenario("page", "1,000 events page", ONE % (EVENTS % 1_000), ONE_ROW % (ROWS % 1_000), busy=True, requests=100),
+)
+
+
+def leaves(value: Any) -> list[Any]:
+    """What an answer says, whatever it is called: its leaves in their order, those of a list together. A status is said by a row."""
+    if isinstance(value, dict):
+        return [leaf for name, inner in value.items() if name != "status" for leaf in leaves(inner)]
+    if isinstance(value, list):
+        return [[leaf for inner in value for leaf in leaves(inner)]]
+    return [_moment(value)]
+
+
+def _moment(value: Any) -> Any:
+    """A time as such, however it is written."""
+    if isinstance(value, str) and value[4:5] == "-" and "T" in value:
+        return datetime.fromisoformat(value)
+    return value
