@@ -21,6 +21,12 @@ IS_DISTRIBUTED = query("maintenance.is_distributed")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
+SETTINGS = {
+    "jit": "off",
+    "search_path": "gateway",
+    "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew over eight partitions takes longer than to run it
+}
+
 
 class Session:
     """The four verbs of a statement, on one connection."""
@@ -91,7 +97,13 @@ class Database:
         cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
     ) -> "Database":
         """Open the pool. Raises Unavailable when nothing answers. `cache_size=0` suits a pooler in transaction mode."""
-        settings = {"jit": "off", "search_path": "gateway", "statement_timeout": f"{round(statement_seconds * 1000)}"}
+        settings = {
+            "jit": "off",
+            "plan_cache_mode": "force_generic_plan",
+            "plan_cache_mode": "force_generic_plan",
+            "search_path": "gateway",
+            "statement_timeout": f"{round(statement_seconds * 1000)}",
+        }
         opened = partial(asyncpg.connect, dsn, statement_cache_size=cache_size, server_settings=settings)
         pool = Pool(opened, size)
         async with pool.lend() as connection:
