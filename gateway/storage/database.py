@@ -97,13 +97,7 @@ class Database:
         cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
     ) -> "Database":
         """Open the pool. Raises Unavailable when nothing answers. `cache_size=0` suits a pooler in transaction mode."""
-        settings = {
-            "jit": "off",
-            "plan_cache_mode": "force_generic_plan",
-            "plan_cache_mode": "force_generic_plan",
-            "search_path": "gateway",
-            "statement_timeout": f"{round(statement_seconds * 1000)}",
-        }
+        settings = SETTINGS | {"statement_timeout": f"{round(statement_seconds * 1000)}"}
         opened = partial(asyncpg.connect, dsn, statement_cache_size=cache_size, server_settings=settings)
         pool = Pool(opened, size)
         async with pool.lend() as connection:
