@@ -81,6 +81,8 @@ class Prepared:
         return plan
 
     def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
+        if None in flags:
+            return NotCompiled("a condition that is null")  # an error of the object around it, if there is one
         try:
             return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
         except NotCompiled as refused:
@@ -93,7 +95,8 @@ class Prepared:
     def _flag_names(self) -> tuple[str, ...]:
         finder = _Flags()
         visit(self.document, finder)
-        return tuple(sorted(finder.names))
+        own = {each.variable.name.value for each in self.node.variable_definitions or ()}
+        return tuple(sorted(finder.names & own))
 
 
 class _Flags(Visitor):
