@@ -1,6 +1,6 @@
 """How fast people are read, beside who else could answer: a handler written by hand, PostGraphile 5, the stock executor.
 
-    .venv/bin/python tests/benchmarks/reads.py [--quick] [--only ours,handler] [--scenario lookup,newest] [--rounds 3] [--seconds 5]
+    .venv/bin/python tests/benchmarks/reads.py [--quick] [--growth] [--only ours,handler] [--scenario lookup,newest] [--seconds 5] [--rounds 3]
 
 It starts a gateway on an empty embedded Postgres (fsync on), sends it people and what they did, and then lets every subject answer the
 same questions out of the same server, each in one process of its own. First it makes sure that they answer the same. Then they are
@@ -10,37 +10,43 @@ connections, without compression.
 
     ours         `gateway serve` as it is shipped: one worker, POST /graphql with its four headers, credentials checked each time
     handler      Starlette and asyncpg, one statement written for each question, no credentials (`reading/handler.py`)
+    postgraphile PostGraphile 5 on Node, the preset amber, over plain tables with the same content (`reading/rows.sql`)
     stock        `gateway serve` without the compiler: graphql-core's executor and the same resolvers
+
+Memory is what the one process has at the end of a scenario, without Postgres. PostGraphile is installed by npm into `--cache`; where that
+cannot be, it is left out. `--growth` measures ours alone: look-ups among 1,000, 10,000 and 100,000 people, and 1 to 200 fields. `--profile`
+has py-spy draw where ours spends its time, a picture for each scenario. The load comes from the same machine, so that all share its cores.
 """
 
 import argparse
-import asyncio
 import os
 import platform
 import signal
 import statistics
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-import asyncpg
-from ingestion import Server, written
 from reading import subjects
+from reading.growth import grow
 from reading.load import Load, Measured, require_wrk, resident
 from reading.people import Crowd
+from reading.postgraphile import ROWS, Installation, LeftOutError, install
 from reading.scenarios import SCENARIOS, Scenario
-from reading.subjects import Subject
-
-from gateway.storage.cluster import Cluster
+from reading.store import execute, ingest, postgres, tidy
+from reading.store import version as server_version
+from reading.subjects import Subject, require_same
 
 CHECKED = 5  # requests of a scenario that all have to answer alike
-WARM_UP = 2  # seconds, for caches, prepared statements and Node's compiler
+WARM_UP = 2  # seconds at most, for caches, prepared statements and Node's compiler
 BASE = "ours"
+CACHE = Path(tempfile.gettempdir()) / "gateway-bench-postgraphile"
 
 Figures = dict[str, list[Measured]]
 """The rounds of each subject."""
@@ -50,72 +56,57 @@ def main() -> None:
     chosen = _options()
     require_wrk()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C, what was started is stopped
-    with tempfile.TemporaryDirectory(prefix="gateway-bench-", ignore_cleanup_errors=True) as home:
-        Path(home).chmod(0o711)
-        with postgres(Path(home) / "data") as dsn:
-            compare(Path(home), dsn, chosen)
+    with tempfile.TemporaryDirectory(prefix="gateway-bench-", ignore_cleanup_errors=True) as name:
+        home = Path(name)
+        home.chmod(0o711)
+        if chosen.growth:
+            print(f"{machine()}\n")
+            for line in grow(home, chosen.seconds, chosen.rounds, chosen.connections):
+                print(line, flush=True)
+        else:
+            with postgres(home / "data") as dsn:
+                compare(home, dsn, chosen)
 
 
 def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
-    """The comparison as two tables."""
-    crowd = Crowd(chosen.people, chosen.events)
+    """Every scenario, subject by subject, and then the table for the README."""
+    crowd, installed = Crowd(chosen.people, chosen.events), _postgraphile(chosen)
     ingest(home, crowd)
-    asyncio.run(tidy(dsn))
+    if installed:
+        execute(dsn, ROWS.read_text())
+    tidy(dsn)
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in chosen.scenario]
     with ExitStack() as running:
-        there = {name: running.enter_context(start) for name, start in _starts(home, dsn, chosen.only).items()}
-        print(
-            f"{machine(dsn)}, {crowd.people:,} people with {crowd.events} events each, {chosen.connections} connections\n"
-        )
+        there = {name: running.enter_context(start()) for name, start in _starts(home, dsn, chosen.only, installed)}
+        print(", ".join([machine(), f"Postgres {server_version(dsn)}", *([installed.versions] if installed else [])]))
+        print(f"{crowd.people:,} people with {crowd.events} events each, {chosen.connections} connections\n")
         print("| scenario | subject | requests/s | p50 | p99 | memory |\n|---|---|---|---|---|---|", flush=True)
         found = {scenario: measure(home, scenario, crowd, there, chosen) for scenario in scenarios}
         print(f"\n{summary(found, there)}")
 
 
-def _starts(home: Path, dsn: str, only: Sequence[str]) -> Mapping[str, AbstractContextManager[Subject]]:
-    every: Mapping[str, Callable[[], AbstractContextManager[Subject]]] = {
-        BASE: partial(subjects.ours, home / "data"),
-        "handler": partial(subjects.handler, dsn),
-        "stock": partial(subjects.stock, home / "data"),
-    }
-    return {name: start() for name, start in every.items() if name in only}
+def _starts(
+    home: Path, dsn: str, only: Sequence[str], installed: Installation | None
+) -> Iterator[tuple[str, Callable[[], AbstractContextManager[Subject]]]]:
+    """How each subject that is wanted is started, ours in front."""
+    if BASE in only:
+        yield BASE, partial(subjects.ours, home / "data")
+    if "handler" in only:
+        yield "handler", partial(subjects.handler, dsn)
+    if installed:
+        yield "postgraphile", partial(subjects.postgraphile, installed, dsn)
+    if "stock" in only:
+        yield "stock", partial(subjects.stock, home / "data")
 
 
-# ------------------------------------------------------------------------------------------------ data
-
-
-@contextmanager
-def postgres(data_dir: Path) -> Iterator[str]:
-    """The address of the embedded Postgres that all share."""
-    cluster = Cluster(data_dir)
-    asyncio.run(cluster.start())
+def _postgraphile(chosen: argparse.Namespace) -> Installation | None:
+    if "postgraphile" not in chosen.only:
+        return None
     try:
-        yield cluster.dsn()
-    finally:
-        asyncio.run(cluster.stop())
-
-
-def ingest(home: Path, crowd: Crowd) -> None:
-    """Send everything about the crowd to a gateway, which is gone afterwards: the one that is measured has taken nothing in."""
-    with Server(home / "data") as server:
-        people, visits = server.dataset("INDIVIDUAL_PROFILE"), server.dataset("EXPERIENCE_EVENT")
-        made = server.graphql("query ($id: ID!) { dataset(id: $id) { schema { id } } }", id=people)
-        loyalty = server.graphql(
-            "mutation ($input: CreateDatasetInput!) { createDataset(input: $input) { dataset { id } } }",
-            input={"name": "Loyalty", "schemaId": made["dataset"]["schema"]["id"]},
-        )["createDataset"]["dataset"]["id"]
-        server.stream(people, written(home / "records", crowd.records()))
-        server.stream(loyalty, written(home / "memberships", crowd.memberships()))
-        server.stream(visits, written(home / "visits", crowd.visits()))
-
-
-async def tidy(dsn: str) -> None:
-    """What autovacuum would come to do."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        await connection.execute("vacuum (analyze)")
-    finally:
-        await connection.close()
+        return install(chosen.cache)
+    except LeftOutError as reason:
+        print(f"PostGraphile is left out: {reason}.")
+        return None
 
 
 # ------------------------------------------------------------------------------------------------ measuring
@@ -125,10 +116,11 @@ def measure(
     home: Path, scenario: Scenario, crowd: Crowd, there: Mapping[str, Subject], chosen: argparse.Namespace
 ) -> Figures:
     """Every subject's rounds. Ends the benchmark where they do not answer alike."""
-    check(scenario, crowd, there)
+    for picked in islice(scenario.picks(crowd), CHECKED):
+        require_same(scenario, picked, list(there.values()))
     loads = {name: load(home, scenario, crowd, subject) for name, subject in there.items()}
     for one in loads.values():
-        one.run(WARM_UP, chosen.connections)
+        one.run(min(WARM_UP, chosen.seconds), chosen.connections)
     figures: Figures = {name: [] for name in loads}
     for turn in range(chosen.rounds):
         for name in list(loads)[:: -1 if turn % 2 else 1]:
@@ -142,16 +134,9 @@ def measure(
             f"| {scenario.title} | {subject.title} | {rate:,.0f} | {p50:.1f} ms | {p99:.1f} ms | {memory:.0f} MB |",
             flush=True,
         )
+    if chosen.profile and BASE in there:
+        draw(chosen.profile, scenario, there[BASE], loads[BASE], chosen)
     return figures
-
-
-def check(scenario: Scenario, crowd: Crowd, there: Mapping[str, Subject]) -> None:
-    """All answer as the first does."""
-    first, *others = there.values()
-    for picked in islice(scenario.picks(crowd), CHECKED):
-        expected = first.answer(scenario, picked)
-        for other in others:
-            other.compare(other.answer(scenario, picked), expected, scenario)
 
 
 def load(home: Path, scenario: Scenario, crowd: Crowd, subject: Subject) -> Load:
@@ -177,30 +162,37 @@ def summary(found: Mapping[Scenario, Figures], there: Mapping[str, Subject]) -> 
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def machine(dsn: str) -> str:
+def draw(directory: Path, scenario: Scenario, subject: Subject, asked: Load, chosen: argparse.Namespace) -> None:
+    """A flame graph of the subject under load, if py-spy is there."""
+    spy = Path(sys.executable).with_name("py-spy")
+    if not spy.exists():
+        raise SystemExit("This needs py-spy beside this Python: `pip install py-spy`.")
+    directory.mkdir(parents=True, exist_ok=True)
+    picture = directory / f"{scenario.name}.svg"
+    command = [spy, "record", "--pid", str(subject.pid), "--duration", str(chosen.seconds), "--output", picture]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+        asked.run(chosen.seconds + 1, chosen.connections)
+
+
+def machine() -> str:
     """What it was measured on."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("strawberry-graphql", "uvicorn", "asyncpg"))
-    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {asyncio.run(_server(dsn))}, {libraries}"
-
-
-async def _server(dsn: str) -> str:
-    connection = await asyncpg.connect(dsn)
-    try:
-        return f"Postgres {await connection.fetchval('show server_version')}"
-    finally:
-        await connection.close()
+    return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {libraries}"
 
 
 def _options() -> argparse.Namespace:
-    names, subjects_ = [scenario.name for scenario in SCENARIOS], [BASE, "handler", "stock"]
+    scenarios, everybody = [scenario.name for scenario in SCENARIOS], [BASE, "handler", "postgraphile", "stock"]
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--people", type=int, default=5_000)
     options.add_argument("--events", type=int, default=40, help="of each person")
     options.add_argument("--seconds", type=int, default=5, help="of each measurement")
     options.add_argument("--rounds", type=int, default=3)
     options.add_argument("--connections", type=int, default=16)
-    options.add_argument("--only", type=_listed(subjects_), default=subjects_, help=f"of {','.join(subjects_)}")
-    options.add_argument("--scenario", type=_listed(names), default=names, help=f"of {','.join(names)}")
+    options.add_argument("--only", type=_listed(everybody), default=everybody, help=f"of {','.join(everybody)}")
+    options.add_argument("--scenario", type=_listed(scenarios), default=scenarios, help=f"of {','.join(scenarios)}")
+    options.add_argument("--growth", action="store_true", help="ours alone, by the number of people and of fields")
+    options.add_argument("--profile", type=Path, metavar="DIRECTORY", help="draw flame graphs of ours into it")
+    options.add_argument("--cache", type=Path, default=CACHE, metavar="DIRECTORY", help="where PostGraphile is kept")
     options.add_argument("--quick", action="store_true", help="1,000 people, two rounds of a second: for a look")
     chosen = options.parse_args()
     if chosen.quick:

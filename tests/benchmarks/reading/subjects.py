@@ -1,24 +1,26 @@
 """Who answers. Each is a process of its own on the same Postgres, and gets the very same requests."""
 
 import json
+import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
+from ingestion import GATEWAY
 
 from reading.people import Identity
-from reading.scenarios import Scenario, leaves
+from reading.postgraphile import Installation
+from reading.scenarios import Scenario, count, leaves
 
-PROGRAM = [sys.executable, "-m", "gateway"]
 HERE = Path(__file__).parent
 STOCK, HANDLER = HERE / "stock.py", HERE / "handler.py"
+SHOWN = 160  # characters of an answer that is not as it should be
 
 
 @dataclass(frozen=True)
@@ -45,9 +47,9 @@ class Subject:
             raise SystemExit(f"{self.title} answers {scenario.title} with {answer['errors'][:2]}")
         return answer["data"]
 
-    def compare(self, mine: Any, expected: Any, scenario: Scenario) -> None:
-        """Ends the benchmark unless both are the same JSON, the order of names included."""
-        require_same(json.dumps(mine), json.dumps(expected), self.title, scenario)
+    def said(self, answer: Any) -> Any:
+        """What is compared of an answer: all of it, the order of names included."""
+        return json.dumps(answer)
 
 
 class Handler(Subject):
@@ -66,24 +68,36 @@ class PostGraphile(Subject):
     def body(self, scenario: Scenario, picked: list[Identity]) -> bytes:
         return orjson.dumps({"query": scenario.rows, "variables": scenario.row_variables(picked)})
 
-    def compare(self, mine: Any, expected: Any, scenario: Scenario) -> None:
-        require_same(leaves(mine), leaves(expected), self.title, scenario)
+    def said(self, answer: Any) -> Any:
+        return leaves(answer)
 
 
-def require_same(mine: Any, expected: Any, title: str, scenario: Scenario) -> None:
-    """Ends the benchmark with the place where two answers part."""
-    if mine == expected:
-        return
-    pairs = enumerate(zip_longest(mine, expected))
-    place = next(n for n, (one, other) in pairs if one != other)
-    told, wanted = (f"{answer[max(0, place - 40) : place + 40]}" for answer in (mine, expected))
-    raise SystemExit(f"{title} answers another thing to {scenario.title}:\n{told}\ninstead of\n{wanted}")
+def require_same(scenario: Scenario, picked: list[Identity], there: Sequence[Subject]) -> None:
+    """Ends the benchmark unless all answer to this request what the first does, and that is something."""
+    first, *others = there
+    expected = first.answer(scenario, picked)
+    if count(leaves(expected)) < scenario.least:
+        raise SystemExit(f"{first.title} answers next to nothing to {scenario.title}: {json.dumps(expected)[:SHOWN]}")
+    for other in others:
+        answer = other.answer(scenario, picked)
+        if other.said(answer) != other.said(expected):
+            told, wanted = _part(
+                json.dumps(other.said(answer), default=str), json.dumps(other.said(expected), default=str)
+            )
+            raise SystemExit(f"{other.title} answers {scenario.title} with\n{told}\nand {first.title} with\n{wanted}")
+
+
+def _part(one: str, other: str) -> tuple[str, str]:
+    """Where two texts part, with what is around."""
+    place = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
+    around = slice(max(0, place - SHOWN // 2), place + SHOWN // 2)
+    return one[around], other[around]
 
 
 @contextmanager
 def ours(data_dir: Path) -> Iterator[Subject]:
     """The gateway as it is shipped, with one worker."""
-    with _gateway("ours", PROGRAM, data_dir) as subject:
+    with _gateway("ours", [GATEWAY], data_dir) as subject:
         yield subject
 
 
@@ -102,17 +116,24 @@ def handler(dsn: str) -> Iterator[Subject]:
 
 
 @contextmanager
+def postgraphile(installed: Installation, dsn: str) -> Iterator[Subject]:
+    """PostGraphile 5 over plain tables."""
+    with _process([*installed.command, dsn], {"NODE_ENV": "production", "GRAPHILE_ENV": "production"}) as (pid, url):
+        yield PostGraphile("PostGraphile", pid, url.removesuffix("/graphql"))
+
+
+@contextmanager
 def _gateway(title: str, program: list[Any], data_dir: Path) -> Iterator[Subject]:
     with _process([*program, "serve", "--port", "0", "--data-dir", data_dir]) as (pid, url):
-        told = subprocess.check_output([*PROGRAM, "token", "--json", "--data-dir", data_dir])
+        told = subprocess.check_output([GATEWAY, "token", "--json", "--data-dir", data_dir])
         yield Subject(title, pid, url.removesuffix("/graphql"), json.loads(told))
 
 
 @contextmanager
-def _process(command: list[Any], **options: Any) -> Iterator[tuple[int, str]]:
-    """A process that says `ready URL` once it is; it is stopped with the block."""
-    given = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True} | options
-    with subprocess.Popen(command, **given) as process:
+def _process(command: list[Any], more: Mapping[str, str] | None = None) -> Iterator[tuple[int, str]]:
+    """A process that says `ready URL` once it is, without any setting of the gateway; it is stopped with the block."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | (more or {})
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=env, text=True) as process:
         try:
             assert process.stdout is not None
             said = process.stdout.readline().split()
@@ -121,4 +142,3 @@ def _process(command: list[Any], **options: Any) -> Iterator[tuple[int, str]]:
             yield process.pid, said[1]
         finally:
             process.terminate()
-            process.wait()
