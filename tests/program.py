@@ -104,7 +104,7 @@ class Server:
 @contextmanager
 def server(
     data_dir: Path,
-    *,
+    *more: str,
     command: str = "serve",
     env: Mapping[str, str] | None = None,
     log: Path | None = None,
@@ -113,7 +113,7 @@ def server(
 ) -> Iterator[Server]:
     """Start a gateway on a free port; when the block ends it ends too."""
     log = log or data_dir.with_name(f"{data_dir.name}.log")
-    arguments = [*program, command, "--port", "0", "--data-dir", str(data_dir)]
+    arguments = [*program, command, *more, "--port", "0", "--data-dir", str(data_dir)]
     with log.open("a") as stderr:
         given = {"env": env or environment(), "stdout": subprocess.PIPE, "stderr": stderr, "text": True} | options
         process = subprocess.Popen(arguments, **given)

@@ -9,8 +9,10 @@ import signal
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
+from time import monotonic
 
 import asyncpg
 import httpx
@@ -192,7 +194,7 @@ def test_two_gateways_share_one_postgres_and_the_last_ends_it(place):
 
 
 def test_several_workers_answer_and_end_together(place):
-    with server(place / "data", env=environment(GATEWAY_WORKERS="2")) as started:
+    with server(place / "data", "--workers", "2") as started:
         with started.client() as client:
             dataset = create_dataset(client)
         for _ in range(10):  # each connection may reach the other worker
@@ -200,6 +202,64 @@ def test_several_workers_answer_and_end_together(place):
                 assert run(client, "query Q($id: ID!) { dataset(id: $id) { name } }", id=dataset)
         assert started.end() == 0
     assert not postgres_runs(place / "data")
+
+
+def test_connections_are_spread_over_the_workers_and_metrics_speak_for_all(place):
+    temporary = place / "tmp"
+    temporary.mkdir()
+    with server(place / "data", "--workers", "2", env=environment(TMPDIR=str(temporary))) as started:
+        before = workers(started)
+        with ExitStack() as stack:
+            clients = [stack.enter_context(httpx.Client(base_url=started.url)) for _ in range(32)]
+            assert {client.get("/healthz").status_code for client in clients} == {200}
+            assert all(sockets(worker) & connections(started) for worker in before)
+            assert counted(clients[0]) == counted(clients[-1]) == 32
+        os.kill(before[0], signal.SIGKILL)
+        until(lambda: len(set(workers(started)) - {before[0]}) == 2)
+        with httpx.Client(base_url=started.url) as client:  # of the worker that is left, or of the new one
+            assert client.get("/healthz").status_code == 200
+            assert counted(client) == 33
+        assert started.end() == 0
+    assert not list(temporary.glob("gateway-*"))
+
+
+def test_workers_end_when_nobody_watches_over_them_any_more(place):
+    with server(place / "data", "--workers", "2") as started:
+        started.end(signal.SIGKILL)
+        wait_for_refusal(started)
+    assert gateway("token", "--data-dir", place / "data").returncode == 0  # as the last to leave it ends Postgres
+    assert not postgres_runs(place / "data")
+
+
+def workers(started: Server) -> list[int]:
+    """The processes that serve for it."""
+    pid, found = started.process.pid, []
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ended meanwhile
+            if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes():
+                found.append(int(child))
+    return found
+
+
+def sockets(pid: int) -> set[str]:
+    """The inodes of a process's sockets."""
+    files = [str(file.readlink()) for file in Path(f"/proc/{pid}/fd").iterdir()]
+    return {file.removeprefix("socket:[").removesuffix("]") for file in files if file.startswith("socket:[")}
+
+
+def counted(client: httpx.Client) -> float:
+    """How many questions for health were answered, as the worker says that answers here."""
+    found = re.search(
+        r'^gateway_request_seconds_count{.*"/healthz".*} (\S+)$', client.get("/metrics").text, re.MULTILINE
+    )
+    return float(found[1])
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, but not for ever."""
+    end = monotonic() + 60
+    while not condition():
+        assert monotonic() < end
 
 
 def test_what_runs_at_sigterm_is_answered(place):
@@ -235,26 +295,30 @@ def program(*arguments: str, **options) -> subprocess.Popen[str]:
 
 def wait_for_request(started: Server) -> None:
     """Until it has a connection beside ours."""
-    port = int(started.url.rsplit(":", 1)[1])
-    while connections(port) < 1:
-        pass
+    until(lambda: len(connections(started)) > 0)
 
 
-def connections(port: int) -> int:
-    """How many connections are established at the port's side."""
-    wanted = f":{port:04X} "
+def connections(started: Server) -> set[str]:
+    """The inodes of the connections that are established at its side."""
+    wanted = f":{int(started.url.rsplit(':', 1)[1]):04X} "
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return sum(f"{row[1]} ".endswith(wanted) and row[3] == "01" for row in rows)
+    return {row[9] for row in rows if f"{row[1]} ".endswith(wanted) and row[3] == "01"}
 
 
 def wait_for_refusal(started: Server) -> None:
     """Until it takes no more connections."""
     host, port = started.url.removeprefix("http://").split(":")
-    while True:
+
+    def is_refused() -> bool:
         try:
             socket.create_connection((host, int(port))).close()
         except ConnectionRefusedError:
-            return
+            return True
+        except ConnectionResetError:  # it was about to
+            return False
+        return False
+
+    until(is_refused)
 
 
 def test_a_database_of_ones_own_replaces_the_embedded_one(dsn, place):

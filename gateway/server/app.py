@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -38,9 +39,12 @@ GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it s
 REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", HEADER]
 
 
-def create_app(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
-    """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins."""
-    metrics, base = Metrics(), build_schema()
+def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+    """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins.
+
+    `counts` is the directory in which several processes count together.
+    """
+    metrics, base = Metrics(counts), build_schema()
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:

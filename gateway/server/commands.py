@@ -5,7 +5,6 @@ import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from socket import socket
 
 from rich.progress import Progress, TaskID
 
@@ -47,7 +46,7 @@ async def serve_demo(settings: Settings, announce: Announce, bar: Progress, *, f
             await _serve(settings, store, port, announce)
 
 
-async def _serve(settings: Settings, store: Store, port: socket, announce: Announce) -> None:
+async def _serve(settings: Settings, store: Store, port: serving.Port, announce: Announce) -> None:
     url, link = serving.base_url(port), None
     if settings.console and settings.is_loopback:
         link = console_link(url, store.headers(await store.sandbox(None), Permission))

@@ -1,15 +1,19 @@
 """The server process: from a bound port to a clean end.
 
 It says that it is ready when it is, and ends on SIGTERM or Ctrl-C like a function that returns: what runs is answered, then what it
-stands on is taken down. With several workers, this process holds the port and the embedded Postgres, and watches over them.
+stands on is taken down. With several workers, this process holds the port and the embedded Postgres, and watches over them: one that
+dies is replaced, and if this process dies they end.
 """
 
+import asyncio
 import gc
+import multiprocessing
 import signal
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -19,6 +23,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from gateway.errors import SettingsError, Unavailable
 from gateway.server.app import create_app
 from gateway.server.logs import configure_logs
+from gateway.server.metrics import count_together, forget_process
 from gateway.server.store import Store
 from gateway.settings import Settings
 
@@ -26,18 +31,37 @@ BACKLOG = 2048
 START_SECONDS = 60  # for a worker
 
 
-def bind(settings: Settings) -> socket.socket:
+class Port(socket.socket):
+    """A port of ours. Sent to a worker it becomes a socket of the worker's own, and the kernel spreads connections over those.
+
+    Of one that they share, a single worker takes all connections that come in at once.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _beside, (self.family, self.getsockname())
+
+
+def bind(settings: Settings) -> Port:
     """The port, ours but not listening yet: until we are ready, callers are refused. Raises SettingsError."""
     try:
         family, *_, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = socket.socket(family)
+        bound = Port(family)
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
         raise SettingsError(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.") from error
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now, so that a port in use is in use
     return bound
+
+
+def _beside(family: int, address: Any) -> socket.socket:
+    own = socket.socket(family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind(address)
+    return own
 
 
 def base_url(bound: socket.socket) -> str:
@@ -47,10 +71,19 @@ def base_url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, store: Store, bound: socket.socket, ready: Callable[[], None]) -> None:
+async def serve(settings: Settings, store: Store, bound: Port, ready: Callable[[], None]) -> None:
     """Serve until told to stop; `ready` is called once requests are answered. Raises Unavailable when no worker starts."""
-    make = partial(_worker, settings, store.dsn, store.jwt_secret)
-    config = uvicorn.Config(
+    make = partial(_make, settings, store.dsn, store.jwt_secret)
+    if settings.workers == 1:
+        await _Server(_config(settings, make), ready).serve(sockets=[bound])
+        return
+    with count_together() as counts:
+        make = partial(make, counts)
+        _Workers(_config(settings, make), bound, ready, counts).run()  # nothing else runs on this loop
+
+
+def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config:
+    return uvicorn.Config(
         make,
         factory=True,
         lifespan="on",
@@ -65,18 +98,23 @@ async def serve(settings: Settings, store: Store, bound: socket.socket, ready: C
         proxy_headers=False,
         timeout_graceful_shutdown=round(settings.drain_seconds),
     )
-    if settings.workers == 1:
-        await _Server(config, ready).serve(sockets=[bound])
-    else:
-        _Workers(config, bound, ready).run()  # nothing else runs on this loop
 
 
-def _worker(settings: Settings, dsn: str, jwt_secret: str) -> Starlette:
+def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+    """The application, in the process that serves it."""
     configure_logs(settings.log_level)
-    app = create_app(settings, dsn, jwt_secret)
+    app = create_app(settings, dsn, jwt_secret, counts)
+    if (supervisor := multiprocessing.parent_process()) is not None:
+        asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
     gc.freeze()  # what is here now stays: no later collection need look at it
     gc.set_threshold(20_000, 20, 20)  # documents are thousands of small objects without cycles
     return app
+
+
+def _end_with_it(sentinel: int) -> None:
+    """The process that watches over us is gone: nobody else would tell us to stop."""
+    asyncio.get_running_loop().remove_reader(sentinel)
+    signal.raise_signal(signal.SIGTERM)
 
 
 class _Server(uvicorn.Server):
@@ -100,9 +138,11 @@ class _Server(uvicorn.Server):
 
 
 class _Workers(Multiprocess):
-    def __init__(self, config: uvicorn.Config, bound: socket.socket, ready: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, bound: Port, ready: Callable[[], None], counts: Path) -> None:
         super().__init__(config, [bound])
         self._ready = ready
+        self._counts = counts
+        self._counted: set[int | None] = set()
 
     def init_processes(self) -> None:
         super().init_processes()
@@ -111,3 +151,10 @@ class _Workers(Multiprocess):
             self.join_all()
             raise Unavailable("The workers do not start; the log says why.")
         self._ready()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        alive = {process.pid for process in self.processes}
+        for gone in self._counted - alive:
+            forget_process(self._counts, gone)
+        self._counted = alive

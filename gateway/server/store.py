@@ -23,6 +23,8 @@ from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 
+LEAST_CONNECTIONS, BESIDE = 100, 20  # of the embedded Postgres: in all, and for commands and whoever else looks in
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -64,7 +66,8 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    async with Cluster(settings.data_dir) as cluster:
+    connections = max(LEAST_CONNECTIONS, (settings.workers + 1) * settings.database_connections + BESIDE)
+    async with Cluster(settings.data_dir, settings={"max_connections": str(connections)}) as cluster:
         yield cluster.dsn()
 
 
