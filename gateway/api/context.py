@@ -7,12 +7,12 @@ a function that gets that dataclass as `Parent`. So a class body reads like SDL,
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import strawberry
 from graphql import GraphQLSchema
 
-from gateway.api.loaders import Loaders
+from gateway.api.loaders import Loaders, SharedLoaders, Wanted
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import READ_CONFIGURATION, Scope
@@ -32,10 +32,11 @@ class Context:
     configurations: Configurations
     schema: GraphQLSchema
     deadline: float
+    shared: SharedLoaders
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.db, self.scope, self.config)
+        self.loaders = Loaders(self.db, self.scope, self.config, self.shared)
 
     @property
     def seconds_left(self) -> float:
@@ -54,17 +55,39 @@ class Context:
             if sandbox is not None:  # else the caller has just deleted the sandbox it is in
                 self.scope = replace(self.scope, sandbox=sandbox)
                 self.config = await self.configurations.read(self.db, self.scope)
-        self.loaders = Loaders(self.db, self.scope, self.config)
+        self.shared = SharedLoaders(self.db, self.scope, self.config)
+        self.loaders = Loaders(self.db, self.scope, self.config, self.shared)
 
+
+_Resolver = TypeVar("_Resolver", bound=Callable[..., Any])
 
 Info: TypeAlias = strawberry.Info[Context, None]
 
 
 @dataclass(frozen=True, slots=True)
 class CompiledInfo:
-    """What a resolver of a compiled operation gets for `Info`."""
+    """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives."""
 
     context: Context
+    wanted: Wanted | None = None
+
+
+def wanted_of(info: Info) -> Wanted | None:
+    """What is wanted of the documents of profiles or events; None is all of it, as everywhere on the stock executor."""
+    return info.wanted if isinstance(info, CompiledInfo) else None
+
+
+def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:
+    """Marks a resolver of one parent with the function that does the same for all parents of a level.
+
+    It takes them in a list, and the resolver's other arguments by name; compiled operations call it instead.
+    """
+
+    def mark(resolver: _Resolver) -> _Resolver:
+        resolver.for_all = function  # type: ignore[attr-defined]
+        return resolver
+
+    return mark
 
 
 def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, name: str | None = None) -> Any:

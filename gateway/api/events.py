@@ -1,15 +1,15 @@
 """Events: what people did."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 
 from gateway.api.batches import BatchType
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.identities import (
@@ -20,8 +20,10 @@ from gateway.api.identities import (
     all_asked,
     policy_of,
     profile_at,
+    profiles_at,
 )
 from gateway.api.ids import global_id, parse_id
+from gateway.api.loaders import Xids
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import JSON, described
@@ -152,11 +154,21 @@ def _filter(given: EventFilterInput) -> EventFilter:
     )
 
 
-async def events_of(context: Context, xids: tuple[UUID, ...], asked: Wanted, window: Window) -> Slice[Event]:
+async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Slice[Event]:
     """A page of the events of a person, or of several as if they were one."""
-    loaders = context.loaders
-    page = await loaders.events_by_members.load((EventRequest(asked.filter, asked.order, window), xids))
-    return asked.listing.paged(page, lambda: loaders.event_count_by_members.load((asked.filter, xids)))
+    return (await events_of_each([xids], info, asked, window))[0]
+
+
+async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Slice[Event]]:
+    """A page of the events of each person."""
+    loaders, members = info.context.loaders, tuple(people)
+    of_document = wanted_of(info)
+    request = EventRequest(asked.filter, asked.order, window, None if of_document is None else of_document.shape)
+    pages = await loaders.events_by_people.load((request, members))
+    return [
+        asked.listing.paged(page, partial(loaders.event_count_by_members.load, (asked.filter, xids)))
+        for xids, page in zip(members, pages, strict=True)
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ types
@@ -170,10 +182,17 @@ async def _identity(event: strawberry.Parent[Event], info: Info) -> Identity | N
     return await info.context.loaders.identity_by_xid.load(event.xid)
 
 
+async def _profiles(
+    events: Sequence[Event], info: Info, *, merge_policy_id: PolicyArgument = None
+) -> list[Profile | None]:
+    return await profiles_at((event.xid for event in events), info, merge_policy_id)
+
+
+@for_all(_profiles)
 async def _profile(
     event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
 ) -> Profile | None:
-    return await profile_at(info.context, merge_policy_id, event.xid)
+    return await profile_at(info, merge_policy_id, event.xid)
 
 
 def _dataset(event: strawberry.Parent[Event], info: Info) -> Dataset:
@@ -249,7 +268,7 @@ async def _events(
     graph = policy_of(context, merge_policy_id).settings.identity_graph
     asked_for = all_asked(context, identities)
     xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)
-    return await events_of(context, xids, asked, window)
+    return await events_of(info, xids, asked, window)
 
 
 async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event | None]:

@@ -1,7 +1,7 @@
 """Identities and their graphs: who belongs together, and which rows say so."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,9 +9,10 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.context import Context, Info, for_all, later, resolved_by, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import global_id, parse_id
+from gateway.api.loaders import Sight
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
 from gateway.api.scalars import described
@@ -107,10 +108,15 @@ def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
     return context.config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
 
 
-async def profile_at(context: Context, policy_id: str | None, xid: UUID) -> Profile | None:
+async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> Profile | None:
     """The profile that an xid leads to under the policy of a field's argument."""
-    policy = policy_of(context, policy_id)
-    return (await context.loaders.profile_by_xid.load((policy.policy_id, xid))).profile
+    return (await profiles_at([xid], info, policy_id))[0]
+
+
+async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[Profile | None]:
+    """The same for several."""
+    sight = Sight(policy_of(info.context, policy_id).policy_id, wanted_of(info))
+    return [result.profile for result in await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))]
 
 
 # ------------------------------------------------------------------------------------------------ identities
@@ -156,10 +162,17 @@ async def _sighting(identity: Identity, info: Info) -> Sighting:
     return sighting
 
 
+async def _profiles(
+    identities: Sequence[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
+) -> list[Profile | None]:
+    return await profiles_at((identity.xid for identity in identities), info, merge_policy_id)
+
+
+@for_all(_profiles)
 async def _profile(
     identity: strawberry.Parent[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
 ) -> Profile | None:
-    return await profile_at(info.context, merge_policy_id, identity.xid)
+    return await profile_at(info, merge_policy_id, identity.xid)
 
 
 @strawberry.type(

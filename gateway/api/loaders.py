@@ -3,9 +3,12 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Generic, TypeVar
+from itertools import islice
+from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
 from uuid import UUID
 
 from aiodataloader import DataLoader
@@ -20,50 +23,135 @@ from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
 from gateway.domain.profiles import Origin, Profile, ProfileResult
+from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
 
+Xids: TypeAlias = tuple[UUID, ...]
+"""The members of one person."""
+
 G = TypeVar("G", bound=Hashable)
 K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 V = TypeVar("V")
 
 
-class Loader(DataLoader[K, V], Generic[K, V]):
-    """Collects keys until nothing else can run, then reads them all: `read` answers in the order of the keys, each asked for once."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
 
-    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V]]]) -> None:
+    shape: Shape
+
+
+class Sight(NamedTuple):
+    """How profiles are looked at: by which policy, and what is wanted of their documents (None: all of it)."""
+
+    policy_id: UUID
+    wanted: Wanted | None = None
+
+
+class Loader(DataLoader[K, V], Generic[K, V]):
+    """Collects keys until nothing else can run, then reads them all: `read` answers in the order of the keys.
+
+    Each is asked for once, unless the loader keeps nothing.
+    """
+
+    def __init__(
+        self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], *, keeps: bool = True
+    ) -> None:
         self._read = read
-        super().__init__()
+        super().__init__(cache=keeps)
 
     async def batch_load_fn(self, keys: list[K]) -> list[V]:
-        return list(await self._read(keys))
+        return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
 
 
 def grouped(
     read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
-) -> Callable[[Sequence[tuple[G, K]]], Awaitable[Sequence[V]]]:
-    """For fields with arguments: reads pairs of arguments and key, one call for each set of arguments in the document."""
+) -> Callable[[Sequence[tuple[G, K]]], Awaitable[Sequence[V | Exception]]]:
+    """For fields with arguments: reads pairs of arguments and key, one call for each set of arguments in the document.
 
-    async def read_groups(pairs: Sequence[tuple[G, K]]) -> list[V]:
+    Calls go side by side, and one that fails fails for its own keys alone.
+    """
+
+    async def read_group(arguments: G, keys: Sequence[K]) -> Sequence[V | Exception]:
+        try:
+            return await read(arguments, keys)
+        except Exception as error:  # noqa: BLE001 (the loader raises it where the keys were asked for)
+            return [error] * len(keys)
+
+    async def read_groups(pairs: Sequence[tuple[G, K]]) -> list[V | Exception]:
         groups: dict[G, list[K]] = {}
         for arguments, key in pairs:
             groups.setdefault(arguments, []).append(key)
-        found: dict[tuple[G, K], V] = {}
-        for arguments, keys in groups.items():
-            values = await read(arguments, keys)
-            found |= {(arguments, key): value for key, value in zip(keys, values, strict=True)}
+        answers = await together([read_group(arguments, keys) for arguments, keys in groups.items()])
+        found = {
+            (arguments, key): value
+            for (arguments, keys), values in zip(groups.items(), answers, strict=True)
+            for key, value in zip(keys, values, strict=True)
+        }
         return [found[pair] for pair in pairs]
 
     return read_groups
 
 
-class Loaders:
-    """The loaders of one request."""
+def by_levels(
+    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
+) -> Callable[[G, Sequence[tuple[K, ...]]], Awaitable[list[list[V]]]]:
+    """For keys of which a field asks for those of all its parents at once: reads tuples of keys as one."""
+
+    async def read_levels(arguments: G, levels: Sequence[tuple[K, ...]]) -> list[list[V]]:
+        values = iter(await read(arguments, [key for level in levels for key in level]))
+        return [list(islice(values, len(level))) for level in levels]
+
+    return read_levels
+
+
+async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
+    """What the calls give. They run side by side, so that what they ask of loaders goes to the store in one statement."""
+    if len(calls) == 1:  # needs no task
+        return [await calls[0]]
+    return await asyncio.gather(*calls) if calls else []
+
+
+FEW: Final = 4
+"""Keys of one request that may share a statement with those of others; more of them fill one of their own."""
+
+
+class SharedLoaders:
+    """Loaders of all requests that a caller has in hand at the same moment. They keep nothing: whoever asks is answered by a statement
+    that begins afterwards."""
 
     def __init__(self, db: Database, scope: Scope, config: Configuration) -> None:
         self._db = db
+        self.scope = scope
+        self.config = config
+
+    @cached_property
+    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
+        return Loader(grouped(by_levels(self.read_profiles)), keeps=False)
+
+    @cached_property
+    def events_by_people(self) -> Loader[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
+        return Loader(grouped(by_levels(self.read_events)), keeps=False)
+
+    async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> list[ProfileResult]:
+        policy = self.config.policy(sight.policy_id)
+        shape = None if sight.wanted is None else sight.wanted.shape
+        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+
+    async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
+        return await events.list_events(self._db, self.scope, people, asked)
+
+
+class Loaders:
+    """The loaders of one request."""
+
+    def __init__(self, db: Database, scope: Scope, config: Configuration, shared: SharedLoaders) -> None:
+        self._db = db
         self._scope = scope
         self._config = config
+        self._shared = shared
 
     # -------------------------------------------------------------------------------------------- sandboxes
 
@@ -128,14 +216,9 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profile_by_xid(self) -> Loader[tuple[UUID, UUID], ProfileResult]:
-        """By the policy's id and the xid."""
-
-        async def read(policy_id: UUID, xids: Sequence[UUID]) -> list[ProfileResult]:
-            policy = self._config.policy(policy_id)
-            return await profiles.read_profiles(self._db, self._scope, self._config, policy, xids)
-
-        return Loader(grouped(read))
+    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
+        """By how they are looked at, and the xids of all that a field asks for."""
+        return Loader(_perhaps_shared(self._shared.profiles_by_xids, self._shared.read_profiles))
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -146,15 +229,27 @@ class Loaders:
         return Loader(partial(profiles.read_fragments, self._db, self._scope))
 
     @cached_property
-    def events_by_members(self) -> Loader[tuple[EventRequest, tuple[UUID, ...]], Page[Event]]:
-        async def read(asked: EventRequest, people: Sequence[tuple[UUID, ...]]) -> list[Page[Event]]:
-            return await events.list_events(self._db, self._scope, people, asked)
-
-        return Loader(grouped(read))
+    def events_by_people(self) -> Loader[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
+        """By what is asked for, and the members of each person."""
+        return Loader(_perhaps_shared(self._shared.events_by_people, self._shared.read_events))
 
     @cached_property
-    def event_count_by_members(self) -> Loader[tuple[EventFilter, tuple[UUID, ...]], int]:
+    def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
         async def read(passing: EventFilter, people: Sequence[tuple[UUID, ...]]) -> list[int]:
             return await events.count_events(self._db, self._scope, people, passing)
 
         return Loader(grouped(read))
+
+
+def _perhaps_shared(
+    shared: Loader[tuple[G, tuple[K, ...]], list[V]], read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]]
+) -> Callable[[Sequence[tuple[G, tuple[K, ...]]]], Awaitable[Sequence[list[V] | Exception]]]:
+    """A few keys are read together with those of other requests."""
+    read_alone = grouped(by_levels(read))
+
+    async def read_levels(levels: Sequence[tuple[G, tuple[K, ...]]]) -> Sequence[list[V] | Exception]:
+        if sum(len(keys) for _, keys in levels) > FEW:
+            return await read_alone(levels)
+        return await asyncio.gather(*map(shared.load, levels), return_exceptions=True)  # type: ignore[return-value]  # no other exception is raised there
+
+    return read_levels

@@ -84,7 +84,9 @@ class Listing(Generic[T]):
     name: str
     key: Callable[[T], Key]
 
-    def window(self, first: int | None, after: str | None, last: int | None, before: str | None) -> Window:
+    def window(
+        self, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
+    ) -> Window:
         """The window that a connection's arguments ask for. Raises BadCursor, BadInput, LimitExceeded."""
         return window_of(first, last, self._read(after), self._read(before))
 

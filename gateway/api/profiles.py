@@ -3,15 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
-from gateway.api.events import EventConnection, FilterArgument, OrderArgument, events_of, wanted
+from gateway.api.events import (
+    EventConnection,
+    EventFilterInput,
+    EventOrderInput,
+    FilterArgument,
+    OrderArgument,
+    events_of_each,
+    wanted,
+)
 from gateway.api.identities import (
     IdentitiesArgument,
     IdentityArgument,
@@ -28,6 +36,7 @@ from gateway.api.identities import (
     profile_at,
 )
 from gateway.api.ids import global_id
+from gateway.api.loaders import Sight
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -134,6 +143,21 @@ async def _explain(
     return profiles.explain_profile(info.context.config, profile, fragments, wanted)
 
 
+async def _events_of_all(
+    profiles: Sequence[Profile],
+    info: Info,
+    *,
+    given: EventFilterInput | None = None,
+    order_by: EventOrderInput | None = None,
+    **page: Any,
+) -> list[Slice[Event]]:
+    asked_for = wanted(given, order_by)
+    return await events_of_each(
+        (each.person.xids for each in profiles), info, asked_for, asked_for.listing.window(**page)
+    )
+
+
+@for_all(_events_of_all)
 async def _events(
     profile: strawberry.Parent[Profile],
     info: Info,
@@ -145,9 +169,8 @@ async def _events(
     last: Last = None,
     before: Before = None,
 ) -> Slice[Event]:
-    asked_for = wanted(given, order_by)
-    window = asked_for.listing.window(first, after, last, before)
-    return await events_of(info.context, profile.person.xids, asked_for, window)
+    page = {"first": first, "after": after, "last": last, "before": before}
+    return (await _events_of_all([profile], info, given=given, order_by=order_by, **page))[0]
 
 
 async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLimits:
@@ -228,15 +251,14 @@ class ProfileResultType:
 
 
 async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None) -> Profile | None:
-    return await profile_at(info.context, merge_policy_id, asked(info.context, identity))
+    return await profile_at(info, merge_policy_id, asked(info.context, identity))
 
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested]:
-    policy_id = policy_of(info.context, merge_policy_id).policy_id
-    keys = [(policy_id, xid) for xid in all_asked(info.context, identities)]
-    found = await info.context.loaders.profile_by_xid.load_many(keys)
+    sight = Sight(policy_of(info.context, merge_policy_id).policy_id, wanted_of(info))
+    found = await info.context.loaders.profiles_by_xids.load((sight, tuple(all_asked(info.context, identities))))
     return [_requested(given, each) for given, each in zip(identities, found, strict=True)]
 
 
@@ -255,15 +277,23 @@ async def _search_profiles(
     context, policy = info.context, policy_of(info.context, merge_policy_id)
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
-    page = await profiles.search_profiles(context.db, context.scope, context.config, policy, window)
+    of_document = wanted_of(info)
+    page = await profiles.search_profiles(
+        context.db,
+        context.scope,
+        context.config,
+        policy,
+        window,
+        wanted=None if of_document is None else of_document.shape,
+    )
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
 
 
 async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
     """The profiles with these policies and persons, None for what is not there."""
     known = [key for key in keys if key[0] in context.config.policies]
-    found = await context.loaders.profile_by_xid.load_many(known)
-    profiles_by_key = {key: result.profile for key, result in zip(known, found, strict=True)}
+    found = await context.loaders.profiles_by_xids.load_many((Sight(policy_id), (xid,)) for policy_id, xid in known)
+    profiles_by_key = {key: result.profile for key, (result,) in zip(known, found, strict=True)}
     return [profiles_by_key.get(key) for key in keys]
 
 

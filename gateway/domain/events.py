@@ -17,6 +17,7 @@ import orjson
 
 from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Page, Window, trimmed
+from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
@@ -66,6 +67,7 @@ class Event:
     event_type: str | None
     text: str
     ingested_at: datetime
+    entity: str | None = None
 
     @cached_property
     def document(self) -> Document:
@@ -118,6 +120,7 @@ class EventRequest:
     filter: EventFilter
     order: EventOrder
     window: Window
+    wanted: Shape | None = None
 
 
 def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCondition:

@@ -32,6 +32,7 @@ from gateway.domain.pages import Page, Window
 from gateway.domain.people import NOBODY, Keeper, Person
 from gateway.domain.policies import MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
+from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
 from gateway.storage.database import Database, Reader
@@ -70,6 +71,7 @@ class Profile:
 
     policy: MergePolicy
     person: Person
+    entity: str | None = None
 
     @property
     def profile_id(self) -> UUID:
@@ -115,7 +117,13 @@ class Origin:
 
 
 async def read_profiles(
-    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID]
+    db: Reader,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    xids: Sequence[UUID],
+    *,
+    wanted: Shape | None = None,
 ) -> list[ProfileResult]:
     """The profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
 
@@ -133,7 +141,13 @@ async def read_profiles(
 
 
 async def search_profiles(
-    db: Database, scope: Scope, config: Configuration, policy: MergePolicy, asked: Window
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    asked: Window,
+    *,
+    wanted: Shape | None = None,
 ) -> Page[Profile]:
     """A page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
     page = await people.list_people(

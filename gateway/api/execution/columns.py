@@ -7,7 +7,6 @@ become the parents of the next level. What has gone wrong stands as FAILED where
 Here and there a value is an `orjson.Fragment`: it was finished in the store, and passes as it is.
 """
 
-import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from graphql import FieldNode, GraphQLError, located_error
 
 from gateway.api.context import Context
 from gateway.api.execution.places import Items, Path, Places, Some, Under
+from gateway.api.loaders import together
 
 
 class _Failed(Enum):
@@ -256,13 +256,6 @@ class Selection:
         if run.errors:
             rows = [FAILED if _has_failed(row.values()) else row for row in rows]
         return rows
-
-
-async def together(columns: Sequence[Any]) -> list[Any]:
-    """What these give, side by side, so that what they ask of the store goes there in one call. One alone needs no task."""
-    if len(columns) == 1:
-        return [await columns[0]]
-    return await asyncio.gather(*columns) if columns else []
 
 
 def _is_finished(value: Any) -> bool:

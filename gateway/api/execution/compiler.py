@@ -51,9 +51,9 @@ from gateway.api.execution.columns import (
 )
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.places import Root
-from gateway.api.execution.resolvers import Attribute, Constant, Function, Key
-
-TYPENAME = "__typename"
+from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key
+from gateway.api.execution.wants import ENTITY, HOLDERS, TYPENAME, wanted
+from gateway.api.loaders import Wanted
 
 
 class NotCompiled(Exception):
@@ -111,11 +111,13 @@ class _Compiler:
         fields, *_ = collect_fields(self._schema, self._fragments, self._flags, query_type, self._operation)
         return self._selection(query_type, fields)
 
-    def _below(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> Selection:
-        fields, *_ = collect_subfields(
+    def _fields(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GroupedFieldSet:
+        return collect_subfields(
             self._schema, self._fragments, self._flags, self._operation, parent_type, details
-        )
-        return self._selection(parent_type, fields)
+        ).grouped_field_set
+
+    def _below(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> Selection:
+        return self._selection(parent_type, self._fields(parent_type, details))
 
     def _selection(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet) -> Selection:
         return Selection(tuple(self._column(parent_type, key, details) for key, details in fields.items()))
@@ -128,20 +130,25 @@ class _Compiler:
         if name not in parent_type.fields:
             raise NotCompiled("introspection")
         field = parent_type.fields[name]
-        return Column(key, self._resolver(field, details), self._completion(field.type, asked, details))
+        return Column(key, self._resolver(parent_type, field, details), self._completion(field.type, asked, details))
 
     # -------------------------------------------------------------------------------------------- values
 
-    def _resolver(self, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
+    def _resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
         if isinstance(field.resolve, ByKey):
             return Key(field.resolve.key)
+        if parent_type.name in HOLDERS and details[0].node.name.value == ENTITY:
+            return Entity()
         definition: StrawberryField = field.extensions["strawberry-definition"]
         if definition.is_basic_field:
             return Attribute(definition.python_name)
         resolver = definition.base_resolver
         if resolver is None or definition.extensions:
             raise NotCompiled("field extensions")
-        return _function(resolver, Arguments(self._schema, field, details[0].node))
+        shape = wanted(field.type, details, self._fields)
+        return _function(
+            resolver, Arguments(self._schema, field, details[0].node), None if shape is None else Wanted(shape)
+        )
 
     # -------------------------------------------------------------------------------------------- completion
 
@@ -185,11 +192,12 @@ class _Compiler:
         raise TypeError(f"{interface.name} has no type for {type(value).__name__}")
 
 
-def _function(resolver: StrawberryResolver[Any], arguments: Arguments) -> Function:
+def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: Wanted | None) -> Function:
     info = resolver.info_parameter
     return Function(
         cast("Callable[..., Any]", resolver.wrapped_func),
         arguments,
+        wanted,
         info=info.name if info else None,
         of_parent=resolver.parent_parameter is not None,
         waits=resolver.is_async,

@@ -5,10 +5,11 @@ with the very same resolvers: it is slower, and the oracle that compiled operati
 """
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
 
@@ -23,10 +24,14 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.stages import Stages
-from gateway.domain.configuration import Configurations
+from gateway.api.loaders import SharedLoaders
+from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, Timeout
 from gateway.storage.database import Database
+
+CALLERS: Final = 1_000
+"""Callers whose requests share statements; of another one each request has its own."""
 
 
 class Outcome(Enum):
@@ -76,6 +81,7 @@ class Operations:
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._introspections = Introspections()
+        self._shared_by_scope: OrderedDict[int, SharedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
@@ -99,13 +105,24 @@ class Operations:
             return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, operation)})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
-        context = Context(self._db, scope, config, self._configurations, schema.graphql, deadline)
+        context = Context(
+            self._db, scope, config, self._configurations, schema.graphql, deadline, self._shared(scope, config)
+        )
         if self._compiles and operation.is_query:
             try:
                 return await self._run_compiled(operation, context, given, stages)
             except NotCompiled:
                 pass
         return await self._run_stock(operation, context, given, stages)
+
+    def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
+        """Those of the caller: the same scope, not just an equal one, and the same configuration."""
+        shared = self._shared_by_scope.get(id(scope))
+        if shared is None or shared.scope is not scope or shared.config is not config:
+            shared = self._shared_by_scope[id(scope)] = SharedLoaders(self._db, scope, config)
+            if len(self._shared_by_scope) > CALLERS:
+                self._shared_by_scope.popitem(last=False)
+        return shared
 
     async def _run_compiled(
         self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages

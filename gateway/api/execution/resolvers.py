@@ -1,14 +1,17 @@
 """Where the values of a column come from: the functions of the API's types, called for all parents of a level."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
 from operator import attrgetter
 from typing import Any
 
+import orjson
+
 from gateway.api.context import CompiledInfo
 from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
+from gateway.api.loaders import Wanted
 
 Fail = Callable[[Exception, int], Any]
 
@@ -50,14 +53,32 @@ class Key(Resolver):
         return [document.get(key) for document in parents]
 
 
+class Entity(Resolver):
+    """The entity of a profile or an event: finished by the store, or the document that it is picked from."""
+
+    waits = False
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        return [each.document if each.entity is None else orjson.Fragment(each.entity) for each in parents]
+
+
 class Function(Resolver):
     """A function of the API that takes the parent first, unless it is one of the root's, and arguments by name."""
 
     def __init__(
-        self, function: Callable[..., Any], arguments: Arguments, *, info: str | None, of_parent: bool, waits: bool
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        wanted: Wanted | None,
+        *,
+        info: str | None,
+        of_parent: bool,
+        waits: bool,
     ) -> None:
         self._function = function
+        self._for_all = getattr(function, "for_all", None)
         self._arguments = arguments
+        self._wanted = wanted
         self._info = info
         self._of_parent = of_parent
         self.waits = waits
@@ -68,13 +89,22 @@ class Function(Resolver):
         except Exception as error:  # noqa: BLE001 (it stands where the values would)
             return [fail(error, index) for index in range(len(parents))]
         if self._info is not None:
-            given = {**given, self._info: CompiledInfo(run.context)}
+            given = {**given, self._info: CompiledInfo(run.context, self._wanted)}
+        if self._for_all is not None:
+            return await _all(self._for_all(parents, **given), len(parents), fail)
         function = partial(self._function, **given)
         if not self._of_parent:
             function = partial(_without_parent, function)
         if self.waits:
             return await _awaited([function(parent) for parent in parents], fail)
         return _called(function, parents, fail)
+
+
+async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any]:
+    try:
+        return await values
+    except Exception as error:  # noqa: BLE001 (it stands where the values would)
+        return [fail(error, index) for index in range(count)]
 
 
 def _without_parent(function: Callable[[], Any], _: None) -> Any:

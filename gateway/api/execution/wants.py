@@ -1,0 +1,86 @@
+"""What an operation wants of the documents of profiles and events, so that the store gives that and no more.
+
+A field that gives profiles or events, be it through a connection or a result, is told by its selection which leaves of their entities are
+wanted: a `Shape`, which the store fills in as finished JSON. Where the whole document is needed, or different parts in different places,
+the document is read, and the entity picked from it here.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final, cast
+
+from graphql import (
+    GraphQLList,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    get_named_type,
+)
+from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
+
+from gateway.api.entities import ByKey
+from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
+
+NOTHING: Final = Fields(())
+"""No field of the document."""
+
+NEED_DOCUMENT: Final = {"Profile.entityJson", "Profile.limits", "ExperienceEvent.entityJson"}
+"""Fields that look into the document; every other one but `entity` does without it."""
+
+HOLDERS: Final = {"Profile", "ExperienceEvent"}
+"""Types that have a document, and an entity that is picked from it."""
+
+ENTITY: Final = "entity"
+TYPENAME: Final = "__typename"
+
+Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
+"""The fields that are selected of an object, as the compiler collects them."""
+
+
+def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Shape | None:
+    """What is wanted of the documents of all profiles or events that a field with this selection gives; None is all of it."""
+    shapes = set(_wanted(output_type, details, below)) - {NOTHING}
+    return None if len(shapes) > 1 else next(iter(shapes), NOTHING)
+
+
+def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[Shape | None]:
+    named = get_named_type(output_type)
+    if not isinstance(named, GraphQLObjectType):
+        yield None  # an interface: which of its types have a document is known when the objects are there
+    elif named.name in HOLDERS:
+        for fields in _fields(named, details, below):
+            if fields[0] == ENTITY:
+                yield shape_of(named.fields[ENTITY].type, fields[1], below)
+            elif f"{named.name}.{fields[0]}" in NEED_DOCUMENT:
+                yield None
+    elif not named.interfaces:  # what has an id of its own reads its own
+        for name, inner in _fields(named, details, below):
+            if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
+                yield from _wanted(named.fields[name].type, inner, below)
+
+
+def _fields(
+    parent: GraphQLObjectType, details: list[FieldDetails], below: Below
+) -> Iterable[tuple[str, list[FieldDetails]]]:
+    for inner in below(parent, details).values():
+        name = inner[0].node.name.value
+        if name in parent.fields:
+            yield name, inner
+
+
+def shape_of(output_type: Any, details: list[FieldDetails], below: Below) -> Shape:
+    """The shape of what is selected of an entity, or of a part of it."""
+    match output_type:
+        case GraphQLNonNull():
+            return shape_of(output_type.of_type, details, below)
+        case GraphQLList():
+            return Items(shape_of(output_type.of_type, details, below))
+        case GraphQLObjectType():
+            return Fields(tuple(_part(output_type, *part, below) for part in below(output_type, details).items()))
+    return Leaf(output_type.name)
+
+
+def _part(parent: GraphQLObjectType, key: str, details: list[FieldDetails], below: Below) -> tuple[str, str, Shape]:
+    name = details[0].node.name.value
+    if name == TYPENAME:
+        return key, "", Constant(parent.name)
+    field = parent.fields[name]
+    return key, cast("ByKey", field.resolve).key, shape_of(field.type, details, below)
