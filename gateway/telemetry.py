@@ -3,9 +3,10 @@
 Code below calls `observe` with one of these and knows nothing of logs or metrics; listeners are added where a process is put together.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,23 @@ class JobLeft:
     seconds: float
 
 
-Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked | JobLeft
+@dataclass(frozen=True, slots=True)
+class OperationRan:
+    """A GraphQL operation ran; neither its name nor its text is told.
+
+    `reason` is why the stock executor took it, in one of a few fixed words. `stages` are names and seconds, in order; what was kept
+    from an earlier request is not among them. `is_kept`: its plan was, and so many `plans` are kept now.
+    """
+
+    kind: Literal["query", "mutation", "subscription"]
+    way: Literal["compiled", "stock"]
+    reason: str | None
+    stages: Sequence[tuple[str, float]]
+    is_kept: bool
+    plans: int
+
+
+Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked | JobLeft | OperationRan
 Listener = Callable[[Observation], None]
 
 # Names the request that is being served, in its answer, in the log and to whoever asks what went wrong.

@@ -4,15 +4,24 @@ Several server processes count in files of a common directory, so that whichever
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, StatementRan, TransactionRestarted
+from gateway.telemetry import (
+    FaultMasked,
+    JobLeft,
+    Observation,
+    OperationRan,
+    RequestServed,
+    StatementRan,
+    TransactionRestarted,
+)
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
@@ -42,43 +51,54 @@ class Metrics:
         self._registry = registry = CollectorRegistry()
         if directory is None:
             ProcessCollector(registry=registry)  # of several processes, memory and the like are not ours to add up
-        self._requests = Histogram(
-            "gateway_request_seconds",
-            "Time to answer HTTP requests.",
-            ["route", "method", "status"],
-            buckets=SECONDS,
-            registry=registry,
+        self._requests = self._times(
+            "gateway_request_seconds", "Time to answer HTTP requests.", "route", "method", "status"
         )
-        self._statements = Histogram(
-            "gateway_statement_seconds", "Time of SQL statements.", ["name"], buckets=SECONDS, registry=registry
+        self._statements = self._times("gateway_statement_seconds", "Time of SQL statements.", "name")
+        self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements gave back.", "name")
+        self._operations = self._counts(
+            "gateway_operations", "GraphQL operations that ran, by why one was not compiled.", "kind", "way", "reason"
         )
-        self._rows = Counter(
-            "gateway_statement_rows", "Rows that SQL statements gave back.", ["name"], registry=registry
+        self._stages = self._times(
+            "gateway_operation_stage_seconds", "Time of the stages of GraphQL operations.", "stage"
         )
-        self._restarts = Counter(
-            "gateway_transaction_restarts", "Writes that met another and began anew.", ["reason"], registry=registry
+        self._uses = self._counts("gateway_plan_uses", "GraphQL operations, by whether their plan was kept.", "kept")
+        self._plans = Gauge("gateway_plans", "Plans that are kept.", registry=registry, multiprocess_mode="livesum")
+        self._restarts = self._counts(
+            "gateway_transaction_restarts", "Writes that met another and began anew.", "reason"
         )
-        self._jobs = Counter(
-            "gateway_jobs",
-            "Jobs that this process had in hand, by how it left them.",
-            ["kind", "outcome"],
-            registry=registry,
-        )
+        self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
 
     def __call__(self, observation: Observation) -> None:
         match observation:
             case StatementRan(name, seconds, rows):
-                self._statements.labels(name).observe(seconds)
-                self._rows.labels(name).inc(rows)
+                self._statements(name).observe(seconds)
+                self._rows(name).inc(rows)
             case RequestServed(route, method, status, seconds):
-                self._requests.labels(route, method, status).observe(seconds)
+                self._requests(route, method, status).observe(seconds)
+            case OperationRan():
+                self._count(observation)
             case TransactionRestarted(reason, _):
-                self._restarts.labels(reason).inc()
+                self._restarts(reason).inc()
             case JobLeft(kind, outcome, _):
-                self._jobs.labels(kind, outcome).inc()
+                self._jobs(kind, outcome).inc()
             case FaultMasked():
                 self._faults.inc()
+
+    def _count(self, ran: OperationRan) -> None:
+        self._operations(ran.kind, ran.way, ran.reason or "").inc()
+        self._uses("true" if ran.is_kept else "false").inc()
+        self._plans.set(ran.plans)
+        for stage, seconds in ran.stages:
+            self._stages(stage).observe(seconds)
+
+    def _times(self, name: str, what: str, *labels: str) -> Callable[..., Histogram]:
+        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count."""
+        return cache(Histogram(name, what, labels, buckets=SECONDS, registry=self._registry).labels)
+
+    def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
+        return cache(Counter(name, what, labels, registry=self._registry).labels)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""

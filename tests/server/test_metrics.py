@@ -1,0 +1,71 @@
+"""What is counted, and that nothing tells who asked for what."""
+
+import subprocess
+import sys
+
+from gateway.server.metrics import Metrics, count_together, forget_process
+from gateway.telemetry import FaultMasked, JobLeft, OperationRan, RequestServed, StatementRan, TransactionRestarted
+
+COMPILED = OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3)
+STOCK = OperationRan("mutation", "stock", "mutation", [("parse", 0.001), ("run", 0.003)], is_kept=False, plans=4)
+COUNT = """
+import sys
+from pathlib import Path
+from gateway.server.metrics import Metrics
+from gateway.telemetry import OperationRan
+metrics = Metrics(Path(sys.argv[1]))
+metrics(OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3))
+"""
+
+
+def lines(metrics):
+    return set(metrics.exposition().decode().splitlines())
+
+
+def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
+    metrics = Metrics()
+    for operation in [COMPILED, COMPILED, STOCK]:
+        metrics(operation)
+    assert lines(metrics) >= {
+        'gateway_operations_total{kind="query",reason="",way="compiled"} 2.0',
+        'gateway_operations_total{kind="mutation",reason="mutation",way="stock"} 1.0',
+        'gateway_operation_stage_seconds_count{stage="parse"} 1.0',
+        'gateway_operation_stage_seconds_count{stage="run"} 3.0',
+        'gateway_operation_stage_seconds_bucket{le="0.0025",stage="run"} 2.0',
+        'gateway_plan_uses_total{kept="true"} 2.0',
+        'gateway_plan_uses_total{kept="false"} 1.0',
+        "gateway_plans 4.0",
+    }
+
+
+def test_everything_that_can_be_noticed_is_counted():
+    metrics = Metrics()
+    for seen in [
+        StatementRan("tenants.authenticate", 0.002, 2),
+        RequestServed("/graphql", "POST", 200, 0.01),
+        TransactionRestarted("outdated", 1),
+        JobLeft("ABORT_BATCH", "completed", 3),
+        FaultMasked(ValueError("ada@example.com")),
+    ]:
+        metrics(seen)
+    assert lines(metrics) >= {
+        'gateway_statement_seconds_count{name="tenants.authenticate"} 1.0',
+        'gateway_statement_rows_total{name="tenants.authenticate"} 2.0',
+        'gateway_request_seconds_count{method="POST",route="/graphql",status="200"} 1.0',
+        'gateway_transaction_restarts_total{reason="outdated"} 1.0',
+        'gateway_jobs_total{kind="ABORT_BATCH",outcome="completed"} 1.0',
+        "gateway_faults_total 1.0",
+    }
+    assert "ada" not in metrics.exposition().decode()
+
+
+def test_processes_count_together_and_what_one_kept_goes_with_it():
+    with count_together() as directory:
+        started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]
+        assert [process.wait() for process in started] == [0, 0]
+        ours = Metrics(directory)
+        assert lines(ours) >= {"gateway_plans 6.0", 'gateway_plan_uses_total{kept="true"} 2.0'}
+        forget_process(directory, started[0].pid)
+        assert lines(ours) >= {"gateway_plans 3.0", 'gateway_plan_uses_total{kept="true"} 2.0'}
+    assert not directory.exists()
+    assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0
