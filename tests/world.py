@@ -1,6 +1,7 @@
 """A small sandbox to test in, built with the domain's own verbs: a CRM and a loyalty programme, a web shop's events."""
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -15,6 +16,7 @@ from gateway.domain.ingestion import IngestResult
 from gateway.domain.records import Mode
 from gateway.domain.registry import IdentityDescriptor
 from gateway.domain.tenants import Permission, Sandbox, Scope
+from gateway.domain.turns import LOCK_ALONE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
@@ -87,6 +89,21 @@ class World:
         dataset_id = (dataset or self.crm).dataset_id
         batch = await batches.create_batch(self.db, self.scope, await self.config(), dataset_id, key)
         return batch.batch_id
+
+    async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
+        """What becomes of calls that wait for the sandbox together. The first one is a deletion: it must wait, so others go with it."""
+        async with asyncio.timeout(60), self.db.transaction() as tx:
+            await tx.execute(LOCK_ALONE, self.scope.sandbox_id)
+            tasks = []
+            for call in calls:
+                tasks.append(asyncio.create_task(call))
+                while self._waiting() < len(tasks):  # noqa: ASYNC110 (nobody says when it has come so far)
+                    await asyncio.sleep(0)
+        return await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _waiting(self) -> int:
+        queue = ingestion.TURNS._queues.get((self.db, self.scope.sandbox_id))
+        return len(queue.waiting) if queue else 0
 
     async def empty(self) -> None:
         """Forget all facts and views, and keep the configuration."""

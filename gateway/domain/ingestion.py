@@ -1,7 +1,7 @@
 """Ingestion: up to 1,000 documents a call, each answered for, in one transaction that leaves every view right.
 
 Documents are read and checked before any transaction (`documents`), then written in one (`writing`). A call that meets a concurrent one
-begins again; from the third time on, or where people may part, it has the sandbox to itself.
+begins again; from the third time on, or where people may part, it has the sandbox to itself, together with all that wait (`turns`).
 """
 
 import asyncio
@@ -21,15 +21,16 @@ from gateway.domain.facts import keep_failures, keep_warnings
 from gateway.domain.records import Mode
 from gateway.domain.stitching import Restart
 from gateway.domain.tenants import Permission, Scope
-from gateway.domain.writing import Outdated, Writing
-from gateway.errors import Conflict, Invalid, LimitExceeded, NotFound, Unavailable
+from gateway.domain.turns import Turns
+from gateway.domain.views import States
+from gateway.domain.writing import Outdated, Writing, settle_all
+from gateway.errors import Conflict, GatewayError, Invalid, LimitExceeded, NotFound, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe
 from gateway.xdm.classes import XdmClass
 
 LOCK_SHARED = query("stitching.lock_shared")
-LOCK_ALONE = query("stitching.lock_alone")
 COUNT_BATCH = query("facts.count_batch")
 
 DOCUMENTS = 1000
@@ -187,9 +188,13 @@ class _Prepared:
     _config: Configuration
     _reader: Reader
     _sent: list[Sent]
+    _batch_id: UUID
 
     def __init__(self, target: _Target, chunk: Chunk) -> None:
         self._target, self._chunk = target, chunk
+
+    def __len__(self) -> int:
+        return len(self._chunk.documents)
 
     @property
     def records(self) -> AbstractSet[UUID]:
@@ -222,27 +227,63 @@ class _Prepared:
         raise Unavailable("Too many writers change the same people; try again.")
 
     async def _attempt(self, *, alone: bool) -> IngestResult:
-        target, failures = self._target, self._reader.failures
-        batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
+        """Once; whoever would only wait for those who must be alone goes with them."""
+        target = self._target
+        self._batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
+        if alone or TURNS.are_needed(target.db, target.scope):
+            return await TURNS.take(target.db, target.scope, self, is_needed=alone)
         async with target.db.transaction() as tx:
-            await tx.execute(LOCK_ALONE if alone else LOCK_SHARED, target.scope.sandbox_id)
-            writing = self._writing(tx, batch_id)
-            duplicates = await (writing.thoroughly() if alone else writing.quickly())
-            accepted = len(self._sent) - duplicates
-            counted = (target.scope.sandbox_id, batch_id, target.dataset_id, accepted, len(failures))
-            if await tx.value(COUNT_BATCH, *counted) is None:
-                await target.refuse_batch()
-            warnings = [*self._reader.warnings, *writing.warnings]
-            await keep_failures(tx, writing.call, failures)
-            await keep_warnings(tx, writing.call, warnings)
-        return IngestResult(batch_id, accepted, duplicates, failures, warnings)
+            await tx.execute(LOCK_SHARED, target.scope.sandbox_id)
+            writing = self.writing(tx)
+            await writing.quickly()
+            await self.count(tx, writing)
+            return await self.end(tx, writing)
 
-    def _writing(self, tx: Session, batch_id: UUID) -> Writing:
+    def writing(self, tx: Session) -> Writing:
         target = self._target
         return Writing(
             *(tx, target.scope, self._config, self._sent),
             dataset_id=target.dataset_id,
-            batch_id=batch_id,
+            batch_id=self._batch_id,
             mode=target.mode,
             first_index=self._chunk.first_index,
         )
+
+    async def count(self, tx: Session, writing: Writing) -> None:
+        """Count what the batch takes in, if it still does, and keep what was refused."""
+        target, failures = self._target, self._reader.failures
+        accepted = len(self._sent) - writing.duplicates
+        counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures))
+        if await tx.value(COUNT_BATCH, *counted) is None:
+            await target.refuse_batch()
+        await keep_failures(tx, writing.call, failures)
+
+    async def end(self, tx: Session, writing: Writing) -> IngestResult:
+        """Keep the warnings, which are all there now, and say what became of the documents."""
+        duplicates, warnings = writing.duplicates, [*self._reader.warnings, *writing.warnings]
+        await keep_warnings(tx, writing.call, warnings)
+        return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
+
+
+async def _store_alone(tx: Session, calls: Sequence[_Prepared]) -> list[IngestResult | Exception]:
+    """Store these calls, with the sandbox to themselves: the facts of each, or none of those that are refused, then every view."""
+    outcomes = dict[_Prepared, IngestResult | Exception]()
+    written, said = dict[_Prepared, Writing](), States()
+    for call in calls:
+        writing = call.writing(tx)
+        try:
+            async with tx.savepoint():
+                after = await writing.append(said)
+                await call.count(tx, writing)
+        except (GatewayError, Outdated, Restart) as error:
+            outcomes[call] = error
+        else:
+            written[call], said = writing, after
+    if written:
+        await settle_all(tx, list(written.values()), said)
+    for call, writing in written.items():
+        outcomes[call] = await call.end(tx, writing)
+    return [outcomes[call] for call in calls]
+
+
+TURNS = Turns(_store_alone, weight=len, limit=DOCUMENTS)

@@ -82,9 +82,11 @@ async def settle(
     seeds: Collection[UUID],
     *,
     recount: bool,
+    changed: Collection[UUID] = (),
 ) -> set[UUID]:
     """Make the views right of these records and of everybody whom they or the seeds concern. `recount`: ties may have gone.
 
+    `changed`: those seeds whose records say something else now, as is written already.
     Gives the identities that join nobody from now on, as too many hang together with them.
     """
     versions = await read_versions(tx, scope, sorted(keys))
@@ -95,11 +97,11 @@ async def settle(
     people = await _regroup(tx, scope, component, grouping)
     if recount:
         await _drop_unnamed(tx, scope, grouping.nobodys)
-    changed = {xid for xid, _ in keys}
-    concerned = [person for person in people if person.is_regrouped or not changed.isdisjoint(person.xids)]
+    rewritten = {*changed, *(xid for xid, _ in keys)}
+    concerned = [person for person in people if person.is_regrouped or not rewritten.isdisjoint(person.xids)]
     states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
     vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
-    await forget(tx, scope, config, vanished | (changed - component.with_facts))
+    await forget(tx, scope, config, vanished | (rewritten - component.with_facts))
     await materialize(tx, scope, config, concerned, states, fresh=set())
     return {xid for xid, rung in component.rungs.items() if rung <= NOBODY < component.stored_rungs[xid]}
 

@@ -3,10 +3,10 @@
 join      lock the people, join them as the documents say       stitching
 append    record versions, events, ties                         facts
 view      what the records say now, merged                      views
-settle    instead of join and view where people may part        regrouping
+settle    instead of join and view where people may part        regrouping; once for all calls of a transaction
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
@@ -31,9 +31,13 @@ class Outdated(Exception):
 
 
 class Writing:
-    """The documents of one call and where they go. `call` is there, and `warnings` grow, once they are written."""
+    """The documents of one call and where they go. `call` and `duplicates` are there, and `warnings` grow, once they are written.
+
+    `keys` are the records that it appended to without saying yet what they say now.
+    """
 
     call: Call
+    duplicates: int
 
     def __init__(
         self,
@@ -47,69 +51,69 @@ class Writing:
         mode: Mode,
         first_index: int,
     ) -> None:
-        self._tx, self._scope, self._config, self._sent = tx, scope, config, sent
-        self._dataset_id, self._batch_id, self._mode, self._first_index = dataset_id, batch_id, mode, first_index
+        self._tx, self.scope, self.config, self.sent = tx, scope, config, sent
+        self._dataset_id, self.batch_id, self.mode, self._first_index = dataset_id, batch_id, mode, first_index
         self._are_records = (
             config.schemas[config.datasets[dataset_id].schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
         )
+        self.newcomers = set[UUID]()
+        self.keys, self.changed, self.late = set[RecordKey](), set[RecordKey](), set[RecordKey]()
         self.warnings: list[Failure] = []
 
-    async def quickly(self) -> int:
-        """Join and append beside other writers; how many documents were duplicates."""
+    async def quickly(self) -> None:
+        """Join and append beside other writers, each view right when it is done."""
         records = self._are_records
-        people, newcomers = await join(self._tx, self._scope, self._config, self._sent, rewriting=records)
+        people, newcomers = await join(self._tx, self.scope, self.config, self.sent, rewriting=records)
         await self._stamp(newcomers)
-        await append_ties(self._tx, self.call, self._sent, newcomers)
+        await append_ties(self._tx, self.call, self.sent, newcomers)
         known = [xid for person in people for xid in person.xids if xid not in newcomers]
-        states = await read_states(self._tx, self._scope, known)
+        states = await read_states(self._tx, self.scope, known)
+        changed = set[RecordKey]()
         if records:
-            changed, duplicates = await self._append_records(states, newcomers)
+            changed, self.duplicates = await self._append_records(states, newcomers)
         else:
-            changed, duplicates = set[RecordKey](), await self._append_events()
+            self.duplicates = await self._append_events()
         concerned = _concerned(people, states, {xid for xid, _ in changed})
-        await materialize(self._tx, self._scope, self._config, concerned, states, fresh=newcomers)
-        return duplicates
+        await materialize(self._tx, self.scope, self.config, concerned, states, fresh=newcomers)
 
-    async def thoroughly(self) -> int:
-        """Append, then regroup from the facts, with the sandbox to itself; how many documents were duplicates."""
-        newcomers = await self._introduce()
+    async def append(self, said: States) -> States:
+        """Append, with the sandbox to itself, and leave the views to `settle_all`.
+
+        `said`: what records say by the calls before this one in the transaction. Given back with what they say by this one.
+        """
+        self.newcomers = await self._introduce()
         await self._stamp(())
-        if self._mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
-            await append_ties(self._tx, self.call, self._sent, newcomers)
-        xids = {document.xid for document in self._sent}
-        keys = set[RecordKey]()
-        if self._are_records:
-            states = await read_states(self._tx, self._scope, xids - newcomers)
-            keys = {(xid, self._dataset_id) for xid in xids}
-            await append_records(self._tx, self.call, self._mode, self._sent)
-            duplicates = self._advance(states, late=set())[1]
-        else:
-            duplicates = await self._append_events()
-        seeds = {named.xid for document in self._sent for named in document.identities}
-        recount = self._mode is Mode.DELETE
-        if fallen := await settle(self._tx, self._scope, self._config, keys, seeds, recount=recount):
-            self.warnings += _too_many_links(self._sent, fallen)
-        return duplicates
+        if self.mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
+            await append_ties(self._tx, self.call, self.sent, self.newcomers)
+        if not self._are_records:
+            self.duplicates = await self._append_events()
+            return said
+        await append_records(self._tx, self.call, self.mode, self.sent)
+        xids = {document.xid for document in self.sent}
+        states = await read_states(self._tx, self.scope, xids - self.newcomers) | said
+        self.changed, self.duplicates = self._advance(states, self.late)
+        self.keys = {(xid, self._dataset_id) for xid in xids}
+        return states
 
     async def _stamp(self, newcomers: Collection[UUID]) -> None:
         """The time and the numbers of this call, read once every lock is held. None of the newcomers may have been unlinked before."""
-        row = await self._tx.row(STAMP, self._scope.sandbox_id, list(newcomers))
+        row = await self._tx.row(STAMP, self.scope.sandbox_id, list(newcomers))
         if row is None:
             raise NotFound("The sandbox is gone.")
-        if row["config_version"] != self._config.version:
+        if row["config_version"] != self.config.version:
             raise Outdated(row["config_version"])
         if row["is_apart"]:
             raise Restart("an identity comes back that was unlinked by hand", alone=True)
         self.call = Call(
-            self._scope, self._dataset_id, self._batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
+            self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )
 
     async def _introduce(self) -> set[UUID]:
         """Make known the identities that nobody knows, as nobody's for now."""
-        named = {n.xid: n for document in self._sent for n in document.identities}
-        known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self._scope.sandbox_id, list(named))}
+        named = {n.xid: n for document in self.sent for n in document.identities}
+        known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))}
         newcomers = named.keys() - known
-        await insert_identities(self._tx, self._scope, [named[xid] for xid in newcomers], {})
+        await insert_identities(self._tx, self.scope, [named[xid] for xid in newcomers], {})
         return newcomers
 
     async def _append_records(self, states: States, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
@@ -118,22 +122,22 @@ class Writing:
         changed, duplicates = self._advance(states, late)
         if late:
             raise Restart("a version older than the newest one", alone=True)
-        await append_records(self._tx, self.call, self._mode, self._sent)
-        sent = {(document.xid, self._dataset_id) for document in self._sent}
-        await write_states(self._tx, self._scope, {key: states[key] for key in sent}, fresh=newcomers)
+        await append_records(self._tx, self.call, self.mode, self.sent)
+        sent = {(document.xid, self._dataset_id) for document in self.sent}
+        await write_states(self._tx, self.scope, {key: states[key] for key in sent}, fresh=newcomers)
         return changed, duplicates
 
     def _advance(self, states: States, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
         """Advance the states by the sent versions; what is older than a head is `late`."""
         changed, duplicates = set[RecordKey](), 0
-        for document in self._sent:
+        for document in self.sent:
             key = (document.xid, self._dataset_id)
-            place = Place(self.call.at, self._batch_id, self.call.ordinal(document.position))
+            place = Place(self.call.at, self.batch_id, self.call.ordinal(document.position))
             before = states.get(key)
             if before is not None and before.head > place:
                 late.add(key)
                 continue
-            states[key] = after = advance(before, Version(self._mode, document.body, place))
+            states[key] = after = advance(before, Version(self.mode, document.body, place))
             if before is not None and after.decided_at == before.decided_at:
                 duplicates += 1
             else:
@@ -141,17 +145,39 @@ class Writing:
         return changed, duplicates
 
     async def _append_events(self) -> int:
-        appended = await append_events(self._tx, self.call, self._sent)
+        appended = await append_events(self._tx, self.call, self.sent)
         self.warnings += appended.differing
         return appended.repeated
 
 
-def _too_many_links(sent: Sequence[Sent], fallen: Collection[UUID]) -> Iterator[Failure]:
+async def settle_all(tx: Session, appended: Sequence[Writing], said: States) -> None:
+    """Make every view right after these calls were appended in one transaction, with their sandbox to itself.
+
+    `said`: what the records say by now to which they appended, as far as no late version makes it another story.
+    """
+    scope, config = appended[0].scope, appended[0].config  # that all of them know: else they would be outdated
+    sent, changed, unsure = set[RecordKey](), set[RecordKey](), set[RecordKey]()
+    newcomers, seeds = set[UUID](), set[UUID]()
+    for writing in appended:
+        sent |= writing.keys
+        changed |= writing.changed
+        unsure |= writing.keys if writing.mode is Mode.DELETE else writing.late
+        newcomers |= writing.newcomers
+        seeds |= {named.xid for document in writing.sent for named in document.identities}
+    await write_states(tx, scope, {key: said[key] for key in sent - unsure}, fresh=newcomers)
+    recount = any(writing.mode is Mode.DELETE for writing in appended)
+    changed_xids = {xid for xid, _ in changed}
+    if fallen := await settle(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
+        _warn_of_too_many_links(appended, fallen)
+
+
+def _warn_of_too_many_links(appended: Sequence[Writing], fallen: Collection[UUID]) -> None:
     """One warning for each document that names an identity which joins nobody from now on; if none does, for the first one."""
     message = f"{len(fallen):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
-    naming = [document for document in sent if any(named.xid in fallen for named in document.identities)]
-    for document in naming or sent[:1]:
-        yield Failure(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
+    sent = [(writing, document) for writing in appended for document in writing.sent]
+    naming = [(w, document) for w, document in sent if any(named.xid in fallen for named in document.identities)]
+    for writing, document in naming or sent[:1]:
+        writing.warnings.append(Failure(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body))
 
 
 def _concerned(people: Sequence[Person], states: States, changed: set[UUID]) -> list[Person]:

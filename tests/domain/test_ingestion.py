@@ -9,6 +9,7 @@ from world import World, event, record
 from gateway.domain import batches, datasets, ingestion, namespaces, policies
 from gateway.domain.batches import BatchStatus
 from gateway.domain.graphs import HUB, IdentityType
+from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
@@ -120,6 +121,69 @@ async def test_every_materialized_policy_is_kept_merged(world):
     await world.records(record(("Phone", "+1"), first_name="Anna"), dataset=world.loyalty)
     documents = await world.documents()
     assert sorted(d["person"]["name"]["firstName"] for d in documents) == ["Anna", "Anna"]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+# ------------------------------------------------------------------------------------------------ together
+
+
+def deleted(world, *identities):
+    return world.records(record(*identities), mode=Mode.DELETE)
+
+
+async def test_calls_that_wait_together_are_one_transaction_and_each_is_answered_for(world, statements):
+    await world.records(record(ANA, first_name="Ana"))
+    with statements() as seen:
+        gone, new, same, events = await world.together(
+            deleted(world, ANA),
+            world.records(record(BOB, ECID, first_name="Bob"), {"x": 1}),
+            world.records(record(BOB, ECID, first_name="Bob"), dataset=world.crm),
+            world.events(event("e1", NOON, ECID), event("e1", NOON, ECID)),
+        )
+    assert [(r.accepted, r.duplicates, len(r.failed)) for r in (gone, new, same, events)] == [
+        (1, 0, 0),
+        (1, 0, 1),
+        (0, 1, 0),
+        (1, 1, 0),
+    ]
+    assert seen.count("components.with_facts") == 1
+    assert await world.documents() == [{"person": {"name": {"firstName": "Bob"}}}]
+    assert (await batch_of(world, same)).record_count == 3
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_what_calls_that_wait_together_say_of_known_people_is_merged(world):
+    await world.records(record(ANA, first_name="Ana"), record(BOB, first_name="Bob"))
+    await world.together(
+        deleted(world, ECID),
+        world.records(record(ANA, first_name="Anna")),
+        world.records(record(BOB, first_name="Bobby")),
+    )
+    names = [document["person"]["name"]["firstName"] for document in await world.documents()]
+    assert sorted(names) == ["Anna", "Bobby"]
+
+
+async def test_of_calls_that_wait_together_only_the_one_that_is_refused_leaves_nothing(world):
+    closed = await world.batch("k")
+    await batches.complete_batch(world.db, world.scope, closed)
+    _, refused, taken = await world.together(
+        deleted(world, ANA),
+        world.records(record(BOB, ECID, first_name="Bob"), batch_id=closed),
+        world.records(record(BOB, first_name="Bobby"), mode=Mode.MERGE),
+    )
+    assert (type(refused), taken.accepted) == (Conflict, 1)
+    assert await world.people() == {(await world.xid(*BOB),)}
+    assert await world.documents() == [{"person": {"name": {"firstName": "Bobby"}}}]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_calls_that_wait_together_and_know_an_old_configuration_are_read_again(world):
+    await world.records(record(ANA))
+    await update_identity_settings(world.db, world.scope, [NamespaceRule("Email", is_unique=True)])
+    calls = (world.events(event(f"e{n}", NOON, ECID, ANA, BOB)) for n in range(2))
+    _, *results = await world.together(deleted(world, ("Phone", "+1")), *calls)
+    assert [result.accepted for result in results] == [1, 1]
+    assert max(len(person) for person in await world.people()) == 2  # by the old one: 3
     assert await verify(world.db, world.scope, world.configurations) == []
 
 

@@ -3,7 +3,7 @@
 A history is told at stamps of its own: the same step has the same time of ingestion whenever it is taken.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +17,7 @@ from world import World, event, record
 
 from gateway.domain import jobs
 from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
+from gateway.domain.ingestion import IngestResult
 from gateway.domain.jobs import JobKind
 from gateway.domain.records import Mode
 from gateway.domain.verification import verify
@@ -128,13 +129,22 @@ class Telling:
         """Take the steps in the order given."""
         for step in history:
             async with self._world_at(step.at) as world:
-                batch_id = await self.batch_of(step)
-                if step.dataset == "shop":
-                    result = await world.events(*step.documents, batch_id=batch_id)
-                else:
-                    dataset = getattr(world, step.dataset)
-                    result = await world.records(*step.documents, dataset=dataset, mode=step.mode, batch_id=batch_id)
-                assert result.failed == []
+                assert (await (await self._call(world, step))).failed == []
+
+    async def _call(self, world: World, step: Step) -> Coroutine[Any, Any, IngestResult]:
+        batch_id = await self.batch_of(step)
+        if step.dataset == "shop":
+            return world.events(*step.documents, batch_id=batch_id)
+        dataset = getattr(world, step.dataset)
+        return world.records(*step.documents, dataset=dataset, mode=step.mode, batch_id=batch_id)
+
+    async def tell_at_once(self, history: Sequence[Step], *, together: bool) -> None:
+        """Take the steps at the same moment, one after another or waiting for the sandbox together, after a deletion that concerns nobody."""
+        async with self._world_at(START, size=4) as world:
+            nobody = Step(0, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
+            calls = [await self._call(world, step) for step in (nobody, *history)]
+            results = await world.together(*calls) if together else [await call for call in calls]
+            assert [result.failed for result in results] == [[]] * len(calls)
 
     async def rule(self, rules: Sequence[NamespaceRule]) -> None:
         """Change the identity settings."""
@@ -151,8 +161,8 @@ class Telling:
         return await self.world.batch(f"step {step.number}", getattr(self.world, step.dataset))
 
     @asynccontextmanager
-    async def _world_at(self, moment: datetime):
-        db = await Database.connect(f"{self._dsn}&gateway.now={quote(moment.isoformat())}", size=1)
+    async def _world_at(self, moment: datetime, size: int = 1):
+        db = await Database.connect(f"{self._dsn}&gateway.now={quote(moment.isoformat())}", size=size)
         try:
             yield replace(self.world, db=db)
         finally:

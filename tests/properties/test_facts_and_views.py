@@ -34,6 +34,19 @@ async def test_rebuilding_gives_the_same(telling, history, rules):
 
 
 @by_examples
+@given(history=histories(), rules=identity_rules())
+async def test_what_waits_together_leaves_what_comes_one_after_another(telling, history, rules):
+    left = []
+    for together in (False, True):
+        await telling.empty()
+        await telling.rule(rules)
+        await telling.tell_at_once(history, together=together)
+        left.append(await telling.views())
+    assert left[0] == left[1]
+    assert await telling.differences() == []
+
+
+@by_examples
 @given(history=histories(), rules=identity_rules(), data=st.data())
 async def test_a_batch_can_be_undone(telling, history, rules, data):
     """Ingest A, B, undo B = ingest A."""
