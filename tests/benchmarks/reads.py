@@ -45,6 +45,7 @@ from reading.subjects import Subject, require_same
 
 CHECKED = 5  # requests of a scenario that all have to answer alike
 WARM_UP = 2  # seconds at most, for caches, prepared statements and Node's compiler
+LEAST_PEOPLE, LEAST_EVENTS = 200, 10
 BASE = "ours"
 CACHE = Path(tempfile.gettempdir()) / "gateway-bench-postgraphile"
 
@@ -55,7 +56,8 @@ Figures = dict[str, list[Measured]]
 def main() -> None:
     chosen = _options()
     require_wrk()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # as on Ctrl-C, what was started is stopped
+    for one in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(one, lambda number, _: sys.exit(128 + number))  # and what was started is stopped on the way
     with tempfile.TemporaryDirectory(prefix="gateway-bench-", ignore_cleanup_errors=True) as name:
         home = Path(name)
         home.chmod(0o711)
@@ -195,6 +197,8 @@ def _options() -> argparse.Namespace:
     options.add_argument("--cache", type=Path, default=CACHE, metavar="DIRECTORY", help="where PostGraphile is kept")
     options.add_argument("--quick", action="store_true", help="1,000 people, two rounds of a second: for a look")
     chosen = options.parse_args()
+    if chosen.people < LEAST_PEOPLE or chosen.events < LEAST_EVENTS:
+        options.error(f"The questions are about {LEAST_PEOPLE} people and {LEAST_EVENTS} events of each.")
     if chosen.quick:
         chosen.people, chosen.rounds, chosen.seconds = 1_000, 2, 1
     return chosen
