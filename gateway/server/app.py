@@ -51,7 +51,7 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         endings = [listen(metrics), listen(log_observation)]
         db = await connect(settings, dsn)
         configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
-        operations = Operations(db, configurations, base, limits)
+        operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
         tokens = TokenReader(jwt_secret, settings.jwt_issuers)
         app.state.services = Services(settings, db, tokens, configurations, operations, limits, metrics)
         try:

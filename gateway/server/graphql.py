@@ -18,7 +18,7 @@ from starlette.responses import Response
 from gateway.api.execution import operations
 from gateway.api.execution.operations import Outcome
 from gateway.errors import BadInput, GatewayError, Timeout
-from gateway.server.answers import json_answer, refusal
+from gateway.server.answers import json_answer, refusal, server_timing
 from gateway.server.bodies import read_body
 from gateway.server.media import GRAPHQL, is_json, wanted
 from gateway.server.services import Services, services
@@ -50,7 +50,9 @@ async def graphql(request: Request) -> Response:
         return refusal(error)
     answer = await here.operations.run(scope, asked, only_queries=reads)
     status = _status(answer, media_type, is_large=len(asked.query) > here.limits.document_bytes)
-    headers = VARY | {"allow": "POST"} if status == HTTPStatus.METHOD_NOT_ALLOWED else VARY
+    headers = VARY | (server_timing(answer.stages) if answer.stages else {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers |= {"allow": "POST"}
     return json_answer(answer.body, status, f"{media_type}; charset=utf-8", headers)
 
 

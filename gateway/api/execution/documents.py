@@ -56,6 +56,11 @@ class Document:
             return next(iter(self._by_name.values()))
         return self._by_name.get(name) if name is not None else None
 
+    @property
+    def plans(self) -> int:
+        """How many plans are kept of it."""
+        return sum(operation.plans for operation in self._by_name.values())
+
 
 class Documents:
     """Valid documents by their text and the schema's digest, the least used forgotten first."""
@@ -77,17 +82,24 @@ class Documents:
         self._keep(key, document)
         return document
 
+    @property
+    def plans(self) -> int:
+        """How many plans are kept of all documents."""
+        return sum(document.plans for document in self._kept.values())
+
     def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         size = len(source.encode(errors="surrogatepass"))
         if size > self._limits.document_bytes:
             raise LimitExceeded(
                 f"The document has {size:,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
             )
-        with stages.stage("parse"):
-            node = self._parsed(source)
+        stages.begin()
+        node = self._parsed(source)
         check(node, self._limits)
-        with stages.stage("validate"):
-            errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
+        stages.end("parse")
+        stages.begin()
+        errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
+        stages.end("validate")
         if errors:
             raise ValidationFailed(errors)
         return Document(

@@ -6,15 +6,16 @@ with the very same resolvers: it is slower, and the oracle that compiled operati
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
-from gateway.api.execution.compiler import NotCompiled
+from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import told, told_fault
@@ -29,6 +30,7 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, Timeout
 from gateway.storage.database import Database
+from gateway.telemetry import OperationRan, observe
 
 CALLERS: Final = 1_000
 """Callers whose requests share statements; of another one each request has its own."""
@@ -56,14 +58,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What a client gets: `body` may hold fragments of finished JSON, so orjson must write it."""
+    """What a client gets: `body` may hold fragments of finished JSON, so orjson must write it. `stages` are names and seconds."""
 
     outcome: Outcome
     body: dict[str, Any]
+    stages: Sequence[tuple[str, float]] = ()
 
 
 class Operations:
-    """Runs operations of any sandbox; made once per process. Without `compiles` all of them run on the stock executor."""
+    """Runs operations of any sandbox; made once per process.
+
+    Without `compiles` all of them run on the stock executor. `explains`: an answer tells in its extensions why its query was not compiled.
+    """
 
     def __init__(
         self,
@@ -73,14 +79,17 @@ class Operations:
         limits: Limits,
         *,
         compiles: bool = True,
+        explains: bool = False,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
         self._compiles = compiles
+        self._explains = explains
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._introspections = Introspections()
+        self._plans = 0
         self._shared_by_scope: OrderedDict[int, SharedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
@@ -105,15 +114,9 @@ class Operations:
             return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, operation)})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
-        context = Context(
-            self._db, scope, config, self._configurations, schema.graphql, deadline, self._shared(scope, config)
-        )
-        if self._compiles and operation.is_query:
-            try:
-                return await self._run_compiled(operation, context, given, stages)
-            except NotCompiled:
-                pass
-        return await self._run_stock(operation, context, given, stages)
+        shared = self._shared(scope, config)
+        context = Context(self._db, scope, config, self._configurations, schema.graphql, deadline, shared)
+        return await self._run_operation(operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
         """Those of the caller: the same scope, not just an equal one, and the same configuration."""
@@ -124,43 +127,64 @@ class Operations:
                 self._shared_by_scope.popitem(last=False)
         return shared
 
-    async def _run_compiled(
+    async def _run_operation(
         self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
     ) -> Response:
+        reason, errors = None, list[GraphQLError]()
+        try:
+            plan, variables = self._planned(operation, given, stages)
+            stages.begin()
+            run = await plan.run(context, variables)
+            data, errors = run.data, run.errors
+        except NotCompiled as refused:
+            reason = refused.reason
+            stages.begin()
+            data, errors = await self._run_stock(operation, context, given)
+        stages.end("run")
+        self._observe(operation, reason, stages)
+        body: dict[str, Any] = {"data": data}
+        if errors:
+            body["errors"] = told(errors)
+        if reason and self._explains and operation.is_query:
+            body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
+        return Response(Outcome.ANSWERED, body, stages.seconds)
+
+    def _planned(self, operation: Prepared, given: Mapping[str, Any], stages: Stages) -> tuple[Plan, VariableValues]:
+        """Raises NotCompiled, VariablesRefused."""
+        if not self._compiles:
+            raise NotCompiled("compiling is off")
+        if not operation.is_query:
+            raise NotCompiled("not a query")
         variables = operation.variables.read(given)
         if operation.is_planned(variables):
-            plan = operation.plan(variables)
-        else:
-            with stages.stage("compile"):
-                plan = operation.plan(variables)
-        with stages.stage("run"):
-            run = await plan.run(context, variables)
-        return _answered(run.data, run.errors)
+            return operation.plan(variables), variables
+        stages.begin()
+        plan = operation.plan(variables)
+        stages.end("compile")
+        self._plans = self._documents.plans
+        return plan, variables
 
     async def _run_stock(
-        self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
-    ) -> Response:
-        with stages.stage("run"):
-            result = execute(
-                operation.schema,
-                operation.document,
-                context_value=context,
-                variable_values=dict(given),
-                operation_name=operation.name,
-                max_coercion_errors=self._limits.errors,
-                hide_suggestions=True,
-            )
-            result = result if isinstance(result, ExecutionResult) else await result
+        self, operation: Prepared, context: Context, given: Mapping[str, Any]
+    ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+        result = execute(
+            operation.schema,
+            operation.document,
+            context_value=context,
+            variable_values=dict(given),
+            operation_name=operation.name,
+            max_coercion_errors=self._limits.errors,
+            hide_suggestions=True,
+        )
+        result = result if isinstance(result, ExecutionResult) else await result
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise VariablesRefused(result.errors)
-        return _answered(result.data, result.errors)
+        return result.data, result.errors or []
 
-
-def _answered(data: dict[str, Any] | None, errors: list[GraphQLError] | None) -> Response:
-    body: dict[str, Any] = {"data": data}
-    if errors:
-        body["errors"] = told(errors)
-    return Response(Outcome.ANSWERED, body)
+    def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:
+        way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
+        is_kept = not stages.has("compile")
+        observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._plans))
 
 
 def _refused(error: Exception) -> Response:

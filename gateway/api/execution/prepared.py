@@ -1,7 +1,7 @@
 """An operation of a valid document, with all that is found out about it once: its variables, its plans."""
 
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from graphql import (
     DirectiveNode,
@@ -42,6 +42,11 @@ class Prepared:
         return self.node.name.value if self.node.name else None
 
     @property
+    def kind(self) -> Literal["query", "mutation", "subscription"]:
+        """What kind of operation it is."""
+        return self.node.operation.value
+
+    @property
     def is_query(self) -> bool:
         """Whether it only reads."""
         return self.node.operation is OperationType.QUERY
@@ -63,6 +68,11 @@ class Prepared:
     def variables(self) -> Variables:
         """How values of its variables are read."""
         return Variables(self.schema, self.node, self._max_errors)
+
+    @property
+    def plans(self) -> int:
+        """How many plans are kept of it."""
+        return len(self._plans)
 
     def is_planned(self, values: VariableValues) -> bool:
         """Whether `plan` has its answer ready."""

@@ -1,7 +1,5 @@
 """How long the stages of an operation took."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import perf_counter
 
 
@@ -10,12 +8,16 @@ class Stages:
 
     def __init__(self) -> None:
         self.seconds: list[tuple[str, float]] = []
+        self._begin = perf_counter()
 
-    @contextmanager
-    def stage(self, name: str) -> Iterator[None]:
-        """What the block does is this stage."""
-        begin = perf_counter()
-        try:
-            yield
-        finally:
-            self.seconds.append((name, perf_counter() - begin))
+    def begin(self) -> None:
+        """What comes now belongs to the stage that `end` will name."""
+        self._begin = perf_counter()
+
+    def end(self, name: str) -> None:
+        """The stage is over."""
+        self.seconds.append((name, perf_counter() - self._begin))
+
+    def has(self, name: str) -> bool:
+        """Whether there was such a stage."""
+        return any(each == name for each, _ in self.seconds)
