@@ -13,7 +13,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 SQL = re.compile(
     r"\b(select\s+[\w.*]+(\s*,|\s+from\b)|insert\s+into\s|delete\s+from\s|update\s+\w+\s+set\b)", re.IGNORECASE
 )
-BUILDS_SQL = {"domain/events.py"}  # a WHERE clause out of a filter, values as parameters
+BUILDS_SQL = {"domain/events.py", "domain/shapes.py"}  # a WHERE clause out of a filter; what of a document is wanted
 BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
 READS_ENVIRONMENT = {"settings.py", "storage/directories.py"}  # the latter only where a home directory is
 
