@@ -18,29 +18,38 @@ from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # asked every few seconds by machines
 FRAMES = 12  # of a stack, the innermost ones
 
-_log = structlog.stdlib.get_logger("gateway")
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+_log = structlog.get_logger("gateway")
 
 
 def configure_logs(level: str) -> None:
     """Send the gateway's log lines, and those of the libraries, to stderr."""
-    shared: list[Any] = [
-        structlog.stdlib.add_log_level,
+    processors: list[Any] = [
+        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _name_error,
     ]
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_rendering()],
+        foreign_pre_chain=tuple(processors),
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _text_renderer()],
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level.upper())
+    root.setLevel(LEVELS[level])
+    # Ours do not go through `logging`, where a line takes several times as long; there is one for each request.
+    if sys.stderr.isatty():
+        factory: Any = structlog.PrintLoggerFactory(sys.stderr)
+        processors.append(structlog.dev.ConsoleRenderer())
+    else:
+        factory = structlog.BytesLoggerFactory(sys.stderr.buffer)
+        processors.append(structlog.processors.JSONRenderer(serializer=_json))
     structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=processors,
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=factory,
         cache_logger_on_first_use=False,
     )
 
@@ -60,10 +69,14 @@ def log_observation(observation: Observation) -> None:
             _log.debug("transaction restarted", reason=reason, attempt=attempt)
 
 
-def _rendering() -> list[Any]:
+def _text_renderer() -> Any:
     if sys.stderr.isatty():
-        return [structlog.dev.ConsoleRenderer()]
-    return [structlog.processors.JSONRenderer(serializer=lambda event, **_: orjson.dumps(event, default=str).decode())]
+        return structlog.dev.ConsoleRenderer()
+    return structlog.processors.JSONRenderer(serializer=lambda event, **more: _json(event, **more).decode())
+
+
+def _json(event: Any, **_: Any) -> bytes:
+    return orjson.dumps(event, default=str)
 
 
 def _name_error(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
