@@ -6,12 +6,13 @@ with the very same resolvers: it is slower, and the oracle that compiled operati
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from inspect import isawaitable
 from typing import Any, Final, Literal
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute
+from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, GraphQLSchema, execute
 from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
@@ -173,6 +174,7 @@ class Operations:
             context_value=context,
             variable_values=dict(given),
             operation_name=operation.name,
+            middleware=[_apart],
             max_coercion_errors=self._limits.errors,
             hide_suggestions=True,
         )
@@ -185,6 +187,13 @@ class Operations:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
         observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._plans))
+
+
+def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
+    """A field whose value others do not lose with it. Where one fails, the executor cancels those beside it, and with them went what they
+    wait for: keys of loaders that fields elsewhere wait for, too."""
+    value = resolve(parent, info, **given)
+    return asyncio.shield(value) if info.path.prev is not None and isawaitable(value) else value
 
 
 def _refused(error: Exception) -> Response:

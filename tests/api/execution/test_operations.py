@@ -6,9 +6,11 @@ import orjson
 import pytest
 from client import Client
 from graphql import get_introspection_query
+from world import record
 
 from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Outcome, Request
+from gateway.api.execution.operations import Operations, Outcome, Request
+from gateway.api.schema import build_schema
 from gateway.domain import sandboxes
 from gateway.storage.queries import Query
 from gateway.telemetry import FaultMasked, StatementRan, correlation_id, listen
@@ -86,6 +88,21 @@ async def test_a_field_that_fails_says_why_and_where_and_leaves_the_others(clien
             }
         ],
     }
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+async def test_a_field_that_fails_takes_nothing_from_others_that_wait_for_the_same(client, compiles):
+    world = client.world
+    await world.records(record(("Email", "ada@example.com")))
+    operations = Operations(world.db, world.configurations, build_schema(), Limits(), compiles=compiles)
+    _, body = await Client(world, operations).answer(
+        """{
+          a: profile(identity: {key: {namespace: "Email", value: "ada@example.com"}}) { limits { eventCount } events(after: "zzz") { totalCount } }
+          b: profile(identity: {key: {namespace: "Email", value: "ada@example.com"}}) { limits { eventCount } }
+        }"""
+    )
+    assert body["data"] == {"a": None, "b": {"limits": {"eventCount": 0}}}
+    assert [error["path"] for error in body["errors"]] == [["a", "events"]]
 
 
 @pytest.mark.parametrize(
