@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.errors import Forbidden, Invalid
@@ -75,6 +75,21 @@ class Sandbox:
         return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log
 
 
+class KeyUse(NamedTuple):
+    """An API key, and what its user says to have it for: an organization (None: not even a valid id) and a sandbox (None: the default one)."""
+
+    key_hash: bytes
+    organization_id: UUID | None
+    sandbox: str | None
+
+
+class Home(NamedTuple):
+    """Where the use of a key leads: the organization named if it is the key's own, and in it the sandbox named."""
+
+    organization: Organization | None
+    sandbox: Sandbox | None
+
+
 SANDBOX_FIELDS = tuple(field.name for field in fields(Sandbox))
 
 
@@ -136,22 +151,27 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
     return key
 
 
-async def authenticate(
-    db: Database, key: str, organization_id: UUID | None, sandbox: str | None
-) -> tuple[Organization | None, Sandbox | None] | None:
-    """Where a key leads: its organization if that is the one named, and there the sandbox named, the default one for no name.
+async def authenticate(db: Database, uses: Sequence[KeyUse]) -> list[Home | None]:
+    """Where each key leads, in the order of the uses; None for one that is unknown or revoked. One statement for any number."""
+    keys, organizations, names = map(set, zip(*uses, strict=True))
+    found: dict[bytes, list[Any]] = {}
+    for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):
+        found.setdefault(row["key_hash"], []).append(row)
+    homes = {use: _home(use, found.get(use.key_hash, ())) for use in set(uses)}
+    return [homes[use] for use in uses]
 
-    None for a key that is unknown or revoked. One statement.
-    """
-    row = await db.row(AUTHENTICATE, key_hash(key), organization_id, sandbox)
-    if row is None:
+
+def _home(use: KeyUse, rows: Sequence[Any]) -> Home | None:
+    if not rows:
         return None
-    if row["organization_id"] is None:
-        return None, None
-    organization = Organization(row["organization_id"], row["code"], row["organization"])
-    if row["sandbox_id"] is None:
-        return organization, None
-    return organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS})
+    own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]
+    if not own:
+        return Home(None, None)
+    organization = Organization(own[0]["organization_id"], own[0]["code"], own[0]["organization"])
+    for row in own:
+        if row["is_default"] if use.sandbox is None else row["name"] == use.sandbox:
+            return Home(organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS}))
+    return Home(organization, None)
 
 
 async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:

@@ -22,12 +22,14 @@ from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health
 from gateway.server.answers import refusal
+from gateway.server.auth import Callers
 from gateway.server.graphql import graphql
 from gateway.server.ingest import ingest
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
 from gateway.server.sdl import schema
 from gateway.server.services import Services
+from gateway.server.shortcut import Shortcut
 from gateway.server.store import connect
 from gateway.server.tokens import TokenReader
 from gateway.server.watch import HEADER, Watch
@@ -36,6 +38,7 @@ from gateway.settings import Settings
 from gateway.telemetry import listen
 
 GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
+GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
 REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", HEADER]
 
 
@@ -52,8 +55,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         db = await connect(settings, dsn)
         configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
-        tokens = TokenReader(jwt_secret, settings.jwt_issuers)
-        app.state.services = Services(settings, db, tokens, configurations, operations, limits, metrics)
+        callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers))
+        app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics)
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():
                 yield
@@ -72,7 +75,7 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
 
 def _routes(settings: Settings) -> list[BaseRoute]:
     return [
-        Route("/graphql", graphql, methods=["GET", "POST"]),
+        GRAPHQL,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
         Route("/healthz", health.alive),
@@ -96,6 +99,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
         Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
         *([foreign_pages] if settings.cors_origins else []),
         Middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=5),
+        Middleware(Shortcut, route=GRAPHQL),
     ]
 
 

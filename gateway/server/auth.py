@@ -4,40 +4,132 @@ Authorization      Bearer <token>: the organization, the sandboxes and the permi
 x-api-key          who calls: the key belongs to the same organization
 x-gw-ims-org-id    the organization, again
 x-sandbox-name     one of the token's sandboxes; the default one where it is absent
+
+Every request asks the store anew, so that a revoked key, a deleted sandbox or a changed configuration is seen by all that start after it.
+What was found before is remembered as a guess: a read may begin with it, but nothing is told until it is confirmed.
 """
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
+from time import time
+from typing import Final, TypeAlias
 from uuid import UUID
 
-from gateway.domain.tenants import Scope, authenticate
+from aiodataloader import DataLoader
+
+from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
 from gateway.errors import Forbidden, Unauthenticated
-from gateway.server.tokens import TokenReader
+from gateway.server.tokens import Claims, TokenReader
 from gateway.storage.database import Database
 
+REMEMBERED: Final = 1_000
+"""Callers that are known again; of more of them the one that was away for longest is forgotten."""
 
-async def scope_of(db: Database, tokens: TokenReader, headers: Mapping[str, str]) -> Scope:
-    """What the caller may do and where. One statement. `headers` are looked up by lower-case names.
+HEADERS = ("authorization", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name")
 
-    Raises Unauthenticated; Forbidden for a sandbox that is not the token's, or not there: the answer does not tell which.
-    """
-    token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
-    if token is None:
-        raise Unauthenticated("Oauth token is missing.", status=403, error_code="403010")
-    if not key:
-        raise Unauthenticated("Api Key is required", status=403, error_code="403000")
-    if not organization:
-        raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
-    claims = await tokens.read(token)
-    name = headers.get("x-sandbox-name") or None
-    found = await authenticate(db, key, _uuid(organization), name)
-    if found is None:
-        raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
-    here, sandbox = found
-    if here is None or here.organization_id != claims.organization_id:
-        raise Unauthenticated("Profile is not valid", status=403, error_code="403025")
-    if sandbox is None or not claims.cover(sandbox.name):
-        raise Forbidden(f"The token is not for {f'a sandbox {name!r}' if name else 'the default sandbox'}.")
-    return Scope(here, sandbox, claims.permissions)
+Given: TypeAlias = tuple[str | None, ...]
+"""The four headers just as they came."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What the headers say, as far as that can be known without the store. `use` is of the key, `claims` are of the token."""
+
+    given: Given
+    use: KeyUse
+    claims: Claims
+
+    def scope(self, home: Home | None) -> Scope:
+        """What they allow, by where the key leads. Raises Unauthenticated, Forbidden."""
+        if home is None:
+            raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
+        organization, sandbox = home
+        if organization is None or organization.organization_id != self.claims.organization_id:
+            raise Unauthenticated("Profile is not valid", status=403, error_code="403025")
+        if sandbox is None or not self.claims.cover(sandbox.name):
+            named = f"a sandbox {self.use.sandbox!r}" if self.use.sandbox else "the default sandbox"
+            raise Forbidden(f"The token is not for {named}.")
+        return Scope(organization, sandbox, self.claims.permissions)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Someone who was let in before. The `scope` is what was found then."""
+
+    credentials: Credentials
+    scope: Scope
+
+
+class Callers:
+    """Lets callers in. Requests that are in hand at the same moment ask the store in one statement."""
+
+    def __init__(self, db: Database, tokens: TokenReader) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._known: OrderedDict[Given, Caller] = OrderedDict()
+        self._homes: DataLoader[KeyUse, Home | None] = DataLoader(self._authenticate, cache=False)
+
+    async def scope_of(self, headers: Mapping[str, str]) -> Scope:
+        """What the caller may do and where. `headers` are looked up by lower-case names.
+
+        As long as the store says the same of a caller, this is the same object. Raises Unauthenticated; Unavailable; Forbidden for a
+        sandbox that is not the token's, or not there: the answer does not tell which.
+        """
+        caller = self.known(headers)
+        credentials = caller.credentials if caller else await self._read(headers)
+        return await self._settled(credentials, self._homes.load(credentials.use))
+
+    def known(self, headers: Mapping[str, str]) -> Caller | None:
+        """Who sent just these headers before, and whose token is still good."""
+        given = _given(headers)
+        caller = self._known.get(given)
+        if caller is None:
+            return None
+        if caller.credentials.claims.expires_at <= time():
+            del self._known[given]
+            return None
+        self._known.move_to_end(given)
+        return caller
+
+    def confirm(self, caller: Caller) -> Awaitable[Scope]:
+        """Ask the store about a caller, from this moment on; await what comes back before anything is told.
+
+        It is the caller's scope itself if nothing has changed since. Raises as `scope_of` does.
+        """
+        return self._settled(caller.credentials, self._homes.load(caller.credentials.use))
+
+    async def _read(self, headers: Mapping[str, str]) -> Credentials:
+        token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
+        if token is None:
+            raise Unauthenticated("Oauth token is missing.", status=403, error_code="403010")
+        if not key:
+            raise Unauthenticated("Api Key is required", status=403, error_code="403000")
+        if not organization:
+            raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
+        use = KeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
+        return Credentials(_given(headers), use, await self._tokens.read(token))
+
+    async def _authenticate(self, uses: list[KeyUse]) -> list[Home | None]:
+        return await authenticate(self._db, uses)
+
+    async def _settled(self, credentials: Credentials, home: Awaitable[Home | None]) -> Scope:
+        try:
+            scope = credentials.scope(await home)
+        except (Unauthenticated, Forbidden):
+            self._known.pop(credentials.given, None)
+            raise
+        before = self._known.get(credentials.given)
+        if before is not None and before.scope == scope:
+            return before.scope
+        self._known[credentials.given] = Caller(credentials, scope)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+        return scope
+
+
+def _given(headers: Mapping[str, str]) -> Given:
+    return tuple(headers.get(name) for name in HEADERS)
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

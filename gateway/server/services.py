@@ -8,9 +8,8 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.domain.configuration import Configurations
 from gateway.domain.tenants import Scope
-from gateway.server.auth import scope_of
+from gateway.server.auth import Callers
 from gateway.server.metrics import Metrics
-from gateway.server.tokens import TokenReader
 from gateway.settings import Settings
 from gateway.storage.database import Database
 
@@ -21,7 +20,7 @@ class Services:
 
     settings: Settings
     db: Database
-    tokens: TokenReader
+    callers: Callers
     configurations: Configurations
     operations: Operations
     limits: Limits
@@ -29,7 +28,7 @@ class Services:
 
     async def scope(self, request: Request) -> Scope:
         """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""
-        return await scope_of(self.db, self.tokens, request.headers)
+        return await self.callers.scope_of(request.headers)
 
 
 def services(request: Request) -> Services:

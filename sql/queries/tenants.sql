@@ -74,15 +74,15 @@ insert into gateway.api_key (key_hash, organization_id, name, created_at)
 values ($1, $2, $3, gateway.now())
 on conflict (key_hash) do nothing;
 
--- name: authenticate(key_hash, organization_id, name) -> row
--- One row for a key that was not revoked: the organization if it is the key's own, and in it the sandbox of that name, the default
--- one if the name is null; nulls for what is not there. Walks api_key_pkey, organization_pkey, and sandbox_name_key or sandbox_default_key.
-select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
+-- name: authenticate(key_hashes, organization_ids, names) -> rows
+-- Of each of these keys that was not revoked: its organization if it is among these, with each sandbox there that has one of the names
+-- or is the default one; nulls for what is not there. Walks api_key_pkey, organization_pkey and sandbox_name_key.
+select k.key_hash, o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
        s.config_version, s.created_at
   from gateway.api_key k
-  left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = $2
-  left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = $3 or $3::text is null and s.is_default)
- where k.key_hash = $1 and k.revoked_at is null;
+  left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = any($2::uuid[])
+  left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = any($3::text[]) or s.is_default)
+ where k.key_hash = any($1::bytea[]) and k.revoked_at is null;
 
 -- name: take_time() -> value
 -- Until the transaction ends, statements may run as long as they have to: a large sandbox is not emptied in seconds.

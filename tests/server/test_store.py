@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.tenants import Permission, list_organizations
 from gateway.errors import NotFound, SettingsError, Unavailable
-from gateway.server.auth import scope_of
+from gateway.server.auth import Callers
 from gateway.server.credentials import FILE, keep_credentials
 from gateway.server.store import open_store
 from gateway.server.tokens import TokenReader
@@ -19,7 +19,7 @@ async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn,
     async with open_store(settings) as store:
         headers = store.headers(await store.sandbox(None), [Permission.PROFILE_READ])
         given = {name.lower(): value for name, value in headers.items()}
-        scope = await scope_of(store.db, TokenReader(store.jwt_secret), given)
+        scope = await Callers(store.db, TokenReader(store.jwt_secret)).scope_of(given)
     assert (scope.organization.code, scope.sandbox.name, scope.sandbox.is_default) == ("local", "prod", True)
     assert scope.permissions == {Permission.PROFILE_READ}
 
