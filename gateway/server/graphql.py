@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.execution import operations
+from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
 from gateway.errors import BadInput, GatewayError, Timeout
 from gateway.server.answers import json_answer, refusal, server_timing
@@ -43,17 +44,36 @@ async def graphql(request: Request) -> Response:
     here = services(request)
     try:
         scope = await here.scope(request)
-        asked = _asked(_of_address(request.query_params) if reads else await _of_body(request, here))
+        asked = asked_of(_of_address(request.query_params) if reads else await _of_body(request, here))
     except Timeout as error:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT)
     except GatewayError as error:
         return refusal(error)
     answer = await here.operations.run(scope, asked, only_queries=reads)
-    status = _status(answer, media_type, is_large=len(asked.query) > here.limits.document_bytes)
+    return response_of(answer, asked, media_type, here.limits)
+
+
+def response_of(answer: operations.Response, asked: operations.Request, media_type: str, limits: Limits) -> Response:
+    """The answer in the caller's media type, with the status that tells how far the operation came."""
+    status = _status(answer, media_type, is_large=len(asked.query) > limits.document_bytes)
     headers = VARY | (server_timing(answer.stages) if answer.stages else {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= {"allow": "POST"}
     return json_answer(answer.body, status, f"{media_type}; charset=utf-8", headers)
+
+
+def asked_of(given: Any) -> operations.Request:
+    """A well-formed request; what else it carries is ignored, as the specification says. Raises BadInput."""
+    if isinstance(given, list):
+        raise BadInput("Send one operation in a request; several in a list are not run.")
+    if not isinstance(given, dict):
+        raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
+    if not isinstance(given.get("query"), str):
+        raise BadInput("`query` is missing, or not a text.")
+    for name, kind in (("variables", dict), ("extensions", dict), ("operationName", str)):
+        if not isinstance(given.get(name), kind | None):
+            raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
+    return operations.Request(given["query"], given.get("variables"), given.get("operationName") or None)
 
 
 def _of_address(parameters: Mapping[str, str]) -> Any:
@@ -74,20 +94,6 @@ def _json(text: bytes, what: str) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         raise BadInput(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
-
-
-def _asked(given: Any) -> operations.Request:
-    """A well-formed request; what else it carries is ignored, as the specification says."""
-    if isinstance(given, list):
-        raise BadInput("Send one operation in a request; several in a list are not run.")
-    if not isinstance(given, dict):
-        raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
-    if not isinstance(given.get("query"), str):
-        raise BadInput("`query` is missing, or not a text.")
-    for name, kind in (("variables", dict), ("extensions", dict), ("operationName", str)):
-        if not isinstance(given.get(name), kind | None):
-            raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
-    return operations.Request(given["query"], given.get("variables"), given.get("operationName") or None)
 
 
 def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:

@@ -1,0 +1,101 @@
+"""The short way of the request that comes most: a query by POST, of a caller who was here before.
+
+It answers as the long way does, and in less time: no route is looked for, no request object made, and the read begins while the store is
+asked whether the caller is still welcome. Nothing is told before that is confirmed. Whatever is out of the ordinary takes the long way.
+"""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.api.execution.operations import Outcome, Request, Response
+from gateway.errors import BadInput, GatewayError
+from gateway.server.answers import refusal
+from gateway.server.auth import Caller
+from gateway.server.graphql import asked_of, response_of
+from gateway.server.media import is_json, wanted
+from gateway.server.services import Services
+
+READ_AGAIN: Final = 256
+"""Values of `Accept` and `Content-Type` that are not looked into again: clients send few."""
+
+_wanted = lru_cache(READ_AGAIN)(wanted)
+_is_json = lru_cache(READ_AGAIN)(is_json)
+
+
+class Shortcut:
+    """ASGI middleware in front of the routes; `route` is the one that has the long way."""
+
+    def __init__(self, app: ASGIApp, route: Route) -> None:
+        self._app = app
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._route.path:
+            await self._app(scope, receive, send)
+            return
+        first = await receive()
+        if not await self._serve(scope, first, receive, send):
+            await self._app(scope, _after(first, receive), send)
+
+    async def _serve(self, scope: Scope, first: Message, receive: Receive, send: Send) -> bool:
+        """Answer the request, if it is an ordinary one."""
+        here: Services = scope["app"].state.services
+        headers = _headers(scope)
+        media_type, caller = _wanted(headers.get("accept")), here.callers.known(headers)
+        if media_type is None or caller is None or not _is_json(headers.get("content-type")):
+            return False
+        asked = _asked(first, here.limits.body_bytes)
+        if asked is None:
+            return False
+        scope["route"] = self._route
+        try:
+            answer = await _answered(here, caller, asked)
+        except GatewayError as error:
+            await refusal(error)(scope, receive, send)
+            return True
+        if answer.outcome is Outcome.NOT_A_QUERY:
+            return False
+        await response_of(answer, asked, media_type, here.limits)(scope, receive, send)
+        return True
+
+
+async def _answered(here: Services, caller: Caller, asked: Request) -> Response:
+    """What the caller's scope may see, read with the last known one. Raises Unauthenticated, Forbidden, Unavailable."""
+    confirmed = here.callers.confirm(caller)
+    try:
+        answer = await here.operations.run(caller.scope, asked, only_queries=True)
+    finally:
+        scope = await confirmed
+    if scope is not caller.scope:
+        answer = await here.operations.run(scope, asked, only_queries=True)
+    return answer
+
+
+def _headers(scope: Scope) -> Mapping[str, str]:
+    """The first of each name, as Starlette looks them up."""
+    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+
+
+def _asked(first: Message, limit: int) -> Request | None:
+    """What the body asks for, if it came at once and is well-formed."""
+    if first["type"] != "http.request" or first.get("more_body") or len(first["body"]) > limit:
+        return None
+    try:
+        return asked_of(orjson.loads(first["body"]))
+    except (orjson.JSONDecodeError, BadInput):
+        return None
+
+
+def _after(first: Message, receive: Receive) -> Receive:
+    """What is received, the first message once more."""
+    messages: list[Any] = [first]
+
+    async def receive_again() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return receive_again

@@ -1,0 +1,112 @@
+"""The short way: it answers as the long way does, and tells nothing that the store does not confirm."""
+
+import asyncio
+
+import pytest
+
+from gateway.domain import namespaces
+from gateway.domain.namespaces import IdentityType
+from gateway.domain.tenants import Permission
+from gateway.storage.queries import Query
+from gateway.telemetry import RequestServed, listen
+
+NAMES = "{ identityNamespaces(first: 500) { nodes { code } } }"
+REVOKE = Query("test.revoke", "update gateway.api_key set revoked_at = now()", (), (), "value", "For this test.")
+
+
+@pytest.fixture
+async def headers(gateway):
+    """Those of a caller who was here before: the next request takes the short way."""
+    given = await gateway.headers()
+    await gateway.http.post("/graphql", json={"query": "{ __typename }"}, headers=given)
+    return given
+
+
+async def answers(gateway, headers, content, **more):
+    """The answer by the short way and by the long one, which a body in two pieces takes."""
+    given = headers | {"content-type": "application/json"} | more
+
+    async def pieces():
+        yield content[:1]
+        yield content[1:]
+
+    short = await gateway.http.post("/graphql", content=content, headers=given)
+    return short, await gateway.http.post("/graphql", content=pieces(), headers=given)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"query": "{ identityNamespaces(first: 500) { nodes { code } } }"}',
+        b'{"query": "query A { __typename } query B { sandboxes { nodes { name } } }", "operationName": "B"}',
+        b'{"query": "query A { __typename } query B { __typename }"}',
+        b'{"query": "query ($n: Int!) { datasets(first: $n) { totalCount } }", "variables": {"n": "many"}}',
+        b'{"query": "{ datasets(first: -1) { totalCount } }"}',
+        b'{"query": "{ nothing }"}',
+        b'{"query": "{ "}',
+        b'{"query": 1}',
+        b'{"variables": {}}',
+        b"[]",
+        b"not JSON",
+        b'{"query": "mutation { createDataset(input: {name: \\"a\\", schemaId: \\"b\\"}) { userErrors { code } } }"}',
+        b'{"query": "{ __schema { queryType { name } } }"}',
+    ],
+)
+@pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json", "text/html"])
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+async def test_both_ways_answer_the_same(gateway, headers, content, accept, encoding):
+    short, long = await answers(gateway, headers, content, accept=accept, **{"accept-encoding": encoding})
+    assert (short.status_code, short.json()) == (long.status_code, long.json())
+    differs = {"server-timing", "x-request-id", "content-length"}
+    assert {name: short.headers[name] for name in short.headers.keys() - differs} == {
+        name: long.headers[name] for name in long.headers.keys() - differs
+    }
+
+
+async def test_a_stranger_and_one_without_the_scope_are_told_so(gateway, headers):
+    for given in ({}, headers | {"x-api-key": "another"}, headers | {"x-sandbox-name": "another"}):
+        short, long = await answers(gateway, given, b'{"query": "{ __typename }"}')
+        assert (short.status_code, short.json()) == (long.status_code, long.json())
+    weak = await gateway.headers([Permission.CONFIG_WRITE])
+    for _ in range(2):
+        answer = await gateway.http.post("/graphql", json={"query": "{ searchProfiles { totalCount } }"}, headers=weak)
+        assert answer.json()["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_what_was_changed_before_the_request_is_seen(gateway, headers):
+    code = NAMES
+    before = (await gateway.http.post("/graphql", json={"query": code}, headers=headers)).json()
+    scope = await gateway.app.state.services.callers.scope_of({name.lower(): value for name, value in headers.items()})
+    await namespaces.create_namespace(gateway.store.db, scope, code="Till", name="Till", kind=IdentityType.CROSS_DEVICE)
+    after = (await gateway.http.post("/graphql", json={"query": code}, headers=headers)).json()
+    told = {node["code"] for node in after["data"]["identityNamespaces"]["nodes"]}
+    assert told - {node["code"] for node in before["data"]["identityNamespaces"]["nodes"]} == {"Till"}
+
+
+async def test_whose_key_is_revoked_is_told_nothing_more(gateway, headers):
+    async with gateway.store.db.transaction() as tx:
+        await tx.value(REVOKE)
+    answer = await gateway.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
+    assert answer.status_code == 403
+    assert answer.json()["errors"][0]["extensions"]["errorCode"] == "403003"
+
+
+async def test_requests_in_hand_at_the_same_moment_share_their_statements(gateway, headers, statements):
+    asked = {"query": 'query ($v: String!) { profile(identity: {key: {namespace: "Email", value: $v}}) { id } }'}
+    await gateway.http.post("/graphql", json=asked | {"variables": {"v": "0@x.io"}}, headers=headers)
+    with statements() as ran:
+        await asyncio.gather(
+            *(
+                gateway.http.post("/graphql", json=asked | {"variables": {"v": f"{n}@x.io"}}, headers=headers)
+                for n in range(20)
+            )
+        )
+    assert len(ran) < 20, ran
+
+
+async def test_the_route_is_observed(gateway, headers):
+    seen = []
+    end = listen(lambda each: seen.append(each) if isinstance(each, RequestServed) else None)
+    await gateway.http.post("/graphql", json={"query": NAMES}, headers=headers)
+    end()
+    assert [(each.route, each.status) for each in seen] == [("/graphql", 200)]
