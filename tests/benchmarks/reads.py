@@ -13,7 +13,8 @@ connections, without compression.
     postgraphile PostGraphile 5 on Node, the preset amber, over plain tables with the same content (`reading/rows.sql`)
     stock        `gateway serve` without the compiler: graphql-core's executor and the same resolvers
 
-Memory is what the one process has at the end of a scenario, without Postgres. PostGraphile is installed by npm into `--cache`; where that
+CPU is what an answer takes in the one process and in Postgres; it says more than the rate where others use the machine. Memory is what
+the process has at the end of a scenario. PostGraphile is installed by npm into `--cache`; where that
 cannot be, it is left out. `--growth` measures ours alone: look-ups among 1,000, 10,000 and 100,000 people, and 1 to 200 fields. `--profile`
 has py-spy draw where ours spends its time, a picture for each scenario. The load comes from the same machine, so that all share its cores.
 """
@@ -35,9 +36,10 @@ from pathlib import Path
 
 from reading import subjects
 from reading.growth import grow
-from reading.load import Load, Measured, require_wrk, resident
+from reading.load import Load, Measured, require_wrk
 from reading.people import Crowd
 from reading.postgraphile import ROWS, Installation, LeftOutError, install
+from reading.processes import Meter, resident
 from reading.scenarios import SCENARIOS, Scenario
 from reading.store import execute, ingest, postgres, tidy
 from reading.store import version as server_version
@@ -46,6 +48,7 @@ from reading.subjects import Subject, require_same
 CHECKED = 5  # requests of a scenario that all have to answer alike
 WARM_UP = 2  # seconds at most, for caches, prepared statements and Node's compiler
 LEAST_PEOPLE, LEAST_EVENTS = 200, 10
+HEAD = "| scenario | subject | requests/s | p50 | p99 | CPU each | Postgres CPU each | memory |"
 BASE = "ours"
 CACHE = Path(tempfile.gettempdir()) / "gateway-bench-postgraphile"
 
@@ -82,7 +85,7 @@ def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
         there = {name: running.enter_context(start()) for name, start in _starts(home, dsn, chosen.only, installed)}
         print(", ".join([machine(), f"Postgres {server_version(dsn)}", *([installed.versions] if installed else [])]))
         print(f"{crowd.people:,} people with {crowd.events} events each, {chosen.connections} connections\n")
-        print("| scenario | subject | requests/s | p50 | p99 | memory |\n|---|---|---|---|---|---|", flush=True)
+        print(f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
         found = {scenario: measure(home, scenario, crowd, there, chosen) for scenario in scenarios}
         print(f"\n{summary(found, there)}")
 
@@ -121,24 +124,31 @@ def measure(
     for picked in islice(scenario.picks(crowd), CHECKED):
         require_same(scenario, picked, list(there.values()))
     loads = {name: load(home, scenario, crowd, subject) for name, subject in there.items()}
+    meters = {name: Meter.of(subject.pid, home / "data") for name, subject in there.items()}
     for one in loads.values():
         one.run(min(WARM_UP, chosen.seconds), chosen.connections)
     figures: Figures = {name: [] for name in loads}
     for turn in range(chosen.rounds):
         for name in list(loads)[:: -1 if turn % 2 else 1]:
-            figures[name].append(loads[name].run(chosen.seconds, chosen.connections))
+            figures[name].append(meters[name].run(loads[name], chosen.seconds, chosen.connections))
     for name, subject in there.items():
-        rate, p50, p99 = (
-            statistics.median(getattr(each, part) for each in figures[name]) for part in ("rate", "p50", "p99")
-        )
-        memory = resident(subject.pid)
-        print(
-            f"| {scenario.title} | {subject.title} | {rate:,.0f} | {p50:.1f} ms | {p99:.1f} ms | {memory:.0f} MB |",
-            flush=True,
-        )
+        print(line(scenario, subject, figures[name]), flush=True)
     if chosen.profile and BASE in there:
         draw(chosen.profile, scenario, there[BASE], loads[BASE], chosen)
     return figures
+
+
+def line(scenario: Scenario, subject: Subject, rounds: Sequence[Measured]) -> str:
+    """A row of the long table."""
+    one = {
+        part: statistics.median(getattr(each, part) for each in rounds)
+        for part in ("rate", "p50", "p99", "own", "postgres")
+    }
+    cells = [
+        *(scenario.title, subject.title, f"{one['rate']:,.0f}", f"{one['p50']:.1f} ms", f"{one['p99']:.1f} ms"),
+        *(f"{one['own']:.2f} ms", f"{one['postgres']:.2f} ms", f"{resident(subject.pid):.0f} MB"),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def load(home: Path, scenario: Scenario, crowd: Crowd, subject: Subject) -> Load:

@@ -4,6 +4,7 @@ Each number of people is a gateway of its own on a Postgres of its own, all of t
 are left out: a key look-up does not see them.
 """
 
+import re
 import statistics
 import time
 from collections.abc import Iterator, Mapping
@@ -93,15 +94,15 @@ def _by_fields(home: Path, subject: Subject, seconds: int, rounds: int, connecti
         for fields, query in queries.items()
     }
     found = _rounds(loads, seconds, rounds, connections)
-    yield f"| fields of one profile | requests/s, {connections} at once | p50 | more for an operation never seen before |"
-    yield "|---|---|---|---|"
+    yield f"| fields of one profile | requests/s, {connections} at once | p50 | more for an operation never seen before | of that compiling |"
+    yield "|---|---|---|---|---|"
     for fields, query in queries.items():
         rate = statistics.median(each.rate for each in found[fields])
         p50 = statistics.median(each.p50 for each in found[fields])
-        yield f"| {fields} | {rate:,.0f} | {p50:.1f} ms | {_news(subject, query, _variables(0)):.1f} ms |"
+        yield f"| {fields} | {rate:,.0f} | {p50:.1f} ms | {_news(subject, query, _variables(0))} |"
     for scenario in (LOOKUP, NEWEST):
         variables = scenario.variables(next(scenario.picks(Crowd(SIZES[0], 0))))
-        yield f"| {scenario.title} | | | {_news(subject, scenario.query, variables):.1f} ms |"
+        yield f"| {scenario.title} | | | {_news(subject, scenario.query, variables)} |"
 
 
 def _widen(home: Path) -> None:
@@ -145,21 +146,25 @@ def _bodies(query: str) -> Iterator[bytes]:
         yield orjson.dumps({"query": query, "variables": _variables(n)})
 
 
-def _news(subject: Subject, query: str, variables: dict[str, Any]) -> float:
-    """How many milliseconds longer an operation takes the first time it is sent: to parse, to validate, to compile."""
-    more = []
+def _news(subject: Subject, query: str, variables: dict[str, Any]) -> str:
+    """How many milliseconds longer an operation takes the first time it is sent, and how many of them it takes to be compiled."""
+    more, compiling = [], []
     with httpx.Client(base_url=subject.url, headers=dict(subject.headers)) as client:
         for n in range(NEW):
             body = {"query": query.replace("query (", f"query Never{n} (", 1), "variables": variables}
-            first, again = _taken(client, body), _taken(client, body)
+            (first, stages), (again, _) = _taken(client, body), _taken(client, body)
             more.append(1000 * (first - again))
-    return statistics.median(more)
+            compiling.append(stages.get("compile", 0))
+    return f"{statistics.median(more):.1f} ms | {statistics.median(compiling):.1f} ms"
 
 
-def _taken(client: httpx.Client, body: dict[str, Any]) -> float:
+def _taken(client: httpx.Client, body: dict[str, Any]) -> tuple[float, dict[str, float]]:
+    """Seconds that an answer takes, and the milliseconds of each stage as the server tells them."""
     begin = time.perf_counter()
-    answer = client.post("/graphql", json=body).raise_for_status().json()
+    answer = client.post("/graphql", json=body).raise_for_status()
     taken = time.perf_counter() - begin
-    if "errors" in answer or answer["data"]["profile"] is None:
-        raise SystemExit(f"nothing was found: {answer}")
-    return taken
+    told = answer.json()
+    if "errors" in told or told["data"]["profile"] is None:
+        raise SystemExit(f"nothing was found: {told}")
+    stages = re.findall(r"(\w+);dur=([\d.]+)", answer.headers.get("server-timing", ""))
+    return taken, {stage: float(milliseconds) for stage, milliseconds in stages}
