@@ -1,0 +1,303 @@
+"""Compiled operations answer as the stock executor does: over generated operations and variables, and over all that the project shows.
+
+`OPERATIONS=100000 pytest --hypothesis-profile explore tests/api/execution/test_differential.py` asks more, and other ones each time.
+"""
+
+import asyncio
+import os
+import re
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from random import Random
+
+import pytest
+from corpus import OPERATIONS
+from generation.comparing import Pair, difference
+from generation.dressing import Dressing
+from generation.growing import Growth, informed
+from generation.library import CUSTOM, SCALARS, customize, library
+from generation.reducing import reduced
+from graphql import TypeInfo, TypeInfoVisitor, Visitor, is_object_type, parse, print_ast, validate, visit
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from hypothesis_graphql import queries
+from world import World
+
+from gateway.api.execution.operations import Outcome, Request, Response
+from gateway.api.schema import build_schema
+from gateway.domain import registry
+from gateway.domain.configuration import Configurations
+
+COUNT = int(os.environ.get("OPERATIONS", "2000"))
+VALUES = 3
+"""How many sets of values the variables of an operation have."""
+
+# Where a field fails at once, graphql-core's executor leaves what it had begun beside it: it is noticed whenever garbage is collected,
+# in places where Python can import nothing, so that not even the warning can be made.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:coroutine '(GraphQLCoreConverter|Executor).*' was never awaited:RuntimeWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <coroutine object Executor:pytest.PytestUnraisableExceptionWarning"
+    ),
+]
+
+seeds = st.integers(0, 2**63)
+
+
+def about(count):
+    return settings(
+        deadline=None,
+        max_examples=max(count, 1),
+        phases=[Phase.explicit, Phase.generate],  # what is found is made smaller here
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+@pytest.fixture(scope="module")
+async def pairs(module_dsn):
+    async with library(module_dsn) as made:
+        yield made
+
+
+def generated(pair, random, document=None):
+    """An operation, and sets of values for its variables."""
+    document = document or Growth(pair.schema, pair.known, random).document()
+    dressed = Dressing(pair.schema, pair.known, random).dressed(document)
+    text = print_ast(dressed.document)
+    name = "Asked" if "query Other" in text else None
+    several = [
+        dressed.values(random, pair.known, first=number == 0) for number in range(VALUES if dressed.variables else 1)
+    ]
+    return [Request(text, values, name) for values in several]
+
+
+async def compare(pair, request, scopes=None):
+    """Fail with the smallest operation that still differs."""
+    if await pair.difference(request, scopes) is None:
+        return
+
+    async def differs(smaller):
+        return await pair.difference(replace(request, query=smaller), scopes) is not None
+
+    smallest = replace(request, query=await reduced(request.query, differs))
+    told = await pair.difference(smallest, scopes)
+    pytest.fail(f"{smallest.query}\n{smallest.variables} {smallest.operation_name} {scopes}\n{told}", pytrace=False)
+
+
+# ------------------------------------------------------------------------------------------------ generated
+
+
+@about(COUNT // 2)
+@given(seed=seeds)
+async def test_generated_operations(pairs, seed):
+    random = Random(seed)
+    pair = random.choice(pairs)
+    for request in generated(pair, random):
+        await compare(pair, request)
+
+
+@about(COUNT // 60)
+@given(data=st.data())
+async def test_operations_of_hypothesis_graphql(pairs, data):
+    pair = pairs[data.draw(st.integers(0, 1))]
+    document = parse(data.draw(queries(pair.schema, custom_scalars=SCALARS)))
+    random = Random(data.draw(seeds))
+    for request in generated(pair, random, informed(document, pair.schema, pair.known, random)):
+        await compare(pair, request)
+
+
+async def test_generated_operations_are_worth_comparing(pairs):
+    """They are valid, use all that the language has, ask for all that the schema has, and mostly run compiled and find something."""
+    uses, asked = Counter(), set()
+    for seed in range(500):
+        random = Random(seed)
+        pair = random.choice(pairs)
+        text = generated(pair, random)[0].query
+        uses.update(feature for feature, pattern in FEATURES.items() if re.search(pattern, text))
+        document = parse(text)
+        uses["valid"] += not validate(pair.schema, document)
+        asked |= fields_of(pair.schema, document)
+    assert min(uses[feature] for feature in FEATURES) >= 10, uses
+    assert uses["valid"] >= 450
+    ours = {
+        f"{named.name}.{name}" for named in build_schema().type_map.values() if is_ours(named) for name in named.fields
+    }
+    assert len(ours - asked) <= len(ours) / 50, ours - asked
+    outcomes = sum((pair.told.outcomes for pair in pairs), Counter())
+    assert outcomes["ANSWERED whole"] >= outcomes.total() / 2, outcomes
+    ways = sum((pair.told.ways for pair in pairs), Counter())
+    assert ways["compiled"] >= ways.total() * 0.95, ways
+
+
+# ------------------------------------------------------------------------------------------------ all that the project shows
+
+
+@pytest.mark.parametrize("scopes", [None, ["profile:read"], ["config:write"], []], ids=str)
+async def test_operations_of_the_project(pairs, scopes):
+    names = pairs[0].names
+    for text in OPERATIONS.values():
+        if "mutation" not in text or scopes in (["profile:read"], []):  # none that changes anything
+            variables = {name: names[name] for name in re.findall(r"\$(\w+):", text) if name in names}
+            for pair in pairs:
+                await compare(pair, Request(text, variables), scopes)
+
+
+@about(COUNT // 40)
+@given(seed=seeds, scopes=st.sampled_from([["profile:read"], ["config:write"], ["jobs:write"], []]))
+async def test_operations_of_callers_who_may_not_do_all(pairs, seed, scopes):
+    random = Random(seed)
+    for request in generated(pairs[0], random):
+        await compare(pairs[0], request, scopes)
+
+
+# ------------------------------------------------------------------------------------------------ many at once
+
+
+def many(pair, count, unlike=" "):
+    """Operations that do not match, each with the values of its variables."""
+    found = (request for seed in range(10 * count) for request in generated(pair, Random(seed))[:1])
+    return list(islice((request for request in found if not re.search(unlike, request.query)), count))
+
+
+async def at_once(pair, requests, scope=None):
+    """What they are answered when they come at the same moment, of one caller or each of its own."""
+    scopes = [scope or await pair.compiled.scope() for _ in requests]
+    return await asyncio.gather(*map(pair.compiled.operations.run, scopes, requests))
+
+
+@pytest.mark.parametrize("is_one_caller", [True, False])
+async def test_operations_at_once_are_answered_as_one_by_one(pairs, is_one_caller):
+    for pair in pairs:
+        scope = await pair.stock.scope()
+        requests = many(pair, 120, "diffMergePolicies")
+        expected = [await pair.stock.operations.run(scope, request) for request in requests]
+        answers = await at_once(pair, requests, scope if is_one_caller else None)
+        for request, one, other in zip(requests, answers, expected, strict=True):
+            assert difference(pair.schema, request.query, one, other) is None, request
+
+
+async def test_the_schema_may_change_while_operations_run(db):
+    world = await World.create(db, "custom")
+    await customize(world)
+    pair = await Pair.of(replace(world, configurations=Configurations()))
+    requests = many(pair, 60, "diffMergePolicies|[sS]chema|sdl")  # which tell of the change
+    expected = [await pair.stock.operations.run(await pair.stock.scope(), request) for request in requests]
+    for number in range(4):
+        fields = CUSTOM | {f"new{each}": {"type": "string"} for each in range(number + 1)}
+        change = registry.update_schema(db, world.scope, world.crm.schema_id, custom_fields=fields)
+        answers, _ = await asyncio.gather(at_once(pair, requests), change)
+        for request, one, other in zip(requests, answers, expected, strict=True):
+            assert difference(pair.schema, request.query, one, other) is None, request
+        new = f"{{ searchProfiles {{ nodes {{ entity {{ _custom {{ new{number} score }} }} }} }} }}"
+        assert await pair.difference(Request(new)) is None
+        assert pair.told.outcomes["ANSWERED whole"] == number + 1
+
+
+# ------------------------------------------------------------------------------------------------ the comparison itself
+
+ASKED = '{ a: viewer { organization } profile(identity: {xid: "x"}) { entityJson fragments { document } identities { value } } }'
+
+
+def told(data, *paths):
+    errors = [{"message": "m", "path": path, "extensions": {"code": "BAD_INPUT"}} for path in paths]
+    return Response(Outcome.ANSWERED, {"data": data} | ({"errors": errors} if errors else {}))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (told({"a": None, "profile": None}), told({"profile": None, "a": None})),
+        (told({"profile": {"entityJson": {"a": 1}}}), told({"profile": {"entityJson": {"a": 1.0}}})),
+        (told({"profile": {"identities": [1, 2]}}), told({"profile": {"identities": [2, 1]}})),
+        (told({"profile": None}, ["profile"]), told({"profile": None})),
+        (told({"profile": None}, ["profile"]), told({"profile": None}, ["profile"], ["profile"])),
+        (told({"profile": None}, ["profile"]), told({"profile": None}, ["profile", "entityJson"])),
+        (told({"profile": None}, ["profile", "entityJson"]), told({"profile": None})),
+        (told(None, ["a"]), replace(told(None, ["a"]), outcome=Outcome.REFUSED)),
+    ],
+)
+def test_a_difference_is_seen(pairs, one, other):
+    assert difference(pairs[0].schema, ASKED, one, other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (
+            told({"profile": {"entityJson": {"b": {"d": 1, "c": 2}, "a": 1}}}),
+            told({"profile": {"entityJson": {"a": 1, "b": {"c": 2, "d": 1}}}}),
+        ),
+        (
+            told({"a": None, "profile": None}, ["a"], ["profile"]),
+            told({"a": None, "profile": None}, ["profile"], ["a"]),
+        ),
+        (
+            told({"profile": None}, ["profile", "entityJson"]),
+            told({"profile": None}, ["profile", "fragments", 0, "document"], ["profile", "entityJson"]),
+        ),
+    ],
+)
+def test_what_may_differ_is_none(pairs, one, other):
+    assert difference(pairs[0].schema, ASKED, one, other) is None
+
+
+async def test_what_differs_is_made_smaller():
+    async def differs(text):
+        return "code" in text
+
+    text = "query ($id: ID!) { batch(id: $id) { ...F status } viewer { scopes } } fragment F on Batch { id errors(first: 3) { nodes { code index } } }"
+    assert (await reduced(text, differs)).split() == [
+        "{",
+        "batch",
+        "{",
+        "...F",
+        "}",
+        "}",
+        "fragment",
+        "F",
+        "on",
+        "Batch",
+        "{",
+        "errors",
+        "{",
+        "nodes",
+        "{",
+        "code",
+        "}",
+        "}",
+        "}",
+    ]
+
+
+# ------------------------------------------------------------------------------------------------ what operations are made of
+
+FEATURES = {
+    "fragment": r"fragment ", "inline fragment": r"\.\.\. (on|\{|@)", "variable": r"\$\w", "default": r"\$\w+: \S+ = ", "skip": "@skip",
+    "include": "@include", "alias": r"\w: \w+( \{|\()", "typename": "__typename", "several operations": "query Other",
+    "interface": r"\.\.\. on Node", "object with a variable": r"\w+: \{[^{}$]*: \$\w+",
+}  # fmt: skip
+
+
+def is_ours(named):
+    """Whether it is a type with fields that is in every sandbox, and that a query can reach."""
+    is_of_mutations = named.name == "Mutation" or named.name.endswith("Payload") or named.name == "UserError"
+    return is_object_type(named) and "strawberry-definition" in named.extensions and not is_of_mutations
+
+
+def fields_of(schema, document):
+    """The coordinates of the fields that a document asks for."""
+    finder = Fields(TypeInfo(schema))
+    visit(document, TypeInfoVisitor(finder.types, finder))
+    return finder.found
+
+
+class Fields(Visitor):
+    def __init__(self, types):
+        super().__init__()
+        self.types, self.found = types, set()
+
+    def enter_field(self, node, *_):
+        parent = self.types.get_parent_type()
+        if parent is not None:
+            self.found.add(f"{parent.name}.{node.name.value}")

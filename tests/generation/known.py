@@ -1,0 +1,183 @@
+"""What a sandbox knows, for generated operations to ask about: ids, identities, cursors, and where each of them goes.
+
+Most values that are drawn mean something in the sandbox, so that operations find data; some are of the right type and mean nothing.
+"""
+
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import orjson
+from client import Client
+from graphql import (
+    EnumValueNode,
+    GraphQLEnumType,
+    GraphQLInputObjectType,
+    GraphQLList,
+    GraphQLNonNull,
+    ListValueNode,
+    NameNode,
+    ObjectFieldNode,
+    ObjectValueNode,
+    ValueNode,
+    is_required_input_field,
+    parse_value,
+)
+
+NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.08, 0.4, 0.1
+"""How often null stands where it may, a value that means nothing, an optional field of an input, an item without its list."""
+
+NAMES = {
+    "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
+    "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy",
+    "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
+    "select": "selector", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
+    "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
+    "after": "cursor", "before": "cursor", "where": "nothing",
+}  # fmt: skip
+"""What goes where, by the argument's or input field's name, or with its owner's in front."""
+
+FIXED: dict[str, list[Any]] = {
+    "selector": [
+        "person", "person.name(firstName,lastName),homeAddress", "identityMap", "commerce.order.priceTotal,productListItems.SKU",
+        "personalEmail.address", "segmentMembership", "_story", "nothing.at.all", "person(", "",
+    ],
+    "path": ["commerce.order.priceTotal", "productListItems.SKU", "eventType", "_story.rating", "a..b", ""],
+    "property": [12.5, 10, "tea", "a", True, "", None, {"a": 1}, [1]],
+    "event type": ["commerce.purchases", "web.webpagedetails.pageViews", "a", "b", ""],
+    "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],
+    "size": [0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 7, 10, 10, 20, 1000, 1001, -1],
+    "nothing": [None, None, 'person.name.firstName = "Ada"'],
+}  # fmt: skip
+GARBAGE_OF: dict[str, list[Any]] = {
+    "ID": ["x", "", "dataset_AAAAAAAAAAAAAAAAAAAAAA", "00000000-0000-0000-0000-000000000000", 7],
+    "String": ["", "x", "ä\u0000", "x" * 300], "Int": [0, -(2**31), 2**31 - 1], "Float": [0.5, 3], "Boolean": [True, False],
+    "DateTime": ["", "0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59Z"], "Long": [2**63 - 1, 0], "JSON": [{"a": [1, None]}, "x", 1e300],
+}  # fmt: skip
+
+
+class Name(str):
+    """An enum's value."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value goes: the type or field that has the argument or input field, and its name."""
+
+    owner: str
+    name: str
+
+    @property
+    def kind(self) -> str | None:
+        """What kind of value means something there."""
+        return NAMES.get(f"{self.owner}.{self.name}") or NAMES.get(self.name)
+
+
+class Known:
+    """Values of a sandbox by kind."""
+
+    def __init__(
+        self, values: dict[str, list[Any]], keys: list[tuple[str, str]], cursors: dict[str, list[str]]
+    ) -> None:
+        self.values = FIXED | values
+        self.keys = keys
+        self.cursors = cursors
+
+    def draw(self, random: Random, place: Place, input_type: Any) -> Any:
+        """A value that is valid there, mostly."""
+        if isinstance(input_type, GraphQLNonNull):
+            return self._there(random, place, input_type.of_type)
+        return None if random.random() < NULL else self._there(random, place, input_type)
+
+    def _there(self, random: Random, place: Place, input_type: Any) -> Any:
+        match input_type:
+            case GraphQLList():
+                if random.random() < UNWRAPPED:
+                    return self.draw(random, place, input_type.of_type)
+                return [self.draw(random, place, input_type.of_type) for _ in range(random.choice([0, 1, 1, 2, 3, 5]))]
+            case GraphQLInputObjectType():
+                return self._object(random, input_type)
+            case GraphQLEnumType():
+                return Name(random.choice(list(input_type.values)))
+        pool = self.cursors.get(place.owner) if place.kind == "cursor" else self.values.get(place.kind or "")
+        if not pool or random.random() < GARBAGE:
+            pool = GARBAGE_OF[input_type.name]
+        return random.choice(pool)
+
+    def _object(self, random: Random, input_type: GraphQLInputObjectType) -> dict[str, Any]:
+        if input_type.is_one_of:
+            name = random.choice(list(input_type.fields))
+            return {name: self._there(random, Place(input_type.name, name), input_type.fields[name].type)}
+        if input_type.name == "IdentityKeyInput" and random.random() > GARBAGE:
+            return dict(zip(("namespace", "value"), random.choice(self.keys), strict=True))
+        return {
+            name: self.draw(random, Place(input_type.name, name), field.type)
+            for name, field in input_type.fields.items()
+            if is_required_input_field(field) or random.random() < OPTIONAL
+        }
+
+
+async def known(client: Client) -> Known:
+    """What the client's sandbox knows."""
+    found = await client.data(KNOWN)
+    values: dict[str, list[Any]] = {
+        kind: [node["id"] for node in found[list_name]["nodes"]] for kind, list_name in LISTS.items()
+    }
+    people = found["searchProfiles"]["nodes"]
+    identities = [each for person in people for each in person["identities"]]
+    values["Batch"] = [each["id"] for dataset in found["datasets"]["nodes"] for each in dataset["batches"]["nodes"]]
+    values["Profile"] = [person["id"] for person in people]
+    values["Identity"] = [each["id"] for each in identities]
+    values["ExperienceEvent"] = [each["node"]["id"] for person in people for each in person["events"]["edges"]]
+    values["any"] = [each for ids in list(values.values()) for each in ids[:12]]
+    values["xid"] = [each["xid"] for each in identities] + [person["profileId"] for person in people]
+    values["namespace"] = sorted({each["namespace"]["code"] for each in identities})
+    values["value"] = [each["value"] for each in identities]
+    keys = [(each["namespace"]["code"], each["value"]) for each in identities]
+    of_events = [
+        each["cursor"] for person in people for order in ("events", "latest") for each in person[order]["edges"]
+    ]
+    cursors = {f"Query.{name}": _cursors(found[name]) for name in {*LISTS.values(), "searchProfiles"}}
+    cursors |= {"Profile.events": of_events, "Query.events": of_events}
+    cursors["Dataset.batches"] = [
+        each for dataset in found["datasets"]["nodes"] for each in _cursors(dataset["batches"])
+    ]
+    return Known(values, keys, cursors)
+
+
+def _cursors(connection: dict[str, Any]) -> list[str]:
+    return [edge["cursor"] for edge in connection["edges"]]
+
+
+LISTS = {
+    "Dataset": "datasets", "XdmSchema": "schemas", "MergePolicy": "mergePolicies", "Sandbox": "sandboxes",
+    "IngestionWarning": "ingestionWarnings", "IdentityNamespace": "identityNamespaces",
+}  # fmt: skip
+KNOWN = f"""{{
+  {" ".join(f"{name} {{ edges {{ cursor }} nodes {{ id }} }}" for name in LISTS.values() if name != "datasets")}
+  datasets {{ edges {{ cursor }} nodes {{ id batches {{ edges {{ cursor }} nodes {{ id }} }} }} }}
+  searchProfiles {{
+    edges {{ cursor }}
+    nodes {{
+      id profileId
+      identities {{ id xid value namespace {{ code }} }}
+      events {{ edges {{ cursor node {{ id }} }} }}
+      latest: events(orderBy: {{field: INGESTED_AT, direction: DESC}}) {{ edges {{ cursor }} }}
+    }}
+  }}
+}}"""
+
+
+def literal(value: Any) -> ValueNode:
+    """The value as it is written in a document."""
+    match value:
+        case Name():
+            return EnumValueNode(value=str(value))
+        case list():
+            return ListValueNode(values=tuple(map(literal, value)))
+        case dict():
+            fields = [ObjectFieldNode(name=NameNode(value=name), value=literal(each)) for name, each in value.items()]
+            return ObjectValueNode(fields=tuple(fields))
+    return parse_value(orjson.dumps(value).decode())
