@@ -3,13 +3,15 @@
 import asyncio
 import stat
 
+import asyncpg
 import pytest
+from places import reachable_directory
 
 from gateway.domain.tenants import Permission, list_organizations
 from gateway.errors import NotFound, SettingsError, Unavailable
 from gateway.server.auth import Callers
 from gateway.server.credentials import FILE, keep_credentials
-from gateway.server.store import open_store
+from gateway.server.store import database_address, open_store
 from gateway.server.tokens import TokenReader
 from gateway.settings import read_settings
 
@@ -96,3 +98,12 @@ def test_a_link_that_somebody_put_there_is_not_written_through(tmp_path):
     (tmp_path / "credentials.part").symlink_to(victim)
     keep_credentials(tmp_path, "local")
     assert victim.read_text() == "mine"
+
+
+async def test_the_embedded_postgres_has_room_for_the_connections_of_all_workers():
+    with reachable_directory() as path:
+        settings = read_settings(data_dir=path / "data", workers=20, database_connections=10)
+        async with database_address(settings) as address:
+            connection = await asyncpg.connect(address)
+            assert int(await connection.fetchval("show max_connections")) > 20 * 10
+            await connection.close()
