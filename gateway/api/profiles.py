@@ -229,17 +229,27 @@ class ProfileType(Node):
 class Requested:
     """What was found, beside what was asked for."""
 
-    requested: IdentityRef
-    identity: Identity | None
-    status: ProfileStatus
-    profile: Profile | None
+    given: IdentityInput
+    found: ProfileResult
 
+    @property
+    def requested(self) -> IdentityRef:
+        """Of an erased person nothing is repeated but the xid."""
+        if self.given.key and self.found.status is not ProfileStatus.ERASED:
+            return IdentityRef(self.found.xid, self.given.key.namespace, self.given.key.value)
+        return IdentityRef(self.found.xid)
 
-def _requested(given: IdentityInput, found: ProfileResult) -> Requested:
-    ref = IdentityRef(found.xid)
-    if given.key and found.status is not ProfileStatus.ERASED:
-        ref = IdentityRef(found.xid, given.key.namespace, given.key.value)
-    return Requested(ref, found.identity, found.status, found.profile)
+    @property
+    def identity(self) -> Identity | None:
+        return self.found.identity
+
+    @property
+    def status(self) -> ProfileStatus:
+        return self.found.status
+
+    @property
+    def profile(self) -> Profile | None:
+        return self.found.profile
 
 
 @strawberry.type(name="ProfileResult", description="What became of one of the identities that were asked for.")
@@ -259,7 +269,7 @@ async def _profiles(
 ) -> list[Requested]:
     sight = Sight(policy_of(info.context, merge_policy_id).policy_id, wanted_of(info))
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(all_asked(info.context, identities))))
-    return [_requested(given, each) for given, each in zip(identities, found, strict=True)]
+    return list(map(Requested, identities, found))
 
 
 async def _search_profiles(

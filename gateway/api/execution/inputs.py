@@ -6,7 +6,7 @@ so there is one truth about errors, and it costs nothing while there are none.
 
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from graphql import (
@@ -14,6 +14,7 @@ from graphql import (
     GraphQLArgument,
     GraphQLError,
     GraphQLField,
+    GraphQLInputField,
     GraphQLInputObjectType,
     GraphQLList,
     GraphQLNonNull,
@@ -107,22 +108,28 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Var
 # ------------------------------------------------------------------------------------------------ coercion
 
 
-def coercion(input_type: Any) -> Coercion:
+_TEXTS: Final = {"String", "ID"}
+"""Scalars that a text is a value of as it is."""
+
+
+def coercion(input_type: Any, *, nullable: bool = True) -> Coercion:
     """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it."""
     match input_type:
         case GraphQLNonNull():
-            inner = coercion(input_type.of_type)
-            return lambda value: Undefined if value is None else inner(value)
+            return coercion(input_type.of_type, nullable=False)
         case GraphQLList():
-            return partial(_coerced_list, coercion(input_type.of_type))
+            coerce: Coercion = partial(_coerced_list, coercion(input_type.of_type))
         case GraphQLInputObjectType():
-            return _Object(input_type)
-    return partial(_coerced_leaf, input_type.coerce_input_value)
+            coerce = _Object(input_type)
+        case _:
+            coerce = partial(_coerced_leaf, input_type.coerce_input_value)
+    nothing = None if nullable else Undefined
+    if getattr(input_type, "name", None) in _TEXTS:
+        return lambda value: value if type(value) is str else nothing if value is None else coerce(value)
+    return lambda value: nothing if value is None else coerce(value)
 
 
 def _coerced_leaf(coerce: Coercion, value: Any) -> Any:
-    if value is None:
-        return None
     try:
         return coerce(value)
     except Exception:  # noqa: BLE001 (what is wrong with it, graphql-core says)
@@ -130,10 +137,18 @@ def _coerced_leaf(coerce: Coercion, value: Any) -> Any:
 
 
 def _coerced_list(coerce: Coercion, value: Any) -> Any:
-    if value is None:
-        return None
-    items = [coerce(item) for item in value] if isinstance(value, list) else [coerce(value)]
+    items = list(map(coerce, value)) if isinstance(value, list) else [coerce(value)]
     return Undefined if any(item is Undefined for item in items) else items
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A field of an input type."""
+
+    out_name: str
+    coerce: Coercion
+    default: Any
+    is_required: bool
 
 
 class _Object:
@@ -141,38 +156,43 @@ class _Object:
 
     def __init__(self, input_type: GraphQLInputObjectType) -> None:
         self._type = input_type
-        self._fields: dict[str, tuple[str, Coercion, Any, bool]] | None = None
 
     def __call__(self, value: Any) -> Any:
-        if value is None:
-            return None
-        fields = self._fields = self._fields or self._compiled()
-        if not isinstance(value, dict) or not value.keys() <= fields.keys():
+        if not isinstance(value, dict):
             return Undefined
+        inputs = self._inputs
         coerced = {}
-        for name, (out_name, coerce, default, is_required) in fields.items():
-            given = value.get(name, _ABSENT)
-            if given is not _ABSENT:
-                given = coerce(given)
-            elif is_required:
+        for name, given in value.items():
+            if name not in inputs:
                 return Undefined
-            else:
-                given = default if default is not Undefined else _ABSENT
-            if given is Undefined:
+            each = inputs[name]
+            found = coerced[each.out_name] = each.coerce(given)
+            if found is Undefined:
                 return Undefined
-            if given is not _ABSENT:
-                coerced[out_name] = given
-        if self._type.is_one_of and (len(value) != 1 or len(coerced) != 1 or None in coerced.values()):
+        for name, each in self._expected:
+            if name not in value:
+                if each.is_required:
+                    return Undefined
+                coerced[each.out_name] = each.default
+        if self._type.is_one_of and (len(coerced) != 1 or None in coerced.values()):
             return Undefined
         return self._type.out_type(coerced)
 
-    def _compiled(self) -> dict[str, tuple[str, Coercion, Any, bool]]:
-        compiled = {}
-        for name, given in self._type.fields.items():
-            default = coerce_default_value(given)
-            is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
-            compiled[name] = (given.out_name or name, coercion(given.type), default, is_required)
-        return compiled
+    @cached_property
+    def _inputs(self) -> dict[str, _Input]:
+        return {name: _input(name, given) for name, given in self._type.fields.items()}
+
+    @cached_property
+    def _expected(self) -> list[tuple[str, _Input]]:
+        """Those without which there is something to do."""
+        inputs = self._inputs.items()
+        return [(name, each) for name, each in inputs if each.is_required or each.default is not Undefined]
+
+
+def _input(name: str, given: GraphQLInputField) -> _Input:
+    default = coerce_default_value(given)
+    is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
+    return _Input(given.out_name or name, coercion(given.type), default, is_required)
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -317,8 +337,11 @@ class _Conversions:
         def convert(value: Any) -> Any:
             if value is None:
                 return None
-            given = {names[name][0]: names[name][1](inner) for name, inner in value.items()}
-            return kind(**{**implicit, **given})
+            given = implicit.copy()
+            for name, inner in value.items():
+                python_name, converted = names[name]
+                given[python_name] = inner if converted is _same else converted(inner)
+            return kind(**given)
 
         return convert
 
