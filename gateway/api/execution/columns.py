@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import orjson
 from graphql import FieldNode, GraphQLError, located_error
+from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.execution.places import Items, Path, Places, Some, Under
@@ -30,23 +31,38 @@ FAILED: Final = _Failed.FAILED
 """Stands where an error was and no null may be: it takes the object or list around it along."""
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """An error, and whether a null stands in its own place; else what is around it goes, too."""
+
+    error: GraphQLError
+    stays: bool
+
+
 @dataclass(slots=True)
 class Run:
-    """One operation that is being run: its context, the values of its variables, and what went wrong so far."""
+    """One operation that is being run: its context, the values of its variables, what came of it, and what went wrong so far."""
 
     context: Context
-    variables: Any
+    variables: VariableValues
     data: dict[str, Any] | None = None
-    errors: list[GraphQLError] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
 
-    def fail(self, error: Exception, nodes: Sequence[FieldNode], path: Path) -> None:
+    @property
+    def errors(self) -> list[GraphQLError]:
+        """What the caller is told."""
+        return [fault.error for fault in self.faults]
+
+    def fail(self, error: Exception, nodes: Sequence[FieldNode], path: Path, *, stays: bool) -> None:
         """Note an error."""
-        self.errors.append(located_error(error, list(nodes), path))
+        self.faults.append(Fault(located_error(error, list(nodes), path), stays))
 
     def absorb(self, path: Path) -> None:
-        """A null stands here because of errors further in: the first of them is told."""
-        inside = [error for error in self.errors if error.path and error.path[: len(path)] == path]
-        self.errors = [error for error in self.errors if error not in inside[1:]]
+        """A null stands here because of an error further in. Of what went wrong there after it, nothing is told."""
+        inside = [fault for fault in self.faults if (fault.error.path or [])[: len(path)] == path]
+        first = next(place for place, fault in enumerate(inside) if not fault.stays)
+        dropped = inside[first + 1 :]
+        self.faults = [fault for fault in self.faults if fault not in dropped]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +87,7 @@ class Completion(ABC):
 
     def fail(self, run: Run, error: Exception, path: Path) -> Any:
         """What stands where the error was met."""
-        run.fail(error, self.asked.nodes, path)
+        run.fail(error, self.asked.nodes, path, stays=self.nullable)
         return None if self.nullable else FAILED
 
     def nothing(self, run: Run, places: Places, index: int) -> Any:
@@ -83,7 +99,7 @@ class Completion(ABC):
 
     def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
         """The column when something inside its values has failed."""
-        if not self.nullable or not run.errors:
+        if not self.nullable or not run.faults:
             return finished
         for index, value in enumerate(finished):
             if value is FAILED:
@@ -100,7 +116,7 @@ class Leaf(Completion):
         self._serialize = serialize
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        finished = None if run.errors else self._all(values)
+        finished = None if run.faults else self._all(values)
         if finished is None or not (self.nullable or None not in finished):
             return [self._one(run, value, places, index) for index, value in enumerate(values)]
         return finished
@@ -138,7 +154,7 @@ class Listed(Completion):
             self._whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
             for index, value in enumerate(values)
         ]
-        if run.errors:
+        if run.faults:
             finished = [FAILED if isinstance(each, list) and _has_failed(each) else each for each in finished]
         return self.absorbed(run, finished, places)
 
@@ -253,7 +269,7 @@ class Selection:
         if not keys:
             return [{} for _ in parents]  # all of them were skipped
         rows: list[Any] = [dict(zip(keys, row, strict=True)) for row in zip(*columns, strict=True)]
-        if run.errors:
+        if run.faults:
             rows = [FAILED if _has_failed(row.values()) else row for row in rows]
         return rows
 
