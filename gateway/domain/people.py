@@ -5,7 +5,7 @@ others merely name is nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -13,14 +13,16 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.identities import Identity, pointers, read_primaries
-from gateway.domain.merge import Merged
+from gateway.domain.merge import Document, Merged
 from gateway.domain.pages import Page, Window, trimmed
 from gateway.domain.policies import IdentityGraphType
+from gateway.domain.shapes import Shape, expression, pick
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Unavailable
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 
+FIND = query("people.find_people")
 READ = query("people.read_people")
 LIST = query("people.list_people")
 LIST_BACKWARD = query("people.list_people_backward")
@@ -46,7 +48,8 @@ class Person:
     """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
 
     `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy asked about keeps
-    of the person: None if that is nothing, or if none was asked about.
+    of the person: None if that is nothing, or if none was asked about. Where not the whole document is wanted, `merged.document` is
+    the finished JSON of what is, the identity map included.
     """
 
     profile_id: UUID
@@ -55,6 +58,16 @@ class Person:
     size: int
     is_contested: bool
     merged: Merged | None
+
+    @property
+    def document(self) -> Document:
+        """The whole document, parsed anew, with the identity map rendered from the graph."""
+        merged: Document = orjson.loads(self.merged.document) if self.merged else {}
+        return {**merged, "identityMap": orjson.loads(self.identity_map)}
+
+    def finished(self, wanted: Shape) -> str:
+        """The finished JSON of what is wanted of the whole document."""
+        return orjson.dumps(pick(wanted, self.document)).decode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +86,19 @@ async def read_people(
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
     merged_by: Keeper = NOBODY,
+    wanted: Shape | None = None,
 ) -> list[Found]:
     """Where each xid leads, two that are one person to equal ones; with what the policy `merged_by` keeps of them.
 
-    Needs `profile:read`. Raises Forbidden, and Unavailable when writers regroup the people faster than they can be read.
+    Needs `profile:read`. Raises Forbidden, and Unavailable when writers regroup the people of a cluster faster than they can be read.
     """
     scope.require(Permission.PROFILE_READ)
-    if graph is IdentityGraphType.PDG:
-        identities, people = await _in_graphs(db, scope, xids, merged_by)
+    if graph is IdentityGraphType.NONE:
+        identities, people = await _alone(db, scope, config, xids, merged_by=merged_by, wanted=wanted)
+    elif db.is_distributed:
+        identities, people = await _in_two_trips(db, scope, xids, merged_by, wanted)
     else:
-        identities, people = await _alone(db, scope, config, xids, merged_by)
+        identities, people = await _in_one_trip(db, scope, xids, merged_by, wanted)
     return [Found(identities.get(xid), people.get(xid)) for xid in xids]
 
 
@@ -94,18 +110,33 @@ async def read_members(
     return tuple(sorted({xid for each in found if each.person for xid in each.person.xids}))
 
 
-async def _in_graphs(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper
+async def _in_one_trip(
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    """A pointer may be older than the graph that it leads to: then the graph lacks the xid, and both are read again."""
+    identities: dict[UUID, Identity] = {}
+    people: dict[UUID, Person] = {}
+    for row in await db.rows(_giving(FIND, wanted), scope.sandbox_id, list(set(xids)), *merged_by):
+        xid, namespace_id, value, profile_id, *_ = row
+        identities[xid] = Identity(xid, namespace_id, value, profile_id)
+        if profile_id is not None:
+            people[xid] = _person(row)
+    return identities, people
+
+
+async def _in_two_trips(
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape | None
+) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
+    """On a cluster pointers and graphs lie on different nodes. A pointer may be older than the graph that it leads to: then the graph
+    lacks the xid, and both are read again."""
     identities: dict[UUID, Identity] = {}
     people: dict[UUID, Person] = {}
     missing = set(xids)
+    read = _giving(READ, wanted)
     for _ in range(TRIES):
         found = await pointers(db, scope, missing)
         identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
-        rows = await db.rows(READ, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
+        rows = await db.rows(read, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
         graphs = {row["profile_id"]: _person(row) for row in rows}
         people |= {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
         missing = leads.keys() - people.keys()
@@ -115,13 +146,15 @@ async def _in_graphs(
 
 
 async def _alone(
-    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], merged_by: Keeper
+    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], *, merged_by: Keeper, wanted: Shape | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
     identities = await pointers(db, scope, xids)
     known = list(identities)
     primary = [xid for xid, is_primary in zip(known, await read_primaries(db, scope, known), strict=True) if is_primary]
-    merged = await _read_merged(db, scope, primary, merged_by)
-    return identities, {xid: _alone_of(config, identities[xid], merged.get(xid)) for xid in primary}
+    people = await _each_alone(
+        db, scope, config, [identities[xid] for xid in primary], merged_by=merged_by, wanted=wanted
+    )
+    return identities, {person.profile_id: person for person in people}
 
 
 async def list_people(
@@ -132,18 +165,18 @@ async def list_people(
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
     merged_by: Keeper = NOBODY,
+    wanted: Shape | None = None,
 ) -> Page[Person]:
     """People by their id, which is the key of a page. Needs `profile:read`. Raises Forbidden, BadCursor."""
     scope.require(Permission.PROFILE_READ)
     after, before = asked.bounds(UUID)
     bounds = (after or FIRST, before or LAST, asked.fetch)
     if graph is IdentityGraphType.PDG:
-        statement = LIST_BACKWARD if asked.backward else LIST
+        statement = _giving(LIST_BACKWARD if asked.backward else LIST, wanted)
         return trimmed([_person(row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked)
     statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
-    merged = await _read_merged(db, scope, [identity.xid for identity in identities], merged_by)
-    return trimmed([_alone_of(config, identity, merged.get(identity.xid)) for identity in identities], asked)
+    return trimmed(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
 
 
 async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
@@ -153,19 +186,40 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
     return count
 
 
-async def _read_merged(
-    db: Reader, scope: Scope, profile_ids: list[UUID], merged_by: Keeper
-) -> dict[UUID, Merged | None]:
-    if merged_by == NOBODY:
-        return {}
-    rows = await db.rows(READ_MERGED, scope.sandbox_id, profile_ids, *merged_by)
-    return {row["profile_id"]: _merged(row) for row in rows}
+async def _each_alone(
+    db: Reader,
+    scope: Scope,
+    config: Configuration,
+    identities: Sequence[Identity],
+    *,
+    merged_by: Keeper,
+    wanted: Shape | None,
+) -> list[Person]:
+    """What is wanted is picked here: the identity map, which may be among it, is made of the configuration's names."""
+    xids = [identity.xid for identity in identities]
+    rows = [] if merged_by == NOBODY else await db.rows(READ_MERGED, scope.sandbox_id, xids, *merged_by)
+    merged = {row["profile_id"]: _merged(row) for row in rows}
+    people = [_alone_of(config, identity, merged.get(identity.xid)) for identity in identities]
+    return people if wanted is None else [_picked(person, wanted) for person in people]
+
+
+def _picked(person: Person, wanted: Shape) -> Person:
+    if person.merged is None:
+        return person
+    return replace(person, merged=replace(person.merged, document=person.finished(wanted)))
 
 
 def _alone_of(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
     code = config.namespaces[identity.namespace_id].code
     identity_map = orjson.dumps({code: [{"id": identity.value}]}).decode()
     return Person(identity.xid, (identity.xid,), identity_map, 1, is_contested=False, merged=merged)
+
+
+def _giving(statement: Query, wanted: Shape | None) -> Query:
+    """The statement that gives this much of the document."""
+    return statement.filled(
+        document="document" if wanted is None else expression(wanted, "document", "identity_map::jsonb")
+    )
 
 
 def _person(row: Any) -> Person:

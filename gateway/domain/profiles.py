@@ -67,7 +67,10 @@ class ProfileLimit(StrEnum):
 
 @dataclass(frozen=True)
 class Profile:
-    """A person under a policy. The document is kept as JSON text and parsed when it is first looked into."""
+    """A person under a policy. The document is kept as JSON text and parsed when it is first looked into.
+
+    Where only a part of it was wanted, `entity` is that, as finished JSON, and the document and its size are not known.
+    """
 
     policy: MergePolicy
     person: Person
@@ -80,8 +83,7 @@ class Profile:
     @cached_property
     def document(self) -> Document:
         """The merged document, with the identity map rendered from the graph."""
-        merged: Document = orjson.loads(self.person.merged.document) if self.person.merged else {}
-        return {**merged, "identityMap": orjson.loads(self.person.identity_map)}
+        return self.person.document
 
     @property
     def size(self) -> int:
@@ -125,15 +127,15 @@ async def read_profiles(
     *,
     wanted: Shape | None = None,
 ) -> list[ProfileResult]:
-    """The profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
+    """The profile that each xid leads to, or as much of it as is wanted; xids of one person lead to equal ones. Needs `profile:read`.
 
-    Raises Forbidden, and Unavailable when writers regroup the people faster than they can be read.
+    Raises Forbidden, and Unavailable when writers regroup the people of a cluster faster than they can be read.
     """
     found = await people.read_people(
-        db, scope, config, xids, graph=policy.settings.identity_graph, merged_by=_keeper(policy)
+        db, scope, config, xids, graph=policy.settings.identity_graph, merged_by=_keeper(policy), wanted=wanted
     )
     known = {each.person.profile_id: each.person for each in found if each.person}
-    profiles = {p.profile_id: p for p in await _profiles(db, scope, config, policy, known.values())}
+    profiles = {p.profile_id: p for p in await _profiles(db, scope, config, policy, known.values(), wanted=wanted)}
     return [
         _result(xid, each.identity, profiles[each.person.profile_id] if each.person else None)
         for xid, each in zip(xids, found, strict=True)
@@ -151,9 +153,9 @@ async def search_profiles(
 ) -> Page[Profile]:
     """A page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
     page = await people.list_people(
-        db, scope, config, asked, graph=policy.settings.identity_graph, merged_by=_keeper(policy)
+        db, scope, config, asked, graph=policy.settings.identity_graph, merged_by=_keeper(policy), wanted=wanted
     )
-    profiles = await _profiles(db, scope, config, policy, page.items)
+    profiles = await _profiles(db, scope, config, policy, page.items, wanted=wanted)
     return Page(profiles, page.has_next, page.has_previous)
 
 
@@ -217,17 +219,30 @@ def _keeper(policy: MergePolicy) -> Keeper:
 
 
 async def _profiles(
-    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, persons: Collection[Person]
+    db: Reader,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    persons: Collection[Person],
+    *,
+    wanted: Shape | None,
 ) -> list[Profile]:
     """Whose profile is not kept merged is merged now: by another policy than the kept ones, or because the policy has just changed.
     People without records are among them, and cost no more than a look."""
-    bare = {person.profile_id: person for person in persons if person.merged is None}
+    bare = [person for person in persons if person.merged is None]
+    merged_now: dict[UUID, Profile] = {}
     if bare:
-        fragments = await read_fragments(db, scope, [person.xids for person in bare.values()])
+        fragments = await read_fragments(db, scope, [person.xids for person in bare])
         rule = policy.settings.attribute_merge
-        for person, given in zip(list(bare.values()), fragments, strict=True):
-            bare[person.profile_id] = replace(person, merged=Merged.of(given, rule, config.composites))
-    return [Profile(policy, bare.get(person.profile_id, person)) for person in persons]
+        for each, given in zip(bare, fragments, strict=True):
+            person = replace(each, merged=Merged.of(given, rule, config.composites))
+            entity = None if wanted is None else person.finished(wanted)
+            merged_now[person.profile_id] = Profile(policy, person, entity)
+    return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]
+
+
+def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:
+    return Profile(policy, person, None if wanted is None or person.merged is None else person.merged.document)
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

@@ -31,8 +31,9 @@ SETTINGS = {
 class Session:
     """The four verbs of a statement, on one connection."""
 
-    def __init__(self, connection: Any) -> None:
+    def __init__(self, connection: Any, *, is_distributed: bool = False) -> None:
         self._connection = connection
+        self.is_distributed = is_distributed
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """All rows of the statement."""
@@ -123,7 +124,7 @@ class Database:
     async def transaction(self) -> AsyncIterator[Session]:
         """All or nothing: commits at the end of the block, rolls back when it raises."""
         async with self._pool.lend() as connection, connection.transaction():
-            yield Session(connection)
+            yield Session(connection, is_distributed=self.is_distributed)
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
@@ -132,7 +133,7 @@ class Database:
             self._pool.lend() as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            yield Session(connection)
+            yield Session(connection, is_distributed=self.is_distributed)
 
 
 Reader: TypeAlias = Database | Session

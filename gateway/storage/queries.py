@@ -7,18 +7,22 @@ A block is a header, a sentence or two about what comes back and which index it 
     select ...
 
 The parameters are `$1`, `$2` … in the order of the header. A statement that takes many rows writes `{rows}` where its VALUES list
-goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`.
+goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`. Other words in braces stand for SQL that
+depends on what is asked for, and are filled in before the statement runs.
 """
 
 import re
-from dataclasses import dataclass
-from functools import cache
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 
 Shape = Literal["rows", "row", "value", "none"]
 
 HERE = Path(__file__).resolve().parents[1]
+KEPT = 2_000
+"""Filled statements that are kept."""
+
 SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside the wheel, else beside the package
 
 _BLOCK = re.compile(
@@ -27,6 +31,9 @@ _BLOCK = re.compile(
     r"(?P<sql>(?:(?!-- name: ).*\n)+)",
     re.MULTILINE,
 )
+
+
+_PART = re.compile(r"\{(\w+)\}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,11 @@ class Query:
             for row in range(1, count)
         )  # fmt: skip
         return self.sql.replace("{rows}", ", ".join(f"({values})" for values in (head, *rest)))
+
+    @lru_cache(KEPT)  # noqa: B019 (queries live as long as the process)
+    def filled(self, **parts: str) -> "Query":
+        """The statement with SQL for each word in braces. Equal parts give the same text, which is prepared once."""
+        return replace(self, sql=_PART.sub(lambda part: parts[part[1]], self.sql))
 
 
 def query(name: str) -> Query:

@@ -1,9 +1,35 @@
--- People: who belongs together, and the document that a policy keeps merged for them.
+-- People: who belongs together, and as much as is wanted of the document that a policy keeps merged for them.
+--
+-- `document || '{}'` is the document, but once unpacked: each look into one that lies compressed would unpack it anew.
+
+-- name: find_people(sandbox_id, xids, policy_id, version) -> rows
+-- Where these identities lead, as of one moment: the known ones, each with its person, and what this version of the policy has merged for
+-- that. Walks identity_pkey, graph_pkey and profile_pkey once for each: `limit` leaves no other way, whatever the statistics say.
+select i.xid, i.namespace_id, i.value, g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
+       case when p.document is not null then {document} end as document, p.sources, p.modified_at
+  from unnest($2::uuid[]) asked (xid)
+ cross join lateral (
+         select xid, namespace_id, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i
+  left join lateral (
+         select profile_id, xids, identity_map, size, is_contested
+           from gateway.graph
+          where sandbox_id = $1 and profile_id = i.profile_id
+          limit 1) g on true
+  left join lateral (
+         select document || '{}' as document, sources, modified_at
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = i.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+          limit 1) p on true;
 
 -- name: read_people(sandbox_id, profile_ids, policy_id, version) -> rows
 -- The existing ones of these people, with what this version of the policy has merged for them, as of one moment. Walks graph_pkey and
 -- profile_pkey.
-select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
+select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
+       case when p.document is not null then {document} end as document, p.sources, p.modified_at
   from gateway.graph g
   left join gateway.profile p
     on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
@@ -12,25 +38,29 @@ select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document,
 
 -- name: list_people(sandbox_id, policy_id, version, after, before, size) -> rows
 -- The first people between two ids, by id, with what the policy has merged for them. Walks graph_pkey and profile_pkey side by side.
-select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
-  from gateway.graph g
-  left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-   and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
- order by g.profile_id
- limit $6;
+select profile_id, xids, identity_map, size, is_contested, case when document is not null then {document} end as document, sources, modified_at
+  from (select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document || '{}' as document, p.sources, p.modified_at
+          from gateway.graph g
+          left join gateway.profile p
+            on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+           and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
+         where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
+         order by g.profile_id
+         limit $6) person
+ order by profile_id;
 
 -- name: list_people_backward(sandbox_id, policy_id, version, after, before, size) -> rows
 -- The last ones, the last first. Walks graph_pkey and profile_pkey side by side.
-select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
-  from gateway.graph g
-  left join gateway.profile p
-    on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-   and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
- where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
- order by g.profile_id desc
- limit $6;
+select profile_id, xids, identity_map, size, is_contested, case when document is not null then {document} end as document, sources, modified_at
+  from (select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document || '{}' as document, p.sources, p.modified_at
+          from gateway.graph g
+          left join gateway.profile p
+            on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+           and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
+         where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
+         order by g.profile_id desc
+         limit $6) person
+ order by profile_id desc;
 
 -- name: count_people(sandbox_id) -> value
 -- How many there are. Walks graph_pkey.

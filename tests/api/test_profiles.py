@@ -213,8 +213,8 @@ async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_fo
     most = Counter([
         "batches.read_batches", "batches.read_batches",  # of fragments and of events: one where both come at the same moment
         "events.count_events", "events.list_events",
-        "identities.read_identities", "identities.read_identities",  # those asked for, then everybody's members
-        "identities.read_primaries", "identities.read_sightings", "links.read_ties", "people.read_people",
+        "people.find_people", "identities.read_identities",  # those asked for, then everybody's members
+        "identities.read_primaries", "identities.read_sightings", "links.read_ties",
         "profiles.read_event_origins", "profiles.read_fragment_times",  # of who has no records
         "profiles.read_fragments", "profiles.read_fragments",  # of who has nothing kept merged, then everybody's
     ])  # fmt: skip
@@ -222,9 +222,9 @@ async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_fo
         assert seen | Counter(["batches.read_batches"] * 2) == most
 
 
-async def test_a_lookup_takes_two_statements_and_events_one_more(people, statements):
+async def test_a_lookup_takes_one_statement_and_events_one_more(people, statements):
     for fields, more in (("entityJson", []), ("entityJson events { nodes { entityJson } }", ["events.list_events"])):
         with statements() as seen:
             await people.data(KEY % fields, key=key(ANA))
         reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
-        assert reads == ["identities.read_identities", "people.read_people", *more]
+        assert reads == ["people.find_people", *more]

@@ -121,7 +121,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, sta
         with statements() as seen:
             await links.find_graphs(world.db, world.scope, config, asked)
         counts.append(seen)
-    assert counts[0] == counts[1] == ["identities.read_identities", "people.read_people", "links.read_ties"]
+    assert counts[0] == counts[1] == ["people.find_people", "links.read_ties"]
 
 
 async def test_profile_read_is_needed(world):

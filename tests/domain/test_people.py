@@ -11,6 +11,7 @@ from gateway.domain.graphs import IdentityType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType
 from gateway.domain.records import Mode
+from gateway.domain.shapes import Fields, Leaf
 from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, Forbidden, Unavailable
 from gateway.storage.queries import Query
@@ -97,12 +98,30 @@ async def test_a_cursor_that_is_none_is_refused(world):
 async def test_the_number_of_statements_does_not_grow_with_the_people(world, statements):
     await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}")) for n in range(20)))
     everybody = [("Email", f"{n}@x.io") for n in range(20)]
-    for asked in (everybody[:1], everybody):
-        with statements() as seen:
-            await found(world, *asked)
-        assert [name for name in seen if name.startswith(("people", "identities"))] == [
-            "identities.read_identities", "people.read_people",
-        ]  # fmt: skip
+    for is_distributed, expected in (
+        (False, ["people.find_people"]),
+        (True, ["identities.read_identities", "people.read_people"]),
+    ):
+        world.db.is_distributed = is_distributed
+        for asked in (everybody[:1], everybody):
+            with statements() as seen:
+                await found(world, *asked)
+            assert [name for name in seen if name.startswith(("people", "identities"))] == expected
+
+
+async def test_on_a_cluster_people_are_found_in_two_trips_and_are_the_same(world):
+    await world.records(record(ANA, PHONE, first_name="Ana"))
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN, ("ECID", "1" * 38)))
+    await world.records(record(BEN, first_name="Ben"))
+    await world.records(record(BEN, first_name="Ben"), mode=Mode.DELETE)
+    policy = (await world.config()).default_policy
+    names = (ANA, PHONE, BEN, ("ECID", "1" * 38), ("Email", "nobody@x.io"))
+    for wanted in (None, Fields((("person", "person", Leaf("JSON")), ("ids", "identityMap", Leaf("JSON"))))):
+        view = {"merged_by": (policy.policy_id, policy.version), "wanted": wanted}
+        world.db.is_distributed = False
+        at_once = await found(world, *names, **view)
+        world.db.is_distributed = True
+        assert await found(world, *names, **view) == at_once
 
 
 async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_for_ever(world, statements):
@@ -113,6 +132,7 @@ async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_
     )  # fmt: skip
     async with world.db.transaction() as tx:
         await tx.execute(lead_away, world.scope.sandbox_id, await world.xid(*PHONE), await world.xid(*BEN))
+    world.db.is_distributed = True
     with statements() as seen, pytest.raises(Unavailable):
         await found(world, ANA, PHONE)
     assert seen.count("identities.read_identities") == people.TRIES

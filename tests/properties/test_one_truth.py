@@ -3,6 +3,7 @@
 from dataclasses import replace
 from uuid import uuid4
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import VALUES, by_examples, histories
@@ -12,6 +13,15 @@ from gateway.domain.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.merge import canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.shapes import Fields, Leaf, pick
+
+JSON, TEXT = Leaf("JSON"), Leaf("String")
+NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
+WANTED = Fields((
+    ("who", "person", Fields((("name", "name", NAME),))),
+    ("mail", "personalEmail", Fields((("to", "address", TEXT), ("label", "label", TEXT)))),
+    ("segments", "segmentMembership", JSON), ("identities", "identityMap", JSON), ("type", "eventType", TEXT),
+))  # fmt: skip
 
 
 def policies_of(config):
@@ -51,6 +61,24 @@ async def test_single_reads_reads_of_many_and_pages_of_all_agree(telling, histor
             window, goes_on = Window(size, after=(page.items[-1].profile_id,) if page.items else None), page.has_next
         assert seen(listed) == seen([result.profile for result in many if result.profile])
         assert await profiles.count_profiles(world.db, world.scope, policy) == len(listed)
+
+
+@by_examples
+@given(history=histories())
+async def test_what_is_wanted_of_a_document_is_what_stands_in_the_whole_one(telling, history):
+    world, config, xids = await told(telling, history)
+    for policy in policies_of(config):
+        whole, finished = [
+            [
+                *(await profiles.search_profiles(world.db, world.scope, config, policy, Window(), wanted=wanted)).items,
+                *(await profiles.search_profiles(world.db, world.scope, config, policy, Window(backward=True), wanted=wanted)).items,
+                *(found.profile for found in await profiles.read_profiles(world.db, world.scope, config, policy, xids, wanted=wanted)),
+            ]
+            for wanted in (None, WANTED)
+        ]  # fmt: skip
+        assert [each and each.profile_id for each in finished] == [each and each.profile_id for each in whole]
+        for each, other in zip(finished, whole, strict=True):
+            assert each is None or orjson.loads(each.entity) == pick(WANTED, other.document)
 
 
 @by_examples

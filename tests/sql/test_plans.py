@@ -9,10 +9,13 @@ import re
 import asyncpg
 import pytest
 
+from gateway.domain.shapes import Fields, Items, Leaf, expression
 from gateway.storage.queries import all_queries
 
 LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_repeat", "ingest_error")
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
+SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
+PARTS = {"document": expression(SHAPE, "document", "identity_map::jsonb")}
 STATEMENTS = [
     statement
     for statement in all_queries()
@@ -32,7 +35,7 @@ async def connection(module_dsn):
 
 
 async def plan_of(connection, statement):
-    text = statement.with_rows(1) if statement.columns else statement.sql
+    text = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql
     count = len(statement.parameters) + len(statement.columns)
     given = f"({', '.join(['null'] * count)})" if count else ""
     await connection.execute(f"prepare examined as {text}")

@@ -5,6 +5,8 @@ import pytest
 
 from gateway.storage.queries import Query, all_queries, query
 
+PARTS = {"document": "document"}  # what stands in braces, where nothing special is asked for
+
 
 @pytest.fixture(scope="module")
 async def connection(module_dsn):
@@ -16,7 +18,7 @@ async def connection(module_dsn):
 
 @pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
 async def test_the_statement_fits_the_schema(connection, statement):
-    text = statement.with_rows(1) if statement.columns else statement.sql
+    text = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql
     prepared = await connection.prepare(text)
     assert len(prepared.get_parameters()) == len(statement.parameters) + len(statement.columns)
     assert bool(prepared.get_attributes()) == (statement.shape != "none")
@@ -35,3 +37,12 @@ def test_a_misspelt_name_fails_at_once():
 def test_rows_are_numbered_after_the_parameters_and_typed_by_the_first():
     statement = Query("x.y", "values {rows}", ("sandbox_id",), ("xid uuid", "n integer"), "none", "Doc.")
     assert statement.with_rows(2) == "values ($2::uuid, $3::integer), ($4, $5)"
+
+
+def test_words_in_braces_are_filled_in_once_and_kept():
+    statement = Query("x.y", "select {document} || '{}' from t", ("sandbox_id",), (), "rows", "Doc.")
+    filled = statement.filled(document="'{rows}'")
+    assert filled.sql == "select '{rows}' || '{}' from t"
+    assert statement.filled(document="'{rows}'") is filled
+    with pytest.raises(KeyError):
+        statement.filled(other="")
