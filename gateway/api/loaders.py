@@ -43,6 +43,10 @@ class Wanted:
     shape: Shape
 
 
+FEW: Final = 4
+"""Keys of a field that share a statement with those of others; more of them fill one of their own."""
+
+
 class Sight(NamedTuple):
     """How profiles are looked at: by which policy, and what is wanted of their documents (None: all of it)."""
 
@@ -64,6 +68,20 @@ class Loader(DataLoader[K, V], Generic[K, V]):
 
     async def batch_load_fn(self, keys: list[K]) -> list[V]:
         return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
+
+
+class Kept(Generic[K, V]):
+    """What a request has asked of a shared loader, so that it asks but once."""
+
+    def __init__(self, shared: Loader[K, V]) -> None:
+        self._shared = shared
+        self._asked: dict[K, asyncio.Future[V]] = {}
+
+    def load(self, key: K) -> "asyncio.Future[V]":
+        """The key's value, when it is there."""
+        if key not in self._asked:
+            self._asked[key] = self._shared.load(key)
+        return self._asked[key]
 
 
 def grouped(
@@ -98,13 +116,22 @@ def grouped(
 def by_levels(
     read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
 ) -> Callable[[G, Sequence[tuple[K, ...]]], Awaitable[list[list[V]]]]:
-    """For keys of which a field asks for those of all its parents at once: reads tuples of keys as one."""
+    """For keys of which a field asks for those of all its parents at once: reads tuples of keys, small ones together as one."""
 
     async def read_levels(arguments: G, levels: Sequence[tuple[K, ...]]) -> list[list[V]]:
-        values = iter(await read(arguments, [key for level in levels for key in level]))
-        return [list(islice(values, len(level))) for level in levels]
+        few = [key for level in levels if len(level) <= FEW for key in level]
+        calls = [few, *(level for level in levels if len(level) > FEW)] if few else levels
+        found = await together([_read(read, arguments, keys) for keys in calls])
+        values, others = iter(found[0] if few else ()), iter(found[1:] if few else found)
+        return [list(islice(values, len(level))) if len(level) <= FEW else list(next(others)) for level in levels]
 
     return read_levels
+
+
+async def _read(
+    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]], arguments: G, keys: Sequence[K]
+) -> Sequence[V]:
+    return await read(arguments, keys)
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -112,10 +139,6 @@ async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
     if len(calls) == 1:  # needs no task
         return [await calls[0]]
     return await asyncio.gather(*calls) if calls else []
-
-
-FEW: Final = 4
-"""Keys of one request that may share a statement with those of others; more of them fill one of their own."""
 
 
 class SharedLoaders:
@@ -216,9 +239,9 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
+    def profiles_by_xids(self) -> Kept[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
         """By how they are looked at, and the xids of all that a field asks for."""
-        return Loader(_perhaps_shared(self._shared.profiles_by_xids, self._shared.read_profiles))
+        return Kept(self._shared.profiles_by_xids)
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -229,9 +252,9 @@ class Loaders:
         return Loader(partial(profiles.read_fragments, self._db, self._scope))
 
     @cached_property
-    def events_by_people(self) -> Loader[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
+    def events_by_people(self) -> Kept[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
         """By what is asked for, and the members of each person."""
-        return Loader(_perhaps_shared(self._shared.events_by_people, self._shared.read_events))
+        return Kept(self._shared.events_by_people)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
@@ -239,17 +262,3 @@ class Loaders:
             return await events.count_events(self._db, self._scope, people, passing)
 
         return Loader(grouped(read))
-
-
-def _perhaps_shared(
-    shared: Loader[tuple[G, tuple[K, ...]], list[V]], read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]]
-) -> Callable[[Sequence[tuple[G, tuple[K, ...]]]], Awaitable[Sequence[list[V] | Exception]]]:
-    """A few keys are read together with those of other requests."""
-    read_alone = grouped(by_levels(read))
-
-    async def read_levels(levels: Sequence[tuple[G, tuple[K, ...]]]) -> Sequence[list[V] | Exception]:
-        if sum(len(keys) for _, keys in levels) > FEW:
-            return await read_alone(levels)
-        return await asyncio.gather(*map(shared.load, levels), return_exceptions=True)  # type: ignore[return-value]  # no other exception is raised there
-
-    return read_levels

@@ -1,5 +1,6 @@
 """Profiles: people as a merge policy sees them."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -302,7 +303,8 @@ async def _search_profiles(
 async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
     """The profiles with these policies and persons, None for what is not there."""
     known = [key for key in keys if key[0] in context.config.policies]
-    found = await context.loaders.profiles_by_xids.load_many((Sight(policy_id), (xid,)) for policy_id, xid in known)
+    load = context.loaders.profiles_by_xids.load
+    found = await asyncio.gather(*(load((Sight(policy_id), (xid,))) for policy_id, xid in known))
     profiles_by_key = {key: result.profile for key, (result,) in zip(known, found, strict=True)}
     return [profiles_by_key.get(key) for key in keys]
 
