@@ -37,30 +37,35 @@ select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
  where g.sandbox_id = $1 and g.profile_id = any($2::uuid[]);
 
 -- name: list_people(sandbox_id, policy_id, version, after, before, size) -> rows
--- The first people between two ids, by id, with what the policy has merged for them. Walks graph_pkey and profile_pkey side by side.
-select profile_id, xids, identity_map, size, is_contested, case when document is not null then {document} end as document, sources, modified_at
-  from (select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document || '{}' as document, p.sources, p.modified_at
-          from gateway.graph g
-          left join gateway.profile p
-            on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-           and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
-         where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
-         order by g.profile_id
-         limit $6) person
- order by profile_id;
+-- The first people between two ids, by id, with what the policy has merged for them. Walks graph_pkey, and profile_pkey once for each:
+-- joined in another way, all people would be read first.
+select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
+       case when p.document is not null then {document} end as document, p.sources, p.modified_at
+  from gateway.graph g
+  left join lateral (
+         select document || '{}' as document, sources, modified_at
+           from gateway.profile
+          where sandbox_id = $1 and profile_id > $4 and profile_id < $5 and profile_id = g.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+          limit 1) p on true
+ where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
+ order by g.profile_id
+ limit $6;
 
 -- name: list_people_backward(sandbox_id, policy_id, version, after, before, size) -> rows
--- The last ones, the last first. Walks graph_pkey and profile_pkey side by side.
-select profile_id, xids, identity_map, size, is_contested, case when document is not null then {document} end as document, sources, modified_at
-  from (select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document || '{}' as document, p.sources, p.modified_at
-          from gateway.graph g
-          left join gateway.profile p
-            on p.sandbox_id = $1 and p.policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-           and p.profile_id > $4 and p.profile_id < $5 and p.profile_id = g.profile_id
-         where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
-         order by g.profile_id desc
-         limit $6) person
- order by profile_id desc;
+-- The last ones, the last first. Walks graph_pkey, and profile_pkey once for each.
+select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
+       case when p.document is not null then {document} end as document, p.sources, p.modified_at
+  from gateway.graph g
+  left join lateral (
+         select document || '{}' as document, sources, modified_at
+           from gateway.profile
+          where sandbox_id = $1 and profile_id > $4 and profile_id < $5 and profile_id = g.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+          limit 1) p on true
+ where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
+ order by g.profile_id desc
+ limit $6;
 
 -- name: count_people(sandbox_id) -> value
 -- How many there are. Walks graph_pkey.
