@@ -14,16 +14,16 @@ connections, without compression.
     stock        `gateway serve` without the compiler: graphql-core's executor and the same resolvers
 
 CPU is what an answer takes in the one process and in Postgres; it says more than the rate where others use the machine. Memory is what
-the process has at the end of a scenario. PostGraphile is installed by npm into `--cache`; where that
-cannot be, it is left out. `--growth` measures ours alone: look-ups among 1,000, 10,000 and 100,000 people, and 1 to 200 fields. `--profile`
-has py-spy draw where ours spends its time, a picture for each scenario. The load comes from the same machine, so that all share its cores.
+the process has at the end of a scenario. The load comes from the same machine, so that all share its cores.
+
+PostGraphile is installed by npm into `--cache`; where that cannot be, it is left out. `--growth` measures ours alone: look-ups among 1,000,
+10,000 and 100,000 people, and 1 to 200 fields. `--profile` has py-spy draw where ours spends its time, a picture for each scenario.
 """
 
 import argparse
 import os
 import platform
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -36,17 +36,16 @@ from pathlib import Path
 
 from reading import subjects
 from reading.growth import grow
-from reading.load import Load, Measured, require_wrk
+from reading.load import Load, Measured, median, ratio, require_wrk
 from reading.people import Crowd
 from reading.postgraphile import ROWS, Installation, LeftOutError, install
-from reading.processes import Meter, resident
+from reading.processes import Meter, in_turn, resident
 from reading.scenarios import SCENARIOS, Scenario
 from reading.store import execute, ingest, postgres, tidy
 from reading.store import version as server_version
 from reading.subjects import Subject, require_same
 
 CHECKED = 5  # requests of a scenario that all have to answer alike
-WARM_UP = 2  # seconds at most, for caches, prepared statements and Node's compiler
 LEAST_PEOPLE, LEAST_EVENTS = 200, 10
 HEAD = "| scenario | subject | requests/s | p50 | p99 | CPU each | Postgres CPU each | memory |"
 BASE = "ours"
@@ -124,13 +123,8 @@ def measure(
     for picked in islice(scenario.picks(crowd), CHECKED):
         require_same(scenario, picked, list(there.values()))
     loads = {name: load(home, scenario, crowd, subject) for name, subject in there.items()}
-    meters = {name: Meter.of(subject.pid, home / "data") for name, subject in there.items()}
-    for one in loads.values():
-        one.run(min(WARM_UP, chosen.seconds), chosen.connections)
-    figures: Figures = {name: [] for name in loads}
-    for turn in range(chosen.rounds):
-        for name in list(loads)[:: -1 if turn % 2 else 1]:
-            figures[name].append(meters[name].run(loads[name], chosen.seconds, chosen.connections))
+    metered = {name: (Meter.of(subject.pid, home / "data"), loads[name]) for name, subject in there.items()}
+    figures = in_turn(metered, chosen.seconds, chosen.rounds, chosen.connections)
     for name, subject in there.items():
         print(line(scenario, subject, figures[name]), flush=True)
     if chosen.profile and BASE in there:
@@ -140,10 +134,7 @@ def measure(
 
 def line(scenario: Scenario, subject: Subject, rounds: Sequence[Measured]) -> str:
     """A row of the long table."""
-    one = {
-        part: statistics.median(getattr(each, part) for each in rounds)
-        for part in ("rate", "p50", "p99", "own", "postgres")
-    }
+    one = {part: median(rounds, part) for part in ("rate", "p50", "p99", "own", "postgres")}
     cells = [
         *(scenario.title, subject.title, f"{one['rate']:,.0f}", f"{one['p50']:.1f} ms", f"{one['p99']:.1f} ms"),
         *(f"{one['own']:.2f} ms", f"{one['postgres']:.2f} ms", f"{resident(subject.pid):.0f} MB"),
@@ -162,12 +153,9 @@ def summary(found: Mapping[Scenario, Figures], there: Mapping[str, Subject]) -> 
     head = ["requests/s", *(subject.title for subject in there.values()), *(f"{BASE} : {name}" for name in others)]
     lines = [head, ["---"] * len(head)]
     for scenario, figures in found.items():
-        rates = [f"{statistics.median(each.rate for each in figures[name]):,.0f}" for name in there]
-        ratios = [
-            statistics.median(a.rate / b.rate for a, b in zip(figures[BASE], figures[name], strict=True))
-            for name in others
-        ]
-        lines.append([scenario.title, *rates, *(f"{ratio:.2f}" for ratio in ratios)])
+        rates = [f"{median(figures[name], 'rate'):,.0f}" for name in there]
+        ratios = [ratio(figures[BASE], figures[name], "rate") for name in others]
+        lines.append([scenario.title, *rates, *(f"{each:.2f}" for each in ratios)])
     memory = {name: resident(subject.pid) for name, subject in there.items()}
     shares = [f"{memory[BASE] / memory[name]:.2f}" for name in others]
     lines.append(["memory afterwards", *(f"{each:.0f} MB" for each in memory.values()), *shares])

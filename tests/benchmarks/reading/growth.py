@@ -18,8 +18,9 @@ import orjson
 from ingestion import Server, written
 
 from reading import subjects
-from reading.load import Load, Measured
+from reading.load import Load, median, ratio
 from reading.people import Crowd
+from reading.processes import Meter, in_turn
 from reading.scenarios import SCENARIOS
 from reading.store import dataset, ingest, postgres, tidy
 from reading.subjects import Subject
@@ -28,7 +29,6 @@ SIZES = (1_000, 10_000, 100_000)
 FIELDS = (1, 10, 50, 200)
 WIDE = 1_000  # people whose documents have all of these fields
 NEW = 30  # operations that were never seen before
-WARM_UP = 2  # seconds
 LOOKUP, NEWEST = replace(SCENARIOS[0], requests=20_000), SCENARIOS[1]
 
 
@@ -56,32 +56,24 @@ def _started(home: Path, size: int, running: ExitStack) -> Subject:
 
 def _by_people(home: Path, there: Mapping[int, Subject], seconds: int, rounds: int, connections: int) -> Iterator[str]:
     loads = {size: _lookups(home / str(size), Crowd(size, 0), subject) for size, subject in there.items()}
-    alone = _rounds(loads, seconds, rounds, 1)
-    together = _rounds(loads, seconds, rounds, connections)
-    yield f"| key look-up | p50, one at a time | requests/s, {connections} at once | latency : that of {SIZES[0]:,} | rate : that of {SIZES[0]:,} |"
-    yield "|---|---|---|---|---|"
+    metered = {size: (Meter.of(there[size].pid, home / str(size) / "data"), load) for size, load in loads.items()}
+    alone = in_turn(metered, 1, rounds * seconds, 1)  # many short rounds: one at a time feels whatever else runs
+    together = in_turn(metered, seconds, rounds, connections)
+    yield (
+        f"| key look-up | p50, one at a time | CPU | Postgres CPU | requests/s, {connections} at once "
+        f"| p50 : that of {SIZES[0]:,} | CPU : … | Postgres CPU : … | rate : … |"
+    )
+    yield f"|{'---|' * 9}"
     for size in loads:
-        slower = statistics.median(a.p50 / b.p50 for a, b in zip(alone[size], alone[SIZES[0]], strict=True))
-        faster = statistics.median(a.rate / b.rate for a, b in zip(together[size], together[SIZES[0]], strict=True))
-        p50 = statistics.median(each.p50 for each in alone[size])
-        rate = statistics.median(each.rate for each in together[size])
-        yield f"| {size:,} profiles | {p50:.2f} ms | {rate:,.0f} | {slower:.2f} | {faster:.2f} |"
+        one = [f"{median(alone[size], part):.2f} ms" for part in ("p50", "own", "postgres")]
+        ratios = [f"{ratio(alone[size], alone[SIZES[0]], part):.2f}" for part in ("p50", "own", "postgres")]
+        rate, more = median(together[size], "rate"), ratio(together[size], together[SIZES[0]], "rate")
+        yield f"| {size:,} profiles | {' | '.join(one)} | {rate:,.0f} | {' | '.join(ratios)} | {more:.2f} |"
 
 
 def _lookups(home: Path, crowd: Crowd, subject: Subject) -> Load:
     bodies = [subject.body(LOOKUP, picked) for picked in LOOKUP.picks(crowd)]
     return Load.of(home, "lookups", subject.address(LOOKUP), subject.headers, bodies)
-
-
-def _rounds(loads: Mapping[int, Load], seconds: int, rounds: int, connections: int) -> dict[int, list[Measured]]:
-    """Each load's rounds, in turn; warmed up before."""
-    for load in loads.values():
-        load.run(WARM_UP, connections)
-    found: dict[int, list[Measured]] = {key: [] for key in loads}
-    for turn in range(rounds):
-        for key in list(loads)[:: -1 if turn % 2 else 1]:
-            found[key].append(loads[key].run(seconds, connections))
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ fields
@@ -93,16 +85,20 @@ def _by_fields(home: Path, subject: Subject, seconds: int, rounds: int, connecti
         fields: Load.of(home, f"fields-{fields}", f"{subject.url}/graphql", subject.headers, list(_bodies(query)))
         for fields, query in queries.items()
     }
-    found = _rounds(loads, seconds, rounds, connections)
-    yield f"| fields of one profile | requests/s, {connections} at once | p50 | more for an operation never seen before | of that compiling |"
-    yield "|---|---|---|---|---|"
+    meter = Meter.of(subject.pid, home / str(SIZES[0]) / "data")
+    found = in_turn({fields: (meter, load) for fields, load in loads.items()}, seconds, rounds, connections)
+    yield (
+        f"| fields of one profile | requests/s, {connections} at once | CPU | Postgres CPU "
+        "| more for an operation never seen before | of that compiling |"
+    )
+    yield f"|{'---|' * 6}"
     for fields, query in queries.items():
-        rate = statistics.median(each.rate for each in found[fields])
-        p50 = statistics.median(each.p50 for each in found[fields])
-        yield f"| {fields} | {rate:,.0f} | {p50:.1f} ms | {_news(subject, query, _variables(0))} |"
+        rate, *cpu = (median(found[fields], part) for part in ("rate", "own", "postgres"))
+        cells = [f"{fields}", f"{rate:,.0f}", *(f"{each:.2f} ms" for each in cpu), _news(subject, query, _variables(0))]
+        yield f"| {' | '.join(cells)} |"
     for scenario in (LOOKUP, NEWEST):
         variables = scenario.variables(next(scenario.picks(Crowd(SIZES[0], 0))))
-        yield f"| {scenario.title} | | | {_news(subject, scenario.query, variables)} |"
+        yield f"| {scenario.title} | | | | {_news(subject, scenario.query, variables)} |"
 
 
 def _widen(home: Path) -> None:

@@ -1,8 +1,9 @@
 """Asking as fast as there are answers, with wrk."""
 
 import shutil
+import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,3 +62,13 @@ class Load:
 def require_wrk() -> None:
     if shutil.which("wrk") is None:
         raise SystemExit(HOW_TO_GET_IT)
+
+
+def median(rounds: Iterable[Measured], part: str) -> float:
+    """The median of a figure over the rounds."""
+    return statistics.median(getattr(each, part) for each in rounds)
+
+
+def ratio(rounds: Iterable[Measured], base: Iterable[Measured], part: str) -> float:
+    """The median of a figure's ratios within the rounds, which were taken in turn."""
+    return statistics.median(getattr(a, part) / getattr(b, part) for a, b in zip(rounds, base, strict=True))

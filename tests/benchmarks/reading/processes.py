@@ -1,13 +1,19 @@
 """What processes take, as Linux tells it."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from reading.load import Load, Measured
 
 PROCESSES = Path("/proc")
+WARM_UP = 2  # seconds at most, for caches, prepared statements and Node's compiler
 TICKS = os.sysconf("SC_CLK_TCK")  # of CPU time, a second
+
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,20 @@ class Meter:
         """Seconds of both."""
         served = (PROCESSES / f"{self.postmaster}/task/{self.postmaster}/children").read_text().split()
         return _seconds(self.pid), _seconds(self.postmaster, ended=True) + sum(map(_seconds, map(int, served)))
+
+
+def in_turn(
+    loads: Mapping[K, tuple[Meter, Load]], seconds: int, rounds: int, connections: int
+) -> dict[K, list[Measured]]:
+    """The rounds of each, taken in turn, once each is warm."""
+    for _, load in loads.values():
+        load.run(min(WARM_UP, seconds), connections)
+    found: dict[K, list[Measured]] = {key: [] for key in loads}
+    for turn in range(rounds):
+        for key in list(loads)[:: -1 if turn % 2 else 1]:
+            meter, load = loads[key]
+            found[key].append(meter.run(load, seconds, connections))
+    return found
 
 
 def _seconds(pid: int, *, ended: bool = False) -> float:
