@@ -8,7 +8,8 @@ Whose rung may be another after ties came or went: those whom the ties name and 
 with one of them, since that may have become a crowd; and those who stand there together with one of them now.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import chain, islice
@@ -17,7 +18,7 @@ from uuid import UUID
 from gateway.domain import graphs
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import NamedIdentity
-from gateway.domain.graphs import Resolution, Tie, resolve
+from gateway.domain.graphs import Graph, Member, RefusedLink, Rules, Tie
 from gateway.domain.stitching import READ_GRAPHS, READ_MEMBERS
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Session
@@ -29,6 +30,8 @@ WITH_FACTS = query("components.with_facts")
 
 NOBODY, HUB = 0, -1
 """The rungs of who joins nobody: one of the busiest of a crowd, and one that is too busy anywhere."""
+
+_Asked = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID]], Rules, AbstractSet[UUID]]
 
 
 @dataclass(slots=True)
@@ -68,19 +71,26 @@ async def read_component(
     return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
 
 
-def resolution(config: Configuration, component: Component) -> Resolution:
-    """The graphs of the component's identities, and the refused links that touch one of them."""
+def graphs_of(config: Configuration, component: Component) -> Iterator[Graph]:
+    """The graphs of the component's identities."""
+    return (graph for graph in graphs.graphs_of(*_asked(config, component)) if graph.profile_id in component.rungs)
+
+
+def refused_of(config: Configuration, component: Component) -> Iterator[RefusedLink]:
+    """The refused links that touch one of the component's identities."""
+    refused = graphs.resolve(*_asked(config, component)).refused
+    return (link for link in refused if link.a in component.rungs or link.b in component.rungs)
+
+
+def _asked(config: Configuration, component: Component) -> _Asked:
+    """What the graph rules look at, as they take it."""
     members = {
-        xid: graphs.Member(xid, member.namespace.namespace_id, member.namespace.type)
+        xid: Member(xid, member.namespace.namespace_id, member.namespace.type)
         for xid, member in component.members.items()
     }
     ties = [Tie(xids, at) for xids, at in component.ties.items()]
     joining = {xid for xid, rung in component.rungs.items() if rung > NOBODY}
-    found = resolve(members, ties, component.cannot, config.rules, members.keys() - joining)
-    return Resolution(
-        tuple(graph for graph in found.graphs if graph.profile_id in component.rungs),
-        tuple(link for link in found.refused if link.a in component.rungs or link.b in component.rungs),
-    )
+    return members, ties, component.cannot, config.rules, members.keys() - joining
 
 
 class _Web:
@@ -107,8 +117,9 @@ class _Web:
         for row in await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ():
             together = tuple(row["xids"])
             self.known.ties[together] = row["at"]
-            for xid in xids.intersection(together):
-                near[xid].update(together)
+            for xid in together:
+                if xid in near:
+                    near[xid].update(together)
         for xid, others in near.items():
             others.discard(xid)
         self.known.near |= near
@@ -155,13 +166,13 @@ class _Web:
         new = set[UUID]()
         for xid in xids:
             for other in self.known.near[xid]:
-                if not self.stands(other, rung):
-                    continue
                 if other not in groups:
+                    if not self.stands(other, rung):
+                        continue
                     groups[other] = {other}
                     new.add(other)
-                small, large = sorted((groups[xid], groups[other]), key=len)
-                if small is not large:
+                if groups[xid] is not groups[other]:
+                    small, large = sorted((groups[xid], groups[other]), key=len)
                     large |= small
                     groups.update(dict.fromkeys(small, large))
         return new

@@ -179,16 +179,39 @@ def resolve(
 
     Identities that a tie names and `members` does not hold are passed over.
     """
+    graphs, web = _joined(members, ties, cannot, rules, hubs)
+    return Resolution(graphs, web.refusals() if web else ())
+
+
+def graphs_of(
+    members: Mapping[UUID, Member],
+    ties: Iterable[Tie],
+    cannot: Collection[tuple[UUID, UUID]],
+    rules: Rules,
+    hubs: AbstractSet[UUID] = frozenset(),
+) -> tuple[Graph, ...]:
+    """The graphs that `resolve` finds, without the list of refused links: of many ties it may be as long as they are."""
+    return _joined(members, ties, cannot, rules, hubs)[0]
+
+
+def _joined(
+    members: Mapping[UUID, Member],
+    ties: Iterable[Tie],
+    cannot: Collection[tuple[UUID, UUID]],
+    rules: Rules,
+    hubs: AbstractSet[UUID],
+) -> "tuple[tuple[Graph, ...], _Web | None]":
+    """The graphs, and the links among them if any can be refused."""
     people = [member for member in members.values() if member.type is not IdentityType.NON_PEOPLE]
     alone = [_graph([member]) for member in members.values() if member.type is IdentityType.NON_PEOPLE]
-    if len(people) <= CAP and not (cannot or rules.unique or hubs):  # then no link can be refused
+    if len(people) <= CAP and not (cannot or rules.unique or hubs):
         joined = (_graph([members[xid] for xid in xids]) for xids in _components(people, ties))
-        return Resolution(_in_order(members, chain(joined, alone)), ())
+        return _in_order(members, chain(joined, alone)), None
     people.sort(key=lambda member: member.xid.int)
     web = _Web(people, ties)
     web.refuse_outright(cannot, hubs)
     graphs = web.capped(web.join(rules))
-    return Resolution(_in_order(members, chain(graphs, alone)), web.refusals())
+    return _in_order(members, chain(graphs, alone)), web
 
 
 _Key = TypeVar("_Key", bound=Hashable)
@@ -260,14 +283,16 @@ class _Web:
 
     def __init__(self, people: Sequence[Member], ties: Iterable[Tie]) -> None:
         self.people = people
-        self.place = {member.xid: place for place, member in enumerate(people)}
-        self.links: dict[_Link, datetime] = {}  # with the newest time at which a tie spoke of it
-        self.seen: dict[_Place, datetime] = {}
+        self.place = place = {member.xid: number for number, member in enumerate(people)}
+        self.links = links = dict[_Link, datetime]()  # with the newest time at which a tie spoke of it
+        self.seen = seen = dict[_Place, datetime]()
         self.refused: dict[_Link, LinkRefusal] = {}
         for xids, at in _rows(ties):
-            places = sorted({self.place[xid] for xid in xids if xid in self.place})
-            self.seen.update(dict.fromkeys(places, at))
-            self.links.update(dict.fromkeys(combinations(places, 2), at))
+            places = sorted({place[xid] for xid in xids if xid in place})
+            for one in places:
+                seen[one] = at
+            for link in combinations(places, 2):
+                links[link] = at
 
     def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
         for a, b in cannot:
@@ -275,9 +300,9 @@ class _Web:
             if (pair := (places[0], places[1])) in self.links:
                 self.refused[pair] = LinkRefusal.UNLINKED
         near: dict[_Place, set[_Place]] = {place: set() for place in range(len(self.people))}
-        for link in self.links:
-            near[link[0]].add(link[1])
-            near[link[1]].add(link[0])
+        for one, other in self.links:
+            near[one].add(other)
+            near[other].add(one)
         busy = {place for place, others in near.items() if len(others) > HUB or self.people[place].xid in hubs}
         if len(self.people) > CROWD:
             busy |= busiest(near, busy)

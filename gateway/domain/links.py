@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.components import read_component, resolution
+from gateway.domain.components import read_component, refused_of
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.people import Found, read_people
@@ -91,7 +91,7 @@ async def _refused(
     named = {xid for tie in ties for xid in tie["xids"] if not contested.isdisjoint(tie["xids"])}
     async with db.transaction() as tx:
         component = await read_component(tx, scope, config, contested | named, recount=False)
-    return {(link.a, link.b): link.reason for link in resolution(config, component).refused}
+    return {(link.a, link.b): link.reason for link in refused_of(config, component)}
 
 
 def _pairs(xids: Iterable[UUID], by_xid: Mapping[UUID, Sequence[Any]]) -> dict[Pair, list[Any]]:

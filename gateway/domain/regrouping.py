@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import chain
 from uuid import UUID
 
-from gateway.domain.components import NOBODY, Component, read_component, resolution
+from gateway.domain.components import NOBODY, Component, graphs_of, read_component
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
 from gateway.domain.records import Place, Version, last_deletion
@@ -132,7 +132,7 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
 
 def group(config: Configuration, component: Component) -> Grouping:
     """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
-    joined = resolution(config, component).graphs
+    joined = graphs_of(config, component)
     people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
     contested = {xid for xid, rung in component.rungs.items() if rung <= NOBODY} | set(chain(*component.cannot))
     marked = (
