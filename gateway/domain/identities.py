@@ -7,7 +7,7 @@ one only the xid stays, as a tombstone.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
@@ -21,8 +21,7 @@ READ_PRIMARIES = query("identities.read_primaries")
 READ_SIGHTINGS = query("identities.read_sightings")
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """A known identity. `profile_id` is the person that it belongs to, None while none exists; `value` is None once erased."""
 
     xid: UUID

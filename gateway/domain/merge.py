@@ -17,7 +17,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, reduce
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -94,8 +94,7 @@ class Candidate:
     ingested_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Merged:
+class Merged(NamedTuple):
     """A profile as it is kept: the document as JSON text, but for the identity map; the datasets in it; the newest ingestion."""
 
     document: str

@@ -5,8 +5,8 @@ others merely name is nobody.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -43,8 +43,7 @@ before the policy changed does not mix the two."""
 NOBODY: Keeper = (None, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Person:
+class Person(NamedTuple):
     """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
 
     `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy asked about keeps
@@ -70,8 +69,7 @@ class Person:
         return orjson.dumps(pick(wanted, self.document)).decode()
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
+class Found(NamedTuple):
     """What an xid leads to: the identity if it is known or was erased, and its person if there is one."""
 
     identity: Identity | None
@@ -116,10 +114,10 @@ async def _in_one_trip(
     identities: dict[UUID, Identity] = {}
     people: dict[UUID, Person] = {}
     for row in await db.rows(_giving(FIND, wanted), scope.sandbox_id, list(set(xids)), *merged_by):
-        xid, namespace_id, value, profile_id, *_ = row
-        identities[xid] = Identity(xid, namespace_id, value, profile_id)
-        if profile_id is not None:
-            people[xid] = _person(row)
+        xid, namespace_id, value, *graph = row
+        identities[xid] = Identity(xid, namespace_id, value, graph[0])
+        if graph[0] is not None:
+            people[xid] = _person(*graph)
     return identities, people
 
 
@@ -137,7 +135,7 @@ async def _in_two_trips(
         identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
         rows = await db.rows(read, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
-        graphs = {row["profile_id"]: _person(row) for row in rows}
+        graphs = {row["profile_id"]: _person(*row) for row in rows}
         people |= {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
         missing = leads.keys() - people.keys()
         if not missing:
@@ -173,7 +171,9 @@ async def list_people(
     bounds = (after or FIRST, before or LAST, asked.fetch)
     if graph is IdentityGraphType.PDG:
         statement = _giving(LIST_BACKWARD if asked.backward else LIST, wanted)
-        return trimmed([_person(row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked)
+        return trimmed(
+            [_person(*row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked
+        )
     statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
     return trimmed(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
@@ -198,7 +198,7 @@ async def _each_alone(
     """What is wanted is picked here: the identity map, which may be among it, is made of the configuration's names."""
     xids = [identity.xid for identity in identities]
     rows = [] if merged_by == NOBODY else await db.rows(READ_MERGED, scope.sandbox_id, xids, *merged_by)
-    merged = {row["profile_id"]: _merged(row) for row in rows}
+    merged = {profile_id: _merged(*kept) for profile_id, *kept in rows}
     people = [_alone_of(config, identity, merged.get(identity.xid)) for identity in identities]
     return people if wanted is None else [_picked(person, wanted) for person in people]
 
@@ -206,7 +206,7 @@ async def _each_alone(
 def _picked(person: Person, wanted: Shape) -> Person:
     if person.merged is None:
         return person
-    return replace(person, merged=replace(person.merged, document=person.finished(wanted)))
+    return person._replace(merged=person.merged._replace(document=person.finished(wanted)))
 
 
 def _alone_of(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
@@ -222,12 +222,10 @@ def _giving(statement: Query, wanted: Shape | None) -> Query:
     )
 
 
-def _person(row: Any) -> Person:
-    return Person(
-        *(row["profile_id"], tuple(row["xids"]), row["identity_map"], row["size"], row["is_contested"]),
-        merged=None if row["document"] is None else _merged(row),
-    )
+def _person(profile_id: UUID, xids: list[UUID], identity_map: str, size: int, is_contested: bool, *kept: Any) -> Person:
+    """Of a row's columns."""
+    return Person(profile_id, tuple(xids), identity_map, size, is_contested, _merged(*kept))
 
 
-def _merged(row: Any) -> Merged:
-    return Merged(row["document"], tuple(row["sources"]), row["modified_at"])
+def _merged(document: str | None, sources: list[UUID], modified_at: datetime) -> Merged | None:
+    return None if document is None else Merged(document, tuple(sources), modified_at)

@@ -5,11 +5,11 @@ from the fragments by the same function.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -91,8 +91,7 @@ class Profile:
         return len(self.person.merged.document.encode()) if self.person.merged else 0
 
 
-@dataclass(frozen=True, slots=True)
-class ProfileResult:
+class ProfileResult(NamedTuple):
     """What an xid leads to under a policy. The identity is None if it is unknown or erased."""
 
     xid: UUID
@@ -235,7 +234,7 @@ async def _profiles(
         fragments = await read_fragments(db, scope, [person.xids for person in bare])
         rule = policy.settings.attribute_merge
         for each, given in zip(bare, fragments, strict=True):
-            person = replace(each, merged=Merged.of(given, rule, config.composites))
+            person = each._replace(merged=Merged.of(given, rule, config.composites))
             entity = None if wanted is None else person.finished(wanted)
             merged_now[person.profile_id] = Profile(policy, person, entity)
     return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]

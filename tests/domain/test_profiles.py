@@ -185,7 +185,7 @@ async def test_limits_tell_the_true_size_and_what_it_exceeds(world):
     limits = profiles.limits_of(profile, 5_000)
     assert (limits.identity_count, limits.event_count, limits.exceeded) == (54, 5_000, ("IDENTITIES",))
     assert profiles.limits_of(profile, 5_001).exceeded == ("IDENTITIES", "EVENTS")
-    large = replace(profile.person, size=1, merged=Merged('"' + "x" * 50_000_000 + '"', (), profile.policy.created_at))
+    large = profile.person._replace(size=1, merged=Merged('"' + "x" * 50_000_000 + '"', (), profile.policy.created_at))
     assert profiles.limits_of(replace(profile, person=large), 0).exceeded == ("DOCUMENT_SIZE",)
 
 
