@@ -7,7 +7,7 @@ so there is one truth about errors, and it costs nothing while there are none.
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property, partial
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from graphql import (
     FieldNode,
@@ -26,6 +26,7 @@ from graphql import (
     VariableNode,
     Visitor,
     get_argument_values,
+    get_nullable_type,
     get_variable_values,
     visit,
 )
@@ -114,38 +115,38 @@ _TEXTS: Final = {"String", "ID"}
 
 def coercion(input_type: Any, *, nullable: bool = True) -> Coercion:
     """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it."""
+    nothing = None if nullable else Undefined
     match input_type:
         case GraphQLNonNull():
             return coercion(input_type.of_type, nullable=False)
         case GraphQLList():
-            coerce: Coercion = partial(_coerced_list, coercion(input_type.of_type))
+            return partial(_coerced_list, coercion(input_type.of_type), nothing)
         case GraphQLInputObjectType():
-            coerce = _Object(input_type)
-        case _:
-            coerce = partial(_coerced_leaf, input_type.coerce_input_value)
-    nothing = None if nullable else Undefined
-    if getattr(input_type, "name", None) in _TEXTS:
-        return lambda value: value if type(value) is str else nothing if value is None else coerce(value)
-    return lambda value: nothing if value is None else coerce(value)
+            return _Object(input_type, nothing)
+    return partial(_coerced_leaf, input_type.coerce_input_value, nothing)
 
 
-def _coerced_leaf(coerce: Coercion, value: Any) -> Any:
+def _coerced_leaf(coerce: Coercion, nothing: Any, value: Any) -> Any:
+    if value is None:
+        return nothing
     try:
         return coerce(value)
     except Exception:  # noqa: BLE001 (what is wrong with it, graphql-core says)
         return Undefined
 
 
-def _coerced_list(coerce: Coercion, value: Any) -> Any:
+def _coerced_list(coerce: Coercion, nothing: Any, value: Any) -> Any:
+    if value is None:
+        return nothing
     items = list(map(coerce, value)) if isinstance(value, list) else [coerce(value)]
     return Undefined if any(item is Undefined for item in items) else items
 
 
-@dataclass(frozen=True, slots=True)
-class _Input:
-    """A field of an input type."""
+class _Input(NamedTuple):
+    """A field of an input type. `takes_text`: a text is a value of it as it is, and needs no call."""
 
     out_name: str
+    takes_text: bool
     coerce: Coercion
     default: Any
     is_required: bool
@@ -154,21 +155,22 @@ class _Input:
 class _Object:
     """Coerces objects of one input type; looks into the type when it is first used, since it may hold itself."""
 
-    def __init__(self, input_type: GraphQLInputObjectType) -> None:
+    def __init__(self, input_type: GraphQLInputObjectType, nothing: Any) -> None:
         self._type = input_type
+        self._nothing = nothing
 
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, dict):
-            return Undefined
-        inputs = self._inputs
-        coerced = {}
+            return self._nothing if value is None else Undefined
+        inputs, coerced = self._inputs, {}
         for name, given in value.items():
             if name not in inputs:
                 return Undefined
-            each = inputs[name]
-            found = coerced[each.out_name] = each.coerce(given)
+            out_name, takes_text, coerce, *_ = inputs[name]
+            found = given if takes_text and type(given) is str else coerce(given)
             if found is Undefined:
                 return Undefined
+            coerced[out_name] = found
         for name, each in self._expected:
             if name not in value:
                 if each.is_required:
@@ -192,7 +194,8 @@ class _Object:
 def _input(name: str, given: GraphQLInputField) -> _Input:
     default = coerce_default_value(given)
     is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
-    return _Input(given.out_name or name, coercion(given.type), default, is_required)
+    takes_text = str(get_nullable_type(given.type)) in _TEXTS
+    return _Input(given.out_name or name, takes_text, coercion(given.type), default, is_required)
 
 
 # ------------------------------------------------------------------------------------------------ arguments
