@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -94,12 +95,13 @@ def _middleware(settings: Settings) -> list[Middleware]:
         allow_headers=REQUEST_HEADERS,
         expose_headers=[HEADER],
     )
+    packed = partial(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=5)
     return [
         Middleware(Watch),
+        Middleware(Shortcut, route=GRAPHQL, hosts=settings.hosts, packed=packed, cors=bool(settings.cors_origins)),
         Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
         *([foreign_pages] if settings.cors_origins else []),
-        Middleware(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=5),
-        Middleware(Shortcut, route=GRAPHQL),
+        Middleware(packed),
     ]
 
 

@@ -8,7 +8,9 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
 
 import orjson
 import structlog
@@ -21,6 +23,17 @@ FRAMES = 12  # of a stack, the innermost ones
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 _log = structlog.get_logger("gateway")
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Where lines of JSON go, None where people read them. A request's line goes there directly: there is one for each of them."""
+
+    out: BinaryIO | None = None
+    level: int = logging.INFO
+
+
+_lines = _Lines()
 
 
 def configure_logs(level: str) -> None:
@@ -39,7 +52,8 @@ def configure_logs(level: str) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(LEVELS[level])
-    # Ours do not go through `logging`, where a line takes several times as long; there is one for each request.
+    # Ours do not go through `logging`, where a line takes several times as long.
+    _lines.out, _lines.level = None if sys.stderr.isatty() else sys.stderr.buffer, LEVELS[level]
     if sys.stderr.isatty():
         factory: Any = structlog.PrintLoggerFactory(sys.stderr)
         processors.append(structlog.dev.ConsoleRenderer())
@@ -57,16 +71,31 @@ def configure_logs(level: str) -> None:
 def log_observation(observation: Observation) -> None:
     """Write down what is worth a line; statements are counted elsewhere."""
     match observation:
-        case RequestServed(route, method, status, seconds):
-            level = logging.WARNING if status >= 500 else logging.DEBUG if route in PROBES else logging.INFO
-            took = round(seconds * 1000, 1)
-            _log.log(level, "request", id=correlation_id.get(), route=route, method=method, status=status, ms=took)
+        case RequestServed():
+            _log_request(observation)
         case FaultMasked(error):
             _log.error("fault", id=correlation_id.get(), exc_info=error)
         case JobLeft(kind, outcome, seconds):
             _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):
             _log.debug("transaction restarted", reason=reason, attempt=attempt)
+
+
+def _log_request(served: RequestServed) -> None:
+    level = "warning" if served.status >= 500 else "debug" if served.route in PROBES else "info"
+    line = {
+        "id": correlation_id.get(),
+        "route": served.route,
+        "method": served.method,
+        "status": served.status,
+        "ms": round(served.seconds * 1000, 1),
+    }
+    if _lines.out is None:
+        _log.log(LEVELS[level], "request", **line)
+    elif LEVELS[level] >= _lines.level:
+        line |= {"event": "request", "level": level, "timestamp": datetime.now(UTC)}
+        _lines.out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+        _lines.out.flush()
 
 
 def _text_renderer() -> Any:

@@ -1,10 +1,11 @@
 """The short way of the request that comes most: a query by POST, of a caller who was here before.
 
-It answers as the long way does, and in less time: no route is looked for, no request object made, and the read begins while the store is
-asked whether the caller is still welcome. Nothing is told before that is confirmed. Whatever is out of the ordinary takes the long way.
+It answers as the long way does, and in less time: no route is looked for, no request object made, middleware is gone through only where
+it has something to do, and the read begins while the store is asked whether the caller is still welcome. Nothing is told before that is
+confirmed. Whatever is out of the ordinary takes the long way.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final
 
@@ -28,11 +29,17 @@ _is_json = lru_cache(READ_AGAIN)(is_json)
 
 
 class Shortcut:
-    """ASGI middleware in front of the routes; `route` is the one that has the long way."""
+    """ASGI middleware in front of all that is about HTTP. `route` has the long way; `hosts` are the names that a request's Host may have,
+    `*` for any; to requests from other pages, if there are `cors` origins, and to who takes it `packed`, it does as the long way does."""
 
-    def __init__(self, app: ASGIApp, route: Route) -> None:
+    def __init__(
+        self, app: ASGIApp, route: Route, hosts: Iterable[str], packed: Callable[[ASGIApp], ASGIApp], *, cors: bool
+    ) -> None:
         self._app = app
         self._route = route
+        self._hosts = frozenset(hosts)
+        self._packed = packed
+        self._cors = cors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._route.path:
@@ -47,7 +54,7 @@ class Shortcut:
         here: Services = scope["app"].state.services
         headers = _headers(scope)
         media_type, caller = _wanted(headers.get("accept")), here.callers.known(headers)
-        if media_type is None or caller is None or not _is_json(headers.get("content-type")):
+        if media_type is None or caller is None or not self._is_ordinary(headers):
             return False
         asked = _asked(first, here.limits.body_bytes)
         if asked is None:
@@ -60,8 +67,19 @@ class Shortcut:
             return True
         if answer.outcome is Outcome.NOT_A_QUERY:
             return False
-        await response_of(answer, asked, media_type, here.limits)(scope, receive, send)
+        response: ASGIApp = response_of(answer, asked, media_type, here.limits)
+        if "gzip" in headers.get("accept-encoding", ""):
+            response = self._packed(response)
+        await response(scope, receive, send)
         return True
+
+    def _is_ordinary(self, headers: Mapping[str, str]) -> bool:
+        host = headers.get("host", "").partition(":")[0]
+        return (
+            ("*" in self._hosts or host in self._hosts)
+            and _is_json(headers.get("content-type"))
+            and not (self._cors and "origin" in headers)
+        )
 
 
 async def _answered(here: Services, caller: Caller, asked: Request) -> Response:

@@ -110,3 +110,19 @@ async def test_the_route_is_observed(gateway, headers):
     await gateway.http.post("/graphql", json={"query": NAMES}, headers=headers)
     end()
     assert [(each.route, each.status) for each in seen] == [("/graphql", 200)]
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1:8000", "localhost", "", "[::1]:8000"])
+async def test_a_host_that_is_not_ours_is_refused_on_both_ways(gateway, headers, host):
+    short, long = await answers(gateway, headers, b'{"query": "{ __typename }"}', host=host)
+    assert (short.status_code, short.content) == (long.status_code, long.content)
+
+
+async def test_pages_of_other_origins_get_their_headers_on_both_ways(start_gateway):
+    async with start_gateway(cors_origins=("https://shop.example",)) as gateway:
+        given = await gateway.headers()
+        for origin in ("https://shop.example", "https://evil.example"):
+            short, long = await answers(gateway, given, b'{"query": "{ __typename }"}', origin=origin)
+            again, _ = await answers(gateway, given, b'{"query": "{ __typename }"}', origin=origin)
+            allowed = {answer.headers.get("access-control-allow-origin") for answer in (short, long, again)}
+            assert allowed == {origin if "shop" in origin else None}
