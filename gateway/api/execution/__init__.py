@@ -11,6 +11,7 @@ resolvers     where the values of a column come from
 columns       how they become finished ones, level by level
 places        where they stand, for errors
 schemas     a sandbox's configuration → its GraphQL schema; kept
+deadlines   giving up what takes too long
 stages      how long each of these took
 errors      whatever went wrong → what the caller is told of it
 operations  the way through all of them

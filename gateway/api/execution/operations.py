@@ -18,6 +18,7 @@ from graphql.execution.values import VariableValues
 from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
+from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import told, told_fault
 from gateway.api.execution.inputs import VariablesRefused
@@ -90,14 +91,14 @@ class Operations:
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._introspections = Introspections()
+        self._deadlines = Deadlines(limits.seconds)
         self._plans = 0
         self._shared_by_scope: OrderedDict[int, SharedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
         try:
-            deadline = asyncio.get_running_loop().time() + self._limits.seconds
-            async with asyncio.timeout_at(deadline):
+            async with self._deadlines.deadline() as deadline:
                 return await self._run(scope, request, deadline, only_queries=only_queries)
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return _refused(error)
