@@ -12,7 +12,7 @@ The text is put together by `||`: `json_build_object` looks up the type of each 
 leaves. For that reason, too, an array of leaves is printed whole.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
@@ -99,6 +99,11 @@ def expression(shape: Shape, document: str, identity_map: str | None = None) -> 
     return _joined(_pieces(shape, document))
 
 
+def object_of(values: Iterable[tuple[str, str]]) -> str:
+    """SQL of an object as JSON text, out of its keys and SQL of their values as JSON text."""
+    return _joined(_braced((name, [(False, value)]) for name, value in values))
+
+
 def literal(text: str) -> str:
     """The text in SQL."""
     return "'" + text.replace("'", "''") + "'"
@@ -128,10 +133,17 @@ def _pieces(shape: Shape, value: str) -> Iterator[_Piece]:
 
 
 def _object(shape: Fields, value: str, instead: Mapping[str, str] | None = None) -> Iterator[_Piece]:
+    below = instead or {}
+    return _braced(
+        (name, _pieces(part, below.get(key, f"{value} -> {literal(key)}"))) for name, key, part in shape.fields
+    )
+
+
+def _braced(values: Iterable[tuple[str, Iterable[_Piece]]]) -> Iterator[_Piece]:
     before = "{"
-    for name, key, part in shape.fields:
+    for name, pieces in values:
         yield True, f"{before}{orjson.dumps(name).decode()}:"
-        yield from _pieces(part, (instead or {}).get(key, f"{value} -> {literal(key)}"))
+        yield from pieces
         before = ","
     yield True, "{}" if before == "{" else "}"
 

@@ -6,14 +6,14 @@ from uuid import uuid4
 import orjson
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.histories import VALUES, by_examples, histories
+from properties.histories import START, VALUES, by_examples, histories
 
 from gateway.domain import events, links, people, profiles
-from gateway.domain.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.events import EventColumn, EventFilter, EventOrder, EventOrderField, EventRequest
 from gateway.domain.merge import canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.shapes import Fields, Leaf, pick
+from gateway.domain.shapes import Constant, Fields, Leaf, pick
 
 JSON, TEXT = Leaf("JSON"), Leaf("String")
 NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
@@ -22,6 +22,14 @@ WANTED = Fields((
     ("mail", "personalEmail", Fields((("to", "address", TEXT), ("label", "label", TEXT)))),
     ("segments", "segmentMembership", JSON), ("identities", "identityMap", JSON), ("type", "eventType", TEXT),
 ))  # fmt: skip
+NODE = (
+    ("kind", Constant("Event")), ("number", EventColumn.EVENT_ID), ("at", EventColumn.TIMESTAMP), ("type", EventColumn.EVENT_TYPE),
+    ("came", EventColumn.INGESTED_AT), ("entity", Fields((("type", "eventType", TEXT), ("who", "identityMap", JSON)))),
+    ("all", EventColumn.DOCUMENT),
+)  # fmt: skip
+orders = st.builds(EventOrder, st.sampled_from(EventOrderField), st.booleans())
+filters = st.sampled_from([EventFilter(), EventFilter(event_types=("a",)), EventFilter(until=START)])
+requests = st.builds(EventRequest, filters, orders, st.builds(Window, st.integers(0, 3), st.booleans()))
 
 
 def policies_of(config):
@@ -92,6 +100,35 @@ async def test_what_is_kept_merged_is_what_its_records_merge_to(telling, history
     origins = await profiles.read_origins(world.db, world.scope, [*one, *other])
     stated = [(set(origin.sources), origin.modified_at) for origin in origins]
     assert stated[: len(one)] == stated[len(one) :]
+
+
+@by_examples
+@given(history=histories(), asked=requests, data=st.data())
+async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, history, asked, data):
+    world, config, xids = await told(telling, history)
+    found = await people.read_people(world.db, world.scope, config, xids)
+    persons = [*{each.person.xids for each in found if each.person}, tuple(xids), ()]
+    order, everything = asked.order, EventRequest(EventFilter(), asked.order, Window())
+    (whole,) = await events.list_events(world.db, world.scope, [tuple(xids)], everything)
+    ends = st.none() | st.sampled_from([order.key(event) for event in whole.items] or [None])
+    asked = replace(asked, window=replace(asked.window, after=data.draw(ends), before=data.draw(ends)))
+    pages = await events.list_events(world.db, world.scope, persons, asked)
+    in_part = await events.list_events(world.db, world.scope, persons, replace(asked, wanted=WANTED))
+    for page, other in zip(pages, in_part, strict=True):
+        assert [orjson.loads(event.entity) for event in other.items] == [
+            pick(WANTED, event.document) for event in page.items
+        ]
+        assert [order.key(event) for event in other.items] == [order.key(event) for event in page.items]
+    finished, by_hand = [], []
+    for is_distributed, into in ((False, finished), (True, by_hand)):
+        world.db.is_distributed = is_distributed
+        for page in await events.list_finished(world.db, world.scope, persons, asked, NODE):
+            into.append(replace(page, nodes=orjson.loads(page.nodes)))
+    world.db.is_distributed = False
+    assert finished == by_hand
+    for page, other in zip(pages, finished, strict=True):
+        assert [node["number"] for node in other.nodes] == [event.event_id for event in page.items]
+        assert (other.has_next, other.has_previous) == (page.has_next, page.has_previous)
 
 
 @by_examples

@@ -14,8 +14,14 @@ from gateway.storage.queries import all_queries
 
 LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_repeat", "ingest_error")
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
-SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
-PARTS = {"document": expression(SHAPE, "document", "identity_map::jsonb")}
+ENTITY = expression(
+    Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),)))))), "document"
+)
+KEYS = "(array_agg(row(e.timestamp, e.event_id, e.xid, e.dataset_id)))[1]"
+PARTS = {
+    "document": ENTITY, "entity": ENTITY, "node": ENTITY, "first": KEYS, "last": KEYS, "where": "", "time": "timestamp",
+    "direction": "desc", "nearest": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
+}  # fmt: skip
 STATEMENTS = [
     statement
     for statement in all_queries()

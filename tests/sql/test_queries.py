@@ -5,7 +5,10 @@ import pytest
 
 from gateway.storage.queries import Query, all_queries, query
 
-PARTS = {"document": "document"}  # what stands in braces, where nothing special is asked for
+PARTS = {
+    "document": "document", "entity": "null::text", "node": "'{}'", "first": "null", "last": "null",
+    "where": "", "time": "timestamp", "direction": "asc", "nearest": "",
+}  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 
 @pytest.fixture(scope="module")
