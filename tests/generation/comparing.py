@@ -1,6 +1,6 @@
 """Two ways to run an operation, and whether they answer the same.
 
-Answers are equal as JSON, objects in the order of their keys, but for what is inside of JSON scalars. Errors are equal as they are told,
+Answers are equal as JSON: numbers by their values, objects in the order of their keys, but for what is inside of JSON scalars. Errors are equal as they are told,
 in any order, with one exception: where a null takes its parents along, several errors may be met below what becomes null in the end, and
 which of them are still told depends on who fails first. There both must tell at least one.
 """
@@ -130,7 +130,7 @@ def _same(one: Any, other: Any, free: set[str], *, is_free: bool = False) -> boo
         return len(one) == len(other) and all(
             _same(a, b, free, is_free=is_free) for a, b in zip(one, other, strict=True)
         )
-    return type(one) is type(other) and one == other
+    return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 
 def _told(body: dict[str, Any]) -> tuple[Counter[bytes], set[tuple[Any, ...]]]:

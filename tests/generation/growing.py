@@ -36,8 +36,8 @@ DEPTH = 7
 RARE = {"diffMergePolicies": 0.4, "unionSchema": 0.4, "sdl": 0.2, "jsonSchema": 0.2}
 """How much seldomer than others fields are grown that take long, or fill much."""
 
-OFTEN = {"profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "node", "nodes"}
-"""Root fields that are grown three times as often."""
+OFTEN = {"profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "node", "nodes", "entity"}
+"""Fields that are grown more often than others, as are those of documents that have a value somewhere."""
 
 
 class Growth:
@@ -52,8 +52,7 @@ class Growth:
 
     def document(self) -> DocumentNode:
         query = self._schema.query_type
-        weights = [RARE.get(name, 1) * (3 if name in OFTEN else 1) for name in query.fields]
-        names = dict.fromkeys(self._random.choices(list(query.fields), weights, k=self._random.choice([1, 1, 1, 2, 3])))
+        names = self._some(query, list(query.fields), self._random.choice([1, 1, 1, 2, 3]))
         fields = [self._field(query, name, query.fields[name], 1) for name in names]
         return document_of(fields)
 
@@ -69,10 +68,20 @@ class Growth:
     def _of_type(self, parent: GraphQLObjectType, depth: int, prefix: str = "") -> list[SelectionNode]:
         wanted = [name for name in parent.fields if self._wants(parent.fields[name], name, depth)]
         count = self._random.choice([1, 2, 3, 4, 6])
-        names = self._random.sample(wanted, min(count, len(wanted)))
+        names = self._some(parent, wanted, count)
         self._left -= len(names)
         fields = [self._field(parent, name, parent.fields[name], depth, prefix) for name in names]
         return fields or [field_node("__typename")]
+
+    def _some(self, parent: GraphQLObjectType, names: list[str], count: int) -> list[str]:
+        """Up to so many of a type's fields, those before others that are grown often."""
+
+        def place(name: str) -> float:
+            key = getattr(parent.fields[name].resolve, "key", None)
+            weight = 4 if name in OFTEN or key in self._known.filled else RARE.get(name, 1)
+            return self._random.random() ** (1 / weight)
+
+        return sorted(names, key=place, reverse=True)[:count]
 
     def _wants(self, field: GraphQLField, name: str, depth: int) -> bool:
         if self._random.random() > RARE.get(name, 1):

@@ -3,6 +3,7 @@
 Most values that are drawn mean something in the sandbox, so that operations find data; some are of the right type and mean nothing.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -24,7 +25,7 @@ from graphql import (
     parse_value,
 )
 
-NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.08, 0.4, 0.1
+NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.05, 0.4, 0.1
 """How often null stands where it may, a value that means nothing, an optional field of an input, an item without its list."""
 
 NAMES = {
@@ -46,7 +47,7 @@ FIXED: dict[str, list[Any]] = {
     "property": [12.5, 10, "tea", "a", True, "", None, {"a": 1}, [1]],
     "event type": ["commerce.purchases", "web.webpagedetails.pageViews", "a", "b", ""],
     "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],
-    "size": [0, 1, 1, 2, 2, 3, 3, 4, 5, 5, 7, 10, 10, 20, 1000, 1001, -1],
+    "size": [*([0, 1, 2, 3, 4, 5, 7, 10, 20] * 3), 1000, 1001, -1],
     "nothing": [None, None, 'person.name.firstName = "Ada"'],
 }  # fmt: skip
 GARBAGE_OF: dict[str, list[Any]] = {
@@ -79,11 +80,12 @@ class Known:
     """Values of a sandbox by kind."""
 
     def __init__(
-        self, values: dict[str, list[Any]], keys: list[tuple[str, str]], cursors: dict[str, list[str]]
+        self, values: dict[str, list[Any]], keys: list[tuple[str, str]], cursors: dict[str, list[str]], filled: set[str]
     ) -> None:
         self.values = FIXED | values
         self.keys = keys
         self.cursors = cursors
+        self.filled = filled  # keys that documents have
 
     def draw(self, random: Random, place: Place, input_type: Any) -> Any:
         """A value that is valid there, mostly."""
@@ -144,7 +146,16 @@ async def known(client: Client) -> Known:
     cursors["Dataset.batches"] = [
         each for dataset in found["datasets"]["nodes"] for each in _cursors(dataset["batches"])
     ]
-    return Known(values, keys, cursors)
+    documents = [person["entityJson"] for person in people]
+    documents += [each["node"]["entityJson"] for person in people for each in person["events"]["edges"]]
+    return Known(values, keys, cursors, {key for document in documents for key in _keys(document)})
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """All keys in a document, however deep."""
+    for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _keys(each)
+    yield from value if isinstance(value, dict) else ()
 
 
 def _cursors(connection: dict[str, Any]) -> list[str]:
@@ -161,9 +172,9 @@ KNOWN = f"""{{
   searchProfiles {{
     edges {{ cursor }}
     nodes {{
-      id profileId
+      id profileId entityJson
       identities {{ id xid value namespace {{ code }} }}
-      events {{ edges {{ cursor node {{ id }} }} }}
+      events {{ edges {{ cursor node {{ id entityJson }} }} }}
       latest: events(orderBy: {{field: INGESTED_AT, direction: DESC}}) {{ edges {{ cursor }} }}
     }}
   }}

@@ -10,7 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
 from properties.histories import Telling, histories
-from story import Story
+from story import FIX_SECRET, Story
 from world import World, event, record
 
 from gateway.domain import registry
@@ -104,6 +104,9 @@ async def library(dsn: str) -> AsyncIterator[list[Pair]]:
     async with story.at(NOW) as world:
         await go_on(world, dsn)
         custom = await World.create(world.db, "custom")
+        async with world.db.transaction() as tx:
+            await tx.execute(FIX_SECRET)
+        custom = replace(custom, scope=replace(custom.scope, sandbox=await custom.fresh_sandbox()))
         await customize(custom)
         pairs = [await Pair.of(world), await Pair.of(replace(custom, configurations=Configurations()))]
         pairs[0].names = story.names
