@@ -12,7 +12,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 import strawberry
 from graphql import GraphQLSchema
 
-from gateway.api.loaders import Loaders, SharedLoaders, Wanted
+from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Wanted
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import READ_CONFIGURATION, Scope
@@ -69,12 +69,12 @@ class CompiledInfo:
     """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives."""
 
     context: Context
-    wanted: Wanted | None = None
+    wanted: Wanted = EVERYTHING
 
 
-def wanted_of(info: Info) -> Wanted | None:
-    """What is wanted of the documents of profiles or events; None is all of it, as everywhere on the stock executor."""
-    return info.wanted if isinstance(info, CompiledInfo) else None
+def wanted_of(info: Info) -> Wanted:
+    """What is wanted of profiles or events; on the stock executor everything is."""
+    return info.wanted if isinstance(info, CompiledInfo) else EVERYTHING
 
 
 def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:

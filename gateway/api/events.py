@@ -1,11 +1,12 @@
 """Events: what people did."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
+import orjson
 import strawberry
 
 from gateway.api.batches import BatchType
@@ -39,6 +40,7 @@ from gateway.domain.events import (
     EventOrder,
     EventOrderField,
     EventRequest,
+    FinishedPage,
     condition,
 )
 from gateway.domain.identities import Identity
@@ -154,21 +156,49 @@ def _filter(given: EventFilterInput) -> EventFilter:
     )
 
 
-async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Slice[Event]:
+Events: TypeAlias = "Slice[Event] | FinishedSlice"
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedSlice:
+    """A page of events that the store has finished, as `Connection` shows it."""
+
+    listing: Listing[Event]
+    page: FinishedPage
+    count: Callable[[], Awaitable[int]]
+
+    @property
+    def nodes(self) -> orjson.Fragment:
+        return orjson.Fragment(self.page.nodes)
+
+    @property
+    def page_info(self) -> "FinishedSlice":
+        return self
+
+    @property
+    def start_cursor(self) -> str | None:
+        return None if self.page.first is None else self.listing.cursor_at(self.page.first)
+
+    @property
+    def end_cursor(self) -> str | None:
+        return None if self.page.last is None else self.listing.cursor_at(self.page.last)
+
+
+async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Events:
     """A page of the events of a person, or of several as if they were one."""
     return (await events_of_each([xids], info, asked, window))[0]
 
 
-async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Slice[Event]]:
+async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Events]:
     """A page of the events of each person."""
-    loaders, members = info.context.loaders, tuple(people)
-    of_document = wanted_of(info)
-    request = EventRequest(asked.filter, asked.order, window, None if of_document is None else of_document.shape)
-    pages = await loaders.events_by_people.load((request, members))
-    return [
-        asked.listing.paged(page, partial(loaders.event_count_by_members.load, (asked.filter, xids)))
-        for xids, page in zip(members, pages, strict=True)
-    ]
+    loaders, members, of_each = info.context.loaders, tuple(people), wanted_of(info)
+    request = EventRequest(asked.filter, asked.order, window, of_each.shape)
+    counts = [partial(loaders.event_count_by_members.load, (asked.filter, xids)) for xids in members]
+    if of_each.page is None:
+        pages = await loaders.events_by_people.load((request, members))
+        return list(map(asked.listing.paged, pages, counts))
+    finished = await loaders.finished_by_people.load(((request, of_each), members))
+    return [FinishedSlice(asked.listing, page, count) for page, count in zip(finished, counts, strict=True)]
 
 
 # ------------------------------------------------------------------------------------------------ types
@@ -262,7 +292,7 @@ async def _events(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> Slice[Event]:
+) -> Events:
     context, asked = info.context, wanted(given, order_by)
     window = asked.listing.window(first, after, last, before)
     graph = policy_of(context, merge_policy_id).settings.identity_graph

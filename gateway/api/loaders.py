@@ -16,7 +16,7 @@ from aiodataloader import DataLoader
 from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
-from gateway.domain.events import Event, EventFilter, EventRequest
+from gateway.domain.events import Event, EventFilter, EventRequest, FinishedPage, Node
 from gateway.domain.identities import Identity, Sighting
 from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
@@ -40,18 +40,33 @@ V = TypeVar("V")
 class Wanted:
     """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
 
-    shape: Shape
+    shape: Shape | None = None  # of each document; None is all of it
+    page: "WantedPage | None" = None  # of events, where the store can finish it
 
 
 FEW: Final = 4
 """Keys of a field that share a statement with those of others; more of them fill one of their own."""
 
 
+EVERYTHING: Final = Wanted()
+
+
+class WantedPage(NamedTuple):
+    """What a page of events shows of each, and whether it tells cursors."""
+
+    node: Node
+    has_cursors: bool
+
+
+PageRequest: TypeAlias = tuple[EventRequest, Wanted]
+"""Which page of events, and what is shown of them."""
+
+
 class Sight(NamedTuple):
-    """How profiles are looked at: by which policy, and what is wanted of their documents (None: all of it)."""
+    """How profiles are looked at: by which policy, and what is wanted of their documents."""
 
     policy_id: UUID
-    wanted: Wanted | None = None
+    wanted: Wanted = EVERYTHING
 
 
 class Loader(DataLoader[K, V], Generic[K, V]):
@@ -158,13 +173,23 @@ class SharedLoaders:
     def events_by_people(self) -> Loader[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
         return Loader(grouped(by_levels(self.read_events)), keeps=False)
 
+    @cached_property
+    def finished_by_people(self) -> Loader[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
+        return Loader(grouped(by_levels(self.read_finished)), keeps=False)
+
     async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> list[ProfileResult]:
         policy = self.config.policy(sight.policy_id)
-        shape = None if sight.wanted is None else sight.wanted.shape
-        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=sight.wanted.shape)
 
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
+
+    async def read_finished(self, asked: PageRequest, people: Sequence[Xids]) -> list[FinishedPage]:
+        request, wanted = asked
+        if wanted.page is None:
+            raise TypeError("these events are not wanted as finished pages")
+        node, has_cursors = wanted.page
+        return await events.list_finished(self._db, self.scope, people, request, node, with_keys=has_cursors)
 
 
 class Loaders:
@@ -255,6 +280,11 @@ class Loaders:
     def events_by_people(self) -> Kept[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
         """By what is asked for, and the members of each person."""
         return Kept(self._shared.events_by_people)
+
+    @cached_property
+    def finished_by_people(self) -> Kept[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
+        """The same as finished JSON."""
+        return Kept(self._shared.finished_by_people)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:

@@ -5,7 +5,7 @@ list in another order, is refused rather than misread. A list that is wholly at 
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -76,6 +76,14 @@ class Slice(Generic[T]):
     def page_info(self) -> "Slice[T]":
         return self
 
+    @property
+    def start_cursor(self) -> str | None:
+        return self.listing.cursor(self.page.items[0]) if self.page.items else None
+
+    @property
+    def end_cursor(self) -> str | None:
+        return self.listing.cursor(self.page.items[-1]) if self.page.items else None
+
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
@@ -105,7 +113,11 @@ class Listing(Generic[T]):
 
     def cursor(self, item: T) -> str:
         """The item's place in the list, as opaque text that is safe in an address."""
-        values = orjson.dumps([_tagged(value) for value in self.key(item)])
+        return self.cursor_at(self.key(item))
+
+    def cursor_at(self, key: Key) -> str:
+        """The place of the item with this key."""
+        values = orjson.dumps([_tagged(value) for value in key])
         return urlsafe_b64encode(self._mark + values).rstrip(b"=").decode()
 
     def _read(self, cursor: str | None) -> Key | None:
@@ -166,18 +178,6 @@ def _has_previous(slice_: strawberry.Parent[Slice[Any]]) -> bool:
     return slice_.page.has_previous
 
 
-def _start(slice_: strawberry.Parent[Slice[Any]]) -> str | None:
-    return next(_cursors(slice_, slice_.nodes[:1]), None)
-
-
-def _end(slice_: strawberry.Parent[Slice[Any]]) -> str | None:
-    return next(_cursors(slice_, slice_.nodes[-1:]), None)
-
-
-def _cursors(slice_: Slice[Any], items: list[Any]) -> Iterator[str]:
-    return map(slice_.listing.cursor, items)
-
-
 async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
     return await slice_.count()
 
@@ -186,10 +186,12 @@ async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
 class PageInfo:
     has_next_page: bool = resolved_by(_has_next, "Whether the list goes on behind this page.")
     has_previous_page: bool = resolved_by(_has_previous, "Whether the list has items in front of this page.")
-    start_cursor: str | None = resolved_by(
-        _start, "Cursor of the page's first item, for `before`; null on an empty page."
+    start_cursor: str | None = strawberry.field(
+        description="Cursor of the page's first item, for `before`; null on an empty page."
     )
-    end_cursor: str | None = resolved_by(_end, "Cursor of the page's last item, for `after`; null on an empty page.")
+    end_cursor: str | None = strawberry.field(
+        description="Cursor of the page's last item, for `after`; null on an empty page."
+    )
 
 
 @strawberry.type(name="Edge", description="An item of a list together with its place there.")

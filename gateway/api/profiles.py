@@ -15,6 +15,7 @@ from gateway.api.events import (
     EventConnection,
     EventFilterInput,
     EventOrderInput,
+    Events,
     FilterArgument,
     OrderArgument,
     events_of_each,
@@ -45,7 +46,7 @@ from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, parsed, selected
 from gateway.domain import profiles
 from gateway.domain.datasets import Dataset
-from gateway.domain.events import Event, EventFilter
+from gateway.domain.events import EventFilter
 from gateway.domain.identities import Identity
 from gateway.domain.links import IdentityGraph
 from gateway.domain.merge import Document, Fragment, Provenance
@@ -150,7 +151,7 @@ async def _events_of_all(
     given: EventFilterInput | None = None,
     order_by: EventOrderInput | None = None,
     **page: Any,
-) -> list[Slice[Event]]:
+) -> list[Events]:
     asked_for = wanted(given, order_by)
     return await events_of_each(
         (each.person.xids for each in profiles), info, asked_for, asked_for.listing.window(**page)
@@ -168,7 +169,7 @@ async def _events(
     after: After = None,
     last: Last = None,
     before: Before = None,
-) -> Slice[Event]:
+) -> Events:
     page = {"first": first, "after": after, "last": last, "before": before}
     return (await _events_of_all([profile], info, given=given, order_by=order_by, **page))[0]
 
@@ -286,14 +287,13 @@ async def _search_profiles(
     context, policy = info.context, policy_of(info.context, merge_policy_id)
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
-    of_document = wanted_of(info)
     page = await profiles.search_profiles(
         context.db,
         context.scope,
         context.config,
         policy,
         window,
-        wanted=None if of_document is None else of_document.shape,
+        wanted=wanted_of(info).shape,
     )
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
 

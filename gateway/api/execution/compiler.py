@@ -145,10 +145,8 @@ class _Compiler:
         resolver = definition.base_resolver
         if resolver is None or definition.extensions:
             raise NotCompiled("field extensions")
-        shape = wanted(field.type, details, self._fields)
-        return _function(
-            resolver, Arguments(self._schema, field, details[0].node), None if shape is None else Wanted(shape)
-        )
+        arguments = Arguments(self._schema, field, details[0].node)
+        return _function(resolver, arguments, wanted(field.type, details, self._fields))
 
     # -------------------------------------------------------------------------------------------- completion
 
@@ -192,7 +190,7 @@ class _Compiler:
         raise TypeError(f"{interface.name} has no type for {type(value).__name__}")
 
 
-def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: Wanted | None) -> Function:
+def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: Wanted) -> Function:
     info = resolver.info_parameter
     return Function(
         cast("Callable[..., Any]", resolver.wrapped_func),

@@ -69,7 +69,7 @@ class Function(Resolver):
         self,
         function: Callable[..., Any],
         arguments: Arguments,
-        wanted: Wanted | None,
+        wanted: Wanted,
         *,
         info: str | None,
         of_parent: bool,

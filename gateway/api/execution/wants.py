@@ -17,6 +17,8 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 
 from gateway.api.entities import ByKey
+from gateway.api.loaders import Wanted, WantedPage
+from gateway.domain.events import EventColumn
 from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
 
 NOTHING: Final = Fields(())
@@ -31,14 +33,26 @@ HOLDERS: Final = {"Profile", "ExperienceEvent"}
 ENTITY: Final = "entity"
 TYPENAME: Final = "__typename"
 
+EVENT_CONNECTION: Final = "EventConnection"
+EVENT_COLUMNS: Final = {
+    "eventId": EventColumn.EVENT_ID,
+    "timestamp": EventColumn.TIMESTAMP,
+    "eventType": EventColumn.EVENT_TYPE,
+    "ingestedAt": EventColumn.INGESTED_AT,
+    "entityJson": EventColumn.DOCUMENT,
+}
+"""Fields of an event that the store can print, beside its entity."""
+CURSORS: Final = {"startCursor", "endCursor"}
+
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
 """The fields that are selected of an object, as the compiler collects them."""
 
 
-def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Shape | None:
-    """What is wanted of the documents of all profiles or events that a field with this selection gives; None is all of it."""
+def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wanted:
+    """What is wanted of all profiles or events that a field with this selection gives."""
     shapes = set(_wanted(output_type, details, below)) - {NOTHING}
-    return None if len(shapes) > 1 else next(iter(shapes), NOTHING)
+    shape = None if len(shapes) > 1 else next(iter(shapes), NOTHING)
+    return Wanted(shape, _page(get_named_type(output_type), details, below))
 
 
 def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[Shape | None]:
@@ -55,6 +69,38 @@ def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iter
         for name, inner in _fields(named, details, below):
             if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
                 yield from _wanted(named.fields[name].type, inner, below)
+
+
+def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedPage | None:
+    """The pages of a connection of events, if the store can finish all of their nodes."""
+    if not isinstance(connection, GraphQLObjectType) or connection.name != EVENT_CONNECTION:
+        return None
+    fields = dict(_fields(connection, details, below))
+    selected = list(below(connection, details).values())
+    if "nodes" not in fields or "edges" in fields or len(fields) < len(selected):
+        return None
+    event = get_named_type(connection.fields["nodes"].type)
+    parts = [(key, _event_part(event, inner, below)) for key, inner in below(event, fields["nodes"]).items()]
+    node = tuple((key, part) for key, part in parts if part is not None)
+    info = fields.get("pageInfo")
+    shown = (
+        {name for name, _ in _fields(get_named_type(connection.fields["pageInfo"].type), info, below)}
+        if info
+        else set()
+    )
+    return WantedPage(node, has_cursors=bool(shown & CURSORS)) if len(node) == len(parts) else None
+
+
+def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Below) -> EventColumn | Shape | None:
+    node = details[0].node
+    match node.name.value:
+        case "entity":
+            return shape_of(event.fields[ENTITY].type, details, below)
+        case "entityJson" if node.arguments:
+            return None
+        case "__typename":
+            return Constant(event.name)
+    return EVENT_COLUMNS.get(node.name.value)
 
 
 def _fields(
