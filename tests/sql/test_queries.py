@@ -6,8 +6,9 @@ import pytest
 from gateway.storage.queries import Query, all_queries, query
 
 PARTS = {
-    "document": "document", "entity": "null::text", "node": "'{}'", "first": "null", "last": "null",
-    "where": "", "time": "timestamp", "direction": "asc", "nearest": "",
+    "document": "document", "text": "e.document", "entity": "null::text", "node": "'{}'", "first": "null", "last": "null",
+    "where": "", "time": "timestamp", "direction": "asc", "nearest": "e.timestamp limit $5",
+    "together": "", "unpacked": "",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 
