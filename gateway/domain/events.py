@@ -24,6 +24,7 @@ from gateway.storage.queries import query
 
 READ = query("events.read_events")
 LIST = query("events.list_events")
+LIST_OF_CLUSTER = query("events.list_events_of_cluster")
 LIST_FINISHED = query("events.list_finished")
 COUNT = query("events.count_events")
 
@@ -163,10 +164,10 @@ async def list_events(
     xids = list({xid for members in people for xid in members})
     bound = _Bound([scope.sandbox_id, xids, asked.window.fetch])
     together = f"order by {_in_order(asked)} limit $3" if len(people) == 1 else ""
-    given = _given(asked.wanted, is_distributed=db.is_distributed)
-    statement = LIST.filled(together=together, **given, **_ordered(asked, bound))
+    statement, document = (LIST_OF_CLUSTER, "e.document") if db.is_distributed else (LIST, "unpacked.document")
+    filled = statement.filled(together=together, **_given(asked.wanted, document), **_ordered(asked, bound))
     by_xid: dict[UUID, list[Event]] = {}
-    for row in await db.rows(statement, *bound.values) if xids else []:
+    for row in await db.rows(filled, *bound.values) if xids else []:
         by_xid.setdefault(row["xid"], []).append(Event(*row))
     return [_page((e for xid in set(members) for e in by_xid.get(xid, ())), asked) for members in people]
 
@@ -313,14 +314,11 @@ def _node(node: Node) -> str:
     )
 
 
-def _given(wanted: Shape | None, *, is_distributed: bool) -> dict[str, str]:
-    """How much of the document comes back. A cluster refuses OFFSET inside, and unpacks compressed documents once for each leaf."""
+def _given(wanted: Shape | None, document: str) -> dict[str, str]:
+    """How much of the document comes back."""
     if wanted is None:
-        return {"text": "e.document", "entity": "null::text", "unpacked": ""}
-    if is_distributed:
-        return {"text": "''", "entity": expression(wanted, "e.document"), "unpacked": ""}
-    unpacked = "cross join lateral (select e.document || '{}' as document offset 0) unpacked"
-    return {"text": "''", "entity": expression(wanted, "unpacked.document"), "unpacked": unpacked}
+        return {"text": "e.document", "entity": "null::text"}
+    return {"text": "''", "entity": expression(wanted, document)}
 
 
 def _ends(order: EventOrder, *, with_keys: bool) -> dict[str, str]:

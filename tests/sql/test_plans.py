@@ -15,13 +15,12 @@ from gateway.storage.queries import all_queries
 LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_repeat", "ingest_error")
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
 SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
-ENTITY = expression(SHAPE, "unpacked.document")
+ENTITY = expression(SHAPE, "e.document")
 KEYS = "(array_agg(row(e.timestamp, e.event_id, e.xid, e.dataset_id)))[1]"
 PARTS = {
     "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "node": ENTITY, "first": KEYS, "last": KEYS,
     "where": "", "time": "timestamp", "direction": "desc", "nearest": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
     "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
-    "unpacked": "cross join lateral (select e.document || '{}' as document offset 0) unpacked",
 }  # fmt: skip
 STATEMENTS = [
     statement

@@ -8,7 +8,7 @@ from gateway.storage.queries import Query, all_queries, query
 PARTS = {
     "document": "document", "text": "e.document", "entity": "null::text", "node": "'{}'", "first": "null", "last": "null",
     "where": "", "time": "timestamp", "direction": "asc", "nearest": "e.timestamp limit $5",
-    "together": "", "unpacked": "",
+    "together": "",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 
