@@ -24,7 +24,7 @@ from gateway.api.identities import (
     profiles_at,
 )
 from gateway.api.ids import global_id, parse_id
-from gateway.api.loaders import Xids
+from gateway.api.loaders import Loaders, Xids
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import JSON, described
@@ -193,12 +193,16 @@ async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, wind
     """A page of the events of each person."""
     loaders, members, of_each = info.context.loaders, tuple(people), wanted_of(info)
     request = EventRequest(asked.filter, asked.order, window, of_each.shape)
-    counts = [partial(loaders.event_count_by_members.load, (asked.filter, xids)) for xids in members]
+    counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
     if of_each.page is None:
         pages = await loaders.events_by_people.load((request, members))
         return list(map(asked.listing.paged, pages, counts))
     finished = await loaders.finished_by_people.load(((request, of_each), members))
     return [FinishedSlice(asked.listing, page, count) for page, count in zip(finished, counts, strict=True)]
+
+
+def _count(loaders: Loaders, passing: EventFilter, xids: Xids) -> Awaitable[int]:
+    return loaders.event_count_by_members.load((passing, xids))
 
 
 # ------------------------------------------------------------------------------------------------ types

@@ -219,10 +219,7 @@ class Loaders:
 
     @cached_property
     def batches_by_dataset(self) -> Loader[tuple[Window, UUID], Page[Batch]]:
-        async def read(window: Window, dataset_ids: Sequence[UUID]) -> list[Page[Batch]]:
-            return await batches.list_batches(self._db, self._scope, dataset_ids, window)
-
-        return Loader(grouped(read))
+        return Loader(grouped(partial(_list_batches, self._db, self._scope)))
 
     @cached_property
     def batch_count_by_dataset(self) -> Loader[UUID, int]:
@@ -230,10 +227,7 @@ class Loaders:
 
     @cached_property
     def errors_by_batch(self) -> Loader[tuple[Window, UUID], Page[IngestError]]:
-        async def read(window: Window, batch_ids: Sequence[UUID]) -> list[Page[IngestError]]:
-            return await batches.list_errors(self._db, self._scope, batch_ids, window)
-
-        return Loader(grouped(read))
+        return Loader(grouped(partial(_list_errors, self._db, self._scope)))
 
     @cached_property
     def error_count_by_batch(self) -> Loader[UUID, int]:
@@ -288,7 +282,21 @@ class Loaders:
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
-        async def read(passing: EventFilter, people: Sequence[tuple[UUID, ...]]) -> list[int]:
-            return await events.count_events(self._db, self._scope, people, passing)
+        return Loader(grouped(partial(_count_events, self._db, self._scope)))
 
-        return Loader(grouped(read))
+
+# A loader must not hold the `Loaders` that it belongs to: each request would leave a circle for the garbage collector to find.
+
+
+async def _list_batches(db: Database, scope: Scope, window: Window, dataset_ids: Sequence[UUID]) -> list[Page[Batch]]:
+    return await batches.list_batches(db, scope, dataset_ids, window)
+
+
+async def _list_errors(
+    db: Database, scope: Scope, window: Window, batch_ids: Sequence[UUID]
+) -> list[Page[IngestError]]:
+    return await batches.list_errors(db, scope, batch_ids, window)
+
+
+async def _count_events(db: Database, scope: Scope, passing: EventFilter, people: Sequence[Xids]) -> list[int]:
+    return await events.count_events(db, scope, people, passing)

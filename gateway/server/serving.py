@@ -107,7 +107,7 @@ def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = N
     if (supervisor := multiprocessing.parent_process()) is not None:
         asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
     gc.freeze()  # what is here now stays: no later collection need look at it
-    gc.set_threshold(20_000, 20, 20)  # documents are thousands of small objects without cycles
+    gc.set_threshold(100_000, 50, 100)  # documents are thousands of small objects without cycles
     return app
 
 
