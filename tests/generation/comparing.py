@@ -1,8 +1,8 @@
 """Two ways to run an operation, and whether they answer the same.
 
-Answers are equal as JSON: numbers by their values, objects in the order of their keys, but for what is inside of JSON scalars. Errors are equal as they are told,
-in any order, with one exception: where a null takes its parents along, several errors may be met below what becomes null in the end, and
-which of them are still told depends on who fails first. There both must tell at least one.
+Answers are equal as JSON: numbers by their values, objects in the order of their keys, but for what is inside of JSON scalars. Errors are
+equal as they are told, in any order, with one exception: where a null takes its parents along, several errors may be met below what
+becomes null in the end, and which of them are still told depends on who fails first. There both must tell at least one.
 """
 
 from collections import Counter
