@@ -6,7 +6,7 @@ begins again; from the third time on, or where people may part, it has the sandb
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Any
@@ -265,11 +265,12 @@ class _Prepared:
         return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
 
 
-async def _store_alone(tx: Session, calls: Sequence[_Prepared]) -> list[IngestResult | Exception]:
+async def _store_alone(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:
     """Store these calls, with the sandbox to themselves: the facts of each, or none of those that are refused, then every view."""
-    outcomes = dict[_Prepared, IngestResult | Exception]()
+    taken, outcomes = list[_Prepared](), dict[_Prepared, IngestResult | Exception]()
     written, said = dict[_Prepared, Writing](), States()
     for call in calls:
+        taken.append(call)
         writing = call.writing(tx)
         try:
             async with tx.savepoint():
@@ -283,7 +284,7 @@ async def _store_alone(tx: Session, calls: Sequence[_Prepared]) -> list[IngestRe
         await settle_all(tx, list(written.values()), said)
     for call, writing in written.items():
         outcomes[call] = await call.end(tx, writing)
-    return [outcomes[call] for call in calls]
+    return [outcomes[call] for call in taken]
 
 
 TURNS = Turns(_store_alone, weight=len, limit=DOCUMENTS)

@@ -1,12 +1,13 @@
 """Turns: those in this process who must have a sandbox to themselves have it together.
 
 To group people anew takes about as long for one call as for many about the same people. So whoever gets the sandbox does the work of all
-who wait for it by then, in one transaction. A task does it that belongs to none of them: who is cut off cuts off nobody else.
+who wait for it, and of those who come meanwhile, in one transaction. A task does it that belongs to none of them: who is cut off cuts off
+nobody else.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeVar
@@ -40,12 +41,12 @@ class _Queue(Generic[Work, Done]):
 class Turns(Generic[Work, Done]):
     """Who waits for which sandbox. `do` works for several callers and says what came of each; what it raises is everybody's.
 
-    Together are at most as many as weigh no more than `limit`, by `weight`; one that weighs more goes by itself.
+    It takes the next work when it has done one, so that whoever comes meanwhile is among them. Together are at most as many as weigh no more than `limit`, by `weight`; one that weighs more goes by itself.
     """
 
     def __init__(
         self,
-        do: Callable[[Session, Sequence[Work]], Awaitable[Sequence[Done | Exception]]],
+        do: Callable[[Session, Iterable[Work]], Awaitable[Sequence[Done | Exception]]],
         *,
         weight: Callable[[Work], int],
         limit: int,
@@ -85,32 +86,31 @@ class Turns(Generic[Work, Done]):
         try:
             async with db.transaction() as tx:
                 await tx.execute(LOCK_ALONE, sandbox_id)
-                queue.visiting = self._company(queue.waiting)
-                outcomes = await self._do(tx, [turn.work for turn in queue.visiting])
+                outcomes = await self._do(tx, self._company(queue))
         except Exception as error:  # noqa: BLE001 (given to whose work raised it)
             if len(queue.visiting) > 1:
                 for turn in reversed(queue.visiting):
                     turn.is_by_itself = True
                     queue.waiting.appendleft(turn)
                 return
-            queue.visiting = queue.visiting or self._company(queue.waiting)
+            if not queue.visiting:
+                list(self._company(queue))  # who would have come in
             outcomes = [error] * len(queue.visiting)
         for turn, outcome in zip(queue.visiting, outcomes, strict=True):
             _tell(turn.done, outcome)
 
-    def _company(self, waiting: deque[_Turn[Work, Done]]) -> list[_Turn[Work, Done]]:
+    def _company(self, queue: _Queue[Work, Done]) -> Iterator[Work]:
         """The next of those who wait, and who goes along with it; without those who gave up."""
-        taken: list[_Turn[Work, Done]] = []
         weight = 0
-        while waiting:
-            turn = waiting[0]
+        while queue.waiting:
+            turn = queue.waiting[0]
             weight += self._weight(turn.work)
-            if taken and (turn.is_by_itself or taken[0].is_by_itself or weight > self._limit):
-                break
-            waiting.popleft()
+            if queue.visiting and (turn.is_by_itself or queue.visiting[0].is_by_itself or weight > self._limit):
+                return
+            queue.waiting.popleft()
             if not turn.done.cancelled():
-                taken.append(turn)
-        return taken
+                queue.visiting.append(turn)
+                yield turn.work
 
 
 def _tell(done: asyncio.Future[Done], outcome: Done | Exception) -> None:

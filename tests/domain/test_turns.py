@@ -3,8 +3,10 @@
 import asyncio
 
 import pytest
+from asyncpg import InterfaceError
 
 from gateway.domain.turns import LOCK_ALONE, Turns
+from gateway.storage.database import Database
 
 
 class Visits:
@@ -15,7 +17,8 @@ class Visits:
         self.turns = Turns(self.do, weight=len, limit=12)
 
     async def do(self, _tx, works):
-        self.seen.append(list(works))
+        works = list(works)
+        self.seen.append(works)
         self.needed.append(self.turns.are_needed(self.db, self.scope))
         if "bad" in works:
             raise ZeroDivisionError
@@ -45,6 +48,29 @@ def visits(db, scope):
 async def test_who_waits_goes_together(visits):
     assert await visits.take("a", "b", "c") == ["A", "B", "C"]
     assert visits.seen == [["a", "b", "c"]]
+
+
+async def test_whoever_comes_while_others_are_worked_for_goes_with_them(db, scope):
+    seen, later = [], []
+
+    async def do(_tx, works):
+        for work in works:
+            seen.append(work)
+            if work == "a":
+                later.append(asyncio.create_task(turns.take(db, scope, "b", is_needed=True)))
+                await asyncio.sleep(0)
+        return [len(seen)] * len(seen)
+
+    turns = Turns(do, weight=len, limit=12)
+    assert await turns.take(db, scope, "a", is_needed=True) == await later[0] == 2
+
+
+async def test_without_a_store_everybody_is_told(dsn, scope):
+    db = await Database.connect(dsn, size=1)
+    await db.close()
+    turns = Turns(None, weight=len, limit=12)
+    tasks = [turns.take(db, scope, work, is_needed=True) for work in "ab"]
+    assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [InterfaceError] * 2
 
 
 async def test_together_they_weigh_no_more_than_the_limit_unless_it_is_one(visits):
