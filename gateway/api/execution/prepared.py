@@ -87,7 +87,7 @@ class Prepared:
             self._plans[flags] = self._compiled(flags)
         plan = self._plans[flags]
         if isinstance(plan, NotCompiled):
-            raise plan
+            raise NotCompiled(plan.reason)  # anew: one that is kept would gather the frames of all who met it
         return plan
 
     def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:

@@ -1,5 +1,6 @@
 """The way of an operation: how far it came, what the caller is told, and what it is never told."""
 
+import gc
 from dataclasses import replace
 
 import orjson
@@ -8,6 +9,7 @@ from client import Client
 from graphql import get_introspection_query
 from world import record
 
+from gateway.api.execution.compiler import NotCompiled
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
@@ -159,6 +161,14 @@ async def test_a_sandbox_that_is_gone_is_forbidden(client):
     await sandboxes.delete_sandbox(world.db, scope, sandbox.sandbox_id)
     response = await client.operations.run(scope, Request(VIEWER))
     assert response.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_what_a_refused_plan_is_raised_with_is_not_kept(client):
+    query = "query ($on: Boolean = true) { viewer { scopes @include(if: $on) } }"
+    await client.answer(query, {"on": None})
+    await client.answer(query, {"on": None})
+    gc.collect()
+    assert not [each for each in gc.get_objects() if isinstance(each, NotCompiled) and each.__traceback__]
 
 
 async def test_every_way_to_say_one_of_wrongly_is_explained_in_graphqls_words(client):
