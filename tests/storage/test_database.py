@@ -70,8 +70,10 @@ async def test_a_cluster_of_several_nodes_is_told_from_one_postgres(dsn, db):
     connection = await asyncpg.connect(dsn)
     await connection.execute(CITUS)  # as if it were there
     await connection.close()
-    later = await Database.connect(dsn, size=1)
+    later = await Database.connect(dsn, size=2)
     assert (db.is_distributed, later.is_distributed) == (False, True)
+    async with db.snapshot() as here, later.snapshot() as there, later.transaction() as also_there:
+        assert (here.is_distributed, there.is_distributed, also_there.is_distributed) == (False, True, True)
     await later.close()
 
 
