@@ -46,7 +46,7 @@ from gateway.domain.events import (
 from gateway.domain.identities import Identity
 from gateway.domain.merge import Document
 from gateway.domain.pages import Window
-from gateway.domain.profiles import Profile
+from gateway.domain.profiles import AnyProfile
 from gateway.errors import BadInput
 
 described(
@@ -218,14 +218,14 @@ async def _identity(event: strawberry.Parent[Event], info: Info) -> Identity | N
 
 async def _profiles(
     events: Sequence[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[Profile | None]:
+) -> list[AnyProfile | None]:
     return await profiles_at((event.xid for event in events), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> Profile | None:
+) -> AnyProfile | None:
     return await profile_at(info, merge_policy_id, event.xid)
 
 

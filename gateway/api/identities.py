@@ -22,7 +22,7 @@ from gateway.domain.identities import Identity, Sighting, xid_of
 from gateway.domain.links import IdentityGraph, Link
 from gateway.domain.namespaces import Namespace
 from gateway.domain.policies import MergePolicy
-from gateway.domain.profiles import Profile
+from gateway.domain.profiles import AnyProfile
 from gateway.errors import BadInput, LimitExceeded, Unavailable
 
 described(
@@ -108,12 +108,12 @@ def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
     return context.config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
 
 
-async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> Profile | None:
+async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> AnyProfile | None:
     """The profile that an xid leads to under the policy of a field's argument."""
     return (await profiles_at([xid], info, policy_id))[0]
 
 
-async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[Profile | None]:
+async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[AnyProfile | None]:
     """The same for several."""
     sight = Sight(policy_of(info.context, policy_id).policy_id, wanted_of(info))
     return [result.profile for result in await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))]
@@ -164,14 +164,14 @@ async def _sighting(identity: Identity, info: Info) -> Sighting:
 
 async def _profiles(
     identities: Sequence[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[Profile | None]:
+) -> list[AnyProfile | None]:
     return await profiles_at((identity.xid for identity in identities), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     identity: strawberry.Parent[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> Profile | None:
+) -> AnyProfile | None:
     return await profile_at(info, merge_policy_id, identity.xid)
 
 

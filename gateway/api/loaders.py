@@ -22,7 +22,7 @@ from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import Origin, Profile, ProfileResult
+from gateway.domain.profiles import AnyResult, Origin, Profile
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
@@ -41,6 +41,7 @@ class Wanted:
     """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
 
     shape: Shape | None = None  # of each document; None is all of it
+    is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
     page: "WantedPage | None" = None  # of events, where the store can finish it
 
 
@@ -166,7 +167,7 @@ class SharedLoaders:
         self.config = config
 
     @cached_property
-    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
+    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
         return Loader(grouped(by_levels(self.read_profiles)), keeps=False)
 
     @cached_property
@@ -177,9 +178,12 @@ class SharedLoaders:
     def finished_by_people(self) -> Loader[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
         return Loader(grouped(by_levels(self.read_finished)), keeps=False)
 
-    async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> list[ProfileResult]:
+    async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
         policy = self.config.policy(sight.policy_id)
-        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=sight.wanted.shape)
+        shape = sight.wanted.shape
+        if sight.wanted.is_glimpse and shape is not None:
+            return await profiles.glimpse_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
 
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
@@ -258,7 +262,7 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profiles_by_xids(self) -> Kept[tuple[Sight, tuple[UUID, ...]], list[ProfileResult]]:
+    def profiles_by_xids(self) -> Kept[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
         """By how they are looked at, and the xids of all that a field asks for."""
         return Kept(self._shared.profiles_by_xids)
 

@@ -51,7 +51,15 @@ from gateway.domain.identities import Identity
 from gateway.domain.links import IdentityGraph
 from gateway.domain.merge import Document, Fragment, Provenance
 from gateway.domain.policies import MergePolicy
-from gateway.domain.profiles import Profile, ProfileLimit, ProfileLimits, ProfileResult, ProfileStatus, limits_of
+from gateway.domain.profiles import (
+    AnyProfile,
+    AnyResult,
+    Profile,
+    ProfileLimit,
+    ProfileLimits,
+    ProfileStatus,
+    limits_of,
+)
 from gateway.errors import BadInput
 
 described(
@@ -96,15 +104,15 @@ class ProfileLimitsType:
 # ------------------------------------------------------------------------------------------------ profiles
 
 
-def _id(profile: strawberry.Parent[Profile]) -> str:
+def _id(profile: strawberry.Parent[AnyProfile]) -> str:
     return global_id("Profile", profile.policy.policy_id, profile.profile_id)
 
 
-def _profile_id(profile: strawberry.Parent[Profile]) -> str:
+def _profile_id(profile: strawberry.Parent[AnyProfile]) -> str:
     return str(profile.profile_id)
 
 
-def _merge_policy(profile: strawberry.Parent[Profile]) -> MergePolicy:
+def _merge_policy(profile: strawberry.Parent[AnyProfile]) -> MergePolicy:
     return profile.policy
 
 
@@ -230,7 +238,7 @@ class Requested(NamedTuple):
     """What was found, beside what was asked for."""
 
     given: IdentityInput
-    found: ProfileResult
+    found: AnyResult
 
     @property
     def requested(self) -> IdentityRef:
@@ -248,7 +256,7 @@ class Requested(NamedTuple):
         return self.found.status
 
     @property
-    def profile(self) -> Profile | None:
+    def profile(self) -> AnyProfile | None:
         return self.found.profile
 
 
@@ -260,7 +268,9 @@ class ProfileResultType:
     profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
 
 
-async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None) -> Profile | None:
+async def _profile(
+    info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None
+) -> AnyProfile | None:
     return await profile_at(info, merge_policy_id, asked(info.context, identity))
 
 
@@ -298,7 +308,7 @@ async def _search_profiles(
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
 
 
-async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
+async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[AnyProfile | None]:
     """The profiles with these policies and persons, None for what is not there."""
     known = [key for key in keys if key[0] in context.config.policies]
     load = context.loaders.profiles_by_xids.load

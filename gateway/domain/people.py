@@ -23,6 +23,7 @@ from gateway.storage.database import Database, Reader
 from gateway.storage.queries import Query, query
 
 FIND = query("people.find_people")
+GLIMPSE = query("people.glimpse_people")
 READ = query("people.read_people")
 LIST = query("people.list_people")
 LIST_BACKWARD = query("people.list_people_backward")
@@ -98,6 +99,17 @@ async def read_people(
     else:
         identities, people = await _in_one_trip(db, scope, xids, merged_by, wanted)
     return [Found(identities.get(xid), people.get(xid)) for xid in xids]
+
+
+async def glimpse_people(
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape
+) -> dict[UUID, tuple[Identity, str | None]]:
+    """Each known identity, and what is wanted of the document that the policy keeps for its person, as finished JSON: None where it keeps
+    none. The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden."""
+    scope.require(Permission.PROFILE_READ)
+    statement = GLIMPSE.filled(document=expression(wanted, "document"))
+    rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by)
+    return {row[0]: (Identity(*row[:4]), row[4]) for row in rows}
 
 
 async def read_members(

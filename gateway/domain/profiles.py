@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -30,7 +30,7 @@ from gateway.domain.merge import (
 )
 from gateway.domain.pages import Page, Window
 from gateway.domain.people import NOBODY, Keeper, Person
-from gateway.domain.policies import MergePolicy, PolicyStatus
+from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Permission, Scope
@@ -100,6 +100,27 @@ class ProfileResult(NamedTuple):
     profile: Profile | None
 
 
+class Glimpse(NamedTuple):
+    """A profile of which nothing was wanted but a part of the document: `entity`, as finished JSON."""
+
+    policy: MergePolicy
+    profile_id: UUID
+    entity: str
+
+
+class GlimpseResult(NamedTuple):
+    """A `ProfileResult` with a glimpse of a profile that was found."""
+
+    xid: UUID
+    identity: Identity
+    status: ProfileStatus
+    profile: Glimpse
+
+
+AnyProfile: TypeAlias = Profile | Glimpse
+AnyResult: TypeAlias = ProfileResult | GlimpseResult
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileLimits:
     """How large a profile is, and what that exceeds. Identities beyond the cap count, too."""
@@ -139,6 +160,25 @@ async def read_profiles(
         _result(xid, each.identity, profiles[each.person.profile_id] if each.person else None)
         for xid, each in zip(xids, found, strict=True)
     ]
+
+
+async def glimpse_profiles(
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID], *, wanted: Shape
+) -> Sequence[AnyResult]:
+    """The same, with as little as can be of each profile: mostly a `Glimpse`, a `Profile` where that is not at hand.
+
+    `wanted` must not have the identity map. Needs `profile:read`. Raises Forbidden, Unavailable.
+    """
+    keeper = _keeper(policy)
+    if db.is_distributed or keeper == NOBODY or policy.settings.identity_graph is IdentityGraphType.NONE:
+        return await read_profiles(db, scope, config, policy, xids, wanted=wanted)
+    found = await people.glimpse_people(db, scope, xids, keeper, wanted)
+    results = {xid: _glimpsed(policy, identity, entity) for xid, (identity, entity) in found.items()}
+    bare = [xid for xid, result in results.items() if result is None]
+    if bare:  # people of whom nothing is kept merged
+        read = await read_profiles(db, scope, config, policy, bare, wanted=wanted)
+        results |= {result.xid: result for result in read}
+    return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
 
 
 async def search_profiles(
@@ -242,6 +282,16 @@ async def _profiles(
 
 def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:
     return Profile(policy, person, None if wanted is None or person.merged is None else person.merged.document)
+
+
+def _glimpsed(policy: MergePolicy, identity: Identity, entity: str | None) -> AnyResult | None:
+    """None where there is a person and no entity."""
+    if identity.profile_id is None or identity.is_erased:
+        return _result(identity.xid, identity, None)
+    if entity is None:
+        return None
+    glimpse = Glimpse(policy, identity.profile_id, entity)
+    return GlimpseResult(identity.xid, identity, ProfileStatus.FOUND, glimpse)
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

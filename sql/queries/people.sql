@@ -25,6 +25,22 @@ select i.xid, i.namespace_id, i.value, g.profile_id, g.xids, g.identity_map, g.s
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
           limit 1) p on true;
 
+-- name: glimpse_people(sandbox_id, xids, policy_id, version) -> rows
+-- The same with no more of the person than its id. Walks identity_pkey and profile_pkey once for each.
+select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not null then {document} end as document
+  from unnest($2::uuid[]) asked (xid)
+ cross join lateral (
+         select xid, namespace_id, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i
+  left join lateral (
+         select document || '{}' as document
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = i.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+          limit 1) p on true;
+
 -- name: read_people(sandbox_id, profile_ids, policy_id, version) -> rows
 -- The existing ones of these people, with what this version of the policy has merged for them, as of one moment. Walks graph_pkey and
 -- profile_pkey.

@@ -27,6 +27,11 @@ NOTHING: Final = Fields(())
 NEED_DOCUMENT: Final = {"Profile.entityJson", "Profile.limits", "ExperienceEvent.entityJson"}
 """Fields that look into the document; every other one but `entity` does without it."""
 
+GLIMPSED: Final = {"id", "profileId", "mergePolicy", "entity"}
+"""Fields of a profile that do not look at the person."""
+
+IDENTITY_MAP: Final = "identityMap"
+
 HOLDERS: Final = {"Profile", "ExperienceEvent"}
 """Types that have a document, and an entity that is picked from it."""
 
@@ -52,7 +57,9 @@ def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wante
     """What is wanted of all profiles or events that a field with this selection gives."""
     shapes = set(_wanted(output_type, details, below)) - {NOTHING}
     shape = None if len(shapes) > 1 else next(iter(shapes), NOTHING)
-    return Wanted(shape, _page(get_named_type(output_type), details, below))
+    has_map = isinstance(shape, Fields) and any(key == IDENTITY_MAP for _, key, _ in shape.fields)
+    is_glimpse = not has_map and all(_glimpsed(output_type, details, below))
+    return Wanted(shape, is_glimpse, _page(get_named_type(output_type), details, below))
 
 
 def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[Shape | None]:
@@ -69,6 +76,19 @@ def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iter
         for name, inner in _fields(named, details, below):
             if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
                 yield from _wanted(named.fields[name].type, inner, below)
+
+
+def _glimpsed(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[bool]:
+    """Of each place where profiles are wanted: whether nothing but their entity is, and who they are."""
+    named = get_named_type(output_type)
+    if not isinstance(named, GraphQLObjectType):
+        yield False
+    elif named.name == "Profile":
+        yield all(name in GLIMPSED for name, _ in _fields(named, details, below))
+    elif not named.interfaces:
+        for name, inner in _fields(named, details, below):
+            if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
+                yield from _glimpsed(named.fields[name].type, inner, below)
 
 
 def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedPage | None:
