@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from asyncpg import InterfaceError
 
 from gateway.domain.turns import LOCK_ALONE, Turns
+from gateway.errors import Unavailable
 from gateway.storage.database import Database
 
 
@@ -70,7 +70,7 @@ async def test_without_a_store_everybody_is_told(dsn, scope):
     await db.close()
     turns = Turns(None, weight=len, limit=12)
     tasks = [turns.take(db, scope, work, is_needed=True) for work in "ab"]
-    assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [InterfaceError] * 2
+    assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [Unavailable] * 2
 
 
 async def test_together_they_weigh_no_more_than_the_limit_unless_it_is_one(visits):
