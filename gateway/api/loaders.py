@@ -26,6 +26,7 @@ from gateway.domain.profiles import AnyResult, Origin, Profile
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
+from gateway.storage.trips import Trips
 
 Xids: TypeAlias = tuple[UUID, ...]
 """The members of one person."""
@@ -73,7 +74,7 @@ class Sight(NamedTuple):
 class Loader(DataLoader[K, V], Generic[K, V]):
     """Collects keys until nothing else can run, then reads them all: `read` answers in the order of the keys.
 
-    Each is asked for once, unless the loader keeps nothing.
+    Each is asked for once.
     """
 
     def __init__(
@@ -89,7 +90,7 @@ class Loader(DataLoader[K, V], Generic[K, V]):
 class Kept(Generic[K, V]):
     """What a request has asked of a shared loader, so that it asks but once."""
 
-    def __init__(self, shared: Loader[K, V]) -> None:
+    def __init__(self, shared: Trips[K, V]) -> None:
         self._shared = shared
         self._asked: dict[K, asyncio.Future[V]] = {}
 
@@ -167,16 +168,16 @@ class SharedLoaders:
         self.config = config
 
     @cached_property
-    def profiles_by_xids(self) -> Loader[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
-        return Loader(grouped(by_levels(self.read_profiles)), keeps=False)
+    def profiles_by_xids(self) -> Trips[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
+        return Trips(grouped(by_levels(self.read_profiles)))
 
     @cached_property
-    def events_by_people(self) -> Loader[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
-        return Loader(grouped(by_levels(self.read_events)), keeps=False)
+    def events_by_people(self) -> Trips[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
+        return Trips(grouped(by_levels(self.read_events)))
 
     @cached_property
-    def finished_by_people(self) -> Loader[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
-        return Loader(grouped(by_levels(self.read_finished)), keeps=False)
+    def finished_by_people(self) -> Trips[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
+        return Trips(grouped(by_levels(self.read_finished)))
 
     async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
         policy = self.config.policy(sight.policy_id)

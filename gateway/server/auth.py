@@ -10,18 +10,17 @@ What was found before is remembered as a guess: a read may begin with it, but no
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from aiodataloader import DataLoader
-
 from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.server.tokens import Claims, TokenReader
 from gateway.storage.database import Database
+from gateway.storage.trips import Trips
 
 REMEMBERED: Final = 1_000
 """Callers that are known again; of more of them the one that was away for longest is forgotten."""
@@ -68,7 +67,7 @@ class Callers:
         self._db = db
         self._tokens = tokens
         self._known: OrderedDict[Given, Caller] = OrderedDict()
-        self._homes: DataLoader[KeyUse, Home | None] = DataLoader(self._authenticate, cache=False)
+        self._homes: Trips[KeyUse, Home | None] = Trips(self._authenticate)
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
         """What the caller may do and where. `headers` are looked up by lower-case names.
@@ -110,7 +109,7 @@ class Callers:
         use = KeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
         return Credentials(_given(headers), use, await self._tokens.read(token))
 
-    async def _authenticate(self, uses: list[KeyUse]) -> list[Home | None]:
+    async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
         return await authenticate(self._db, uses)
 
     async def _settled(self, credentials: Credentials, home: Awaitable[Home | None]) -> Scope:
@@ -129,7 +128,7 @@ class Callers:
 
 
 def _given(headers: Mapping[str, str]) -> Given:
-    return tuple(headers.get(name) for name in HEADERS)
+    return tuple(map(headers.get, HEADERS))
 
 
 def _bearer(headers: Mapping[str, str]) -> str | None:

@@ -30,6 +30,7 @@ FAILED = {
     "UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
 }
+KINDS = (("variables", dict), ("extensions", dict), ("operationName", str))
 VARY = {"vary": "Accept"}
 
 
@@ -70,8 +71,9 @@ def asked_of(given: Any) -> operations.Request:
         raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
     if not isinstance(given.get("query"), str):
         raise BadInput("`query` is missing, or not a text.")
-    for name, kind in (("variables", dict), ("extensions", dict), ("operationName", str)):
-        if not isinstance(given.get(name), kind | None):
+    for name, kind in KINDS:
+        value = given.get(name)
+        if value is not None and not isinstance(value, kind):
             raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
     return operations.Request(given["query"], given.get("variables"), given.get("operationName") or None)
 

@@ -57,12 +57,13 @@ class Metrics:
         self._statements = self._times("gateway_statement_seconds", "Time of SQL statements.", "name")
         self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements gave back.", "name")
         self._operations = self._counts(
-            "gateway_operations", "GraphQL operations that ran, by why one was not compiled.", "kind", "way", "reason"
+            "gateway_operations",
+            "GraphQL operations that ran, by why one was not compiled, and whether its plan was kept from an earlier one.",
+            *("kind", "way", "reason", "kept"),
         )
         self._stages = self._times(
             "gateway_operation_stage_seconds", "Time of the stages of GraphQL operations.", "stage"
         )
-        self._uses = self._counts("gateway_plan_uses", "GraphQL operations, by whether their plan was kept.", "kept")
         self._plans = Gauge("gateway_plans", "Plans that are kept.", registry=registry, multiprocess_mode="livesum")
         self._restarts = self._counts(
             "gateway_transaction_restarts", "Writes that met another and began anew.", "reason"
@@ -87,8 +88,7 @@ class Metrics:
                 self._faults.inc()
 
     def _count(self, ran: OperationRan) -> None:
-        self._operations(ran.kind, ran.way, ran.reason or "").inc()
-        self._uses("true" if ran.is_kept else "false").inc()
+        self._operations(ran.kind, ran.way, ran.reason or "", "true" if ran.is_kept else "false").inc()
         self._plans.set(ran.plans)
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)

@@ -7,6 +7,7 @@ confirmed. Whatever is out of the ordinary takes the long way.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import orjson
@@ -15,14 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.execution.operations import Outcome, Request, Response
 from gateway.errors import BadInput, GatewayError
-from gateway.server.answers import refusal
-from gateway.server.auth import Caller
+from gateway.server.answers import refusal, server_timing
+from gateway.server.auth import HEADERS, Caller
 from gateway.server.graphql import asked_of, response_of
 from gateway.server.media import is_json, wanted
 from gateway.server.services import Services
 
 READ_AGAIN: Final = 256
 """Values of `Accept` and `Content-Type` that are not looked into again: clients send few."""
+
+LOOKED_AT: Final = {
+    name.encode(): name for name in (*HEADERS, "accept", "accept-encoding", "content-type", "host", "origin")
+}
+SAME_HEADERS: Final = [(b"cache-control", b"no-store"), (b"vary", b"Accept, Accept-Encoding")]
 
 _wanted = lru_cache(READ_AGAIN)(wanted)
 _is_json = lru_cache(READ_AGAIN)(is_json)
@@ -67,10 +73,10 @@ class Shortcut:
             return True
         if answer.outcome is Outcome.NOT_A_QUERY:
             return False
-        response: ASGIApp = response_of(answer, asked, media_type, here.limits)
-        if "gzip" in headers.get("accept-encoding", ""):
-            response = self._packed(response)
-        await response(scope, receive, send)
+        if answer.outcome is Outcome.ANSWERED and "gzip" not in headers.get("accept-encoding", ""):
+            await _send(answer, media_type, send)
+        else:
+            await self._packed(response_of(answer, asked, media_type, here.limits))(scope, receive, send)
         return True
 
     def _is_ordinary(self, headers: Mapping[str, str]) -> bool:
@@ -94,9 +100,24 @@ async def _answered(here: Services, caller: Caller, asked: Request) -> Response:
     return answer
 
 
+async def _send(answer: Response, media_type: str, send: Send) -> None:
+    """What Starlette's response would send, without making one."""
+    body = orjson.dumps(answer.body)
+    headers = [
+        *SAME_HEADERS,
+        (b"content-length", b"%d" % len(body)),
+        (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
+    ]
+    if answer.stages:
+        ((name, value),) = server_timing(answer.stages).items()
+        headers.append((name.encode(), value.encode()))
+    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
 def _headers(scope: Scope) -> Mapping[str, str]:
-    """The first of each name, as Starlette looks them up."""
-    return {name.decode("latin-1"): value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    """Those that are looked at; of each name the first, as Starlette has it."""
+    return {LOOKED_AT[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in LOOKED_AT}
 
 
 def _asked(first: Message, limit: int) -> Request | None:

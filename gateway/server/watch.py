@@ -1,10 +1,9 @@
 """Around every request: it gets a name, is counted and logged, and what breaks inside it is masked."""
 
 import re
-import secrets
+from random import getrandbits
 from time import perf_counter
 
-from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +11,7 @@ from gateway.server.answers import refusal
 from gateway.telemetry import RequestServed, correlation_id, observe
 
 HEADER = "x-request-id"
+_HEADER = HEADER.encode()
 GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own request
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
@@ -26,8 +26,8 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = Headers(scope=scope).get(HEADER, "")
-        name = name if GIVEN.fullmatch(name) else secrets.token_hex(8)
+        name = next((value.decode("latin-1") for key, value in scope["headers"] if key == _HEADER), "")
+        name = name if GIVEN.fullmatch(name) else f"{getrandbits(64):016x}"
         before = correlation_id.set(name)
         try:
             await self._serve(scope, receive, send, name)
@@ -41,7 +41,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), (HEADER.encode(), name.encode())]
+                message["headers"] = [*message.get("headers", ()), (_HEADER, name.encode())]
             await send(message)
 
         begin = perf_counter()

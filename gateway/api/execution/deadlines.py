@@ -5,8 +5,10 @@ single timer, set for that one, does for all.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 class Deadlines:
@@ -17,16 +19,15 @@ class Deadlines:
         self._running: dict[asyncio.Timeout, float] = {}
         self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def deadline(self) -> AsyncIterator[float]:
-        """The moment, by the loop's clock, at which the block is given up. Raises TimeoutError then."""
+    async def hold(self, run: Callable[[float], Awaitable[T]]) -> T:
+        """What `run` gives, which is told the moment, by the loop's clock, at which it is given up. Raises TimeoutError then."""
         due = asyncio.get_running_loop().time() + self._seconds
         async with asyncio.timeout(None) as timeout:
             self._running[timeout] = due
             if self._timer is None:
                 self._set_timer()
             try:
-                yield due
+                return await run(due)
             finally:
                 del self._running[timeout]
 

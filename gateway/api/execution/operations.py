@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from inspect import isawaitable
 from typing import Any, Final, Literal
 
@@ -98,12 +99,11 @@ class Operations:
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
         try:
-            async with self._deadlines.deadline() as deadline:
-                return await self._run(scope, request, deadline, only_queries=only_queries)
+            return await self._deadlines.hold(partial(self._run, scope, request, only_queries))
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return _refused(error)
 
-    async def _run(self, scope: Scope, request: Request, deadline: float, *, only_queries: bool) -> Response:
+    async def _run(self, scope: Scope, request: Request, only_queries: bool, deadline: float) -> Response:
         stages = Stages()
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)

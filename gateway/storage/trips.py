@@ -1,0 +1,61 @@
+"""Trips to the store that those who wait at the same moment make together.
+
+Whoever asks while a trip is under way goes along with the next one: never with one that has begun, so that what was committed before the
+question is in the answer. The busier it is, the more go together, and the less each of them costs.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+AT_ONCE: Final = 1
+"""Trips under way; more would be smaller ones."""
+
+
+class Trips(Generic[K, V]):
+    """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for."""
+
+    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
+        self._read = read
+        self._waiting: list[tuple[K, asyncio.Future[V]]] = []
+        self._under_way = 0
+        self._is_called = False
+        self._tasks = set[asyncio.Task[None]]()
+
+    def load(self, key: K) -> "asyncio.Future[V]":
+        """The key's value, read by a trip that begins after this call."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[V] = loop.create_future()
+        self._waiting.append((key, future))
+        if not self._is_called and self._under_way < AT_ONCE:
+            self._is_called = True
+            loop.call_soon(self._set_out)  # when all who are about to ask have asked
+        return future
+
+    def _set_out(self) -> None:
+        self._is_called = False
+        askers, self._waiting = self._waiting, []
+        self._under_way += 1
+        task = asyncio.create_task(self._travel(askers))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _travel(self, askers: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
+        try:
+            values = await self._read([key for key, _ in askers])
+        except Exception as error:  # noqa: BLE001 (each of them is told)
+            values = [error] * len(askers)
+        finally:
+            self._under_way -= 1
+            if self._waiting:
+                self._set_out()
+        for (_, future), value in zip(askers, values, strict=True):
+            if future.done():
+                continue  # nobody waits any more
+            if isinstance(value, Exception):
+                future.set_exception(value)
+            else:
+                future.set_result(value)

@@ -1,0 +1,74 @@
+"""Trips: who waits at the same moment goes together, and nobody with a trip that has begun."""
+
+import asyncio
+
+import pytest
+
+from gateway.storage.trips import AT_ONCE, Trips
+
+
+class Store:
+    """Notes what it is asked, and answers when it is let."""
+
+    def __init__(self):
+        self.trips, self.gate = [], asyncio.Event()
+
+    async def read(self, keys):
+        self.trips.append(list(keys))
+        await self.gate.wait()
+        return [key if key >= 0 else ValueError(key) for key in keys]
+
+
+async def turns(count=3):
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next():
+    store = Store()
+    shared = Trips(store.read)
+    first = [shared.load(number) for number in (1, 2, 1)]
+    await turns()
+    later = []
+    for number in range(3, 6 + AT_ONCE):
+        later.append(shared.load(number))
+        await turns()
+    assert store.trips[0] == [1, 2, 1]
+    assert len(store.trips) == AT_ONCE
+    store.gate.set()
+    assert await asyncio.gather(*first) == [1, 2, 1]
+    assert await asyncio.gather(*later) == list(range(3, 6 + AT_ONCE))
+    assert len(store.trips) == AT_ONCE + 1
+
+
+async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():
+    store = Store()
+    store.gate.set()
+    shared = Trips(store.read)
+    good, bad = shared.load(1), shared.load(-1)
+    assert await good == 1
+    with pytest.raises(ValueError, match="-1"):
+        await bad
+
+
+async def test_a_trip_that_fails_fails_for_all_who_are_on_it_and_not_for_the_next():
+    async def read(keys):
+        if 0 in keys:
+            raise OSError
+        return keys
+
+    shared = Trips(read)
+    assert [type(each) for each in await asyncio.gather(shared.load(0), shared.load(1), return_exceptions=True)] == [
+        OSError
+    ] * 2
+    assert await shared.load(2) == 2
+
+
+async def test_who_gives_up_leaves_the_others_on_their_way():
+    store = Store()
+    shared = Trips(store.read)
+    stays, goes = shared.load(1), shared.load(2)
+    await turns()
+    goes.cancel()
+    store.gate.set()
+    assert await stays == 1
