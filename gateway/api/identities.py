@@ -18,7 +18,7 @@ from gateway.api.nodes import Node
 from gateway.api.scalars import described
 from gateway.domain.datasets import Dataset
 from gateway.domain.graphs import LinkRefusal
-from gateway.domain.identities import Identity, Sighting, xid_of
+from gateway.domain.identities import Identity, Sighting, xid_of, xids_of
 from gateway.domain.links import IdentityGraph, Link
 from gateway.domain.namespaces import Namespace
 from gateway.domain.policies import MergePolicy
@@ -92,6 +92,9 @@ def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
     """The xids of up to 1,000 identities. Raises BadInput, LimitExceeded."""
     if len(given) > MAX_IDENTITIES:
         raise LimitExceeded(f"At most {MAX_IDENTITIES:,} identities at once; {len(given):,} were given.")
+    keys = [(each.key.namespace, each.key.value) for each in given if each.key]
+    if len(keys) == len(given):
+        return xids_of(context.scope, context.config, keys)
     return [asked(context, each) for each in given]
 
 

@@ -4,13 +4,14 @@ An identity is known while some fact names it: a record or an event stored under
 one only the xid stays, as a tombstone.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
+from gateway.domain.namespaces import Namespace
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput
 from gateway.storage.database import Database, Reader
@@ -44,10 +45,25 @@ class Sighting:
 
 def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
     """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have."""
+    return _known(config, namespace).xid(scope.sandbox, value)
+
+
+def _known(config: Configuration, namespace: str) -> Namespace:
     known = config.namespace(namespace)
     if known is None:
         raise BadInput(f"There is no identity namespace {namespace!r} in this sandbox; codes are case-sensitive.")
-    return known.xid(scope.sandbox, value)
+    return known
+
+
+def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
+    """The xids of many pairs of a namespace and a value. Raises BadInput as `xid_of` does."""
+    hashers: dict[str, Callable[[str], UUID]] = {}
+    xids = []
+    for namespace, value in given:
+        if namespace not in hashers:
+            hashers[namespace] = _known(config, namespace).hasher(scope.sandbox)
+        xids.append(hashers[namespace](value))
+    return xids
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:

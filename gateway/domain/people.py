@@ -109,7 +109,7 @@ async def glimpse_people(
     scope.require(Permission.PROFILE_READ)
     statement = GLIMPSE.filled(document=expression(wanted, "document"))
     rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by)
-    return {row[0]: (Identity(*row[:4]), row[4]) for row in rows}
+    return {xid: (Identity(xid, *pointer), entity) for xid, *pointer, entity in rows}
 
 
 async def read_members(

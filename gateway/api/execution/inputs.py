@@ -4,12 +4,13 @@ The way of a value that fits is compiled once for its type. One that does not fi
 so there is one truth about errors, and it costs nothing while there are none.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import MISSING, dataclass
 from functools import cached_property, partial
 from typing import Any, Final, NamedTuple
 
 from graphql import (
+    ArgumentNode,
     FieldNode,
     GraphQLArgument,
     GraphQLError,
@@ -33,8 +34,13 @@ from graphql import (
 from graphql.execution.get_variable_signature import GraphQLVariableSignature, get_variable_signature
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
-from strawberry.types.arguments import StrawberryArgument, convert_argument
-from strawberry.types.base import StrawberryList, StrawberryOptional, has_object_definition
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.base import (
+    StrawberryList,
+    StrawberryObjectDefinition,
+    StrawberryOptional,
+    has_object_definition,
+)
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
@@ -64,13 +70,16 @@ class _Variable:
 
 
 class Variables:
-    """The variables of an operation."""
+    """The variables of an operation. `inside` are those that stand inside of other values; of the others, which are whole arguments,
+    objects are made at once what resolvers take."""
 
-    def __init__(self, schema: GraphQLSchema, operation: OperationDefinitionNode, max_errors: int) -> None:
+    def __init__(
+        self, schema: GraphQLSchema, operation: OperationDefinitionNode, inside: Container[str], max_errors: int
+    ) -> None:
         self._schema = schema
         self._definitions = operation.variable_definitions or ()
         self._max_errors = max_errors
-        self._variables = [_variable(schema, definition) for definition in self._definitions]
+        self._variables = [_variable(schema, definition, inside) for definition in self._definitions]
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
         """Their values for one request. Raises VariablesRefused."""
@@ -99,11 +108,12 @@ class Variables:
         return values
 
 
-def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode) -> _Variable:
+def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode, inside: Container[str]) -> _Variable:
     signature = get_variable_signature(schema, definition)
     if isinstance(signature, GraphQLError):
         raise signature  # the document was not validated
-    return _Variable(signature, coercion(signature.type), coerce_default_value(signature))
+    coerce = coercion(signature.type, makes=signature.name not in inside)
+    return _Variable(signature, coerce, coerce_default_value(signature))
 
 
 # ------------------------------------------------------------------------------------------------ coercion
@@ -113,16 +123,17 @@ _TEXTS: Final = {"String", "ID"}
 """Scalars that a text is a value of as it is."""
 
 
-def coercion(input_type: Any, *, nullable: bool = True) -> Coercion:
-    """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it."""
+def coercion(input_type: Any, *, makes: bool, nullable: bool = True) -> Coercion:
+    """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it; `makes` the resolvers' own
+    objects in place of plain ones."""
     nothing = None if nullable else Undefined
     match input_type:
         case GraphQLNonNull():
-            return coercion(input_type.of_type, nullable=False)
+            return coercion(input_type.of_type, makes=makes, nullable=False)
         case GraphQLList():
-            return partial(_coerced_list, coercion(input_type.of_type), nothing)
+            return partial(_coerced_list, coercion(input_type.of_type, makes=makes), nothing)
         case GraphQLInputObjectType():
-            return _Object(input_type, nothing)
+            return _Object(input_type, nothing, makes=makes)
     return partial(_coerced_leaf, input_type.coerce_input_value, nothing)
 
 
@@ -155,9 +166,10 @@ class _Input(NamedTuple):
 class _Object:
     """Coerces objects of one input type; looks into the type when it is first used, since it may hold itself."""
 
-    def __init__(self, input_type: GraphQLInputObjectType, nothing: Any) -> None:
+    def __init__(self, input_type: GraphQLInputObjectType, nothing: Any, *, makes: bool) -> None:
         self._type = input_type
         self._nothing = nothing
+        self._makes = makes
 
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, dict):
@@ -178,11 +190,27 @@ class _Object:
                 coerced[each.out_name] = each.default
         if self._type.is_one_of and (len(coerced) != 1 or None in coerced.values()):
             return Undefined
-        return self._type.out_type(coerced)
+        return self._finish(coerced)
+
+    @cached_property
+    def _finish(self) -> Callable[[dict[str, Any]], Any]:
+        """Makes the object that resolvers take; else leaves a plain one, whose names are those of the schema."""
+        if not self._makes:
+            return self._type.out_type
+        definition = self._type.extensions["strawberry-definition"]
+        implicit = implicit_values(definition)
+        kind = definition.origin
+        return lambda given: kind(**{**implicit, **given}) if implicit else kind(**given)
 
     @cached_property
     def _inputs(self) -> dict[str, _Input]:
-        return {name: _input(name, given) for name, given in self._type.fields.items()}
+        names = {}
+        if self._makes:
+            fields = self._type.extensions["strawberry-definition"].fields
+            names = dict(zip(self._type.fields, (each.python_name for each in fields), strict=True))
+        return {
+            name: _input(names.get(name), name, given, makes=self._makes) for name, given in self._type.fields.items()
+        }
 
     @cached_property
     def _expected(self) -> list[tuple[str, _Input]]:
@@ -191,11 +219,21 @@ class _Object:
         return [(name, each) for name, each in inputs if each.is_required or each.default is not Undefined]
 
 
-def _input(name: str, given: GraphQLInputField) -> _Input:
+def _input(python_name: str | None, name: str, given: GraphQLInputField, *, makes: bool) -> _Input:
     default = coerce_default_value(given)
     is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
     takes_text = str(get_nullable_type(given.type)) in _TEXTS
-    return _Input(given.out_name or name, takes_text, coercion(given.type), default, is_required)
+    coerce = coercion(given.type, makes=makes)
+    return _Input(python_name or given.out_name or name, takes_text, coerce, default, is_required)
+
+
+def implicit_values(definition: StrawberryObjectDefinition) -> dict[str, None]:
+    """Of an input type: the fields that may be left out though Python has no default for them."""
+    return {
+        each.python_name: None
+        for each in definition.fields
+        if each.default_value is MISSING and each.default_factory is MISSING
+    }
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -276,6 +314,19 @@ def _variable_source(name: str, argument_type: Any, missing: Any, variables: Var
     return Undefined if value is None and isinstance(argument_type, GraphQLNonNull) else value
 
 
+class Inside(Visitor):
+    """Finds the variables that stand in a list or an object, or belong to a directive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def enter_variable(self, node: VariableNode, _key: Any, parent: Any, _path: Any, ancestors: list[Any]) -> None:
+        is_whole = isinstance(parent, ArgumentNode) and isinstance(ancestors[-2], FieldNode)
+        if not is_whole and not isinstance(parent, VariableDefinitionNode):
+            self.names.add(node.name.value)
+
+
 class _Finder(Visitor):
     found = False
 
@@ -307,7 +358,6 @@ class _Conversions:
     def __init__(self, schema: GraphQLSchema) -> None:
         strawberry_schema = schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001
         self._config = strawberry_schema.config
-        self._scalars = strawberry_schema.schema_converter.scalar_registry
 
     def of(self, kind: Any) -> Callable[[Any], Any]:
         """None and absent values stay as they are."""
@@ -323,7 +373,7 @@ class _Conversions:
     def _object(self, kind: Any) -> Callable[[Any], Any]:
         definition = kind.__strawberry_definition__
         if definition.from_input is not None:
-            return partial(convert_argument, type_=kind, scalar_registry=self._scalars, config=self._config)
+            raise TypeError(f"{definition.name} makes itself, which is not known here")
         names = {
             self._config.name_converter.from_field(each): (
                 each.python_name,
@@ -331,15 +381,11 @@ class _Conversions:
             )
             for each in definition.fields
         }
-        implicit = {
-            each.python_name: None
-            for each in definition.fields
-            if each.default_value is MISSING and each.default_factory is MISSING
-        }
+        implicit = implicit_values(definition)
 
         def convert(value: Any) -> Any:
-            if value is None:
-                return None
+            if not isinstance(value, dict):
+                return value  # null, or made already
             given = implicit.copy()
             for name, inner in value.items():
                 python_name, converted = names[name]

@@ -18,7 +18,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
-from gateway.api.execution.inputs import Variables
+from gateway.api.execution.inputs import Inside, Variables
 
 PLANS: Final = 16
 """Plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
@@ -67,7 +67,9 @@ class Prepared:
     @cached_property
     def variables(self) -> Variables:
         """How values of its variables are read."""
-        return Variables(self.schema, self.node, self._max_errors)
+        inside = Inside()
+        visit(self.document, inside)
+        return Variables(self.schema, self.node, inside.names, self._max_errors)
 
     @property
     def plans(self) -> int:
