@@ -4,7 +4,7 @@ A `Loaders` lives as long as what it has read may be taken for current: one quer
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -22,7 +22,7 @@ from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import AnyResult, Origin, Profile
+from gateway.domain.profiles import AnyResult, Origin, Profile, ProfileStatus
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
@@ -44,6 +44,7 @@ class Wanted:
     shape: Shape | None = None  # of each document; None is all of it
     is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
     page: "WantedPage | None" = None  # of events, where the store can finish it
+    result: "WantedResult | None" = None  # of a profile that is looked up, where all but the entity is known beforehand
 
 
 FEW: Final = 4
@@ -51,6 +52,20 @@ FEW: Final = 4
 
 
 EVERYTHING: Final = Wanted()
+
+
+class WantedResult(NamedTuple):
+    """The JSON text of a `ProfileResult`: around the entity of a profile that is found, and where none is, by the status."""
+
+    before: str
+    after: str
+    without: Mapping[ProfileStatus, str]
+
+    def text(self, result: AnyResult) -> str:
+        """Of a result whose profile has its entity finished."""
+        if result.profile is None:
+            return self.without[result.status]
+        return f"{self.before}{result.profile.entity}{self.after}"
 
 
 class WantedPage(NamedTuple):

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
+import orjson
 import strawberry
 
 from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
@@ -276,9 +277,12 @@ async def _profile(
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
-) -> list[Requested]:
-    sight = Sight(policy_of(info.context, merge_policy_id).policy_id, wanted_of(info))
+) -> list[Requested] | orjson.Fragment:
+    of_each = wanted_of(info)
+    sight = Sight(policy_of(info.context, merge_policy_id).policy_id, of_each)
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(all_asked(info.context, identities))))
+    if of_each.result is not None:
+        return orjson.Fragment(f"[{','.join(map(of_each.result.text, found))}]")
     return list(map(Requested, identities, found))
 
 

@@ -103,13 +103,13 @@ async def read_people(
 
 async def glimpse_people(
     db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape
-) -> dict[UUID, tuple[Identity, str | None]]:
+) -> list[tuple[Identity, str | None]]:
     """Each known identity, and what is wanted of the document that the policy keeps for its person, as finished JSON: None where it keeps
     none. The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     statement = GLIMPSE.filled(document=expression(wanted, "document"))
     rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by)
-    return {xid: (Identity(xid, *pointer), entity) for xid, *pointer, entity in rows}
+    return [(Identity(*row[:4]), row[4]) for row in rows]
 
 
 async def read_members(

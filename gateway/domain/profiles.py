@@ -111,10 +111,21 @@ class Glimpse(NamedTuple):
 class GlimpseResult(NamedTuple):
     """A `ProfileResult` with a glimpse of a profile that was found."""
 
-    xid: UUID
+    policy: MergePolicy
     identity: Identity
-    status: ProfileStatus
-    profile: Glimpse
+    entity: str
+
+    @property
+    def xid(self) -> UUID:
+        return self.identity.xid
+
+    @property
+    def status(self) -> ProfileStatus:
+        return ProfileStatus.FOUND
+
+    @property
+    def profile(self) -> Glimpse:
+        return Glimpse(self.policy, self.identity.profile_id or self.xid, self.entity)
 
 
 AnyProfile: TypeAlias = Profile | Glimpse
@@ -172,10 +183,16 @@ async def glimpse_profiles(
     keeper = _keeper(policy)
     if db.is_distributed or keeper == NOBODY or policy.settings.identity_graph is IdentityGraphType.NONE:
         return await read_profiles(db, scope, config, policy, xids, wanted=wanted)
-    found = await people.glimpse_people(db, scope, xids, keeper, wanted)
-    results = {xid: _glimpsed(policy, identity, entity) for xid, (identity, entity) in found.items()}
-    bare = [xid for xid, result in results.items() if result is None]
-    if bare:  # people of whom nothing is kept merged
+    results: dict[UUID, AnyResult] = {}
+    bare = []
+    for identity, entity in await people.glimpse_people(db, scope, xids, keeper, wanted):
+        if entity is not None:
+            results[identity.xid] = GlimpseResult(policy, identity, entity)
+        elif identity.profile_id is None:
+            results[identity.xid] = _result(identity.xid, identity, None)
+        else:
+            bare.append(identity.xid)  # of this person nothing is kept merged
+    if bare:
         read = await read_profiles(db, scope, config, policy, bare, wanted=wanted)
         results |= {result.xid: result for result in read}
     return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
@@ -282,16 +299,6 @@ async def _profiles(
 
 def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:
     return Profile(policy, person, None if wanted is None or person.merged is None else person.merged.document)
-
-
-def _glimpsed(policy: MergePolicy, identity: Identity, entity: str | None) -> AnyResult | None:
-    """None where there is a person and no entity."""
-    if identity.profile_id is None or identity.is_erased:
-        return _result(identity.xid, identity, None)
-    if entity is None:
-        return None
-    glimpse = Glimpse(policy, identity.profile_id, entity)
-    return GlimpseResult(identity.xid, identity, ProfileStatus.FOUND, glimpse)
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

@@ -8,6 +8,7 @@ the document is read, and the entity picked from it here.
 from collections.abc import Callable, Iterable
 from typing import Any, Final, cast
 
+import orjson
 from graphql import (
     GraphQLList,
     GraphQLNonNull,
@@ -17,8 +18,9 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 
 from gateway.api.entities import ByKey
-from gateway.api.loaders import Wanted, WantedPage
+from gateway.api.loaders import Wanted, WantedPage, WantedResult
 from gateway.domain.events import EventColumn
+from gateway.domain.profiles import ProfileStatus
 from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
 
 NOTHING: Final = Fields(())
@@ -37,6 +39,10 @@ HOLDERS: Final = {"Profile", "ExperienceEvent"}
 
 ENTITY: Final = "entity"
 TYPENAME: Final = "__typename"
+
+PROFILE_RESULT: Final = "ProfileResult"
+ENTITY_HERE, STATUS_HERE, UNKNOWN_HERE = "<entity>", "<status>", "<unknown>"
+"""Stand in a text where something else goes; no name has such characters."""
 
 EVENT_CONNECTION: Final = "EventConnection"
 EVENT_COLUMNS: Final = {
@@ -59,7 +65,9 @@ def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wante
     shape = None if len(shapes) > 1 else next(iter(shapes), NOTHING)
     has_map = isinstance(shape, Fields) and any(key == IDENTITY_MAP for _, key, _ in shape.fields)
     is_glimpse = not has_map and all(_glimpsed(output_type, details, below))
-    return Wanted(shape, is_glimpse, _page(get_named_type(output_type), details, below))
+    named = get_named_type(output_type)
+    result = _result(named, details, below) if is_glimpse and shape is not None else None
+    return Wanted(shape, is_glimpse, _page(named, details, below), result)
 
 
 def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[Shape | None]:
@@ -89,6 +97,35 @@ def _glimpsed(output_type: Any, details: list[FieldDetails], below: Below) -> It
         for name, inner in _fields(named, details, below):
             if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
                 yield from _glimpsed(named.fields[name].type, inner, below)
+
+
+def _result(parent: Any, details: list[FieldDetails], below: Below) -> WantedResult | None:
+    """The text of a `ProfileResult`, if nothing of it has to be looked at but the status and the profile's entity."""
+    if not isinstance(parent, GraphQLObjectType) or parent.name != PROFILE_RESULT:
+        return None
+    found: dict[str, Any] = {}
+    without: dict[str, Any] = {}
+    for key, inner in below(parent, details).items():
+        match inner[0].node.name.value:
+            case "status":
+                found[key], without[key] = ProfileStatus.FOUND, STATUS_HERE
+            case "profile":
+                found[key], without[key] = _profile(get_named_type(parent.fields["profile"].type), inner, below), None
+            case "__typename":
+                found[key] = without[key] = parent.name
+            case _:
+                return None
+    around = orjson.dumps(found).decode().split(f'"{ENTITY_HERE}"')
+    if len(around) != 2 or UNKNOWN_HERE in around[0] + around[1]:
+        return None
+    text = orjson.dumps(without).decode()
+    return WantedResult(around[0], around[1], {status: text.replace(STATUS_HERE, status) for status in ProfileStatus})
+
+
+def _profile(parent: GraphQLObjectType, details: list[FieldDetails], below: Below) -> dict[str, str]:
+    shown = {ENTITY: ENTITY_HERE, TYPENAME: parent.name}
+    fields = below(parent, details).items()
+    return {key: shown.get(inner[0].node.name.value, UNKNOWN_HERE) for key, inner in fields}
 
 
 def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedPage | None:
