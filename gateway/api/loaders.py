@@ -102,18 +102,25 @@ class Loader(DataLoader[K, V], Generic[K, V]):
         return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
 
 
-class Kept(Generic[K, V]):
-    """What a request has asked of a shared loader, so that it asks but once."""
+class Kept(Generic[G, K, V]):
+    """What a request has asked of a shared loader, so that it asks but once. What is more than a few keys has a trip of its own."""
 
-    def __init__(self, shared: Trips[K, V]) -> None:
+    def __init__(
+        self, shared: Trips[tuple[G, tuple[K, ...]], list[V]], read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]]
+    ) -> None:
         self._shared = shared
-        self._asked: dict[K, asyncio.Future[V]] = {}
+        self._read = read
+        self._asked: dict[tuple[G, tuple[K, ...]], asyncio.Future[list[V]]] = {}
 
-    def load(self, key: K) -> "asyncio.Future[V]":
-        """The key's value, when it is there."""
+    def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
+        """The values of the keys, when they are there."""
         if key not in self._asked:
-            self._asked[key] = self._shared.load(key)
+            is_small = len(key[1]) <= FEW
+            self._asked[key] = self._shared.load(key) if is_small else asyncio.ensure_future(self._alone(*key))
         return self._asked[key]
+
+    async def _alone(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
+        return list(await self._read(arguments, keys))
 
 
 def grouped(
@@ -148,22 +155,13 @@ def grouped(
 def by_levels(
     read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
 ) -> Callable[[G, Sequence[tuple[K, ...]]], Awaitable[list[list[V]]]]:
-    """For keys of which a field asks for those of all its parents at once: reads tuples of keys, small ones together as one."""
+    """For keys of which a field asks for those of all its parents at once: reads tuples of keys as one."""
 
     async def read_levels(arguments: G, levels: Sequence[tuple[K, ...]]) -> list[list[V]]:
-        few = [key for level in levels if len(level) <= FEW for key in level]
-        calls = [few, *(level for level in levels if len(level) > FEW)] if few else levels
-        found = await together([_read(read, arguments, keys) for keys in calls])
-        values, others = iter(found[0] if few else ()), iter(found[1:] if few else found)
-        return [list(islice(values, len(level))) if len(level) <= FEW else list(next(others)) for level in levels]
+        values = iter(await read(arguments, [key for level in levels for key in level]))
+        return [list(islice(values, len(level))) for level in levels]
 
     return read_levels
-
-
-async def _read(
-    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]], arguments: G, keys: Sequence[K]
-) -> Sequence[V]:
-    return await read(arguments, keys)
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
@@ -278,9 +276,9 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profiles_by_xids(self) -> Kept[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
+    def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
         """By how they are looked at, and the xids of all that a field asks for."""
-        return Kept(self._shared.profiles_by_xids)
+        return Kept(self._shared.profiles_by_xids, self._shared.read_profiles)
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -291,14 +289,14 @@ class Loaders:
         return Loader(partial(profiles.read_fragments, self._db, self._scope))
 
     @cached_property
-    def events_by_people(self) -> Kept[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
+    def events_by_people(self) -> Kept[EventRequest, Xids, Page[Event]]:
         """By what is asked for, and the members of each person."""
-        return Kept(self._shared.events_by_people)
+        return Kept(self._shared.events_by_people, self._shared.read_events)
 
     @cached_property
-    def finished_by_people(self) -> Kept[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
+    def finished_by_people(self) -> Kept[PageRequest, Xids, FinishedPage]:
         """The same as finished JSON."""
-        return Kept(self._shared.finished_by_people)
+        return Kept(self._shared.finished_by_people, self._shared.read_finished)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:

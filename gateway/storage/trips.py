@@ -11,7 +11,7 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-AT_ONCE: Final = 1
+AT_ONCE: Final = 2
 """Trips under way; more would be smaller ones."""
 
 

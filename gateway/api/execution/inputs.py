@@ -174,15 +174,17 @@ class _Object:
     def __call__(self, value: Any) -> Any:
         if not isinstance(value, dict):
             return self._nothing if value is None else Undefined
-        inputs, coerced = self._inputs, {}
+        ways, coerced = self._ways, {}
         for name, given in value.items():
-            if name not in inputs:
+            if name not in ways:
                 return Undefined
-            out_name, takes_text, coerce, *_ = inputs[name]
-            found = given if takes_text and type(given) is str else coerce(given)
+            out_name, takes_text, coerce = ways[name]
+            if takes_text and type(given) is str:
+                coerced[out_name] = given
+                continue
+            found = coerced[out_name] = coerce(given)
             if found is Undefined:
                 return Undefined
-            coerced[out_name] = found
         for name, each in self._expected:
             if name not in value:
                 if each.is_required:
@@ -193,14 +195,18 @@ class _Object:
         return self._finish(coerced)
 
     @cached_property
+    def _ways(self) -> dict[str, tuple[str, bool, Coercion]]:
+        """What each field that is given needs: this is gone through for every object."""
+        return {name: (each.out_name, each.takes_text, each.coerce) for name, each in self._inputs.items()}
+
+    @cached_property
     def _finish(self) -> Callable[[dict[str, Any]], Any]:
         """Makes the object that resolvers take; else leaves a plain one, whose names are those of the schema."""
         if not self._makes:
             return self._type.out_type
         definition = self._type.extensions["strawberry-definition"]
-        implicit = implicit_values(definition)
-        kind = definition.origin
-        return lambda given: kind(**{**implicit, **given}) if implicit else kind(**given)
+        implicit, kind = implicit_values(definition), definition.origin
+        return (lambda given: kind(**{**implicit, **given})) if implicit else (lambda given: kind(**given))
 
     @cached_property
     def _inputs(self) -> dict[str, _Input]:
