@@ -22,6 +22,7 @@ from gateway.errors import (
 )
 
 JSON = "application/json; charset=utf-8"
+GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
 
 # Of the first class that fits.
 STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (

@@ -22,7 +22,7 @@ from gateway.api.schema import build_schema
 from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health
-from gateway.server.answers import refusal
+from gateway.server.answers import GZIP_FROM, refusal
 from gateway.server.auth import Callers
 from gateway.server.graphql import graphql
 from gateway.server.ingest import ingest
@@ -38,7 +38,6 @@ from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen
 
-GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
 GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
 REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", HEADER]
 

@@ -5,10 +5,13 @@ it has something to do, and the read begins while the store is asked whether the
 confirmed. Whatever is out of the ordinary takes the long way.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from asyncio import timeout
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from starlette.routing import Route
@@ -16,7 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.execution.operations import Outcome, Request, Response
 from gateway.errors import BadInput, GatewayError
-from gateway.server.answers import refusal, server_timing
+from gateway.server.answers import GZIP_FROM, refusal, server_timing
 from gateway.server.auth import HEADERS, Caller
 from gateway.server.graphql import asked_of, response_of
 from gateway.server.media import is_json, wanted
@@ -28,7 +31,6 @@ READ_AGAIN: Final = 256
 LOOKED_AT: Final = {
     name.encode(): name for name in (*HEADERS, "accept", "accept-encoding", "content-type", "host", "origin")
 }
-SAME_HEADERS: Final = [(b"cache-control", b"no-store"), (b"vary", b"Accept, Accept-Encoding")]
 
 _wanted = lru_cache(READ_AGAIN)(wanted)
 _is_json = lru_cache(READ_AGAIN)(is_json)
@@ -51,18 +53,19 @@ class Shortcut:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._route.path:
             await self._app(scope, receive, send)
             return
-        first = await receive()
-        if not await self._serve(scope, first, receive, send):
-            await self._app(scope, _after(first, receive), send)
+        here: Services = scope["app"].state.services
+        received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
+        if not await self._serve(scope, received, receive, send):
+            await self._app(scope, _after(received, receive), send)
 
-    async def _serve(self, scope: Scope, first: Message, receive: Receive, send: Send) -> bool:
+    async def _serve(self, scope: Scope, received: Sequence[Message], receive: Receive, send: Send) -> bool:
         """Answer the request, if it is an ordinary one."""
         here: Services = scope["app"].state.services
         headers = _headers(scope)
         media_type, caller = _wanted(headers.get("accept")), here.callers.known(headers)
         if media_type is None or caller is None or not self._is_ordinary(headers):
             return False
-        asked = _asked(first, here.limits.body_bytes)
+        asked = _asked(received, here.limits.body_bytes)
         if asked is None:
             return False
         scope["route"] = self._route
@@ -104,7 +107,8 @@ async def _send(answer: Response, media_type: str, send: Send) -> None:
     """What Starlette's response would send, without making one."""
     body = orjson.dumps(answer.body)
     headers = [
-        *SAME_HEADERS,
+        (b"cache-control", b"no-store"),
+        (b"vary", b"Accept, Accept-Encoding" if len(body) >= GZIP_FROM else b"Accept"),
         (b"content-length", b"%d" % len(body)),
         (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
     ]
@@ -120,21 +124,38 @@ def _headers(scope: Scope) -> Mapping[str, str]:
     return {LOOKED_AT[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in LOOKED_AT}
 
 
-def _asked(first: Message, limit: int) -> Request | None:
-    """What the body asks for, if it came at once and is well-formed."""
-    if first["type"] != "http.request" or first.get("more_body") or len(first["body"]) > limit:
+async def _received(receive: Receive, limit: int, seconds: float) -> list[Message]:
+    """The body's pieces: all of them, unless there are too many or the next one does not come; the long way tells what is wrong then."""
+    received = [await receive()]
+    size = len(received[0].get("body", b""))
+    with suppress(TimeoutError):
+        while received[-1].get("more_body") and size <= limit:
+            async with timeout(seconds):
+                received.append(await receive())
+            size += len(received[-1].get("body", b""))
+    return received
+
+
+def _asked(received: Sequence[Message], limit: int) -> Request | None:
+    """What the body asks for, if it is whole and well-formed."""
+    body = (
+        b"".join(message.get("body", b"") for message in received)
+        if len(received) > 1
+        else received[0].get("body", b"")
+    )
+    if received[-1]["type"] != "http.request" or received[-1].get("more_body") or len(body) > limit:
         return None
     try:
-        return asked_of(orjson.loads(first["body"]))
+        return asked_of(orjson.loads(body))
     except (orjson.JSONDecodeError, BadInput):
         return None
 
 
-def _after(first: Message, receive: Receive) -> Receive:
-    """What is received, the first message once more."""
-    messages: list[Any] = [first]
+def _after(received: Sequence[Message], receive: Receive) -> Receive:
+    """What is received, from the first message on once more."""
+    messages = deque(received)
 
     async def receive_again() -> Message:
-        return messages.pop() if messages else await receive()
+        return messages.popleft() if messages else await receive()
 
     return receive_again

@@ -23,15 +23,27 @@ async def headers(gateway):
 
 
 async def answers(gateway, headers, content, **more):
-    """The answer by the short way and by the long one, which a body in two pieces takes."""
+    """The answer by the short way and by the long one, which a caller takes who is not known."""
     given = headers | {"content-type": "application/json"} | more
-
-    async def pieces():
-        yield content[:1]
-        yield content[1:]
-
     short = await gateway.http.post("/graphql", content=content, headers=given)
-    return short, await gateway.http.post("/graphql", content=pieces(), headers=given)
+    gateway.app.state.services.callers._known.clear()
+    return short, await gateway.http.post("/graphql", content=content, headers=given)
+
+
+async def test_a_body_may_come_in_pieces(gateway, headers):
+    content = b'{"query": "{ __typename }"}'
+
+    async def pieces(*more):
+        for at in range(0, len(content), 7):
+            yield content[at : at + 7]
+        for piece in more:
+            yield piece
+
+    given = headers | {"content-type": "application/json"}
+    answer = await gateway.http.post("/graphql", content=pieces(), headers=given)
+    assert answer.json() == {"data": {"__typename": "Query"}}
+    too_long = await gateway.http.post("/graphql", content=pieces(*[b" " * 1_000_000] * 9), headers=given)
+    assert too_long.status_code == 413
 
 
 @pytest.mark.parametrize(
