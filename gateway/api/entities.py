@@ -12,12 +12,14 @@ from typing import Any, Final, TypeVar, cast
 import strawberry
 from graphql import (
     GraphQLField,
+    GraphQLFloat,
     GraphQLInterfaceType,
     GraphQLList,
     GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLResolveInfo,
+    GraphQLScalarType,
     GraphQLSchema,
     GraphQLTypeResolver,
     GraphQLUnionType,
@@ -29,6 +31,20 @@ from graphql import (
 
 from gateway.api.scalars import JSON
 from gateway.xdm.types import FieldDefinition, TypeDefinition, entity_types
+
+
+def _nearest(value: Any) -> Any:
+    return float(value) if type(value) is int else GraphQLFloat.coerce_output_value(value)
+
+
+FLOAT: Final = GraphQLScalarType(
+    GraphQLFloat.name,
+    coerce_output_value=_nearest,
+    coerce_input_value=GraphQLFloat.coerce_input_value,
+    coerce_input_literal=GraphQLFloat.coerce_input_literal,
+    description=GraphQLFloat.description,
+)
+"""`Float`, but for whole numbers beyond 2^53: the nearest float stands for one, as wherever JSON is read, and is no error."""
 
 PROFILE_ENTITY: Final = "ProfileEntity"
 EVENT_ENTITY: Final = "ExperienceEventEntity"
@@ -75,7 +91,7 @@ class _Copy:
 
     def __init__(self, base: GraphQLSchema, generated: list[TypeDefinition]) -> None:
         self._base = base
-        self._types: dict[str, GraphQLNamedType] = dict(specified_scalar_types)
+        self._types: dict[str, GraphQLNamedType] = {**specified_scalar_types, FLOAT.name: FLOAT}
         for name, named_type in base.type_map.items():
             if not is_introspection_type(named_type):
                 self._types[name] = self._copied(named_type)
