@@ -19,7 +19,6 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLResolveInfo,
-    GraphQLScalarType,
     GraphQLSchema,
     GraphQLTypeResolver,
     GraphQLUnionType,
@@ -31,20 +30,6 @@ from graphql import (
 
 from gateway.api.scalars import JSON
 from gateway.xdm.types import FieldDefinition, TypeDefinition, entity_types
-
-
-def _nearest(value: Any) -> Any:
-    return float(value) if type(value) is int else GraphQLFloat.coerce_output_value(value)
-
-
-FLOAT: Final = GraphQLScalarType(
-    GraphQLFloat.name,
-    coerce_output_value=_nearest,
-    coerce_input_value=GraphQLFloat.coerce_input_value,
-    coerce_input_literal=GraphQLFloat.coerce_input_literal,
-    description=GraphQLFloat.description,
-)
-"""`Float`, but for whole numbers beyond 2^53: the nearest float stands for one, as wherever JSON is read, and is no error."""
 
 PROFILE_ENTITY: Final = "ProfileEntity"
 EVENT_ENTITY: Final = "ExperienceEventEntity"
@@ -91,7 +76,7 @@ class _Copy:
 
     def __init__(self, base: GraphQLSchema, generated: list[TypeDefinition]) -> None:
         self._base = base
-        self._types: dict[str, GraphQLNamedType] = {**specified_scalar_types, FLOAT.name: FLOAT}
+        self._types: dict[str, GraphQLNamedType] = dict(specified_scalar_types)
         for name, named_type in base.type_map.items():
             if not is_introspection_type(named_type):
                 self._types[name] = self._copied(named_type)
@@ -149,7 +134,9 @@ class _Copy:
         )
 
     def _generated_field(self, field: FieldDefinition) -> GraphQLField:
-        return GraphQLField(self._parsed(field.type), resolve=ByKey(field.key), description=field.description)
+        is_float = field.type.strip("[!]") == GraphQLFloat.name
+        resolve = FloatByKey(field.key) if is_float else ByKey(field.key)
+        return GraphQLField(self._parsed(field.type), resolve=resolve, description=field.description)
 
     def _parsed(self, type_text: str) -> Any:
         """The type that a definition writes in SDL: a name, or a list of what is never null."""
@@ -164,8 +151,22 @@ class ByKey:
 
     key: str
 
-    def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any]) -> Any:
+    def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
         return document.get(self.key)
+
+
+class FloatByKey(ByKey):
+    """The same for floats. Of a whole number beyond 2^53 that no float is equal to it gives the nearest one, as whoever reads JSON does;
+    graphql-core would call it an error."""
+
+    def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
+        return _nearest(document.get(self.key))
+
+
+def _nearest(value: Any) -> Any:
+    if isinstance(value, list):
+        return list(map(_nearest, value))
+    return float(value) if type(value) is int else value
 
 
 def _by_members_of(union: GraphQLUnionType) -> GraphQLTypeResolver | None:

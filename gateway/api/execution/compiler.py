@@ -136,7 +136,7 @@ class _Compiler:
 
     def _resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
         if isinstance(field.resolve, ByKey):
-            return Key(field.resolve.key)
+            return Key(field.resolve)
         if parent_type.name in HOLDERS and details[0].node.name.value == ENTITY:
             return Entity()
         definition: StrawberryField = field.extensions["strawberry-definition"]

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from gateway.api.context import CompiledInfo
+from gateway.api.entities import ByKey
 from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
 from gateway.api.loaders import Wanted
@@ -45,12 +46,11 @@ class Key(Resolver):
 
     waits = False
 
-    def __init__(self, key: str) -> None:
-        self._key = key
+    def __init__(self, by_key: ByKey) -> None:
+        self._by_key = by_key
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
-        key = self._key
-        return [document.get(key) for document in parents]
+        return list(map(self._by_key, parents))
 
 
 class Entity(Resolver):
