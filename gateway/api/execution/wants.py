@@ -34,6 +34,9 @@ GLIMPSED: Final = {"id", "profileId", "mergePolicy", "entity"}
 
 IDENTITY_MAP: Final = "identityMap"
 
+WIDE: Final = 250
+"""Leaves of one shape, at most."""
+
 HOLDERS: Final = {"Profile", "ExperienceEvent"}
 """Types that have a document, and an entity that is picked from it."""
 
@@ -62,7 +65,7 @@ Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
 def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wanted:
     """What is wanted of all profiles or events that a field with this selection gives."""
     shapes = set(_wanted(output_type, details, below)) - {NOTHING}
-    shape = None if len(shapes) > 1 else next(iter(shapes), NOTHING)
+    shape = None if len(shapes) > 1 else _narrow(next(iter(shapes), NOTHING))
     has_map = isinstance(shape, Fields) and any(key == IDENTITY_MAP for _, key, _ in shape.fields)
     is_glimpse = not has_map and all(_glimpsed(output_type, details, below))
     named = get_named_type(output_type)
@@ -152,7 +155,7 @@ def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Be
     node = details[0].node
     match node.name.value:
         case "entity":
-            return shape_of(event.fields[ENTITY].type, details, below)
+            return _narrow(shape_of(event.fields[ENTITY].type, details, below))
         case "entityJson" if node.arguments:
             return None
         case "__typename":
@@ -167,6 +170,20 @@ def _fields(
         name = inner[0].node.name.value
         if name in parent.fields:
             yield name, inner
+
+
+def _narrow(shape: Shape | None) -> Shape | None:
+    """The shape, unless it has so many leaves that the whole document is the lesser evil: a statement names each of them."""
+    return None if shape is None or _leaves(shape) > WIDE else shape
+
+
+def _leaves(shape: Shape) -> int:
+    match shape:
+        case Fields(fields):
+            return sum(_leaves(part) for _, _, part in fields)
+        case Items(item):
+            return _leaves(item)
+    return 1
 
 
 def shape_of(output_type: Any, details: list[FieldDetails], below: Below) -> Shape:
