@@ -30,13 +30,13 @@ from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.stages import Stages
 from gateway.api.loaders import SharedLoaders
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.tenants import Scope
+from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.storage.database import Database
 from gateway.telemetry import OperationRan, observe
 
-CALLERS: Final = 1_000
-"""Callers whose requests share statements; of another one each request has its own."""
+SHARED: Final = 256
+"""Sandboxes, with what may be done there, whose requests share statements at one time."""
 
 
 class Outcome(Enum):
@@ -94,7 +94,7 @@ class Operations:
         self._introspections = Introspections()
         self._deadlines = Deadlines(limits.seconds)
         self._plans = 0
-        self._shared_by_scope: OrderedDict[int, SharedLoaders] = OrderedDict()
+        self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], SharedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
@@ -121,12 +121,13 @@ class Operations:
         return await self._run_operation(operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
-        """Those of the caller: the same scope, not just an equal one, and the same configuration."""
-        shared = self._shared_by_scope.get(id(scope))
-        if shared is None or shared.scope is not scope or shared.config is not config:
-            shared = self._shared_by_scope[id(scope)] = SharedLoaders(self._db, scope, config)
-            if len(self._shared_by_scope) > CALLERS:
-                self._shared_by_scope.popitem(last=False)
+        """Those of all callers who may do the same in this sandbox, as long as its configuration is the same."""
+        key = (scope.sandbox_id, scope.permissions)
+        shared = self._shared_by_rights.get(key)
+        if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
+            shared = self._shared_by_rights[key] = SharedLoaders(self._db, scope, config)
+            if len(self._shared_by_rights) > SHARED:
+                self._shared_by_rights.popitem(last=False)
         return shared
 
     async def _run_operation(
