@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.domain import sandboxes, tenants
-from gateway.domain.tenants import Permission, SandboxType, Scope
+from gateway.domain.tenants import KeyUse, Permission, SandboxType, Scope, key_hash
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
 
@@ -74,12 +74,19 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     await sandboxes.create_sandbox(db, other, "foreign", None, SandboxType.DEVELOPMENT)
     key, ours = await tenants.issue_api_key(db, scope.organization, "test"), scope.organization.organization_id
-    assert await tenants.authenticate(db, key, ours, None) == (scope.organization, scope.sandbox)
-    assert await tenants.authenticate(db, key, ours, "dev") == (scope.organization, dev)
-    assert await tenants.authenticate(db, key, ours, "foreign") == (scope.organization, None)
-    assert await tenants.authenticate(db, key, other.organization.organization_id, None) == (None, None)
-    assert await tenants.authenticate(db, key, None, None) == (None, None)
-    assert await tenants.authenticate(db, key + "x", ours, None) is None
+    theirs = other.organization.organization_id
+    uses = [(key, ours, None), (key, ours, "dev"), (key, ours, "foreign"), (key, theirs, None), (key, None, None)]
+    asked = [KeyUse(key_hash(given), organization_id, name) for given, organization_id, name in uses]
+    strange = KeyUse(key_hash(key + "x"), ours, None)
+    assert await tenants.authenticate(db, [*asked, strange, asked[0]]) == [
+        (scope.organization, scope.sandbox),
+        (scope.organization, dev),
+        (scope.organization, None),
+        (None, None),
+        (None, None),
+        None,
+        (scope.organization, scope.sandbox),
+    ]
 
 
 async def test_without_the_permission_nothing_happens(db):
