@@ -57,12 +57,18 @@ class Run:
         """Note an error."""
         self.faults.append(Fault(located_error(error, list(nodes), path), stays))
 
-    def absorb(self, path: Path) -> None:
-        """A null stands here because of an error further in. Of what went wrong there after it, nothing is told."""
-        inside = [fault for fault in self.faults if (fault.error.path or [])[: len(path)] == path]
-        first = next(place for place, fault in enumerate(inside) if not fault.stays)
-        dropped = inside[first + 1 :]
-        self.faults = [fault for fault in self.faults if fault not in dropped]
+    def absorb(self, paths: Sequence[Path]) -> None:
+        """Nulls stand here, equally deep, because of errors further in. Of what went wrong there after those, nothing is told."""
+        depth, has_fallen = len(paths[0]), {tuple(path): False for path in paths}
+        told = []
+        for fault in self.faults:
+            place = tuple((fault.error.path or [])[:depth])
+            if has_fallen.get(place):
+                continue
+            told.append(fault)
+            if place in has_fallen and not fault.stays:
+                has_fallen[place] = True
+        self.faults = told
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +107,10 @@ class Completion(ABC):
         """The column when something inside its values has failed."""
         if not self.nullable or not run.faults:
             return finished
-        for index, value in enumerate(finished):
-            if value is FAILED:
-                run.absorb(places.path(index))
-                finished[index] = None
-        return finished
+        fallen = [index for index, value in enumerate(finished) if value is FAILED]
+        if fallen:
+            run.absorb([places.path(index) for index in fallen])
+        return [None if value is FAILED else value for value in finished]
 
 
 class Leaf(Completion):

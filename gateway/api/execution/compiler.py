@@ -75,7 +75,7 @@ class Plan:
         run = Run(context, variables)
         (data,) = await self.selection.finish(run, [None], Root())
         if data is FAILED:
-            run.absorb([])
+            run.absorb([[]])
         else:
             run.data = data
         return run

@@ -1,7 +1,10 @@
 """Where the values of a column stand in an answer. A path is put together only when an error has to name it."""
 
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Sequence
+from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 Path = list[str | int]
@@ -52,8 +55,10 @@ class Items(Places):
         self._lists = lists
 
     def path(self, index: int) -> Path:
-        for number, items in enumerate(self._lists):
-            if index < len(items):
-                return [*self._places.path(number), index]
-            index -= len(items)
-        raise IndexError("the lists have no such item")
+        number = bisect_right(self._ends, index)
+        return [*self._places.path(number), index - (self._ends[number - 1] if number else 0)]
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Behind which item each list ends."""
+        return list(accumulate(map(len, self._lists)))
