@@ -92,11 +92,9 @@ class Loader(DataLoader[K, V], Generic[K, V]):
     Each is asked for once.
     """
 
-    def __init__(
-        self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], *, keeps: bool = True
-    ) -> None:
+    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._read = read
-        super().__init__(cache=keeps)
+        super().__init__()
 
     async def batch_load_fn(self, keys: list[K]) -> list[V]:
         return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for

@@ -11,6 +11,8 @@ import orjson
 import strawberry
 from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 
+from gateway.domain.shapes import printed
+
 JSON = NewType("JSON", object)
 """A document as it is stored: anything that JSON can say."""
 
@@ -27,9 +29,7 @@ _TIMESTAMP = re.compile(
 
 def _printed(at: datetime | str) -> str:
     """RFC 3339 in UTC with milliseconds. Inside a document a time is text already, normalized when it was stored."""
-    if isinstance(at, str):
-        return at
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return at if isinstance(at, str) else printed(at)
 
 
 def _read_timestamp(value: Any) -> datetime:

@@ -5,7 +5,7 @@ A filter has any number of conditions: they are put together here as SQL text, a
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import Enum, StrEnum, auto
 from functools import cached_property, lru_cache
 from itertools import accumulate, chain
@@ -16,7 +16,7 @@ import orjson
 
 from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Page, Window, trimmed
-from gateway.domain.shapes import KEPT, Shape, expression, object_of, pick
+from gateway.domain.shapes import KEPT, Shape, expression, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
@@ -270,16 +270,12 @@ def _shown(event: Event, part: EventColumn | Shape) -> Any:
         case EventColumn.EVENT_TYPE:
             return event.event_type
         case EventColumn.TIMESTAMP:
-            return _printed(event.timestamp)
+            return printed(event.timestamp)
         case EventColumn.INGESTED_AT:
-            return _printed(event.ingested_at)
+            return printed(event.ingested_at)
         case EventColumn.DOCUMENT:
             return event.document
     return pick(part, event.document)
-
-
-def _printed(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # ------------------------------------------------------------------------------------------------ SQL

@@ -13,6 +13,7 @@ leaves. For that reason, too, an array of leaves is printed whole.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property, lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeAlias
@@ -78,6 +79,11 @@ def pick(shape: Shape, document: Any) -> Any:
             return [pick(item, each) for each in document]
         case Leaf(scalar):
             return _NUMBERS[scalar](document) if scalar in _NUMBERS else document
+
+
+def printed(at: datetime) -> str:
+    """A time as answers write it: RFC 3339 in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 # ------------------------------------------------------------------------------------------------ SQL

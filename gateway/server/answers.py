@@ -1,6 +1,6 @@
 """How HTTP answers look when something is wrong: GraphQL's own shape on every route, so that a client needs one way to read them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -65,6 +65,11 @@ def json_answer(
     return Response(body, status, {"cache-control": "no-store", **(headers or {})}, media_type=media_type)
 
 
-def server_timing(stages: Iterable[tuple[str, float]]) -> dict[str, str]:
-    """The header that tells how long each stage took, named by a token and given in seconds. Pages of other origins cannot read it."""
+def server_timing(stages: Collection[tuple[str, float]]) -> dict[str, str]:
+    """The header that tells how long each stage took, named by a token and given in seconds; none where there was none.
+
+    Pages of other origins cannot read it.
+    """
+    if not stages:
+        return {}
     return {"server-timing": ", ".join(f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages)}

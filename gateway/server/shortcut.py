@@ -9,7 +9,7 @@ from asyncio import timeout
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
 
@@ -54,33 +54,35 @@ class Shortcut:
             await self._app(scope, receive, send)
             return
         here: Services = scope["app"].state.services
-        received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
-        if not await self._serve(scope, received, receive, send):
-            await self._app(scope, _after(received, receive), send)
-
-    async def _serve(self, scope: Scope, received: Sequence[Message], receive: Receive, send: Send) -> bool:
-        """Answer the request, if it is an ordinary one."""
-        here: Services = scope["app"].state.services
         headers = _headers(scope)
         media_type, caller = _wanted(headers.get("accept")), here.callers.known(headers)
         if media_type is None or caller is None or not self._is_ordinary(headers):
-            return False
+            await self._app(scope, receive, send)  # of a stranger no body is read here
+            return
+        received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
+        response = await self._response(here, caller, received, media_type, headers)
+        if response is None:
+            await self._app(scope, _after(received, receive), send)
+            return
+        scope["route"] = self._route
+        await response(scope, receive, send)
+
+    async def _response(
+        self, here: Services, caller: Caller, received: Sequence[Message], media_type: str, headers: Mapping[str, str]
+    ) -> ASGIApp | None:
+        """The answer, None to what is no ordinary query."""
         asked = _asked(received, here.limits.body_bytes)
         if asked is None:
-            return False
-        scope["route"] = self._route
+            return None
         try:
             answer = await _answered(here, caller, asked)
         except GatewayError as error:
-            await refusal(error)(scope, receive, send)
-            return True
+            return refusal(error)
         if answer.outcome is Outcome.NOT_A_QUERY:
-            return False
+            return None
         if answer.outcome is Outcome.ANSWERED and "gzip" not in headers.get("accept-encoding", ""):
-            await _send(answer, media_type, send)
-        else:
-            await self._packed(response_of(answer, asked, media_type, here.limits))(scope, receive, send)
-        return True
+            return partial(_send, answer, media_type)
+        return self._packed(response_of(answer, asked, media_type, here.limits))
 
     def _is_ordinary(self, headers: Mapping[str, str]) -> bool:
         host = headers.get("host", "").partition(":")[0]
@@ -103,7 +105,7 @@ async def _answered(here: Services, caller: Caller, asked: Request) -> Response:
     return answer
 
 
-async def _send(answer: Response, media_type: str, send: Send) -> None:
+async def _send(answer: Response, media_type: str, _: Scope, __: Receive, send: Send) -> None:
     """What Starlette's response would send, without making one."""
     body = orjson.dumps(answer.body)
     headers = [
@@ -111,10 +113,8 @@ async def _send(answer: Response, media_type: str, send: Send) -> None:
         (b"vary", b"Accept, Accept-Encoding" if len(body) >= GZIP_FROM else b"Accept"),
         (b"content-length", b"%d" % len(body)),
         (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
+        *((name.encode(), value.encode()) for name, value in server_timing(answer.stages).items()),
     ]
-    if answer.stages:
-        ((name, value),) = server_timing(answer.stages).items()
-        headers.append((name.encode(), value.encode()))
     await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

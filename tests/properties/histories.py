@@ -20,6 +20,7 @@ from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, upd
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.jobs import JobKind
 from gateway.domain.records import Mode
+from gateway.domain.removals import abort_batch
 from gateway.domain.verification import verify
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -156,6 +157,10 @@ class Telling:
         while claim := await jobs.claim(world.db, [JobKind.REGROUP_SANDBOX]):
             scope = replace(world.scope, sandbox=await world.fresh_sandbox())
             await jobs.carry_out(world.db, claim, regroup_sandbox(world.db, scope, world.configurations, claim))
+
+    async def undo(self, step: Step) -> None:
+        """Abort the step's batch."""
+        await abort_batch(self.world.db, self.world.scope, self.world.configurations, await self.batch_of(step))
 
     async def batch_of(self, step: Step) -> UUID:
         return await self.world.batch(f"step {step.number}", getattr(self.world, step.dataset))

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from properties.histories import by_examples, histories, identity_rules, without_first_senders
 
 from gateway.domain import graphs, stitching
-from gateway.domain.removals import abort_batch
 
 
 @pytest.fixture
@@ -39,8 +38,6 @@ async def test_a_batch_can_be_undone_in_crowds(crowded, telling, history, rules,
     undone = data.draw(st.sampled_from(history))
     expected = await told(telling, [step for step in history if step is not undone], rules)
     await told(telling, history, rules)
-    await abort_batch(
-        telling.world.db, telling.world.scope, telling.world.configurations, await telling.batch_of(undone)
-    )
+    await telling.undo(undone)
     assert await telling.views() == expected
     assert await telling.differences() == []

@@ -138,3 +138,18 @@ async def test_pages_of_other_origins_get_their_headers_on_both_ways(start_gatew
             again, _ = await answers(gateway, given, b'{"query": "{ __typename }"}', origin=origin)
             allowed = {answer.headers.get("access-control-allow-origin") for answer in (short, long, again)}
             assert allowed == {origin if "shop" in origin else None}
+
+
+async def test_of_a_stranger_no_body_is_read(gateway):
+    sent = []
+
+    async def receive():
+        raise AssertionError("there is no reason to read it")
+
+    async def send(message):
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8000"), (b"content-type", b"application/json"), (b"authorization", b"Bearer x")]
+    scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
+    await gateway.app(scope, receive, send)
+    assert sent[0]["status"] == 403

@@ -103,6 +103,10 @@ class Completion(ABC):
         message = f"Cannot return null for non-nullable field {self.asked.coordinate}."
         return self.fail(run, TypeError(message), places.path(index))
 
+    def without(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """The column before its objects are finished: what stands where there is none."""
+        return [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+
     def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
         """The column when something inside its values has failed."""
         if not self.nullable or not run.faults:
@@ -122,7 +126,7 @@ class Leaf(Completion):
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         finished = None if run.faults else self._all(values)
-        if finished is None or not (self.nullable or None not in finished):
+        if finished is None or (not self.nullable and None in finished):
             return [self._one(run, value, places, index) for index, value in enumerate(values)]
         return finished
 
@@ -178,13 +182,10 @@ class Objects(Completion):
         numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
         if len(numbers) == len(values):
             return self.absorbed(run, await self._selection.finish(run, values, places), places)
-        finished = [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+        finished = self.without(run, values, places)
         if numbers:
-            there = [values[number] for number in numbers]
-            for number, row in zip(
-                numbers, await self._selection.finish(run, there, Some(places, numbers)), strict=True
-            ):
-                finished[number] = row
+            rows = await self._selection.finish(run, [values[number] for number in numbers], Some(places, numbers))
+            _fill(finished, numbers, rows)
         return self.absorbed(run, finished, places)
 
 
@@ -196,7 +197,7 @@ class Abstract(Completion):
         self._of = of
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        finished = [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+        finished = self.without(run, values, places)
         groups: dict[Completion, list[int]] = {}
         for number, value in enumerate(values):
             if not _is_finished(value):
@@ -208,8 +209,7 @@ class Abstract(Completion):
             ]
         )
         for numbers, column in zip(groups.values(), rows, strict=True):
-            for number, row in zip(numbers, column, strict=True):
-                finished[number] = row
+            _fill(finished, numbers, column)
         return self.absorbed(run, finished, places)
 
 
@@ -277,6 +277,11 @@ class Selection:
         if run.faults:
             rows = [FAILED if _has_failed(row.values()) else row for row in rows]
         return rows
+
+
+def _fill(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> None:
+    for number, row in zip(numbers, rows, strict=True):
+        finished[number] = row
 
 
 def _is_finished(value: Any) -> bool:

@@ -5,7 +5,7 @@ wanted: a `Shape`, which the store fills in as finished JSON. Where the whole do
 the document is read, and the entity picked from it here.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 
 import orjson
@@ -37,7 +37,8 @@ IDENTITY_MAP: Final = "identityMap"
 WIDE: Final = 250
 """Leaves of one shape, at most."""
 
-HOLDERS: Final = {"Profile", "ExperienceEvent"}
+PROFILE: Final = "Profile"
+HOLDERS: Final = {PROFILE, "ExperienceEvent"}
 """Types that have a document, and an entity that is picked from it."""
 
 ENTITY: Final = "entity"
@@ -61,45 +62,54 @@ CURSORS: Final = {"startCursor", "endCursor"}
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
 """The fields that are selected of an object, as the compiler collects them."""
 
+Holder = tuple[GraphQLObjectType, list[FieldDetails]]
+"""A type that has a document, and what asks for its objects."""
+
 
 def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wanted:
     """What is wanted of all profiles or events that a field with this selection gives."""
-    shapes = set(_wanted(output_type, details, below)) - {NOTHING}
+    holders = list(_holders(output_type, details, below))
+    shapes = {shape for holder in holders for shape in _shapes(holder, below)} - {NOTHING}
     shape = None if len(shapes) > 1 else _narrow(next(iter(shapes), NOTHING))
     has_map = isinstance(shape, Fields) and any(key == IDENTITY_MAP for _, key, _ in shape.fields)
-    is_glimpse = not has_map and all(_glimpsed(output_type, details, below))
+    is_glimpse = not has_map and all(_is_glimpsed(holder, below) for holder in holders)
     named = get_named_type(output_type)
     result = _result(named, details, below) if is_glimpse and shape is not None else None
     return Wanted(shape, is_glimpse, _page(named, details, below), result)
 
 
-def _wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[Shape | None]:
+def _holders(output_type: Any, details: list[FieldDetails], below: Below) -> Iterator[Holder | None]:
+    """Where a field gives profiles or events. None is an interface: which of its types have a document is known when the objects are there."""
     named = get_named_type(output_type)
     if not isinstance(named, GraphQLObjectType):
-        yield None  # an interface: which of its types have a document is known when the objects are there
+        yield None
     elif named.name in HOLDERS:
-        for fields in _fields(named, details, below):
-            if fields[0] == ENTITY:
-                yield shape_of(named.fields[ENTITY].type, fields[1], below)
-            elif f"{named.name}.{fields[0]}" in NEED_DOCUMENT:
-                yield None
+        yield named, details
     elif not named.interfaces:  # what has an id of its own reads its own
         for name, inner in _fields(named, details, below):
             if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
-                yield from _wanted(named.fields[name].type, inner, below)
+                yield from _holders(named.fields[name].type, inner, below)
 
 
-def _glimpsed(output_type: Any, details: list[FieldDetails], below: Below) -> Iterable[bool]:
-    """Of each place where profiles are wanted: whether nothing but their entity is, and who they are."""
-    named = get_named_type(output_type)
-    if not isinstance(named, GraphQLObjectType):
-        yield False
-    elif named.name == "Profile":
-        yield all(name in GLIMPSED for name, _ in _fields(named, details, below))
-    elif not named.interfaces:
-        for name, inner in _fields(named, details, below):
-            if isinstance(get_named_type(named.fields[name].type), GraphQLObjectType):
-                yield from _glimpsed(named.fields[name].type, inner, below)
+def _shapes(holder: Holder | None, below: Below) -> Iterator[Shape | None]:
+    """What is wanted of the documents there; None is all of it."""
+    if holder is None:
+        yield None
+        return
+    named, details = holder
+    for name, inner in _fields(named, details, below):
+        if name == ENTITY:
+            yield shape_of(named.fields[ENTITY].type, inner, below)
+        elif f"{named.name}.{name}" in NEED_DOCUMENT:
+            yield None
+
+
+def _is_glimpsed(holder: Holder | None, below: Below) -> bool:
+    """Whether of the profiles there nothing but their entity is wanted, and who they are."""
+    if holder is None:
+        return False
+    named, details = holder
+    return named.name != PROFILE or all(name in GLIMPSED for name, _ in _fields(named, details, below))
 
 
 def _result(parent: Any, details: list[FieldDetails], below: Below) -> WantedResult | None:
@@ -165,7 +175,7 @@ def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Be
 
 def _fields(
     parent: GraphQLObjectType, details: list[FieldDetails], below: Below
-) -> Iterable[tuple[str, list[FieldDetails]]]:
+) -> Iterator[tuple[str, list[FieldDetails]]]:
     for inner in below(parent, details).values():
         name = inner[0].node.name.value
         if name in parent.fields:
