@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import Enum, StrEnum, auto
 from functools import cached_property, lru_cache
 from itertools import accumulate, chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
@@ -207,8 +207,7 @@ Node: TypeAlias = tuple[tuple[str, EventColumn | Shape], ...]
 """An event as an answer shows it: each of the answer's keys, and what stands there. A shape is of the document."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedPage:
+class FinishedPage(NamedTuple):
     """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty."""
 
     nodes: str
@@ -218,16 +217,23 @@ class FinishedPage:
     last: Key | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timeline:
     """What is wanted of a person's events: which page of them, and what is shown of each. Keys of the page's ends cost a tenth more.
 
-    What the request wants of documents does not matter.
+    What the request wants of documents does not matter. Cheap as a key: it is hashed once.
     """
 
     asked: EventRequest
     node: Node
     has_keys: bool = True
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.asked, self.node, self.has_keys))
 
 
 async def list_finished(
@@ -250,13 +256,14 @@ async def list_finished(
     return [page_of_row(row, wanted.asked.window) for row in rows]
 
 
-def page_of_row(row: Any, window: Window) -> FinishedPage:
-    """The page out of the columns `nodes`, `first` and `last` of a row."""
-    page = trimmed(row["nodes"] or (), window)
-    nearest, farthest = (row["first"], row["last"]) if page.items else (None, None)
-    first, last = (farthest, nearest) if window.backward else (nearest, farthest)
-    keys = (first and tuple(first), last and tuple(last))
-    return FinishedPage(f"[{','.join(page.items)}]", page.has_next, page.has_previous, *keys)
+def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
+    """The page out of `nodes`, the nearest first, and the keys of the `first` and the `last` of them."""
+    nodes, first, last = columns
+    items, has_next, has_previous = trimmed(nodes or (), window)
+    if not items or first is None or last is None:
+        return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, None, None)
+    ends = (tuple(last), tuple(first)) if window.backward else (tuple(first), tuple(last))
+    return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, *ends)
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
