@@ -3,6 +3,7 @@
 A filter has any number of conditions: they are put together here as SQL text, and every value goes as a parameter.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,7 +17,7 @@ import orjson
 
 from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Page, Window, trimmed
-from gateway.domain.shapes import KEPT, Shape, expression, object_of, pick, printed
+from gateway.domain.shapes import KEPT, Shape, expression, literal, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
@@ -203,7 +204,20 @@ class EventColumn(Enum):
     DOCUMENT = auto()
 
 
-Node: TypeAlias = tuple[tuple[str, EventColumn | Shape], ...]
+@dataclass(frozen=True, slots=True)
+class PackedKey:
+    """An event's key as one text: the bytes of its xid, its dataset and the sender's _id in base64url without padding, behind a prefix."""
+
+    prefix: str
+
+    def of(self, event: Event) -> str:
+        """The text."""
+        payload = event.xid.bytes + event.dataset_id.bytes + event.event_id.encode()
+        return self.prefix + urlsafe_b64encode(payload).rstrip(b"=").decode()
+
+
+NodePart: TypeAlias = EventColumn | PackedKey | Shape
+Node: TypeAlias = tuple[tuple[str, NodePart], ...]
 """An event as an answer shows it: each of the answer's keys, and what stands there. A shape is of the document."""
 
 
@@ -273,8 +287,17 @@ def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
     return FinishedPage(orjson.dumps(nodes).decode(), page.has_next, page.has_previous, first, last)
 
 
-def _shown(event: Event, part: EventColumn | Shape) -> Any:
+def _shown(event: Event, part: NodePart) -> Any:
     match part:
+        case EventColumn():
+            return _column_of(event, part)
+        case PackedKey():
+            return part.of(event)
+    return pick(part, event.document)
+
+
+def _column_of(event: Event, column: EventColumn) -> Any:
+    match column:
         case EventColumn.EVENT_ID:
             return event.event_id
         case EventColumn.EVENT_TYPE:
@@ -285,7 +308,6 @@ def _shown(event: Event, part: EventColumn | Shape) -> Any:
             return printed(event.ingested_at)
         case EventColumn.DOCUMENT:
             return event.document
-    return pick(part, event.document)
 
 
 # ------------------------------------------------------------------------------------------------ SQL
@@ -298,6 +320,7 @@ _COLUMNS: Final[Mapping[EventColumn, str]] = {
     EventColumn.INGESTED_AT: _TIME.format("ingested_at"),
     EventColumn.DOCUMENT: "unpacked.document::text",
 }
+_PACKED_KEY = r"""translate(rtrim(encode(uuid_send(e.xid) || uuid_send(e.dataset_id) || convert_to(e.event_id, 'UTF8'), 'base64'), '='), E'+/\n', '-_') || '"'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,10 +346,16 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
 
 
 def _node(node: Node) -> str:
-    return object_of(
-        (name, _COLUMNS[part] if isinstance(part, EventColumn) else expression(part, "unpacked.document"))
-        for name, part in node
-    )
+    return object_of((name, _part(part)) for name, part in node)
+
+
+def _part(part: NodePart) -> str:
+    match part:
+        case EventColumn():
+            return _COLUMNS[part]
+        case PackedKey(prefix):
+            return f"""{literal('"' + prefix)} || {_PACKED_KEY}"""
+    return expression(part, "unpacked.document")
 
 
 def _given(wanted: Shape | None, document: str) -> dict[str, str]:
