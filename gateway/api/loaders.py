@@ -4,7 +4,7 @@ A `Loaders` lives as long as what it has read may be taken for current: one quer
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -22,7 +22,7 @@ from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import AnyResult, Origin, Profile, ProfileStatus
+from gateway.domain.profiles import AnyResult, Origin, Profile, ResultText
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
@@ -44,7 +44,7 @@ class Wanted:
     shape: Shape | None = None  # of each document; None is all of it
     is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
     page: "WantedPage | None" = None  # of events, where the store can finish it
-    result: "WantedResult | None" = None  # of a profile that is looked up, where all but the entity is known beforehand
+    result: ResultText | None = None  # of a profile that is looked up, where all but the entity is known beforehand
 
 
 FEW: Final = 4
@@ -52,20 +52,6 @@ FEW: Final = 4
 
 
 EVERYTHING: Final = Wanted()
-
-
-class WantedResult(NamedTuple):
-    """The JSON text of a `ProfileResult`: around the entity of a profile that is found, and where none is, by the status."""
-
-    before: str
-    after: str
-    without: Mapping[ProfileStatus, str]
-
-    def text(self, result: AnyResult) -> str:
-        """Of a result whose profile has its entity finished."""
-        if result.profile is None:
-            return self.without[result.status]
-        return f"{self.before}{result.profile.entity}{self.after}"
 
 
 class WantedPage(NamedTuple):
@@ -183,6 +169,10 @@ class SharedLoaders:
         return Trips(grouped(by_levels(self.read_profiles)))
 
     @cached_property
+    def results_by_xids(self) -> Trips[tuple[Sight, tuple[UUID, ...]], list[str]]:
+        return Trips(grouped(by_levels(self.read_results)))
+
+    @cached_property
     def events_by_people(self) -> Trips[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
         return Trips(grouped(by_levels(self.read_events)))
 
@@ -196,6 +186,13 @@ class SharedLoaders:
         if sight.wanted.is_glimpse and shape is not None:
             return await profiles.glimpse_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
         return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+
+    async def read_results(self, sight: Sight, xids: Sequence[UUID]) -> list[str]:
+        policy = self.config.policy(sight.policy_id)
+        shape, text = sight.wanted.shape, sight.wanted.result
+        if shape is None or text is None:
+            raise TypeError("these results are not wanted as finished JSON")
+        return await profiles.finish_results(self._db, self.scope, self.config, policy, xids, wanted=shape, text=text)
 
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
@@ -277,6 +274,12 @@ class Loaders:
     def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
         """By how they are looked at, and the xids of all that a field asks for."""
         return Kept(self._shared.profiles_by_xids, self._shared.read_profiles)
+
+    async def results_by_xids(self, sight: Sight, xids: tuple[UUID, ...]) -> list[str]:
+        """The same as finished JSON. What a field wants is its own, so there is no asking twice."""
+        if len(xids) > FEW:
+            return await self._shared.read_results(sight, xids)
+        return await self._shared.results_by_xids.load((sight, xids))
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:

@@ -280,9 +280,10 @@ async def _profiles(
 ) -> list[Requested] | orjson.Fragment:
     of_each = wanted_of(info)
     sight = Sight(policy_of(info.context, merge_policy_id).policy_id, of_each)
-    found = await info.context.loaders.profiles_by_xids.load((sight, tuple(all_asked(info.context, identities))))
+    xids = tuple(all_asked(info.context, identities))
     if of_each.result is not None:
-        return orjson.Fragment(f"[{','.join(map(of_each.result.text, found))}]")
+        return orjson.Fragment(f"[{','.join(await info.context.loaders.results_by_xids(sight, xids))}]")
+    found = await info.context.loaders.profiles_by_xids.load((sight, xids))
     return list(map(Requested, identities, found))
 
 

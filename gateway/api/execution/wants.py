@@ -18,9 +18,9 @@ from graphql import (
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 
 from gateway.api.entities import ByKey
-from gateway.api.loaders import Wanted, WantedPage, WantedResult
+from gateway.api.loaders import Wanted, WantedPage
 from gateway.domain.events import EventColumn
-from gateway.domain.profiles import ProfileStatus
+from gateway.domain.profiles import ProfileStatus, ResultText
 from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
 
 NOTHING: Final = Fields(())
@@ -112,7 +112,7 @@ def _is_glimpsed(holder: Holder | None, below: Below) -> bool:
     return named.name != PROFILE or all(name in GLIMPSED for name, _ in _fields(named, details, below))
 
 
-def _result(parent: Any, details: list[FieldDetails], below: Below) -> WantedResult | None:
+def _result(parent: Any, details: list[FieldDetails], below: Below) -> ResultText | None:
     """The text of a `ProfileResult`, if nothing of it has to be looked at but the status and the profile's entity."""
     if not isinstance(parent, GraphQLObjectType) or parent.name != PROFILE_RESULT:
         return None
@@ -132,7 +132,7 @@ def _result(parent: Any, details: list[FieldDetails], below: Below) -> WantedRes
     if len(around) != 2 or UNKNOWN_HERE in around[0] + around[1]:
         return None
     text = orjson.dumps(without).decode()
-    return WantedResult(around[0], around[1], {status: text.replace(STATUS_HERE, status) for status in ProfileStatus})
+    return ResultText(around[0], around[1], {status: text.replace(STATUS_HERE, status) for status in ProfileStatus})
 
 
 def _profile(parent: GraphQLObjectType, details: list[FieldDetails], below: Below) -> dict[str, str]:
