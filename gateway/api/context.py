@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, TypeVar
+from uuid import UUID
 
 import strawberry
 from graphql import GraphQLSchema
 
-from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Wanted
+from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Sight, Wanted
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import READ_CONFIGURATION, Scope
@@ -66,15 +67,29 @@ Info: TypeAlias = strawberry.Info[Context, None]
 
 @dataclass(frozen=True, slots=True)
 class CompiledInfo:
-    """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives."""
+    """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives; `variables` are
+    the operation's, as what lies further in reads them."""
 
     context: Context
     wanted: Wanted = EVERYTHING
+    variables: Any = None
 
 
 def wanted_of(info: Info) -> Wanted:
     """What is wanted of profiles or events; on the stock executor everything is."""
     return info.wanted if isinstance(info, CompiledInfo) else EVERYTHING
+
+
+def sight_of(info: Info, policy_id: UUID) -> Sight:
+    """How the field looks at profiles. Where something is wrong with the arguments of the events in them, those are left out: it is told
+    where they stand."""
+    wanted = wanted_of(info)
+    if wanted.text is None or wanted.text.timeline is None or not isinstance(info, CompiledInfo):
+        return Sight(policy_id, wanted)
+    try:
+        return Sight(policy_id, wanted, wanted.text.timeline(info.variables))
+    except Exception:  # noqa: BLE001 (whatever it is, it comes again when the field of the events is run)
+        return Sight(policy_id, wanted)
 
 
 def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:

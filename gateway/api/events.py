@@ -18,13 +18,14 @@ from gateway.api.identities import (
     IdentityNode,
     PolicyArgument,
     ProfileField,
+    Told,
     all_asked,
     policy_of,
     profile_at,
     profiles_at,
 )
 from gateway.api.ids import global_id, parse_id
-from gateway.api.loaders import Loaders, Xids
+from gateway.api.loaders import Loaders, WantedPage, Xids
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import JSON, described
@@ -41,12 +42,13 @@ from gateway.domain.events import (
     EventOrderField,
     EventRequest,
     FinishedPage,
+    Timeline,
     condition,
+    timeline_sql,
 )
 from gateway.domain.identities import Identity
 from gateway.domain.merge import Document
-from gateway.domain.pages import Window
-from gateway.domain.profiles import AnyProfile
+from gateway.domain.pages import Key, Window
 from gateway.errors import BadInput
 
 described(
@@ -139,7 +141,7 @@ def wanted(given: EventFilterInput | None, order_by: EventOrderInput | None) -> 
     """What is asked for, in the domain's words. Raises BadInput."""
     given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
     order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
-    return Wanted(_filter(given), order, Listing(f"events by {order.field}, {order_by.direction}", order.key))
+    return Wanted(_filter(given), order, _listing(order))
 
 
 def _filter(given: EventFilterInput) -> EventFilter:
@@ -192,13 +194,38 @@ async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Ev
 async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Events]:
     """A page of the events of each person."""
     loaders, members, of_each = info.context.loaders, tuple(people), wanted_of(info)
-    request = EventRequest(asked.filter, asked.order, window, of_each.shape)
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
     if of_each.page is None:
+        request = EventRequest(asked.filter, asked.order, window, of_each.shape)
         pages = await loaders.events_by_people.load((request, members))
         return list(map(asked.listing.paged, pages, counts))
-    finished = await loaders.finished_by_people.load(((request, of_each), members))
+    finished = await loaders.finished_by_people.load((_timeline(asked, window, of_each.page), members))
     return [FinishedSlice(asked.listing, page, count) for page, count in zip(finished, counts, strict=True)]
+
+
+def timeline_of(
+    page: WantedPage, given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **window: Any
+) -> Timeline:
+    """What a field with these arguments asks for, as the store finishes it. Raises all that would be wrong with it there: BadInput,
+    BadCursor, LimitExceeded."""
+    asked = wanted(given, order_by)
+    timeline = _timeline(asked, asked.listing.window(**window), page)
+    timeline_sql(timeline)
+    return timeline
+
+
+def _timeline(asked: Wanted, window: Window, page: WantedPage) -> Timeline:
+    return Timeline(EventRequest(asked.filter, asked.order, window), page.node, page.has_cursors)
+
+
+def cursor_at(order: EventOrder, key: Key) -> str:
+    """The place in a list of events of the one with this key."""
+    return _listing(order).cursor_at(key)
+
+
+def _listing(order: EventOrder) -> Listing[Event]:
+    direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
+    return Listing(f"events by {order.field}, {direction}", order.key)
 
 
 def _count(loaders: Loaders, passing: EventFilter, xids: Xids) -> Awaitable[int]:
@@ -218,14 +245,14 @@ async def _identity(event: strawberry.Parent[Event], info: Info) -> Identity | N
 
 async def _profiles(
     events: Sequence[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[AnyProfile | None]:
+) -> list[Told | None]:
     return await profiles_at((event.xid for event in events), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> AnyProfile | None:
+) -> Told | None:
     return await profile_at(info, merge_policy_id, event.xid)
 
 

@@ -4,16 +4,16 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
+import orjson
 import strawberry
 
-from gateway.api.context import Context, Info, for_all, later, resolved_by, wanted_of
+from gateway.api.context import Context, Info, for_all, later, resolved_by, sight_of
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import global_id, parse_id
 from gateway.api.inputs import of_all
-from gateway.api.loaders import Sight
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
 from gateway.api.scalars import described
@@ -38,6 +38,9 @@ described(
 MAX_IDENTITIES = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+Told: TypeAlias = AnyProfile | orjson.Fragment
+"""A profile, or its text where the store finishes all that is wanted of it."""
 
 ProfileField = later("gateway.api.profiles", "ProfileType") | None
 
@@ -113,15 +116,18 @@ def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
     return context.config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
 
 
-async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> AnyProfile | None:
+async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> Told | None:
     """The profile that an xid leads to under the policy of a field's argument."""
     return (await profiles_at([xid], info, policy_id))[0]
 
 
-async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[AnyProfile | None]:
+async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[Told | None]:
     """The same for several."""
-    sight = Sight(policy_of(info.context, policy_id).policy_id, wanted_of(info))
-    return [result.profile for result in await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))]
+    sight = sight_of(info, policy_of(info.context, policy_id).policy_id)
+    found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
+    if sight.text is None:
+        return [result.profile for result in found]
+    return [None if text is None else orjson.Fragment(text) for text in sight.told(found)]
 
 
 # ------------------------------------------------------------------------------------------------ identities
@@ -169,14 +175,14 @@ async def _sighting(identity: Identity, info: Info) -> Sighting:
 
 async def _profiles(
     identities: Sequence[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[AnyProfile | None]:
+) -> list[Told | None]:
     return await profiles_at((identity.xid for identity in identities), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     identity: strawberry.Parent[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> AnyProfile | None:
+) -> Told | None:
     return await profile_at(info, merge_policy_id, identity.xid)
 
 

@@ -4,7 +4,7 @@ A `Loaders` lives as long as what it has read may be taken for current: one quer
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import islice
@@ -16,13 +16,13 @@ from aiodataloader import DataLoader
 from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
-from gateway.domain.events import Event, EventFilter, EventRequest, FinishedPage, Node
+from gateway.domain.events import Event, EventFilter, EventRequest, FinishedPage, Node, Timeline
 from gateway.domain.identities import Identity, Sighting
 from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import AnyResult, Origin, Profile, ResultText
+from gateway.domain.profiles import AnyProfile, AnyResult, Origin, Profile, ProfileStatus, ResultText
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database
@@ -37,23 +37,6 @@ T = TypeVar("T")
 V = TypeVar("V")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
-    """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
-
-    shape: Shape | None = None  # of each document; None is all of it
-    is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
-    page: "WantedPage | None" = None  # of events, where the store can finish it
-    result: ResultText | None = None  # of a profile that is looked up, where all but the entity is known beforehand
-
-
-FEW: Final = 4
-"""Keys of a field that share a statement with those of others; more of them fill one of their own."""
-
-
-EVERYTHING: Final = Wanted()
-
-
 class WantedPage(NamedTuple):
     """What a page of events shows of each, and whether it tells cursors."""
 
@@ -61,15 +44,66 @@ class WantedPage(NamedTuple):
     has_cursors: bool
 
 
-PageRequest: TypeAlias = tuple[EventRequest, Wanted]
-"""Which page of events, and what is shown of them."""
+Value: TypeAlias = Callable[[AnyProfile, Timeline | None], str]
+"""JSON text of something in a profile, and in the page of its events that was asked for."""
+
+
+class WantedText(NamedTuple):
+    """A `Profile` or a `ProfileResult` as JSON text, where the store finishes all that is in it.
+
+    `pattern` has a `%s` for each of the `values`. `without` is the text of a result that has
+    no profile; a `Profile` that is not there has none. `timeline`, if there are events in it, reads from the values of the operation's
+    variables which page of them it is, and may raise anything that is wrong with those.
+    """
+
+    pattern: str
+    values: tuple[Value, ...]
+    without: Mapping[ProfileStatus, str]
+    timeline: Callable[[Any], Timeline] | None
+    result: ResultText | None  # the same of a result, where the entity is the only value
+
+    def of(self, result: AnyResult, timeline: Timeline | None) -> str | None:
+        """The text, None if there is no profile to tell of."""
+        profile = result.profile
+        if profile is None:
+            return self.without.get(result.status)
+        return self.pattern % tuple([value(profile, timeline) for value in self.values])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
+
+    shape: Shape | None = None  # of each document; None is all of it
+    is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
+    page: WantedPage | None = None  # of events, where the store can finish it
+    text: WantedText | None = None  # of profiles, where the store can finish them
+
+
+EVERYTHING: Final = Wanted()
 
 
 class Sight(NamedTuple):
-    """How profiles are looked at: by which policy, and what is wanted of their documents."""
+    """How profiles are looked at: by which policy, and what is wanted of them. Events are there where a text has some."""
 
     policy_id: UUID
     wanted: Wanted = EVERYTHING
+    timeline: Timeline | None = None
+
+    @property
+    def text(self) -> WantedText | None:
+        """How the profiles are told, if they are not looked into."""
+        text = self.wanted.text
+        return None if text is None or (text.timeline is not None and self.timeline is None) else text
+
+    def told(self, results: Sequence[AnyResult]) -> list[str | None]:
+        """What was seen as text, None where there is no profile; `text` must be there."""
+        text, timeline = self.text, self.timeline
+        return [] if text is None else [text.of(result, timeline) for result in results]
+
+
+FEW: Final = 4
+"""Keys of a field that share a statement with those of others; more of them fill one of their own."""
 
 
 class Loader(DataLoader[K, V], Generic[K, V]):
@@ -177,32 +211,32 @@ class SharedLoaders:
         return Trips(grouped(by_levels(self.read_events)))
 
     @cached_property
-    def finished_by_people(self) -> Trips[tuple[PageRequest, tuple[Xids, ...]], list[FinishedPage]]:
+    def finished_by_people(self) -> Trips[tuple[Timeline, tuple[Xids, ...]], list[FinishedPage]]:
         return Trips(grouped(by_levels(self.read_finished)))
 
     async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
         policy = self.config.policy(sight.policy_id)
-        shape = sight.wanted.shape
-        if sight.wanted.is_glimpse and shape is not None:
-            return await profiles.glimpse_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+        shape, timeline = sight.wanted.shape, sight.timeline
+        if shape is not None and (sight.wanted.is_glimpse or timeline is not None):
+            return await profiles.glimpse_profiles(
+                self._db, self.scope, self.config, policy, xids, wanted=shape, timeline=timeline
+            )
         return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
 
     async def read_results(self, sight: Sight, xids: Sequence[UUID]) -> list[str]:
         policy = self.config.policy(sight.policy_id)
-        shape, text = sight.wanted.shape, sight.wanted.result
-        if shape is None or text is None:
+        shape, text = sight.wanted.shape, sight.wanted.text
+        if shape is None or text is None or text.result is None:
             raise TypeError("these results are not wanted as finished JSON")
-        return await profiles.finish_results(self._db, self.scope, self.config, policy, xids, wanted=shape, text=text)
+        return await profiles.finish_results(
+            self._db, self.scope, self.config, policy, xids, wanted=shape, text=text.result
+        )
 
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
 
-    async def read_finished(self, asked: PageRequest, people: Sequence[Xids]) -> list[FinishedPage]:
-        request, wanted = asked
-        if wanted.page is None:
-            raise TypeError("these events are not wanted as finished pages")
-        node, has_cursors = wanted.page
-        return await events.list_finished(self._db, self.scope, people, request, node, with_keys=has_cursors)
+    async def read_finished(self, timeline: Timeline, people: Sequence[Xids]) -> list[FinishedPage]:
+        return await events.list_finished(self._db, self.scope, people, timeline)
 
 
 class Loaders:
@@ -295,7 +329,7 @@ class Loaders:
         return Kept(self._shared.events_by_people, self._shared.read_events)
 
     @cached_property
-    def finished_by_people(self) -> Kept[PageRequest, Xids, FinishedPage]:
+    def finished_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
         """The same as finished JSON."""
         return Kept(self._shared.finished_by_people, self._shared.read_finished)
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
-from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
+from gateway.api.context import Context, Info, for_all, resolved_by, sight_of, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
 from gateway.api.events import (
@@ -31,6 +31,7 @@ from gateway.api.identities import (
     IdentityRef,
     IdentityRefType,
     PolicyArgument,
+    Told,
     all_asked,
     asked,
     named_datasets,
@@ -269,21 +270,20 @@ class ProfileResultType:
     profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
 
 
-async def _profile(
-    info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None
-) -> AnyProfile | None:
+async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None) -> Told | None:
     return await profile_at(info, merge_policy_id, asked(info.context, identity))
 
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | orjson.Fragment:
-    of_each = wanted_of(info)
-    sight = Sight(policy_of(info.context, merge_policy_id).policy_id, of_each)
+    sight = sight_of(info, policy_of(info.context, merge_policy_id).policy_id)
     xids = tuple(all_asked(info.context, identities))
-    if of_each.result is not None:
+    if sight.text is not None and sight.text.result is not None:
         return orjson.Fragment(f"[{','.join(await info.context.loaders.results_by_xids(sight, xids))}]")
     found = await info.context.loaders.profiles_by_xids.load((sight, xids))
+    if sight.text is not None:
+        return orjson.Fragment(f"[{','.join(text or 'null' for text in sight.told(found))}]")
     return list(map(Requested, identities, found))
 
 

@@ -218,37 +218,40 @@ class FinishedPage:
     last: Key | None
 
 
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What is wanted of a person's events: which page of them, and what is shown of each. Keys of the page's ends cost a tenth more.
+
+    What the request wants of documents does not matter.
+    """
+
+    asked: EventRequest
+    node: Node
+    has_keys: bool = True
+
+
 async def list_finished(
-    db: Database,
-    scope: Scope,
-    people: Sequence[tuple[UUID, ...]],
-    asked: EventRequest,
-    node: Node,
-    *,
-    with_keys: bool = True,
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], wanted: Timeline
 ) -> list[FinishedPage]:
-    """The pages that `list_events` gives, as nodes; what the request wants of documents does not matter. Keys cost a tenth more.
+    """The pages that `list_events` gives, as they are wanted.
 
     One statement for all of them. Needs `profile:read`. Raises Forbidden, BadInput, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
     if db.is_distributed:
-        pages = await list_events(db, scope, people, replace(asked, wanted=None))
-        return [_finished(page, asked.order, node) for page in pages]
+        pages = await list_events(db, scope, people, replace(wanted.asked, wanted=None))
+        return [_finished(page, wanted) for page in pages]
     members = [tuple(set(xids)) for xids in people]
     stops = list(accumulate(map(len, members)))
     starts = [1, *(stop + 1 for stop in stops[:-1])]
-    bound = _Bound([scope.sandbox_id, list(chain(*members)), starts, stops, asked.window.fetch])
-    statement = LIST_FINISHED.filled(
-        node=_node(node),
-        nearest=_nearest(asked),
-        **_ends(asked.order, with_keys=with_keys),
-        **_ordered(asked, bound),
-    )
-    return [_cut(row, asked.window) for row in await db.rows(statement, *bound.values)] if people else []
+    parts, values = timeline_sql(wanted)
+    statement = LIST_FINISHED.filled(**parts)
+    rows = await db.rows(statement, scope.sandbox_id, list(chain(*members)), starts, stops, *values) if people else []
+    return [page_of_row(row, wanted.asked.window) for row in rows]
 
 
-def _cut(row: Any, window: Window) -> FinishedPage:
+def page_of_row(row: Any, window: Window) -> FinishedPage:
+    """The page out of the columns `nodes`, `first` and `last` of a row."""
     page = trimmed(row["nodes"] or (), window)
     nearest, farthest = (row["first"], row["last"]) if page.items else (None, None)
     first, last = (farthest, nearest) if window.backward else (nearest, farthest)
@@ -256,10 +259,10 @@ def _cut(row: Any, window: Window) -> FinishedPage:
     return FinishedPage(f"[{','.join(page.items)}]", page.has_next, page.has_previous, *keys)
 
 
-def _finished(page: Page[Event], order: EventOrder, node: Node) -> FinishedPage:
+def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
     """The page out of whole events: where their nodes cannot be made in the store."""
-    nodes = [{name: _shown(event, part) for name, part in node} for event in page.items]
-    first, last = [order.key(page.items[end]) if page.items else None for end in (0, -1)]
+    nodes = [{name: _shown(event, part) for name, part in wanted.node} for event in page.items]
+    first, last = [wanted.asked.order.key(page.items[end]) if page.items else None for end in (0, -1)]
     return FinishedPage(orjson.dumps(nodes).decode(), page.has_next, page.has_previous, first, last)
 
 
@@ -303,6 +306,15 @@ class _Bound:
 
 
 @lru_cache(KEPT)
+def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
+    """For a statement that gives such a page as the columns `nodes`, `first` and `last`: SQL for its words in braces, and the values of its
+    parameters from the fifth on, which is how many events are looked for. Raises BadInput, BadCursor."""
+    asked = wanted.asked
+    bound = _Bound([None] * 4 + [asked.window.fetch])
+    parts = {"node": _node(wanted.node), "nearest": _nearest(asked), **_ends(wanted), **_ordered(asked, bound)}
+    return parts, bound.values[4:]
+
+
 def _node(node: Node) -> str:
     return object_of(
         (name, _COLUMNS[part] if isinstance(part, EventColumn) else expression(part, "unpacked.document"))
@@ -317,10 +329,10 @@ def _given(wanted: Shape | None, document: str) -> dict[str, str]:
     return {"text": "''", "entity": expression(wanted, document)}
 
 
-def _ends(order: EventOrder, *, with_keys: bool) -> dict[str, str]:
+def _ends(wanted: Timeline) -> dict[str, str]:
     """The keys of the nearest and the farthest event of a page. An array of rows costs less than one of each column."""
-    keys = f"array_agg(row(e.{_column(order)}, e.event_id, e.xid, e.dataset_id))"
-    if not with_keys:
+    keys = f"array_agg(row(e.{_column(wanted.asked.order)}, e.event_id, e.xid, e.dataset_id))"
+    if not wanted.has_keys:
         return {"first": "null", "last": "null"}
     return {"first": f"({keys})[1]", "last": f"({keys})[least($5 - 1, count(*))]"}
 

@@ -12,6 +12,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.configuration import Configuration
+from gateway.domain.events import FinishedPage, Timeline, page_of_row, timeline_sql
 from gateway.domain.identities import Identity, pointers, read_primaries
 from gateway.domain.merge import Document, Merged
 from gateway.domain.pages import Page, Window, trimmed
@@ -24,6 +25,7 @@ from gateway.storage.queries import Query, query
 
 FIND = query("people.find_people")
 GLIMPSE = query("people.glimpse_people")
+GLIMPSE_TIMELINES = query("people.glimpse_timelines")
 FINISH = query("people.finish_people")
 READ = query("people.read_people")
 LIST = query("people.list_people")
@@ -111,6 +113,17 @@ async def glimpse_people(
     statement = GLIMPSE.filled(document=expression(wanted, "document"))
     rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by)
     return [(Identity(*row[:4]), row[4]) for row in rows]
+
+
+async def glimpse_timelines(
+    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, *, wanted: Shape, timeline: Timeline
+) -> list[tuple[Identity, str | None, FinishedPage]]:
+    """The same, and the page of the person's events. Raises BadInput and BadCursor as well."""
+    scope.require(Permission.PROFILE_READ)
+    parts, values = timeline_sql(timeline)
+    statement = GLIMPSE_TIMELINES.filled(document=expression(wanted, "document"), **parts)
+    rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by, *values)
+    return [(Identity(*row[:4]), row["document"], page_of_row(row, timeline.asked.window)) for row in rows]
 
 
 async def finish_people(

@@ -5,7 +5,7 @@ from the fragments by the same function.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
@@ -14,8 +14,9 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain import people
+from gateway.domain import events, people
 from gateway.domain.configuration import Configuration
+from gateway.domain.events import FinishedPage, Timeline
 from gateway.domain.graphs import CAP
 from gateway.domain.identities import Identity
 from gateway.domain.merge import (
@@ -69,12 +70,14 @@ class ProfileLimit(StrEnum):
 class Profile:
     """A person under a policy. The document is kept as JSON text and parsed when it is first looked into.
 
-    Where only a part of it was wanted, `entity` is that, as finished JSON, and the document and its size are not known.
+    Where only a part of it was wanted, `entity` is that, as finished JSON, and the document and its size are not known. `timeline` is the
+    page of events that was wanted with it.
     """
 
     policy: MergePolicy
     person: Person
     entity: str | None = None
+    timeline: FinishedPage | None = None
 
     @property
     def profile_id(self) -> UUID:
@@ -101,11 +104,12 @@ class ProfileResult(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """A profile of which nothing was wanted but a part of the document: `entity`, as finished JSON."""
+    """A profile of which nothing was wanted but a part of the document, `entity`, and maybe a page of events: both as finished JSON."""
 
     policy: MergePolicy
     profile_id: UUID
     entity: str
+    timeline: FinishedPage | None
 
 
 class GlimpseResult(NamedTuple):
@@ -114,6 +118,7 @@ class GlimpseResult(NamedTuple):
     policy: MergePolicy
     identity: Identity
     entity: str
+    timeline: FinishedPage | None = None
 
     @property
     def xid(self) -> UUID:
@@ -125,7 +130,7 @@ class GlimpseResult(NamedTuple):
 
     @property
     def profile(self) -> Glimpse:
-        return Glimpse(self.policy, self.identity.profile_id or self.xid, self.entity)
+        return Glimpse(self.policy, self.identity.profile_id or self.xid, self.entity, self.timeline)
 
 
 AnyProfile: TypeAlias = Profile | Glimpse
@@ -188,25 +193,32 @@ async def read_profiles(
 
 
 async def glimpse_profiles(
-    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID], *, wanted: Shape
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    xids: Sequence[UUID],
+    *,
+    wanted: Shape,
+    timeline: Timeline | None = None,
 ) -> Sequence[AnyResult]:
     """The same, with as little as can be of each profile: mostly a `Glimpse`, a `Profile` where that is not at hand.
 
-    `wanted` must not have the identity map. Needs `profile:read`. Raises Forbidden, Unavailable.
+    `wanted` must not have the identity map. Needs `profile:read`. Raises Forbidden, Unavailable; BadInput and BadCursor for a timeline.
     """
     if not _is_at_hand(db, policy):
-        return await read_profiles(db, scope, config, policy, xids, wanted=wanted)
+        return await _looked_at(db, scope, config, policy, xids, wanted=wanted, timeline=timeline)
     results: dict[UUID, AnyResult] = {}
     bare = []
-    for identity, entity in await people.glimpse_people(db, scope, xids, _keeper(policy), wanted):
+    for identity, entity, page in await _glimpsed(db, scope, xids, _keeper(policy), wanted=wanted, timeline=timeline):
         if entity is not None:
-            results[identity.xid] = GlimpseResult(policy, identity, entity)
+            results[identity.xid] = GlimpseResult(policy, identity, entity, page)
         elif identity.profile_id is None:
             results[identity.xid] = _result(identity.xid, identity, None)
         else:
             bare.append(identity.xid)  # of this person nothing is kept merged
     if bare:
-        read = await read_profiles(db, scope, config, policy, bare, wanted=wanted)
+        read = await _looked_at(db, scope, config, policy, bare, wanted=wanted, timeline=timeline)
         results |= {result.xid: result for result in read}
     return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
 
@@ -340,6 +352,34 @@ async def _profiles(
             entity = None if wanted is None else person.finished(wanted)
             merged_now[person.profile_id] = Profile(policy, person, entity)
     return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]
+
+
+async def _glimpsed(
+    db: Database, scope: Scope, xids: Sequence[UUID], keeper: Keeper, *, wanted: Shape, timeline: Timeline | None
+) -> Sequence[tuple[Identity, str | None, FinishedPage | None]]:
+    if timeline is not None:
+        return await people.glimpse_timelines(db, scope, xids, keeper, wanted=wanted, timeline=timeline)
+    return [(*each, None) for each in await people.glimpse_people(db, scope, xids, keeper, wanted)]
+
+
+async def _looked_at(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    xids: Sequence[UUID],
+    *,
+    wanted: Shape,
+    timeline: Timeline | None,
+) -> list[ProfileResult]:
+    """The results with whole people, whose events are read when those are known."""
+    results = await read_profiles(db, scope, config, policy, xids, wanted=wanted)
+    found = {each.profile.profile_id: each.profile for each in results if each.profile is not None}
+    if timeline is None or not found:
+        return results
+    pages = await events.list_finished(db, scope, [each.person.xids for each in found.values()], timeline)
+    told = {key: replace(each, timeline=page) for (key, each), page in zip(found.items(), pages, strict=True)}
+    return [each._replace(profile=told[each.profile.profile_id]) if each.profile else each for each in results]
 
 
 def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:

@@ -41,6 +41,40 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
           limit 1) p on true;
 
+-- name: glimpse_timelines(sandbox_id, xids, policy_id, version, size) -> rows
+-- The same, and of each person the nearest events as finished JSON, with the keys of the first and the last of them. Walks identity_pkey,
+-- graph_pkey and profile_pkey once for each, and event_timeline_idx once for each of their members.
+select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not null then {document} end as document, page.*
+  from unnest($2::uuid[]) asked (xid)
+ cross join lateral (
+         select xid, namespace_id, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i
+  left join lateral (
+         select xids
+           from gateway.graph
+          where sandbox_id = $1 and profile_id = i.profile_id
+          limit 1) g on true
+  left join lateral (
+         select document || '{}' as document
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = i.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+          limit 1) p on true
+ cross join lateral (
+         select array_agg(({node})::text) as nodes, {first} as first, {last} as last
+           from (select e.*
+                   from unnest(g.xids) member (xid)
+                  cross join lateral (
+                          select e.xid, e.dataset_id, e.event_id, e.timestamp, e.event_type, e.document, e.ingested_at
+                            from gateway.event e
+                           where e.sandbox_id = $1 and e.xid = member.xid {where}
+                           order by {nearest}) e
+                  order by e.{time} {direction}, e.event_id {direction}, e.xid {direction}, e.dataset_id {direction}
+                  limit $5) e
+          cross join lateral (select e.document || '{}' as document offset 0) unpacked) page;
+
 -- name: finish_people(sandbox_id, xids, policy_id, version, before, after, unknown, erased) -> value
 -- A text for each of these identities, in their order: what is wanted of the document between two others, or that of unknown or of erased
 -- ones; null for a person of whom nothing is kept merged. Walks identity_pkey and profile_pkey once for each.

@@ -16,6 +16,7 @@ from gateway.domain.events import (
     EventOrder,
     EventOrderField,
     EventRequest,
+    Timeline,
     condition,
 )
 from gateway.domain.pages import Window
@@ -116,13 +117,15 @@ async def test_finished_pages_are_one_statement_for_all_people(world, statements
     people = [(await world.xid(*ANA),), (), (await world.xid(*BEN),), (await world.xid(*BEN), await world.xid(*ANA))]
     asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(2))
     with statements() as seen:
-        pages = await events.list_finished(world.db, world.scope, people, asked, (("n", EventColumn.EVENT_ID),))
+        pages = await events.list_finished(
+            world.db, world.scope, people, Timeline(asked, (("n", EventColumn.EVENT_ID),))
+        )
     assert [page.nodes for page in pages] == ['[{"n":"4"},{"n":"3"}]', "[]", '[{"n":"0"}]', '[{"n":"0"},{"n":"4"}]']
     assert [page.has_next for page in pages] == [True, False, False, True]
     assert [page.first and page.first[:2] for page in pages] == [(at(5), "4"), None, (at(9), "0"), (at(9), "0")]
     assert [page.last and page.last[:2] for page in pages] == [(at(4), "3"), None, (at(9), "0"), (at(5), "4")]
     assert seen == ["events.list_finished"]
-    assert await events.list_finished(world.db, world.scope, [], asked, ()) == []
+    assert await events.list_finished(world.db, world.scope, [], Timeline(asked, ())) == []
 
 
 @pytest.mark.parametrize("backward", [False, True])
@@ -135,7 +138,7 @@ async def test_of_events_that_are_equal_but_for_the_dataset_a_finished_page_has_
     for size in range(9):
         asked = EventRequest(EventFilter(), EventOrder(), Window(size, backward))
         pages = await events.list_events(world.db, world.scope, people, asked)
-        finished = await events.list_finished(world.db, world.scope, people, asked, ())
+        finished = await events.list_finished(world.db, world.scope, people, Timeline(asked, ()))
         keys = [[asked.order.key(found) for found in page.items] for page in pages]
         assert [(page.first, page.last) for page in finished] == [
             (*each[:1], *each[-1:]) or (None, None) for each in keys
@@ -146,7 +149,7 @@ async def test_keys_of_finished_pages_are_left_out_if_nobody_asks(world):
     await world.events(event("0", day(1), ANA))
     asked = EventRequest(EventFilter(), EventOrder(), Window())
     people = [(await world.xid(*ANA),)]
-    (page,) = await events.list_finished(world.db, world.scope, people, asked, (), with_keys=False)
+    (page,) = await events.list_finished(world.db, world.scope, people, Timeline(asked, (), has_keys=False))
     assert (page.nodes, page.first, page.last) == ("[{}]", None, None)
 
 
@@ -166,7 +169,7 @@ async def test_times_in_finished_pages_are_in_utc_with_milliseconds(world, sent,
     asked, node = EventRequest(EventFilter(), EventOrder(), Window()), (("at", EventColumn.TIMESTAMP),)
     for is_distributed in (False, True):
         world.db.is_distributed = is_distributed
-        (page,) = await events.list_finished(world.db, world.scope, [(await world.xid(*ANA),)], asked, node)
+        (page,) = await events.list_finished(world.db, world.scope, [(await world.xid(*ANA),)], Timeline(asked, node))
         assert page.nodes == f'[{{"at":"{shown}"}}]'
 
 
@@ -280,7 +283,9 @@ async def test_profile_read_is_needed(world):
     with pytest.raises(Forbidden):
         await events.list_events(world.db, writer, [], EventRequest(EventFilter(), EventOrder(), Window()))
     with pytest.raises(Forbidden):
-        await events.list_finished(world.db, writer, [], EventRequest(EventFilter(), EventOrder(), Window()), ())
+        await events.list_finished(
+            world.db, writer, [], Timeline(EventRequest(EventFilter(), EventOrder(), Window()), ())
+        )
     with pytest.raises(Forbidden):
         await events.count_events(world.db, writer, [], EventFilter())
     with pytest.raises(Forbidden):

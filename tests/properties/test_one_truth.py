@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from properties.histories import START, VALUES, by_examples, histories
 
 from gateway.domain import events, links, people, profiles
-from gateway.domain.events import EventColumn, EventFilter, EventOrder, EventOrderField, EventRequest
+from gateway.domain.events import EventColumn, EventFilter, EventOrder, EventOrderField, EventRequest, Timeline
 from gateway.domain.merge import canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
@@ -121,7 +121,7 @@ async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, 
             wanted = [pick(WANTED, event.document) for event in page.items]
             assert [orjson.loads(event.entity) for event in other.items] == wanted
             assert [order.key(event) for event in other.items] == [order.key(event) for event in page.items]
-        for page in await events.list_finished(world.db, world.scope, persons, asked, NODE):
+        for page in await events.list_finished(world.db, world.scope, persons, Timeline(asked, NODE)):
             into.append(replace(page, nodes=orjson.loads(page.nodes)))
     world.db.is_distributed = False
     assert finished == by_hand

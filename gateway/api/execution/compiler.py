@@ -52,7 +52,8 @@ from gateway.api.execution.columns import (
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.places import Root
 from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key
-from gateway.api.execution.wants import ENTITY, HOLDERS, TYPENAME, wanted
+from gateway.api.execution.texts import TYPENAME
+from gateway.api.execution.wants import ENTITY, HOLDERS, wanted
 from gateway.api.loaders import Wanted
 
 
@@ -146,7 +147,9 @@ class _Compiler:
         if resolver is None or definition.extensions:
             raise NotCompiled("field extensions")
         arguments = Arguments(self._schema, field, details[0].node)
-        return _function(resolver, arguments, wanted(field.type, details, self._fields))
+        return _function(
+            resolver, arguments, wanted(field.type, details, self._fields, partial(Arguments, self._schema))
+        )
 
     # -------------------------------------------------------------------------------------------- completion
 

@@ -288,6 +288,11 @@ class Arguments:
         self._sources = [(taker, _source(field.args[taker.name], given.get(taker.name))) for taker in self._takers]
         self._fixed = None if any(map(_has_variables, given.values())) else self._known()
 
+    @property
+    def is_fixed(self) -> bool:
+        """Whether they are right, and the same in every request."""
+        return self._fixed is not None
+
     def read(self, variables: VariableValues) -> dict[str, Any]:
         """Their values for one request. Raises GraphQLError. Whoever gets them must not change them."""
         return self._fixed if self._fixed is not None else self._read(variables)

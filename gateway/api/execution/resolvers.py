@@ -89,7 +89,7 @@ class Function(Resolver):
         except Exception as error:  # noqa: BLE001 (it stands where the values would)
             return [fail(error, index) for index in range(len(parents))]
         if self._info is not None:
-            given = {**given, self._info: CompiledInfo(run.context, self._wanted)}
+            given = {**given, self._info: CompiledInfo(run.context, self._wanted, run.variables)}
         if self._for_all is not None:
             return await _all(self._for_all(parents, **given), len(parents), fail)
         function = partial(self._function, **given)

@@ -6,21 +6,24 @@ the document is read, and the entity picked from it here.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final, cast
 
-import orjson
 from graphql import (
+    FieldNode,
+    GraphQLField,
     GraphQLList,
     GraphQLNonNull,
     GraphQLObjectType,
     get_named_type,
 )
-from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
+from graphql.execution.collect_fields import FieldDetails
 
 from gateway.api.entities import ByKey
+from gateway.api.execution.inputs import Arguments
+from gateway.api.execution.texts import TYPENAME, Below, text_of
 from gateway.api.loaders import Wanted, WantedPage
 from gateway.domain.events import EventColumn
-from gateway.domain.profiles import ProfileStatus, ResultText
 from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
 
 NOTHING: Final = Fields(())
@@ -42,11 +45,6 @@ HOLDERS: Final = {PROFILE, "ExperienceEvent"}
 """Types that have a document, and an entity that is picked from it."""
 
 ENTITY: Final = "entity"
-TYPENAME: Final = "__typename"
-
-PROFILE_RESULT: Final = "ProfileResult"
-ENTITY_HERE, STATUS_HERE, UNKNOWN_HERE = "<entity>", "<status>", "<unknown>"
-"""Stand in a text where something else goes; no name has such characters."""
 
 EVENT_CONNECTION: Final = "EventConnection"
 EVENT_COLUMNS: Final = {
@@ -59,23 +57,26 @@ EVENT_COLUMNS: Final = {
 """Fields of an event that the store can print, beside its entity."""
 CURSORS: Final = {"startCursor", "endCursor"}
 
-Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
-"""The fields that are selected of an object, as the compiler collects them."""
-
 Holder = tuple[GraphQLObjectType, list[FieldDetails]]
 """A type that has a document, and what asks for its objects."""
 
 
-def wanted(output_type: Any, details: list[FieldDetails], below: Below) -> Wanted:
-    """What is wanted of all profiles or events that a field with this selection gives."""
+def wanted(
+    output_type: Any,
+    details: list[FieldDetails],
+    below: Below,
+    arguments: Callable[[GraphQLField, FieldNode], Arguments],
+) -> Wanted:
+    """What is wanted of all profiles or events that a field with this selection gives. `arguments` are those of a field further in."""
     holders = list(_holders(output_type, details, below))
     shapes = {shape for holder in holders for shape in _shapes(holder, below)} - {NOTHING}
     shape = None if len(shapes) > 1 else _narrow(next(iter(shapes), NOTHING))
     has_map = isinstance(shape, Fields) and any(key == IDENTITY_MAP for _, key, _ in shape.fields)
     is_glimpse = not has_map and all(_is_glimpsed(holder, below) for holder in holders)
     named = get_named_type(output_type)
-    result = _result(named, details, below) if is_glimpse and shape is not None else None
-    return Wanted(shape, is_glimpse, _page(named, details, below), result)
+    pages = partial(_page, below=below)
+    text = None if has_map or shape is None else text_of(named, details, below, pages, arguments)
+    return Wanted(shape, is_glimpse, pages(named, details), text)
 
 
 def _holders(output_type: Any, details: list[FieldDetails], below: Below) -> Iterator[Holder | None]:
@@ -110,35 +111,6 @@ def _is_glimpsed(holder: Holder | None, below: Below) -> bool:
         return False
     named, details = holder
     return named.name != PROFILE or all(name in GLIMPSED for name, _ in _fields(named, details, below))
-
-
-def _result(parent: Any, details: list[FieldDetails], below: Below) -> ResultText | None:
-    """The text of a `ProfileResult`, if nothing of it has to be looked at but the status and the profile's entity."""
-    if not isinstance(parent, GraphQLObjectType) or parent.name != PROFILE_RESULT:
-        return None
-    found: dict[str, Any] = {}
-    without: dict[str, Any] = {}
-    for key, inner in below(parent, details).items():
-        match inner[0].node.name.value:
-            case "status":
-                found[key], without[key] = ProfileStatus.FOUND, STATUS_HERE
-            case "profile":
-                found[key], without[key] = _profile(get_named_type(parent.fields["profile"].type), inner, below), None
-            case "__typename":
-                found[key] = without[key] = parent.name
-            case _:
-                return None
-    around = orjson.dumps(found).decode().split(f'"{ENTITY_HERE}"')
-    if len(around) != 2 or UNKNOWN_HERE in around[0] + around[1]:
-        return None
-    text = orjson.dumps(without).decode()
-    return ResultText(around[0], around[1], {status: text.replace(STATUS_HERE, status) for status in ProfileStatus})
-
-
-def _profile(parent: GraphQLObjectType, details: list[FieldDetails], below: Below) -> dict[str, str]:
-    shown = {ENTITY: ENTITY_HERE, TYPENAME: parent.name}
-    fields = below(parent, details).items()
-    return {key: shown.get(inner[0].node.name.value, UNKNOWN_HERE) for key, inner in fields}
 
 
 def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedPage | None:

@@ -10,6 +10,9 @@ ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 ONE = 'query { profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { %s } }'
 MANY = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { %s } }"
 NAME = "entity { person { name { firstName } } }"
+NODES = "nodes { eventId timestamp __typename entity { eventType } }"
+INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+TWO = ["people.find_people", "events.list_finished"]
 
 
 @pytest.fixture
@@ -28,7 +31,11 @@ async def people(db):
         (f"id profileId mergePolicy {{ name }} {NAME}", ["people.glimpse_people"]),
         ("entity { identityMap }", ["people.find_people"]),
         (f"{NAME} identities {{ value }}", ["people.find_people", "identities.read_identities"]),
-        ("events { nodes { timestamp entity { eventType } } }", ["people.find_people", "events.list_finished"]),
+        (f"{NAME} events {{ nodes {{ timestamp }} }}", ["people.glimpse_timelines"]),
+        (f"id profileId events {{ {NODES} {INFO} }}", ["people.glimpse_timelines"]),
+        ("profileId events { nodes { timestamp } totalCount }", [*TWO, "events.count_events"]),
+        (f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} }}", [*TWO, "events.list_finished"]),
+        ("entity { identityMap } events { nodes { timestamp } }", TWO),
         ("events { edges { node { timestamp } } }", ["people.find_people", "events.list_events"]),
         ("events { nodes { id } }", ["people.find_people", "events.list_events"]),
         ('events { nodes { entityJson(select: "timestamp") } }', ["people.find_people", "events.list_events"]),
@@ -50,10 +57,20 @@ async def test_each_selection_has_its_statements(people, statements, fields, exp
         f"profile {{ {NAME} }} more: profile {{ {NAME} }}",
         f"status requested {{ xid value }} profile {{ {NAME} }}",
         "status profile { profileId }",
+        f"status profile {{ id events {{ {NODES} {INFO} }} profileId }}",
+        f"profile {{ {NAME} events(first: 1, orderBy: {{direction: DESC}}) {{ {INFO} {NODES} __typename }} }}",
+        f"profile {{ events(last: 1) {{ __typename {INFO} info: {INFO} more: {NODES} {NODES} }} }}",
+        f"profile {{ events(last: 0) {{ {INFO} {NODES} }} }}",
+        f"profile {{ a: events {{ {NODES} }} b: events {{ {INFO} }} {NAME} }}",
+        f"status profile {{ events(first: -1) {{ {NODES} }} }}",
+        f'status profile {{ events(first: 1, after: "x") {{ {NODES} }} }}',
+        f'profile {{ events(filter: {{eventTypes: ["\\u0000"]}}) {{ {NODES} }} }}',
         "status",
     ],
 )
-async def test_results_are_the_same_however_they_are_written(people, fields):
+@pytest.mark.parametrize("is_distributed", [False, True])
+async def test_results_are_the_same_however_they_are_written(people, fields, is_distributed):
+    people.world.db.is_distributed = is_distributed
     stock = Client.of(people.world)
     stock.operations._compiles = False
     asked = [
@@ -61,7 +78,20 @@ async def test_results_are_the_same_however_they_are_written(people, fields):
     ]
     query = MANY % fields
     told = await people.answer(query, {"asked": asked}), await stock.answer(query, {"asked": asked})
+    for _, body in told:
+        body.get("errors", []).sort(key=str)  # which of them is told first depends on who fails first
     assert str(told[0]) == str(told[1])  # the order of keys included
+
+
+async def test_a_page_given_by_variables_is_read_with_the_person_and_what_is_wrong_with_it_told_at_its_place(
+    people, statements
+):
+    query = "query ($size: Int) { " + ONE.removeprefix("query { ") % f"profileId events(first: $size) {{ {NODES} }}"
+    with statements() as seen:
+        assert len((await people.data(query, size=1))["profile"]["events"]["nodes"]) == 1
+    assert seen[-1] == "people.glimpse_timelines"
+    _, answer = await people.answer(query, {"size": -1})
+    assert [error["path"] for error in answer["errors"]] == [["profile", "events"]]
 
 
 async def test_too_many_leaves_take_the_whole_document(people, statements, monkeypatch):
