@@ -13,6 +13,7 @@ import strawberry
 from gateway.api.context import Context, Info, for_all, later, resolved_by, sight_of
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import global_id, parse_id
+from gateway.api.inputs import of_all
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
 from gateway.api.scalars import described
@@ -95,10 +96,11 @@ def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
     """The xids of up to 1,000 identities. Raises BadInput, LimitExceeded."""
     if len(given) > MAX_IDENTITIES:
         raise LimitExceeded(f"At most {MAX_IDENTITIES:,} identities at once; {len(given):,} were given.")
-    keys = [(each.key.namespace, each.key.value) for each in given if each.key]
-    if len(keys) == len(given):
-        return xids_of(context.scope, context.config, keys)
-    return [asked(context, each) for each in given]
+    keys = of_all(given, "key")
+    if keys is None:
+        return [asked(context, each) for each in given]
+    pairs = zip(of_all(keys, "namespace"), of_all(keys, "value"), strict=True)
+    return xids_of(context.scope, context.config, pairs)
 
 
 def parse_xid(text: str) -> UUID:

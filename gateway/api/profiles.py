@@ -278,7 +278,10 @@ async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | orjson.Fragment:
     sight = sight_of(info, policy_of(info.context, merge_policy_id).policy_id)
-    found = await info.context.loaders.profiles_by_xids.load((sight, tuple(all_asked(info.context, identities))))
+    xids = tuple(all_asked(info.context, identities))
+    if sight.text is not None and sight.text.result is not None:
+        return orjson.Fragment(f"[{','.join(await info.context.loaders.results_by_xids(sight, xids))}]")
+    found = await info.context.loaders.profiles_by_xids.load((sight, xids))
     if sight.text is not None:
         return orjson.Fragment(f"[{','.join(text or 'null' for text in sight.told(found))}]")
     return list(map(Requested, identities, found))

@@ -141,9 +141,16 @@ def placeholder(value: str) -> bool:
     return not bare.strip("0-") or bare.lower() in _PLACEHOLDERS
 
 
+FORMS: Mapping[IdentityNormalization, Callable[[str], str]] = {
+    IdentityNormalization.EXACT: str,
+    IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
+}
+"""What makes of a value the one form under which its namespace knows it."""
+
+
 def normalize(value: str, normalization: IdentityNormalization) -> str:
     """The one form of the value under which its namespace knows it."""
-    return value if normalization is IdentityNormalization.EXACT else value.strip().lower()
+    return FORMS[normalization](value)
 
 
 def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
@@ -152,19 +159,18 @@ def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
     `value` is already normalized; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
     The driver's UUIDs are hashed and compared in C, and xids are keys everywhere.
     """
-    return hasher(secret, namespace_id)(value)
+    return xids_of(secret, namespace_id, [value])[0]
 
 
-def hasher(secret: bytes, namespace_id: int) -> Callable[[str], UUID]:
+def xids_of(secret: bytes, namespace_id: int, values: Iterable[str]) -> list[UUID]:
     """`xid_of` for many values of a namespace: what they have in common is hashed once."""
     begun = hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
-
-    def xid(value: str) -> UUID:
+    xids: list[UUID] = []
+    for value in values:
         hashed = begun.copy()
         hashed.update(value.encode())
-        return pgproto.UUID(hashed.digest())
-
-    return xid
+        xids.append(pgproto.UUID(hashed.digest()))
+    return xids
 
 
 # ------------------------------------------------------------------------------------------------ graphs

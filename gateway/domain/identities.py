@@ -4,9 +4,11 @@ An identity is known while some fact names it: a record or an event stored under
 one only the xid stays, as a tombstone.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -57,12 +59,9 @@ def _known(config: Configuration, namespace: str) -> Namespace:
 
 def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
     """The xids of many pairs of a namespace and a value. Raises BadInput as `xid_of` does."""
-    hashers: dict[str, Callable[[str], UUID]] = {}
-    xids = []
-    for namespace, value in given:
-        if namespace not in hashers:
-            hashers[namespace] = _known(config, namespace).hasher(scope.sandbox)
-        xids.append(hashers[namespace](value))
+    xids: list[UUID] = []
+    for namespace, pairs in groupby(given, key=itemgetter(0)):
+        xids += _known(config, namespace).xids(scope.sandbox, [value for _, value in pairs])
     return xids
 
 

@@ -4,12 +4,12 @@ Every sandbox starts with the standard ones, under the model's numbers. A namesp
 never change, since every xid was made with them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.graphs import IdentityNormalization, IdentityType, hasher, normalize
+from gateway.domain.graphs import FORMS, IdentityNormalization, IdentityType, xids_of
 from gateway.domain.names import check_description, check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.errors import Invalid, NotFound, Taken
@@ -47,14 +47,11 @@ class Namespace:
 
     def xid(self, sandbox: Sandbox, value: str) -> UUID:
         """The xid of this value, in any spelling that the namespace treats as the same."""
-        return self.hasher(sandbox)(value)
+        return self.xids(sandbox, [value])[0]
 
-    def hasher(self, sandbox: Sandbox) -> Callable[[str], UUID]:
+    def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
         """The same for many values."""
-        hashed = hasher(sandbox.secret, self.namespace_id)
-        if self.normalization is IdentityNormalization.EXACT:
-            return hashed
-        return lambda value: hashed(normalize(value, self.normalization))
+        return xids_of(sandbox.secret, self.namespace_id, map(FORMS[self.normalization], values))
 
 
 def _standard(number: int, code: str, name: str, kind: IdentityType, *, lower: bool = False) -> Namespace:

@@ -26,6 +26,7 @@ from gateway.storage.queries import Query, query
 FIND = query("people.find_people")
 GLIMPSE = query("people.glimpse_people")
 GLIMPSE_TIMELINES = query("people.glimpse_timelines")
+FINISH = query("people.finish_people")
 READ = query("people.read_people")
 LIST = query("people.list_people")
 LIST_BACKWARD = query("people.list_people_backward")
@@ -127,6 +128,28 @@ async def glimpse_timelines(
         (Identity(xid, namespace_id, value, profile_id), document, page_of_row(page, window))
         for xid, namespace_id, value, profile_id, document, *page in rows
     ]
+
+
+async def finish_people(
+    db: Reader,
+    scope: Scope,
+    xids: Sequence[UUID],
+    merged_by: Keeper,
+    wanted: Shape,
+    *,
+    around: tuple[str, str],
+    unknown: str,
+    erased: str,
+) -> list[str | None]:
+    """A text for each identity: what is wanted of the document that the policy keeps for its person, between the two that go `around` it,
+    or that of an `unknown` or an `erased` one, which no person belongs to; None where nothing is kept of the person.
+
+    The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    statement = FINISH.filled(document=expression(wanted, "document"))
+    texts: list[str | None] = await db.value(statement, scope.sandbox_id, xids, *merged_by, *around, unknown, erased)
+    return texts
 
 
 async def read_members(

@@ -4,7 +4,7 @@ What the policy keeps merged is read; of a policy that keeps nothing, or whose p
 from the fragments by the same function.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -135,6 +135,20 @@ AnyProfile: TypeAlias = Profile | Glimpse
 AnyResult: TypeAlias = ProfileResult | Glimpse
 
 
+class ResultText(NamedTuple):
+    """How a result is written as JSON: around the entity of a profile that is found, and where none is, by the status."""
+
+    before: str
+    after: str
+    without: Mapping[ProfileStatus, str]
+
+    def of(self, result: ProfileResult) -> str:
+        """Of one whose profile has its entity finished."""
+        if result.profile is None:
+            return self.without[result.status]
+        return f"{self.before}{result.profile.entity}{self.after}"
+
+
 @dataclass(frozen=True, slots=True)
 class ProfileLimits:
     """How large a profile is, and what that exceeds. Identities beyond the cap count, too."""
@@ -190,12 +204,11 @@ async def glimpse_profiles(
 
     `wanted` must not have the identity map. Needs `profile:read`. Raises Forbidden, Unavailable; BadInput and BadCursor for a timeline.
     """
-    keeper = _keeper(policy)
-    if db.is_distributed or keeper == NOBODY or policy.settings.identity_graph is IdentityGraphType.NONE:
+    if not _is_at_hand(db, policy):
         return await _looked_at(db, scope, config, policy, xids, wanted=wanted, timeline=timeline)
     results: dict[UUID, AnyResult] = {}
     bare = []
-    for identity, entity, page in await _glimpsed(db, scope, xids, keeper, wanted=wanted, timeline=timeline):
+    for identity, entity, page in await _glimpsed(db, scope, xids, _keeper(policy), wanted=wanted, timeline=timeline):
         if entity is not None:
             results[identity.xid] = Glimpse(policy, identity, entity, page)
         elif identity.profile_id is None:
@@ -206,6 +219,32 @@ async def glimpse_profiles(
         read = await _looked_at(db, scope, config, policy, bare, wanted=wanted, timeline=timeline)
         results |= {result.xid: result for result in read}
     return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
+
+
+async def finish_results(
+    db: Reader,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    xids: Sequence[UUID],
+    *,
+    wanted: Shape,
+    text: ResultText,
+) -> list[str]:
+    """The same as finished JSON, where all that is told of a result beside the entity is its status."""
+
+    async def read(those: Sequence[UUID]) -> list[str]:
+        return list(map(text.of, await read_profiles(db, scope, config, policy, those, wanted=wanted)))
+
+    if not _is_at_hand(db, policy):
+        return await read(xids)
+    unknown, erased = text.without[ProfileStatus.NOT_FOUND], text.without[ProfileStatus.ERASED]
+    texts = await people.finish_people(
+        db, scope, xids, _keeper(policy), wanted, around=(text.before, text.after), unknown=unknown, erased=erased
+    )
+    bare = [xid for xid, each in zip(xids, texts, strict=True) if each is None]  # nothing is kept of these people
+    rest = iter(await read(bare) if bare else ())
+    return [next(rest) if each is None else each for each in texts]
 
 
 async def search_profiles(
@@ -282,6 +321,12 @@ def _keeper(policy: MergePolicy) -> Keeper:
     """The policy, if the store has its profiles ready."""
     is_ready = policy.is_materialized and policy.status is PolicyStatus.ACTIVE
     return (policy.policy_id, policy.version) if is_ready else NOBODY
+
+
+def _is_at_hand(db: Reader, policy: MergePolicy) -> bool:
+    """Whether an identity, its person and what is kept of that lie beside each other."""
+    is_graph = policy.settings.identity_graph is IdentityGraphType.PDG
+    return is_graph and _keeper(policy) != NOBODY and not db.is_distributed
 
 
 async def _profiles(

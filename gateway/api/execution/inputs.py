@@ -44,6 +44,8 @@ from strawberry.types.base import (
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
+from gateway.api.inputs import Rows
+
 Coercion = Callable[[Any], Any]
 """Gives the value as resolvers' arguments are coerced from it, or `Undefined` where it does not fit."""
 
@@ -149,8 +151,25 @@ def _coerced_leaf(coerce: Coercion, nothing: Any, value: Any) -> Any:
 def _coerced_list(coerce: Coercion, nothing: Any, value: Any) -> Any:
     if value is None:
         return nothing
-    items = list(map(coerce, value)) if isinstance(value, list) else [coerce(value)]
-    return Undefined if any(item is Undefined for item in items) else items
+    return _coerced_each(coerce, value if isinstance(value, list) else [value])
+
+
+def _coerced_each(coerce: Coercion, values: list[Any]) -> Any:
+    rows = coerce.rows(values) if isinstance(coerce, _Object) else None
+    if rows is not None:
+        return rows
+    coerced = list(map(coerce, values))
+    return Undefined if any(each is Undefined for each in coerced) else coerced
+
+
+def _by_field(values: list[Any]) -> dict[str, list[Any]] | None:
+    """Objects as columns, if they name the same fields."""
+    if {*map(type, values)} != {dict} or len({*map(len, values)}) != 1:
+        return None
+    try:
+        return {name: [value[name] for value in values] for name in values[0]}
+    except KeyError:
+        return None
 
 
 class _Input(NamedTuple):
@@ -190,9 +209,24 @@ class _Object:
                 if each.is_required:
                     return Undefined
                 coerced[each.out_name] = each.default
-        if self._type.is_one_of and (len(coerced) != 1 or None in coerced.values()):
+        if self._type.is_one_of and len(coerced) != 1:
             return Undefined
         return self._finish(coerced)
+
+    def rows(self, values: list[Any]) -> Rows[Any] | None:
+        """The same for many objects that name the same fields, field by field; None where they do not, or where one does not fit."""
+        given = _by_field(values) if self._makes else None
+        if given is None or given.keys() - self._ways.keys() or (self._type.is_one_of and len(given) != 1):
+            return None
+        columns: dict[str, Any] = {}
+        for name, column in given.items():
+            out_name, takes_text, coerce = self._ways[name]
+            is_text = takes_text and {*map(type, column)} == {str}
+            columns[out_name] = column if is_text else _coerced_each(coerce, column)
+        for name, each in self._expected:
+            if name not in given:
+                columns[each.out_name] = Undefined if each.is_required else [each.default] * len(values)
+        return None if any(each is Undefined for each in columns.values()) else Rows(self._finish, columns, len(values))
 
     @cached_property
     def _ways(self) -> dict[str, tuple[str, bool, Coercion]]:
@@ -214,23 +248,20 @@ class _Object:
         if self._makes:
             fields = self._type.extensions["strawberry-definition"].fields
             names = dict(zip(self._type.fields, (each.python_name for each in fields), strict=True))
-        return {
-            name: _input(names.get(name), name, given, makes=self._makes) for name, given in self._type.fields.items()
-        }
+        return {name: self._input(names.get(name), name, given) for name, given in self._type.fields.items()}
+
+    def _input(self, python_name: str | None, name: str, given: GraphQLInputField) -> _Input:
+        default = coerce_default_value(given)
+        is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
+        takes_text = str(get_nullable_type(given.type)) in _TEXTS
+        coerce = coercion(given.type, makes=self._makes, nullable=not self._type.is_one_of)
+        return _Input(python_name or given.out_name or name, takes_text, coerce, default, is_required)
 
     @cached_property
     def _expected(self) -> list[tuple[str, _Input]]:
         """Those without which there is something to do."""
         inputs = self._inputs.items()
         return [(name, each) for name, each in inputs if each.is_required or each.default is not Undefined]
-
-
-def _input(python_name: str | None, name: str, given: GraphQLInputField, *, makes: bool) -> _Input:
-    default = coerce_default_value(given)
-    is_required = isinstance(given.type, GraphQLNonNull) and default is Undefined
-    takes_text = str(get_nullable_type(given.type)) in _TEXTS
-    coerce = coercion(given.type, makes=makes)
-    return _Input(python_name or given.out_name or name, takes_text, coerce, default, is_required)
 
 
 def implicit_values(definition: StrawberryObjectDefinition) -> dict[str, None]:
@@ -407,4 +438,4 @@ class _Conversions:
 
 
 def _converted_list(convert: Callable[[Any], Any], values: Any) -> Any:
-    return None if values is None else [convert(value) for value in values]
+    return values if values is None or isinstance(values, Rows) else [convert(value) for value in values]

@@ -17,7 +17,7 @@ from gateway.api.ids import global_id
 from gateway.api.loaders import Value, WantedPage, WantedText
 from gateway.domain.events import Timeline
 from gateway.domain.pages import Key
-from gateway.domain.profiles import AnyProfile, ProfileStatus
+from gateway.domain.profiles import AnyProfile, ProfileStatus, ResultText
 from gateway.errors import GatewayError
 
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
@@ -112,7 +112,11 @@ class _Writer:
 
     def text(self, written: dict[str, Any], without: dict[ProfileStatus, str]) -> WantedText:
         pattern = _dumped(written).replace(f'"{VALUE_HERE}"', "%s")
-        return WantedText(pattern, tuple(self._values), without, self._timeline)
+        result = None
+        if without and self._values == [PROFILE["entity"]]:
+            before, after = pattern.split("%s")
+            result = ResultText(before, after, without)
+        return WantedText(pattern, tuple(self._values), without, self._timeline, result)
 
     def result(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, Any]:
         written: dict[str, Any] = {}

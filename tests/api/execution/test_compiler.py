@@ -91,8 +91,10 @@ class Pick:
 
 @strawberry.input(one_of=True)
 class Either:
-    a: strawberry.Maybe[str] = strawberry.field(default=strawberry.UNSET)
-    b: strawberry.Maybe[int] = strawberry.field(default=strawberry.UNSET)
+    text: strawberry.ID | None = strawberry.UNSET
+    number: int | None = strawberry.UNSET
+    best_pick: Pick | None = strawberry.UNSET
+    picks: list[Pick | None] | None = strawberry.UNSET
 
 
 def _leaves(names: list[str | None]) -> Any:
@@ -111,6 +113,10 @@ def _shown(pick: Annotated[Pick, strawberry.argument(name="pick")], *, either: s
     return repr((pick.name, pick.colours, pick.at, either))
 
 
+def _picked(given: Annotated[list[Either | None], strawberry.argument(name="given")]) -> str:
+    return repr([each and (each.text, each.number, each.best_pick, each.picks and list(each.picks)) for each in given])
+
+
 @strawberry.type
 class Query:
     leaf: LeafType | None = resolved_by(_leaf, "One.")
@@ -120,10 +126,12 @@ class Query:
     nested: list[list[LeafType]] | None = resolved_by(lambda: [[Leaf("a")], [], [Leaf("bad")]], "Lists of lists.")
     things: list[Thing | None] = resolved_by(lambda: [Leaf("a"), None, Fruit("b"), Leaf("bad")], "Of two types.")
     shown: str = resolved_by(_shown, "What was given.")
+    picked: str = resolved_by(_picked, "What was given, of which there may be much.")
     numbers: list[int] | None = resolved_by(lambda: [1, 2**40, 3], "One is too large.")
 
 
 SCHEMA = strawberry.Schema(Query, types=[LeafType, FruitType])._schema
+SCHEMA.get_type("Either").is_one_of = True
 
 ALL = "name colour loose tight slow slowTight joined __typename"
 
@@ -235,6 +243,55 @@ async def test_variables_that_do_not_fit_are_refused_in_graphql_cores_words(vari
     with pytest.raises(VariablesRefused) as refused:
         Prepared(SCHEMA, document, document.definitions[0], 5).variables.read(variables)
     result = execute(SCHEMA, document, variable_values=variables, max_coercion_errors=5, hide_suggestions=True)
+    assert told(refused.value.errors) == told(result.errors)
+
+
+LISTS = "query ($given: [Either]!) { picked(given: $given) }"
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [],
+        {"text": "one is a list of one"},
+        [{"text": "a"}, {"text": "b"}],
+        [{"text": "a"}, {"text": 7}],
+        [{"text": "a"}, None, {"number": 1}],
+        [{"number": 1}, {"number": 2}],
+        [{"bestPick": {}}, {"bestPick": {}}],
+        [{"bestPick": {"name": "a", "colours": "RED"}}, {"bestPick": {"colours": ["BLUE", "RED"], "name": "b"}}],
+        [{"bestPick": {"name": "a"}}, {"bestPick": {"at": "2026-01-02T03:04:05Z"}}],
+        [{"picks": [{"name": "a"}, {"name": "b"}]}, {"picks": [None, {"name": "c"}]}, {"picks": {}}],
+    ],
+)
+async def test_lists_of_objects_are_taken_alike_whatever_they_name(given):
+    compiled, stock = await both(LISTS, {"given": given})
+    assert compiled == stock
+    assert compiled[1] == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        [{"text": "a"}, {"text": None}],
+        [{"number": 1}, {"number": "2"}],
+        [{"number": 1}, {"number": None}],
+        [{"text": "a"}, {}],
+        [{}, {}],
+        [{"text": "a", "number": 1}, {"text": "b", "number": 2}],
+        [{"other": "a"}, {"other": "b"}],
+        [{"text": "a"}, {"other": "b"}],
+        [{"text": "a"}, "b"],
+        [{"bestPick": {"name": "a"}}, {"bestPick": {"name": 1}}],
+        [{"bestPick": {"name": None}}, {"bestPick": {"name": "a"}}],
+        [{"bestPick": {"name": "a", "other": 1}}, {"bestPick": {"name": "b", "other": 2}}],
+    ],
+)
+async def test_lists_of_objects_of_which_one_does_not_fit_are_refused_in_graphql_cores_words(given):
+    document = parse(LISTS)
+    with pytest.raises(VariablesRefused) as refused:
+        Prepared(SCHEMA, document, document.definitions[0], 5).variables.read({"given": given})
+    result = execute(SCHEMA, document, variable_values={"given": given}, max_coercion_errors=5, hide_suggestions=True)
     assert told(refused.value.errors) == told(result.errors)
 
 
