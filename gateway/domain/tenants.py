@@ -10,7 +10,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from gateway.errors import Forbidden, Invalid
@@ -25,6 +26,9 @@ LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
 READ_HOME = query("tenants.read_home")
+
+HOMES: Final = 1_000
+"""Where keys lead, as rows said it: what says the same is not read again."""
 
 
 class Permission(StrEnum):
@@ -152,16 +156,20 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
 
 
 async def authenticate(db: Database, uses: Sequence[KeyUse]) -> list[Home | None]:
-    """Where each key leads, in the order of the uses; None for one that is unknown or revoked. One statement for any number."""
+    """Where each key leads, in the order of the uses; None for one that is unknown or revoked. One statement for any number.
+
+    What leads to the same place again is mostly the same object.
+    """
     keys, organizations, names = map(set, zip(*uses, strict=True))
-    found: dict[bytes, list[Any]] = {}
+    found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):
-        found.setdefault(row["key_hash"], []).append(row)
+        found[row["key_hash"]] = (*found.get(row["key_hash"], ()), row)
     homes = {use: _home(use, found.get(use.key_hash, ())) for use in set(uses)}
     return [homes[use] for use in uses]
 
 
-def _home(use: KeyUse, rows: Sequence[Any]) -> Home | None:
+@lru_cache(HOMES)
+def _home(use: KeyUse, rows: tuple[Any, ...]) -> Home | None:
     if not rows:
         return None
     own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]

@@ -54,9 +54,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who was let in before. The `scope` is what was found then."""
+    """Someone who was let in before. `home` and `scope` are what was found then."""
 
     credentials: Credentials
+    home: Home | None
     scope: Scope
 
 
@@ -67,7 +68,7 @@ class Callers:
         self._db = db
         self._tokens = tokens
         self._known: OrderedDict[Given, Caller] = OrderedDict()
-        self._homes: Trips[KeyUse, Home | None] = Trips(self._authenticate)
+        self._homes: Trips[KeyUse, Home | None] = Trips(self._authenticate, at_once=1)  # they are short
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
         """What the caller may do and where. `headers` are looked up by lower-case names.
@@ -76,8 +77,10 @@ class Callers:
         sandbox that is not the token's, or not there: the answer does not tell which.
         """
         caller = self.known(headers)
-        credentials = caller.credentials if caller else await self._read(headers)
-        return await self._settled(credentials, self._homes.load(credentials.use))
+        if caller is not None:
+            return await self.confirm(caller)
+        credentials = await self._read(headers)
+        return self._let_in(credentials, await self._homes.load(credentials.use))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Who sent just these headers before, and whose token is still good."""
@@ -96,7 +99,7 @@ class Callers:
 
         It is the caller's scope itself if nothing has changed since. Raises as `scope_of` does.
         """
-        return self._settled(caller.credentials, self._homes.load(caller.credentials.use))
+        return self._confirmed(caller, self._homes.load(caller.credentials.use))
 
     async def _read(self, headers: Mapping[str, str]) -> Credentials:
         token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
@@ -112,16 +115,20 @@ class Callers:
     async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
         return await authenticate(self._db, uses)
 
-    async def _settled(self, credentials: Credentials, home: Awaitable[Home | None]) -> Scope:
+    async def _confirmed(self, caller: Caller, home: Awaitable[Home | None]) -> Scope:
+        found = await home
+        return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
+
+    def _let_in(self, credentials: Credentials, home: Home | None) -> Scope:
         try:
-            scope = credentials.scope(await home)
+            scope = credentials.scope(home)
         except (Unauthenticated, Forbidden):
             self._known.pop(credentials.given, None)
             raise
         before = self._known.get(credentials.given)
         if before is not None and before.scope == scope:
             return before.scope
-        self._known[credentials.given] = Caller(credentials, scope)
+        self._known[credentials.given] = Caller(credentials, home, scope)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return scope

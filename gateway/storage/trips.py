@@ -12,14 +12,17 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 AT_ONCE: Final = 2
-"""Trips under way; more would be smaller ones."""
+"""Trips under way, unless said otherwise: of more, each would be smaller, and of a single one, a long one would hold up all others."""
 
 
 class Trips(Generic[K, V]):
     """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for."""
 
-    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
+    def __init__(
+        self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], *, at_once: int = AT_ONCE
+    ) -> None:
         self._read = read
+        self._at_once = at_once
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._under_way = 0
         self._is_called = False
@@ -30,7 +33,7 @@ class Trips(Generic[K, V]):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[V] = loop.create_future()
         self._waiting.append((key, future))
-        if not self._is_called and self._under_way < AT_ONCE:
+        if not self._is_called and self._under_way < self._at_once:
             self._is_called = True
             loop.call_soon(self._set_out)  # when all who are about to ask have asked
         return future

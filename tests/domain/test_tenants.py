@@ -2,7 +2,8 @@
 
 import pytest
 
-from gateway.domain import sandboxes, tenants
+from gateway.domain import namespaces, sandboxes, tenants
+from gateway.domain.namespaces import IdentityType
 from gateway.domain.tenants import KeyUse, Permission, SandboxType, Scope, key_hash
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
@@ -87,6 +88,17 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
         None,
         (scope.organization, scope.sandbox),
     ]
+
+
+async def test_what_leads_to_the_same_place_again_is_the_same_object_until_something_is_changed(db):
+    scope = await scope_of(db)
+    key = await tenants.issue_api_key(db, scope.organization, "crm")
+    use = KeyUse(key_hash(key), scope.organization.organization_id, None)
+    [first], [second] = await tenants.authenticate(db, [use]), await tenants.authenticate(db, [use])
+    assert second is first
+    await namespaces.create_namespace(db, scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
+    [changed] = await tenants.authenticate(db, [use])
+    assert changed.sandbox.config_version == first.sandbox.config_version + 1
 
 
 async def test_without_the_permission_nothing_happens(db):

@@ -24,21 +24,22 @@ async def turns(count=3):
         await asyncio.sleep(0)
 
 
-async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next():
+@pytest.mark.parametrize("at_once", [1, AT_ONCE])
+async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next(at_once):
     store = Store()
-    shared = Trips(store.read)
+    shared = Trips(store.read, at_once=at_once)
     first = [shared.load(number) for number in (1, 2, 1)]
     await turns()
     later = []
-    for number in range(3, 6 + AT_ONCE):
+    for number in range(3, 6 + at_once):
         later.append(shared.load(number))
         await turns()
     assert store.trips[0] == [1, 2, 1]
-    assert len(store.trips) == AT_ONCE
+    assert len(store.trips) == at_once
     store.gate.set()
     assert await asyncio.gather(*first) == [1, 2, 1]
-    assert await asyncio.gather(*later) == list(range(3, 6 + AT_ONCE))
-    assert len(store.trips) == AT_ONCE + 1
+    assert await asyncio.gather(*later) == list(range(3, 6 + at_once))
+    assert len(store.trips) == at_once + 1
 
 
 async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():

@@ -9,7 +9,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import partial
 from inspect import isawaitable
 from typing import Any, Final, Literal
 
@@ -99,11 +98,12 @@ class Operations:
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
         try:
-            return await self._deadlines.hold(partial(self._run, scope, request, only_queries))
+            with self._deadlines.begin() as deadline:
+                return await self._run(scope, request, only_queries, deadline.due)
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return _refused(error)
 
-    async def _run(self, scope: Scope, request: Request, only_queries: bool, deadline: float) -> Response:
+    async def _run(self, scope: Scope, request: Request, only_queries: bool, due: float) -> Response:
         stages = Stages()
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)
@@ -117,7 +117,7 @@ class Operations:
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
         shared = self._shared(scope, config)
-        context = Context(self._db, scope, config, self._configurations, schema.graphql, deadline, shared)
+        context = Context(self._db, scope, config, self._configurations, schema.graphql, due, shared)
         return await self._run_operation(operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
