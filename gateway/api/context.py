@@ -65,7 +65,7 @@ _Resolver = TypeVar("_Resolver", bound=Callable[..., Any])
 Info: TypeAlias = strawberry.Info[Context, None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CompiledInfo:
     """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives; `variables` are
     the operation's, as what lies further in reads them."""

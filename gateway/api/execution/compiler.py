@@ -51,7 +51,7 @@ from gateway.api.execution.columns import (
 )
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.places import Root
-from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key
+from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key, RootFunction
 from gateway.api.execution.texts import TYPENAME
 from gateway.api.execution.wants import ENTITY, HOLDERS, wanted
 from gateway.api.loaders import Wanted
@@ -195,12 +195,12 @@ class _Compiler:
 
 def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: Wanted) -> Function:
     info = resolver.info_parameter
-    return Function(
+    kind = RootFunction if resolver.parent_parameter is None else Function
+    return kind(
         cast("Callable[..., Any]", resolver.wrapped_func),
         arguments,
         wanted,
         info=info.name if info else None,
-        of_parent=resolver.parent_parameter is not None,
         waits=resolver.is_async,
     )
 

@@ -63,41 +63,46 @@ class Entity(Resolver):
 
 
 class Function(Resolver):
-    """A function of the API that takes the parent first, unless it is one of the root's, and arguments by name."""
+    """A function of the API that takes the parent first, and arguments by name."""
 
     def __init__(
-        self,
-        function: Callable[..., Any],
-        arguments: Arguments,
-        wanted: Wanted,
-        *,
-        info: str | None,
-        of_parent: bool,
-        waits: bool,
+        self, function: Callable[..., Any], arguments: Arguments, wanted: Wanted, *, info: str | None, waits: bool
     ) -> None:
         self._function = function
         self._for_all = getattr(function, "for_all", None)
         self._arguments = arguments
         self._wanted = wanted
         self._info = info
-        self._of_parent = of_parent
         self.waits = waits
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
         try:
-            given = self._arguments.read(run.variables)
+            given = self._given(run)
         except Exception as error:  # noqa: BLE001 (it stands where the values would)
             return [fail(error, index) for index in range(len(parents))]
-        if self._info is not None:
-            given = {**given, self._info: CompiledInfo(run.context, self._wanted, run.variables)}
         if self._for_all is not None:
             return await _all(self._for_all(parents, **given), len(parents), fail)
         function = partial(self._function, **given)
-        if not self._of_parent:
-            function = partial(_without_parent, function)
         if self.waits:
             return await _awaited([function(parent) for parent in parents], fail)
         return _called(function, parents, fail)
+
+    def _given(self, run: Run) -> dict[str, Any]:
+        given = self._arguments.read(run.variables)
+        if self._info is None:
+            return given
+        return {**given, self._info: CompiledInfo(run.context, self._wanted, run.variables)}
+
+
+class RootFunction(Function):
+    """One of an operation's root: it takes no parent, and there is but one."""
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        try:
+            value = self._function(**self._given(run))
+            return [await value if self.waits else value]
+        except Exception as error:  # noqa: BLE001 (it stands where the value would)
+            return [fail(error, 0)]
 
 
 async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any]:
@@ -105,10 +110,6 @@ async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any
         return await values
     except Exception as error:  # noqa: BLE001 (it stands where the values would)
         return [fail(error, index) for index in range(count)]
-
-
-def _without_parent(function: Callable[[], Any], _: None) -> Any:
-    return function()
 
 
 def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
