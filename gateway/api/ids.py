@@ -37,7 +37,12 @@ MAX_LENGTH: Final = 4_000
 def global_id(type_name: str, *key: UUID | int | str) -> str:
     """The id of the object of this type with this key."""
     payload = b"".join(_packed(part) for part in key)
-    return f"{KINDS[type_name][0]}_{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+    return f"{prefix(type_name)}{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+
+
+def prefix(type_name: str) -> str:
+    """What stands in clear in front of the ids of a type."""
+    return f"{KINDS[type_name][0]}_"
 
 
 def parse_id(text: str, expected: str, argument: str = "id") -> Any:

@@ -132,10 +132,12 @@ class Kept(Generic[G, K, V]):
 
     def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
         """The values of the keys, when they are there."""
-        if key not in self._asked:
+        found = self._asked.get(key)
+        if found is None:
             is_small = len(key[1]) <= FEW
-            self._asked[key] = self._shared.load(key) if is_small else asyncio.ensure_future(self._alone(*key))
-        return self._asked[key]
+            found = self._shared.load(key) if is_small else asyncio.ensure_future(self._alone(*key))
+            self._asked[key] = found
+        return found
 
     async def _alone(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
         return list(await self._read(arguments, keys))
@@ -155,17 +157,15 @@ def grouped(
         except Exception as error:  # noqa: BLE001 (the loader raises it where the keys were asked for)
             return [error] * len(keys)
 
-    async def read_groups(pairs: Sequence[tuple[G, K]]) -> list[V | Exception]:
+    async def read_groups(pairs: Sequence[tuple[G, K]]) -> Sequence[V | Exception]:
         groups: dict[G, list[K]] = {}
         for arguments, key in pairs:
             groups.setdefault(arguments, []).append(key)
         answers = await together([read_group(arguments, keys) for arguments, keys in groups.items()])
-        found = {
-            (arguments, key): value
-            for (arguments, keys), values in zip(groups.items(), answers, strict=True)
-            for key, value in zip(keys, values, strict=True)
-        }
-        return [found[pair] for pair in pairs]
+        if len(answers) == 1:
+            return answers[0]
+        rest = dict(zip(groups, map(iter, answers), strict=True))
+        return [next(rest[arguments]) for arguments, _ in pairs]
 
     return read_groups
 

@@ -3,20 +3,21 @@
 A filter has any number of conditions: they are put together here as SQL text, and every value goes as a parameter.
 """
 
+from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, StrEnum, auto
 from functools import cached_property, lru_cache
 from itertools import accumulate, chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
 import orjson
 
 from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Page, Window, trimmed
-from gateway.domain.shapes import KEPT, Shape, expression, object_of, pick, printed
+from gateway.domain.shapes import KEPT, Shape, expression, literal, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
@@ -203,12 +204,24 @@ class EventColumn(Enum):
     DOCUMENT = auto()
 
 
-Node: TypeAlias = tuple[tuple[str, EventColumn | Shape], ...]
+@dataclass(frozen=True, slots=True)
+class PackedKey:
+    """An event's key as one text: the bytes of its xid, its dataset and the sender's _id in base64url without padding, behind a prefix."""
+
+    prefix: str
+
+    def of(self, event: Event) -> str:
+        """The text."""
+        payload = event.xid.bytes + event.dataset_id.bytes + event.event_id.encode()
+        return self.prefix + urlsafe_b64encode(payload).rstrip(b"=").decode()
+
+
+NodePart: TypeAlias = EventColumn | PackedKey | Shape
+Node: TypeAlias = tuple[tuple[str, NodePart], ...]
 """An event as an answer shows it: each of the answer's keys, and what stands there. A shape is of the document."""
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedPage:
+class FinishedPage(NamedTuple):
     """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty."""
 
     nodes: str
@@ -218,16 +231,23 @@ class FinishedPage:
     last: Key | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Timeline:
     """What is wanted of a person's events: which page of them, and what is shown of each. Keys of the page's ends cost a tenth more.
 
-    What the request wants of documents does not matter.
+    What the request wants of documents does not matter. Cheap as a key: it is hashed once.
     """
 
     asked: EventRequest
     node: Node
     has_keys: bool = True
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.asked, self.node, self.has_keys))
 
 
 async def list_finished(
@@ -250,13 +270,14 @@ async def list_finished(
     return [page_of_row(row, wanted.asked.window) for row in rows]
 
 
-def page_of_row(row: Any, window: Window) -> FinishedPage:
-    """The page out of the columns `nodes`, `first` and `last` of a row."""
-    page = trimmed(row["nodes"] or (), window)
-    nearest, farthest = (row["first"], row["last"]) if page.items else (None, None)
-    first, last = (farthest, nearest) if window.backward else (nearest, farthest)
-    keys = (first and tuple(first), last and tuple(last))
-    return FinishedPage(f"[{','.join(page.items)}]", page.has_next, page.has_previous, *keys)
+def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
+    """The page out of `nodes`, the nearest first, and the keys of the `first` and the `last` of them."""
+    nodes, first, last = columns
+    items, has_next, has_previous = trimmed(nodes or (), window)
+    if not items or first is None or last is None:
+        return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, None, None)
+    ends = (tuple(last), tuple(first)) if window.backward else (tuple(first), tuple(last))
+    return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, *ends)
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
@@ -266,8 +287,17 @@ def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
     return FinishedPage(orjson.dumps(nodes).decode(), page.has_next, page.has_previous, first, last)
 
 
-def _shown(event: Event, part: EventColumn | Shape) -> Any:
+def _shown(event: Event, part: NodePart) -> Any:
     match part:
+        case EventColumn():
+            return _column_of(event, part)
+        case PackedKey():
+            return part.of(event)
+    return pick(part, event.document)
+
+
+def _column_of(event: Event, column: EventColumn) -> Any:
+    match column:
         case EventColumn.EVENT_ID:
             return event.event_id
         case EventColumn.EVENT_TYPE:
@@ -278,7 +308,6 @@ def _shown(event: Event, part: EventColumn | Shape) -> Any:
             return printed(event.ingested_at)
         case EventColumn.DOCUMENT:
             return event.document
-    return pick(part, event.document)
 
 
 # ------------------------------------------------------------------------------------------------ SQL
@@ -291,6 +320,7 @@ _COLUMNS: Final[Mapping[EventColumn, str]] = {
     EventColumn.INGESTED_AT: _TIME.format("ingested_at"),
     EventColumn.DOCUMENT: "unpacked.document::text",
 }
+_PACKED_KEY = r"""translate(rtrim(encode(uuid_send(e.xid) || uuid_send(e.dataset_id) || convert_to(e.event_id, 'UTF8'), 'base64'), '='), E'+/\n', '-_') || '"'"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,10 +346,16 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
 
 
 def _node(node: Node) -> str:
-    return object_of(
-        (name, _COLUMNS[part] if isinstance(part, EventColumn) else expression(part, "unpacked.document"))
-        for name, part in node
-    )
+    return object_of((name, _part(part)) for name, part in node)
+
+
+def _part(part: NodePart) -> str:
+    match part:
+        case EventColumn():
+            return _COLUMNS[part]
+        case PackedKey(prefix):
+            return f"""{literal('"' + prefix)} || {_PACKED_KEY}"""
+    return expression(part, "unpacked.document")
 
 
 def _given(wanted: Shape | None, document: str) -> dict[str, str]:

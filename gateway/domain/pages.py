@@ -7,7 +7,7 @@ memory (`page_of`), a long one by SQL that looks for one row more than wanted an
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from gateway.errors import BadCursor, BadInput, LimitExceeded
 
@@ -42,8 +42,7 @@ class Window:
         return (*_values(self.after, types), *_values(self.before, types))
 
 
-@dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
+class Page(NamedTuple, Generic[T]):
     """Some items of a list, in its order, and whether it goes on at either end."""
 
     items: list[T]

@@ -134,7 +134,11 @@ async def glimpse_timelines(
     parts, values = timeline_sql(timeline)
     statement = GLIMPSE_TIMELINES.filled(document=expression(wanted, "document"), **parts)
     rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by, *values)
-    return [(Identity(*row[:4]), row["document"], page_of_row(row, timeline.asked.window)) for row in rows]
+    window = timeline.asked.window
+    return [
+        (Identity(xid, namespace_id, value, profile_id), document, page_of_row(page, window))
+        for xid, namespace_id, value, profile_id, document, *page in rows
+    ]
 
 
 async def write_people(

@@ -107,16 +107,10 @@ class ProfileResult(NamedTuple):
 
 
 class Glimpse(NamedTuple):
-    """A profile of which nothing was wanted but a part of the document, `entity`, and maybe a page of events: both as finished JSON."""
+    """A profile of which nothing was wanted but a part of the document, `entity`, and maybe a page of events: both as finished JSON.
 
-    policy: MergePolicy
-    profile_id: UUID
-    entity: str
-    timeline: FinishedPage | None
-
-
-class GlimpseResult(NamedTuple):
-    """A `ProfileResult` with a glimpse of a profile that was found."""
+    It is the `ProfileResult` of the identity that led to it as well.
+    """
 
     policy: MergePolicy
     identity: Identity
@@ -132,12 +126,16 @@ class GlimpseResult(NamedTuple):
         return ProfileStatus.FOUND
 
     @property
-    def profile(self) -> Glimpse:
-        return Glimpse(self.policy, self.identity.profile_id or self.xid, self.entity, self.timeline)
+    def profile(self) -> "Glimpse":
+        return self
+
+    @property
+    def profile_id(self) -> UUID:
+        return self.identity.profile_id or self.identity.xid
 
 
 AnyProfile: TypeAlias = Profile | Glimpse
-AnyResult: TypeAlias = ProfileResult | GlimpseResult
+AnyResult: TypeAlias = ProfileResult | Glimpse
 
 
 class ResultText(NamedTuple):
@@ -216,7 +214,7 @@ async def glimpse_profiles(
     bare = []
     for identity, entity, page in await _glimpsed(db, scope, xids, _keeper(policy), wanted=wanted, timeline=timeline):
         if entity is not None:
-            results[identity.xid] = GlimpseResult(policy, identity, entity, page)
+            results[identity.xid] = Glimpse(policy, identity, entity, page)
         elif identity.profile_id is None:
             results[identity.xid] = _result(identity.xid, identity, None)
         else:

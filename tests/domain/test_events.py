@@ -8,6 +8,7 @@ from uuid import UUID
 import pytest
 from world import World, event
 
+from gateway.api.ids import global_id
 from gateway.domain import datasets, events
 from gateway.domain.events import (
     ComparisonOperator,
@@ -16,6 +17,7 @@ from gateway.domain.events import (
     EventOrder,
     EventOrderField,
     EventRequest,
+    PackedKey,
     Timeline,
     condition,
 )
@@ -171,6 +173,20 @@ async def test_times_in_finished_pages_are_in_utc_with_milliseconds(world, sent,
         world.db.is_distributed = is_distributed
         (page,) = await events.list_finished(world.db, world.scope, [(await world.xid(*ANA),)], Timeline(asked, node))
         assert page.nodes == f'[{{"at":"{shown}"}}]'
+
+
+@pytest.mark.parametrize("event_id", ["e", "e1", "e12", "?>~" * 40, "Zoë/日本"])
+async def test_keys_in_finished_pages_are_packed_as_global_ids_are(world, event_id):
+    await world.events(event(event_id, day(1), ANA))
+    asked, xid = (
+        Timeline(EventRequest(EventFilter(), EventOrder(), Window()), (("id", PackedKey("x_")),)),
+        await world.xid(*ANA),
+    )
+    expected = global_id("ExperienceEvent", xid, world.shop.dataset_id, event_id).replace("event_", "x_")
+    for is_distributed in (False, True):
+        world.db.is_distributed = is_distributed
+        (page,) = await events.list_finished(world.db, world.scope, [(xid,)], asked)
+        assert page.nodes == f'[{{"id":"{expected}"}}]'
 
 
 async def test_since_is_inclusive_and_until_exclusive(world):

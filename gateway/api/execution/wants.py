@@ -5,7 +5,7 @@ wanted: a `Shape`, which the store fills in as finished JSON. Where the whole do
 the document is read, and the entity picked from it here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
@@ -22,8 +22,9 @@ from graphql.execution.collect_fields import FieldDetails
 from gateway.api.entities import ByKey
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.texts import TYPENAME, Below, result_of, text_of
+from gateway.api.ids import prefix
 from gateway.api.loaders import Wanted, WantedPage
-from gateway.domain.events import EventColumn
+from gateway.domain.events import EventColumn, NodePart, PackedKey
 from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
 
 NOTHING: Final = Fields(())
@@ -47,7 +48,8 @@ HOLDERS: Final = {PROFILE, "ExperienceEvent"}
 ENTITY: Final = "entity"
 
 EVENT_CONNECTION: Final = "EventConnection"
-EVENT_COLUMNS: Final = {
+EVENT_PARTS: Final[Mapping[str, NodePart]] = {
+    "id": PackedKey(prefix("ExperienceEvent")),
     "eventId": EventColumn.EVENT_ID,
     "timestamp": EventColumn.TIMESTAMP,
     "eventType": EventColumn.EVENT_TYPE,
@@ -134,7 +136,7 @@ def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedP
     return WantedPage(node, has_cursors=bool(shown & CURSORS)) if len(node) == len(parts) else None
 
 
-def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Below) -> EventColumn | Shape | None:
+def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Below) -> NodePart | None:
     node = details[0].node
     match node.name.value:
         case "entity":
@@ -143,7 +145,7 @@ def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Be
             return None
         case "__typename":
             return Constant(event.name)
-    return EVENT_COLUMNS.get(node.name.value)
+    return EVENT_PARTS.get(node.name.value)
 
 
 def _fields(

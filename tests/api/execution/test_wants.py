@@ -10,7 +10,7 @@ ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 ONE = 'query { profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { %s } }'
 MANY = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { %s } }"
 NAME = "entity { person { name { firstName } } }"
-NODES = "nodes { eventId timestamp __typename entity { eventType } }"
+NODES = "nodes { id eventId timestamp __typename entity { eventType } }"
 INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
 TWO = ["people.find_people", "events.list_finished"]
 
@@ -37,7 +37,8 @@ async def people(db):
         (f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} }}", [*TWO, "events.list_finished"]),
         ("entity { identityMap } events { nodes { timestamp } }", TWO),
         ("events { edges { node { timestamp } } }", ["people.find_people", "events.list_events"]),
-        ("events { nodes { id } }", ["people.find_people", "events.list_events"]),
+        ("events { nodes { id } }", ["people.glimpse_timelines"]),
+        ("events { nodes { dataset { name } } }", ["people.find_people", "events.list_events"]),
         ('events { nodes { entityJson(select: "timestamp") } }', ["people.find_people", "events.list_events"]),
     ],
 )
