@@ -78,7 +78,18 @@ def test_a_noun_has_one_name_in_every_layer():
     statements = {path.stem for path in (ROOT / "sql" / "queries").glob("*.sql")}
     assert statements - domain <= {"maintenance", "migrations"}  # the store's own
     api = {module.stem for module in (ROOT / "gateway" / "api").glob("*.py")} - {"__init__"}
-    infrastructure = {"context", "entities", "faults", "ids", "loaders", "nodes", "pagination", "scalars", "schema"}
+    infrastructure = {
+        "context",
+        "entities",
+        "faults",
+        "ids",
+        "loaders",
+        "nodes",
+        "pagination",
+        "rows",
+        "scalars",
+        "schema",
+    }
     assert api - domain <= infrastructure
 
 

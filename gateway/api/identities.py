@@ -13,9 +13,9 @@ import strawberry
 from gateway.api.context import Context, Info, for_all, later, resolved_by, sight_of
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import global_id, parse_id
-from gateway.api.inputs import of_all
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
+from gateway.api.rows import of_all
 from gateway.api.scalars import described
 from gateway.domain.datasets import Dataset
 from gateway.domain.graphs import LinkRefusal

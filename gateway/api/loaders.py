@@ -60,7 +60,6 @@ class WantedText(NamedTuple):
     values: tuple[Value, ...]
     without: Mapping[ProfileStatus, str]
     timeline: Callable[[Any], Timeline] | None
-    result: ResultText | None  # the same of a result, where the entity is the only value
 
     def of(self, result: AnyResult, timeline: Timeline | None) -> str | None:
         """The text, None if there is no profile to tell of."""
@@ -78,6 +77,7 @@ class Wanted:
     is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
     page: WantedPage | None = None  # of events, where the store can finish it
     text: WantedText | None = None  # of profiles, where the store can finish them
+    result: ResultText | None = None  # of results, where it can write them
 
 
 EVERYTHING: Final = Wanted()
@@ -203,10 +203,6 @@ class SharedLoaders:
         return Trips(grouped(by_levels(self.read_profiles)))
 
     @cached_property
-    def results_by_xids(self) -> Trips[tuple[Sight, tuple[UUID, ...]], list[str]]:
-        return Trips(grouped(by_levels(self.read_results)))
-
-    @cached_property
     def events_by_people(self) -> Trips[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
         return Trips(grouped(by_levels(self.read_events)))
 
@@ -222,15 +218,6 @@ class SharedLoaders:
                 self._db, self.scope, self.config, policy, xids, wanted=shape, timeline=timeline
             )
         return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
-
-    async def read_results(self, sight: Sight, xids: Sequence[UUID]) -> list[str]:
-        policy = self.config.policy(sight.policy_id)
-        shape, text = sight.wanted.shape, sight.wanted.text
-        if shape is None or text is None or text.result is None:
-            raise TypeError("these results are not wanted as finished JSON")
-        return await profiles.finish_results(
-            self._db, self.scope, self.config, policy, xids, wanted=shape, text=text.result
-        )
 
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
@@ -308,12 +295,6 @@ class Loaders:
     def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
         """By how they are looked at, and the xids of all that a field asks for."""
         return Kept(self._shared.profiles_by_xids, self._shared.read_profiles)
-
-    async def results_by_xids(self, sight: Sight, xids: tuple[UUID, ...]) -> list[str]:
-        """The same as finished JSON. What a field wants is its own, so there is no asking twice."""
-        if len(xids) > FEW:
-            return await self._shared.read_results(sight, xids)
-        return await self._shared.results_by_xids.load((sight, xids))
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:

@@ -39,7 +39,7 @@ from gateway.api.identities import (
     profile_at,
 )
 from gateway.api.ids import global_id
-from gateway.api.loaders import Sight
+from gateway.api.loaders import FEW, Sight
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -277,11 +277,13 @@ async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: P
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | orjson.Fragment:
-    sight = sight_of(info, policy_of(info.context, merge_policy_id).policy_id)
-    xids = tuple(all_asked(info.context, identities))
-    if sight.text is not None and sight.text.result is not None:
-        return orjson.Fragment(f"[{','.join(await info.context.loaders.results_by_xids(sight, xids))}]")
-    found = await info.context.loaders.profiles_by_xids.load((sight, xids))
+    context, policy = info.context, policy_of(info.context, merge_policy_id)
+    sight, xids = sight_of(info, policy.policy_id), all_asked(context, identities)
+    if sight.wanted.result is not None and len(xids) > FEW:  # fewer share a statement with those of others
+        db, scope, config = context.db, context.scope, context.config
+        results = await profiles.write_results(db, scope, config, policy, xids, text=sight.wanted.result)
+        return orjson.Fragment(results)
+    found = await context.loaders.profiles_by_xids.load((sight, tuple(xids)))
     if sight.text is not None:
         return orjson.Fragment(f"[{','.join(text or 'null' for text in sight.told(found))}]")
     return list(map(Requested, identities, found))

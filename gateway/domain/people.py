@@ -26,7 +26,7 @@ from gateway.storage.queries import Query, query
 FIND = query("people.find_people")
 GLIMPSE = query("people.glimpse_people")
 GLIMPSE_TIMELINES = query("people.glimpse_timelines")
-FINISH = query("people.finish_people")
+WRITE = query("people.write_people")
 READ = query("people.read_people")
 LIST = query("people.list_people")
 LIST_BACKWARD = query("people.list_people_backward")
@@ -80,6 +80,17 @@ class Found(NamedTuple):
     person: Person | None
 
 
+class Texts(NamedTuple):
+    """What is written of an identity: of one whose person the policy keeps a document of, what is wanted of that between two texts; of
+    an unknown one, and of one that is merely named; of an erased one; and of one of whose person nothing is kept."""
+
+    before: str
+    after: str
+    unknown: str
+    erased: str
+    bare: str
+
+
 async def read_people(
     db: Reader,
     scope: Scope,
@@ -130,26 +141,17 @@ async def glimpse_timelines(
     ]
 
 
-async def finish_people(
-    db: Reader,
-    scope: Scope,
-    xids: Sequence[UUID],
-    merged_by: Keeper,
-    wanted: Shape,
-    *,
-    around: tuple[str, str],
-    unknown: str,
-    erased: str,
-) -> list[str | None]:
-    """A text for each identity: what is wanted of the document that the policy keeps for its person, between the two that go `around` it,
-    or that of an `unknown` or an `erased` one, which no person belongs to; None where nothing is kept of the person.
+async def write_people(
+    db: Reader, scope: Scope, xids: Sequence[UUID], merged_by: Keeper, *, wanted: Shape, texts: Texts
+) -> tuple[str, list[UUID]]:
+    """What `texts` has for each identity, in their order and with commas between; and whose text is `bare`.
 
     The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
-    statement = FINISH.filled(document=expression(wanted, "document"))
-    texts: list[str | None] = await db.value(statement, scope.sandbox_id, xids, *merged_by, *around, unknown, erased)
-    return texts
+    statement = WRITE.filled(document=expression(wanted, "document"))
+    row: Any = await db.row(statement, scope.sandbox_id, xids, *merged_by, *texts)
+    return row["text"] or "", row["bare"] or []
 
 
 async def read_members(

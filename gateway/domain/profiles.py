@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 from uuid import UUID
 
@@ -45,6 +46,8 @@ READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 
 EVENTS = 5_000
 DOCUMENT_SIZE = 50_000_000  # bytes
+
+GAP = "\x01"  # where a text goes that is not there yet; no JSON text has it
 
 NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 
@@ -136,8 +139,9 @@ AnyResult: TypeAlias = ProfileResult | Glimpse
 
 
 class ResultText(NamedTuple):
-    """How a result is written as JSON: around the entity of a profile that is found, and where none is, by the status."""
+    """How a result is written as JSON: around what is wanted of a document that is found, and where none is, by the status."""
 
+    wanted: Shape
     before: str
     after: str
     without: Mapping[ProfileStatus, str]
@@ -221,30 +225,29 @@ async def glimpse_profiles(
     return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
 
 
-async def finish_results(
+async def write_results(
     db: Reader,
     scope: Scope,
     config: Configuration,
     policy: MergePolicy,
     xids: Sequence[UUID],
     *,
-    wanted: Shape,
     text: ResultText,
-) -> list[str]:
-    """The same as finished JSON, where all that is told of a result beside the entity is its status."""
+) -> str:
+    """The same as the text of a JSON array, where all that is told of a result beside the entity is its status."""
 
     async def read(those: Sequence[UUID]) -> list[str]:
-        return list(map(text.of, await read_profiles(db, scope, config, policy, those, wanted=wanted)))
+        return list(map(text.of, await read_profiles(db, scope, config, policy, those, wanted=text.wanted)))
 
     if not _is_at_hand(db, policy):
-        return await read(xids)
+        return f"[{','.join(await read(xids))}]"
     unknown, erased = text.without[ProfileStatus.NOT_FOUND], text.without[ProfileStatus.ERASED]
-    texts = await people.finish_people(
-        db, scope, xids, _keeper(policy), wanted, around=(text.before, text.after), unknown=unknown, erased=erased
-    )
-    bare = [xid for xid, each in zip(xids, texts, strict=True) if each is None]  # nothing is kept of these people
-    rest = iter(await read(bare) if bare else ())
-    return [next(rest) if each is None else each for each in texts]
+    texts = people.Texts(text.before, text.after, unknown, erased, GAP)
+    found, bare = await people.write_people(db, scope, xids, _keeper(policy), wanted=text.wanted, texts=texts)
+    if bare:
+        parts = zip(found.split(GAP), [*await read(bare), ""], strict=True)
+        found = "".join(chain.from_iterable(parts))
+    return f"[{found}]"
 
 
 async def search_profiles(

@@ -75,27 +75,28 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
                   limit $5) e
           cross join lateral (select e.document || '{}' as document offset 0) unpacked) page;
 
--- name: finish_people(sandbox_id, xids, policy_id, version, before, after, unknown, erased) -> value
--- A text for each of these identities, in their order: what is wanted of the document between two others, or that of unknown or of erased
--- ones; null for a person of whom nothing is kept merged. Walks identity_pkey and profile_pkey once for each.
-select array(
-         select case when p.document is not null then $5::text || {document} || $6::text
-                     when i.profile_id is not null then null
-                     when i.xid is not null and i.value is null then $8::text
-                     else $7::text end
-           from unnest($2::uuid[]) with ordinality asked (xid, place)
-           left join lateral (
-                  select xid, value, profile_id
-                    from gateway.identity
-                   where sandbox_id = $1 and xid = asked.xid
-                   limit 1) i on true
-           left join lateral (
-                  select document || '{}' as document
-                    from gateway.profile
-                   where sandbox_id = $1 and profile_id = i.profile_id
-                     and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
-                   limit 1) p on true
-          order by asked.place);
+-- name: write_people(sandbox_id, xids, policy_id, version, before, after, unknown, erased, bare) -> row
+-- A text for each of these identities, all of them as one, in their order: what is wanted of the document between two others, that of
+-- unknown or of erased ones, or that of people of whom nothing is kept merged, whom the row also tells. Walks identity_pkey and
+-- profile_pkey once for each.
+select string_agg(
+         case when p.document is not null then $5::text || {document} || $6::text
+              when i.profile_id is not null then $9::text
+              when i.xid is not null and i.value is null then $8::text
+              else $7::text end, ',' order by asked.place) as text,
+       array_agg(asked.xid order by asked.place) filter (where i.profile_id is not null and p.document is null) as bare
+  from unnest($2::uuid[]) with ordinality asked (xid, place)
+  left join lateral (
+         select xid, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i on true
+  left join lateral (
+         select document || '{}' as document
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = i.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+          limit 1) p on true;
 
 -- name: read_people(sandbox_id, profile_ids, policy_id, version) -> rows
 -- The existing ones of these people, with what this version of the policy has merged for them, as of one moment. Walks graph_pkey and

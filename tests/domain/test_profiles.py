@@ -3,6 +3,7 @@
 from dataclasses import replace
 from uuid import UUID
 
+import orjson
 import pytest
 from world import World, event, record
 
@@ -10,8 +11,9 @@ from gateway.domain import policies, profiles
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, Merged, canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
-from gateway.domain.profiles import ProfileStatus
+from gateway.domain.profiles import ProfileStatus, ResultText
 from gateway.domain.records import Mode
+from gateway.domain.shapes import Fields, Leaf, pick
 from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden
 from gateway.storage.queries import Query
@@ -154,16 +156,44 @@ async def test_fragments_are_the_live_records_of_all_members_newest_first(two_so
     assert (await read(two_sources, BEN))[0].status is ProfileStatus.NOT_FOUND
 
 
-async def test_of_an_erased_identity_only_the_xid_stays(world):
-    await world.records(record(ANA))
-    erase = Query(
-        "test.erase", "update gateway.identity set value = null, profile_id = null, erased_at = gateway.now() where sandbox_id = $1",
-        ("sandbox_id",), (), "none", "Leaves tombstones.",
+async def erase(world, *identities):
+    statement = Query(
+        "test.erase", "update gateway.identity set value = null, profile_id = null, erased_at = gateway.now() where sandbox_id = $1 and xid = any($2)",
+        ("sandbox_id", "xids"), (), "none", "Leaves tombstones.",
     )  # fmt: skip
     async with world.db.transaction() as tx:
-        await tx.execute(erase, world.scope.sandbox_id)
+        await tx.execute(statement, world.scope.sandbox_id, [await world.xid(*identity) for identity in identities])
+
+
+async def test_of_an_erased_identity_only_the_xid_stays(world):
+    await world.records(record(ANA))
+    await erase(world, ANA)
     (result,) = await read(world, ANA)
     assert (result.status, result.identity, result.profile) == ("ERASED", None, None)
+
+
+@pytest.mark.parametrize("is_distributed", [False, True])
+async def test_results_that_the_store_writes_are_those_that_are_read(two_sources, is_distributed):
+    world, gone, device = two_sources, ("Email", "gone@x.io"), ("ECID", "1" * 38)
+    await world.records(record(gone, first_name="Gone"))
+    await world.events(event("e", "2026-01-01T00:00:00Z", BEN, device))
+    await erase(world, gone)
+    kept = await default(world)
+    world.db.is_distributed = is_distributed
+    wanted = Fields(
+        (("person", "person", Leaf("JSON")), ("city", "homeAddress", Fields((("is", "city", Leaf("String")),))))
+    )
+    text = ResultText(wanted, '{"found":', "}", {status: f'"{status}"' for status in ProfileStatus})
+    names = (BEN, ANA, NOBODY, PHONE, gone, ANA, device, BEN)
+    xids = [await world.xid(*name) for name in names]
+    for policy in (kept, replace(kept, status=PolicyStatus.BUILDING), await policy_of(world, NONE)):
+        asked = world.db, world.scope, await world.config(), policy
+        expected = [
+            {"found": pick(wanted, each.profile.document)} if each.profile else each.status
+            for each in await read(world, *names, policy=policy)
+        ]
+        assert orjson.loads(await profiles.write_results(*asked, xids, text=text)) == expected
+        assert await profiles.write_results(*asked, [], text=text) == "[]"
 
 
 async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, statements):
@@ -196,6 +226,15 @@ async def test_profile_read_is_needed(world):
         await profiles.read_profiles(world.db, writer, config, policy, [])
     with pytest.raises(Forbidden):
         await profiles.search_profiles(world.db, writer, config, policy, Window())
+    with pytest.raises(Forbidden):
+        await profiles.write_results(
+            world.db,
+            writer,
+            config,
+            policy,
+            [],
+            text=ResultText(Leaf("JSON"), "", "", dict.fromkeys(ProfileStatus, "")),
+        )
     with pytest.raises(Forbidden):
         await profiles.count_profiles(world.db, writer, policy)
     with pytest.raises(Forbidden):

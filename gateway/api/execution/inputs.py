@@ -44,7 +44,7 @@ from strawberry.types.base import (
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
-from gateway.api.inputs import Rows
+from gateway.api.rows import Rows
 
 Coercion = Callable[[Any], Any]
 """Gives the value as resolvers' arguments are coerced from it, or `Undefined` where it does not fit."""

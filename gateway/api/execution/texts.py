@@ -18,6 +18,7 @@ from gateway.api.loaders import Value, WantedPage, WantedText
 from gateway.domain.events import Timeline
 from gateway.domain.pages import Key
 from gateway.domain.profiles import AnyProfile, ProfileStatus, ResultText
+from gateway.domain.shapes import Shape
 from gateway.errors import GatewayError
 
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
@@ -93,6 +94,14 @@ def text_of(
     return None
 
 
+def result_of(text: WantedText, shape: Shape) -> ResultText | None:
+    """The same of results of which no more is told than the status and the entity."""
+    if not text.without or text.values != (PROFILE["entity"],):
+        return None
+    before, after = text.pattern.split("%s")
+    return ResultText(shape, before, after, text.without)
+
+
 def _without(fields: GroupedFieldSet, typename: str) -> dict[ProfileStatus, str]:
     """The texts of results that have no profile."""
     shown = {"status": STATUS_HERE, TYPENAME: typename}
@@ -112,11 +121,7 @@ class _Writer:
 
     def text(self, written: dict[str, Any], without: dict[ProfileStatus, str]) -> WantedText:
         pattern = _dumped(written).replace(f'"{VALUE_HERE}"', "%s")
-        result = None
-        if without and self._values == [PROFILE["entity"]]:
-            before, after = pattern.split("%s")
-            result = ResultText(before, after, without)
-        return WantedText(pattern, tuple(self._values), without, self._timeline, result)
+        return WantedText(pattern, tuple(self._values), without, self._timeline)
 
     def result(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, Any]:
         written: dict[str, Any] = {}

@@ -21,7 +21,7 @@ from graphql.execution.collect_fields import FieldDetails
 
 from gateway.api.entities import ByKey
 from gateway.api.execution.inputs import Arguments
-from gateway.api.execution.texts import TYPENAME, Below, text_of
+from gateway.api.execution.texts import TYPENAME, Below, result_of, text_of
 from gateway.api.ids import prefix
 from gateway.api.loaders import Wanted, WantedPage
 from gateway.domain.events import EventColumn, NodePart, PackedKey
@@ -78,7 +78,8 @@ def wanted(
     named = get_named_type(output_type)
     pages = partial(_page, below=below)
     text = None if has_map or shape is None else text_of(named, details, below, pages, arguments)
-    return Wanted(shape, is_glimpse, pages(named, details), text)
+    result = None if text is None or shape is None else result_of(text, shape)
+    return Wanted(shape, is_glimpse, pages(named, details), text, result)
 
 
 def _holders(output_type: Any, details: list[FieldDetails], below: Below) -> Iterator[Holder | None]:

@@ -5,6 +5,7 @@ from client import Client
 from world import World, event, record
 
 from gateway.api.execution import wants
+from gateway.api.loaders import FEW
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 ONE = 'query { profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { %s } }'
@@ -70,11 +71,12 @@ async def test_each_selection_has_its_statements(people, statements, fields, exp
     ],
 )
 @pytest.mark.parametrize("is_distributed", [False, True])
-async def test_results_are_the_same_however_they_are_written(people, fields, is_distributed):
+@pytest.mark.parametrize("often", [1, FEW])
+async def test_results_are_the_same_however_they_are_written(people, fields, often, is_distributed):
     people.world.db.is_distributed = is_distributed
     stock = Client.of(people.world)
     stock.operations._compiles = False
-    asked = [
+    asked = often * [
         {"key": {"namespace": namespace, "value": value}} for namespace, value in (ANA, BEN, PHONE, ("Email", "no"))
     ]
     query = MANY % fields
@@ -82,6 +84,25 @@ async def test_results_are_the_same_however_they_are_written(people, fields, is_
     for _, body in told:
         body.get("errors", []).sort(key=str)  # which of them is told first depends on who fails first
     assert str(told[0]) == str(told[1])  # the order of keys included
+
+
+@pytest.mark.parametrize(
+    ("count", "fields", "expected"),
+    [
+        (FEW, f"status profile {{ {NAME} }}", "people.glimpse_people"),
+        (FEW + 1, f"status profile {{ {NAME} }}", "people.write_people"),
+        (FEW + 1, f"status profile {{ {NAME} profileId }}", "people.glimpse_people"),
+        (FEW + 1, f"requested {{ xid }} profile {{ {NAME} }}", "people.glimpse_people"),
+    ],
+)
+async def test_the_results_of_many_are_one_text_if_they_tell_no_more_than_the_status_and_the_entity(
+    people, statements, count, fields, expected
+):
+    asked = count * [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
+    with statements() as seen:
+        results = (await people.data(MANY % fields, asked=asked))["profiles"]
+    assert seen[-1] == expected
+    assert [each["profile"]["entity"] for each in results] == count * [{"person": {"name": {"firstName": "Ana"}}}]
 
 
 async def test_a_page_given_by_variables_is_read_with_the_person_and_what_is_wrong_with_it_told_at_its_place(

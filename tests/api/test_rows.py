@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.api.identities import IdentityInput, IdentityKeyInput
-from gateway.api.inputs import Rows, of_all
+from gateway.api.rows import Rows, of_all
 
 NAMES = ["Email", "Phone"]
 VALUES = ["ada@example.com", "+441"]
