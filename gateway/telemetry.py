@@ -1,16 +1,15 @@
 """Everything that the gateway can notice, and who listens.
 
 Code below calls `observe` with one of these and knows nothing of logs or metrics; listeners are added where a process is put together.
+Tuples, as the most frequent of them are made several times in each request.
 """
 
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class StatementRan:
+class StatementRan(NamedTuple):
     """One SQL statement came back."""
 
     name: str
@@ -18,16 +17,14 @@ class StatementRan:
     rows: int
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionRestarted:
+class TransactionRestarted(NamedTuple):
     """A write met a concurrent one and begins again with fresh pointers."""
 
     reason: str
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class RequestServed:
+class RequestServed(NamedTuple):
     """An HTTP request was answered. `route` is the route's pattern, never an address that a client made up."""
 
     route: str
@@ -36,15 +33,13 @@ class RequestServed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class FaultMasked:
+class FaultMasked(NamedTuple):
     """Something unexpected happened; the caller was told the correlation id and nothing else."""
 
     error: BaseException
 
 
-@dataclass(frozen=True, slots=True)
-class JobLeft:
+class JobLeft(NamedTuple):
     """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
 
     kind: str
@@ -52,8 +47,7 @@ class JobLeft:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class OperationRan:
+class OperationRan(NamedTuple):
     """A GraphQL operation ran; neither its name nor its text is told.
 
     `reason` is why the stock executor took it, in one of a few fixed words. `stages` are names and seconds, in order; what was kept

@@ -14,6 +14,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
 from gateway.api.console import console_routes
 from gateway.api.execution.limits import Limits
@@ -65,12 +66,19 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
             for end in endings:
                 end()
 
-    return Starlette(
+    return _Gateway(
         routes=_routes(settings),
         middleware=_middleware(settings),
         exception_handlers={HTTPException: _refuse},
         lifespan=lifespan,
     )
+
+
+class _Gateway(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without what Starlette puts around it all to answer what breaks: that is watched for here."""
+        watch: ASGIApp = super().build_middleware_stack().app  # type: ignore[attr-defined]
+        return watch
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:

@@ -4,6 +4,7 @@ Nothing here names a person. A request is logged by its route, never by its docu
 it was raised, never its message: database errors quote rows, and validation errors quote values.
 """
 
+import asyncio
 import logging
 import sys
 import traceback
@@ -27,10 +28,25 @@ _log = structlog.get_logger("gateway")
 
 @dataclass(slots=True)
 class _Lines:
-    """Where lines of JSON go, None where people read them. A request's line goes there directly: there is one for each of them."""
+    """Where lines of JSON go, None where people read them. A request's line goes there directly: there is one for each of them.
+
+    Those of requests that end in the same turn of the event loop go together, when it is over.
+    """
 
     out: BinaryIO | None = None
     level: int = logging.INFO
+    waits: bool = False
+
+    def add(self, out: BinaryIO, line: bytes) -> None:
+        """Have a line written."""
+        out.write(line)
+        if not self.waits:
+            self.waits = True
+            asyncio.get_running_loop().call_soon(self._flush, out)
+
+    def _flush(self, out: BinaryIO) -> None:
+        self.waits = False
+        out.flush()
 
 
 _lines = _Lines()
@@ -94,8 +110,7 @@ def _log_request(served: RequestServed) -> None:
         _log.log(LEVELS[level], "request", **line)
     elif LEVELS[level] >= _lines.level:
         line |= {"event": "request", "level": level, "timestamp": datetime.now(UTC)}
-        _lines.out.write(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
-        _lines.out.flush()
+        _lines.add(_lines.out, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
 
 
 def _text_renderer() -> Any:

@@ -26,22 +26,15 @@ class Watch:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = next((value.decode("latin-1") for key, value in scope["headers"] if key == _HEADER), "")
-        name = name if GIVEN.fullmatch(name) else f"{getrandbits(64):016x}"
+        name = _name(scope)
         before = correlation_id.set(name)
-        try:
-            await self._serve(scope, receive, send, name)
-        finally:
-            correlation_id.reset(before)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, name: str) -> None:
-        status = 0
+        status, named = 0, (_HEADER, name.encode())
 
         async def send_named(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), (_HEADER, name.encode())]
+                message["headers"] = [*message.get("headers", ()), named]
             await send(message)
 
         begin = perf_counter()
@@ -55,9 +48,23 @@ class Watch:
                 await broken(scope, receive, send_named)
         finally:
             observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, perf_counter() - begin))
+            correlation_id.reset(before)
 
 
 CLIENT_GONE = 499  # as others log it: nobody waited for the answer
+
+
+def _name(scope: Scope) -> str:
+    """What the caller calls its request, if that is a name; else a new one."""
+    for key, value in scope["headers"]:
+        if key == _HEADER:
+            name: str = value.decode("latin-1")
+            return name if GIVEN.fullmatch(name) else _new_name()
+    return _new_name()
+
+
+def _new_name() -> str:
+    return f"{getrandbits(64):016x}"
 
 
 def _route(scope: Scope) -> str:

@@ -63,7 +63,9 @@ class Sums:
 
     def ending(self, amount: Amount) -> tuple[Sum, ...]:
         """All sums that were noted, with this one last."""
-        self._note(Sum(0, ((_once, self._placed(amount).place),)))
+        if isinstance(amount, int):
+            return (Sum(amount),)  # the others are no part of it
+        self._note(Sum(0, ((_once, amount.place),)))
         return tuple(self._noted)
 
     def _placed(self, amount: Amount) -> Later:
@@ -78,7 +80,10 @@ def added_up(sums: Iterable[Sum], variables: Variables) -> int:
     """What the last of the sums comes to."""
     values: list[int] = []
     for each in sums:
-        values.append(each.constant + sum(count(variables) * values[place] for count, place in each.parts))
+        value = each.constant
+        for count, place in each.parts:
+            value += count(variables) * values[place]
+        values.append(value)
     return values[-1]
 
 

@@ -7,10 +7,9 @@ with the very same resolvers: it is slower, and the oracle that compiled operati
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
 from inspect import isawaitable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, GraphQLSchema, execute
 from graphql.execution.values import VariableValues
@@ -49,8 +48,7 @@ class Outcome(Enum):
     FAILED = "it never came to an answer, through no fault of the caller"
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """What a client sends."""
 
     query: str
@@ -58,8 +56,7 @@ class Request:
     operation_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """What a client gets: `body` may hold fragments of finished JSON, so orjson must write it. `stages` are names and seconds."""
 
     outcome: Outcome
@@ -159,13 +156,7 @@ class Operations:
         if not operation.is_query:
             raise NotCompiled("not a query")
         variables = operation.variables.read(given)
-        if operation.is_planned(variables):
-            return operation.plan(variables), variables
-        stages.begin()
-        plan = operation.plan(variables)
-        stages.end("compile")
-        self._plans = self._documents.plans
-        return plan, variables
+        return operation.plan(variables, stages), variables
 
     async def _run_stock(
         self, operation: Prepared, context: Context, given: Mapping[str, Any]
@@ -188,6 +179,8 @@ class Operations:
     def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
+        if not is_kept:
+            self._plans = self._documents.plans
         observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._plans))
 
 

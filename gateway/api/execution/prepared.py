@@ -19,13 +19,14 @@ from graphql.execution.values import VariableValues
 from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
+from gateway.api.execution.stages import Stages
 
 PLANS: Final = 16
 """Plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
 
 
 class Prepared:
-    """One operation, for one schema."""
+    """One operation, for one schema. `name` is its name in the document, `is_query` whether it only reads."""
 
     def __init__(
         self, schema: GraphQLSchema, document: DocumentNode, node: OperationDefinitionNode, max_errors: int
@@ -33,23 +34,11 @@ class Prepared:
         self.schema = schema
         self.document = document
         self.node = node
+        self.name = node.name.value if node.name else None
+        self.kind: Literal["query", "mutation", "subscription"] = node.operation.value
+        self.is_query = node.operation is OperationType.QUERY
         self._max_errors = max_errors
         self._plans: dict[tuple[Any, ...], Plan | NotCompiled] = {}
-
-    @property
-    def name(self) -> str | None:
-        """Its name in the document."""
-        return self.node.name.value if self.node.name else None
-
-    @property
-    def kind(self) -> Literal["query", "mutation", "subscription"]:
-        """What kind of operation it is."""
-        return self.node.operation.value
-
-    @property
-    def is_query(self) -> bool:
-        """Whether it only reads."""
-        return self.node.operation is OperationType.QUERY
 
     @cached_property
     def is_introspection(self) -> bool:
@@ -76,20 +65,22 @@ class Prepared:
         """How many plans are kept of it."""
         return len(self._plans)
 
-    def is_planned(self, values: VariableValues) -> bool:
-        """Whether `plan` has its answer ready."""
-        return self._flags(values) in self._plans
-
-    def plan(self, values: VariableValues) -> Plan:
+    def plan(self, values: VariableValues, stages: Stages) -> Plan:
         """The plan for these values, made when it is first asked for. Raises NotCompiled."""
-        flags = self._flags(values)
-        if flags not in self._plans:
-            if len(self._plans) >= PLANS:
-                self._plans.pop(next(iter(self._plans)))
-            self._plans[flags] = self._compiled(flags)
-        plan = self._plans[flags]
+        flags = tuple(map(values.coerced.get, self._flag_names))
+        plan = self._plans.get(flags)
+        if plan is None:
+            stages.begin()
+            plan = self._made(flags)
+            stages.end("compile")
         if isinstance(plan, NotCompiled):
             raise NotCompiled(plan.reason)  # anew: one that is kept would gather the frames of all who met it
+        return plan
+
+    def _made(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
+        if len(self._plans) >= PLANS:
+            self._plans.pop(next(iter(self._plans)))
+        plan = self._plans[flags] = self._compiled(flags)
         return plan
 
     def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
@@ -99,9 +90,6 @@ class Prepared:
             return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
         except NotCompiled as refused:
             return refused
-
-    def _flags(self, values: VariableValues) -> tuple[Any, ...]:
-        return tuple(values.coerced.get(name) for name in self._flag_names)
 
     @cached_property
     def _flag_names(self) -> tuple[str, ...]:

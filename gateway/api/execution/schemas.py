@@ -47,8 +47,9 @@ class Schemas:
             while len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
+        made = self._kept[key]
         try:
-            return await asyncio.shield(self._kept[key])
+            return made.result() if made.done() else await asyncio.shield(made)
         except Exception:
             self._kept.pop(key, None)
             raise

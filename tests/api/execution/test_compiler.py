@@ -13,6 +13,7 @@ from gateway.api.context import Info, for_all, resolved_by
 from gateway.api.execution.compiler import NotCompiled
 from gateway.api.execution.inputs import VariablesRefused
 from gateway.api.execution.prepared import Prepared
+from gateway.api.execution.stages import Stages
 from gateway.errors import BadInput
 
 
@@ -171,7 +172,7 @@ async def both(query, variables=None, name=None):
     assert validate(SCHEMA, document) == []
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
     values = operation.variables.read(variables or {})
-    run = await operation.plan(values).run(None, values)
+    run = await operation.plan(values, Stages()).run(None, values)
     result = execute(SCHEMA, document, variable_values=variables, operation_name=name)
     result = await result if hasattr(result, "__await__") else result
     return (run.data, told(run.errors)), (result.data, told(result.errors or []))
@@ -300,13 +301,13 @@ def test_what_is_not_compiled_says_why():
         document = parse(query)
         with pytest.raises(NotCompiled, match=reason):
             operation = Prepared(SCHEMA, document, document.definitions[0], 5)
-            operation.plan(operation.variables.read({}))
+            operation.plan(operation.variables.read({}), Stages())
 
 
 def test_a_plan_is_kept_for_each_choice_that_directives_make():
     document = parse("query ($a: Boolean!, $b: String) { leaf(name: $b) { name @skip(if: $a) colour } }")
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
-    first = operation.plan(operation.variables.read({"a": True, "b": "x"}))
-    assert operation.plan(operation.variables.read({"a": True, "b": "y"})) is first
-    assert operation.plan(operation.variables.read({"a": False})) is not first
+    first = operation.plan(operation.variables.read({"a": True, "b": "x"}), Stages())
+    assert operation.plan(operation.variables.read({"a": True, "b": "y"}), Stages()) is first
+    assert operation.plan(operation.variables.read({"a": False}), Stages()) is not first
     assert operation.plans == 2

@@ -86,9 +86,9 @@ async def compare(pair, request, scopes=None):
         return
 
     async def differs(smaller):
-        return await pair.difference(replace(request, query=smaller), scopes) is not None
+        return await pair.difference(request._replace(query=smaller), scopes) is not None
 
-    smallest = replace(request, query=await reduced(request.query, differs))
+    smallest = request._replace(query=await reduced(request.query, differs))
     told = await pair.difference(smallest, scopes)
     pytest.fail(f"{smallest.query}\n{smallest.variables} {smallest.operation_name} {scopes}\n{told}", pytrace=False)
 
@@ -235,7 +235,7 @@ def told(data, *paths):
         (told({"profile": None}, ["profile"]), told({"profile": None}, ["profile"], ["profile"])),
         (told({"profile": None}, ["profile"]), told({"profile": None}, ["profile", "entityJson"])),
         (told({"profile": None}, ["profile", "entityJson"]), told({"profile": None})),
-        (told(None, ["a"]), replace(told(None, ["a"]), outcome=Outcome.REFUSED)),
+        (told(None, ["a"]), told(None, ["a"])._replace(outcome=Outcome.REFUSED)),
     ],
 )
 def test_a_difference_is_seen(pairs, one, other):
