@@ -3,6 +3,7 @@
 from collections import Counter
 
 import pytest
+from client import Client
 from world import event, record
 
 from gateway.domain.records import Mode
@@ -184,6 +185,21 @@ async def test_a_deleted_record_takes_the_person_along(people):
 async def test_what_cannot_be_asked_is_explained(client, query, variables, code):
     error = await client.error(query, **variables)
     assert error["extensions"]["code"] == code, error
+
+
+async def test_people_with_their_events_are_the_same_by_every_policy_however_they_are_read(people, statements):
+    stock = Client.of(people.world)
+    stock.operations._compiles = False
+    fields = (
+        "status profile { id profileId entity { person { name { firstName } } } events(last: 2) { nodes { eventId } } }"
+    )
+    for policy, first in ((None, "people.glimpse_timelines"), (await alone(people), "identities.read_primaries")):
+        given = {"asked": keys(ANA, BEN, PHONE, ("Email", "no")), "policy": policy}
+        with statements() as seen:
+            _, answer = await people.answer(MANY % fields, given)
+        assert answer == (await stock.answer(MANY % fields, given))[1]
+        assert [each["status"] for each in answer["data"]["profiles"]] == ["FOUND", "FOUND", "FOUND", "NOT_FOUND"]
+        assert first in seen
 
 
 async def test_a_cursor_of_another_policys_list_is_refused(people):
