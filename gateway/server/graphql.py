@@ -57,7 +57,7 @@ async def graphql(request: Request) -> Response:
 def response_of(answer: operations.Response, asked: operations.Request, media_type: str, limits: Limits) -> Response:
     """The answer in the caller's media type, with the status that tells how far the operation came."""
     status = _status(answer, media_type, is_large=len(asked.query) > limits.document_bytes)
-    headers = VARY | server_timing(answer.stages)
+    headers = VARY | ({"server-timing": server_timing(answer.stages)} if answer.stages else {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers |= {"allow": "POST"}
     return json_answer(answer.body, status, f"{media_type}; charset=utf-8", headers)

@@ -9,8 +9,9 @@ import logging
 import sys
 import traceback
 from collections.abc import MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from select import PIPE_BUF
 from typing import Any, BinaryIO
 
 import orjson
@@ -30,23 +31,30 @@ _log = structlog.get_logger("gateway")
 class _Lines:
     """Where lines of JSON go, None where people read them. A request's line goes there directly: there is one for each of them.
 
-    Those of requests that end in the same turn of the event loop go together, when it is over.
+    Those of requests that end in the same turn of the event loop go together, when it is over; as many as stay in one piece where other
+    processes write, too.
     """
 
     out: BinaryIO | None = None
     level: int = logging.INFO
-    waits: bool = False
+    held: list[bytes] = field(default_factory=list)
+    size: int = 0
 
-    def add(self, out: BinaryIO, line: bytes) -> None:
+    def add(self, line: bytes) -> None:
         """Have a line written."""
-        out.write(line)
-        if not self.waits:
-            self.waits = True
-            asyncio.get_running_loop().call_soon(self._flush, out)
+        if self.size + len(line) > PIPE_BUF:
+            self.write()
+        if not self.held:
+            asyncio.get_running_loop().call_soon(self.write)
+        self.held.append(line)
+        self.size += len(line)
 
-    def _flush(self, out: BinaryIO) -> None:
-        self.waits = False
-        out.flush()
+    def write(self) -> None:
+        """Write those that are held."""
+        if self.out is not None and self.held:
+            self.out.write(b"".join(self.held))
+            self.out.flush()
+        self.held, self.size = [], 0
 
 
 _lines = _Lines()
@@ -110,7 +118,7 @@ def _log_request(served: RequestServed) -> None:
         _log.log(LEVELS[level], "request", **line)
     elif LEVELS[level] >= _lines.level:
         line |= {"event": "request", "level": level, "timestamp": datetime.now(UTC)}
-        _lines.add(_lines.out, orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
+        _lines.add(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z))
 
 
 def _text_renderer() -> Any:

@@ -24,6 +24,7 @@ from gateway.errors import SettingsError, Unavailable
 from gateway.server.app import create_app
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, forget_process
+from gateway.server.packets import Protocol
 from gateway.server.store import Store
 from gateway.settings import Settings
 
@@ -89,7 +90,7 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
         lifespan="on",
         workers=settings.workers,
         loop="auto",
-        http="httptools",
+        http=Protocol,
         ws="none",
         backlog=BACKLOG,
         log_config=None,

@@ -26,14 +26,14 @@ from gateway.server.media import is_json, wanted
 from gateway.server.services import Services
 
 READ_AGAIN: Final = 256
-"""Values of `Accept` and `Content-Type` that are not looked into again: clients send few."""
+"""Headers that are not looked into again: clients send few."""
 
-LOOKED_AT: Final = {
-    name.encode(): name for name in (*HEADERS, "accept", "accept-encoding", "content-type", "host", "origin")
-}
+ORDINARY: Final = ("accept", "content-type", "host", "origin")
+"""The headers that make a request ordinary, or not."""
 
-_wanted = lru_cache(READ_AGAIN)(wanted)
-_is_json = lru_cache(READ_AGAIN)(is_json)
+LOOKED_AT: Final = {name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding")}
+
+OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
 
 
 class Shortcut:
@@ -48,6 +48,7 @@ class Shortcut:
         self._hosts = frozenset(hosts)
         self._packed = packed
         self._cors = cors
+        self._media_type = lru_cache(READ_AGAIN)(self._read_media_type)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._route.path:
@@ -55,8 +56,8 @@ class Shortcut:
             return
         here: Services = scope["app"].state.services
         headers = _headers(scope)
-        media_type, caller = _wanted(headers.get("accept")), here.callers.known(headers)
-        if media_type is None or caller is None or not self._is_ordinary(headers):
+        media_type, caller = self._media_type(*map(headers.get, ORDINARY)), here.callers.known(headers)
+        if media_type is None or caller is None:
             await self._app(scope, receive, send)  # of a stranger no body is read here
             return
         received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
@@ -78,19 +79,22 @@ class Shortcut:
             answer = await _answered(here, caller, asked)
         except GatewayError as error:
             return refusal(error)
-        if answer.outcome is Outcome.NOT_A_QUERY:
-            return None
         if answer.outcome is Outcome.ANSWERED and "gzip" not in headers.get("accept-encoding", ""):
             return partial(_send, answer, media_type)
+        if answer.outcome is Outcome.NOT_A_QUERY:
+            return None
         return self._packed(response_of(answer, asked, media_type, here.limits))
 
-    def _is_ordinary(self, headers: Mapping[str, str]) -> bool:
-        host = headers.get("host", "").partition(":")[0]
-        return (
-            ("*" in self._hosts or host in self._hosts)
-            and _is_json(headers.get("content-type"))
-            and not (self._cors and "origin" in headers)
+    def _read_media_type(
+        self, accept: str | None, content_type: str | None, host: str | None, origin: str | None
+    ) -> str | None:
+        """The media type of the answer to an ordinary request, None to others."""
+        is_ordinary = (
+            ("*" in self._hosts or (host or "").partition(":")[0] in self._hosts)
+            and is_json(content_type)
+            and not (self._cors and origin is not None)
         )
+        return wanted(accept) if is_ordinary else None
 
 
 async def _answered(here: Services, caller: Caller, asked: Request) -> Response:
@@ -113,9 +117,10 @@ async def _send(answer: Response, media_type: str, _: Scope, __: Receive, send: 
         (b"vary", b"Accept, Accept-Encoding" if len(body) >= GZIP_FROM else b"Accept"),
         (b"content-length", b"%d" % len(body)),
         (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
-        *((name.encode(), value.encode()) for name, value in server_timing(answer.stages).items()),
     ]
-    await send({"type": "http.response.start", "status": HTTPStatus.OK, "headers": headers})
+    if answer.stages:
+        headers.append((b"server-timing", server_timing(answer.stages).encode()))
+    await send({"type": "http.response.start", "status": OK, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -127,13 +132,18 @@ def _headers(scope: Scope) -> Mapping[str, str]:
 async def _received(receive: Receive, limit: int, seconds: float) -> list[Message]:
     """The body's pieces: all of them, unless there are too many or the next one does not come; the long way tells what is wrong then."""
     received = [await receive()]
+    if received[0].get("more_body"):
+        await _receive_more(received, receive, limit, seconds)
+    return received
+
+
+async def _receive_more(received: list[Message], receive: Receive, limit: int, seconds: float) -> None:
     size = len(received[0].get("body", b""))
     with suppress(TimeoutError):
         while received[-1].get("more_body") and size <= limit:
             async with timeout(seconds):
                 received.append(await receive())
             size += len(received[-1].get("body", b""))
-    return received
 
 
 def _asked(received: Sequence[Message], limit: int) -> Request | None:

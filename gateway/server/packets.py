@@ -1,0 +1,46 @@
+"""Answers in one piece: their head does not leave before their body.
+
+uvicorn writes the two one after the other, and each write goes through the whole network stack and wakes the client; for a small answer
+that is a good part of what serving it costs.
+"""
+
+import asyncio
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+
+class Packets:
+    """A transport that sends what is written in one turn of the event loop together, when the turn is over."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._held: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Have it sent."""
+        if not self._held:
+            self._loop.call_soon(self._send)
+        self._held.append(data)
+
+    def close(self) -> None:
+        """Close it once everything is sent."""
+        self._send()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def _send(self) -> None:
+        held, self._held = self._held, []
+        if held and not self._transport.is_closing():  # else nobody is left to read it
+            self._transport.writelines(held)
+
+
+class Protocol(HttpToolsProtocol):
+    """uvicorn's, over such transports."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(cast("asyncio.Transport", Packets(transport, self.loop)))
