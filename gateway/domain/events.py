@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.merge import Document
-from gateway.domain.pages import Key, Page, Window, trimmed
+from gateway.domain.pages import Key, Page, Window, goes_on, trimmed
 from gateway.domain.shapes import KEPT, Shape, expression, literal, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
@@ -164,7 +164,7 @@ async def list_events(
     scope.require(Permission.PROFILE_READ)
     xids = list({xid for members in people for xid in members})
     bound = _Bound([scope.sandbox_id, xids, asked.window.fetch])
-    together = f"order by {_in_order(asked)} limit $3" if len(people) == 1 else ""
+    together = f"order by {_in_order(asked, _direction(asked))} limit $3" if len(people) == 1 else ""
     statement, document = (LIST_OF_CLUSTER, "e.document") if db.is_distributed else (LIST, "unpacked.document")
     filled = statement.filled(together=together, **_given(asked.wanted, document), **_ordered(asked, bound))
     by_xid: dict[UUID, list[Event]] = {}
@@ -271,13 +271,11 @@ async def list_finished(
 
 
 def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
-    """The page out of `nodes`, the nearest first, and the keys of the `first` and the `last` of them."""
-    nodes, first, last = columns
-    items, has_next, has_previous = trimmed(nodes or (), window)
-    if not items or first is None or last is None:
-        return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, None, None)
-    ends = (tuple(last), tuple(first)) if window.backward else (tuple(first), tuple(last))
-    return FinishedPage(f"[{','.join(items)}]", has_next, has_previous, *ends)
+    """The page out of the text of its `nodes`, how many events were `found`, and the keys of the page's `first` and `last`."""
+    nodes, found, *ends = columns
+    return FinishedPage(
+        f"[{nodes or ''}]", *goes_on(found, window), *(tuple(end) if nodes and end else None for end in ends)
+    )
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
@@ -337,16 +335,33 @@ class _Bound:
 
 @lru_cache(KEPT)
 def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
-    """For a statement that gives such a page as the columns `nodes`, `first` and `last`: SQL for its words in braces, and the values of its
-    parameters from the fifth on, which is how many events are looked for. Raises BadInput, BadCursor."""
+    """For a statement that gives the columns of `page_of_row`: SQL for its words in braces, and the values of its parameters from the fifth
+    on, which is how many events are looked for. Raises BadInput, BadCursor."""
     asked = wanted.asked
     bound = _Bound([None] * 4 + [asked.window.fetch])
-    parts = {"node": _node(wanted.node), "nearest": _nearest(asked), **_ends(wanted), **_ordered(asked, bound)}
+    parts = {**_page_sql(wanted), "limited": _limited(asked), **_ordered(asked, bound)}
     return parts, bound.values[4:]
 
 
-def _node(node: Node) -> str:
-    return object_of((name, _part(part)) for name, part in node)
+def _page_sql(wanted: Timeline) -> dict[str, str]:
+    """The text of a page's nodes, and the keys of its ends, of events that come the nearest first, and maybe one too many. An array of rows
+    costs less than one of each column."""
+    node = object_of((name, _part(part)) for name, part in wanted.node)
+    key = f"row(e.{_column(wanted.asked.order)}, e.event_id, e.xid, e.dataset_id)"
+    order, first, last = "", "1", "least($5 - 1, count(*))"
+    if wanted.asked.window.backward:
+        direction = "desc" if wanted.asked.order.descending else "asc"
+        order, first, last = (
+            f" order by {_in_order(wanted.asked, direction)}",
+            "greatest(count(*) - $5 + 2, 1)",
+            "count(*)",
+        )
+    keys = f"(array_agg({key}{order}))"
+    return {
+        "nodes": f"array_to_string((array_agg(({node})::text{order}))[{first}:{last}], ',')",
+        "first": f"{keys}[{first}]" if wanted.has_keys else "null",
+        "last": f"{keys}[{last}]" if wanted.has_keys else "null",
+    }
 
 
 def _part(part: NodePart) -> str:
@@ -365,21 +380,13 @@ def _given(wanted: Shape | None, document: str) -> dict[str, str]:
     return {"text": "''", "entity": expression(wanted, document)}
 
 
-def _ends(wanted: Timeline) -> dict[str, str]:
-    """The keys of the nearest and the farthest event of a page. An array of rows costs less than one of each column."""
-    keys = f"array_agg(row(e.{_column(wanted.asked.order)}, e.event_id, e.xid, e.dataset_id))"
-    if not wanted.has_keys:
-        return {"first": "null", "last": "null"}
-    return {"first": f"({keys})[1]", "last": f"({keys})[least($5 - 1, count(*))]"}
-
-
 def _ordered(asked: EventRequest, bound: _Bound) -> dict[str, str]:
     """Which events, and in which order the nearest come first."""
     where = _where(asked.filter, bound) + _between(asked, bound)
     return {"where": where, "time": _column(asked.order), "direction": _direction(asked)}
 
 
-def _nearest(asked: EventRequest) -> str:
+def _limited(asked: EventRequest) -> str:
     """The order and the end of an identity's page. The index has all of the order by timestamp but the dataset: sorting for that one would
     cost more than to read ties at the end, too, which are cut with the person's page. By another time all is sorted anyway."""
     direction = _direction(asked)
@@ -389,9 +396,9 @@ def _nearest(asked: EventRequest) -> str:
     return f"{order}, e.dataset_id {direction} limit $5"
 
 
-def _in_order(asked: EventRequest) -> str:
+def _in_order(asked: EventRequest, direction: str) -> str:
     parts = (_column(asked.order), "event_id", "xid", "dataset_id")
-    return ", ".join(f"e.{part} {_direction(asked)}" for part in parts)
+    return ", ".join(f"e.{part} {direction}" for part in parts)
 
 
 def _direction(asked: EventRequest) -> str:

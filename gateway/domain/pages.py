@@ -82,10 +82,16 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
 
 def trimmed(rows: Sequence[T], window: Window) -> Page[T]:
     """The page out of up to `window.fetch` rows, the nearest first: those of a backward window come in reverse order."""
-    items, more = list(rows[: window.size]), len(rows) > window.size
+    items = list(rows[: window.size])
+    return Page(items[::-1] if window.backward else items, *goes_on(len(rows), window))
+
+
+def goes_on(found: int, window: Window) -> tuple[bool, bool]:
+    """Whether the list goes on behind a page and in front of it, where up to `window.fetch` rows were looked for."""
+    more = found > window.size
     if window.backward:
-        return Page(items[::-1], has_next=window.before is not None, has_previous=more or window.after is not None)
-    return Page(items, has_next=more or window.before is not None, has_previous=window.after is not None)
+        return window.before is not None, more or window.after is not None
+    return more or window.before is not None, window.after is not None
 
 
 def _values(key: Key | None, types: tuple[type, ...]) -> Key:

@@ -42,8 +42,8 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
           limit 1) p on true;
 
 -- name: glimpse_timelines(sandbox_id, xids, policy_id, version, size) -> rows
--- The same, and of each person the nearest events as finished JSON, with the keys of the first and the last of them. Walks identity_pkey,
--- graph_pkey and profile_pkey once for each, and event_timeline_idx once for each of their members.
+-- The same, and of each person the nearest events as finished JSON, how many were found, and the keys of the first and the last. Walks
+-- identity_pkey, graph_pkey and profile_pkey once for each, and event_timeline_idx once for each of their members.
 select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not null then {document} end as document, page.*
   from unnest($2::uuid[]) asked (xid)
  cross join lateral (
@@ -63,14 +63,14 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
           limit 1) p on true
  cross join lateral (
-         select array_agg(({node})::text) as nodes, {first} as first, {last} as last
+         select {nodes} as nodes, count(*) as found, {first} as first, {last} as last
            from (select e.*
                    from unnest(g.xids) member (xid)
                   cross join lateral (
                           select e.xid, e.dataset_id, e.event_id, e.timestamp, e.event_type, e.document, e.ingested_at
                             from gateway.event e
                            where e.sandbox_id = $1 and e.xid = member.xid {where}
-                           order by {nearest}) e
+                           order by {limited}) e
                   order by e.{time} {direction}, e.event_id {direction}, e.xid {direction}, e.dataset_id {direction}
                   limit $5) e
           cross join lateral (select e.document || '{}' as document offset 0) unpacked) page;

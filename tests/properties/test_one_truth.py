@@ -122,7 +122,7 @@ async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, 
             assert [orjson.loads(event.entity) for event in other.items] == wanted
             assert [order.key(event) for event in other.items] == [order.key(event) for event in page.items]
         for page in await events.list_finished(world.db, world.scope, persons, Timeline(asked, NODE)):
-            into.append(replace(page, nodes=orjson.loads(page.nodes)))
+            into.append(page._replace(nodes=orjson.loads(page.nodes)))
     world.db.is_distributed = False
     assert finished == by_hand
     for page, other in zip(pages, finished, strict=True):

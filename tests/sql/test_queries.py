@@ -6,8 +6,8 @@ import pytest
 from gateway.storage.queries import Query, all_queries, query
 
 PARTS = {
-    "document": "document", "text": "e.document", "entity": "null::text", "node": "'{}'", "first": "null", "last": "null",
-    "where": "", "time": "timestamp", "direction": "asc", "nearest": "e.timestamp limit $5",
+    "document": "document", "text": "e.document", "entity": "null::text", "nodes": "string_agg('{}', ',')", "first": "null", "last": "null",
+    "where": "", "time": "timestamp", "direction": "asc", "limited": "e.timestamp limit $5",
     "together": "",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
