@@ -312,7 +312,9 @@ def _column_of(event: Event, column: EventColumn) -> Any:
 
 # ------------------------------------------------------------------------------------------------ SQL
 
-_TIME = """'"' || to_char(e.{} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"'"""  # milliseconds are cut, not rounded
+_TIME = (
+    r"""to_char(e.{} at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""')"""  # milliseconds are cut, not rounded
+)
 _COLUMNS: Final[Mapping[EventColumn, str]] = {
     EventColumn.EVENT_ID: "to_json(e.event_id)::text",
     EventColumn.TIMESTAMP: _TIME.format("timestamp"),
@@ -346,16 +348,16 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
 
 
 def _node(node: Node) -> str:
-    return object_of((name, _part(part)) for name, part in node)
+    return object_of(((name, _part(part)) for name, part in node), "unpacked.document")
 
 
-def _part(part: NodePart) -> str:
+def _part(part: NodePart) -> str | Shape:
     match part:
         case EventColumn():
             return _COLUMNS[part]
         case PackedKey(prefix):
             return f"""{literal('"' + prefix)} || {_PACKED_KEY}"""
-    return expression(part, "unpacked.document")
+    return part
 
 
 def _given(wanted: Shape | None, document: str) -> dict[str, str]:
