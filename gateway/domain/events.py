@@ -222,7 +222,10 @@ Node: TypeAlias = tuple[tuple[str, NodePart], ...]
 
 
 class FinishedPage(NamedTuple):
-    """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty."""
+    """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty.
+
+    What of its ends was not wanted is None or False.
+    """
 
     nodes: str
     has_next: bool
@@ -233,21 +236,28 @@ class FinishedPage(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What is wanted of a person's events: which page of them, and what is shown of each. Keys of the page's ends cost a tenth more.
+    """What is wanted of a person's events: which page of them, what is shown of each, and of the page's ends, whether the list goes on
+    there, and their keys, too. Each costs a tenth more.
 
     What the request wants of documents does not matter. Cheap as a key: it is hashed once.
     """
 
     asked: EventRequest
     node: Node
+    has_ends: bool = True
     has_keys: bool = True
+
+    @property
+    def fetch(self) -> int:
+        """How many events SQL looks for."""
+        return self.asked.window.fetch if self.has_ends or self.has_keys else self.asked.window.size
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.asked, self.node, self.has_keys))
+        return hash((self.asked, self.node, self.has_ends, self.has_keys))
 
 
 async def list_finished(
@@ -342,7 +352,7 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
     """For a statement that gives such a page as the columns `nodes`, `first` and `last`: SQL for its words in braces, and the values of its
     parameters from the fifth on, which is how many events are looked for. Raises BadInput, BadCursor."""
     asked = wanted.asked
-    bound = _Bound([None] * 4 + [asked.window.fetch])
+    bound = _Bound([None] * 4 + [wanted.fetch])
     parts = {"node": _node(wanted.node), "nearest": _nearest(asked), **_ends(wanted), **_ordered(asked, bound)}
     return parts, bound.values[4:]
 
