@@ -215,7 +215,7 @@ def timeline_of(
 
 
 def _timeline(asked: Wanted, window: Window, page: WantedPage) -> Timeline:
-    return Timeline(EventRequest(asked.filter, asked.order, window), page.node, page.has_cursors)
+    return Timeline(EventRequest(asked.filter, asked.order, window), page.node, page.has_info, page.has_cursors)
 
 
 def cursor_at(order: EventOrder, key: Key) -> str:

@@ -38,9 +38,10 @@ V = TypeVar("V")
 
 
 class WantedPage(NamedTuple):
-    """What a page of events shows of each, and whether it tells cursors."""
+    """What a page of events shows of each, and whether it has a `PageInfo`, and cursors in that."""
 
     node: Node
+    has_info: bool
     has_cursors: bool
 
 

@@ -222,7 +222,10 @@ Node: TypeAlias = tuple[tuple[str, NodePart], ...]
 
 
 class FinishedPage(NamedTuple):
-    """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty."""
+    """A page of which only the answer's text is there, a JSON array. `first` and `last` are the keys of its ends, None where it is empty.
+
+    What of its ends was not wanted is None or False.
+    """
 
     nodes: str
     has_next: bool
@@ -233,21 +236,33 @@ class FinishedPage(NamedTuple):
 
 @dataclass(frozen=True)
 class Timeline:
-    """What is wanted of a person's events: which page of them, and what is shown of each. Keys of the page's ends cost a tenth more.
+    """What is wanted of a person's events: which page of them, what is shown of each, and of the page's ends, whether the list goes on
+    there, and their keys, too. Each costs a tenth more.
 
     What the request wants of documents does not matter. Cheap as a key: it is hashed once.
     """
 
     asked: EventRequest
     node: Node
+    has_ends: bool = True
     has_keys: bool = True
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether one event more is looked for than the page has."""
+        return self.has_ends or self.has_keys
+
+    @property
+    def fetch(self) -> int:
+        """How many events SQL looks for."""
+        return self.asked.window.fetch if self.looks_ahead else self.asked.window.size
 
     def __hash__(self) -> int:
         return self._hash
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.asked, self.node, self.has_keys))
+        return hash((self.asked, self.node, self.has_ends, self.has_keys))
 
 
 async def list_finished(
@@ -310,7 +325,9 @@ def _column_of(event: Event, column: EventColumn) -> Any:
 
 # ------------------------------------------------------------------------------------------------ SQL
 
-_TIME = """'"' || to_char(e.{} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') || '"'"""  # milliseconds are cut, not rounded
+_TIME = (
+    r"""to_char(e.{} at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""')"""  # milliseconds are cut, not rounded
+)
 _COLUMNS: Final[Mapping[EventColumn, str]] = {
     EventColumn.EVENT_ID: "to_json(e.event_id)::text",
     EventColumn.TIMESTAMP: _TIME.format("timestamp"),
@@ -338,7 +355,7 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
     """For a statement that gives the columns of `page_of_row`: SQL for its words in braces, and the values of its parameters from the fifth
     on, which is how many events are looked for. Raises BadInput, BadCursor."""
     asked = wanted.asked
-    bound = _Bound([None] * 4 + [asked.window.fetch])
+    bound = _Bound([None] * 4 + [wanted.fetch])
     parts = {**_page_sql(wanted), "limited": _limited(asked), **_ordered(asked, bound)}
     return parts, bound.values[4:]
 
@@ -346,16 +363,13 @@ def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
 def _page_sql(wanted: Timeline) -> dict[str, str]:
     """The text of a page's nodes, and the keys of its ends, of events that come the nearest first, and maybe one too many. An array of rows
     costs less than one of each column."""
-    node = object_of((name, _part(part)) for name, part in wanted.node)
+    node = object_of(((name, _part(part)) for name, part in wanted.node), "unpacked.document")
     key = f"row(e.{_column(wanted.asked.order)}, e.event_id, e.xid, e.dataset_id)"
-    order, first, last = "", "1", "least($5 - 1, count(*))"
+    first, last = "1", "least($5 - 1, count(*))" if wanted.looks_ahead else "count(*)"
+    order = ""
     if wanted.asked.window.backward:
-        direction = "desc" if wanted.asked.order.descending else "asc"
-        order, first, last = (
-            f" order by {_in_order(wanted.asked, direction)}",
-            "greatest(count(*) - $5 + 2, 1)",
-            "count(*)",
-        )
+        order = f" order by {_in_order(wanted.asked, 'desc' if wanted.asked.order.descending else 'asc')}"
+        first, last = "greatest(count(*) - $5 + 2, 1)" if wanted.looks_ahead else "1", "count(*)"
     keys = f"(array_agg({key}{order}))"
     return {
         "nodes": f"array_to_string((array_agg(({node})::text{order}))[{first}:{last}], ',')",
@@ -364,13 +378,13 @@ def _page_sql(wanted: Timeline) -> dict[str, str]:
     }
 
 
-def _part(part: NodePart) -> str:
+def _part(part: NodePart) -> str | Shape:
     match part:
         case EventColumn():
             return _COLUMNS[part]
         case PackedKey(prefix):
             return f"""{literal('"' + prefix)} || {_PACKED_KEY}"""
-    return expression(part, "unpacked.document")
+    return part
 
 
 def _given(wanted: Shape | None, document: str) -> dict[str, str]:

@@ -91,6 +91,11 @@ def printed(at: datetime) -> str:
 _Piece: TypeAlias = tuple[bool, str]
 """JSON text that is always the same (True), or SQL that gives some."""
 
+_NULL: Final = "'null'"
+
+_FEW: Final = 4
+"""Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
+
 
 @lru_cache(KEPT)
 def expression(shape: Shape, document: str, identity_map: str | None = None) -> str:
@@ -98,15 +103,16 @@ def expression(shape: Shape, document: str, identity_map: str | None = None) -> 
 
     `identity_map` is SQL of the jsonb that stands in for the document's own field of that name.
     """
-    instead = {} if identity_map is None else {"identityMap": identity_map}
-    if isinstance(shape, Fields):
-        return _joined(_object(shape, document, instead))
-    return _joined(_pieces(shape, document))
+    return _joined(_whole(shape, document, {} if identity_map is None else {"identityMap": identity_map}))
 
 
-def object_of(values: Iterable[tuple[str, str]]) -> str:
-    """SQL of an object as JSON text, out of its keys and SQL of their values as JSON text."""
-    return _joined(_braced((name, [(False, value)]) for name, value in values))
+def object_of(values: Iterable[tuple[str, str | Shape]], document: str) -> str:
+    """SQL of an object as JSON text, out of its keys and SQL of their values as JSON text, or what is wanted of the document."""
+    return _joined(
+        _braced(
+            (name, [(False, value)] if isinstance(value, str) else _whole(value, document)) for name, value in values
+        )
+    )
 
 
 def literal(text: str) -> str:
@@ -114,7 +120,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _joined(pieces: Iterator[_Piece]) -> str:
+def _joined(pieces: Iterable[_Piece]) -> str:
     texts: list[str] = []
     for is_fixed, group in groupby(pieces, key=lambda piece: piece[0]):
         parts = [text for _, text in group]
@@ -124,23 +130,42 @@ def _joined(pieces: Iterator[_Piece]) -> str:
     return " || ".join(texts)
 
 
-def _pieces(shape: Shape, value: str) -> Iterator[_Piece]:
+def _whole(shape: Shape, document: str, instead: Mapping[str, str] | None = None) -> Iterator[_Piece]:
+    """Of a document, which is there."""
+    if isinstance(shape, Fields):
+        return _object(shape, document, _NULL, instead)
+    return _pieces(shape, document, _NULL)
+
+
+def _pieces(shape: Shape, value: str, missing: str) -> Iterator[_Piece]:
+    """`missing` is SQL of what the answer has where the value is not there."""
     match shape:
         case Constant(text):
             yield True, orjson.dumps(text).decode()
         case Fields():
-            whole = _joined(_object(shape, value))
-            yield False, f"case when jsonb_typeof({value}) = 'object' then {whole} else 'null' end"
+            yield False, f"coalesce({_whole_or_null(shape, value)}, {missing})"
         case Items(item) if not _is_leaf(item):
-            yield False, _array(item, value)
+            yield False, f"coalesce({_array(item, value)}, {missing})"
         case _:
-            yield False, f"coalesce(({value})::text, 'null')"
+            yield False, f"coalesce(({value})::text, {missing})"
 
 
-def _object(shape: Fields, value: str, instead: Mapping[str, str] | None = None) -> Iterator[_Piece]:
+def _whole_or_null(shape: Fields, value: str) -> str:
+    """Of an object that may not be there. Of one with few leaves the first field finds that out, and makes all of it null: only where
+    that field is not there, the object itself is asked for."""
+    is_there = f"jsonb_typeof({value}) = 'object'"
+    if 0 < _leaves(shape) <= _FEW:
+        return _joined(_object(shape, value, f"case when {is_there} then {_NULL} end"))
+    return f"case when {is_there} then {_joined(_object(shape, value, _NULL))} end"
+
+
+def _object(shape: Fields, value: str, missing: str, instead: Mapping[str, str] | None = None) -> Iterator[_Piece]:
+    """`missing` is what the first field gives that is not there and no constant."""
     below = instead or {}
+    first = next((place for place, (_, _, part) in enumerate(shape.fields) if not isinstance(part, Constant)), None)
     return _braced(
-        (name, _pieces(part, below.get(key, f"{value} -> {literal(key)}"))) for name, key, part in shape.fields
+        (name, _pieces(part, below.get(key, f"{value} -> {literal(key)}"), missing if place == first else _NULL))
+        for place, (name, key, part) in enumerate(shape.fields)
     )
 
 
@@ -155,9 +180,18 @@ def _braced(values: Iterable[tuple[str, Iterable[_Piece]]]) -> Iterator[_Piece]:
 
 def _array(item: Shape, value: str) -> str:
     items = f"jsonb_array_elements({value}) with ordinality item (value, place)"
-    each = _joined(_pieces(item, "item.value"))
+    each = _joined(_pieces(item, "item.value", _NULL))
     listed = f"(select '[' || coalesce(string_agg({each}, ',' order by item.place), '') || ']' from {items})"
-    return f"case when jsonb_typeof({value}) = 'array' then {listed} else 'null' end"
+    return f"case when jsonb_typeof({value}) = 'array' then {listed} end"
+
+
+def _leaves(shape: Shape) -> int:
+    """How many values are looked for in an object: an array counts as one."""
+    return (
+        sum(map(_leaves, (part for _, _, part in shape.fields)))
+        if isinstance(shape, Fields)
+        else not isinstance(shape, Constant)
+    )
 
 
 def _is_leaf(shape: Shape) -> bool:

@@ -4,15 +4,10 @@
 
 -- name: find_people(sandbox_id, xids, policy_id, version) -> rows
 -- Where these identities lead, as of one moment: the known ones, each with its person, and what this version of the policy has merged for
--- that. Walks identity_pkey, graph_pkey and profile_pkey once for each: `limit` leaves no other way, whatever the statistics say.
+-- that. Walks identity_pkey, then graph_pkey and profile_pkey once for each: `limit` leaves no other way, whatever the statistics say.
 select i.xid, i.namespace_id, i.value, g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
        case when p.document is not null then {document} end as document, p.sources, p.modified_at
-  from unnest($2::uuid[]) asked (xid)
- cross join lateral (
-         select xid, namespace_id, value, profile_id
-           from gateway.identity
-          where sandbox_id = $1 and xid = asked.xid
-          limit 1) i
+  from gateway.identity i
   left join lateral (
          select profile_id, xids, identity_map, size, is_contested
            from gateway.graph
@@ -23,34 +18,26 @@ select i.xid, i.namespace_id, i.value, g.profile_id, g.xids, g.identity_map, g.s
            from gateway.profile
           where sandbox_id = $1 and profile_id = i.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
-          limit 1) p on true;
+          limit 1) p on true
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
 
 -- name: glimpse_people(sandbox_id, xids, policy_id, version) -> rows
--- The same with no more of the person than its id. Walks identity_pkey and profile_pkey once for each.
+-- The same with no more of the person than its id. Walks identity_pkey, then profile_pkey once for each.
 select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not null then {document} end as document
-  from unnest($2::uuid[]) asked (xid)
- cross join lateral (
-         select xid, namespace_id, value, profile_id
-           from gateway.identity
-          where sandbox_id = $1 and xid = asked.xid
-          limit 1) i
+  from gateway.identity i
   left join lateral (
          select document || '{}' as document
            from gateway.profile
           where sandbox_id = $1 and profile_id = i.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
-          limit 1) p on true;
+          limit 1) p on true
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
 
 -- name: glimpse_timelines(sandbox_id, xids, policy_id, version, size) -> rows
 -- The same, and of each person the nearest events as finished JSON, how many were found, and the keys of the first and the last. Walks
--- identity_pkey, graph_pkey and profile_pkey once for each, and event_timeline_idx once for each of their members.
+-- identity_pkey, then graph_pkey and profile_pkey once for each, and event_timeline_idx once for each of their members.
 select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not null then {document} end as document, page.*
-  from unnest($2::uuid[]) asked (xid)
- cross join lateral (
-         select xid, namespace_id, value, profile_id
-           from gateway.identity
-          where sandbox_id = $1 and xid = asked.xid
-          limit 1) i
+  from gateway.identity i
   left join lateral (
          select xids
            from gateway.graph
@@ -73,11 +60,12 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
                            order by {limited}) e
                   order by e.{time} {direction}, e.event_id {direction}, e.xid {direction}, e.dataset_id {direction}
                   limit $5) e
-          cross join lateral (select e.document || '{}' as document offset 0) unpacked) page;
+          cross join lateral (select e.document || '{}' as document offset 0) unpacked) page
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
 
 -- name: write_people(sandbox_id, xids, policy_id, version, before, after, unknown, erased, bare) -> row
 -- A text for each of these identities, all of them as one, in their order: what is wanted of the document between two others, that of
--- unknown or of erased ones, or that of people of whom nothing is kept merged, whom the row also tells. Walks identity_pkey and
+-- unknown or of erased ones, or that of people of whom nothing is kept merged, whom the row also tells. Walks identity_pkey, then
 -- profile_pkey once for each.
 select string_agg(
          case when p.document is not null then $5::text || {document} || $6::text

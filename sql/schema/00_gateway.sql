@@ -19,8 +19,8 @@
 -- Work: job, enqueued in the transaction that makes it necessary.
 --
 -- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
--- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The large tables are
--- hash-partitioned by xid from the first day: a table has one TOAST oid space, and running out of it is hard to mend later.
+-- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The tables of documents are
+-- hash-partitioned from the first day: a table has one TOAST oid space, and running out of it is hard to mend later.
 
 create schema gateway;
 

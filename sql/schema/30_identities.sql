@@ -10,7 +10,7 @@ create table gateway.identity (
   rung         smallint not null default 100,                                     -- with how many neighbours it may still join others: fewer in a crowd, 0 or -1 not at all
   erased_at    timestamptz,
   primary key (sandbox_id, xid)
-) partition by hash (xid);
+);
 
 -- The person: member list, lock and existence. It exists while a member has a fragment or an event.
 create table gateway.graph (
@@ -21,7 +21,7 @@ create table gateway.graph (
   is_contested boolean not null default false,                                    -- a refused link or the cap touches it: changes resolve in full
   size         integer not null,                                                  -- true size, also past the cap
   primary key (sandbox_id, profile_id)
-) partition by hash (profile_id);
+);
 
 -- What one row said, one row per member. A batch's ties leave with the batch.
 create table gateway.tie (
@@ -38,7 +38,7 @@ create table gateway.tie (
   last_at      timestamptz not null,
   is_retracted boolean not null default false,                                    -- a later DELETE of the record took it back; lives again when that is reverted
   primary key (sandbox_id, xid, tie_id, batch_id)
-) partition by hash (xid);
+);
 
 create index tie_batch_idx on gateway.tie (sandbox_id, batch_id);
 

@@ -147,12 +147,21 @@ async def test_of_events_that_are_equal_but_for_the_dataset_a_finished_page_has_
         ]
 
 
-async def test_keys_of_finished_pages_are_left_out_if_nobody_asks(world):
-    await world.events(event("0", day(1), ANA))
-    asked = EventRequest(EventFilter(), EventOrder(), Window())
+@pytest.mark.parametrize("backward", [False, True])
+async def test_of_a_finished_page_the_ends_are_told_as_far_as_somebody_asks(world, backward):
+    await world.events(*(event(f"{n}", day(1 + n), ANA) for n in range(3)))
+    window = Window(1, backward)
+    asked, node = EventRequest(EventFilter(), EventOrder(), window), (("n", EventColumn.EVENT_ID),)
     people = [(await world.xid(*ANA),)]
-    (page,) = await events.list_finished(world.db, world.scope, people, Timeline(asked, (), has_keys=False))
-    assert (page.nodes, page.first, page.last) == ("[{}]", None, None)
+    for has_ends, has_keys in [(True, True), (False, True), (True, False), (False, False)]:
+        wanted = Timeline(asked, node, has_ends, has_keys)
+        (page,) = await events.list_finished(world.db, world.scope, people, wanted)
+        number = 2 if backward else 0
+        assert page.nodes == f'[{{"n":"{number}"}}]'
+        assert (page.has_previous if backward else page.has_next) == (has_ends or has_keys)
+        assert [key and key[:2] for key in (page.first, page.last)] == [
+            (at(1 + number), f"{number}") if has_keys else None
+        ] * 2
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import pytest
 
 from gateway.storage.migrations import migrate
 
-PARTITIONED = {"identity", "graph", "tie", "record", "fragment", "profile", "event"}
+PARTITIONED = {"record", "fragment", "profile", "event"}
 
 
 @pytest.fixture
@@ -15,12 +15,12 @@ async def connection(dsn):
     await connection.close()
 
 
-async def test_each_large_table_has_eight_hash_partitions(connection):
+async def test_each_table_of_documents_has_four_hash_partitions(connection):
     rows = await connection.fetch(
         "select p.relname as parent, count(*) as parts from pg_inherits join pg_class c on c.oid = inhrelid"
         " join pg_class p on p.oid = inhparent where c.relkind = 'r' group by 1"
     )
-    assert {row["parent"]: row["parts"] for row in rows} == dict.fromkeys(PARTITIONED, 8)
+    assert {row["parent"]: row["parts"] for row in rows} == dict.fromkeys(PARTITIONED, 4)
 
 
 async def test_every_key_of_a_sandbox_starts_with_the_sandbox(connection):

@@ -133,7 +133,7 @@ def _page(connection: Any, details: list[FieldDetails], below: Below) -> WantedP
         if info
         else set()
     )
-    return WantedPage(node, has_cursors=bool(shown & CURSORS)) if len(node) == len(parts) else None
+    return WantedPage(node, has_info=bool(info), has_cursors=bool(shown & CURSORS)) if len(node) == len(parts) else None
 
 
 def _event_part(event: GraphQLObjectType, details: list[FieldDetails], below: Below) -> NodePart | None:

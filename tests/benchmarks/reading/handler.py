@@ -29,7 +29,7 @@ from gateway.domain.namespaces import STANDARD
 SETTINGS = {
     "jit": "off",
     "plan_cache_mode": "force_generic_plan",
-}  # planning anew over eight partitions takes three times as long as running
+}  # planning anew over partitions takes longer than running
 NAMESPACES = {namespace.code: namespace for namespace in STANDARD}
 
 # $1 sandbox, $2 the xid, or the xids in the order asked for, $3 policy.
