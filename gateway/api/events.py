@@ -41,14 +41,12 @@ from gateway.domain.events import (
     EventOrder,
     EventOrderField,
     EventRequest,
-    FinishedPage,
-    Timeline,
     condition,
-    timeline_sql,
 )
 from gateway.domain.identities import Identity
 from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Window
+from gateway.domain.timelines import FinishedPage, Timeline, timeline_sql
 from gateway.errors import BadInput
 
 described(
@@ -199,7 +197,7 @@ async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, wind
         request = EventRequest(asked.filter, asked.order, window, of_each.shape)
         pages = await loaders.events_by_people.load((request, members))
         return list(map(asked.listing.paged, pages, counts))
-    finished = await loaders.finished_by_people.load((_timeline(asked, window, of_each.page), members))
+    finished = await loaders.timelines_by_people.load((_timeline(asked, window, of_each.page), members))
     return [FinishedSlice(asked.listing, page, count) for page, count in zip(finished, counts, strict=True)]
 
 

@@ -13,10 +13,10 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles
+from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles, timelines
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
-from gateway.domain.events import Event, EventFilter, EventRequest, FinishedPage, Node, Timeline
+from gateway.domain.events import Event, EventFilter, EventRequest
 from gateway.domain.identities import Identity, Sighting
 from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
@@ -25,6 +25,7 @@ from gateway.domain.pages import Page, Window
 from gateway.domain.profiles import AnyProfile, AnyResult, Origin, Profile, ProfileStatus, ResultText
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
+from gateway.domain.timelines import FinishedPage, Node, Timeline
 from gateway.storage.database import Database
 from gateway.storage.trips import Trips
 
@@ -208,8 +209,8 @@ class SharedLoaders:
         return Trips(grouped(by_levels(self.read_events)))
 
     @cached_property
-    def finished_by_people(self) -> Trips[tuple[Timeline, tuple[Xids, ...]], list[FinishedPage]]:
-        return Trips(grouped(by_levels(self.read_finished)))
+    def timelines_by_people(self) -> Trips[tuple[Timeline, tuple[Xids, ...]], list[FinishedPage]]:
+        return Trips(grouped(by_levels(self.read_timelines)))
 
     async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
         policy = self.config.policy(sight.policy_id)
@@ -223,8 +224,8 @@ class SharedLoaders:
     async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
         return await events.list_events(self._db, self.scope, people, asked)
 
-    async def read_finished(self, timeline: Timeline, people: Sequence[Xids]) -> list[FinishedPage]:
-        return await events.list_finished(self._db, self.scope, people, timeline)
+    async def read_timelines(self, timeline: Timeline, people: Sequence[Xids]) -> list[FinishedPage]:
+        return await timelines.list_timelines(self._db, self.scope, people, timeline)
 
 
 class Loaders:
@@ -311,9 +312,9 @@ class Loaders:
         return Kept(self._shared.events_by_people, self._shared.read_events)
 
     @cached_property
-    def finished_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
+    def timelines_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
         """The same as finished JSON."""
-        return Kept(self._shared.finished_by_people, self._shared.read_finished)
+        return Kept(self._shared.timelines_by_people, self._shared.read_timelines)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:

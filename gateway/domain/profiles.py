@@ -15,9 +15,8 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain import events, people
+from gateway.domain import people, timelines
 from gateway.domain.configuration import Configuration
-from gateway.domain.events import FinishedPage, Timeline
 from gateway.domain.graphs import CAP
 from gateway.domain.identities import Identity
 from gateway.domain.merge import (
@@ -36,6 +35,7 @@ from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Permission, Scope
+from gateway.domain.timelines import FinishedPage, Timeline
 from gateway.errors import Unavailable
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
@@ -378,7 +378,7 @@ async def _looked_at(
     found = {each.profile.profile_id: each.profile for each in results if each.profile is not None}
     if timeline is None or not found:
         return results
-    pages = await events.list_finished(db, scope, [each.person.xids for each in found.values()], timeline)
+    pages = await timelines.list_timelines(db, scope, [each.person.xids for each in found.values()], timeline)
     told = {key: replace(each, timeline=page) for (key, each), page in zip(found.items(), pages, strict=True)}
     return [each._replace(profile=told[each.profile.profile_id]) if each.profile else each for each in results]
 

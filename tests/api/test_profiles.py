@@ -239,7 +239,10 @@ async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_fo
 
 
 async def test_a_lookup_takes_one_statement_and_events_one_more(people, statements):
-    for fields, more in (("entityJson", []), ("entityJson events { nodes { entityJson } }", ["events.list_finished"])):
+    for fields, more in (
+        ("entityJson", []),
+        ("entityJson events { nodes { entityJson } }", ["timelines.list_timelines"]),
+    ):
         with statements() as seen:
             await people.data(KEY % fields, key=key(ANA))
         reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]

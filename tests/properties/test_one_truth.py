@@ -8,12 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import START, VALUES, by_examples, histories
 
-from gateway.domain import events, links, people, profiles
-from gateway.domain.events import EventColumn, EventFilter, EventOrder, EventOrderField, EventRequest, Timeline
+from gateway.domain import events, links, people, profiles, timelines
+from gateway.domain.events import EventFilter, EventOrder, EventOrderField, EventRequest
 from gateway.domain.merge import canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.shapes import Constant, Fields, Leaf, pick
+from gateway.domain.timelines import EventColumn, Timeline
 
 JSON, TEXT = Leaf("JSON"), Leaf("String")
 NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
@@ -121,7 +122,7 @@ async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, 
             wanted = [pick(WANTED, event.document) for event in page.items]
             assert [orjson.loads(event.entity) for event in other.items] == wanted
             assert [order.key(event) for event in other.items] == [order.key(event) for event in page.items]
-        for page in await events.list_finished(world.db, world.scope, persons, Timeline(asked, NODE)):
+        for page in await timelines.list_timelines(world.db, world.scope, persons, Timeline(asked, NODE)):
             into.append(page._replace(nodes=orjson.loads(page.nodes)))
     world.db.is_distributed = False
     assert finished == by_hand

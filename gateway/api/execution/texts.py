@@ -15,10 +15,10 @@ from gateway.api.events import cursor_at, timeline_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.ids import global_id
 from gateway.api.loaders import Value, WantedPage, WantedText
-from gateway.domain.events import Timeline
 from gateway.domain.pages import Key
 from gateway.domain.profiles import AnyProfile, ProfileStatus, ResultText
 from gateway.domain.shapes import Shape
+from gateway.domain.timelines import Timeline
 from gateway.errors import GatewayError
 
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]

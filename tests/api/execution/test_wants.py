@@ -13,7 +13,7 @@ MANY = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { %s } 
 NAME = "entity { person { name { firstName } } }"
 NODES = "nodes { id eventId timestamp __typename entity { eventType } }"
 INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
-TWO = ["people.find_people", "events.list_finished"]
+TWO = ["people.find_people", "timelines.list_timelines"]
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ async def people(db):
         (f"{NAME} events {{ nodes {{ timestamp }} }}", ["people.glimpse_timelines"]),
         (f"id profileId events {{ {NODES} {INFO} }}", ["people.glimpse_timelines"]),
         ("profileId events { nodes { timestamp } totalCount }", [*TWO, "events.count_events"]),
-        (f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} }}", [*TWO, "events.list_finished"]),
+        (f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} }}", [*TWO, "timelines.list_timelines"]),
         ("entity { identityMap } events { nodes { timestamp } }", TWO),
         ("events { edges { node { timestamp } } }", ["people.find_people", "events.list_events"]),
         ("events { nodes { id } }", ["people.glimpse_timelines"]),
