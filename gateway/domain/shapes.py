@@ -108,11 +108,11 @@ def expression(shape: Shape, document: str, identity_map: str | None = None) -> 
 
 def object_of(values: Iterable[tuple[str, str | Shape]], document: str) -> str:
     """SQL of an object as JSON text, out of its keys and SQL of their values as JSON text, or what is wanted of the document."""
-    return _joined(
-        _braced(
-            (name, [(False, value)] if isinstance(value, str) else _whole(value, document)) for name, value in values
-        )
-    )
+
+    def pieces(value: str | Shape) -> Iterable[_Piece]:
+        return [(False, value)] if isinstance(value, str) else _whole(value, document)
+
+    return _joined(_braced((name, pieces(value)) for name, value in values))
 
 
 def literal(text: str) -> str:
@@ -151,8 +151,8 @@ def _pieces(shape: Shape, value: str, missing: str) -> Iterator[_Piece]:
 
 
 def _whole_or_null(shape: Fields, value: str) -> str:
-    """Of an object that may not be there. Of one with few leaves the first field finds that out, and makes all of it null: only where
-    that field is not there, the object itself is asked for."""
+    """Of an object that may not be there. Of one with few leaves the first field tells: only where that is not there, the object is asked
+    for, and if it is not there either, the field makes all of it null."""
     is_there = f"jsonb_typeof({value}) = 'object'"
     if 0 < _leaves(shape) <= _FEW:
         return _joined(_object(shape, value, f"case when {is_there} then {_NULL} end"))
@@ -186,12 +186,13 @@ def _array(item: Shape, value: str) -> str:
 
 
 def _leaves(shape: Shape) -> int:
-    """How many values are looked for in an object: an array counts as one."""
-    return (
-        sum(map(_leaves, (part for _, _, part in shape.fields)))
-        if isinstance(shape, Fields)
-        else not isinstance(shape, Constant)
-    )
+    """How many values of the document are looked for; an array counts as one."""
+    match shape:
+        case Constant():
+            return 0
+        case Fields(fields):
+            return sum(_leaves(part) for _, _, part in fields)
+    return 1
 
 
 def _is_leaf(shape: Shape) -> bool:

@@ -152,9 +152,8 @@ def _column_of(event: Event, column: EventColumn) -> Any:
 
 # ------------------------------------------------------------------------------------------------ SQL
 
-_TIME = (
-    r"""to_char(e.{} at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""')"""  # milliseconds are cut, not rounded
-)
+# Milliseconds are cut, not rounded.
+_TIME = r"""to_char(e.{} at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""')"""
 _COLUMNS: Final[Mapping[EventColumn, str]] = {
     EventColumn.EVENT_ID: "to_json(e.event_id)::text",
     EventColumn.TIMESTAMP: _TIME.format("timestamp"),

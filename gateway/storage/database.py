@@ -24,7 +24,7 @@ CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, 
 SETTINGS = {
     "jit": "off",
     "search_path": "gateway",
-    "enable_memoize": "off",  # no statement looks for a key twice
+    "enable_memoize": "off",  # hardly a statement looks for a key twice
     "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew over partitions takes longer than to run it
 }
 

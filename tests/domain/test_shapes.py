@@ -159,6 +159,25 @@ async def test_what_is_not_there_is_null_and_what_is_empty_is_empty(connection, 
     assert orjson.loads(await picked_there(connection, SHAPE, document)) == expected
 
 
+@pytest.mark.parametrize("width", [1, 2, 4, 5, 9])
+@pytest.mark.parametrize("is_named", [False, True])
+@pytest.mark.parametrize(
+    "inner", ["null", "[]", "1", '"text"', "{}", '{"k0": 1}', '{"k1": 1, "k0": null}', '{"k0": 1, "k1": 2, "k4": 5, "k8": 9}']
+)  # fmt: skip
+async def test_an_object_is_there_or_not_however_much_is_wanted_of_it(connection, width, is_named, inner):
+    named = (("type", "", Constant("Inner")),) * is_named
+    shape = Fields((*named, *((f"a{n}", f"k{n}", Leaf("Int")) for n in range(width))))
+    around = Fields((("inner", "inner", shape), ("outer", "outer", Fields((("inner", "inner", shape),)))))
+    document = orjson.loads(f'{{"inner": {inner}, "outer": {{"inner": {inner}}}}}')
+    if not isinstance(document["inner"], dict):
+        assert orjson.loads(await picked_there(connection, around, document)) == {
+            "inner": None,
+            "outer": {"inner": None},
+        }
+    else:
+        assert orjson.loads(await picked_there(connection, around, document)) == pick(around, document)
+
+
 async def test_a_shape_has_any_number_of_fields(connection):
     """A sum of 3,000 texts is deeper than Postgres reads, and a function takes 100 arguments."""
     shape = Fields(tuple((f"a{n}", f"k{n}", Leaf("Int")) for n in range(3_000)))
