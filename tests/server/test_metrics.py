@@ -7,6 +7,7 @@ from gateway.server.metrics import Metrics, count_together, forget_process
 from gateway.telemetry import FaultMasked, JobLeft, OperationRan, RequestServed, StatementRan, TransactionRestarted
 
 KEPT_TWICE = 'gateway_operations_total{kept="true",kind="query",reason="",way="compiled"} 2.0'
+RUN_TWICE = 'gateway_operation_stage_seconds_bucket{le="0.0025",stage="run"} 2.0'
 COMPILED = OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3)
 STOCK = OperationRan("mutation", "stock", "mutation", [("parse", 0.001), ("run", 0.003)], is_kept=False, plans=4)
 COUNT = """
@@ -16,6 +17,7 @@ from gateway.server.metrics import Metrics
 from gateway.telemetry import OperationRan
 metrics = Metrics(Path(sys.argv[1]))
 metrics(OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3))
+metrics.tell()
 """
 
 
@@ -63,8 +65,8 @@ def test_processes_count_together_and_what_one_kept_goes_with_it():
         started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]
         assert [process.wait() for process in started] == [0, 0]
         ours = Metrics(directory)
-        assert lines(ours) >= {"gateway_plans 6.0", KEPT_TWICE}
+        assert lines(ours) >= {"gateway_plans 6.0", KEPT_TWICE, RUN_TWICE}
         forget_process(directory, started[0].pid)
-        assert lines(ours) >= {"gateway_plans 3.0", KEPT_TWICE}
+        assert lines(ours) >= {"gateway_plans 3.0", KEPT_TWICE, RUN_TWICE}
     assert not directory.exists()
     assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0
