@@ -59,7 +59,7 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers))
         app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics)
         try:
-            async with metrics.shared(), working(db, configurations) if settings.run_jobs else nullcontext():
+            async with working(db, configurations) if settings.run_jobs else nullcontext():
                 yield
         finally:
             await db.close()

@@ -1,14 +1,12 @@
 """What Prometheus can ask for: counts and durations of requests and statements. Names of routes and statements, nothing else.
 
-Several server processes count in files of a common directory, so that whichever is asked speaks for all: of durations it knows those
-that are a second old.
+Several server processes count in files of a common directory, so that whichever is asked speaks for all.
 """
 
-import asyncio
 import os
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +26,6 @@ from gateway.telemetry import (
 )
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-TOLD_AFTER = 1  # seconds
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
 
 
@@ -59,7 +56,7 @@ class _Times(Histogram):
 
 
 class _Tally:
-    """Durations that the histogram has not been told yet. To observe each of them there, through its locks, takes five times as long."""
+    """Durations that the histogram has not been told yet: there each takes several locks."""
 
     def __init__(self, told: _Times) -> None:
         self._told = told
@@ -83,8 +80,8 @@ class Metrics:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
-        self._tallies: list[_Tally] = []
         self._kept = 0
+        self._tallies: list[_Tally] = []
         self._registry = registry = CollectorRegistry()
         if directory is None:
             ProcessCollector(registry=registry)  # of several processes, memory and the like are not ours to add up
@@ -107,7 +104,6 @@ class Metrics:
         )
         self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
-
         self._counting: Mapping[type, Callable[[Any], None]] = {
             StatementRan: self._count_statement,
             RequestServed: self._count_request,
@@ -129,51 +125,32 @@ class Metrics:
 
     def _count_operation(self, ran: OperationRan) -> None:
         self._operations(ran.kind, ran.way, ran.reason or "", "true" if ran.is_kept else "false").inc()
-        self._kept = ran.plans
+        if ran.plans != self._kept:
+            self._kept = ran.plans
+            self._plans.set(ran.plans)
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)
 
-    @asynccontextmanager
-    async def shared(self) -> AsyncIterator[None]:
-        """Inside of the block other processes learn within a second what is counted here, and at its end all of it."""
-        telling = asyncio.create_task(self._tell_often())
-        try:
-            yield
-        finally:
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
-            self.tell()
+    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally | _Times]:
+        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count.
 
-    async def _tell_often(self) -> None:
-        while True:
-            await asyncio.sleep(TOLD_AFTER)
-            self.tell()
+        Where nobody else counts, it finds a tally that the histogram is told when somebody asks.
+        """
+        times = _Times(name, what, labels, buckets=SECONDS, registry=self._registry)
+        find: Callable[..., _Tally | _Times] = times.labels
+        return cache(find if self._directory else lambda *values: self._tally(times.labels(*values)))
 
-    def tell(self) -> None:
-        """Put down what was noticed since."""
-        self._plans.set(self._kept)
-        for tally in self._tallies:
-            tally.tell()
-
-    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally]:
-        """What finds a tally by its labels' values, and keeps it: they are few, and to look anew costs more than to count."""
-        told = _Times(name, what, labels, buckets=SECONDS, registry=self._registry)
-
-        @cache
-        def tally(*values: object) -> _Tally:
-            made = _Tally(told.labels(*values))
-            self._tallies.append(made)
-            return made
-
-        return tally
+    def _tally(self, told: _Times) -> _Tally:
+        self._tallies.append(_Tally(told))
+        return self._tallies[-1]
 
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""
-        self.tell()
+        for tally in self._tallies:
+            tally.tell()
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()
