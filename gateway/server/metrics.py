@@ -4,11 +4,13 @@ Several server processes count in files of a common directory, so that whichever
 """
 
 import os
-from collections.abc import Callable, Iterator
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
@@ -43,11 +45,43 @@ def forget_process(directory: Path, process_id: int | None) -> None:
     mark_process_dead(process_id, str(directory))
 
 
+class _Times(Histogram):
+    """A histogram that many durations are added to at once."""
+
+    def add(self, counts: Sequence[int], seconds: float) -> None:
+        """So many in each bucket, that took so long together."""
+        for bucket, count in zip(self._buckets, counts, strict=True):
+            bucket.inc(count)
+        self._sum.inc(seconds)
+
+
+class _Tally:
+    """Durations that the histogram has not been told yet: there each takes several locks."""
+
+    def __init__(self, told: _Times) -> None:
+        self._told = told
+        self._counts = [0] * (len(SECONDS) + 1)
+        self._seconds = 0.0
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self._counts[bisect_left(SECONDS, seconds)] += 1
+        self._seconds += seconds
+
+    def tell(self) -> None:
+        """Add them to the histogram."""
+        if any(self._counts):
+            self._told.add(self._counts, self._seconds)
+            self._counts, self._seconds = [0] * len(self._counts), 0.0
+
+
 class Metrics:
     """Listens to the telemetry of one process, which may count together with others in a directory."""
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
+        self._kept = 0
+        self._tallies: list[_Tally] = []
         self._registry = registry = CollectorRegistry()
         if directory is None:
             ProcessCollector(registry=registry)  # of several processes, memory and the like are not ours to add up
@@ -70,38 +104,53 @@ class Metrics:
         )
         self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
+        self._counting: Mapping[type, Callable[[Any], None]] = {
+            StatementRan: self._count_statement,
+            RequestServed: self._count_request,
+            OperationRan: self._count_operation,
+            TransactionRestarted: lambda seen: self._restarts(seen.reason).inc(),
+            JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
+            FaultMasked: lambda _: self._faults.inc(),
+        }
 
     def __call__(self, observation: Observation) -> None:
-        match observation:
-            case StatementRan(name, seconds, rows):
-                self._statements(name).observe(seconds)
-                self._rows(name).inc(rows)
-            case RequestServed(route, method, status, seconds):
-                self._requests(route, method, status).observe(seconds)
-            case OperationRan():
-                self._count(observation)
-            case TransactionRestarted(reason, _):
-                self._restarts(reason).inc()
-            case JobLeft(kind, outcome, _):
-                self._jobs(kind, outcome).inc()
-            case FaultMasked():
-                self._faults.inc()
+        self._counting[type(observation)](observation)
 
-    def _count(self, ran: OperationRan) -> None:
+    def _count_statement(self, ran: StatementRan) -> None:
+        self._statements(ran.name).observe(ran.seconds)
+        self._rows(ran.name).inc(ran.rows)
+
+    def _count_request(self, served: RequestServed) -> None:
+        self._requests(served.route, served.method, served.status).observe(served.seconds)
+
+    def _count_operation(self, ran: OperationRan) -> None:
         self._operations(ran.kind, ran.way, ran.reason or "", "true" if ran.is_kept else "false").inc()
-        self._plans.set(ran.plans)
+        if ran.plans != self._kept:
+            self._kept = ran.plans
+            self._plans.set(ran.plans)
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)
 
-    def _times(self, name: str, what: str, *labels: str) -> Callable[..., Histogram]:
-        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count."""
-        return cache(Histogram(name, what, labels, buckets=SECONDS, registry=self._registry).labels)
+    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally | _Times]:
+        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count.
+
+        Where nobody else counts, it finds a tally that the histogram is told when somebody asks.
+        """
+        times = _Times(name, what, labels, buckets=SECONDS, registry=self._registry)
+        find: Callable[..., _Tally | _Times] = times.labels
+        return cache(find if self._directory else lambda *values: self._tally(times.labels(*values)))
+
+    def _tally(self, told: _Times) -> _Tally:
+        self._tallies.append(_Tally(told))
+        return self._tallies[-1]
 
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""
+        for tally in self._tallies:
+            tally.tell()
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()

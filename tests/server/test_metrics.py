@@ -58,6 +58,21 @@ def test_everything_that_can_be_noticed_is_counted():
     assert "ada" not in metrics.exposition().decode()
 
 
+def test_durations_are_told_once_however_often_somebody_asks():
+    metrics = Metrics()
+    for seconds in (0.001, 0.0011, 0.0024, 40):  # a bound belongs to what is below it
+        metrics(StatementRan("people.find_people", seconds, 1))
+        told = {line for line in lines(metrics) if line.startswith("gateway_statement_seconds")}
+    assert told >= {
+        'gateway_statement_seconds_bucket{le="0.001",name="people.find_people"} 1.0',
+        'gateway_statement_seconds_bucket{le="0.0025",name="people.find_people"} 3.0',
+        'gateway_statement_seconds_bucket{le="30.0",name="people.find_people"} 3.0',
+        'gateway_statement_seconds_bucket{le="+Inf",name="people.find_people"} 4.0',
+        'gateway_statement_seconds_count{name="people.find_people"} 4.0',
+    }
+    assert told <= lines(metrics)
+
+
 def test_processes_count_together_and_what_one_kept_goes_with_it():
     with count_together() as directory:
         started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]

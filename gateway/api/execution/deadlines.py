@@ -6,7 +6,7 @@ single timer, set for that one, does for all.
 
 import asyncio
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 
 class Deadlines:
@@ -18,8 +18,12 @@ class Deadlines:
         self._timer: asyncio.TimerHandle | None = None
 
     def begin(self) -> "Deadline":
-        """For a `with` block that is given up, with a TimeoutError, when the seconds are over."""
-        return Deadline(self, asyncio.get_running_loop().time() + self._seconds)
+        """For a `with` block of this task that is given up, with a TimeoutError, when the seconds are over."""
+        loop = asyncio.get_running_loop()
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("only a task can be given up")
+        return Deadline(self, task, loop.time() + self._seconds)
 
     def add(self, deadline: "Deadline") -> None:
         """It runs, and is due after all others."""
@@ -54,8 +58,10 @@ class Deadline:
 
     __slots__ = ("_all", "_cancelled", "_task", "due", "is_given_up")
 
-    def __init__(self, all_of_them: Deadlines, due: float) -> None:
+    def __init__(self, all_of_them: Deadlines, task: asyncio.Task[Any], due: float) -> None:
         self._all = all_of_them
+        self._task = task
+        self._cancelled = task.cancelling()
         self.due = due
         self.is_given_up = False
 
@@ -65,11 +71,6 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        task = asyncio.current_task()
-        if task is None:
-            raise RuntimeError("a deadline needs a task that it can give up")
-        self._task = task
-        self._cancelled = task.cancelling()
         self._all.add(self)
         return self
 
