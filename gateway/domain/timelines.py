@@ -114,10 +114,10 @@ async def list_timelines(
 
 def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
     """The page out of the text of its `nodes`, how many events were `found`, and the keys of the page's `first` and `last`."""
-    nodes, found, *ends = columns
-    return FinishedPage(
-        f"[{nodes or ''}]", *goes_on(found, window), *(tuple(end) if nodes and end else None for end in ends)
-    )
+    nodes, found, first, last = columns
+    if not nodes or first is None:
+        return FinishedPage(f"[{nodes or ''}]", *goes_on(found, window), None, None)
+    return FinishedPage(f"[{nodes}]", *goes_on(found, window), tuple(first), tuple(last))
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
