@@ -7,13 +7,16 @@ import os
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
     FaultMasked,
@@ -26,6 +29,7 @@ from gateway.telemetry import (
 )
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BUCKETS = (*map(str, map(float, SECONDS)), "+Inf")
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
 
 
@@ -45,34 +49,41 @@ def forget_process(directory: Path, process_id: int | None) -> None:
     mark_process_dead(process_id, str(directory))
 
 
-class _Times(Histogram):
-    """A histogram that many durations are added to at once."""
-
-    def add(self, counts: Sequence[int], seconds: float) -> None:
-        """So many in each bucket, that took so long together."""
-        for bucket, count in zip(self._buckets, counts, strict=True):
-            bucket.inc(count)
-        self._sum.inc(seconds)
-
-
 class _Tally:
-    """Durations that the histogram has not been told yet: there each takes several locks."""
+    """Durations in plain numbers, until somebody asks: the library's own histogram takes several locks for each."""
 
-    def __init__(self, told: _Times) -> None:
-        self._told = told
+    def __init__(self) -> None:
         self._counts = [0] * (len(SECONDS) + 1)
-        self._seconds = 0.0
+        self.seconds = 0.0
 
     def observe(self, seconds: float) -> None:
         """Count one."""
         self._counts[bisect_left(SECONDS, seconds)] += 1
-        self._seconds += seconds
+        self.seconds += seconds
 
-    def tell(self) -> None:
-        """Add them to the histogram."""
-        if any(self._counts):
-            self._told.add(self._counts, self._seconds)
-            self._counts, self._seconds = [0] * len(self._counts), 0.0
+    @property
+    def buckets(self) -> list[tuple[str, float]]:
+        """How many took at most so long."""
+        return list(zip(BUCKETS, accumulate(self._counts), strict=True))
+
+
+class _Tallies(Collector):
+    """A histogram, by the values of its labels, of a process that counts alone."""
+
+    def __init__(self, name: str, what: str, labels: Sequence[str]) -> None:
+        self._family = partial(HistogramMetricFamily, name, what, labels=labels)
+        self._tallies: dict[tuple[str, ...], _Tally] = {}
+
+    def labels(self, *values: object) -> _Tally:
+        """That of these values."""
+        return self._tallies.setdefault(tuple(map(str, values)), _Tally())
+
+    def collect(self) -> Iterator[HistogramMetricFamily]:
+        """What they have come to."""
+        family = self._family()
+        for values, tally in self._tallies.items():
+            family.add_metric(values, tally.buckets, tally.seconds)
+        yield family
 
 
 class Metrics:
@@ -81,7 +92,6 @@ class Metrics:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._kept = 0
-        self._tallies: list[_Tally] = []
         self._registry = registry = CollectorRegistry()
         if directory is None:
             ProcessCollector(registry=registry)  # of several processes, memory and the like are not ours to add up
@@ -131,26 +141,19 @@ class Metrics:
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)
 
-    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally | _Times]:
-        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count.
-
-        Where nobody else counts, it finds a tally that the histogram is told when somebody asks.
-        """
-        times = _Times(name, what, labels, buckets=SECONDS, registry=self._registry)
-        find: Callable[..., _Tally | _Times] = times.labels
-        return cache(find if self._directory else lambda *values: self._tally(times.labels(*values)))
-
-    def _tally(self, told: _Times) -> _Tally:
-        self._tallies.append(_Tally(told))
-        return self._tallies[-1]
+    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally | Histogram]:
+        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count."""
+        if self._directory is not None:
+            return cache(Histogram(name, what, labels, buckets=SECONDS, registry=self._registry).labels)
+        tallies = _Tallies(name, what, labels)
+        self._registry.register(tallies)
+        return cache(tallies.labels)
 
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""
-        for tally in self._tallies:
-            tally.tell()
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()

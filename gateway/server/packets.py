@@ -5,9 +5,12 @@ that is a good part of what serving it costs.
 """
 
 import asyncio
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+MOST: Final = 1 << 16
+"""Bytes that are held: more are sent at once, so that whoever writes much learns that the client is slow."""
 
 
 class Packets:
@@ -17,12 +20,16 @@ class Packets:
         self._transport = transport
         self._loop = loop
         self._held: list[bytes] = []
+        self._size = 0
 
     def write(self, data: bytes) -> None:
         """Have it sent."""
         if not self._held:
             self._loop.call_soon(self._send)
         self._held.append(data)
+        self._size += len(data)
+        if self._size > MOST:
+            self._send()
 
     def close(self) -> None:
         """Close it once everything is sent."""
@@ -33,7 +40,7 @@ class Packets:
         return getattr(self._transport, name)
 
     def _send(self) -> None:
-        held, self._held = self._held, []
+        held, self._held, self._size = self._held, [], 0
         if held and not self._transport.is_closing():  # else nobody is left to read it
             self._transport.writelines(held)
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from gateway.server.packets import Packets
+from gateway.server.packets import MOST, Packets
 
 
 class Line(asyncio.Transport):
@@ -36,6 +36,15 @@ async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():
     packets.write(b"more")
     await asyncio.sleep(0)
     assert line.sent == [b"headbody", b"more"]
+
+
+async def test_no_more_is_held_than_a_slow_client_may_cost():
+    line, packets = opened()
+    for size in (1, MOST, 1):
+        packets.write(b"x" * size)
+    assert [len(piece) for piece in line.sent] == [1 + MOST]
+    await asyncio.sleep(0)
+    assert [len(piece) for piece in line.sent] == [1 + MOST, 1]
 
 
 async def test_what_is_written_is_sent_before_it_is_closed():
