@@ -7,8 +7,6 @@ one only the xid stays, as a tombstone.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import groupby
-from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -59,10 +57,12 @@ def _known(config: Configuration, namespace: str) -> Namespace:
 
 def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
     """The xids of many pairs of a namespace and a value. Raises BadInput as `xid_of` does."""
-    xids: list[UUID] = []
-    for namespace, pairs in groupby(given, key=itemgetter(0)):
-        xids += _known(config, namespace).xids(scope.sandbox, [value for _, value in pairs])
-    return xids
+    pairs = list(given)
+    values: dict[str, list[str]] = {}
+    for namespace, value in pairs:
+        values.setdefault(namespace, []).append(value)
+    xids = {name: iter(_known(config, name).xids(scope.sandbox, each)) for name, each in values.items()}
+    return [next(xids[namespace]) for namespace, _ in pairs]
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
