@@ -279,9 +279,10 @@ async def _profiles(
 ) -> list[Requested] | orjson.Fragment:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
     sight, xids = sight_of(info, policy.policy_id), all_asked(context, identities)
-    if sight.wanted.result is not None and len(xids) > FEW:  # fewer share a statement with those of others
+    text = sight.wanted.result if sight.text is not None else None
+    if text is not None and len(xids) > FEW:  # fewer share a statement with those of others
         db, scope, config = context.db, context.scope, context.config
-        results = await profiles.write_results(db, scope, config, policy, xids, text=sight.wanted.result)
+        results = await profiles.write_results(db, scope, config, policy, xids, text=text, timeline=sight.timeline)
         return orjson.Fragment(results)
     found = await context.loaders.profiles_by_xids.load((sight, tuple(xids)))
     if sight.text is not None:

@@ -16,7 +16,7 @@ from gateway.domain.identities import Identity, pointers, read_primaries
 from gateway.domain.merge import Document, Merged
 from gateway.domain.pages import Page, Window, trimmed
 from gateway.domain.policies import IdentityGraphType
-from gateway.domain.shapes import Shape, expression, pick
+from gateway.domain.shapes import Shape, between, expression, literal, pick
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.timelines import FinishedPage, Timeline, page_of_row, timeline_sql
 from gateway.errors import Unavailable
@@ -27,6 +27,7 @@ FIND = query("people.find_people")
 GLIMPSE = query("people.glimpse_people")
 GLIMPSE_TIMELINES = query("people.glimpse_timelines")
 WRITE = query("people.write_people")
+WRITE_TIMELINES = query("people.write_timelines")
 READ = query("people.read_people")
 LIST = query("people.list_people")
 LIST_BACKWARD = query("people.list_people_backward")
@@ -35,6 +36,8 @@ READ_MERGED = query("people.read_merged")
 LIST_PRIMARIES = query("people.list_primaries")
 LIST_PRIMARIES_BACKWARD = query("people.list_primaries_backward")
 COUNT_PRIMARIES = query("people.count_primaries")
+
+PAGE = "'[' || coalesce(page.nodes, '') || ']'"
 
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
@@ -81,11 +84,11 @@ class Found(NamedTuple):
 
 
 class Texts(NamedTuple):
-    """What is written of an identity: of one whose person the policy keeps a document of, what is wanted of that between two texts; of
-    an unknown one, and of one that is merely named; of an erased one; and of one of whose person nothing is kept."""
+    """What is written of an identity: of one whose person the policy keeps a document of, what is wanted of that, and the page of events if
+    one is wanted, between these texts; of an unknown one, and of one that is merely named; of an erased one; and of one of whose person
+    nothing is kept."""
 
-    before: str
-    after: str
+    found: Sequence[str]
     unknown: str
     erased: str
     bare: str
@@ -142,15 +145,30 @@ async def glimpse_timelines(
 
 
 async def write_people(
-    db: Reader, scope: Scope, xids: Sequence[UUID], merged_by: Keeper, *, wanted: Shape, texts: Texts
+    db: Reader,
+    scope: Scope,
+    xids: Sequence[UUID],
+    merged_by: Keeper,
+    *,
+    wanted: Shape,
+    texts: Texts,
+    timeline: Timeline | None = None,
 ) -> tuple[str, list[UUID]]:
     """What `texts` has for each identity, in their order and with commas between; and whose text is `bare`.
 
-    The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden.
+    The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden; BadInput and BadCursor
+    for a timeline.
     """
     scope.require(Permission.PROFILE_READ)
-    statement = WRITE.filled(document=expression(wanted, "document"))
-    row: Any = await db.row(statement, scope.sandbox_id, xids, *merged_by, *texts)
+    document = expression(wanted, "document")
+    given = {"unknown": literal(texts.unknown), "erased": literal(texts.erased), "bare": literal(texts.bare)}
+    if timeline is None:
+        values: Sequence[Any] = ()
+        statement = WRITE.filled(found=between(texts.found, [document]), **given)
+    else:
+        parts, values = timeline_sql(timeline)
+        statement = WRITE_TIMELINES.filled(found=between(texts.found, [document, PAGE]), **given, **parts)
+    row: Any = await db.row(statement, scope.sandbox_id, xids, *merged_by, *values)
     return row["text"] or "", row["bare"] or []
 
 

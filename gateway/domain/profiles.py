@@ -139,18 +139,20 @@ AnyResult: TypeAlias = ProfileResult | Glimpse
 
 
 class ResultText(NamedTuple):
-    """How a result is written as JSON: around what is wanted of a document that is found, and where none is, by the status."""
+    """How a result is written as JSON: what is wanted of a document that is found, and then maybe a page of events, between the texts of
+    `found`; and where none is, by the status."""
 
     wanted: Shape
-    before: str
-    after: str
+    found: Sequence[str]
     without: Mapping[ProfileStatus, str]
 
     def of(self, result: ProfileResult) -> str:
-        """Of one whose profile has its entity finished."""
+        """Of one whose profile has all of it finished."""
         if result.profile is None:
             return self.without[result.status]
-        return f"{self.before}{result.profile.entity}{self.after}"
+        page = result.profile.timeline
+        values = [result.profile.entity or "", *([page.nodes] if page else ()), ""]
+        return "".join(chain.from_iterable(zip(self.found, values, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,24 +228,27 @@ async def glimpse_profiles(
 
 
 async def write_results(
-    db: Reader,
+    db: Database,
     scope: Scope,
     config: Configuration,
     policy: MergePolicy,
     xids: Sequence[UUID],
     *,
     text: ResultText,
+    timeline: Timeline | None = None,
 ) -> str:
-    """The same as the text of a JSON array, where all that is told of a result beside the entity is its status."""
+    """The same as the text of a JSON array, where all that is told of a result beside the entity and the events is its status."""
 
     async def read(those: Sequence[UUID]) -> list[str]:
-        return list(map(text.of, await read_profiles(db, scope, config, policy, those, wanted=text.wanted)))
+        results = await _looked_at(db, scope, config, policy, those, wanted=text.wanted, timeline=timeline)
+        return list(map(text.of, results))
 
     if not _is_at_hand(db, policy):
         return f"[{','.join(await read(xids))}]"
-    unknown, erased = text.without[ProfileStatus.NOT_FOUND], text.without[ProfileStatus.ERASED]
-    texts = people.Texts(text.before, text.after, unknown, erased, GAP)
-    found, bare = await people.write_people(db, scope, xids, _keeper(policy), wanted=text.wanted, texts=texts)
+    texts = people.Texts(text.found, text.without[ProfileStatus.NOT_FOUND], text.without[ProfileStatus.ERASED], GAP)
+    found, bare = await people.write_people(
+        db, scope, xids, _keeper(policy), wanted=text.wanted, texts=texts, timeline=timeline
+    )
     if bare:
         parts = zip(found.split(GAP), [*await read(bare), ""], strict=True)
         found = "".join(chain.from_iterable(parts))

@@ -11,7 +11,7 @@ The text is put together by `||`: `json_build_object` looks up the type of each 
 leaves. For that reason, too, an array of leaves is printed whole.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property, lru_cache
@@ -113,6 +113,14 @@ def object_of(values: Iterable[tuple[str, str | Shape]], document: str) -> str:
         return [(False, value)] if isinstance(value, str) else _whole(value, document)
 
     return _joined(_braced((name, pieces(value)) for name, value in values))
+
+
+def between(texts: Sequence[str], values: Sequence[str]) -> str:
+    """SQL of a text that has the values, each SQL of a text, between these."""
+    pieces = [(True, texts[0])]
+    for value, text in zip(values, texts[1:], strict=True):
+        pieces += [(False, value), (True, text)]
+    return _joined(pieces)
 
 
 def literal(text: str) -> str:

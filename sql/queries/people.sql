@@ -63,15 +63,15 @@ select i.xid, i.namespace_id, i.value, i.profile_id, case when p.document is not
           cross join lateral (select e.document || '{}' as document offset 0) unpacked) page
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]);
 
--- name: write_people(sandbox_id, xids, policy_id, version, before, after, unknown, erased, bare) -> row
--- A text for each of these identities, all of them as one, in their order: what is wanted of the document between two others, that of
+-- name: write_people(sandbox_id, xids, policy_id, version) -> row
+-- A text for each of these identities, all of them as one, in their order: that of people whose document is kept, that of
 -- unknown or of erased ones, or that of people of whom nothing is kept merged, whom the row also tells. Walks identity_pkey, then
 -- profile_pkey once for each.
 select string_agg(
-         case when p.document is not null then $5::text || {document} || $6::text
-              when i.profile_id is not null then $9::text
-              when i.xid is not null and i.value is null then $8::text
-              else $7::text end, ',' order by asked.place) as text,
+         case when p.document is not null then {found}
+              when i.profile_id is not null then {bare}
+              when i.xid is not null and i.value is null then {erased}
+              else {unknown} end, ',' order by asked.place) as text,
        array_agg(asked.xid order by asked.place) filter (where i.profile_id is not null and p.document is null) as bare
   from unnest($2::uuid[]) with ordinality asked (xid, place)
   left join lateral (
@@ -85,6 +85,45 @@ select string_agg(
           where sandbox_id = $1 and profile_id = i.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
           limit 1) p on true;
+
+-- name: write_timelines(sandbox_id, xids, policy_id, version, size) -> row
+-- The same with the nearest events of each person in it. Walks identity_pkey, then graph_pkey and profile_pkey once for each, and
+-- event_timeline_idx once for each of their members.
+select string_agg(
+         case when p.document is not null then {found}
+              when i.profile_id is not null then {bare}
+              when i.xid is not null and i.value is null then {erased}
+              else {unknown} end, ',' order by asked.place) as text,
+       array_agg(asked.xid order by asked.place) filter (where i.profile_id is not null and p.document is null) as bare
+  from unnest($2::uuid[]) with ordinality asked (xid, place)
+  left join lateral (
+         select xid, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i on true
+  left join lateral (
+         select xids
+           from gateway.graph
+          where sandbox_id = $1 and profile_id = i.profile_id
+          limit 1) g on true
+  left join lateral (
+         select document || '{}' as document
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = i.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
+          limit 1) p on true
+ cross join lateral (
+         select {nodes} as nodes, count(*) as found, {first} as first, {last} as last
+           from (select e.*
+                   from unnest(g.xids) member (xid)
+                  cross join lateral (
+                          select e.xid, e.dataset_id, e.event_id, e.timestamp, e.event_type, e.document, e.ingested_at
+                            from gateway.event e
+                           where e.sandbox_id = $1 and e.xid = member.xid {where}
+                           order by {limited}) e
+                  order by e.{time} {direction}, e.event_id {direction}, e.xid {direction}, e.dataset_id {direction}
+                  limit $5) e
+          cross join lateral (select e.document || '{}' as document offset 0) unpacked) page;
 
 -- name: read_people(sandbox_id, profile_ids, policy_id, version) -> rows
 -- The existing ones of these people, with what this version of the policy has merged for them, as of one moment. Walks graph_pkey and

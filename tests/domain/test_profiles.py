@@ -7,7 +7,8 @@ import orjson
 import pytest
 from world import World, event, record
 
-from gateway.domain import policies, profiles
+from gateway.domain import policies, profiles, timelines
+from gateway.domain.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.merge import AttributeMerge, AttributeMergeType, Merged, canonical
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
@@ -15,6 +16,7 @@ from gateway.domain.profiles import ProfileStatus, ResultText
 from gateway.domain.records import Mode
 from gateway.domain.shapes import Fields, Leaf, pick
 from gateway.domain.tenants import Permission
+from gateway.domain.timelines import EventColumn, Timeline
 from gateway.errors import Forbidden
 from gateway.storage.queries import Query
 
@@ -183,17 +185,26 @@ async def test_results_that_the_store_writes_are_those_that_are_read(two_sources
     wanted = Fields(
         (("person", "person", Leaf("JSON")), ("city", "homeAddress", Fields((("is", "city", Leaf("String")),))))
     )
-    text = ResultText(wanted, '{"found":', "}", {status: f'"{status}"' for status in ProfileStatus})
+    without = {status: f'"{status}"' for status in ProfileStatus}
+    text = ResultText(wanted, ('{"found":', "}"), without)
+    longer = ResultText(wanted, ('{"found":', ',"it\'s":', "}"), without)
+    newest = Timeline(
+        EventRequest(EventFilter(), EventOrder(), Window(1)), (("id", EventColumn.EVENT_ID),), has_ends=False
+    )
     names = (BEN, ANA, NOBODY, PHONE, gone, ANA, device, BEN)
     xids = [await world.xid(*name) for name in names]
     for policy in (kept, replace(kept, status=PolicyStatus.BUILDING), await policy_of(world, NONE)):
         asked = world.db, world.scope, await world.config(), policy
-        expected = [
-            {"found": pick(wanted, each.profile.document)} if each.profile else each.status
-            for each in await read(world, *names, policy=policy)
-        ]
+        results = await read(world, *names, policy=policy)
+        expected = [{"found": pick(wanted, each.profile.document)} if each.profile else each.status for each in results]
         assert orjson.loads(await profiles.write_results(*asked, xids, text=text)) == expected
         assert await profiles.write_results(*asked, [], text=text) == "[]"
+        people = [each.profile.person.xids for each in results if each.profile]
+        pages = iter(await timelines.list_timelines(world.db, world.scope, people, newest))
+        expected = [
+            each if isinstance(each, str) else {**each, "it's": orjson.loads(next(pages).nodes)} for each in expected
+        ]
+        assert orjson.loads(await profiles.write_results(*asked, xids, text=longer, timeline=newest)) == expected
 
 
 async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, statements):
@@ -233,7 +244,7 @@ async def test_profile_read_is_needed(world):
             config,
             policy,
             [],
-            text=ResultText(Leaf("JSON"), "", "", dict.fromkeys(ProfileStatus, "")),
+            text=ResultText(Leaf("JSON"), ("", ""), dict.fromkeys(ProfileStatus, "")),
         )
     with pytest.raises(Forbidden):
         await profiles.count_profiles(world.db, writer, policy)

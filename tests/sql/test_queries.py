@@ -6,6 +6,7 @@ import pytest
 from gateway.storage.queries import Query, all_queries, query
 
 PARTS = {
+    "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": "document", "text": "e.document", "entity": "null::text", "nodes": "string_agg('{}', ',')", "first": "null", "last": "null",
     "where": "", "time": "timestamp", "direction": "asc", "limited": "e.timestamp limit $5",
     "together": "",

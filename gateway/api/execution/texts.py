@@ -95,11 +95,10 @@ def text_of(
 
 
 def result_of(text: WantedText, shape: Shape) -> ResultText | None:
-    """The same of results of which no more is told than the status and the entity."""
-    if not text.without or text.values != (PROFILE["entity"],):
+    """The same of results of which no more is told than the status, the entity, and behind it maybe a page of events."""
+    if not text.without or text.values not in ((PROFILE["entity"],), (PROFILE["entity"], NODES)):
         return None
-    before, after = text.pattern.split("%s")
-    return ResultText(shape, before, after, text.without)
+    return ResultText(shape, text.pattern.split("%s"), text.without)
 
 
 def _without(fields: GroupedFieldSet, typename: str) -> dict[ProfileStatus, str]:

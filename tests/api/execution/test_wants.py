@@ -91,6 +91,8 @@ async def test_results_are_the_same_however_they_are_written(people, fields, oft
     [
         (FEW, f"status profile {{ {NAME} }}", "people.glimpse_people"),
         (FEW + 1, f"status profile {{ {NAME} }}", "people.write_people"),
+        (FEW + 1, f"status profile {{ {NAME} events {{ {NODES} }} }}", "people.write_timelines"),
+        (FEW + 1, f"status profile {{ {NAME} events {{ {NODES} {INFO} }} }}", "people.glimpse_timelines"),
         (FEW + 1, f"status profile {{ {NAME} profileId }}", "people.glimpse_people"),
         (FEW + 1, f"requested {{ xid }} profile {{ {NAME} }}", "people.glimpse_people"),
     ],
