@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -137,6 +138,16 @@ def record(*identities: tuple[str, str], first_name: str | None = None, **fields
     """A record that names these identities, the first of them the primary one."""
     person = {"person": {"name": {"firstName": first_name}}} if first_name else {}
     return {"identityMap": identity_map(identities), **person, **fields}
+
+
+def day(number: int) -> str:
+    """A day of January 2026, as senders write it."""
+    return f"2026-01-{number:02}T00:00:00.000Z"
+
+
+def at(number: int) -> datetime:
+    """The same day, as the store gives it."""
+    return datetime(2026, 1, number, tzinfo=UTC)
 
 
 def event(event_id: str, timestamp: str, *identities: tuple[str, str], **fields: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Events in GraphQL: of one person, of several as one list, filtered, in both directions."""
 
 import pytest
-from world import event, record
+from world import day, event, record
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 EVENTS = """query ($asked: [IdentityInput!]!, $policy: ID, $filter: EventFilter, $order: EventOrder,
@@ -16,10 +16,6 @@ WITHOUT_GRAPH = {"name": "Alone", "identityGraph": "NONE", "attributeMerge": {"t
 
 def keys(*identities):
     return [{"key": {"namespace": namespace, "value": value}} for namespace, value in identities]
-
-
-def day(number):
-    return f"2026-01-{number:02}T00:00:00.000Z"
 
 
 @pytest.fixture

@@ -2,11 +2,10 @@
 
 import operator
 from dataclasses import replace
-from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from world import World, event
+from world import World, at, day, event
 
 from gateway.domain import events
 from gateway.domain.events import (
@@ -43,14 +42,6 @@ async def ids(world, *identities, where=None, order=None, window=None):
 
 async def counted(world, xids, where=None):
     return (await events.count_events(world.db, world.scope, [xids], where or EventFilter()))[0]
-
-
-def day(number):
-    return f"2026-01-{number:02}T00:00:00.000Z"
-
-
-def at(number):
-    return datetime(2026, 1, number, tzinfo=UTC)
 
 
 async def test_events_come_by_time_then_id_and_descending_is_the_exact_reverse(world):

@@ -1,10 +1,9 @@
 """Timelines: the store writes the very pages that are listed."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
 
 import pytest
-from world import World, event
+from world import World, at, day, event
 
 from gateway.api.ids import global_id
 from gateway.domain import datasets, events, timelines
@@ -20,14 +19,6 @@ ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
 @pytest.fixture
 async def world(db):
     return await World.create(db)
-
-
-def day(number):
-    return f"2026-01-{number:02}T00:00:00.000Z"
-
-
-def at(number):
-    return datetime(2026, 1, number, tzinfo=UTC)
 
 
 async def test_timelines_are_one_statement_for_all_people(world, statements):
