@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any, TypeAlias
 
 import orjson
@@ -221,6 +221,7 @@ def cursor_at(order: EventOrder, key: Key) -> str:
     return _listing(order).cursor_at(key)
 
 
+@cache
 def _listing(order: EventOrder) -> Listing[Event]:
     direction = OrderDirection.DESC if order.descending else OrderDirection.ASC
     return Listing(f"events by {order.field}, {direction}", order.key)

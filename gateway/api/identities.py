@@ -125,9 +125,10 @@ async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -
     """The same for several."""
     sight = sight_of(info, policy_of(info.context, policy_id).policy_id)
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
-    if sight.text is None:
+    told = sight.told(found)
+    if told is None:
         return [result.profile for result in found]
-    return [None if text is None else orjson.Fragment(text) for text in sight.told(found)]
+    return [None if text is None else orjson.Fragment(text) for text in told]
 
 
 # ------------------------------------------------------------------------------------------------ identities

@@ -53,9 +53,9 @@ Value: TypeAlias = Callable[[AnyProfile, Timeline | None], str]
 class WantedText(NamedTuple):
     """A `Profile` or a `ProfileResult` as JSON text, where the store finishes all that is in it.
 
-    `pattern` has a `%s` for each of the `values`. `without` is the text of a result that has
-    no profile; a `Profile` that is not there has none. `timeline`, if there are events in it, reads from the values of the operation's
-    variables which page of them it is, and may raise anything that is wrong with those.
+    `pattern` has a `%s` for each of the `values`. `without` is the text of a result that has no profile; a `Profile` that is not there has
+    none. `timeline`, if there are events in it, reads from the values of the operation's variables which page of them it is, and may raise
+    anything that is wrong with those.
     """
 
     pattern: str
@@ -98,10 +98,15 @@ class Sight(NamedTuple):
         text = self.wanted.text
         return None if text is None or (text.timeline is not None and self.timeline is None) else text
 
-    def told(self, results: Sequence[AnyResult]) -> list[str | None]:
-        """What was seen as text, None where there is no profile; `text` must be there."""
+    @property
+    def result(self) -> ResultText | None:
+        """How the store writes the results, if it can."""
+        return None if self.text is None else self.wanted.result
+
+    def told(self, results: Sequence[AnyResult]) -> list[str | None] | None:
+        """The results as text, None where there is no profile to tell of; None if they are looked into."""
         text, timeline = self.text, self.timeline
-        return [] if text is None else [text.of(result, timeline) for result in results]
+        return None if text is None else [text.of(result, timeline) for result in results]
 
 
 FEW: Final = 4

@@ -279,14 +279,16 @@ async def _profiles(
 ) -> list[Requested] | orjson.Fragment:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
     sight, xids = sight_of(info, policy.policy_id), all_asked(context, identities)
-    text = sight.wanted.result if sight.text is not None else None
-    if text is not None and len(xids) > FEW:  # fewer share a statement with those of others
+    if sight.result is not None and len(xids) > FEW:  # fewer share a statement with those of others
         db, scope, config = context.db, context.scope, context.config
-        results = await profiles.write_results(db, scope, config, policy, xids, text=text, timeline=sight.timeline)
+        results = await profiles.write_results(
+            db, scope, config, policy, xids, text=sight.result, timeline=sight.timeline
+        )
         return orjson.Fragment(results)
     found = await context.loaders.profiles_by_xids.load((sight, tuple(xids)))
-    if sight.text is not None:
-        return orjson.Fragment(f"[{','.join(text or 'null' for text in sight.told(found))}]")
+    told = sight.told(found)
+    if told is not None:
+        return orjson.Fragment(f"[{','.join(text or 'null' for text in told)}]")
     return list(map(Requested, identities, found))
 
 

@@ -37,8 +37,6 @@ LIST_PRIMARIES = query("people.list_primaries")
 LIST_PRIMARIES_BACKWARD = query("people.list_primaries_backward")
 COUNT_PRIMARIES = query("people.count_primaries")
 
-PAGE = "'[' || coalesce(page.nodes, '') || ']'"
-
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
@@ -167,7 +165,7 @@ async def write_people(
         statement = WRITE.filled(found=between(texts.found, [document]), **given)
     else:
         parts, values = timeline_sql(timeline)
-        statement = WRITE_TIMELINES.filled(found=between(texts.found, [document, PAGE]), **given, **parts)
+        statement = WRITE_TIMELINES.filled(found=between(texts.found, [document, "page.nodes"]), **given, **parts)
     row: Any = await db.row(statement, scope.sandbox_id, xids, *merged_by, *values)
     return row["text"] or "", row["bare"] or []
 

@@ -213,17 +213,17 @@ async def glimpse_profiles(
     if not _is_at_hand(db, policy):
         return await _looked_at(db, scope, config, policy, xids, wanted=wanted, timeline=timeline)
     results: dict[UUID, AnyResult] = {}
-    bare = []
+    bare: dict[UUID, FinishedPage | None] = {}
     for identity, entity, page in await _glimpsed(db, scope, xids, _keeper(policy), wanted=wanted, timeline=timeline):
         if entity is not None:
             results[identity.xid] = Glimpse(policy, identity, entity, page)
         elif identity.profile_id is None:
             results[identity.xid] = _result(identity.xid, identity, None)
         else:
-            bare.append(identity.xid)  # of this person nothing is kept merged
+            bare[identity.xid] = page  # of this person nothing is kept merged
     if bare:
-        read = await _looked_at(db, scope, config, policy, bare, wanted=wanted, timeline=timeline)
-        results |= {result.xid: result for result in read}
+        read = await read_profiles(db, scope, config, policy, list(bare), wanted=wanted)
+        results |= {result.xid: _with_timeline(result, bare[result.xid]) for result in read}
     return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
 
 
@@ -380,12 +380,15 @@ async def _looked_at(
 ) -> list[ProfileResult]:
     """The results with whole people, whose events are read when those are known."""
     results = await read_profiles(db, scope, config, policy, xids, wanted=wanted)
-    found = {each.profile.profile_id: each.profile for each in results if each.profile is not None}
-    if timeline is None or not found:
+    if timeline is None:
         return results
-    pages = await timelines.list_timelines(db, scope, [each.person.xids for each in found.values()], timeline)
-    told = {key: replace(each, timeline=page) for (key, each), page in zip(found.items(), pages, strict=True)}
-    return [each._replace(profile=told[each.profile.profile_id]) if each.profile else each for each in results]
+    persons = list({each.profile.person.xids for each in results if each.profile})
+    pages = dict(zip(persons, await timelines.list_timelines(db, scope, persons, timeline), strict=True))
+    return [_with_timeline(each, pages[each.profile.person.xids]) if each.profile else each for each in results]
+
+
+def _with_timeline(result: ProfileResult, page: FinishedPage | None) -> ProfileResult:
+    return result._replace(profile=replace(result.profile, timeline=page)) if result.profile else result
 
 
 def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:

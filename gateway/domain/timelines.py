@@ -115,9 +115,9 @@ async def list_timelines(
 def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
     """The page out of the text of its `nodes`, how many events were `found`, and the keys of the page's `first` and `last`."""
     nodes, found, first, last = columns
-    if not nodes or first is None:
-        return FinishedPage(f"[{nodes or ''}]", *goes_on(found, window), None, None)
-    return FinishedPage(f"[{nodes}]", *goes_on(found, window), tuple(first), tuple(last))
+    if first is None or last is None:
+        return FinishedPage(nodes, *goes_on(found, window), None, None)
+    return FinishedPage(nodes, *goes_on(found, window), tuple(first), tuple(last))
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:
@@ -186,7 +186,7 @@ def _page_sql(wanted: Timeline) -> dict[str, str]:
         first, last = "greatest(count(*) - $5 + 2, 1)" if wanted.looks_ahead else "1", "count(*)"
     keys = f"(array_agg({key}{order}))"
     return {
-        "nodes": f"array_to_string((array_agg(({node})::text{order}))[{first}:{last}], ',')",
+        "nodes": f"'[' || coalesce(array_to_string((array_agg(({node})::text{order}))[{first}:{last}], ','), '') || ']'",
         "first": f"{keys}[{first}]" if wanted.has_keys else "null",
         "last": f"{keys}[{last}]" if wanted.has_keys else "null",
     }

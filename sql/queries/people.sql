@@ -87,7 +87,7 @@ select string_agg(
           limit 1) p on true;
 
 -- name: write_timelines(sandbox_id, xids, policy_id, version, size) -> row
--- The same with the nearest events of each person in it. Walks identity_pkey, then graph_pkey and profile_pkey once for each, and
+-- The same with the nearest events of each person in it. Walks identity_pkey, then profile_pkey and graph_pkey once for each, and
 -- event_timeline_idx once for each of their members.
 select string_agg(
          case when p.document is not null then {found}
@@ -102,16 +102,16 @@ select string_agg(
           where sandbox_id = $1 and xid = asked.xid
           limit 1) i on true
   left join lateral (
-         select xids
-           from gateway.graph
-          where sandbox_id = $1 and profile_id = i.profile_id
-          limit 1) g on true
-  left join lateral (
          select document || '{}' as document
            from gateway.profile
           where sandbox_id = $1 and profile_id = i.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4)
           limit 1) p on true
+  left join lateral (
+         select xids
+           from gateway.graph
+          where sandbox_id = $1 and profile_id = i.profile_id and p.document is not null
+          limit 1) g on true
  cross join lateral (
          select {nodes} as nodes, count(*) as found, {first} as first, {last} as last
            from (select e.*

@@ -200,6 +200,7 @@ async def test_people_with_their_events_are_the_same_by_every_policy_however_the
         assert answer == (await stock.answer(MANY % fields, given))[1]
         assert [each["status"] for each in answer["data"]["profiles"]] == ["FOUND", "FOUND", "FOUND", "NOT_FOUND"]
         assert first in seen
+        assert sum("timelines" in name for name in seen) == 1  # also of Ben, of whom nothing is kept merged
 
 
 async def test_a_cursor_of_another_policys_list_is_refused(people):

@@ -266,10 +266,7 @@ class Selection:
         columns: list[list[Any]] = [[]] * len(self._keys)
         for place, column in self._ready:
             columns[place] = await column.finish(run, parents, places)
-        if len(self._waiting) == 1:
-            ((place, column),) = self._waiting
-            columns[place] = await column.finish(run, parents, places)
-        elif self._waiting:
+        if self._waiting:
             found = await together([column.finish(run, parents, places) for _, column in self._waiting])
             for (place, _), values in zip(self._waiting, found, strict=True):
                 columns[place] = values
