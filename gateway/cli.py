@@ -177,12 +177,16 @@ def verify(
 
 @app.command()
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the newest schema, and print what was applied.
+    """Bring the database to the newest schema, and print each migration with what it brings.
 
     `gateway serve` does so by itself when it starts; any number may do it at once.
     """
-    applied = _run(commands.migrate(_settings(data_dir=data_dir)))
-    typer.echo("\n".join(applied) or "nothing to do: the schema is the newest")
+    done = _run(commands.migrate(_settings(data_dir=data_dir)))
+    for one in done.before:
+        typer.echo(f"was there  {one.name}: {one.sentence}")
+    for one in done.applied:
+        typer.echo(f"{'new' if done.is_new else 'applied':<9}  {one.name}: {one.sentence}")
+    typer.echo(f"the schema is {done.version}" + ("" if done.applied else ", the newest: nothing to do"))
 
 
 @app.command()

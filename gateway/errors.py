@@ -10,6 +10,7 @@
     ├── Timeout                  the request ran past its time limit
     ├── Unavailable              the database cannot be reached now; try again
     ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
+    ├── SchemaError              the database's schema is not the one that this gateway wants; for the operator's eyes
     ├── SettingsError            a setting is wrong; for the operator's eyes
     └── UserFault                a mutation's `userErrors`: never a top-level error
         ├── Invalid              a broken rule          ├── NotFound   an unknown id
@@ -95,6 +96,10 @@ class Unavailable(GatewayError):
 
 class ClusterError(GatewayError):
     """The embedded Postgres cannot run here; the message tells the operator what to do."""
+
+
+class SchemaError(GatewayError):
+    """The database's schema is not the one that this gateway wants; the message names both and says what to do."""
 
 
 class SettingsError(GatewayError):

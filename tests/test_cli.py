@@ -23,6 +23,7 @@ from typer.testing import CliRunner
 
 from gateway.cli import app
 from gateway.storage.account import Account
+from gateway.storage.migrations import wanted_version
 
 COMMANDS = ["demo", "ingest", "migrate", "schema", "serve", "token", "verify", "worker"]
 CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,
@@ -332,8 +333,10 @@ def test_a_database_of_ones_own_replaces_the_embedded_one(dsn, place):
 
 def test_migrate_says_what_it_did(place):
     first, again = (gateway("migrate", "--data-dir", place / "data") for _ in range(2))
-    assert "00_gateway.sql" in first.stdout.splitlines()
-    assert again.stdout == "nothing to do: the schema is the newest\n"
+    assert first.stdout.splitlines()[0] == "new        0001_baseline: The schema of the first release."
+    assert again.stdout.splitlines()[0] == "was there  0001_baseline: The schema of the first release."
+    assert first.stdout.splitlines()[-1] == f"the schema is {wanted_version()}"
+    assert again.stdout.splitlines()[-1] == f"the schema is {wanted_version()}, the newest: nothing to do"
 
 
 def test_root_is_told_of_a_directory_that_its_server_cannot_reach(tmp_path):

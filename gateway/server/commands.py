@@ -23,6 +23,7 @@ from gateway.server.store import Store, database_address, open_store
 from gateway.server.tokens import EVERY_SANDBOX
 from gateway.server.worker import working
 from gateway.settings import Settings
+from gateway.storage.migrations import Migrated
 from gateway.storage.migrations import migrate as migrate_database
 from gateway.telemetry import listen
 
@@ -73,8 +74,8 @@ async def headers(settings: Settings, scopes: str, sandbox: str | None) -> dict[
         return store.headers(found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])
 
 
-async def migrate(settings: Settings) -> list[str]:
-    """Bring the database to the newest schema; the names of the files that did it."""
+async def migrate(settings: Settings) -> Migrated:
+    """Bring the database to the newest schema. Raises SchemaError, Unavailable."""
     async with database_address(settings) as dsn:
         return await migrate_database(dsn)
 

@@ -7,10 +7,10 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.errors import Timeout, Unavailable
+from gateway.errors import SchemaError, Timeout, Unavailable
 from gateway.server.answers import json_answer
 from gateway.server.services import services
-from gateway.storage.migrations import is_current
+from gateway.storage.migrations import check_schema
 
 PATIENCE = 3  # seconds: who asks whether we are ready will not wait longer
 
@@ -24,10 +24,12 @@ async def ready(request: Request) -> Response:
     """200 only if a request would be answered: the database is there, and its schema is the one this code knows."""
     try:
         async with asyncio.timeout(PATIENCE):
-            current = await is_current(services(request).db)
+            await check_schema(services(request).db)
     except (TimeoutError, Timeout, Unavailable):
         return _not_ready("the database does not answer")
-    return json_answer({"status": "ready"}) if current else _not_ready("the schema is old: run `gateway migrate`")
+    except SchemaError as error:
+        return _not_ready(error.message)
+    return json_answer({"status": "ready"})
 
 
 async def metrics(request: Request) -> Response:

@@ -73,7 +73,7 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def open_store(settings: Settings) -> AsyncIterator[Store]:
-    """The store of these settings, made if this is the first time. Raises ClusterError, SettingsError, Unavailable."""
+    """The store of these settings, made if this is the first time. Raises ClusterError, SchemaError, SettingsError, Unavailable."""
     async with database_address(settings) as dsn:
         await migrate(dsn)
         db = await connect(settings, dsn)

@@ -29,7 +29,8 @@ create function gateway.now() returns timestamptz
   language sql volatile parallel safe
   return coalesce(nullif(current_setting('gateway.now', true), '')::timestamptz, clock_timestamp());
 
--- Which files of sql/migrations/ this database has seen; a new one starts with all of them.
+-- Which files of sql/migrations/ this database has seen, by their names without `.sql`; the greatest is its version. A new database is
+-- made from sql/schema/ and starts with all of them: both ways give the same tables, which a test compares. None: as in 0001_baseline.
 create table gateway.migration (
   name       text primary key,
   applied_at timestamptz not null default now()

@@ -6,8 +6,9 @@ create table gateway.namespace (
   code                text not null,                                              -- exact, case included; never changes
   name                text not null,
   description         text,
-  id_type             text not null,
-  normalization       text not null,
+  id_type             text not null constraint namespace_id_type_known
+                      check (id_type in ('CROSS_DEVICE', 'EMAIL', 'PHONE', 'DEVICE', 'COOKIE', 'PARTNER', 'NON_PEOPLE')),
+  normalization       text not null constraint namespace_normalization_known check (normalization in ('EXACT', 'TRIM_LOWERCASE')),
   is_custom           boolean not null,
   priority            integer,                                                    -- identity settings: 1 is highest; null = not listed
   is_unique_per_graph boolean not null default false,
@@ -20,7 +21,7 @@ create table gateway.xdm_schema (
   sandbox_id         bigint not null references gateway.sandbox on delete cascade,
   schema_id          uuid not null,
   title              text not null,
-  class              text not null,
+  class              text not null constraint xdm_schema_class_known check (class in ('INDIVIDUAL_PROFILE', 'EXPERIENCE_EVENT')),
   field_groups       text[] not null,
   custom_fields      json not null default '{}',
   identities         json not null default '[]',                                  -- descriptors: [{path, namespace, isPrimary}]
@@ -49,7 +50,8 @@ create table gateway.batch (
   batch_id     uuid not null,                                                     -- derived from the client's key, so that the key gives the same batch
   dataset_id   uuid not null,
   key          text,                                                              -- null: a rolling batch of calls that named none
-  status       text not null,
+  status       text not null constraint batch_status_known
+               check (status in ('LOADING', 'ACTIVE', 'FAILED', 'ABORTED', 'REVERTED', 'DELETED')),
   record_count bigint not null default 0,                                         -- accepted documents, duplicates and failures apart
   failed_count bigint not null default 0,
   created_at   timestamptz not null,

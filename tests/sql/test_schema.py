@@ -1,11 +1,46 @@
 """The schema holds what its first page promises."""
 
+import re
+
 import asyncpg
 import pytest
 
-from gateway.storage.migrations import migrate
+from gateway.domain.batches import BatchStatus
+from gateway.domain.graphs import IdentityNormalization, IdentityType
+from gateway.domain.jobs import JobKind, JobStatus
+from gateway.domain.merge import AttributeMergeType
+from gateway.domain.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.records import Mode
+from gateway.domain.tenants import SandboxType
+from gateway.xdm.classes import XdmClass
 
 PARTITIONED = {"record", "fragment", "profile", "event"}
+
+KNOWN = {
+    "sandbox.type": SandboxType,
+    "namespace.id_type": IdentityType,
+    "namespace.normalization": IdentityNormalization,
+    "xdm_schema.class": XdmClass,
+    "batch.status": BatchStatus,
+    "record.mode": Mode,
+    "merge_policy.class": XdmClass,
+    "merge_policy.identity_graph": IdentityGraphType,
+    "merge_policy.merge_type": AttributeMergeType,
+    "merge_policy.status": PolicyStatus,
+    "job.kind": JobKind,
+    "job.status": JobStatus,
+}
+"""Columns that take a few words only, and the enumeration of those."""
+
+FREE = {
+    *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
+    *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
+    *("dataset.name", "dataset.description", "batch.key", "merge_policy.name", "job.error"),
+    *("identity.value", "event.event_id", "event.event_type", "event_repeat.event_id"),
+    *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
+    *("ingestion_warning.code", "ingestion_warning.message"),
+}
+"""Columns that take any text."""
 
 
 @pytest.fixture
@@ -49,5 +84,20 @@ async def test_time_is_an_input(connection):
     assert await connection.fetchval("select gateway.now() - clock_timestamp() < interval '1 minute'")
 
 
-async def test_migrating_twice_does_nothing(dsn):
-    assert await migrate(dsn) == []
+async def test_a_column_of_known_words_takes_the_words_of_its_enumeration_and_no_other(connection):
+    """Each text column is told here as free or known; a known one has a constraint that lists its enumeration."""
+    rows = await connection.fetch("""
+        select c.relname || '.' || a.attname as column, x.conname as name, pg_get_constraintdef(x.oid) as definition
+          from pg_class c
+          join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+          left join pg_constraint x on x.conrelid = c.oid and x.contype = 'c' and x.conkey = array[a.attnum]
+           and x.conname like '%\\_known'
+         where c.relnamespace = 'gateway'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+           and a.atttypid in ('text'::regtype, 'text[]'::regtype, 'varchar'::regtype)
+    """)
+    assert {row["column"] for row in rows} == KNOWN.keys() | FREE
+    for row in rows:
+        if row["column"] in KNOWN:
+            assert row["name"] == row["column"].replace(".", "_") + "_known"
+            words = {one.value for one in KNOWN[row["column"]]}
+            assert set(re.findall(r"'([^']*)'::text", row["definition"])) == words, row["column"]
