@@ -72,6 +72,13 @@ class Settings(BaseSettings):
     jwt_issuers: Annotated[tuple[TokenIssuer, ...], NoDecode, BeforeValidator(_parsed)] = Field(
         (), description='Other issuers as a JSON list of `{"issuer", "audience", "jwks_url", "algorithms"}`.'
     )
+    jwt_leeway_seconds: float = Field(
+        30,
+        ge=0,
+        le=600,
+        allow_inf_nan=False,
+        description="How far the clocks of those who issue tokens may differ from ours: for `iat`, `nbf` and `exp`.",
+    )
     allowed_hosts: Listed = Field(
         (), description="Names that a request's Host may have, by commas; on a loopback address, only its own names."
     )

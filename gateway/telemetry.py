@@ -39,6 +39,14 @@ class FaultMasked(NamedTuple):
     error: BaseException
 
 
+class IssuerKeysFetched(NamedTuple):
+    """The public keys of a token issuer were asked for. `reason` is why they did not come, None where they did."""
+
+    issuer: str
+    reason: str | None
+    seconds: float
+
+
 class JobLeft(NamedTuple):
     """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
 
@@ -62,7 +70,9 @@ class OperationRan(NamedTuple):
     plans: int
 
 
-Observation = StatementRan | TransactionRestarted | RequestServed | FaultMasked | JobLeft | OperationRan
+Observation = (
+    StatementRan | TransactionRestarted | RequestServed | FaultMasked | IssuerKeysFetched | JobLeft | OperationRan
+)
 Listener = Callable[[Observation], None]
 
 # Names the request that is being served, in its answer, in the log and to whoever asks what went wrong.

@@ -33,7 +33,7 @@ from gateway.server.sdl import schema
 from gateway.server.services import Services
 from gateway.server.shortcut import Shortcut
 from gateway.server.store import connect
-from gateway.server.tokens import TokenReader
+from gateway.server.token_reader import TokenReader
 from gateway.server.watch import HEADER, Watch
 from gateway.server.worker import working
 from gateway.settings import Settings
@@ -56,7 +56,7 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         db = await connect(settings, dsn)
         configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
-        callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers))
+        callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds))
         app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics)
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():

@@ -18,7 +18,8 @@ from uuid import UUID
 
 from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
 from gateway.errors import Forbidden, Unauthenticated
-from gateway.server.tokens import Claims, TokenReader
+from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import Claims
 from gateway.storage.database import Database
 from gateway.storage.trips import Trips
 

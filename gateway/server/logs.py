@@ -17,7 +17,15 @@ from typing import Any, BinaryIO
 import orjson
 import structlog
 
-from gateway.telemetry import FaultMasked, JobLeft, Observation, RequestServed, TransactionRestarted, correlation_id
+from gateway.telemetry import (
+    FaultMasked,
+    IssuerKeysFetched,
+    JobLeft,
+    Observation,
+    RequestServed,
+    TransactionRestarted,
+    correlation_id,
+)
 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # asked every few seconds by machines
 FRAMES = 12  # of a stack, the innermost ones
@@ -99,6 +107,9 @@ def log_observation(observation: Observation) -> None:
             _log_request(observation)
         case FaultMasked(error):
             _log.error("fault", id=correlation_id.get(), exc_info=error)
+        case IssuerKeysFetched(issuer, reason, seconds):
+            level = logging.INFO if reason is None else logging.WARNING
+            _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
         case JobLeft(kind, outcome, seconds):
             _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):

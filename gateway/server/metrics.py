@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
     FaultMasked,
+    IssuerKeysFetched,
     JobLeft,
     Observation,
     OperationRan,
@@ -112,6 +113,9 @@ class Metrics:
         self._restarts = self._counts(
             "gateway_transaction_restarts", "Writes that met another and began anew.", "reason"
         )
+        self._issuer_keys = self._counts(
+            "gateway_issuer_key_fetches", "Fetches of the public keys of token issuers.", "issuer", "outcome"
+        )
         self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
         self._counting: Mapping[type, Callable[[Any], None]] = {
@@ -119,6 +123,9 @@ class Metrics:
             RequestServed: self._count_request,
             OperationRan: self._count_operation,
             TransactionRestarted: lambda seen: self._restarts(seen.reason).inc(),
+            IssuerKeysFetched: lambda seen: self._issuer_keys(
+                seen.issuer, "failed" if seen.reason else "fetched"
+            ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
             FaultMasked: lambda _: self._faults.inc(),
         }

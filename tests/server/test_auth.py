@@ -13,7 +13,8 @@ from gateway.domain.tenants import Permission, SandboxType, issue_api_key, key_h
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.server import auth
 from gateway.server.auth import Callers
-from gateway.server.tokens import TokenReader, issue_token
+from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import issue_token
 from gateway.storage.queries import Query
 
 SECRET = "a secret of at least thirty-two bytes"

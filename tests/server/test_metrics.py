@@ -4,7 +4,15 @@ import subprocess
 import sys
 
 from gateway.server.metrics import Metrics, count_together, forget_process
-from gateway.telemetry import FaultMasked, JobLeft, OperationRan, RequestServed, StatementRan, TransactionRestarted
+from gateway.telemetry import (
+    FaultMasked,
+    IssuerKeysFetched,
+    JobLeft,
+    OperationRan,
+    RequestServed,
+    StatementRan,
+    TransactionRestarted,
+)
 
 KEPT_TWICE = 'gateway_operations_total{kept="true",kind="query",reason="",way="compiled"} 2.0'
 COMPILED = OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3)
@@ -45,6 +53,7 @@ def test_everything_that_can_be_noticed_is_counted():
         TransactionRestarted("outdated", 1),
         JobLeft("ABORT_BATCH", "completed", 3),
         FaultMasked(ValueError("ada@example.com")),
+        IssuerKeysFetched("https://idp.example", "TimeoutError", 5),
     ]:
         metrics(seen)
     assert lines(metrics) >= {
@@ -54,6 +63,7 @@ def test_everything_that_can_be_noticed_is_counted():
         'gateway_transaction_restarts_total{reason="outdated"} 1.0',
         'gateway_jobs_total{kind="ABORT_BATCH",outcome="completed"} 1.0',
         "gateway_faults_total 1.0",
+        'gateway_issuer_key_fetches_total{issuer="https://idp.example",outcome="failed"} 1.0',
     }
     assert "ada" not in metrics.exposition().decode()
 

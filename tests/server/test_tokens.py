@@ -1,10 +1,14 @@
 """Tokens: ours, other issuers' with real keys fetched over HTTP, and everything that must not be believed."""
 
 import asyncio
+import gzip
 import hmac
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -17,7 +21,10 @@ from jwt.utils import base64url_encode
 
 from gateway.domain.tenants import Permission
 from gateway.errors import Unauthenticated, Unavailable
-from gateway.server.tokens import OURS, TokenReader, issue_token
+from gateway.server import issuers
+from gateway.server.issuers import FRESH_SECONDS, INTERVAL_SECONDS, STALE_SECONDS, IssuerKeys
+from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import OURS, issue_token
 from gateway.settings import TokenIssuer
 
 SECRET = "a secret of at least thirty-two bytes"
@@ -101,9 +108,22 @@ async def test_a_token_that_says_too_little_or_something_else_is_refused(changes
     await refused(TokenReader(SECRET), jwt.encode(claims(**changes), SECRET, algorithm="HS256"))
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "e30.e30.", "é.é.é", "x" * 10_000])
+def unsigned(payload: str, header: str = '{"alg": "HS256", "typ": "JWT"}') -> str:
+    return ".".join([*(base64url_encode(part.encode()).decode() for part in (header, payload)), "c2ln"])
+
+
+DEEP = "[" * 20_000
+GARBAGE = [
+    *("", "nonsense", "a.b.c", "e30.e30.", "é.é.é", "x" * 10_000),
+    *(unsigned(payload) for payload in ("[]", "7", '"x"', DEEP, f'{{"iss": {DEEP}', '{"iss": []}', '{"exp": 1e400}')),
+    *(unsigned('{"iss": "https://idp.example"}', header) for header in ("[]", "{}", DEEP, '{"alg": {}, "kid": []}')),
+    unsigned('{"iss": "profile-gateway", "exp": ' + "9" * 5_000 + "}"),
+]
+
+
+@pytest.mark.parametrize("token", GARBAGE, ids=range(len(GARBAGE)))
 async def test_garbage_is_refused(token):
-    await refused(TokenReader(SECRET), token)
+    await refused(TokenReader(SECRET, [issuer("https://idp.example/keys")]), token)
 
 
 async def test_a_token_without_signature_or_with_another_secret_or_algorithm_is_refused():
@@ -116,27 +136,61 @@ async def test_a_token_without_signature_or_with_another_secret_or_algorithm_is_
 # ---------------------------------------------------------------------------------------------- other issuers
 
 
-@pytest.fixture
-async def key_server() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """Serves the public keys over HTTP, and counts who asks."""
-    asked: list[bytes] = []
-    keys = [
-        json.loads(RSAAlgorithm.to_jwk(RSA_KEY.public_key())) | {"kid": "rsa", "use": "sig"},
-        json.loads(ECAlgorithm.to_jwk(EC_KEY.public_key())) | {"kid": "ec", "use": "sig"},
-    ]
-    body = json.dumps({"keys": keys}).encode()
+@dataclass
+class KeyServer:
+    """Serves public keys over HTTP. `answer` can be changed; `asked` counts who came; none of it is answered until it `speaks`."""
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        asked.append(await reader.readuntil(b"\r\n\r\n"))
-        head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
-        writer.write(head.encode() + body)
-        await writer.drain()
+    url: str = ""
+    asked: int = 0
+    answer: bytes = b""
+    status: str = "200 OK"
+    more: str = ""
+    speaks: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set as long as it may speak."""
+    came: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when somebody asks."""
+
+    async def handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.asked += 1
+        self.came.set()
+        await reader.readuntil(b"\r\n\r\n")
+        await self.speaks.wait()
+        head = f"HTTP/1.1 {self.status}\r\ncontent-length: {len(self.answer)}\r\n{self.more}connection: close\r\n\r\n"
+        with suppress(ConnectionError):
+            writer.write(head.encode() + self.answer)
+            await writer.drain()
         writer.close()
-        await writer.wait_closed()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+
+def key_set(**keys: Any) -> bytes:
+    """A JSON Web Key Set with these keys under these ids."""
+    algorithms = {rsa.RSAPrivateKey: RSAAlgorithm, ec.EllipticCurvePrivateKey: ECAlgorithm}
+    listed = [
+        json.loads(kind.to_jwk(key.public_key())) | {"kid": name, "use": "sig"}
+        for name, key in keys.items()
+        for private, kind in algorithms.items()
+        if isinstance(key, private)
+    ]
+    return json.dumps({"keys": listed}).encode()
+
+
+@pytest.fixture
+async def key_server() -> AsyncIterator[KeyServer]:
+    serves = KeyServer(answer=key_set(rsa=RSA_KEY, ec=EC_KEY))
+    serves.speaks.set()
+    server = await asyncio.start_server(serves.handle, "127.0.0.1", 0)
+    serves.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
     async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys", asked
+        yield serves
+        serves.speaks.set()
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The time of all key caches, moved by hand."""
+    now = SimpleNamespace(seconds=1000.0)
+    monkeypatch.setattr("gateway.server.token_reader.IssuerKeys", lambda each: IssuerKeys(each, lambda: now.seconds))
+    return now
 
 
 def issuer(url: str, *algorithms: str) -> TokenIssuer:
@@ -144,45 +198,174 @@ def issuer(url: str, *algorithms: str) -> TokenIssuer:
 
 
 def foreign(key: Any, algorithm: str, kid: str, **changes: Any) -> str:
-    said = claims(iss=FOREIGN, aud="gateway", **changes)
+    said = claims(**{"iss": FOREIGN, "aud": "gateway"} | changes)
     return jwt.encode(said, key, algorithm=algorithm, headers={"kid": kid})
 
 
 async def test_an_issuers_tokens_are_checked_with_its_keys_which_are_fetched_once(key_server):
-    url, asked = key_server
-    reader = TokenReader(SECRET, [issuer(url)])
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
     for scope in ["profile:read", "profile:write", "admin"]:
         said = await reader.read(foreign(RSA_KEY, "RS256", "rsa", scope=scope))
         assert said.permissions == {Permission(scope)}
-    assert len(asked) == 1
+    assert key_server.asked == 1
 
 
 async def test_only_the_pinned_algorithms_count(key_server):
-    url, _ = key_server
     token = foreign(EC_KEY, "ES256", "ec")
-    await refused(TokenReader(SECRET, [issuer(url)]), token)
-    assert (await TokenReader(SECRET, [issuer(url, "ES256")]).read(token)).organization_id == ORGANIZATION
+    await refused(TokenReader(SECRET, [issuer(key_server.url)]), token)
+    assert (await TokenReader(SECRET, [issuer(key_server.url, "ES256")]).read(token)).organization_id == ORGANIZATION
 
 
 async def test_an_issuers_public_key_is_no_secret_of_an_hmac(key_server):
-    url, _ = key_server
     public = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     said = claims(iss=FOREIGN, aud="gateway") | {"exp": 2_000_000_000}
     parts = [base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "rsa"}, said)]
     signature = base64url_encode(hmac.digest(public, b".".join(parts), "sha256"))
-    await refused(TokenReader(SECRET, [issuer(url)]), b".".join([*parts, signature]).decode())
+    await refused(TokenReader(SECRET, [issuer(key_server.url)]), b".".join([*parts, signature]).decode())
 
 
 async def test_one_issuer_cannot_speak_for_another_or_for_us(key_server):
-    url, _ = key_server
-    reader = TokenReader(SECRET, [issuer(url)])
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
     await refused(reader, jwt.encode(claims(), RSA_KEY, algorithm="RS256", headers={"kid": "rsa"}))
     await refused(reader, jwt.encode(claims(iss=FOREIGN, aud="gateway"), SECRET, algorithm="HS256"))
     await refused(reader, foreign(RSA_KEY, "RS256", "rsa") + "x")
     await refused(reader, foreign(RSA_KEY, "RS256", "unknown"))
+    assert key_server.asked == 1
 
 
 async def test_keys_that_cannot_be_fetched_are_no_fault_of_the_caller():
     reader = TokenReader(SECRET, [issuer("http://127.0.0.1:1/keys")])
     with pytest.raises(Unavailable):
         await reader.read(foreign(RSA_KEY, "RS256", "rsa"))
+
+
+async def waits(reader: TokenReader, token: str, server: KeyServer) -> asyncio.Task[Any]:
+    """Somebody who reads the token, and waits for the issuer by now."""
+    server.came.clear()
+    task = asyncio.create_task(reader.read(token))
+    async with asyncio.timeout(30):
+        await server.came.wait()
+    return task
+
+
+async def test_whoever_has_a_token_of_ours_never_waits_for_another_issuer(key_server):
+    key_server.speaks.clear()
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
+    waiting = [await waits(reader, foreign(RSA_KEY, "RS256", "unknown-0"), key_server)]
+    waiting += [asyncio.create_task(reader.read(foreign(RSA_KEY, "RS256", f"unknown-{n}"))) for n in range(1, 40)]
+    ours = asyncio.create_task(reader.read(issue_token(SECRET, ORGANIZATION, [])))
+    await asyncio.sleep(0)  # one turn of the loop for each of them
+    assert ours.done()
+    assert not any(task.done() for task in waiting)
+    key_server.speaks.set()
+    found = await asyncio.gather(*waiting, return_exceptions=True)
+    assert {type(error) for error in found} == {Unauthenticated}
+    assert key_server.asked == 1
+
+
+async def test_one_issuer_that_is_silent_holds_up_no_other(key_server):
+    silent = KeyServer(answer=key_server.answer)
+    server = await asyncio.start_server(silent.handle, "127.0.0.1", 0)
+    async with server:
+        silent.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+        other = issuer(silent.url).model_copy(update={"issuer": "https://silent.example"})
+        reader = TokenReader(SECRET, [other, issuer(key_server.url)])
+        held = await waits(reader, foreign(RSA_KEY, "RS256", "rsa", iss="https://silent.example"), silent)
+        assert (await reader.read(foreign(RSA_KEY, "RS256", "rsa", scope="admin"))).permissions == {Permission.ADMIN}
+        assert not held.done()
+        silent.speaks.set()
+        await held
+
+
+async def test_unknown_keys_cause_at_most_one_fetch_in_an_interval(key_server, clock):
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
+    for fetches in range(1, 4):
+        for number in range(20):
+            await refused(reader, foreign(RSA_KEY, "RS256", f"{fetches}-{number}"))
+        assert key_server.asked == fetches
+        clock.seconds += INTERVAL_SECONDS
+    key_server.answer = key_set(new=RSA_KEY)
+    assert (await reader.read(foreign(RSA_KEY, "RS256", "new"))).organization_id == ORGANIZATION
+
+
+async def test_an_algorithm_that_is_not_pinned_causes_no_fetch(key_server):
+    await refused(TokenReader(SECRET, [issuer(key_server.url)]), foreign(EC_KEY, "ES256", "unknown"))
+    assert key_server.asked == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"status": "503 Service Unavailable"},
+        {"status": "302 Found", "more": "location: http://127.0.0.1:1/elsewhere\r\n"},
+        {"answer": b"not JSON"},
+        {"answer": b"[" * 100_000},
+        {"answer": b'{"keys": {}}'},
+        {"answer": b'{"keys": [], "more": "' + b"x" * issuers.KEY_SET_BYTES + b'"}'},
+        {"more": "content-encoding: gzip\r\n"},
+    ],
+    ids=["away", "redirects", "text", "deep", "shape", "long", "packed"],
+)
+async def test_an_issuer_that_answers_badly_is_remembered_as_away_for_a_while(key_server, clock, fault):
+    good = {name: getattr(key_server, name) for name in fault}
+    vars(key_server).update(fault)
+    if "content-encoding" in key_server.more:
+        key_server.answer = gzip.compress(key_server.answer)
+    reader, token = TokenReader(SECRET, [issuer(key_server.url)]), foreign(RSA_KEY, "RS256", "rsa")
+    for _ in range(5):
+        with pytest.raises(Unavailable):
+            await reader.read(token)
+    assert key_server.asked == 1
+    vars(key_server).update(good)
+    key_server.answer = key_set(rsa=RSA_KEY)
+    clock.seconds += INTERVAL_SECONDS
+    assert (await reader.read(token)).organization_id == ORGANIZATION
+
+
+async def test_a_fetch_has_a_deadline(key_server, monkeypatch):
+    monkeypatch.setattr(issuers, "FETCH_SECONDS", 0.01)
+    key_server.speaks.clear()
+    with pytest.raises(Unavailable):
+        await TokenReader(SECRET, [issuer(key_server.url)]).read(foreign(RSA_KEY, "RS256", "rsa"))
+
+
+async def test_keys_outlive_an_issuer_that_is_away_but_not_for_good_and_withdrawn_ones_stop_counting(key_server, clock):
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
+    await reader.read(foreign(RSA_KEY, "RS256", "rsa"))
+    key_server.status = "500 Internal Server Error"
+    clock.seconds += FRESH_SECONDS + 1
+    assert (await reader.read(foreign(RSA_KEY, "RS256", "rsa", scope="a"))).organization_id == ORGANIZATION
+    clock.seconds += STALE_SECONDS
+    with pytest.raises(Unavailable):
+        await reader.read(foreign(RSA_KEY, "RS256", "rsa", scope="b"))
+    key_server.status, key_server.answer = "200 OK", key_set(ec=EC_KEY)
+    clock.seconds += INTERVAL_SECONDS
+    await refused(reader, foreign(RSA_KEY, "RS256", "rsa", scope="c"))
+
+
+async def test_broken_keys_of_a_set_are_left_out(key_server):
+    broken = [None, 7, {}, {"kty": "RSA", "kid": "rsa"}, {"kty": "EC", "crv": "P-256", "x": "é", "y": 1, "kid": "rsa"}]
+    key_server.answer = json.dumps({"keys": broken + json.loads(key_server.answer)["keys"]}).encode()
+    reader = TokenReader(SECRET, [issuer(key_server.url)])
+    assert (await reader.read(foreign(RSA_KEY, "RS256", "rsa"))).organization_id == ORGANIZATION
+
+
+LEEWAY = 60
+
+
+@pytest.mark.parametrize(
+    ("claim", "seconds", "is_good"),
+    [
+        *[(claim, ahead, ahead < LEEWAY) for claim in ("iat", "nbf") for ahead in (1, 50, 90)],
+        *[("exp", -ago, ago < LEEWAY) for ago in (1, 50, 90)],
+    ],
+)
+async def test_the_clock_of_who_issued_a_token_may_differ_by_the_leeway(key_server, claim, seconds, is_good):
+    reader = TokenReader(SECRET, [issuer(key_server.url)], LEEWAY)
+    moment = {claim: datetime.now(UTC) + timedelta(seconds=seconds)}
+    for token in foreign(RSA_KEY, "RS256", "rsa", **moment), jwt.encode(claims(**moment), SECRET, algorithm="HS256"):
+        for _ in range(2):  # the second time it is remembered
+            if is_good:
+                assert (await reader.read(token)).organization_id == ORGANIZATION
+            else:
+                await refused(reader, token)
