@@ -121,6 +121,28 @@ def test_a_database_that_is_not_there_is_said(command, tmp_path):
     assert "Error: The database does not answer" in result.stderr
 
 
+async def test_every_command_refuses_a_database_of_a_newer_schema_in_a_sentence(dsn, tmp_path):
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("insert into gateway.migration (name) values ('9999_tomorrow')")
+    await connection.close()
+    env = environment(GATEWAY_DATABASE_URL=dsn, GATEWAY_DATA_DIR=str(tmp_path))
+    said = (
+        f"Error: The database has the schema 9999_tomorrow, and this gateway wants {wanted_version()}, which is older"
+    )
+    file = tmp_path / "none.ndjson"
+    file.write_text("{}\n")
+    for command in [
+        ["serve", "--port", "0"],
+        ["worker"],
+        ["token"],
+        ["verify"],
+        ["migrate"],
+        ["ingest", file, "--dataset", "x"],
+    ]:
+        result = gateway(*command, env=env)
+        assert (result.returncode, said in result.stderr, "Traceback" in result.stderr) == (1, True, False)
+
+
 # ---------------------------------------------------------------------------------------------- serve and token
 
 

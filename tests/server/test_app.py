@@ -24,15 +24,18 @@ async def test_it_lives_is_ready_and_counts(gateway):
     assert 'gateway_statement_seconds_count{name="migrations.list_migrations"}' in metrics
 
 
-async def test_it_is_not_ready_without_the_database_or_with_an_old_schema(gateway, cluster, dsn):
+async def test_it_is_not_ready_without_the_database_or_with_a_schema_of_another_version(gateway, cluster, dsn):
     connection = await asyncpg.connect(dsn)
-    await connection.execute("alter table gateway.migration rename to elsewhere")
+    await connection.execute("insert into gateway.migration (name) values ('9999_tomorrow')")
+    newer = await gateway.http.get("/readyz")
+    await connection.execute("delete from gateway.migration where name > '0001_baseline'")
     old = await gateway.http.get("/readyz")
     await connection.close()
     await cluster.drop_database(dsn.partition("@/")[2].partition("?")[0])
     gone = await gateway.http.get("/readyz")
-    assert (old.status_code, gone.status_code) == (503, 503)
-    assert "gateway migrate" in old.json()["reason"]
+    assert (newer.status_code, old.status_code, gone.status_code) == (503, 503, 503)
+    assert "has the schema 9999_tomorrow" in newer.json()["reason"]
+    assert "has the schema 0001_baseline" in old.json()["reason"]
     assert (await gateway.http.get("/healthz")).status_code == 200
 
 

@@ -1,16 +1,23 @@
 """`sql/migrations/` and `sql/schema/` give the same database, and a database of another version is refused by name."""
 
+import asyncio
 import re
 from itertools import count
+from pathlib import Path
 
 import asyncpg
 import pytest
 from catalogue import read_catalogue
+from places import reachable_directory
+from program import environment, gateway
 
 from gateway.errors import SchemaError
 from gateway.storage.database import Database
 from gateway.storage.migrations import check_schema, migrate, migrations, wanted_version
 from gateway.storage.queries import SQL
+
+FIRST_RELEASE = Path(__file__).with_name("first_release.sql")
+PARTITIONED_BEFORE = ["identity", "graph", "tie", "record", "fragment", "profile", "event"]
 
 _numbers = count(1)
 
@@ -49,6 +56,39 @@ def baseline():
     return (SQL / "migrations" / "0001_baseline.sql").read_text(encoding="utf-8")
 
 
+def eight_partitions():
+    """The schema right before the first release: eight partitions of more tables, and nothing else is different."""
+    text = re.sub(
+        r"(create table gateway\.(?:identity|tie) .*?\n\));",
+        r"\1 partition by hash (xid);",
+        baseline(),
+        flags=re.DOTALL,
+    )
+    text = re.sub(
+        r"(create table gateway\.graph .*?\n\));", r"\1 partition by hash (profile_id);", text, flags=re.DOTALL
+    )
+    text = text.replace("['record', 'fragment', 'profile', 'event']", str(PARTITIONED_BEFORE))
+    return text.replace("0..3", "0..7").replace("modulus 4", "modulus 8")
+
+
+async def content_of(dsn, columns=None):
+    """All rows of each table, in these columns of it or all of them."""
+    connection = await asyncpg.connect(dsn)
+    if columns is None:
+        rows = await connection.fetch("""
+            select relname, array_agg(quote_ident(attname)) as columns from pg_class c join pg_attribute a on a.attrelid = c.oid
+             where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p') and not relispartition
+               and relname <> 'migration' and attnum > 0 and not attisdropped group by 1
+        """)
+        columns = {row["relname"]: row["columns"] for row in rows}
+    found = {
+        table: sorted(map(repr, await connection.fetch(f"select {', '.join(names)} from gateway.{table}")))
+        for table, names in columns.items()
+    }
+    await connection.close()
+    return columns, found
+
+
 def test_migrations_are_numbered_without_gaps_and_say_what_they_bring():
     assert [one.name[:5] for one in migrations()] == [f"{n:04}_" for n in range(1, len(migrations()) + 1)]
     assert not [one for one in migrations() if not re.fullmatch(r"[A-Z].*\.", one.sentence)]
@@ -59,6 +99,30 @@ async def test_every_migration_in_turn_gives_the_same_catalogue_as_the_schema_fi
     done = await migrate(empty)
     assert [one.name for one in done.applied] == [one.name for one in migrations()[1:]]
     assert await catalogue_of(empty) == await catalogue_of(dsn)
+
+
+@pytest.mark.parametrize("schema", [baseline, eight_partitions])
+async def test_a_filled_database_of_the_first_release_becomes_one_of_today_and_keeps_what_it_has(schema, empty, dsn):
+    await run_sql(empty, schema(), FIRST_RELEASE.read_text(encoding="utf-8"))
+    columns, before = await content_of(empty)
+    assert all(before.values())
+    assert await catalogue_of(empty) != await catalogue_of(dsn)
+    await migrate(empty)
+    assert await catalogue_of(empty) == await catalogue_of(dsn)
+    assert await content_of(empty, columns) == (columns, before)
+    with reachable_directory() as place:
+        env = environment(GATEWAY_DATABASE_URL=empty, GATEWAY_ORGANIZATION="story", GATEWAY_DATA_DIR=str(place))
+        assert gateway("verify", env=env).stdout == "every view is what the facts make of it\n"
+        file = place / "more.ndjson"
+        file.write_text('{"identityMap": {"Email": [{"id": "gus@example.com", "primary": true}]}}\n')
+        assert "1 accepted" in gateway("ingest", file, "--dataset", "CRM", env=env).stdout
+
+
+async def test_of_many_gateways_that_start_at_once_each_migration_is_applied_by_one(empty):
+    await run_sql(empty, baseline())
+    done = await asyncio.gather(*(migrate(empty) for _ in range(4)))
+    applied = [one.name for each in done for one in each.applied]
+    assert sorted(applied) == [one.name for one in migrations()[1:]]
 
 
 async def test_a_newer_schema_is_refused_by_name(dsn, connection):
