@@ -482,6 +482,16 @@ def test_a_pipe_is_read_and_may_have_a_key(shared):
     assert again.stdout.split(":")[0] == keyed.stdout.split(":")[0] != piped.stdout.split(":")[0]
 
 
+def test_a_line_that_nests_too_deeply_fails_alone_in_a_file_too(shared, tmp_path):
+    file = tmp_path / "deep.ndjson"
+    file.write_bytes(records(7000, 7001) + b"[" * 300 + b"]" * 300 + b"\n" + records(7001, 7002))
+    result = ingest(shared, file)
+    assert "Traceback" not in result.stderr + result.stdout
+    assert "32 levels" in result.stderr + result.stdout
+    with shared.client() as client:
+        assert people(client)["recordCount"] >= 2
+
+
 def test_what_cannot_be_ingested_is_said(shared, tmp_path):
     file = tmp_path / "people.ndjson"
     file.write_bytes(records(0, 1))

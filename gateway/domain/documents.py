@@ -21,6 +21,7 @@ from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Sandbox
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.violations import MAX_DEPTH, unreadable
 
 MAX_IDENTITIES = 20
 MAX_VALUE = 1024
@@ -109,10 +110,14 @@ class Reader:
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
             self._check_size(len(text))  # before it is parsed: a line may be anything
-            body = _parsed(text) if text is document else document
+            body = document
+            if text is document:
+                body = _parsed(text)
+                text = _dumped(
+                    body
+                )  # what is stored says what was read: the last of equal keys, no number that Postgres lacks
             if not self._validator.is_valid(body, partial=self._partial):
-                self._keep_invalid(index, body)
-                return None
+                raise self._invalid(body)
             identities = self._identities(index, body)
             xid, tied = identities[0].xid, tied_by(identities)
             return Sent(index, xid, text.decode(), body, identities, tied, self._observed_at(body))
@@ -126,11 +131,11 @@ class Reader:
                 "$", "SIZE", f"The document has more than {MAX_SIZE[self.xdm_class]:,} bytes, the most that is allowed."
             )
 
-    def _keep_invalid(self, index: int, body: Any) -> None:
-        """One failure for the document, at its first fault; its message names the others."""
+    def _invalid(self, body: Any) -> Refused:
+        """The document's first fault; its message names the others."""
         first, *others = self._validator.violations(body, partial=self._partial)
         more = f" Also wrong: {', '.join(f'{fault.path} ({fault.code})' for fault in others)}." if others else ""
-        self.failures.append(Failure(index, first.path, first.code, first.message + more, body))
+        return Refused(first.path, first.code, first.message + more)
 
     def _observed_at(self, body: Document) -> datetime | None:
         if self.xdm_class is XdmClass.EXPERIENCE_EVENT:
@@ -259,29 +264,49 @@ def _value_at(body: Any, steps: Sequence[str]) -> Any:
 
 
 def _parsed(text: bytes) -> Any:
+    """The value of a JSON text. Raises Refused, also for JSON that says what cannot be kept."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        raise Refused("$", "JSON", f"This is no JSON: {error.msg} (column {error.colno}).") from error
+        code, message = _UNREADABLE.get(error.msg, ("JSON", f"This is no JSON: {error.msg}"))
+        raise Refused("$", code, f"{message} (column {error.colno}).") from error
+
+
+_UNREADABLE: Mapping[str, tuple[str, str]] = {
+    "number is infinity when parsed as double": (
+        "RANGE",
+        "Numbers lie between -1.8e308 and 1.8e308; this one does not",
+    ),
+    "depth limit exceeded": ("DEPTH", f"Documents nest up to {MAX_DEPTH} levels"),
+    **dict.fromkeys(
+        ("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
+        ("CHARACTER", "The text holds half of a surrogate pair, which is no character"),
+    ),
+}
+"""JSON all the same, by what the parser says of it."""
 
 
 def _dumped(document: Any) -> bytes:
+    """The document as JSON text, of numbers and characters that Postgres can store. Raises Refused."""
     try:
         return orjson.dumps(document)
     except TypeError as error:
+        for fault in unreadable(document):
+            raise Refused(fault.path, fault.code, fault.message) from error
         raise Refused("$", "JSON", "The document holds a value that JSON cannot carry.") from error
 
 
 def _kept(document: Any) -> Any:
-    """What of a refused document is kept: the document, or the text that is none; nothing of one that nests too deeply to be written."""
+    """What of a refused document is kept: the document; as text where it cannot be read, or nests too deeply to be part of an answer.
+
+    None if there is neither.
+    """
     try:
         value = orjson.loads(document) if isinstance(document, bytes) else document
-        orjson.dumps(value)
-    except orjson.JSONDecodeError:
-        return document.decode(errors="replace").replace("\x00", "�")
-    except TypeError:
-        return None
-    return value
+        text = orjson.dumps(value)
+    except (orjson.JSONDecodeError, TypeError):
+        return document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else None
+    return text.decode() if any(fault.code == "DEPTH" for fault in unreadable(value)) else value
 
 
 def last_updated(body: Document) -> datetime | None:

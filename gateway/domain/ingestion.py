@@ -2,13 +2,15 @@
 
 Documents are read and checked before any transaction (`documents`), then written in one (`writing`). A call that meets a concurrent one
 begins again; from the third time on, or where people may part, it has the sandbox to itself, together with all that wait (`turns`).
+Where Postgres cannot store some document for a reason that no rule foresees, the call is halved until each such document is found; it
+fails, and the others land.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
@@ -25,11 +27,12 @@ from gateway.domain.turns import Turns
 from gateway.domain.views import States
 from gateway.domain.writing import Outdated, Writing, settle_all
 from gateway.errors import Conflict, GatewayError, Invalid, LimitExceeded, NotFound, Unavailable
-from gateway.storage.database import Database, Session
+from gateway.storage.database import UNSTORABLE, Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe
 from gateway.xdm.classes import XdmClass
 
+LOCK_ALONE = query("stitching.lock_alone")
 LOCK_SHARED = query("stitching.lock_shared")
 COUNT_BATCH = query("facts.count_batch")
 
@@ -227,7 +230,15 @@ class _Prepared:
         raise Unavailable("Too many writers change the same people; try again.")
 
     async def _attempt(self, *, alone: bool) -> IngestResult:
-        """Once; whoever would only wait for those who must be alone goes with them."""
+        """Once. Raises Restart when documents were taken out that cannot be stored."""
+        try:
+            return await self._store(alone=alone)
+        except UNSTORABLE as error:
+            await self._take_out_unstorable(error)
+            raise Restart("documents that cannot be stored were taken out") from error
+
+    async def _store(self, *, alone: bool) -> IngestResult:
+        """Whoever would only wait for those who must be alone goes with them."""
         target = self._target
         self._batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
         if alone or TURNS.are_needed(target.db, target.scope):
@@ -239,10 +250,46 @@ class _Prepared:
             await self.count(tx, writing)
             return await self.end(tx, writing)
 
-    def writing(self, tx: Session) -> Writing:
+    async def _take_out_unstorable(self, error: Exception) -> None:
+        """Let the documents fail that cannot be stored. Raises the error where it is not theirs."""
+        found = await self._unstorable(self._sent)
+        failures = self._reader.failures
+        if found:
+            self._sent = [document for document in self._sent if document.position not in found]
+            failures += [_not_stored(position, cause) for position, cause in found.items()]
+            failures.sort(key=lambda failure: failure.index)
+        elif any(failure.document is not None for failure in failures):
+            failures[:] = [replace(failure, document=None) for failure in failures]
+        else:
+            raise error
+
+    async def _unstorable(self, sent: Sequence[Sent]) -> dict[int, Exception]:
+        """The places of the documents that cannot be stored, and why: by halves, in transactions that are undone."""
+        error = await self._trial(sent)
+        if error is None:
+            return {}
+        if len(sent) == 1:
+            return {sent[0].position: error}
+        half = len(sent) // 2
+        return await self._unstorable(sent[:half]) | await self._unstorable(sent[half:])
+
+    async def _trial(self, sent: Sequence[Sent]) -> Exception | None:
+        """Why these documents cannot be stored together; None if they can. Nothing of them stays."""
+        target = self._target
+        try:
+            async with target.db.trial() as tx:
+                await tx.execute(LOCK_ALONE, target.scope.sandbox_id)
+                writing = self.writing(tx, sent)
+                await settle_all(tx, [writing], await writing.append(States()))
+        except UNSTORABLE as error:
+            return error
+        return None
+
+    def writing(self, tx: Session, sent: Sequence[Sent] | None = None) -> Writing:
+        """The writes of the documents, or of these of them."""
         target = self._target
         return Writing(
-            *(tx, target.scope, self._config, self._sent),
+            *(tx, target.scope, self._config, self._sent if sent is None else sent),
             dataset_id=target.dataset_id,
             batch_id=self._batch_id,
             mode=target.mode,
@@ -263,6 +310,15 @@ class _Prepared:
         duplicates, warnings = writing.duplicates, [*self._reader.warnings, *writing.warnings]
         await keep_warnings(tx, writing.call, warnings)
         return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
+
+
+def _not_stored(position: int, cause: Exception) -> Failure:
+    """The failure of a document that Postgres refuses. It may quote values in its message, so only the condition is told."""
+    reason = f"{type(cause).__name__.removesuffix('Error')} ({getattr(cause, 'sqlstate', None) or 'when it was sent'})"
+    message = (
+        f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
+    )
+    return Failure(position, "$", "UNSTORABLE", message)
 
 
 async def _store_alone(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:

@@ -21,6 +21,9 @@ IS_DISTRIBUTED = query("maintenance.is_distributed")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
+UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, UnicodeEncodeError)
+"""What is raised for a value that Postgres cannot store: a number out of range, text that is none, a nesting too deep, a row too wide."""
+
 SETTINGS = {
     "jit": "off",
     "search_path": "gateway",
@@ -126,6 +129,17 @@ class Database:
         """All or nothing: commits at the end of the block, rolls back when it raises."""
         async with self._pool.lend() as connection, connection.transaction():
             yield Session(connection, is_distributed=self.is_distributed)
+
+    @asynccontextmanager
+    async def trial(self) -> AsyncIterator[Session]:
+        """A transaction that is rolled back at the end of the block, whatever comes of it."""
+        async with self._pool.lend() as connection:
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
+                yield Session(connection, is_distributed=self.is_distributed)
+            finally:
+                await transaction.rollback()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:

@@ -141,6 +141,17 @@ async def test_of_many_failures_the_first_are_told_and_all_are_kept(gateway, sen
     assert data["batch"]["errors"]["totalCount"] == TOLD + 7
 
 
+async def test_a_line_that_cannot_be_stored_fails_alone(send):
+    """Neither its depth nor its numbers nor its characters take the chunk with it, today or when it is sent again."""
+    deep = b'{"personalEmail": ' + b'{"a": [' * 150 + b"1" + b"]}" * 150 + b"}"
+    broken = [deep, b'{"x": 1e400}', b'{"x": "\\ud800"}', b'{"x": "\\u0000"}', b'{"x": 1e-16384}']
+    for accepted in (2, 0):
+        answer = await send(lines([record(0)]) + b"\n".join(broken) + b"\n" + lines([record(1)]))
+        assert counts(answer) == [accepted, 2 - accepted, len(broken)]
+        codes = [failure["code"] for failure in answer.json()["failed"]]
+        assert codes == ["DEPTH", "RANGE", "CHARACTER", "CHARACTER", "UNKNOWN_FIELD"]
+
+
 async def test_a_line_that_never_ends_fails_alone_and_is_not_held(send):
     async def body() -> AsyncIterator[bytes]:
         yield lines([record(0)])
