@@ -23,8 +23,8 @@ from gateway.domain.ingestion import Chunk, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, NotFound
-from gateway.server.ingest import Tally
 from gateway.server.lines import Gunzip, Lines
+from gateway.server.tally import Tally
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 

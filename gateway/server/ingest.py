@@ -9,17 +9,14 @@ What was committed stays when the stream breaks off; sending all of it again cha
 """
 
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
 from uuid import UUID
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import input_id
 from gateway.domain.batches import create_batch
-from gateway.domain.documents import Failure
 from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
@@ -29,40 +26,9 @@ from gateway.server.bodies import pieces
 from gateway.server.lines import Gunzip, Lines
 from gateway.server.media import is_ndjson
 from gateway.server.services import Services, services
+from gateway.server.tally import Tally
 
-TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with their batch
 PARAMETERS = {"mode", "batchId", "batchKey"}
-
-
-@dataclass(slots=True)
-class Tally:
-    """What became of a stream so far."""
-
-    batch_id: UUID | None = None
-    accepted: int = 0
-    duplicates: int = 0
-    failed_count: int = 0
-    failed: list[Failure] = field(default_factory=list)
-    warnings: list[Failure] = field(default_factory=list)
-
-    def add(self, result: IngestResult) -> None:
-        self.batch_id = result.batch_id
-        self.accepted += result.accepted
-        self.duplicates += result.duplicates
-        self.failed_count += len(result.failed)
-        self.failed += result.failed[: TOLD - len(self.failed)]
-        self.warnings += result.warnings[: TOLD - len(self.warnings)]
-
-    def told(self) -> dict[str, Any]:
-        """As JSON; of the documents themselves nothing."""
-        return {
-            "batchId": global_id("Batch", self.batch_id) if self.batch_id else None,
-            "accepted": self.accepted,
-            "duplicates": self.duplicates,
-            "failedCount": self.failed_count,
-            "failed": [_told(failure) for failure in self.failed],
-            "warnings": [_told(warning) for warning in self.warnings],
-        }
 
 
 async def ingest(request: Request) -> Response:
@@ -139,7 +105,3 @@ async def _unpacked(request: Request) -> AsyncIterator[bytes]:
         for unpacked in gunzip.feed(piece):
             yield unpacked
     gunzip.end()
-
-
-def _told(failure: Failure) -> dict[str, Any]:
-    return {"index": failure.index, "path": failure.path, "code": failure.code, "message": failure.message}

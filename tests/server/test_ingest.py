@@ -10,8 +10,8 @@ import pytest
 
 from gateway.domain.ingestion import DOCUMENTS
 from gateway.domain.tenants import Permission
-from gateway.server.ingest import TOLD
 from gateway.server.lines import LINE_BYTES
+from gateway.server.tally import TOLD
 
 NDJSON = {"content-type": "application/x-ndjson"}
 COUNTS = ["accepted", "duplicates", "failedCount"]

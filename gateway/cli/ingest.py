@@ -1,0 +1,69 @@
+"""`gateway ingest`."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import DownloadColumn, Progress
+
+from gateway.api.ids import global_id
+from gateway.cli.options import DataDir, progress, run, settings_of
+from gateway.domain.records import Mode
+from gateway.server.files import Loaded, load_file, open_source
+from gateway.server.store import open_store
+from gateway.settings import Settings
+
+LISTED = 20  # failures in a summary
+
+
+def ingest(
+    file: Annotated[
+        Path, typer.Argument(help="NDJSON, perhaps packed by gzip; `-` is standard input.", allow_dash=True)
+    ],
+    *,
+    dataset: Annotated[str, typer.Option(help="Id of the dataset, or its name.")],
+    sandbox: Annotated[str | None, typer.Option(help="Name of the sandbox; else the default one.")] = None,
+    mode: Annotated[Mode, typer.Option(help="How records are meant. Events are always appended.")] = Mode.REPLACE,
+    batch_key: Annotated[
+        str | None, typer.Option(help="Key of the batch; else the file's content, and for a pipe the rolling batch.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Take in a file of JSON lines as one batch, and say what became of it.
+
+    The batch's key is what the file holds: to send it again, after a crash or by mistake, is harmless. Documents that break a
+    rule are listed and kept with their batch, the others land. Exit code 1 when a document failed.
+    """
+    settings = settings_of(data_dir=data_dir)
+    loaded = run(
+        _ingest(settings, file, progress(DownloadColumn()), dataset=dataset, sandbox=sandbox, mode=mode, key=batch_key)
+    )
+    typer.echo("\n".join(_summary(loaded)))
+    if loaded.tally.failed_count:
+        raise typer.Exit(1)
+
+
+async def _ingest(
+    settings: Settings, file: Path, bar: Progress, *, dataset: str, sandbox: str | None, mode: Mode, key: str | None
+) -> Loaded:
+    with open_source(file) as source, bar:
+        task = bar.add_task("Ingesting", total=source.size)
+        async with open_store(settings) as store:
+            scope = await store.scope(sandbox)
+            advance = partial(bar.advance, task)
+            return await load_file(store.db, scope, source, dataset, mode=mode, key=key, advance=advance)
+
+
+def _summary(loaded: Loaded) -> list[str]:
+    """What became of a file, and the first of what failed."""
+    tally = loaded.tally
+    batch = global_id("Batch", tally.batch_id) if tally.batch_id else "nothing"
+    counts = f"{tally.accepted:,} accepted, {tally.duplicates:,} duplicates, {tally.failed_count:,} failed"
+    listed = [f"  document {one.index:,}, {one.path or '$'}: {one.message}" for one in tally.failed[:LISTED]]
+    more = tally.failed_count - len(listed)
+    return [
+        f"{batch}: {counts}" + (" (complete before, so nothing was sent)" if loaded.was_there else ""),
+        *listed,
+        *([f"  and {more:,} more, kept with the batch"] if more else []),
+    ]

@@ -1,0 +1,5 @@
+"""Where commands write what is for people: stderr, so that stdout holds results alone."""
+
+from rich.console import Console
+
+notes = Console(stderr=True, highlight=False, soft_wrap=True)

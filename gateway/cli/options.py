@@ -1,0 +1,48 @@
+"""What several commands have in common: options, how settings are read, how work runs, how progress is shown."""
+
+import asyncio
+import signal
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+import uvloop
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from gateway.cli.notes import notes
+from gateway.server.logs import configure_logs
+from gateway.settings import Settings, read_settings
+
+T = TypeVar("T")
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option(help="Directory of the embedded Postgres and the credentials; `GATEWAY_DATA_DIR` sets it too."),
+]
+Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
+Port = Annotated[
+    int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]", show_default=False)
+]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Server processes, best one per core. [default: 1]", show_default=False)
+]
+
+
+def settings_of(**given: Any) -> Settings:
+    """Read the settings, options on top, and let the log follow them. Raises SettingsError."""
+    settings = read_settings(**given)
+    configure_logs(settings.log_level)
+    return settings
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to the end. SIGTERM interrupts as Ctrl-C does, so that what was opened is closed."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def progress(*columns: Any) -> Progress:
+    """A progress bar on stderr, with these columns beside the usual ones."""
+    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), console=notes)

@@ -1,0 +1,60 @@
+"""The program `gateway`: its commands, each in a module that is imported when it is asked for."""
+
+import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import typer
+from rich.text import Text
+from typer.core import TyperGroup
+
+from gateway.cli.notes import notes
+from gateway.errors import GatewayError
+
+COMMANDS = ("serve", "demo", "worker", "token", "ingest", "verify", "migrate", "schema")
+
+
+class Commands(TyperGroup):
+    """The commands in the order of the help, each found in the module of its name."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click calls it so)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown")
+        command.command(cmd_name)(getattr(import_module(f"gateway.cli.{cmd_name}"), cmd_name))
+        return typer.main.get_command(command)
+
+
+app = typer.Typer(
+    name="gateway",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="A real-time customer profile service: one GraphQL graph over Postgres.\n\n"
+    "Without any setting it runs an embedded Postgres and can be reached from this machine only. Environment variables "
+    "`GATEWAY_*` set everything else, such as `GATEWAY_DATABASE_URL`; the README lists them.",
+)
+
+
+@app.callback(invoke_without_command=True)
+def gateway(
+    show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"gateway {version('profile-gateway')}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The program `gateway`."""
+    try:
+        app()
+    except GatewayError as error:
+        notes.print(Text.assemble(("Error: ", "bold red"), error.message))
+        sys.exit(1)

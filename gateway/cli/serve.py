@@ -1,0 +1,42 @@
+"""`gateway serve`."""
+
+from functools import partial
+
+import typer
+
+from gateway.api.console import console_link
+from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
+from gateway.domain.tenants import Permission
+from gateway.server import serving
+from gateway.server.store import Store, open_store
+from gateway.settings import Settings
+
+
+def serve(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
+    """Serve the API until SIGTERM or Ctrl-C.
+
+    Prints one line, `ready http://…/graphql`, on stdout once requests are answered. The first start makes what it needs:
+    the database, the organization `local` with its sandbox `prod`, an API key and a secret for tokens.
+    """
+    run(_serve(settings_of(host=host, port=port, workers=workers, data_dir=data_dir)))
+
+
+async def _serve(settings: Settings) -> None:
+    with serving.bind(settings) as port:
+        async with open_store(settings) as store:
+            await serve_store(settings, store, port, link_to_stderr=True)
+
+
+async def serve_store(settings: Settings, store: Store, port: serving.Port, *, link_to_stderr: bool) -> None:
+    """Serve an open store until told to stop; announce the address, and where only this machine can reach it a link to GraphiQL."""
+    url, link = serving.base_url(port), None
+    if settings.console and settings.is_loopback:
+        link = console_link(url, store.headers(await store.sandbox(None), Permission))
+    await serving.serve(settings, store, port, partial(_announce, url, link, err=link_to_stderr))
+
+
+def _announce(url: str, link: str | None, *, err: bool) -> None:
+    """One line for programs; the link, with a token in it, for people."""
+    typer.echo(f"ready {url}/graphql")
+    if link:
+        typer.echo(f"GraphiQL: {link}", err=err)

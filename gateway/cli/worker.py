@@ -1,0 +1,34 @@
+"""`gateway worker`."""
+
+import asyncio
+import signal
+
+import typer
+
+from gateway.cli.options import DataDir, run, settings_of
+from gateway.domain.configuration import Configurations
+from gateway.server.logs import log_observation
+from gateway.server.store import open_store
+from gateway.server.worker import working
+from gateway.settings import Settings
+from gateway.telemetry import listen
+
+
+def worker(data_dir: DataDir = None) -> None:
+    """Do jobs, such as building profiles for a new merge policy, until SIGTERM or Ctrl-C.
+
+    `gateway serve` does so by itself unless `GATEWAY_RUN_JOBS` is false. Any number of workers may run, on any machine: a job
+    is done by one of them, and if that one is killed another goes on. Prints `working` on stdout once it is.
+    """
+    run(_work(settings_of(data_dir=data_dir)))
+
+
+async def _work(settings: Settings) -> None:
+    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(one, stopped.set)
+    async with open_store(settings) as store, working(store.db, Configurations()):
+        end = listen(log_observation)
+        typer.echo("working")
+        await stopped.wait()
+        end()

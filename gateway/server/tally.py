@@ -1,0 +1,46 @@
+"""What became of a stream of documents, counted while it comes in."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from gateway.api.ids import global_id
+from gateway.domain.documents import Failure
+from gateway.domain.ingestion import IngestResult
+
+TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with their batch
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of a stream so far."""
+
+    batch_id: UUID | None = None
+    accepted: int = 0
+    duplicates: int = 0
+    failed_count: int = 0
+    failed: list[Failure] = field(default_factory=list)
+    warnings: list[Failure] = field(default_factory=list)
+
+    def add(self, result: IngestResult) -> None:
+        self.batch_id = result.batch_id
+        self.accepted += result.accepted
+        self.duplicates += result.duplicates
+        self.failed_count += len(result.failed)
+        self.failed += result.failed[: TOLD - len(self.failed)]
+        self.warnings += result.warnings[: TOLD - len(self.warnings)]
+
+    def told(self) -> dict[str, Any]:
+        """As JSON; of the documents themselves nothing."""
+        return {
+            "batchId": global_id("Batch", self.batch_id) if self.batch_id else None,
+            "accepted": self.accepted,
+            "duplicates": self.duplicates,
+            "failedCount": self.failed_count,
+            "failed": [_told(failure) for failure in self.failed],
+            "warnings": [_told(warning) for warning in self.warnings],
+        }
+
+
+def _told(failure: Failure) -> dict[str, Any]:
+    return {"index": failure.index, "path": failure.path, "code": failure.code, "message": failure.message}
