@@ -3,14 +3,12 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -23,24 +21,27 @@ from gateway.api.schema import build_schema
 from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health
-from gateway.server.answers import GZIP_FROM, refusal
+from gateway.server.answers import refusal
 from gateway.server.auth import Callers
 from gateway.server.graphql import graphql
+from gateway.server.hosts import HostCheck, HostNames
+from gateway.server.index import Index
 from gateway.server.ingest import ingest
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
+from gateway.server.origins import ForeignPages
+from gateway.server.packing import Packing
 from gateway.server.sdl import schema
 from gateway.server.services import Services
 from gateway.server.shortcut import Shortcut
 from gateway.server.store import connect
 from gateway.server.token_reader import TokenReader
-from gateway.server.watch import HEADER, Watch
+from gateway.server.watch import Watch
 from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen
 
 GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
-REQUEST_HEADERS = ["authorization", "content-type", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name", HEADER]
 
 
 def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
@@ -83,6 +84,7 @@ class _Gateway(Starlette):
 
 def _routes(settings: Settings) -> list[BaseRoute]:
     return [
+        Route("/", Index(has_console=settings.console).answer),
         GRAPHQL,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
@@ -95,25 +97,24 @@ def _routes(settings: Settings) -> list[BaseRoute]:
 
 def _middleware(settings: Settings) -> list[Middleware]:
     """The first one is the outermost."""
-    foreign_pages = Middleware(
-        CORSMiddleware,
-        allow_origins=settings.cors_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=REQUEST_HEADERS,
-        expose_headers=[HEADER],
-    )
-    packed = partial(GZipMiddleware, minimum_size=GZIP_FROM, compresslevel=5)
+    hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
+    callable_from_elsewhere = bool(settings.cors_origins)
     return [
-        Middleware(Watch),
-        Middleware(Shortcut, route=GRAPHQL, hosts=settings.hosts, packed=packed, cors=bool(settings.cors_origins)),
-        Middleware(TrustedHostMiddleware, allowed_hosts=settings.hosts, www_redirect=False),
-        *([foreign_pages] if settings.cors_origins else []),
-        Middleware(packed),
+        Middleware(Watch, around=foreign_pages) if callable_from_elsewhere else Middleware(Watch),
+        *([Middleware(foreign_pages)] if callable_from_elsewhere else []),
+        Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing),
+        Middleware(Packing),
+        Middleware(HostCheck, hosts=hosts),
     ]
 
 
-async def _refuse(_: Request, error: Exception) -> Response:
+async def _refuse(request: Request, error: Exception) -> Response:
     """What Starlette refuses by itself: an unknown route, a method that a route does not know."""
     if not isinstance(error, HTTPException):
         raise error
-    return refusal(BadInput(error.detail), error.status_code, error.headers)
+    said = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        said = "There is nothing at this address; `GET /` tells what is where."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        said = f"This address does not take {request.method}; the header `allow` lists what it takes."
+    return refusal(BadInput(said), error.status_code, error.headers)

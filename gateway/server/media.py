@@ -43,6 +43,12 @@ def wanted(accept: str | None) -> str | None:
     return best if ratings[best][0] > 0 else None
 
 
+def prefers_html(accept: str | None) -> bool:
+    """Whether a page is wanted rather than JSON: by browsers, who name it."""
+    qualities = dict(_qualities(accept or ""))
+    return qualities.get("text/html", 0) > qualities.get(JSON, 0)
+
+
 def codings(accept_encoding: str | None) -> Codings:
     """How an answer may be coded. Packed is wanted only by who rates it as high as the plain answer, or higher."""
     if not accept_encoding:

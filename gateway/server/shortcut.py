@@ -7,7 +7,7 @@ confirmed. Whatever is out of the ordinary takes the long way.
 
 from asyncio import timeout
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, partial
 from http import HTTPStatus
@@ -22,33 +22,34 @@ from gateway.errors import BadInput, GatewayError
 from gateway.server.answers import GZIP_FROM, refusal, server_timing
 from gateway.server.auth import HEADERS, Caller
 from gateway.server.graphql import asked_of, response_of
-from gateway.server.media import is_json, wanted
+from gateway.server.hosts import HostNames
+from gateway.server.media import Codings, codings, is_json, wanted
 from gateway.server.services import Services
 
 READ_AGAIN: Final = 256
 """Headers that are not looked into again: clients send few."""
 
-ORDINARY: Final = ("accept", "content-type", "host", "origin")
+ORDINARY: Final = ("accept", "content-type", "host")
 """The headers that make a request ordinary, or not."""
 
 LOOKED_AT: Final = {name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding")}
+
+PLAIN: Final = Codings(gzip=False, identity=True)
 
 OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
 
 
 class Shortcut:
-    """ASGI middleware in front of all that is about HTTP. `route` has the long way; `hosts` are the names that a request's Host may have,
-    `*` for any; to requests from other pages, if there are `cors` origins, and to who takes it `packed`, it does as the long way does."""
+    """ASGI middleware in front of nearly all that is about HTTP. `route` has the long way; `hosts` are the names that a request's Host may
+    have; for who takes it `packed`, it does as the long way does."""
 
-    def __init__(
-        self, app: ASGIApp, route: Route, hosts: Iterable[str], packed: Callable[[ASGIApp], ASGIApp], *, cors: bool
-    ) -> None:
+    def __init__(self, app: ASGIApp, route: Route, hosts: HostNames, packed: Callable[[ASGIApp], ASGIApp]) -> None:
         self._app = app
         self._route = route
-        self._hosts = frozenset(hosts)
+        self._hosts = hosts
         self._packed = packed
-        self._cors = cors
         self._media_type = lru_cache(READ_AGAIN)(self._read_media_type)
+        self._codings = lru_cache(READ_AGAIN)(codings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope["path"] != self._route.path:
@@ -56,12 +57,16 @@ class Shortcut:
             return
         here: Services = scope["app"].state.services
         headers = _headers(scope)
-        media_type, caller = self._media_type(*map(headers.get, ORDINARY)), here.callers.known(headers)
-        if media_type is None or caller is None:
-            await self._app(scope, receive, send)  # of a stranger no body is read here
+        caller = here.callers.known(headers)
+        if caller is None:
+            await self._app(scope, receive, send)  # of a stranger no body is read here, and no header kept
+            return
+        media_type, takes = self._media_type(*map(headers.get, ORDINARY)), self._codings(headers.get("accept-encoding"))
+        if media_type is None or not any(takes):
+            await self._app(scope, receive, send)
             return
         received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
-        response = await self._response(here, caller, received, media_type, headers)
+        response = await self._response(here, caller, received, media_type, takes)
         if response is None:
             await self._app(scope, _after(received, receive), send)
             return
@@ -69,7 +74,7 @@ class Shortcut:
         await response(scope, receive, send)
 
     async def _response(
-        self, here: Services, caller: Caller, received: Sequence[Message], media_type: str, headers: Mapping[str, str]
+        self, here: Services, caller: Caller, received: Sequence[Message], media_type: str, takes: Codings
     ) -> ASGIApp | None:
         """The answer, None to what is no ordinary query."""
         asked = _asked(received, here.limits.body_bytes)
@@ -78,23 +83,16 @@ class Shortcut:
         try:
             answer = await _answered(here, caller, asked)
         except GatewayError as error:
-            return refusal(error)
-        if answer.outcome is Outcome.ANSWERED and "gzip" not in headers.get("accept-encoding", ""):
+            return self._packed(refusal(error))
+        if answer.outcome is Outcome.ANSWERED and takes == PLAIN:
             return partial(_send, answer, media_type)
         if answer.outcome is Outcome.NOT_A_QUERY:
             return None
         return self._packed(response_of(answer, asked, media_type, here.limits))
 
-    def _read_media_type(
-        self, accept: str | None, content_type: str | None, host: str | None, origin: str | None
-    ) -> str | None:
+    def _read_media_type(self, accept: str | None, content_type: str | None, host: str | None) -> str | None:
         """The media type of the answer to an ordinary request, None to others."""
-        is_ordinary = (
-            ("*" in self._hosts or (host or "").partition(":")[0] in self._hosts)
-            and is_json(content_type)
-            and not (self._cors and origin is not None)
-        )
-        return wanted(accept) if is_ordinary else None
+        return wanted(accept) if host in self._hosts and is_json(content_type) else None
 
 
 async def _answered(here: Services, caller: Caller, asked: Request) -> Response:

@@ -1,6 +1,7 @@
 """Around every request: it gets a name, is counted and logged, and what breaks inside it is masked."""
 
 import re
+from collections.abc import Callable
 from random import getrandbits
 from time import perf_counter
 
@@ -12,15 +13,17 @@ from gateway.telemetry import RequestServed, correlation_id, observe
 
 HEADER = "x-request-id"
 _HEADER = HEADER.encode()
+NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # no browser takes an answer for anything else than it says
 GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own request
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Watch:
-    """ASGI middleware; the outermost, so that nothing goes by it."""
+    """ASGI middleware; the outermost, so that nothing goes by it. `around` is put around the answer to what broke, as it is around others."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> None:
         self._app = app
+        self._around = around
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -34,7 +37,7 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), named]
+                message["headers"] = [*message.get("headers", ()), named, NOT_SNIFFED]
             await send(message)
 
         begin = perf_counter()
@@ -45,7 +48,7 @@ class Watch:
         except Exception as error:  # noqa: BLE001 # the last one who can answer
             broken = refusal(error)  # logs it
             if not status:
-                await broken(scope, receive, send_named)
+                await self._around(broken)(scope, receive, send_named)
         finally:
             observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, perf_counter() - begin))
             correlation_id.reset(before)

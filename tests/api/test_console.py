@@ -55,7 +55,6 @@ async def test_the_page_may_load_nothing_from_outside(built_console: Path) -> No
     assert policy["frame-ancestors"] == "'none'"
     assert "script-src" not in policy
     assert not re.search(r"http|\*|unsafe-eval", answer.headers["content-security-policy"])
-    assert answer.headers["x-content-type-options"] == "nosniff"
     assert answer.headers["referrer-policy"] == "no-referrer"
 
 
