@@ -8,6 +8,7 @@ from gateway.api.console import console_link
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
 from gateway.domain.tenants import Permission
 from gateway.server import serving
+from gateway.server.headers import request_headers
 from gateway.server.store import Store, open_store
 from gateway.settings import Settings
 
@@ -31,7 +32,7 @@ async def serve_store(settings: Settings, store: Store, port: serving.Port, *, l
     """Serve an open store until told to stop; announce the address, and where only this machine can reach it a link to GraphiQL."""
     url, link = serving.base_url(port), None
     if settings.console and settings.is_loopback:
-        link = console_link(url, store.headers(await store.sandbox(None), Permission))
+        link = console_link(url, request_headers(store, await store.sandbox(None), Permission))
     await serving.serve(settings, store, port, partial(_announce, url, link, err=link_to_stderr))
 
 

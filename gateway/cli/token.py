@@ -7,6 +7,7 @@ import typer
 
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.tenants import Permission, permissions
+from gateway.server.headers import request_headers
 from gateway.server.store import open_store
 from gateway.server.tokens import EVERY_SANDBOX
 from gateway.settings import Settings
@@ -40,4 +41,4 @@ async def _headers(settings: Settings, scopes: str, sandbox: str | None) -> dict
     allowed = permissions(scopes.split())
     async with open_store(settings) as store:
         found = await store.sandbox(sandbox)
-        return store.headers(found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])
+        return request_headers(store, found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])

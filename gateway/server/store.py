@@ -1,7 +1,7 @@
 """What every process stands on: a migrated Postgres, the organization it works in, and the credentials of its data directory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -17,7 +17,6 @@ from gateway.domain.tenants import (
 )
 from gateway.errors import NotFound, Taken
 from gateway.server.credentials import keep_credentials
-from gateway.server.tokens import EVERY_SANDBOX, issue_token
 from gateway.settings import Settings
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
@@ -46,18 +45,6 @@ class Store:
         if found is None:
             raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
         return found
-
-    def headers(
-        self, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
-    ) -> dict[str, str]:
-        """The four headers of a request, with a new token."""
-        organization_id = self.organization.organization_id
-        return {
-            "Authorization": f"Bearer {issue_token(self.jwt_secret, organization_id, permissions, sandboxes)}",
-            "x-api-key": self.api_key,
-            "x-gw-ims-org-id": str(organization_id),
-            "x-sandbox-name": sandbox.name,
-        }
 
 
 @asynccontextmanager

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 
 from gateway.domain.tenants import Permission
 from gateway.server.app import create_app
+from gateway.server.headers import request_headers
 from gateway.server.store import Store, open_store
 from gateway.settings import Settings, read_settings
 
@@ -54,7 +55,7 @@ class Gateway:
         return dataset_id
 
     async def headers(self, permissions: Any = Permission, sandbox: str | None = None, **more: Any) -> dict[str, str]:
-        return self.store.headers(await self.store.sandbox(sandbox), permissions, **more)
+        return request_headers(self.store, await self.store.sandbox(sandbox), permissions, **more)
 
 
 @asynccontextmanager

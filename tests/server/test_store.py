@@ -11,15 +11,16 @@ from gateway.domain.tenants import Permission, list_organizations
 from gateway.errors import NotFound, SettingsError, Unavailable
 from gateway.server.auth import Callers
 from gateway.server.credentials import FILE, keep_credentials
+from gateway.server.headers import request_headers
 from gateway.server.store import database_address, open_store
-from gateway.server.tokens import TokenReader
+from gateway.server.token_reader import TokenReader
 from gateway.settings import read_settings
 
 
 async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn, tmp_path):
     settings = read_settings(database_url=dsn, data_dir=tmp_path)
     async with open_store(settings) as store:
-        headers = store.headers(await store.sandbox(None), [Permission.PROFILE_READ])
+        headers = request_headers(store, await store.sandbox(None), [Permission.PROFILE_READ])
         given = {name.lower(): value for name, value in headers.items()}
         scope = await Callers(store.db, TokenReader(store.jwt_secret)).scope_of(given)
     assert (scope.organization.code, scope.sandbox.name, scope.sandbox.is_default) == ("local", "prod", True)
