@@ -9,6 +9,7 @@
     │   └── LimitExceeded        more than a documented limit
     ├── Timeout                  the request ran past its time limit
     ├── Unavailable              the database cannot be reached now; try again
+    ├── Misconfigured            a row of the sandbox's configuration is broken; the message names it
     ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
     ├── SchemaError              the database's schema is not the one that this gateway wants; for the operator's eyes
     ├── SettingsError            a setting is wrong; for the operator's eyes
@@ -92,6 +93,12 @@ class Unavailable(GatewayError):
     """The database cannot be reached now; try again."""
 
     code = "UNAVAILABLE"
+
+
+class Misconfigured(GatewayError):
+    """Something in the sandbox's configuration is broken; the message names it. An administrator has to mend it."""
+
+    code = "MISCONFIGURED"
 
 
 class ClusterError(GatewayError):

@@ -47,6 +47,13 @@ class IssuerKeysFetched(NamedTuple):
     seconds: float
 
 
+class ConfigurationBroken(NamedTuple):
+    """A row of a sandbox's configuration cannot be used; the rest of the sandbox goes on. `message` names the row and its fault."""
+
+    sandbox_id: int
+    message: str
+
+
 class JobLeft(NamedTuple):
     """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
 
@@ -71,7 +78,14 @@ class OperationRan(NamedTuple):
 
 
 Observation = (
-    StatementRan | TransactionRestarted | RequestServed | FaultMasked | IssuerKeysFetched | JobLeft | OperationRan
+    StatementRan
+    | TransactionRestarted
+    | RequestServed
+    | FaultMasked
+    | IssuerKeysFetched
+    | ConfigurationBroken
+    | JobLeft
+    | OperationRan
 )
 Listener = Callable[[Observation], None]
 

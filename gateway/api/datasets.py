@@ -96,7 +96,7 @@ async def _dataset(info: Info, dataset_id: DatasetId) -> Dataset | None:
 async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset | None]:
     """The datasets with these ids, None for those that the sandbox lacks."""
     context.require_configuration()
-    return [context.config.datasets.get(key) for key in keys]
+    return [context.config.datasets.find(key) for key in keys]
 
 
 @strawberry.type

@@ -79,7 +79,7 @@ async def read_namespaces(context: Context, keys: Sequence[tuple[int, int]]) -> 
     """The namespaces with these sandboxes and numbers, None for those that this sandbox lacks."""
     context.require_configuration()
     own = context.scope.sandbox_id
-    return [context.config.namespaces.get(number) if sandbox_id == own else None for sandbox_id, number in keys]
+    return [context.config.namespaces.find(number) if sandbox_id == own else None for sandbox_id, number in keys]
 
 
 @strawberry.type

@@ -215,7 +215,7 @@ async def _merge_policy(info: Info, policy_id: PolicyId) -> MergePolicy | None:
 async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePolicy | None]:
     """The policies with these ids, None for those that the sandbox lacks."""
     context.require_configuration()
-    return [context.config.policies.get(key) for key in keys]
+    return [context.config.policies.find(key) for key in keys]
 
 
 @strawberry.type

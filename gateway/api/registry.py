@@ -136,7 +136,7 @@ async def _union_schema(info: Info, xdm_class: Class) -> XdmClass:
 async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema | None]:
     """The schemas with these ids, None for those that the sandbox lacks."""
     context.require_configuration()
-    return [context.config.schemas.get(key) for key in keys]
+    return [context.config.schemas.find(key) for key in keys]
 
 
 @strawberry.type

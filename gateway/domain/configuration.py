@@ -8,21 +8,23 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Never, TypeVar
+from typing import Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from gateway.domain.broken import Broken, BrokenRow
 from gateway.domain.datasets import Dataset, load_datasets
 from gateway.domain.graphs import Rules
 from gateway.domain.namespaces import Namespace, load_namespaces
 from gateway.domain.policies import MergePolicy, load_policies
-from gateway.domain.registry import XdmSchema, load_schemas
+from gateway.domain.registry import XdmSchema, load_schemas, usable
 from gateway.domain.tenants import Scope
-from gateway.errors import BadInput, Forbidden, NotFound, Unavailable
+from gateway.errors import BadInput, Forbidden, Misconfigured, NotFound, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
+from gateway.telemetry import ConfigurationBroken, observe
 from gateway.xdm import evolution, paths
 from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.fields import Field
@@ -36,10 +38,21 @@ V = TypeVar("V")
 
 
 class Known(dict[K, V]):
-    """What a version of the configuration knows; a row that a read met and that names anything else is newer than it."""
+    """What a version of the configuration knows by its keys. Rows that are `broken` are told when they are asked for, by whatever verb."""
+
+    def __init__(self, values: Mapping[K, V], broken: Mapping[K, BrokenRow]) -> None:
+        super().__init__(values)
+        self._broken = broken
 
     def __missing__(self, key: K) -> Never:
+        """Raise Misconfigured for a broken row; Unavailable for another one, which a read met and which is newer than this version."""
+        if key in self._broken:
+            raise Misconfigured(self._broken[key].message)
         raise Unavailable("The configuration has just changed; try again.")
+
+    def find(self, key: K) -> V | None:
+        """What has this key, None where nothing has. Raises Misconfigured for a broken row."""
+        return self[key] if key in self or key in self._broken else None
 
 
 @dataclass(frozen=True)
@@ -49,37 +62,55 @@ class Configuration:
     sandbox_id: int
     version: int
     tenant_code: str
-    namespaces: Mapping[int, Namespace]
-    schemas: Mapping[UUID, XdmSchema]
-    datasets: Mapping[UUID, Dataset]
-    policies: Mapping[UUID, MergePolicy]
+    namespaces: Known[int, Namespace]
+    schemas: Known[UUID, XdmSchema]
+    datasets: Known[UUID, Dataset]
+    policies: Known[UUID, MergePolicy]
+    broken: tuple[BrokenRow, ...] = ()
 
     def namespace(self, code: str) -> Namespace | None:
-        """The namespace of this code, or None."""
-        return self._by_code.get(code)
+        """The namespace of this code, or None. Raises Misconfigured for one that is broken."""
+        namespace = self._by_code.get(code)
+        if namespace is None:
+            for row in self.broken:
+                if row.table == "namespace" and row.name == code:
+                    raise Misconfigured(row.message)
+        return namespace
 
     def dataset(self, dataset_id: UUID) -> Dataset:
         """The dataset of a mutation's `datasetId`. Raises NotFound."""
-        if dataset_id not in self.datasets:
+        dataset = self.datasets.find(dataset_id)
+        if dataset is None:
             raise NotFound("There is no dataset with this id.", path=["datasetId"])
-        return self.datasets[dataset_id]
+        return dataset
 
     def policy(self, policy_id: UUID | None) -> MergePolicy:
-        """The policy that a read asks for, the default one for None. Raises BadInput."""
+        """The policy that a read asks for, the default one for None. Raises BadInput, Misconfigured."""
         if policy_id is None:
             return self.default_policy
-        if policy_id not in self.policies:
+        policy = self.policies.find(policy_id)
+        if policy is None:
             raise BadInput("There is no merge policy with this id.")
-        return self.policies[policy_id]
+        return policy
 
     @cached_property
     def default_policy(self) -> MergePolicy:
-        """The policy of reads that name none; every sandbox has one."""
-        return next(policy for policy in self.policies.values() if policy.settings.is_default)
+        """The policy of reads that name none; every sandbox has one. Raises Misconfigured where that is broken."""
+        for policy in self.policies.values():
+            if policy.settings.is_default:
+                return policy
+        faults = [row.message for row in self.broken if row.table == "merge_policy"]
+        raise Misconfigured(" ".join(["The sandbox has no default merge policy that can be used.", *faults]))
 
     @cached_property
     def materialized(self) -> list[MergePolicy]:
-        """The policies whose profiles are kept merged, also while they are being built."""
+        """The policies whose profiles are kept merged, also while they are being built.
+
+        Raises Misconfigured where one of them is broken: what it keeps must not fall behind.
+        """
+        for row in self.broken:
+            if row.is_kept:
+                raise Misconfigured(row.message)
         return [policy for policy in self.policies.values() if policy.is_materialized]
 
     @cached_property
@@ -149,7 +180,9 @@ class Configurations:
             if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
                 return known  # another request loaded it meanwhile
             config = await _load(db, scope, self._known.get(scope.sandbox_id))
-            await asyncio.to_thread(_derive, config)  # thousands of fields take a while: other requests go on
+            config = await asyncio.to_thread(_derived, config)  # thousands of fields take a while: other requests go on
+            for row in config.broken:
+                observe(ConfigurationBroken(scope.sandbox_id, row.message))
             self._known[scope.sandbox_id] = config
             self._known.move_to_end(scope.sandbox_id)
             if len(self._known) > self._size:
@@ -176,11 +209,18 @@ class Configurations:
         return known
 
 
-def _derive(config: Configuration) -> None:
-    """Have at hand what most requests need."""
+def _derived(loaded: Configuration) -> Configuration:
+    """The configuration without schemas that cannot be used, with what most requests need at hand."""
+    broken: Broken[UUID] = {row.key: row for row in loaded.broken if row.table == "xdm_schema"}
+    codes = {namespace.code for namespace in loaded.namespaces.values()}
+    found = usable(loaded.schemas.values(), codes, broken)
+    others = (row for row in loaded.broken if row.table != "xdm_schema")
+    schemas = Known({schema.schema_id: schema for schema in found}, broken)
+    config = replace(loaded, schemas=schemas, broken=(*others, *broken.values()))
     for xdm_class in XdmClass:
         config.union(xdm_class)
     _ = config.composites
+    return config
 
 
 async def _load(db: Database, scope: Scope, former: Configuration | None) -> Configuration:
@@ -202,15 +242,20 @@ async def _version(tx: Session, scope: Scope) -> int:
 
 
 async def _load_once(tx: Session, scope: Scope, version: int, former: Configuration | None) -> Configuration:
-    namespaces, schemas = await load_namespaces(tx, scope), await load_schemas(tx, scope)
-    datasets, policies = await load_datasets(tx, scope), await load_policies(tx, scope)
+    faults = [dict[Any, BrokenRow]() for _ in range(4)]
+    namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1])
+    datasets, policies = await load_datasets(tx, scope, faults[2]), await load_policies(tx, scope, faults[3])
     compiled = {(schema.schema_id, schema.version): schema for schema in former.schemas.values()} if former else {}
     return Configuration(
         sandbox_id=scope.sandbox_id,
         version=version,
         tenant_code=scope.organization.code,
-        namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}),
-        schemas={schema.schema_id: compiled.get((schema.schema_id, schema.version), schema) for schema in schemas},
-        datasets=Known({dataset.dataset_id: dataset for dataset in datasets}),
-        policies={policy.policy_id: policy for policy in policies},
+        namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}, faults[0]),
+        schemas=Known(
+            {schema.schema_id: compiled.get((schema.schema_id, schema.version), schema) for schema in schemas},
+            faults[1],
+        ),
+        datasets=Known({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
+        policies=Known({policy.policy_id: policy for policy in policies}, faults[3]),
+        broken=tuple(row for rows in faults for row in rows.values()),
     )

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from gateway.domain.broken import Broken, parsed
 from gateway.domain.names import check_description, check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Invalid, NotFound, Taken
@@ -35,9 +36,10 @@ class Dataset:
     created_at: datetime
 
 
-async def load_datasets(tx: Session, scope: Scope) -> list[Dataset]:
-    """All datasets of the sandbox, by name; for who builds on them, whatever the caller may do."""
-    return [Dataset(**row) for row in await tx.rows(LIST, scope.sandbox_id)]
+async def load_datasets(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[Dataset]:
+    """All datasets of the sandbox, by name; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    rows = await tx.rows(LIST, scope.sandbox_id)
+    return parsed(rows, lambda row: Dataset(**row), broken, table="dataset", key="dataset_id", name="name")
 
 
 async def create_dataset(

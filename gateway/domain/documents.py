@@ -20,6 +20,7 @@ from gateway.domain.merge import Document
 from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Sandbox
+from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import MAX_DEPTH, unreadable
 
@@ -202,7 +203,10 @@ class Reader:
 
 def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
     """The identity that a claim states; its value names somebody. Raises Refused."""
-    namespace = config.namespace(claim.code)
+    try:
+        namespace = config.namespace(claim.code)
+    except Misconfigured as error:
+        raise Refused(claim.path, "IDENTITY_NAMESPACE", error.message) from error
     if namespace is None:
         message = f"There is no identity namespace {claim.code[:64]!r}; create it first."
         raise Refused(claim.path, "IDENTITY_NAMESPACE", message)

@@ -63,7 +63,7 @@ async def _forget(db: Database, scope: Scope, configurations: Configurations, cl
 async def _merge(db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID) -> UUID | None:
     """Merge the next people; the last of them, or None when there are no more, or nothing is to be kept."""
     async with beside(db, scope, configurations) as (tx, config):
-        policy = config.policies.get(claim.subject)
+        policy = config.policies.find(claim.subject)
         if policy is None or not policy.is_materialized:
             return None
         rows = await tx.rows(LOCK_PEOPLE, scope.sandbox_id, after, PEOPLE)
@@ -87,7 +87,7 @@ async def _keep(tx: Session, scope: Scope, config: Configuration, policy: MergeP
 
 async def _activate(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
     async with alone(db, scope, configurations) as (tx, config):
-        policy = config.policies.get(claim.subject)
+        policy = config.policies.find(claim.subject)
         if policy is not None and policy.is_materialized:
             await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
             await tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)

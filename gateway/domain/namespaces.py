@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from gateway.domain.broken import Broken, parsed, refuse_change
 from gateway.domain.graphs import FORMS, IdentityNormalization, IdentityType, xids_of
 from gateway.domain.names import check_description, check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
@@ -82,23 +83,23 @@ async def create_standard(tx: Session, sandbox_id: int) -> None:
         await tx.execute(CREATE, sandbox_id, *_columns(namespace))
 
 
-async def load_namespaces(tx: Session, scope: Scope) -> list[Namespace]:
-    """All namespaces of the sandbox, by code; for who builds on them, whatever the caller may do."""
-    return [_namespace(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+async def load_namespaces(tx: Session, scope: Scope, broken: Broken[int] | None = None) -> list[Namespace]:
+    """All namespaces of the sandbox, by code; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    return _namespaces(await tx.rows(LIST, scope.sandbox_id), broken)
 
 
 async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
     """All namespaces of the sandbox, by code. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
-    return [_namespace(row) for row in await db.rows(LIST, scope.sandbox_id)]
+    return _namespaces(await db.rows(LIST, scope.sandbox_id))
 
 
 async def read_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
     """The identity settings of these sandboxes of the organization: the namespaces with a priority, the highest first. Raises Forbidden."""
     scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
     ruled: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
-    for row in await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id):
-        ruled[row["sandbox_id"]].append(_namespace(row))
+    for namespace in _namespaces(await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id)):
+        ruled[namespace.sandbox_id].append(namespace)
     return [ruled[sandbox_id] for sandbox_id in sandbox_ids]
 
 
@@ -120,7 +121,8 @@ async def create_namespace(
     check_name(name)
     check_description(description)
     async with db.transaction() as tx:
-        if code in await _locked(tx, scope):
+        broken: Broken[int] = {}
+        if code in await _locked(tx, scope, broken) or code in {row.name for row in broken.values()}:
             raise Taken(f"There is a namespace {code!r} already.", path=["code"])
         number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
         named = (number, code, name, description, kind, normalization)
@@ -133,7 +135,9 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
     """The custom namespace with another `name` or `description`. Needs `config:write`. Raises Forbidden, Invalid, NotFound."""
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
-        namespaces = {namespace.namespace_id: namespace for namespace in (await _locked(tx, scope)).values()}
+        broken: Broken[int] = {}
+        namespaces = {each.namespace_id: each for each in (await _locked(tx, scope, broken)).values()}
+        refuse_change(broken, namespace_id)
         namespace = namespaces.get(namespace_id)
         if namespace is None or not namespace.is_custom:
             raise NotFound("There is no custom namespace with this id; standard ones never change.", path=["id"])
@@ -144,10 +148,10 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
     return changed
 
 
-async def _locked(tx: Session, scope: Scope) -> dict[str, Namespace]:
-    """The namespaces by code, with every other change of this sandbox's configuration kept waiting."""
+async def _locked(tx: Session, scope: Scope, broken: Broken[int]) -> dict[str, Namespace]:
+    """The namespaces by code, with every other change of this sandbox's configuration kept waiting. Broken rows go into `broken`."""
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
-    return {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
+    return {namespace.code: namespace for namespace in await load_namespaces(tx, scope, broken)}
 
 
 def _columns(namespace: Namespace) -> tuple[Any, ...]:
@@ -155,6 +159,10 @@ def _columns(namespace: Namespace) -> tuple[Any, ...]:
         *(namespace.namespace_id, namespace.code, namespace.name, namespace.description),
         *(namespace.type, namespace.normalization, namespace.is_custom),
     )
+
+
+def _namespaces(rows: Iterable[Any], broken: Broken[int] | None = None) -> list[Namespace]:
+    return parsed(rows, _namespace, broken, table="namespace", key="namespace_id", name="code")
 
 
 def _namespace(row: Any) -> Namespace:

@@ -5,7 +5,7 @@ edge, which must be cleared before another takes its place or it is deleted. Pol
 never merged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain import jobs
+from gateway.domain.broken import Broken, parsed
 from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
@@ -97,15 +98,15 @@ async def create_default(tx: Session, sandbox_id: int) -> None:
     await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE)
 
 
-async def load_policies(tx: Session, scope: Scope) -> list[MergePolicy]:
-    """All policies of the sandbox, by name; for who builds on them, whatever the caller may do."""
-    return [_policy(row) for row in await tx.rows(LIST, scope.sandbox_id)]
+async def load_policies(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[MergePolicy]:
+    """All policies of the sandbox, by name; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    return _policies(await tx.rows(LIST, scope.sandbox_id), broken)
 
 
 async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
     """All policies of the sandbox, by name. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
-    return [_policy(row) for row in await db.rows(LIST, scope.sandbox_id)]
+    return _policies(await db.rows(LIST, scope.sandbox_id))
 
 
 async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
@@ -168,13 +169,17 @@ async def check_policy(tx: Session, scope: Scope, settings: PolicySettings) -> N
 
 
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
-    """The policies, with every other change of this sandbox's configuration kept waiting.
+    """The policies, with every other change of this sandbox's configuration kept waiting. Raises Conflict where one is broken.
 
     Writers wait too: what they merge, and by which policies, must not change under them.
     """
     await tx.execute(LOCK_ALONE, scope.sandbox_id)
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
-    return await load_policies(tx, scope)
+    broken: Broken[UUID] = {}
+    policies = await load_policies(tx, scope, broken)
+    for row in broken.values():  # what holds of all policies together cannot be checked without it
+        raise Conflict(row.message)
+    return policies
 
 
 def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:
@@ -249,6 +254,10 @@ def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any
         *((settings.xdm_class.value,) if with_class else ()),
         *(settings.identity_graph, rule.type, list(rule.order), settings.is_default, settings.is_active_on_edge),
     )
+
+
+def _policies(rows: Iterable[Any], broken: Broken[UUID] | None = None) -> list[MergePolicy]:
+    return parsed(rows, _policy, broken, table="merge_policy", key="policy_id", name="name")
 
 
 def _policy(row: Any) -> MergePolicy:

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 
+from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
 from gateway.domain.names import check_name
 from gateway.domain.namespaces import load_namespaces
 from gateway.domain.tenants import Permission, Scope
@@ -24,6 +25,7 @@ from gateway.xdm.classes import XdmClass, compose, field_groups
 from gateway.xdm.evolution import additive_problems, conflicts, union
 from gateway.xdm.fields import RANGES, Field, Problem
 from gateway.xdm.paths import field_at
+from gateway.xdm.types import entity_types
 from gateway.xdm.validation import Validator
 
 LOCK_SANDBOX = query("policies.lock_sandbox")
@@ -78,9 +80,17 @@ class XdmSchema:
         return Validator(self.json_schema)
 
 
-async def load_schemas(tx: Session, scope: Scope) -> list[XdmSchema]:
-    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do."""
-    return [_schema(scope, row) for row in await tx.rows(LIST, scope.sandbox_id)]
+async def load_schemas(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[XdmSchema]:
+    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    rows = await tx.rows(LIST, scope.sandbox_id)
+    return parsed(rows, partial(_schema, scope), broken, table="xdm_schema", key="schema_id", name="title")
+
+
+def check_usable(schema: XdmSchema, codes: Collection[str]) -> None:
+    """Raise Invalid, NotFound unless documents can be checked by the schema, and its identities found. `codes` are those of the namespaces."""
+    _ = schema.json_schema  # composes it
+    for place, descriptor in enumerate(schema.identities):
+        _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
 
 
 async def create_schema(
@@ -101,13 +111,17 @@ async def create_schema(
     scope.require(Permission.CONFIG_WRITE)
     groups = _groups(xdm_class, field_groups, "fieldGroups")
     async with db.transaction() as tx:
-        schemas = await _locked(tx, scope)
+        broken: Broken[UUID] = {}
+        schemas = await _locked(tx, scope, broken)
         schema = XdmSchema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
             *(is_profile_enabled, 1, await tx.value(CLOCK)),
         )
         codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
-        await asyncio.to_thread(_check, schema, schemas, codes)  # thousands of fields take a while: others go on
+        titles = {each.title for each in schemas} | {row.name for row in broken.values()}
+        await asyncio.to_thread(
+            _check, schema, schemas, titles, codes
+        )  # thousands of fields take a while: others go on
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
     return schema
 
@@ -130,7 +144,9 @@ async def update_schema(
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
-        schemas = await _locked(tx, scope)
+        broken: Broken[UUID] = {}
+        schemas = await _locked(tx, scope, broken)
+        refuse_change(broken, schema_id)
         old = next((schema for schema in schemas if schema.schema_id == schema_id), None)
         if old is None:
             raise NotFound("There is no schema with this id.", path=["id"])
@@ -146,15 +162,32 @@ async def update_schema(
         )
         codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
         await asyncio.to_thread(_check_growth, old, new)
-        await asyncio.to_thread(_check, new, [schema for schema in schemas if schema is not old], codes)
+        others = [schema for schema in schemas if schema is not old]
+        titles = {each.title for each in others} | {row.name for row in broken.values()}
+        await asyncio.to_thread(_check, new, others, titles, codes)
         await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
     return new
 
 
-async def _locked(tx: Session, scope: Scope) -> list[XdmSchema]:
-    """The schemas, with every other change of this sandbox's configuration kept waiting."""
+async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> list[XdmSchema]:
+    """The schemas, with every other change of this sandbox's configuration kept waiting; those that cannot be used go into `broken`."""
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
-    return await load_schemas(tx, scope)
+    schemas = await load_schemas(tx, scope, broken)
+    codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
+    return await asyncio.to_thread(usable, schemas, codes, broken)
+
+
+def usable(schemas: Iterable[XdmSchema], codes: Collection[str], broken: Broken[UUID]) -> list[XdmSchema]:
+    """Those that can be used, composed; the others go into `broken`. Thousands of fields take a while."""
+    found = []
+    for schema in schemas:
+        try:
+            check_usable(schema, codes)
+        except Exception as error:  # noqa: BLE001 (whatever is wrong with one schema, the others are used)
+            broken[schema.schema_id] = BrokenRow.of("xdm_schema", schema.schema_id, schema.title, error)
+        else:
+            found.append(schema)
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ rules
@@ -175,15 +208,26 @@ def _fields(custom_fields: dict[str, Any] | None) -> dict[str, Any]:
     return custom_fields or {}
 
 
-def _check(schema: XdmSchema, others: Collection[XdmSchema], codes: Collection[str]) -> None:
+def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[str], codes: Collection[str]) -> None:
+    """Refuse what does not fit the sandbox's other schemas and their titles, or its namespaces, of which these are the codes."""
     check_name(schema.title, "title")
-    if any(other.title == schema.title for other in others):
+    if schema.title in titles:
         raise Taken(f"There is a schema {schema.title!r} already.", path=["title"])
-    for place, descriptor in enumerate(schema.identities):
-        _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
+    check_usable(schema, codes)
     _check_once(schema.identities)
-    if peers := [other.json_schema for other in others if other.xdm_class is schema.xdm_class]:
+    peers = [other.json_schema for other in others if other.xdm_class is schema.xdm_class]
+    if peers:
         _refuse_first(Conflict, schema, conflicts(union(peers), schema.json_schema))
+    _try(schema, peers)
+
+
+def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:
+    """Make of the schema all that requests will make of it, so that what cannot be made is refused before it is stored."""
+    try:
+        schema.validator.compile()
+        entity_types({"TriedEntity": union([*peers, schema.json_schema])})
+    except ValueError as error:
+        raise Invalid(f"No validator can be made of these fields: {error}", path=["customFields"]) from error
 
 
 def _check_descriptor(
@@ -243,17 +287,17 @@ def _columns(schema: XdmSchema) -> tuple[Any, ...]:
 
 
 def _schema(scope: Scope, row: Any) -> XdmSchema:
+    custom_fields, identities = orjson.loads(row["custom_fields"]), orjson.loads(row["identities"])
+    if not isinstance(custom_fields, dict) or not isinstance(identities, list):
+        raise TypeError("custom_fields is an object, identities is a list")
     return XdmSchema(
         schema_id=row["schema_id"],
         tenant_code=scope.organization.code,
         title=row["title"],
         xdm_class=XdmClass(row["class"]),
         field_groups=tuple(row["field_groups"]),
-        custom_fields=orjson.loads(row["custom_fields"]),
-        identities=tuple(
-            IdentityDescriptor(each["path"], each["namespace"], each["isPrimary"])
-            for each in orjson.loads(row["identities"])
-        ),
+        custom_fields=custom_fields,
+        identities=tuple(IdentityDescriptor(each["path"], each["namespace"], each["isPrimary"]) for each in identities),
         is_profile_enabled=row["is_profile_enabled"],
         version=row["version"],
         created_at=row["created_at"],

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, combinations
 from uuid import UUID
 
-from gateway.domain.configuration import Configuration
+from gateway.domain.configuration import Configuration, Known
 from gateway.domain.documents import (
     MAX_IDENTITIES,
     Claim,
@@ -90,7 +90,7 @@ def _under(config: Configuration, rules: Sequence[NamespaceRule]) -> Configurati
     """The configuration as it would be with these settings."""
     unruled = [replace(each, priority=None, is_unique_per_graph=False) for each in config.namespaces.values()]
     ruled = check_rules({each.code: each for each in unruled}, rules, at=("settings",))
-    return replace(config, namespaces={each.namespace_id: each for each in (*unruled, *ruled)})
+    return replace(config, namespaces=Known({each.namespace_id: each for each in (*unruled, *ruled)}, {}))
 
 
 def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEvent) -> tuple[NamedIdentity, ...]:

@@ -123,6 +123,8 @@ async def materialize(
 
     Of `fresh` subjects nothing is kept yet: theirs are appended by COPY.
     """
+    if not people:
+        return  # what only adds events is written whatever becomes of the policies
     fragments = fragments_by_xid(states)
     former = {profile_id for person in people for profile_id in person.former}
     rows = []

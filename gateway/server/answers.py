@@ -14,6 +14,7 @@ from gateway.errors import (
     Forbidden,
     GatewayError,
     LimitExceeded,
+    Misconfigured,
     NotFound,
     Timeout,
     Unauthenticated,
@@ -32,6 +33,7 @@ STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
     (LimitExceeded, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
     (NotFound, HTTPStatus.NOT_FOUND),
     (Conflict, HTTPStatus.CONFLICT),
+    (Misconfigured, HTTPStatus.CONFLICT),
     (BadInput, HTTPStatus.BAD_REQUEST),
     (UserFault, HTTPStatus.BAD_REQUEST),
 )

@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from gateway.telemetry import (
+    ConfigurationBroken,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
@@ -110,6 +111,8 @@ def log_observation(observation: Observation) -> None:
         case IssuerKeysFetched(issuer, reason, seconds):
             level = logging.INFO if reason is None else logging.WARNING
             _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
+        case ConfigurationBroken(sandbox_id, message):
+            _log.error("configuration broken", sandbox=sandbox_id, message=message)
         case JobLeft(kind, outcome, seconds):
             _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):

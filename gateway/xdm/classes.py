@@ -101,7 +101,7 @@ def _tenant_field(name: str, custom_fields: dict[str, Any], taken: Mapping[str, 
     for problem in check_custom_fields(custom_fields):
         raise Invalid(
             f"{problem.path}: {problem.message}" if problem.path else problem.message,
-            path=["customFields", problem.path],
+            path=["customFields", *filter(None, [problem.path])],
         )
     if name in taken:
         raise Invalid(

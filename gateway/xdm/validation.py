@@ -42,6 +42,10 @@ class Validator:
         self._schema = schema
         self._whole = _compiled(schema, partial=False)
 
+    def compile(self) -> None:
+        """Have both forms compiled, for whole and for partial documents. Raises ValueError where that is not possible."""
+        _ = self._partial
+
     def is_valid(self, document: Any, *, partial: bool = False) -> bool:
         """True exactly if `violations` finds nothing; the fast path."""
         try:

@@ -13,6 +13,7 @@ from gateway.errors import (
     BadSelector,
     Forbidden,
     GatewayError,
+    Misconfigured,
     Timeout,
     Unauthenticated,
     Unavailable,
@@ -53,7 +54,7 @@ def _extensions(error: GraphQLError) -> dict[str, Any]:
             return {"code": code, "line": line, "column": column}
         case Unauthenticated(code=code, error_code=str(number)):
             return {"code": code, "errorCode": number}
-        case BadInput() | Forbidden() | Timeout() | Unauthenticated() | Unavailable() as shown:
+        case BadInput() | Forbidden() | Misconfigured() | Timeout() | Unauthenticated() | Unavailable() as shown:
             return {"code": shown.code}
         case UserFault():
             return {"code": BadInput.code}  # a query asked for something by a name or id that means nothing
