@@ -112,12 +112,11 @@ async def create_schema(
     groups = _groups(xdm_class, field_groups, "fieldGroups")
     async with db.transaction() as tx:
         broken: Broken[UUID] = {}
-        schemas = await _locked(tx, scope, broken)
+        schemas, codes = await _locked(tx, scope, broken)
         schema = XdmSchema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
             *(is_profile_enabled, 1, await tx.value(CLOCK)),
         )
-        codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(
             _check, schema, schemas, titles, codes
@@ -145,7 +144,7 @@ async def update_schema(
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
         broken: Broken[UUID] = {}
-        schemas = await _locked(tx, scope, broken)
+        schemas, codes = await _locked(tx, scope, broken)
         refuse_change(broken, schema_id)
         old = next((schema for schema in schemas if schema.schema_id == schema_id), None)
         if old is None:
@@ -160,7 +159,6 @@ async def update_schema(
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
             version=old.version + 1,
         )
-        codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
         await asyncio.to_thread(_check_growth, old, new)
         others = [schema for schema in schemas if schema is not old]
         titles = {each.title for each in others} | {row.name for row in broken.values()}
@@ -169,12 +167,15 @@ async def update_schema(
     return new
 
 
-async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> list[XdmSchema]:
-    """The schemas, with every other change of this sandbox's configuration kept waiting; those that cannot be used go into `broken`."""
+async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> tuple[list[XdmSchema], set[str]]:
+    """The schemas and the codes of the namespaces, with every other change of this sandbox's configuration kept waiting.
+
+    Schemas that cannot be used go into `broken`.
+    """
     await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
     schemas = await load_schemas(tx, scope, broken)
     codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
-    return await asyncio.to_thread(usable, schemas, codes, broken)
+    return await asyncio.to_thread(usable, schemas, codes, broken), codes
 
 
 def usable(schemas: Iterable[XdmSchema], codes: Collection[str], broken: Broken[UUID]) -> list[XdmSchema]:
