@@ -57,7 +57,9 @@ class Settings(BaseSettings):
     )
     database_connections: int = Field(10, ge=2, description="Most connections that one process opens to Postgres.")
     statement_cache: int = Field(
-        500, ge=0, description="Prepared statements kept per connection; 0 behind a pooler in transaction mode."
+        200,
+        ge=0,
+        description="Prepared statements kept per connection, each up to half a megabyte in Postgres; 0 behind a pooler in transaction mode.",
     )
     organization: str = Field(
         "local", description="Code of the organization that the first start creates and the command line works in."

@@ -14,14 +14,16 @@ leaves. For that reason, too, an array of leaves is printed whole.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 
 import orjson
 
-KEPT: Final = 1_000
-"""Shapes whose SQL is kept."""
+from gateway.kept import Kept
+
+KEPT_SQL: Final = 8_000_000
+"""Characters of SQL that is kept for the shapes, and of that for the timelines, which are read again."""
 
 _WIDTH: Final = 50  # pieces side by side: Postgres reads `a || b || c` as deep as it is long, and its stack has an end
 
@@ -97,13 +99,20 @@ _FEW: Final = 4
 """Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
 
 
-@lru_cache(KEPT)
+_expressions: Kept[tuple[Shape, str, str | None], str] = Kept(KEPT_SQL)
+
+
 def expression(shape: Shape, document: str, identity_map: str | None = None) -> str:
     """SQL of the answer as JSON text. `document` is SQL of a jsonb object; what stands there several times should be cheap.
 
     `identity_map` is SQL of the jsonb that stands in for the document's own field of that name.
     """
-    return _joined(_whole(shape, document, {} if identity_map is None else {"identityMap": identity_map}))
+    key = (shape, document, identity_map)
+    sql = _expressions.get(key)
+    if sql is None:
+        sql = _joined(_whole(shape, document, {} if identity_map is None else {"identityMap": identity_map}))
+        _expressions.put(key, sql, len(sql))
+    return sql
 
 
 def object_of(values: Iterable[tuple[str, str | Shape]], document: str) -> str:

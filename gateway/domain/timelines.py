@@ -4,7 +4,7 @@ from base64 import urlsafe_b64encode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate, chain
 from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
@@ -13,8 +13,9 @@ import orjson
 
 from gateway.domain.events import Bound, Event, EventOrderField, EventRequest, in_order, list_events, ordered
 from gateway.domain.pages import Key, Page, Window, goes_on
-from gateway.domain.shapes import KEPT, Shape, literal, object_of, pick, printed
+from gateway.domain.shapes import KEPT_SQL, Shape, literal, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
+from gateway.kept import Kept
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -164,10 +165,22 @@ _COLUMNS: Final[Mapping[EventColumn, str]] = {
 _PACKED_KEY = r"""translate(rtrim(encode(uuid_send(e.xid) || uuid_send(e.dataset_id) || convert_to(e.event_id, 'UTF8'), 'base64'), '='), E'+/\n', '-_') || '"'"""
 
 
-@lru_cache(KEPT)
-def timeline_sql(wanted: Timeline) -> tuple[Mapping[str, str], Sequence[Any]]:
+Sql: TypeAlias = tuple[Mapping[str, str], Sequence[Any]]
+
+_statements: Kept[Timeline, Sql] = Kept(KEPT_SQL)
+
+
+def timeline_sql(wanted: Timeline) -> Sql:
     """For a statement that gives the columns of `page_of_row`: SQL for its words in braces, and the values of its parameters from the fifth
     on, which is how many events are looked for. Raises BadInput, BadCursor."""
+    made = _statements.get(wanted)
+    if made is None:
+        made = _timeline_sql(wanted)
+        _statements.put(wanted, made, sum(map(len, made[0].values())))
+    return made
+
+
+def _timeline_sql(wanted: Timeline) -> Sql:
     asked = wanted.asked
     bound = Bound([None] * 4 + [wanted.fetch])
     parts = {**_page_sql(wanted), "limited": _limited(asked), **ordered(asked, bound)}

@@ -13,15 +13,17 @@ depends on what is asked for, and are filled in before the statement runs.
 
 import re
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from gateway.kept import Kept
 
 Shape = Literal["rows", "row", "value", "none"]
 
 HERE = Path(__file__).resolve().parents[1]
-KEPT = 2_000
-"""Filled statements that are kept."""
+KEPT_SQL = 8_000_000
+"""Characters of filled statements that are kept."""
 
 SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside the wheel, else beside the package
 
@@ -59,10 +61,17 @@ class Query:
         )  # fmt: skip
         return self.sql.replace("{rows}", ", ".join(f"({values})" for values in (head, *rest)))
 
-    @lru_cache(KEPT)  # noqa: B019 (queries live as long as the process)
     def filled(self, **parts: str) -> "Query":
         """The statement with SQL for each word in braces. Equal parts give the same text, which is prepared once."""
-        return replace(self, sql=_PART.sub(lambda part: parts[part[1]], self.sql))
+        key = (self.name, *parts.items())
+        filled = _filled.get(key)
+        if filled is None:
+            filled = replace(self, sql=_PART.sub(lambda part: parts[part[1]], self.sql))
+            _filled.put(key, filled, len(filled.sql))
+        return filled
+
+
+_filled: Kept[tuple[Any, ...], Query] = Kept(KEPT_SQL)
 
 
 def query(name: str) -> Query:

@@ -6,6 +6,7 @@ documents   text → parsed, measured, validated; kept
 prepared    an operation of a document, with its variables, its cost and its plans
 compiler    operation → plan: what is selected, where values come from, how they are completed
 inputs        variables and arguments
+sizes         how much is in the variables
 wants         which parts of documents are wanted
 resolvers     where the values of a column come from
 columns       how they become finished ones, level by level

@@ -1,11 +1,11 @@
 """Documents: parsed, held to the limits and validated once, then kept as long as they are in use.
 
 What is kept holds for one document and one shape of schema, whatever the variables, and with it what is found out about its operations.
-A refused document is not kept.
+A refused document is not kept. A long document is read beside the event loop; who asks for it meanwhile waits for the same reading.
 """
 
-from collections import OrderedDict
-from typing import Final
+import asyncio
+from typing import Final, NamedTuple, TypeAlias
 
 from graphql import (
     DocumentNode,
@@ -16,16 +16,30 @@ from graphql import (
     validate,
 )
 
-from gateway.api.execution.limits import Limits, check
+from gateway.api.execution.limits import Limits, Size, check, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
+from gateway.domain.computing import DOCUMENTS
 from gateway.errors import LimitExceeded
+from gateway.kept import Kept
 
-KEPT_CHARACTERS: Final = 1_000_000
-"""How much text stays parsed; a character takes about forty bytes."""
+KEPT_NODES: Final = 200_000
+"""Nodes of documents and of plans that are kept; one takes about 300 bytes, an operation with twenty fields has about 200 of them."""
+
+SHORT: Final = 2_000
+"""Characters of a document that is read on the event loop: it takes at most a few hundredths of a second there."""
+
+FEW_SELECTIONS: Final = 300
+"""What is selected in a document that is compiled on the event loop."""
+
+NODES_OF_PLAN: Final = 5
+"""Nodes of a document that a plan's field weighs as much as."""
 
 _TOO_MANY_TOKENS: Final = "tokens. Parsing aborted"
+_TOO_DEEP: Final = "nested too deeply. Parsing aborted"
+
+Key: TypeAlias = tuple[str, bytes]
 
 
 class ParseFailed(Exception):
@@ -45,10 +59,12 @@ class ValidationFailed(Exception):
 
 
 class Document:
-    """A valid document's operations."""
+    """A valid document's operations. `key` is its text, and the digest of the schema that it is valid for."""
 
-    def __init__(self, operations: list[Prepared]) -> None:
+    def __init__(self, key: Key, operations: list[Prepared], size: Size) -> None:
+        self.key = key
         self._by_name = {operation.name: operation for operation in operations}
+        self._size = size
 
     def operation(self, name: str | None) -> Prepared | None:
         """The operation of this name; without one, the only operation. None where that means none or several."""
@@ -57,58 +73,96 @@ class Document:
         return self._by_name.get(name) if name is not None else None
 
     @property
+    def is_large(self) -> bool:
+        """Whether to compile it takes so long that others should not wait for it."""
+        return self._size.selections > FEW_SELECTIONS
+
+    @property
     def plans(self) -> int:
         """How many plans are kept of it."""
         return sum(operation.plans for operation in self._by_name.values())
 
+    @property
+    def weight(self) -> int:
+        """What it takes to keep it with the plans that it has now, in nodes."""
+        return self._size.nodes + self.plans * self._size.selections * NODES_OF_PLAN
+
+
+class _Held(NamedTuple):
+    """A document that is kept, and with how many plans."""
+
+    document: Document
+    plans: int
+
 
 class Documents:
-    """Valid documents by their text and the schema's digest, the least used forgotten first."""
+    """Valid documents by their text and the schema's digest, the least used forgotten first. `plans` are kept of all of them together."""
 
-    def __init__(self, limits: Limits, kept_characters: int = KEPT_CHARACTERS) -> None:
+    def __init__(self, limits: Limits, kept_nodes: int = KEPT_NODES) -> None:
+        self.plans = 0
         self._limits = limits
-        self._kept_characters = kept_characters
-        self._kept: OrderedDict[tuple[str, bytes], Document] = OrderedDict()
-        self._characters = 0
+        self._kept: Kept[Key, _Held] = Kept(kept_nodes, self._forgotten)
+        self._reading: dict[Key, asyncio.Task[Document]] = {}
 
-    def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        """The document, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed."""
-        key = (source, schema.digest)
-        document = self._kept.get(key)
-        if document is not None:
-            self._kept.move_to_end(key)
-            return document
+    async def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+        """The document, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed, Unavailable."""
+        held = self._kept.get((source, schema.digest))
+        if held is not None:
+            return held.document
+        self._check_bytes(source)
+        if len(source) > SHORT:
+            return await self._read_beside(source, schema, stages)
         document = self._prepared(source, schema, stages)
-        self._keep(key, document)
+        self.keep(document)
         return document
 
-    @property
-    def plans(self) -> int:
-        """How many plans are kept of all documents."""
-        return sum(document.plans for document in self._kept.values())
+    def keep(self, document: Document) -> None:
+        """Keep the document with the plans that it has now."""
+        held = _Held(document, document.plans)
+        self.plans += held.plans
+        self._kept.put(document.key, held, document.weight)
 
-    def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+    def _forgotten(self, held: _Held) -> None:
+        self.plans -= held.plans
+
+    async def _read_beside(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+        """Once for all who ask meanwhile, and to the end even if the first of them gives up."""
+        key = (source, schema.digest)
+        if key not in self._reading:
+            task = self._reading[key] = asyncio.create_task(DOCUMENTS.run(self._prepared, source, schema, stages))
+            task.add_done_callback(lambda done: self._read(key, done))
+        document = await asyncio.shield(self._reading[key])
+        self.keep(document)
+        return document
+
+    def _read(self, key: Key, done: asyncio.Task[Document]) -> None:
+        del self._reading[key]
+        if not done.cancelled():
+            done.exception()  # whoever asked for it may have given up
+
+    def _check_bytes(self, source: str) -> None:
         size = len(source.encode(errors="surrogatepass"))
         if size > self._limits.document_bytes:
             raise LimitExceeded(
                 f"The document has {size:,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
             )
+
+    def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         stages.begin()
         node = self._parsed(source)
-        check(node, self._limits)
+        size = check(node, self._limits)
         stages.end("parse")
         stages.begin()
         errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
         stages.end("validate")
         if errors:
             raise ValidationFailed(errors)
-        return Document(
-            [
-                Prepared(schema.graphql, node, each, self._limits.errors)
-                for each in node.definitions
-                if isinstance(each, OperationDefinitionNode)
-            ]
-        )
+        operations = [
+            Prepared(schema.graphql, node, each, self._limits.errors)
+            for each in node.definitions
+            if isinstance(each, OperationDefinitionNode)
+        ]
+        return Document((source, schema.digest), operations, size)
 
     def _parsed(self, source: str) -> DocumentNode:
         try:
@@ -118,11 +172,6 @@ class Documents:
                 raise LimitExceeded(
                     f"The document has more than {self._limits.tokens:,} tokens. Put values into variables."
                 ) from error
+            if _TOO_DEEP in error.message:
+                raise too_nested(self._limits) from error
             raise ParseFailed(error) from error
-
-    def _keep(self, key: tuple[str, bytes], document: Document) -> None:
-        self._kept[key] = document
-        self._characters += len(key[0])
-        while self._characters > self._kept_characters:
-            (dropped, _), _ = self._kept.popitem(last=False)
-            self._characters -= len(dropped)

@@ -44,6 +44,7 @@ from strawberry.types.base import (
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
+from gateway.api.execution.sizes import MOST_VALUES, check_values, holds_many
 from gateway.api.rows import Rows
 
 Coercion = Callable[[Any], Any]
@@ -65,6 +66,7 @@ class _Variable:
     signature: GraphQLVariableSignature
     coerce: Coercion
     default: Any
+    holds_many: bool
 
     @property
     def is_required(self) -> bool:
@@ -79,18 +81,21 @@ class Variables:
         self, schema: GraphQLSchema, operation: OperationDefinitionNode, inside: Container[str], max_errors: int
     ) -> None:
         self._schema = schema
+        self._operation = operation
         self._definitions = operation.variable_definitions or ()
         self._max_errors = max_errors
         self._variables = [_variable(schema, definition, inside) for definition in self._definitions]
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
-        """Their values for one request. Raises VariablesRefused."""
+        """Their values for one request. Raises VariablesRefused, LimitExceeded."""
         values = VariableValues({}, {})
         for each in self._variables:
             name = each.signature.name
             value = given.get(name, _ABSENT)
             values.sources[name] = VariableValueSource(each.signature, Undefined if value is _ABSENT else value)
             if value is not _ABSENT:
+                if each.holds_many or (type(value) is list and len(value) > MOST_VALUES):
+                    check_values(self._schema, self._operation, given)
                 value = each.coerce(value)
                 if value is Undefined:
                     return self._read_slowly(given)
@@ -102,6 +107,7 @@ class Variables:
         return values
 
     def _read_slowly(self, given: Mapping[str, Any]) -> VariableValues:
+        check_values(self._schema, self._operation, given)
         values = get_variable_values(
             self._schema, self._definitions, dict(given), self._max_errors, hide_suggestions=True
         )
@@ -115,7 +121,7 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode, inside:
     if isinstance(signature, GraphQLError):
         raise signature  # the document was not validated
     coerce = coercion(signature.type, makes=signature.name not in inside)
-    return _Variable(signature, coerce, coerce_default_value(signature))
+    return _Variable(signature, coerce, coerce_default_value(signature), holds_many(signature.type))
 
 
 # ------------------------------------------------------------------------------------------------ coercion

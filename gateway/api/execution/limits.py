@@ -1,34 +1,45 @@
 """How much one operation may ask for, and the measuring of documents.
 
-A document is measured before it is validated, in time linear to its text: a fragment counts wherever it is spread, but is walked once.
+A document is measured before it is validated, because rules of validation compare what a document selects with itself: their time may
+grow with the square of its text. Measuring takes a step for each thing that is selected and ends after `selections` of them, whatever
+fragments a document has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from graphql import (
+    DirectiveNode,
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    ListTypeNode,
+    ListValueNode,
+    Node,
+    ObjectValueNode,
     OperationDefinitionNode,
-    SelectionNode,
     SelectionSetNode,
-    Visitor,
-    visit,
 )
+from graphql.language.ast import QUERY_DOCUMENT_KEYS
 
 from gateway.errors import LimitExceeded
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one operation may use. Fields of introspection count towards nothing but tokens and bytes."""
+    """What one operation may use."""
 
     document_bytes: int = 100_000
     variables_bytes: int = 8_000_000  # 1,000 documents to ingest are about a tenth of it
     tokens: int = 2_000
+    definitions: int = 100  # operations and fragments
+    nesting: int = 50  # brackets of any kind in each other, those of fragments included
+    selections: int = 3_000  # fields and fragments, wherever a fragment is spread
+    pairs: int = 10_000  # of fields that stand in one place under one key
     depth: int = 15  # levels of fields; a connection takes three
+    introspection_depth: int = 20  # levels of fields in `__schema` and `__type`: tools ask for nine of `ofType`
     aliases: int = 30
     directives: int = 8
     cost: int = (
@@ -43,71 +54,171 @@ class Limits:
         return self.document_bytes + self.variables_bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """What the selections below some place ask for, fragments included."""
+class Size(NamedTuple):
+    """How large a document is: its nodes, and what its operations select, fragments wherever they are spread."""
 
-    depth: int = 0
-    aliases: int = 0
+    nodes: int
+    selections: int
 
 
-def check(document: DocumentNode, limits: Limits) -> None:
-    """Raise LimitExceeded if the document goes beyond a limit."""
-    directives = _directives(document)
+def check(document: DocumentNode, limits: Limits) -> Size:
+    """The size of a document. Raises LimitExceeded if it goes beyond a limit."""
+    if len(document.definitions) > limits.definitions:
+        raise LimitExceeded(
+            f"The document has {len(document.definitions)} operations and fragments; at most {limits.definitions} are allowed."
+        )
+    nodes = _check_text(document, limits)
+    ruler = _Ruler(document, limits)
+    operations = [node for node in document.definitions if isinstance(node, OperationDefinitionNode)]
+    for operation in operations:
+        ruler.measure(operation.selection_set)
+    for name in ruler.fragments.keys() - ruler.spread:  # validation refuses them only after comparing what is in them
+        ruler.measure(ruler.fragments[name].selection_set)
+    return Size(nodes, ruler.selections)
+
+
+# ------------------------------------------------------------------------------------------------ what is written
+
+_BRACKETS: Final = (SelectionSetNode, ListValueNode, ObjectValueNode, ListTypeNode)
+
+
+def _check_text(document: DocumentNode, limits: Limits) -> int:
+    """Count the nodes of what is written: directives, and brackets in brackets."""
+    count = directives = 0
+    todo: list[tuple[Node, int]] = [(document, 0)]
+    while todo:
+        node, nesting = todo.pop()
+        count += 1
+        if isinstance(node, _BRACKETS):
+            nesting += 1
+            _check_nesting(nesting, limits)
+        elif isinstance(node, DirectiveNode):
+            directives += 1
+        todo.extend((child, nesting) for child in _children(node))
     if directives > limits.directives:
         raise LimitExceeded(f"The document has {directives} directives; at most {limits.directives} are allowed.")
-    ruler = _Ruler(document)
-    for measure in ruler.operations():
-        if measure.depth > limits.depth:
-            raise LimitExceeded(f"The operation goes {measure.depth} fields deep; at most {limits.depth} are allowed.")
-        if measure.aliases > limits.aliases:
-            raise LimitExceeded(f"The operation has {measure.aliases} aliases; at most {limits.aliases} are allowed.")
+    return count
+
+
+def _children(node: Node) -> Iterator[Node]:
+    for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
+        child = getattr(node, key)
+        if isinstance(child, Node):
+            yield child
+        elif child:
+            yield from child
+
+
+def _check_nesting(nesting: int, limits: Limits) -> None:
+    if nesting > limits.nesting:
+        raise too_nested(limits)
+
+
+def too_nested(limits: Limits) -> LimitExceeded:
+    """What is wrong with a document that is nested too deeply."""
+    return LimitExceeded(
+        f"The document nests brackets and fragments more than {limits.nesting} deep. Put values into variables, and fields into fewer fragments."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ what is selected
+
+
+class _Place(NamedTuple):
+    """Selections somewhere in an operation: how many brackets are around them, and which fragments."""
+
+    selections: SelectionSetNode
+    nesting: int
+    inside: frozenset[str]
+
+
+class _Level(NamedTuple):
+    """All selections of one place in the answer, and how many fields are above them; those of introspection for themselves."""
+
+    places: list[_Place]
+    depth: int
+    is_introspection: bool
 
 
 class _Ruler:
-    """Measures selections; remembers fragments. One that spreads itself, which validation refuses, counts nothing inside itself."""
+    """Goes through operations as an answer shows them: what is selected under one key in one place is together."""
 
-    def __init__(self, document: DocumentNode) -> None:
-        self._definitions = document.definitions
-        self._fragments = {
+    def __init__(self, document: DocumentNode, limits: Limits) -> None:
+        self._limits = limits
+        self.selections = 0
+        self._pairs = 0
+        self.fragments = {
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
-        self._measured: dict[str, Measure] = {}
+        self.spread = set[str]()
 
-    def operations(self) -> Iterator[Measure]:
-        for node in self._definitions:
-            if isinstance(node, OperationDefinitionNode):
-                yield self._below(node.selection_set)
+    def measure(self, selections: SelectionSetNode) -> None:
+        """Raise LimitExceeded if what is selected here goes beyond a limit, or all that was measured does."""
+        aliases, depths = 0, {False: 0, True: 0}
+        levels = [_Level([_Place(selections, 1, frozenset())], 0, is_introspection=False)]
+        while levels:
+            level = levels.pop()
+            below: dict[tuple[str, bool], list[_Place]] = {}
+            keys: dict[str, int] = {}
+            for field, place in self._fields(level.places):
+                key = (field.alias or field.name).value
+                keys[key] = keys.get(key, 0) + 1
+                aliases += field.alias is not None
+                if field.selection_set:
+                    is_introspection = level.is_introspection or field.name.value.startswith("__")
+                    inner = _Place(field.selection_set, place.nesting + 1, place.inside)
+                    below.setdefault((key, is_introspection), []).append(inner)
+            self._compare(keys.values())
+            if keys:
+                depths[level.is_introspection] = max(depths[level.is_introspection], level.depth + 1)
+            levels += [_Level(places, level.depth + 1, inner) for (_, inner), places in below.items()]
+        self._check(aliases, depths)
 
-    def _below(self, selections: SelectionSetNode | None) -> Measure:
-        parts = [self._selection(node) for node in selections.selections] if selections else []
-        return Measure(max((part.depth for part in parts), default=0), sum(part.aliases for part in parts))
+    def _fields(self, places: list[_Place]) -> Iterator[tuple[FieldNode, _Place]]:
+        """The fields of a level, those of fragments included. A fragment in itself, which validation refuses, is passed over."""
+        spreads = 0
+        todo = list(places)
+        while todo:
+            place = todo.pop()
+            _check_nesting(place.nesting, self._limits)
+            self._step(len(place.selections.selections))
+            for node in place.selections.selections:
+                match node:
+                    case FieldNode():
+                        yield node, place
+                    case FragmentSpreadNode():
+                        spreads += 1
+                        todo += self._of_fragment(node.name.value, place)
+                    case _:
+                        todo.append(place._replace(selections=node.selection_set, nesting=place.nesting + 1))  # type: ignore[attr-defined]  # an inline fragment: there is no other kind
+        self._compare([spreads])
 
-    def _selection(self, node: SelectionNode) -> Measure:
-        match node:
-            case FieldNode():
-                below = Measure() if node.name.value.startswith("__") else self._below(node.selection_set)
-                return Measure(below.depth + 1, below.aliases + (node.alias is not None))
-            case FragmentSpreadNode():
-                return self._fragment(node.name.value)
-        return self._below(node.selection_set)  # type: ignore[attr-defined]  # an inline fragment: there is no other kind
+    def _of_fragment(self, name: str, place: _Place) -> list[_Place]:
+        self.spread.add(name)
+        fragment = self.fragments.get(name)
+        if fragment is None or name in place.inside:
+            return []
+        return [_Place(fragment.selection_set, place.nesting + 1, place.inside | {name})]
 
-    def _fragment(self, name: str) -> Measure:
-        if name not in self._measured:
-            self._measured[name] = Measure()
-            fragment = self._fragments.get(name)
-            self._measured[name] = self._below(fragment.selection_set if fragment else None)
-        return self._measured[name]
+    def _step(self, count: int) -> None:
+        self.selections += count
+        if self.selections > self._limits.selections:
+            raise LimitExceeded(
+                f"The document selects more than {self._limits.selections:,} fields and fragments, what is in a fragment counted wherever it is spread."
+            )
 
+    def _compare(self, counts: Iterable[int]) -> None:
+        """What so many fields or fragments in one place, of each kind, take to be compared with each other."""
+        self._pairs += sum(count * (count - 1) // 2 for count in counts)
+        if self._pairs > self._limits.pairs:
+            raise LimitExceeded(
+                f"The document selects fields again and again under the same key: more than {self._limits.pairs:,} pairs would have to be compared. Select a field once in each place."
+            )
 
-def _directives(document: DocumentNode) -> int:
-    counter = _Directives()
-    visit(document, counter)
-    return counter.count
-
-
-class _Directives(Visitor):
-    count = 0
-
-    def enter_directive(self, *_: object) -> None:
-        self.count += 1
+    def _check(self, aliases: int, depths: dict[bool, int]) -> None:
+        limits = self._limits
+        for depth, most in ((depths[False], limits.depth), (depths[True], limits.introspection_depth)):
+            if depth > most:
+                raise LimitExceeded(f"The operation goes {depth} fields deep; at most {most} are allowed.")
+        if aliases > limits.aliases:
+            raise LimitExceeded(f"The operation has {aliases} aliases; at most {limits.aliases} are allowed.")

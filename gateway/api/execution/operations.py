@@ -18,15 +18,17 @@ from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.deadlines import Deadlines
-from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
+from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import told, told_fault
 from gateway.api.execution.inputs import VariablesRefused
 from gateway.api.execution.introspection import Introspections
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
+from gateway.api.execution.sizes import check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.loaders import SharedLoaders
+from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, Timeout
@@ -89,7 +91,6 @@ class Operations:
         self._documents = Documents(limits)
         self._introspections = Introspections()
         self._deadlines = Deadlines(limits.seconds)
-        self._plans = 0
         self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], SharedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
@@ -104,7 +105,8 @@ class Operations:
         stages = Stages()
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)
-        operation = self._documents.read(request.query, schema, stages).operation(request.operation_name)
+        document = await self._documents.read(request.query, schema, stages)
+        operation = document.operation(request.operation_name)
         if operation is None:
             raise BadInput("`operationName` must say which of the document's operations to run.")
         if only_queries and not operation.is_query:
@@ -115,7 +117,7 @@ class Operations:
         check_cost(operation.cost(given), self._limits)
         shared = self._shared(scope, config)
         context = Context(self._db, scope, config, self._configurations, schema.graphql, due, shared)
-        return await self._run_operation(operation, context, given, stages)
+        return await self._run_operation(document, operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
         """Those of all callers who may do the same in this sandbox, as long as its configuration is the same."""
@@ -128,11 +130,12 @@ class Operations:
         return shared
 
     async def _run_operation(
-        self, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
+        self, document: Document, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
     ) -> Response:
         reason, errors = None, list[GraphQLError]()
         try:
-            plan, variables = self._planned(operation, given, stages)
+            variables = self._compilable(operation, given)
+            plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
             run = await plan.run(context, variables)
             data, errors = run.data, run.errors
@@ -149,18 +152,29 @@ class Operations:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body, stages.seconds)
 
-    def _planned(self, operation: Prepared, given: Mapping[str, Any], stages: Stages) -> tuple[Plan, VariableValues]:
-        """Raises NotCompiled, VariablesRefused."""
+    def _compilable(self, operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
+        """The values of the operation's variables. Raises NotCompiled, VariablesRefused."""
         if not self._compiles:
             raise NotCompiled("compiling is off")
         if not operation.is_query:
             raise NotCompiled("not a query")
-        variables = operation.variables.read(given)
-        return operation.plan(variables, stages), variables
+        return operation.variables.read(given)
+
+    async def _compiled(
+        self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
+    ) -> Plan:
+        """A plan made anew, that of a large document beside the event loop. Raises NotCompiled, Unavailable."""
+        try:
+            if document.is_large:
+                return await DOCUMENTS.run(operation.plan, variables, stages)
+            return operation.plan(variables, stages)
+        finally:
+            self._documents.keep(document)
 
     async def _run_stock(
         self, operation: Prepared, context: Context, given: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
+        check_values(operation.schema, operation.node, given)
         result = execute(
             operation.schema,
             operation.document,
@@ -179,9 +193,7 @@ class Operations:
     def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
-        if not is_kept:
-            self._plans = self._documents.plans
-        observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._plans))
+        observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._documents.plans))
 
 
 def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:

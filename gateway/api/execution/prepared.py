@@ -65,22 +65,29 @@ class Prepared:
         """How many plans are kept of it."""
         return len(self._plans)
 
+    def kept_plan(self, values: VariableValues) -> Plan | None:
+        """The plan for these values, if it is made already. Raises NotCompiled."""
+        plan = self._plans.get(self._flags(values))
+        return None if plan is None else _compiled(plan)
+
     def plan(self, values: VariableValues, stages: Stages) -> Plan:
         """The plan for these values, made when it is first asked for. Raises NotCompiled."""
-        flags = tuple(map(values.coerced.get, self._flag_names))
+        flags = self._flags(values)
         plan = self._plans.get(flags)
         if plan is None:
             stages.begin()
             plan = self._made(flags)
             stages.end("compile")
-        if isinstance(plan, NotCompiled):
-            raise NotCompiled(plan.reason)  # anew: one that is kept would gather the frames of all who met it
-        return plan
+        return _compiled(plan)
+
+    def _flags(self, values: VariableValues) -> tuple[Any, ...]:
+        return tuple(map(values.coerced.get, self._flag_names))
 
     def _made(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
+        plan = self._compiled(flags)
         if len(self._plans) >= PLANS:
-            self._plans.pop(next(iter(self._plans)))
-        plan = self._plans[flags] = self._compiled(flags)
+            self._plans.pop(next(iter(self._plans)), None)
+        self._plans[flags] = plan
         return plan
 
     def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
@@ -97,6 +104,12 @@ class Prepared:
         visit(self.document, finder)
         own = {each.variable.name.value for each in self.node.variable_definitions or ()}
         return tuple(sorted(finder.names & own))
+
+
+def _compiled(plan: Plan | NotCompiled) -> Plan:
+    if isinstance(plan, NotCompiled):
+        raise NotCompiled(plan.reason)  # anew: one that is kept would gather the frames of all who met it
+    return plan
 
 
 class _Flags(Visitor):

@@ -1,9 +1,11 @@
 """Documents: refused with what is wrong and no word too many, or valid and parsed but once."""
 
+import asyncio
+
 import pytest
 from graphql import build_schema
 
-from gateway.api.execution.documents import Documents, ParseFailed, ValidationFailed
+from gateway.api.execution.documents import SHORT, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
@@ -13,47 +15,110 @@ SCHEMA = SandboxSchema(build_schema("type Query { hello(name: String): String }"
 OTHER = SandboxSchema(build_schema("type Query { goodbye: String }"), b"other")
 
 
-def read(text, limits=None, schema=SCHEMA):
-    return Documents(limits or Limits()).read(text, schema, Stages())
+async def read(text, limits=None, schema=SCHEMA):
+    return await Documents(limits or Limits()).read(text, schema, Stages())
 
 
-def test_a_text_is_parsed_once_for_each_schema():
+def long(selection):
+    """A document that is read beside the event loop."""
+    return f"{{ {selection} {'#' * SHORT}\n}}"
+
+
+async def test_a_text_is_parsed_once_for_each_schema():
     kept = Documents(Limits())
-    first = kept.read("{ hello }", SCHEMA, Stages())
-    assert kept.read("{ hello }", SCHEMA, Stages()) is first
-    assert kept.read("{ hello  }", SCHEMA, Stages()) is not first
+    first = await kept.read("{ hello }", SCHEMA, Stages())
+    assert await kept.read("{ hello }", SCHEMA, Stages()) is first
+    assert await kept.read("{ hello  }", SCHEMA, Stages()) is not first
     with pytest.raises(ValidationFailed):
-        kept.read("{ hello }", OTHER, Stages())
+        await kept.read("{ hello }", OTHER, Stages())
 
 
-def test_what_was_not_used_for_long_is_forgotten():
-    kept = Documents(Limits(), kept_characters=30)
-    first, second = kept.read("{ hello }", SCHEMA, Stages()), kept.read("{ a: hello }", SCHEMA, Stages())
-    assert kept.read("{ hello }", SCHEMA, Stages()) is first
-    kept.read("{ b: hello }", SCHEMA, Stages())
-    assert kept.read("{ hello }", SCHEMA, Stages()) is first
-    assert kept.read("{ a: hello }", SCHEMA, Stages()) is not second
+async def test_what_was_not_used_for_long_is_forgotten():
+    kept = Documents(Limits(), kept_nodes=12)  # a document of one field has five or six
+    first, second = await kept.read("{ hello }", SCHEMA, Stages()), await kept.read("{ a: hello }", SCHEMA, Stages())
+    assert await kept.read("{ hello }", SCHEMA, Stages()) is first
+    await kept.read("{ b: hello }", SCHEMA, Stages())
+    assert await kept.read("{ hello }", SCHEMA, Stages()) is first
+    assert await kept.read("{ a: hello }", SCHEMA, Stages()) is not second
 
 
-def test_a_text_that_is_not_graphql_is_told_from_a_limit():
+async def test_a_document_weighs_more_with_each_plan_that_is_kept_of_it():
+    kept = Documents(Limits())
+    document = await kept.read("query ($a: Boolean!) { __typename @skip(if: $a) }", SCHEMA, Stages())
+    operation, alone = document.operation(None), document.weight
+    for number, flag in enumerate((True, False, True)):
+        operation.plan(operation.variables.read({"a": flag}), Stages())
+        kept.keep(document)
+        assert (kept.plans, document.weight > alone) == (min(number + 1, 2), True)
+
+
+async def test_what_is_known_of_all_documents_is_known_without_going_through_them():
+    kept = Documents(Limits(), kept_nodes=40)
+    for number in range(50):
+        document = await kept.read(f"{{ a{number}: __typename }}", SCHEMA, Stages())
+        operation = document.operation(None)
+        operation.plan(operation.variables.read({}), Stages())
+        kept.keep(document)
+    held = [held.document for held, _ in kept._kept._values.values()]
+    assert kept.plans == sum(document.plans for document in held)
+    assert 0 < kept._kept.weight == sum(document.weight for document in held) <= 40
+
+
+async def test_a_long_document_is_read_beside_the_loop_and_once_for_all_who_ask():
+    kept, stages = Documents(Limits()), [Stages() for _ in range(5)]
+    documents = await asyncio.gather(*(kept.read(long("hello"), SCHEMA, each) for each in stages))
+    assert len({*documents}) == 1
+    assert [each.has("validate") for each in stages] == [True, False, False, False, False]
+    refused = await asyncio.gather(
+        *(kept.read(long("helo"), SCHEMA, Stages()) for _ in range(3)), return_exceptions=True
+    )
+    assert {type(each) for each in refused} == {ValidationFailed}
+
+
+async def test_who_gives_up_waiting_takes_the_document_from_nobody():
+    kept = Documents(Limits())
+    first, second = [asyncio.create_task(kept.read(long("hello"), SCHEMA, Stages())) for _ in range(2)]
+    await asyncio.sleep(0)
+    first.cancel()
+    assert (await second).operation(None).is_query
+    assert not kept._reading
+
+
+async def test_a_text_that_is_not_graphql_is_told_from_a_limit():
     with pytest.raises(ParseFailed, match="Expected Name"):
-        read("{ hello ")
-    with pytest.raises(ParseFailed, match="nested too deeply"):
-        read("{ a" * 900)
+        await read("{ hello ")
 
 
-def test_tokens_and_bytes_are_limited_and_values_belong_into_variables():
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ a" * 900 + "}" * 900,
+        "{ " + "... { " * 600 + "a" + " }" * 601,
+        "{ hello(name: " + "[" * 600 + "]" * 600 + ") }",
+        "{ hello(name: " + "{a: " * 300 + "1" + "}" * 300 + ") }",
+        "{ hello @include(if: " + "[" * 100 + "]" * 100 + ") }",
+        "query ($x: " + "[" * 400 + "Int" + "]" * 400 + ") { hello }",
+        "query ($x: String = " + "[" * 400 + "]" * 400 + ") { hello }",
+        "{ ...F0 } " + "".join(f"fragment F{n} on Query {{ ...F{n + 1} }} " for n in range(90)) + "fragment F90 on Query { hello }",
+    ],
+)  # fmt: skip
+async def test_whatever_is_nested_too_deeply_is_a_limit(text):
+    with pytest.raises(LimitExceeded, match="nests brackets and fragments more than 50 deep"):
+        await read(text)
+
+
+async def test_tokens_and_bytes_are_limited_and_values_belong_into_variables():
     limits = Limits(tokens=5, document_bytes=40)
-    read("{ hello hello hello }", limits)
+    await read("{ hello hello hello }", limits)
     with pytest.raises(LimitExceeded, match=r"more than 5 tokens\. Put values into variables"):
-        read("{ hello hello hello hello }", limits)
+        await read("{ hello hello hello hello }", limits)
     with pytest.raises(LimitExceeded, match="has 43 bytes; at most 40"):
-        read('{ hello(name: "' + "ä" * 12 + '") }', limits)
+        await read('{ hello(name: "' + "ä" * 12 + '") }', limits)
 
 
-def test_no_more_than_a_few_mistakes_are_told_and_nothing_is_suggested():
+async def test_no_more_than_a_few_mistakes_are_told_and_nothing_is_suggested():
     with pytest.raises(ValidationFailed) as caught:
-        read("{ " + " ".join(f"helo{n}" for n in range(20)) + " }", Limits(errors=5))
+        await read("{ " + " ".join(f"helo{n}" for n in range(20)) + " }", Limits(errors=5))
     messages = [error.message for error in caught.value.errors]
     assert len(messages) == 6
     assert messages[-1].startswith("Too many validation errors")

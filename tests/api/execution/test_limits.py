@@ -1,12 +1,12 @@
 """Limits of an operation: every one is at its edge allowed, beyond it refused, and named in the answer."""
 
 import pytest
-from graphql import parse
+from graphql import get_introspection_query, parse
 
 from gateway.api.execution.limits import Limits, check
 from gateway.errors import LimitExceeded
 
-LIMITS = Limits(depth=3, aliases=2, directives=2)
+LIMITS = Limits(depth=3, introspection_depth=5, aliases=2, directives=2)
 
 
 def refused(text):
@@ -23,7 +23,8 @@ def refused(text):
         "query A { x: a y: b } query B { x: a y: b }",
         "{ a @include(if: true) b @skip(if: false) }",
         "{ ...F } fragment F on Q { a { ...G } } fragment G on A { b { c } }",
-        "{ __schema { types { fields { type { ofType { ofType { name } } } } } } }",
+        "{ __schema { types { fields { type { name } } } } }",
+        "{ a { __typename ...F } } fragment F on A { b { __typename } }",
     ],
 )
 def test_what_keeps_to_the_limits_passes(text):
@@ -50,9 +51,72 @@ def test_directives_count_by_what_is_written():
     assert refused("{ a @x @x @x }") == "The document has 3 directives; at most 2 are allowed."
 
 
-def test_fragments_that_spread_each_other_are_measured_in_no_time():
-    bomb = "{ ...F0 } " + " ".join(f"fragment F{n} on Q {{ a: a ...F{n + 1} ...F{n + 1} }}" for n in range(60))
-    assert "aliases" in refused(bomb + " fragment F60 on Q { a: a }")
+def test_introspection_has_a_depth_of_its_own_and_no_more_aliases_than_anything_else():
+    assert refused("{ a __schema { types { fields { type { ofType { name } } } } } }").startswith(
+        "The operation goes 6 fields"
+    )
+    assert refused("{ __schema { x: types { name } y: types { name } z: types { name } } }").startswith(
+        "The operation has 3 aliases"
+    )
+    assert refused(
+        "{ ...F } fragment F on Q { __schema { ...G } } fragment G on S { types { fields { args { type { name } } } } }"
+    ).startswith("The operation goes 6")
+
+
+def test_fragments_that_spread_each_other_are_measured_no_further_than_the_limit():
+    bomb = "{ ...F0 } " + " ".join(f"fragment F{n} on Q {{ a: a ...F{n + 1} ...F{n + 1} }}" for n in range(40))
+    assert "selects more than 3,000 fields and fragments" in refused(bomb + " fragment F40 on Q { a: a }")
+    wide = " ".join(f"fragment F{n} on Q {{ {' '.join(f'...F{m}' for m in range(40) if m != n)} }}" for n in range(40))
+    assert refused("{ ...F0 } " + wide)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{ " + "a { b } " * 142 + "}",
+        "{ a { " + "b " * 142 + "} }",
+        "{ " + "a { b } " * 71 + "... { " + "a { b } " * 71 + "} }",
+        "{ " + "...F " * 142 + "} fragment F on Q { a }",
+        "{ ...F ...G } fragment F on Q { " + "a { b } " * 71 + "} fragment G on Q { " + "a { b } " * 71 + "}",
+        "{ a } fragment Unused on Q { " + "a { b } " * 142 + "}",
+        " ".join(f"query Q{n} {{ ...F }}" for n in range(50)) + " fragment F on Q { " + "a { b } " * 16 + "}",
+    ],
+)
+def test_fields_under_one_key_are_only_so_many_however_they_are_written(text):
+    assert "more than 10,000 pairs would have to be compared" in refused(text)
+
+
+def test_a_document_has_only_so_many_operations_and_fragments():
+    text = " ".join(f"query Q{n} {{ a }}" for n in range(100))
+    check(parse(text), LIMITS)
+    assert refused(f"{text} query More {{ a }}").startswith(
+        "The document has 101 operations and fragments; at most 100"
+    )
+
+
+def test_what_a_document_weighs_grows_with_what_is_written_and_selected():
+    small, large = (
+        check(parse("{ ...F } fragment F on Q { a }"), LIMITS),
+        check(parse("{ ...F ...F } fragment F on Q { a }"), LIMITS),
+    )
+    assert small.selections == 2
+    assert large.selections == 4
+    assert small.nodes < large.nodes < small.nodes + 5
+
+
+def test_what_tools_ask_of_a_schema_keeps_to_the_limits():
+    check(
+        parse(
+            get_introspection_query(
+                descriptions=True,
+                specified_by_url=True,
+                directive_is_repeatable=True,
+                schema_description=True,
+                input_value_deprecation=True,
+            )
+        ),
+        Limits(),
+    )
 
 
 def test_a_fragment_that_spreads_itself_is_left_to_validation():

@@ -43,6 +43,15 @@ def observed():
         ("query ($x: Int!) { datasets(first: $x) { totalCount } }", Outcome.REFUSED, "BAD_INPUT"),
         ("#" * 100_001 + "\n{ viewer { scopes } }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
         ("{ viewer { " + "scopes " * 2_000 + "} }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+        ("{ " + "viewer { organization } " * 480 + "}", Outcome.REFUSED, "LIMIT_EXCEEDED"),
+        (
+            "{ ...F0 } "
+            + " ".join(f"fragment F{n} on Query {{ ...F{n + 1} }}" for n in range(240))
+            + " fragment F240 on Query { __typename }",
+            Outcome.REFUSED,
+            "LIMIT_EXCEEDED",
+        ),
+        ("{ " + "viewer { " * 300 + "scopes" + " }" * 301, Outcome.REFUSED, "LIMIT_EXCEEDED"),
         ("{ " + " ".join(f"a{n}: __typename" for n in range(31)) + " }", Outcome.REFUSED, "LIMIT_EXCEEDED"),
         (
             "{ searchProfiles(first: 400) { nodes { events(first: 400) { nodes { id } } } } }",

@@ -1,0 +1,42 @@
+"""What is kept is bounded by what it weighs, whatever is put into it."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.kept import Kept
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans())))
+def test_what_is_kept_weighs_no_more_than_it_may_and_the_least_used_goes_first(steps):
+    kept, used = Kept(20), []
+    for key, weight, puts in steps:
+        if puts:
+            kept.put(key, (key, weight), weight)
+            used = [*(each for each in used if each[0] != key), (key, weight)]
+            while sum(each[1] for each in used) > 20:
+                used.pop(0)
+        else:
+            found = kept.get(key)
+            assert found == next((each for each in used if each[0] == key), None)
+            if found:
+                used.remove(found)
+                used.append(found)
+        assert kept.weight == sum(each[1] for each in used) <= 20
+        assert len(kept) == len(used)
+
+
+def test_what_weighs_more_than_all_may_is_not_kept_and_takes_nothing_with_it_that_fits():
+    kept = Kept(10)
+    kept.put("large", 1, 11)
+    assert kept.get("large") is None
+    assert kept.weight == 0
+
+
+def test_who_is_told_of_what_is_forgotten_is_told_of_what_is_replaced_too():
+    told = []
+    kept = Kept(10, told.append)
+    kept.put("a", 1, 5)
+    kept.put("a", 2, 6)
+    kept.put("b", 3, 5)
+    assert told == [1, 2]
+    assert kept.get("b") == 3
