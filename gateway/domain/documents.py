@@ -161,6 +161,13 @@ class Reader:
         place = highest(claims, named) if self._is_ranked else None
         return from_primary(named, self._marked(claims, nobodys) if place is None else place)
 
+    def named(self, body: Document) -> frozenset[UUID]:
+        """The xids of all identities that a stored document names; none where they cannot be read by today's rules."""
+        try:
+            return frozenset(named.xid for named in self._identities(0, body))
+        except Refused:
+            return frozenset()
+
     def _described(self, body: Document) -> Iterator[Claim]:
         """What the schema's identity descriptors find."""
         for path, steps, code, is_primary in self._descriptors:

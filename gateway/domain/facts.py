@@ -5,13 +5,12 @@ What has an xid that is new in this transaction cannot be there yet and is appen
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import asyncpg
 import orjson
 
 from gateway.domain.documents import Failure, Sent
@@ -21,8 +20,6 @@ from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 STAMP = query("facts.stamp")
-KNOWN_EVENTS = query("facts.known_events")
-REPEAT_EVENTS = query("facts.repeat_events")
 TIE = query("facts.tie")
 WARN = query("facts.warn")
 
@@ -37,16 +34,9 @@ RECORD_COLUMNS = (
     "ingested_at",
     "observed_at",
 )
-EVENT_COLUMNS = (
-    *("sandbox_id", "xid", "dataset_id", "event_id", "batch_id", "timestamp", "event_type", "document", "ingested_at"),
-)
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
 ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
 KEPT_DOCUMENT = 100_000  # bytes: what is larger is not kept with its error
-
-
-EventKey = tuple[UUID, str]
-"""The identity under which an event is stored, and the sender's id of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,68 +65,6 @@ async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sen
         for document in sent
     ]
     await tx.copy("record", RECORD_COLUMNS, rows)
-
-
-@dataclass(frozen=True, slots=True)
-class Appended:
-    """How many events were new, how many were there, and those of the latter that say something else now."""
-
-    added: int
-    repeated: int
-    differing: list[Failure]
-
-
-async def append_events(tx: Session, call: Call, sent: Sequence[Sent]) -> Appended:
-    """Append the events that are new. Of the others the first body stays, and it is noted that this batch sent them too.
-
-    Most calls bring nothing but new events, so they are appended first, and looked for only where one was there.
-    Raises asyncpg.UniqueViolationError when a concurrent writer appended one meanwhile.
-    """
-    keys = [(document.xid, document.body["_id"]) for document in sent]
-    first = dict(zip(reversed(keys), reversed(sent), strict=True))
-    known: Mapping[EventKey, tuple[Any, UUID]] = {}
-    try:
-        async with tx.savepoint():
-            await _copy_events(tx, call, first.values())
-    except asyncpg.UniqueViolationError:
-        known = await _known_events(tx, call, list(first.values()))
-        await _copy_events(tx, call, [document for key, document in first.items() if key not in known])
-    if len(first) == len(sent) and not known:
-        return Appended(len(sent), 0, [])
-    bodies = {key: document.body for key, document in first.items()} | {key: body for key, (body, _) in known.items()}
-    differing = [_differing(document) for key, document in zip(keys, sent, strict=True) if document.body != bodies[key]]
-    await _note_repeats(tx, call, sorted(key for key, (_, batch_id) in known.items() if batch_id != call.batch_id))
-    added = len(first) - len(known)
-    return Appended(added, len(sent) - added, differing)
-
-
-async def _copy_events(tx: Session, call: Call, sent: Iterable[Sent]) -> None:
-    await tx.copy("event", EVENT_COLUMNS, [_event_row(call, document) for document in sent])
-
-
-async def _note_repeats(tx: Session, call: Call, keys: Sequence[EventKey]) -> None:
-    rows = [(xid, call.dataset_id, event_id, call.batch_id, call.at) for xid, event_id in keys]
-    await tx.update_rows(REPEAT_EVENTS, call.scope.sandbox_id, rows=rows)
-
-
-async def _known_events(tx: Session, call: Call, sent: Sequence[Sent]) -> dict[EventKey, tuple[Any, UUID]]:
-    """What these events say in the store, and in which batch they came first; only those that are there."""
-    keys = [document.xid for document in sent], [document.body["_id"] for document in sent]
-    rows = await tx.rows(KNOWN_EVENTS, call.scope.sandbox_id, call.dataset_id, *keys)
-    return {(row["xid"], row["event_id"]): (orjson.loads(row["document"]), row["batch_id"]) for row in rows}
-
-
-def _event_row(call: Call, document: Sent) -> tuple[Any, ...]:
-    body = document.body
-    return (
-        *(call.scope.sandbox_id, document.xid, call.dataset_id, body["_id"], call.batch_id),
-        *(document.observed_at, body.get("eventType"), document.text, call.at),
-    )
-
-
-def _differing(document: Sent) -> Failure:
-    message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
-    return Failure(document.position, "$._id", "EVENT_DIFFERS", message, document.body)
 
 
 async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID]) -> None:

@@ -12,6 +12,7 @@ from gateway.domain.batches import Batch
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.jobs import Claim, JobKind, JobStatus
 from gateway.domain.regrouping import alone, settle
+from gateway.domain.resends import take_heirs, tell_heirs
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
@@ -23,9 +24,6 @@ REMOVE_RECORDS = query("removals.remove_records")
 REMOVE_TIES = query("removals.remove_ties")
 REMOVE_REPEATS = query("removals.remove_repeats")
 REMOVE_EVENTS = query("removals.remove_events")
-FIND_HEIRS = query("removals.find_heirs")
-INHERIT_EVENTS = query("removals.inherit_events")
-SPEND_REPEATS = query("removals.spend_repeats")
 
 STEP = 1000
 """The most facts that are looked up for one step."""
@@ -78,10 +76,7 @@ async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UU
     keys = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
     tied = {row["xid"] for row in await tx.rows(REMOVE_TIES, *where)}
     await tx.execute(REMOVE_REPEATS, *where)
-    heirs = await tx.rows(FIND_HEIRS, *where)
-    if heirs:
-        rows = [tuple(row) for row in heirs]
-        await tx.update_rows(INHERIT_EVENTS, scope.sandbox_id, xids, rows=rows)
-        await tx.update_rows(SPEND_REPEATS, scope.sandbox_id, xids, rows=[row[:4] for row in rows])
+    heirs = await take_heirs(tx, scope, batch_id, xids)
     await tx.execute(REMOVE_EVENTS, *where)
-    await settle(tx, scope, config, keys, tied | set(xids), recount=True)
+    told = await tell_heirs(tx, scope, heirs) if heirs else set[UUID]()
+    await settle(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)

@@ -2,10 +2,10 @@
 
 The facts are read in one snapshot, some identities at a time with everything that ties connect with them; so the store may be written
 to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten tie, a fragment, a merged profile that the facts do not
-make, or one that they make and that is not there.
+make, or one that they make and that is not there; two events of which one repeats the other.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID, uuid4
@@ -15,11 +15,13 @@ import orjson
 from gateway.domain import jobs
 from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.documents import Reader
 from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
 from gateway.domain.policies import PolicyStatus
 from gateway.domain.records import Place, Version, fold, last_deletion
 from gateway.domain.regrouping import NAMED_BY_FACTS, Grouping, group
+from gateway.domain.resends import KNOWN_EVENTS
 from gateway.domain.stitching import graph_row
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions, subjects
@@ -31,6 +33,8 @@ READ_RECORDS = query("verification.read_records")
 READ_GRAPHS = query("verification.read_graphs")
 READ_PROFILES = query("verification.read_profiles")
 READ_RETRACTIONS = query("verification.read_retractions")
+LIST_TWINS = query("verification.list_twins")
+LIST_STRAYS = query("verification.list_strays")
 LIST_GRAPHS = query("verification.list_graphs")
 LIST_FRAGMENTS = query("verification.list_fragments")
 LIST_PROFILES = query("verification.list_profiles")
@@ -115,6 +119,7 @@ class _Check:
         await self._compare_graphs(component, grouping)
         states = await self._compare_records(members)
         await self._compare_profiles(component, grouping, states)
+        await self._compare_events(members, list(component.members))
 
     # -------------------------------------------------------------------------------------------- people
 
@@ -178,6 +183,37 @@ class _Check:
             place = Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"])
             if tie["is_retracted"] != (deletion is not None and place < deletion):
                 self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
+
+    # -------------------------------------------------------------------------------------------- events
+
+    async def _compare_events(self, xids: Collection[UUID], near: Sequence[UUID]) -> None:
+        """Look for events of these identities that repeat one of theirs or of those near them, and for repeats of none."""
+        for twins in await self._tx.rows(LIST_TWINS, self._scope.sandbox_id, near):
+            for xid, first in await self._repeating(*twins):
+                if xid in xids:
+                    self._differs(
+                        "event", (xid, twins["dataset_id"], twins["event_id"]), f"repeats the event of {first}"
+                    )
+        for stray in await self._tx.rows(LIST_STRAYS, self._scope.sandbox_id, list(xids)):
+            self._differs("event_repeat", tuple(stray), "repeats no event that it names")
+
+    async def _repeating(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+        """Of these identities, which have an event of this `_id` each: those whose event names the identity of an earlier one."""
+        keys = list(xids), [event_id] * len(xids)
+        rows = await self._tx.rows(KNOWN_EVENTS, self._scope.sandbox_id, dataset_id, *keys)
+        reader = Reader(self._config, self._scope.sandbox, self._config.dataset(dataset_id))
+        named = {row["xid"]: reader.named(orjson.loads(row["document"])) for row in rows}
+        return [
+            (xid, first)
+            for place, xid in enumerate(xids)
+            for first in named[xid].intersection(xids[:place])
+            if await self._did_name(dataset_id, xid, first)
+        ]
+
+    async def _did_name(self, dataset_id: UUID, origin: UUID, xid: UUID) -> bool:
+        """Whether it did so when it came in: descriptors may have come since."""
+        ties = await self._tx.rows(READ_RETRACTIONS, self._scope.sandbox_id, [xid])
+        return any((tie["origin"], tie["dataset_id"]) == (origin, dataset_id) for tie in ties)
 
     # -------------------------------------------------------------------------------------------- profiles
 

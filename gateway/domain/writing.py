@@ -1,7 +1,7 @@
 """The writes of one call, inside its transaction, each view right when it is done.
 
 join      lock the people, join them as the documents say       stitching
-append    record versions, events, ties                         facts
+append    record versions, ties, events                         facts, resends
 view      what the records say now, merged                      views
 settle    instead of join and view where people may part        regrouping; once for all calls of a transaction
 """
@@ -11,9 +11,10 @@ from uuid import UUID
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import Failure, Sent
-from gateway.domain.facts import STAMP, Call, append_events, append_records, append_ties
+from gateway.domain.facts import STAMP, Call, append_records, append_ties
 from gateway.domain.records import Mode, Place, Version, advance
 from gateway.domain.regrouping import settle
+from gateway.domain.resends import append_events
 from gateway.domain.stitching import READ_POINTERS, Person, Restart, insert_identities, join
 from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, States, materialize, read_states, write_states
@@ -72,7 +73,7 @@ class Writing:
         if records:
             changed, self.duplicates = await self._append_records(states, newcomers)
         else:
-            self.duplicates = await self._append_events()
+            self.duplicates = await self._append_events(newcomers, beside=True)
         concerned = _concerned(people, states, {xid for xid, _ in changed})
         await materialize(self._tx, self.scope, self.config, concerned, states, fresh=newcomers)
 
@@ -86,7 +87,7 @@ class Writing:
         if self.mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
             await append_ties(self._tx, self.call, self.sent, self.newcomers)
         if not self._are_records:
-            self.duplicates = await self._append_events()
+            self.duplicates = await self._append_events(self.newcomers, beside=False)
             return said
         await append_records(self._tx, self.call, self.mode, self.sent)
         xids = {document.xid for document in self.sent}
@@ -144,8 +145,8 @@ class Writing:
                 changed.add(key)
         return changed, duplicates
 
-    async def _append_events(self) -> int:
-        appended = await append_events(self._tx, self.call, self.sent)
+    async def _append_events(self, newcomers: Collection[UUID], *, beside: bool) -> int:
+        appended = await append_events(self._tx, self.call, self.sent, newcomers, beside=beside)
         self.warnings += appended.differing
         return appended.repeated
 

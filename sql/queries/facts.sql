@@ -8,19 +8,6 @@ select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_versio
   from gateway.sandbox
  where sandbox_id = $1;
 
--- name: known_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- Which of these events are there already, and what they say. Walks event_pkey once for each.
-select e.xid, e.event_id, e.batch_id, e.document
-  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
-  join gateway.event as e
-    on e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id = sent.event_id;
-
--- name: repeat_events(sandbox_id | xid uuid, dataset_id uuid, event_id text, batch_id uuid, ingested_at timestamptz) -> none
--- Notes that a batch sent a known event again. Walks event_repeat_pkey.
-insert into gateway.event_repeat (sandbox_id, xid, dataset_id, event_id, batch_id, ingested_at)
-select $1::bigint, v.* from (values {rows}) as v (xid, dataset_id, event_id, batch_id, ingested_at)
-on conflict (sandbox_id, xid, dataset_id, event_id, batch_id) do nothing;
-
 -- name: tie(sandbox_id | xid uuid, tie_id uuid, batch_id uuid, dataset_id uuid, origin uuid, ingested_at timestamptz, ordinal bigint, xids uuid[], first_at timestamptz, last_at timestamptz) -> none
 -- What these rows said, one row per member; what a batch says again moves its times. Walks tie_pkey.
 insert into gateway.tie as t (sandbox_id, xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)

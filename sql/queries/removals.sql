@@ -40,29 +40,6 @@ returning xid;
 delete from gateway.event_repeat
  where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[]);
 
--- name: find_heirs(sandbox_id, batch_id, xids) -> rows
--- Of the batch's events under these identities, those that other batches sent too: the earliest of these has them now. Walks event_pkey and event_repeat_pkey.
-select distinct on (e.xid, e.dataset_id, e.event_id) e.xid, e.dataset_id, e.event_id, r.batch_id, r.ingested_at
-  from gateway.event as e
-  join gateway.event_repeat as r
-    on r.sandbox_id = e.sandbox_id and r.xid = e.xid and r.dataset_id = e.dataset_id and r.event_id = e.event_id
- where e.sandbox_id = $1 and e.batch_id = $2 and e.xid = any($3::uuid[]) and r.xid = any($3::uuid[])
- order by e.xid, e.dataset_id, e.event_id, r.ingested_at, r.batch_id;
-
--- name: inherit_events(sandbox_id, xids | xid uuid, dataset_id uuid, event_id text, batch_id uuid, ingested_at timestamptz) -> none
--- These events belong to the next batch that sent them. Walks event_timeline_idx.
-update gateway.event as e
-   set batch_id = v.batch_id, ingested_at = v.ingested_at
-  from (values {rows}) as v (xid, dataset_id, event_id, batch_id, ingested_at)
- where e.sandbox_id = $1 and e.xid = any($2::uuid[]) and e.xid = v.xid and e.dataset_id = v.dataset_id and e.event_id = v.event_id;
-
--- name: spend_repeats(sandbox_id, xids | xid uuid, dataset_id uuid, event_id text, batch_id uuid) -> none
--- The repeats that became the events' own batch. Walks event_repeat_pkey.
-delete from gateway.event_repeat as r
- using (values {rows}) as v (xid, dataset_id, event_id, batch_id)
- where r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = v.xid and r.dataset_id = v.dataset_id
-   and r.event_id = v.event_id and r.batch_id = v.batch_id;
-
 -- name: remove_events(sandbox_id, batch_id, xids) -> none
 -- Walks event_batch_idx.
 delete from gateway.event

@@ -62,3 +62,21 @@ select policy_id
   from gateway.profile
  where sandbox_id = $1 and policy_id <> all($2::uuid[])
  limit 1;
+
+-- name: list_twins(sandbox_id, xids) -> rows
+-- The `_id`s that several of these identities have in the same dataset, the identity that had it first first. Walks event_pkey.
+select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) as xids
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[])
+ group by dataset_id, event_id
+having count(*) > 1;
+
+-- name: list_strays(sandbox_id, xids) -> rows
+-- The repeats of events of these identities of which there is no such event, or one that they do not name. Walks event_repeat_pkey and
+-- event_pkey.
+select r.xid, r.dataset_id, r.event_id
+  from gateway.event_repeat as r
+ where r.sandbox_id = $1 and r.xid = any($2::uuid[])
+   and (r.xid <> all(r.named)
+        or not exists (select from gateway.event as e
+                        where e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id));

@@ -4,7 +4,7 @@
 --
 --   record     every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
 --   event      one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
---   event_repeat  which other batches sent it again
+--   event_repeat  what other batches said of it again
 --   tie        which identities one row named together                      one row per member
 --   cannot     pairs that a person unlinked
 --

@@ -87,24 +87,34 @@ def records(draw, mode):
 
 
 @st.composite
-def events(draw):
-    """An event that always says the same under its _id: of several bodies the first stays, so that who came first would matter."""
-    number = draw(st.integers(0, 6))
+def events(draw, who, *, vary):
+    """An event that always names the same identities under its _id. Unless it may vary, it always says the same about them, too: of
+    several bodies the first stays, so that who came first would matter."""
+    number = draw(st.sampled_from(sorted(who)))
     at = START - timedelta(days=number % 5)
-    return event(f"e{number}", at.isoformat(), *draw(people_named), eventType="ab"[number % 2])
+    named = draw(st.permutations(who[number])) if vary else who[number]
+    kind = draw(st.sampled_from("ab")) if vary else "ab"[number % 2]
+    return event(f"e{number}", at.isoformat(), *named, eventType=kind)
+
+
+EVENTS = st.dictionaries(st.integers(0, 6), people_named, min_size=1)
+"""Whom each event names."""
 
 
 @st.composite
-def steps(draw, number, *, modes=tuple(Mode), datasets=DATASETS):
+def steps(draw, number, who, *, modes, datasets, vary):
     dataset = draw(st.sampled_from(datasets))
     mode = Mode.REPLACE if dataset == "shop" else draw(st.sampled_from(modes))
-    documents = events() if dataset == "shop" else records(mode)
+    documents = events(who, vary=vary) if dataset == "shop" else records(mode)
     return Step(number, dataset, mode, tuple(draw(st.lists(documents, min_size=1, max_size=3))))
 
 
 @st.composite
-def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6):
-    return [draw(steps(number, modes=modes, datasets=datasets)) for number in range(draw(st.integers(1, max_size)))]
+def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6, vary=False):
+    """Steps one after another. `vary`: an event that comes again may say something else, and another of its identities be primary."""
+    who = draw(EVENTS) if "shop" in datasets else {}
+    count = draw(st.integers(1, max_size))
+    return [draw(steps(number, who, modes=modes, datasets=datasets, vary=vary)) for number in range(count)]
 
 
 @st.composite
@@ -200,5 +210,5 @@ VIEWS = [
     _view("graph", "profile_id, xids, identity_map::text, is_contested, size"),
     _view("fragment", "xid, dataset_id, batch_id, ingested_at, observed_at, folded::text, is_deleted, head_at"),
     _view("profile", "policy_id, profile_id, document::text, sources, modified_at"),
-    _view("event", "xid, dataset_id, event_id, timestamp, event_type, batch_id, ingested_at"),
+    _view("event", "xid, dataset_id, event_id, timestamp, event_type, batch_id, ingested_at, document::text"),
 ]

@@ -1,0 +1,37 @@
+-- Events that were sent before.
+
+-- name: lock_events(sandbox_id, keys, are_alone) -> rows
+-- Nobody else looks for events behind these keys until the transaction ends; where it need not be alone, only those who must. Keys come in
+-- their order, so that two writers cannot wait for each other.
+select case when is_alone then pg_advisory_xact_lock(hashint8extended($1::bigint, key))
+            else pg_advisory_xact_lock_shared(hashint8extended($1::bigint, key)) end
+  from unnest($2::bigint[], $3::boolean[]) as asked (key, is_alone);
+
+-- name: known_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- Which of these events are there already, and what they say. Walks event_pkey once for each: the order and `limit` leave no other way,
+-- whatever the statistics say.
+select known.*
+  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
+ cross join lateral (
+       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
+         from gateway.event as e
+        where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
+        order by e.event_id
+        limit 1) as known
+ where known.event_id = sent.event_id;
+
+-- name: repeat_events(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named uuid[], timestamp timestamptz, document jsonb) -> none
+-- Notes that a batch sent a known event again; of several times the first. Walks event_repeat_pkey.
+insert into gateway.event_repeat (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document)
+select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document)
+on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
+
+-- name: take_heirs(sandbox_id, batch_id, xids) -> rows
+-- What other batches sent again of the batch's events under these identities, no longer noted as repeats. Walks event_repeat_pkey, and
+-- event_pkey once for each.
+delete from gateway.event_repeat as r
+ using gateway.event as e
+ where r.sandbox_id = $1 and r.xid = any($3::uuid[])
+   and e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id and e.batch_id = $2
+returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named, r.timestamp,
+          coalesce(r.document, e.document) as document;
