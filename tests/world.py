@@ -50,18 +50,32 @@ class World:
 
     @classmethod
     async def create(
-        cls, db: Database, code: str | None = None, identities: Sequence[IdentityDescriptor] = ()
+        cls,
+        db: Database,
+        code: str | None = None,
+        identities: Sequence[IdentityDescriptor] = (),
+        custom_fields: dict[str, Any] | None = None,
     ) -> "World":
         organization = await sandboxes.create_organization(db, code or f"org{next(_codes)}", "An organization")
         sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
         assert sandbox is not None
-        return await cls.inside(db, Scope(organization, sandbox, frozenset({Permission.ADMIN})), identities)
+        return await cls.inside(
+            db, Scope(organization, sandbox, frozenset({Permission.ADMIN})), identities, custom_fields
+        )
 
     @classmethod
-    async def inside(cls, db: Database, scope: Scope, identities: Sequence[IdentityDescriptor] = ()) -> "World":
-        """The same in a sandbox that is there already."""
-        person = await _schema(db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE, identities)
-        event = await _schema(db, scope, "Event", XdmClass.EXPERIENCE_EVENT)
+    async def inside(
+        cls,
+        db: Database,
+        scope: Scope,
+        identities: Sequence[IdentityDescriptor] = (),
+        custom_fields: dict[str, Any] | None = None,
+    ) -> "World":
+        """In a sandbox that is there already. The identities are those of records, the custom fields of events, too."""
+        person = await _schema(
+            db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE, identities=identities, custom_fields=custom_fields
+        )
+        event = await _schema(db, scope, "Event", XdmClass.EXPERIENCE_EVENT, custom_fields=custom_fields)
         made = [
             await _dataset(db, scope, name, schema)
             for name, schema in [("CRM", person), ("Loyalty", person), ("Shop", event)]
@@ -164,9 +178,13 @@ def identity_map(identities: Sequence[tuple[str, str]]) -> dict[str, list[dict[s
 
 
 async def _schema(
-    db: Database, scope: Scope, title: str, xdm_class: XdmClass, identities: Sequence[IdentityDescriptor] = ()
+    db: Database,
+    scope: Scope,
+    title: str,
+    xdm_class: XdmClass,
+    **described: Any,
 ) -> UUID:
-    schema = await registry.create_schema(db, scope, title=title, xdm_class=xdm_class, identities=identities)
+    schema = await registry.create_schema(db, scope, title=title, xdm_class=xdm_class, **described)
     return schema.schema_id
 
 

@@ -11,8 +11,9 @@ from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
 from gateway.domain import namespaces
-from gateway.domain.graphs import IdentityNormalization, IdentityType
+from gateway.domain.graphs import IdentityType
 from gateway.domain.namespaces import Namespace
+from gateway.domain.spelling import IdentityNormalization
 from gateway.errors import NotFound
 
 described(
@@ -33,6 +34,7 @@ described(
     "When two spellings of a value are one identity. It is fixed when the namespace is made.",
     EXACT="Only when they are equal, character by character.",
     TRIM_LOWERCASE="When they are equal without blanks at the ends and without regard to case.",
+    E164="When they are one phone number: `+` and 8 to 15 digits, whatever blanks, dashes and brackets stand between them, and `00` for `+`. A value that is no such number is compared as with EXACT.",
 )
 
 NAMESPACES: Listing[Namespace] = Listing("identityNamespaces", lambda namespace: (namespace.code,))

@@ -15,10 +15,11 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.datasets import Dataset
-from gateway.domain.graphs import IdentityType, normalize, placeholder, xid_of
+from gateway.domain.graphs import IdentityType, xid_of
 from gateway.domain.merge import Document
 from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
+from gateway.domain.spelling import RULES, IdentityNormalization, is_international
 from gateway.domain.tenants import Sandbox
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
@@ -92,7 +93,7 @@ class Reader:
 
     def __init__(self, config: Configuration, sandbox: Sandbox, dataset: Dataset, mode: Mode = Mode.REPLACE) -> None:
         schema = config.schemas[dataset.schema_id]
-        self._config, self._sandbox = config, sandbox
+        self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
@@ -153,13 +154,21 @@ class Reader:
             raise Refused(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
             )
-        nobodys = [claim for claim in claims if placeholder(claim.value)]
+        nobodys = [claim for claim in claims if self._rules.names_nobody(claim.value)]
         if nobodys:
             self.warnings += [_names_nobody(index, claim) for claim in nobodys]
             claims = [claim for claim in claims if claim not in nobodys]
         named = [believed(self._config, self._sandbox, claim) for claim in claims]
         place = highest(claims, named) if self._is_ranked else None
-        return from_primary(named, self._marked(claims, nobodys) if place is None else place)
+        if place is None:
+            place = self._marked(claims, nobodys)
+        check_primary(claims[place], named[place].namespace)
+        self.warnings += [
+            _kept_as_sent(index, claim)
+            for claim, each in zip(claims, named, strict=True)
+            if each.namespace.normalization is _E164 and not is_international(each.value)
+        ]
+        return from_primary(named, place)
 
     def named(self, body: Document) -> frozenset[UUID]:
         """The xids of all identities that a stored document names; none where they cannot be read by today's rules."""
@@ -172,6 +181,8 @@ class Reader:
         """What the schema's identity descriptors find."""
         for path, steps, code, is_primary in self._descriptors:
             value = _value_at(body, steps)
+            if isinstance(value, float) and self._rules.has_whole_numbers:
+                value = int(value)  # the schema says that it is a whole number
             if value is not None:
                 yield Claim(code, str(value), is_primary, path, 0)
 
@@ -217,12 +228,19 @@ def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIden
     if namespace is None:
         message = f"There is no identity namespace {claim.code[:64]!r}; create it first."
         raise Refused(claim.path, "IDENTITY_NAMESPACE", message)
-    value = normalize(claim.value, namespace.normalization)
+    value = RULES[sandbox.text_rules].forms[namespace.normalization](claim.value)
     if len(value) > MAX_VALUE:
         raise Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")
     if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
         raise Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
+
+
+def check_primary(claim: Claim, namespace: Namespace) -> None:
+    """Raise Refused where the namespace names no people: nothing that is kept is about one of those alone."""
+    if namespace.type is IdentityType.NON_PEOPLE:
+        message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
+        raise Refused(claim.path, "IDENTITY_PRIMARY", message)
 
 
 def highest(claims: Sequence[Claim], named: Sequence[NamedIdentity]) -> int | None:
@@ -246,6 +264,7 @@ def from_primary(named: Sequence[NamedIdentity], place: int) -> tuple[NamedIdent
 
 
 _MAP = "$.identityMap"
+_E164 = IdentityNormalization.E164
 
 
 def _mapped(body: Document) -> Iterator[Claim]:
@@ -257,6 +276,11 @@ def _mapped(body: Document) -> Iterator[Claim]:
 def _names_nobody(index: int, claim: Claim) -> Failure:
     message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
     return Failure(index, claim.path, "IDENTITY_PLACEHOLDER", message)
+
+
+def _kept_as_sent(index: int, claim: Claim) -> Failure:
+    message = f"{claim.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
+    return Failure(index, claim.path, "IDENTITY_E164", message)
 
 
 def tied_by(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:

@@ -1,7 +1,6 @@
 """Which identities are one person: a pure function of the facts, whatever order they came in.
 
     xid_of       an identity's key, from its namespace and value
-    placeholder  the values that name nobody and therefore never link
     resolve      the graphs that the ties make, and the links that were refused on the way
 
 Every link that the ties speak of is either inside a graph or in the list of refused ones. NON_PEOPLE identities have no
@@ -9,7 +8,7 @@ links: a tie that names one says nothing about it.
 """
 
 import hashlib
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -49,13 +48,6 @@ class IdentityType(StrEnum):
 
     def __init__(self, _value: str) -> None:
         self.rank = len(type(self).__members__)
-
-
-class IdentityNormalization(StrEnum):
-    """How values of a namespace are brought into the one form that is compared; fixed when the namespace is made."""
-
-    EXACT = "EXACT"
-    TRIM_LOWERCASE = "TRIM_LOWERCASE"
 
 
 class LinkRefusal(StrEnum):
@@ -122,41 +114,13 @@ class Resolution:
     refused: tuple[RefusedLink, ...]
 
 
-# ------------------------------------------------------------------------------------------------ values
-
-_PLACEHOLDERS = frozenset(
-    {
-        "null", "none", "nil", "nan", "undefined", "true", "false", "anonymous", "guest", "unknown", "not_authenticated",
-        "id", "distinct_id", "distinctid", "email", "[object object]", "-1", "n/a",
-    }
-)  # fmt: skip
-_WRAPPING = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}" + "".join(
-    filter(str.isspace, map(chr, range(0x3001)))
-)
-
-
-def placeholder(value: str) -> bool:
-    """Whether the value names nobody, in any case and in any quotes: an empty one, zeros and dashes, `null`, `guest` …"""
-    bare = value.strip(_WRAPPING)
-    return not bare.strip("0-") or bare.lower() in _PLACEHOLDERS
-
-
-FORMS: Mapping[IdentityNormalization, Callable[[str], str]] = {
-    IdentityNormalization.EXACT: str,
-    IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
-}
-"""What makes of a value the one form under which its namespace knows it."""
-
-
-def normalize(value: str, normalization: IdentityNormalization) -> str:
-    """The one form of the value under which its namespace knows it."""
-    return FORMS[normalization](value)
+# ------------------------------------------------------------------------------------------------ keys
 
 
 def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
     """The key of an identity: deterministic inside a sandbox, and of no use to who lacks the sandbox's secret.
 
-    `value` is already normalized; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
+    `value` is in the form under which its namespace knows it; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
     The driver's UUIDs are hashed and compared in C, and xids are keys everywhere.
     """
     return xids_of(secret, namespace_id, [value])[0]

@@ -2,6 +2,7 @@
 
 import re
 
+from gateway.domain.text import stripped
 from gateway.errors import Invalid
 
 MAX_NAME = 255
@@ -12,9 +13,9 @@ _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_name(name: str, path: str = "name") -> None:
-    """Raise Invalid, pointing at `path`, unless the name is one line of 1 to 255 characters that are not all blank."""
-    if not name.strip() or len(name) > MAX_NAME:
-        raise Invalid(f"This takes 1 to {MAX_NAME} characters, not only blanks.", path=[path])
+    """Raise Invalid, pointing at `path`, unless the name is one line of 1 to 255 characters of which one is seen."""
+    if not stripped(name) or len(name) > MAX_NAME:
+        raise Invalid(f"This takes 1 to {MAX_NAME} characters, not only blanks or unseen ones.", path=[path])
     if _CONTROL.search(name):
         raise Invalid("This is one line of text, without control characters.", path=[path])
 

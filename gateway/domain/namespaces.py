@@ -10,9 +10,11 @@ from typing import Any
 from uuid import UUID
 
 from gateway.domain.broken import Broken, parsed, refuse_change
-from gateway.domain.graphs import FORMS, IdentityNormalization, IdentityType, xids_of
+from gateway.domain.graphs import IdentityType, xids_of
 from gateway.domain.names import check_description, check_name
+from gateway.domain.spelling import RULES, IdentityNormalization
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
+from gateway.domain.text import stripped
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -52,11 +54,17 @@ class Namespace:
 
     def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
         """The same for many values."""
-        return xids_of(sandbox.secret, self.namespace_id, map(FORMS[self.normalization], values))
+        form = RULES[sandbox.text_rules].forms[self.normalization]
+        return xids_of(sandbox.secret, self.namespace_id, map(form, values))
 
 
-def _standard(number: int, code: str, name: str, kind: IdentityType, *, lower: bool = False) -> Namespace:
-    normalization = IdentityNormalization.TRIM_LOWERCASE if lower else IdentityNormalization.EXACT
+def _standard(
+    number: int,
+    code: str,
+    name: str,
+    kind: IdentityType,
+    normalization: IdentityNormalization = IdentityNormalization.EXACT,
+) -> Namespace:
     return Namespace(number, code, name, None, kind, normalization, is_custom=False)
 
 
@@ -64,16 +72,22 @@ def _standard(number: int, code: str, name: str, kind: IdentityType, *, lower: b
 STANDARD = (
     _standard(0, "CORE", "Audience Manager", IdentityType.COOKIE),
     _standard(4, "ECID", "Experience Cloud ID", IdentityType.COOKIE),
-    _standard(6, "Email", "E-mail address", IdentityType.EMAIL, lower=True),
-    _standard(7, "Phone", "Phone number", IdentityType.PHONE),
+    _standard(6, "Email", "E-mail address", IdentityType.EMAIL, IdentityNormalization.TRIM_LOWERCASE),
+    _standard(7, "Phone", "Phone number", IdentityType.PHONE, IdentityNormalization.E164),
     _standard(8, "WAID", "Windows advertising ID", IdentityType.DEVICE),
     _standard(9, "TNTID", "Target", IdentityType.COOKIE),
     _standard(10, "AAID", "Analytics (legacy)", IdentityType.COOKIE),
-    _standard(11, "Email_LC_SHA256", "E-mail address, lower case, SHA-256", IdentityType.EMAIL, lower=True),
+    _standard(
+        11,
+        "Email_LC_SHA256",
+        "E-mail address, lower case, SHA-256",
+        IdentityType.EMAIL,
+        IdentityNormalization.TRIM_LOWERCASE,
+    ),
     _standard(411, "AdCloud", "Advertising Cloud", IdentityType.COOKIE),
     _standard(20914, "GAID", "Google advertising ID", IdentityType.DEVICE),
     _standard(20915, "IDFA", "Apple ID for advertisers", IdentityType.DEVICE),
-    _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, lower=True),
+    _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, IdentityNormalization.TRIM_LOWERCASE),
 )
 
 
@@ -115,7 +129,7 @@ async def create_namespace(
 ) -> Namespace:
     """A custom namespace, its code, type and normalization for good. Needs `config:write`. Raises Forbidden, Invalid, Taken."""
     scope.require(Permission.CONFIG_WRITE)
-    if not code.strip() or len(code) > CODE_LENGTH or code != code.strip():
+    if not stripped(code) or len(code) > CODE_LENGTH or code != stripped(code):
         raise Invalid(f"A code has 1 to {CODE_LENGTH} characters and no blank at its ends.", path=["code"])
     check_name(code, "code")
     check_name(name)

@@ -12,6 +12,7 @@ import asyncpg
 
 from gateway.domain import namespaces, policies
 from gateway.domain.names import check_name
+from gateway.domain.spelling import NEWEST
 from gateway.domain.tenants import (
     Organization,
     Permission,
@@ -91,8 +92,8 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
             raise NotFound("The sandbox has just been deleted.", path=["id"])
         former = sandbox_of(row)
         sandbox = replace(
-            former, config_version=former.config_version + 1
-        )  # caches compare it: it must not start again
+            former, config_version=former.config_version + 1, text_rules=NEWEST
+        )  # caches compare the version: it must not start again
         await _empty(tx, sandbox_id)
         await tx.execute(RESTORE_SANDBOX, *astuple(sandbox))
         await _configure(tx, sandbox_id)
@@ -118,7 +119,7 @@ EMPTY_SANDBOX = [
 async def _provision(
     tx: Session, organization_id: UUID, name: str, title: str | None, kind: SandboxType, *, default: bool = False
 ) -> Sandbox:
-    row = await tx.row(CREATE_SANDBOX, organization_id, name, title, kind, default, secrets.token_bytes(32))
+    row = await tx.row(CREATE_SANDBOX, organization_id, name, title, kind, default, secrets.token_bytes(32), NEWEST)
     sandbox = sandbox_of(row)
     await _configure(tx, sandbox.sandbox_id)
     return sandbox

@@ -18,12 +18,14 @@ from gateway.domain.documents import (
     NamedIdentity,
     Refused,
     believed,
+    check_primary,
     from_primary,
     highest,
     tied_by,
 )
-from gateway.domain.graphs import LinkRefusal, Member, Resolution, Tie, placeholder, resolve
+from gateway.domain.graphs import LinkRefusal, Member, Resolution, Tie, resolve
 from gateway.domain.identity_settings import NamespaceRule, check_rules
+from gateway.domain.spelling import RULES
 from gateway.domain.tenants import READ_CONFIGURATION, Scope
 from gateway.errors import Invalid, TooMany
 
@@ -100,17 +102,21 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
     if len(event.identities) > MAX_IDENTITIES:
         raise TooMany(f"An event names at most {MAX_IDENTITIES} identities.", path=path)
     stated = (Claim(code, value, number == 0, None, number) for number, (code, value) in enumerate(event.identities))
-    claims = [claim for claim in stated if not placeholder(claim.value)]
-    named = [_believed(scope, config, claim, path) for claim in claims]
-    return from_primary(named, highest(claims, named) or 0) if named else ()
-
-
-def _believed(scope: Scope, config: Configuration, claim: Claim, path: Sequence[str]) -> NamedIdentity:
+    names_nobody = RULES[scope.sandbox.text_rules].names_nobody
+    claims = [claim for claim in stated if not names_nobody(claim.value)]
+    if not claims:
+        return ()
+    named = list[NamedIdentity]()
     try:
-        return believed(config, scope.sandbox, claim)
+        for claim in claims:
+            named.append(believed(config, scope.sandbox, claim))
+        place = highest(claims, named) or 0
+        claim = claims[place]
+        check_primary(claim, named[place].namespace)
     except Refused as refused:
-        at_fault = "namespace" if refused.code == "IDENTITY_NAMESPACE" else "value"
+        at_fault = "value" if refused.code == "IDENTITY_VALUE" else "namespace"
         raise Invalid(refused.message, path=[*path, str(claim.place), at_fault]) from refused
+    return from_primary(named, place)
 
 
 def _times(events: Sequence[SimulatedEvent]) -> Iterator[datetime]:

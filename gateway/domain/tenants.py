@@ -63,7 +63,10 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server."""
+    """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server.
+
+    `text_rules`: by which rules its identities are spelled (`spelling.RULES`).
+    """
 
     sandbox_id: int
     organization_id: UUID
@@ -74,6 +77,7 @@ class Sandbox:
     secret: bytes
     config_version: int
     created_at: datetime
+    text_rules: int
 
     def __repr__(self) -> str:
         return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log

@@ -18,10 +18,12 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Reader
 from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
+from gateway.domain.namespaces import STANDARD
 from gateway.domain.policies import PolicyStatus
 from gateway.domain.records import Place, Version, fold, last_deletion
 from gateway.domain.regrouping import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.resends import KNOWN_EVENTS
+from gateway.domain.spelling import NEWEST, RULES
 from gateway.domain.stitching import graph_row
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions, subjects
@@ -29,6 +31,7 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
 LIST_IDENTITIES = query("verification.list_identities")
+LIST_VALUES = query("verification.list_values")
 READ_RECORDS = query("verification.read_records")
 READ_GRAPHS = query("verification.read_graphs")
 READ_PROFILES = query("verification.read_profiles")
@@ -94,6 +97,23 @@ async def verify(
         if sample is None:
             await check.leftovers()
         return check.differences
+
+
+async def count_other_spellings(db: Database, scope: Scope, configurations: Configurations) -> int:
+    """How many identities today's rules of text would spell otherwise, or take for nobody's. Needs `admin`.
+
+    They stay as they are: their sandbox keeps the rules under which it was made. In a sandbox with today's rules there are none.
+    """
+    scope.require(Permission.ADMIN)
+    if scope.sandbox.text_rules == NEWEST:
+        return 0
+    config, rules, count, after = await configurations.read(db, scope), RULES[NEWEST], 0, NIL
+    today = {namespace.namespace_id: namespace.normalization for namespace in (*config.namespaces.values(), *STANDARD)}
+    while rows := await db.rows(LIST_VALUES, scope.sandbox_id, after, CHUNK):
+        after = rows[-1]["xid"]
+        for _, namespace_id, value in rows:
+            count += rules.names_nobody(value) or rules.forms[today[namespace_id]](value) != value
+    return count
 
 
 class _Check:

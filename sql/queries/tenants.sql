@@ -17,28 +17,28 @@ select organization_id, code, name
   from gateway.organization
  order by created_at, organization_id;
 
--- name: create_sandbox(organization_id, name, title, type, is_default, secret) -> row
+-- name: create_sandbox(organization_id, name, title, type, is_default, secret, text_rules) -> row
 -- The sandbox just made. Walks sandbox_name_key.
-insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, created_at)
-values ($1, $2, $3, $4, $5, $6, gateway.now())
-returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at;
+insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, text_rules, created_at)
+values ($1, $2, $3, $4, $5, $6, $7, gateway.now())
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
 
 -- name: read_sandbox(organization_id, name) -> row
 -- The sandbox of that name, the default one if the name is null. Walks sandbox_name_key or sandbox_default_key.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
   from gateway.sandbox
  where organization_id = $1 and (name = $2 or $2::text is null and is_default);
 
 -- name: list_sandboxes(organization_id) -> rows
 -- All sandboxes of the organization by name; at most 75.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
   from gateway.sandbox
  where organization_id = $1
  order by name;
 
 -- name: read_sandboxes(sandbox_ids, organization_id) -> rows
 -- Those of these sandboxes that are the organization's. Walks sandbox_pkey.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
   from gateway.sandbox
  where sandbox_id = any($1::bigint[]) and organization_id = $2;
 
@@ -46,18 +46,18 @@ select sandbox_id, organization_id, name, title, type, is_default, secret, confi
 -- The sandbox that went, and with it, by foreign keys, all of its configuration. Walks sandbox_pkey.
 delete from gateway.sandbox
  where sandbox_id = $1
-returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at;
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
 
--- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at) -> none
+-- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules) -> none
 -- Puts a sandbox back that was taken, under its own id. Walks sandbox_pkey and sandbox_name_key.
-insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at)
+insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules)
 overriding system value
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9);
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: read_home(sandbox_id) -> row
 -- The sandbox and its organization. Walks sandbox_pkey and organization_pkey.
 select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
-       s.config_version, s.created_at
+       s.config_version, s.created_at, s.text_rules
   from gateway.sandbox s
   join gateway.organization o on o.organization_id = s.organization_id
  where s.sandbox_id = $1;
@@ -78,7 +78,7 @@ on conflict (key_hash) do nothing;
 -- Of each of these keys that was not revoked: its organization if it is among these, with each sandbox there that has one of the names
 -- or is the default one; nulls for what is not there. Walks api_key_pkey, organization_pkey and sandbox_name_key.
 select k.key_hash, o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
-       s.config_version, s.created_at
+       s.config_version, s.created_at, s.text_rules
   from gateway.api_key k
   left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = any($2::uuid[])
   left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = any($3::text[]) or s.is_default)

@@ -8,6 +8,14 @@ select xid
  order by xid
  limit $3;
 
+-- name: list_values(sandbox_id, after, size) -> rows
+-- The identities after this one with their values; tombstones are left out. Walks identity_pkey.
+select xid, namespace_id, value
+  from gateway.identity
+ where sandbox_id = $1 and xid > $2 and value is not null
+ order by xid
+ limit $3;
+
 -- name: read_records(sandbox_id, xids) -> rows
 -- The records of these identities that have a version. Walks record_pkey.
 select distinct xid, dataset_id

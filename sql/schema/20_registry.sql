@@ -8,7 +8,7 @@ create table gateway.namespace (
   description         text,
   id_type             text not null constraint namespace_id_type_known
                       check (id_type in ('CROSS_DEVICE', 'EMAIL', 'PHONE', 'DEVICE', 'COOKIE', 'PARTNER', 'NON_PEOPLE')),
-  normalization       text not null constraint namespace_normalization_known check (normalization in ('EXACT', 'TRIM_LOWERCASE')),
+  normalization       text not null constraint namespace_normalization_known check (normalization in ('EXACT', 'TRIM_LOWERCASE', 'E164')),
   is_custom           boolean not null,
   priority            integer,                                                    -- identity settings: 1 is highest; null = not listed
   is_unique_per_graph boolean not null default false,

@@ -15,7 +15,6 @@ from gateway.domain.graphs import (
     CAP,
     HUB,
     Graph,
-    IdentityNormalization,
     IdentityType,
     LinkRefusal,
     Member,
@@ -23,8 +22,6 @@ from gateway.domain.graphs import (
     Resolution,
     Rules,
     Tie,
-    normalize,
-    placeholder,
     resolve,
     xid_of,
 )
@@ -333,38 +330,6 @@ def test_the_profile_is_named_by_the_identity_that_ranks_first():
 
 
 # ------------------------------------------------------------------------------------------------ values
-
-NOBODY = [
-    "",
-    "0",
-    "0000",
-    "-",
-    "---",
-    "00000000-0000-0000-0000-000000000000",
-    "null",
-    "none",
-    "nil",
-    "nan",
-    "undefined",
-]
-NOBODY += ["true", "false", "anonymous", "guest", "unknown", "not_authenticated", "id", "distinct_id", "distinctid"]
-NOBODY += ["email", "[object object]", "-1", "n/a"]
-
-
-@given(st.sampled_from(NOBODY), st.sampled_from(["", '"', "'", "`"]), st.sampled_from(["", " ", "\t", "\u00a0"]))
-def test_placeholders_in_any_case_and_quotes(value, quote, blank):
-    for text in (value, value.upper(), value.title()):
-        assert placeholder(f"{blank}{quote}{blank}{text}{blank}{quote}{blank}")
-
-
-@pytest.mark.parametrize("value", ["ana@example.com", "1", "-2", "a0", "guest1", "anonymous@example.com", "x-0", "007"])
-def test_real_values_are_no_placeholders(value):
-    assert not placeholder(value)
-
-
-def test_normalization():
-    assert normalize(" Ana@Example.COM\n", IdentityNormalization.TRIM_LOWERCASE) == "ana@example.com"
-    assert normalize(" Ana ", IdentityNormalization.EXACT) == " Ana "
 
 
 @given(st.tuples(st.integers(0, 2**63 - 1), st.text()), st.tuples(st.integers(0, 2**63 - 1), st.text()))

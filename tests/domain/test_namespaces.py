@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 
 from gateway.domain import namespaces, sandboxes
-from gateway.domain.graphs import IdentityNormalization, IdentityType
+from gateway.domain.graphs import IdentityType
+from gateway.domain.spelling import IdentityNormalization
 from gateway.domain.tenants import Permission, SandboxType
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 

@@ -4,11 +4,10 @@ import orjson
 import pytest
 from world import World, event
 
-from gateway.domain import batches, datasets, ingestion, registry
+from gateway.domain import batches, ingestion
 from gateway.domain.pages import Window
 from gateway.domain.verification import verify
 from gateway.storage.queries import Query
-from gateway.xdm.classes import XdmClass
 
 ECID = "1" * 38
 FIELDS = {
@@ -29,19 +28,9 @@ STORED = Query(
 
 
 @pytest.fixture
-async def shop(world):
-    """The world with custom fields of every kind in its events and its records."""
-    made = {}
-    for xdm_class in XdmClass:
-        schema = await registry.create_schema(
-            world.db, world.scope, title=f"{xdm_class} with numbers", xdm_class=xdm_class, custom_fields=FIELDS
-        )
-        made[xdm_class] = await datasets.create_dataset(
-            world.db, world.scope, name=f"{xdm_class} with numbers", schema_id=schema.schema_id
-        )
-    world.crm, world.shop = made[XdmClass.INDIVIDUAL_PROFILE], made[XdmClass.EXPERIENCE_EVENT]
-    await world.config()
-    return world
+async def shop(db):
+    """A world with custom fields of every kind in its events and its records."""
+    return await World.create(db, custom_fields=FIELDS)
 
 
 def line(event_id: str, fields: str) -> bytes:

@@ -6,11 +6,12 @@ import asyncpg
 import pytest
 
 from gateway.domain.batches import BatchStatus
-from gateway.domain.graphs import IdentityNormalization, IdentityType
+from gateway.domain.graphs import IdentityType
 from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.merge import AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.records import Mode
+from gateway.domain.spelling import IdentityNormalization
 from gateway.domain.tenants import SandboxType
 from gateway.xdm.classes import XdmClass
 

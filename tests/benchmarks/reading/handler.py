@@ -23,8 +23,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.graphs import normalize, xid_of
+from gateway.domain.graphs import xid_of
 from gateway.domain.namespaces import STANDARD
+from gateway.domain.spelling import NEWEST, RULES
 
 SETTINGS = {
     "jit": "off",
@@ -123,7 +124,8 @@ class Handler:
 
     def _xid(self, key: dict[str, str]) -> UUID:
         namespace = NAMESPACES[key["namespace"]]
-        return xid_of(self._secret, namespace.namespace_id, normalize(key["value"], namespace.normalization))
+        form = RULES[NEWEST].forms[namespace.normalization]
+        return xid_of(self._secret, namespace.namespace_id, form(key["value"]))
 
 
 async def _nothing(_: Any) -> None:

@@ -1,0 +1,113 @@
+"""How values of identities are spelled: which spellings are one identity, and which values name nobody.
+
+Every xid is a hash of a spelling, so the rules of a sandbox never change while it holds identities. They have a number, which the sandbox
+keeps (`Sandbox.text_rules`): what was made under earlier rules keeps them, and new or emptied sandboxes have the newest.
+
+    1   values as they are sent, or without blanks at their ends and in lower case
+    2   also in Unicode's composed form (NFC); unseen characters are blanks; a whole number has one spelling, however it is written
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from gateway.domain.text import BLANKS, stripped
+
+
+class IdentityNormalization(StrEnum):
+    """How values of a namespace are brought into the one form that is compared; fixed when the namespace is made."""
+
+    EXACT = "EXACT"
+    TRIM_LOWERCASE = "TRIM_LOWERCASE"
+    E164 = "E164"
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """`forms` make of a value the one form under which its namespace knows it; `names_nobody` says whether it is a placeholder.
+
+    `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`.
+    """
+
+    forms: Mapping[IdentityNormalization, Callable[[str], str]]
+    names_nobody: Callable[[str], bool]
+    has_whole_numbers: bool
+
+
+# ------------------------------------------------------------------------------------------------ values that name nobody
+
+_PLACEHOLDERS: Final = frozenset(
+    {
+        "null", "none", "nil", "nan", "undefined", "true", "false", "anonymous", "guest", "unknown", "not_authenticated",
+        "id", "distinct_id", "distinctid", "email", "[object object]", "-1", "n/a",
+    }
+)  # fmt: skip
+_QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+
+def _names_nobody(wrapping: str) -> Callable[[str], bool]:
+    """Whether a value names nobody, in any case and in any wrapping: an empty one, zeros and dashes, `null`, `guest` …"""
+    ascii_wrapping = "".join(filter(str.isascii, wrapping))
+
+    def names_nobody(value: str) -> bool:
+        bare = value.strip(ascii_wrapping if value.isascii() else wrapping)
+        return not bare.strip("0-") or bare.lower() in _PLACEHOLDERS
+
+    return names_nobody
+
+
+# ------------------------------------------------------------------------------------------------ forms
+
+_IN_NUMBERS: Final = re.compile(f"[{re.escape(BLANKS)}()\\[\\]\N{MINUS SIGN}\N{HYPHEN}-\N{HORIZONTAL BAR}-]+")
+_INTERNATIONAL: Final = re.compile(r"\+[0-9]{8,15}")
+
+
+def is_international(number: str) -> bool:
+    """Whether a phone number is in the form of E.164: `+` and 8 to 15 digits."""
+    return _INTERNATIONAL.fullmatch(number) is not None
+
+
+def _composed(value: str) -> str:
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
+def _trimmed_lowercase(value: str) -> str:
+    if value.isascii():
+        return stripped(value).lower()
+    return stripped(_composed(_composed(value).lower()))  # in lower case a text may no longer be composed
+
+
+def _e164(value: str) -> str:
+    """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
+    bare = _IN_NUMBERS.sub("", value)
+    number = f"+{bare[2:]}" if bare.startswith("00") else bare
+    return number if is_international(number) else _composed(value)
+
+
+# ------------------------------------------------------------------------------------------------ the rules by their numbers
+
+RULES: Final[Mapping[int, TextRules]] = {
+    1: TextRules(
+        forms={
+            IdentityNormalization.EXACT: str,
+            IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
+            IdentityNormalization.E164: _e164,
+        },
+        names_nobody=_names_nobody(_QUOTES + _SPACES),
+        has_whole_numbers=False,
+    ),
+    2: TextRules(
+        forms={
+            IdentityNormalization.EXACT: _composed,
+            IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
+            IdentityNormalization.E164: _e164,
+        },
+        names_nobody=_names_nobody(_QUOTES + BLANKS),
+        has_whole_numbers=True,
+    ),
+}
+NEWEST: Final = max(RULES)
