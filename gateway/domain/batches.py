@@ -13,7 +13,6 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import orjson
 
 from gateway.domain.configuration import Configuration
@@ -170,10 +169,7 @@ def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
 
 async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:
     """Make the batch unless it is there, in a statement of its own: whoever makes it at the same time need not wait."""
-    try:
-        await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
-    except asyncpg.ForeignKeyViolationError as error:
-        raise NotFound("There is no dataset with this id.", path=["datasetId"]) from error
+    await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
 
 
 async def _read(db: Database, scope: Scope, batch_id: UUID) -> Batch:

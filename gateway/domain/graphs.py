@@ -18,7 +18,7 @@ from operator import itemgetter
 from typing import TypeVar
 from uuid import UUID
 
-from asyncpg.pgproto import pgproto
+from gateway.storage.uuids import uuid_of
 
 CAP = 50
 """The most identities that a graph holds."""
@@ -121,7 +121,7 @@ def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
     """The key of an identity: deterministic inside a sandbox, and of no use to who lacks the sandbox's secret.
 
     `value` is in the form under which its namespace knows it; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
-    The driver's UUIDs are hashed and compared in C, and xids are keys everywhere.
+    It is one of the driver's UUIDs, which are hashed and compared in C: xids are keys everywhere.
     """
     return xids_of(secret, namespace_id, [value])[0]
 
@@ -133,7 +133,7 @@ def xids_of(secret: bytes, namespace_id: int, values: Iterable[str]) -> list[UUI
     for value in values:
         hashed = begun.copy()
         hashed.update(value.encode())
-        xids.append(pgproto.UUID(hashed.digest()))
+        xids.append(uuid_of(hashed.digest()))
     return xids
 
 

@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-import asyncpg
-
 from gateway.domain import batches
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure, Reader, Sent
@@ -26,8 +24,18 @@ from gateway.domain.tenants import Permission, Scope
 from gateway.domain.turns import Turns
 from gateway.domain.views import States
 from gateway.domain.writing import Outdated, Writing, settle_all
-from gateway.errors import Conflict, GatewayError, Invalid, LimitExceeded, NotFound, Unavailable
-from gateway.storage.database import UNSTORABLE, Database, Session
+from gateway.errors import (
+    Conflict,
+    ConstraintViolated,
+    Contended,
+    GatewayError,
+    Invalid,
+    LimitExceeded,
+    NotFound,
+    Unavailable,
+    Unstorable,
+)
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe
 from gateway.xdm.classes import XdmClass
@@ -224,7 +232,7 @@ class _Prepared:
             except Restart as restart:
                 observe(TransactionRestarted(restart.reason, attempt))
                 alone = alone or restart.alone or attempt >= PATIENCE
-            except (asyncpg.UniqueViolationError, asyncpg.DeadlockDetectedError) as error:
+            except (ConstraintViolated, Contended) as error:
                 observe(TransactionRestarted(type(error).__name__, attempt))
                 alone = alone or attempt >= PATIENCE
         raise Unavailable("Too many writers change the same people; try again.")
@@ -233,7 +241,7 @@ class _Prepared:
         """Once. Raises Restart when documents were taken out that cannot be stored."""
         try:
             return await self._store(alone=alone)
-        except UNSTORABLE as error:
+        except Unstorable as error:
             await self._take_out_unstorable(error)
             raise Restart("documents that cannot be stored were taken out") from error
 
@@ -250,7 +258,7 @@ class _Prepared:
             await self.count(tx, writing)
             return await self.end(tx, writing)
 
-    async def _take_out_unstorable(self, error: Exception) -> None:
+    async def _take_out_unstorable(self, error: Unstorable) -> None:
         """Let the documents fail that cannot be stored. Raises the error where it is not theirs."""
         found = await self._unstorable(self._sent)
         failures = self._reader.failures
@@ -263,7 +271,7 @@ class _Prepared:
         else:
             raise error
 
-    async def _unstorable(self, sent: Sequence[Sent]) -> dict[int, Exception]:
+    async def _unstorable(self, sent: Sequence[Sent]) -> dict[int, Unstorable]:
         """The places of the documents that cannot be stored, and why: by halves, in transactions that are undone."""
         error = await self._trial(sent)
         if error is None:
@@ -273,7 +281,7 @@ class _Prepared:
         half = len(sent) // 2
         return await self._unstorable(sent[:half]) | await self._unstorable(sent[half:])
 
-    async def _trial(self, sent: Sequence[Sent]) -> Exception | None:
+    async def _trial(self, sent: Sequence[Sent]) -> Unstorable | None:
         """Why these documents cannot be stored together; None if they can. Nothing of them stays."""
         target = self._target
         try:
@@ -281,7 +289,7 @@ class _Prepared:
                 await tx.execute(LOCK_ALONE, target.scope.sandbox_id)
                 writing = self.writing(tx, sent)
                 await settle_all(tx, [writing], await writing.append(States()))
-        except UNSTORABLE as error:
+        except Unstorable as error:
             return error
         return None
 
@@ -312,9 +320,9 @@ class _Prepared:
         return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
 
 
-def _not_stored(position: int, cause: Exception) -> Failure:
-    """The failure of a document that Postgres refuses. It may quote values in its message, so only the condition is told."""
-    reason = f"{type(cause).__name__.removesuffix('Error')} ({getattr(cause, 'sqlstate', None) or 'when it was sent'})"
+def _not_stored(position: int, cause: Unstorable) -> Failure:
+    """The failure of a document that Postgres refuses."""
+    reason = f"{cause.condition} ({cause.sqlstate or 'when it was sent'})"
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
     )

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 from uuid import UUID
 from zlib import crc32
 
-import asyncpg
 import orjson
 
 from gateway.domain.documents import Failure, Sent
 from gateway.domain.facts import Call
 from gateway.domain.stitching import canonical_place
 from gateway.domain.tenants import Scope
+from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
@@ -82,7 +82,7 @@ async def append_events(
 
     `newcomers`: identities that this transaction made known, which no event has. `beside`: others write to the sandbox, too.
     Most calls bring nothing but new events, so they are appended first, and looked for under their own identity only where one was there.
-    Raises asyncpg.UniqueViolationError when a concurrent writer appended one meanwhile.
+    Raises ConstraintViolated when a concurrent writer appended one meanwhile.
     """
     several = [document for document in sent if len(document.identities) > 1]
     if beside:
@@ -97,7 +97,7 @@ async def append_events(
     try:
         async with tx.savepoint():
             await _copy(tx, call, new)
-    except asyncpg.UniqueViolationError:
+    except ConstraintViolated:
         known |= await _known(tx, call.scope, call.dataset_id, [(d.xid, d.body["_id"]) for d in sent])
         new, repeats = _sorted_out(call, sent, known)
         await _copy(tx, call, new)

@@ -8,8 +8,6 @@ import secrets
 from dataclasses import astuple, replace
 from uuid import UUID, uuid4
 
-import asyncpg
-
 from gateway.domain import namespaces, policies
 from gateway.domain.names import check_name
 from gateway.domain.spelling import NEWEST
@@ -23,7 +21,7 @@ from gateway.domain.tenants import (
     read_sandboxes,
     sandbox_of,
 )
-from gateway.errors import Invalid, NotFound, Taken, TooMany
+from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -43,16 +41,9 @@ SANDBOX_NAME = re.compile("[a-z][a-z0-9-]{0,63}")
 async def create_organization(db: Database, code: str, name: str) -> Organization:
     """A new organization with its default production sandbox. Raises Taken, Invalid."""
     organization = Organization(uuid4(), code, name)
-    try:
-        async with db.transaction() as tx:
-            await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
-            await _provision(
-                tx, organization.organization_id, DEFAULT_SANDBOX, None, SandboxType.PRODUCTION, default=True
-            )
-    except asyncpg.UniqueViolationError as error:
-        raise Taken(f"There is an organization {code!r} already.", path=["code"]) from error
-    except asyncpg.CheckViolationError as error:
-        raise Invalid("A code is a lower-case letter, then up to 31 letters and digits.", path=["code"]) from error
+    async with db.transaction() as tx:
+        await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
+        await _provision(tx, organization.organization_id, DEFAULT_SANDBOX, None, SandboxType.PRODUCTION, default=True)
     return organization
 
 
@@ -65,11 +56,8 @@ async def create_sandbox(db: Database, scope: Scope, name: str, title: str | Non
         check_name(title, "title")
     if len(await list_sandboxes(db, scope)) >= SANDBOXES:
         raise TooMany(f"An organization has at most {SANDBOXES} sandboxes.")
-    try:
-        async with db.transaction() as tx:
-            return await _provision(tx, scope.organization.organization_id, name, title, kind)
-    except asyncpg.UniqueViolationError as error:
-        raise Taken(f"There is a sandbox {name!r} already.", path=["name"]) from error
+    async with db.transaction() as tx:
+        return await _provision(tx, scope.organization.organization_id, name, title, kind)
 
 
 async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_name: str) -> Sandbox:

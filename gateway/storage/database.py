@@ -1,8 +1,7 @@
 """Postgres as the domain sees it: named statements in, rows out, every statement observed.
 
-`Database` reads on any connection of its pool; `transaction()` gives a `Transaction` with the same verbs on one connection. Connection
-trouble becomes `Unavailable`, a statement past its time limit `Timeout`; every other database error passes through, so that a verb can
-tell a unique violation from a bug.
+`Database` reads on any connection of its pool; `transaction()` gives a `Session` with the same verbs on one connection. Errors of the
+driver become ours: `faults` lists them.
 """
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
+from gateway.storage.faults import told
 from gateway.storage.pool import Pool
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
@@ -20,9 +20,6 @@ from gateway.telemetry import StatementRan, observe
 IS_DISTRIBUTED = query("maintenance.is_distributed")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
-
-UNSTORABLE = (asyncpg.DataError, asyncpg.ProgramLimitExceededError, UnicodeEncodeError)
-"""What is raised for a value that Postgres cannot store: a number out of range, text that is none, a nesting too deep, a row too wide."""
 
 SETTINGS = {
     "jit": "off",
@@ -42,28 +39,28 @@ class Session:
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """All rows of the statement."""
         begin = perf_counter()
-        result: list[Any] = await self._connection.fetch(query.sql, *args)
+        result: list[Any] = await told(self._connection, self._connection.fetch(query.sql, *args))
         _observe(query.name, begin, len(result))
         return result
 
     async def row(self, query: Query, *args: Any) -> Any | None:
         """The first row, or None."""
         begin = perf_counter()
-        result = await self._connection.fetchrow(query.sql, *args)
+        result = await told(self._connection, self._connection.fetchrow(query.sql, *args))
         _observe(query.name, begin)
         return result
 
     async def value(self, query: Query, *args: Any) -> Any:
         """The first column of the first row, or None."""
         begin = perf_counter()
-        result = await self._connection.fetchval(query.sql, *args)
+        result = await told(self._connection, self._connection.fetchval(query.sql, *args))
         _observe(query.name, begin)
         return result
 
     async def execute(self, query: Query, *args: Any) -> None:
         """Run the statement for its effect."""
         begin = perf_counter()
-        await self._connection.execute(query.sql, *args)
+        await told(self._connection, self._connection.execute(query.sql, *args))
         _observe(query.name, begin)
 
     async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> int:
@@ -72,7 +69,8 @@ class Session:
         for chunk in _chunks(rows):
             begin = perf_counter()
             values = (value for row in chunk for value in row)
-            status: str = await self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            running = self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            status: str = await told(self._connection, running)
             _observe(query.name, begin)
             touched += int(status.rpartition(" ")[2])
         return touched
@@ -84,9 +82,10 @@ class Session:
             yield
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows by COPY. Raises asyncpg.UniqueViolationError when a concurrent writer was first."""
+        """Append rows by COPY. Raises ConstraintViolated when a concurrent writer was first."""
         begin = perf_counter()
-        await self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
+        copying = self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
+        await told(self._connection, copying)
         _observe(f"copy {table}", begin)
 
 

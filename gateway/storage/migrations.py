@@ -16,7 +16,7 @@ from typing import Any
 
 import asyncpg
 
-from gateway.errors import SchemaError, Unavailable
+from gateway.errors import SchemaError, StatementFailed, Unavailable
 from gateway.storage.database import Database
 from gateway.storage.queries import SQL, query
 
@@ -83,7 +83,9 @@ async def check_schema(db: Database) -> None:
     """Return if the database has the schema that this code was written for. Raises SchemaError if not, Unavailable."""
     try:
         seen = {row["name"] for row in await db.rows(LIST)}
-    except asyncpg.UndefinedTableError as error:
+    except StatementFailed as error:
+        if error.condition != "UndefinedTable":
+            raise
         raise SchemaError(
             f"The database has no schema of the gateway, and this gateway wants {wanted_version()}: run `gateway migrate`."
         ) from error

@@ -1,7 +1,7 @@
 """Connections to one Postgres, each lent to one block at a time.
 
 asyncpg's own pool resets with a statement what ours never set, and makes a task, a timer and a proxy for each loan; small reads then
-cost two to three times as much. Connection trouble becomes `Unavailable` here, a statement past its time limit `Timeout`.
+cost two to three times as much. Errors of the driver become ours: `faults` lists them.
 """
 
 import asyncio
@@ -12,23 +12,11 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-import asyncpg
-from asyncpg.exceptions import InternalClientError
-
-from gateway.errors import Timeout, Unavailable
+from gateway.errors import Unavailable
+from gateway.storage.faults import DRIVER, leaves_sound, translated
 
 IDLE = 300  # seconds: what stands between us and the server may have forgotten an older connection
 PATIENCE = 5  # seconds for a statement to be called off, and for a connection to end
-
-UNREACHABLE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.CannotConnectNowError,
-    asyncpg.AdminShutdownError,
-    asyncpg.InvalidCatalogNameError,
-    asyncpg.TooManyConnectionsError,
-)
-BROKEN = (*UNREACHABLE, InternalClientError)  # the latter when the server hung up between two statements
 
 
 class Pool:
@@ -99,16 +87,14 @@ class Loan:
     async def __aenter__(self) -> Any:
         try:
             self._connection = await self._pool.take()
-        except UNREACHABLE as error:
-            raise Unavailable from error
+        except DRIVER as error:
+            raise translated(error, is_closed=True) from error
         return self._connection
 
     async def __aexit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        is_sound = error is None or (isinstance(error, Exception) and not isinstance(error, BROKEN))
-        await self._pool.give(self._connection, is_sound=is_sound)
-        if isinstance(error, asyncpg.QueryCanceledError):
-            raise Timeout from error
-        if isinstance(error, UNREACHABLE):
-            raise Unavailable from error
+        is_closed: bool = self._connection.is_closed()
+        await self._pool.give(self._connection, is_sound=not is_closed and (error is None or leaves_sound(error)))
+        if isinstance(error, DRIVER):
+            raise translated(error, is_closed=is_closed) from error

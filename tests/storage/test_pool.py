@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 import pytest
 
-from gateway.errors import Timeout, Unavailable
+from gateway.errors import StatementFailed, Timeout, Unavailable
 from gateway.storage import pool as module
 from gateway.storage.pool import Pool
 
@@ -72,7 +72,7 @@ async def test_what_was_left_in_a_transaction_is_rolled_back(make_pool, watcher)
 async def test_a_fault_of_the_caller_or_of_the_statement_costs_no_connection(make_pool):
     pool = make_pool()
     first = await backend(pool)
-    with pytest.raises(asyncpg.UndefinedTableError):
+    with pytest.raises(StatementFailed):
         async with pool.lend() as connection:
             await connection.execute("select * from nowhere")
     with pytest.raises(ZeroDivisionError):

@@ -1,0 +1,98 @@
+"""What Postgres and its driver raise, in our words: nothing above this package knows the driver's errors.
+
+    the connection is lost, refused or cut off; the server starts, stops, stands by or is out of room    Unavailable
+    a deadlock, a serialization failure, a lock that is not given                                       Contended
+    a statement past its time limit                                                                     Timeout
+    a constraint of which a caller can be told                                                          as CONSTRAINTS says
+    any other constraint                                                                                ConstraintViolated
+    a value that cannot be stored                                                                       Unstorable
+    anything else that Postgres refuses                                                                 StatementFailed
+
+The driver's error stays their cause, for the log.
+"""
+
+from collections.abc import Awaitable
+from typing import Any, Final, TypeVar
+
+from asyncpg.exceptions import (
+    DataError,
+    DeadlockDetectedError,
+    IntegrityConstraintViolationError,
+    InterfaceError,
+    InternalClientError,
+    InvalidCachedStatementError,
+    LockNotAvailableError,
+    PostgresError,
+    ProgramLimitExceededError,
+    QueryCanceledError,
+    SerializationError,
+)
+
+from gateway.errors import (
+    CONSTRAINTS,
+    ConstraintViolated,
+    Contended,
+    GatewayError,
+    StatementFailed,
+    Timeout,
+    Unavailable,
+    Unstorable,
+)
+
+T = TypeVar("T")
+
+DRIVER: Final = (OSError, PostgresError, InterfaceError, InternalClientError)
+"""What the driver raises of the connection, of what Postgres says, and of how it is used. Of values, a UnicodeEncodeError, too."""
+
+UNSTORABLE: Final = (DataError, ProgramLimitExceededError, UnicodeEncodeError)
+
+SIMPLE: Final[tuple[tuple[tuple[type[Exception], ...], type[GatewayError]], ...]] = (
+    ((TimeoutError, QueryCanceledError), Timeout),
+    ((DeadlockDetectedError, SerializationError, LockNotAvailableError), Contended),
+    ((OSError, InternalClientError), Unavailable),
+    ((InvalidCachedStatementError,), Unavailable),  # prepared before a migration; the driver has dropped it by now
+)
+"""What is said of these errors, whatever else is known of them; the first class that fits counts."""
+
+AWAY: Final = ("08", "25006", "25P03", "53", "57", "58")
+"""SQLSTATEs that begin so mean that the server will not do anything now: connections (08), a standby that only reads (25006), an idle
+transaction that it ended (25P03), no room or memory (53), a stop or a start (57), errors of its system (58)."""
+
+
+async def told(connection: Any, work: Awaitable[T]) -> T:
+    """The result of work on a connection; an error of the driver is raised in our words."""
+    try:
+        return await work
+    except (*DRIVER, UnicodeEncodeError) as error:
+        raise translated(error, is_closed=connection.is_closed()) from error
+
+
+def translated(error: Exception, *, is_closed: bool) -> GatewayError:
+    """Our error for one of the driver's, raised on a connection that `is_closed` by now, or not."""
+    for kinds, ours in SIMPLE:
+        if isinstance(error, kinds):
+            return ours()
+    condition, state = type(error).__name__.removesuffix("Error"), getattr(error, "sqlstate", None)
+    if isinstance(error, UNSTORABLE):
+        return Unstorable(condition=condition, sqlstate=state)
+    if is_closed or (state or "").startswith(AWAY):
+        return Unavailable()
+    if isinstance(error, IntegrityConstraintViolationError):
+        return _violated(getattr(error, "constraint_name", None) or "", condition, state)
+    # What Postgres says in its message may quote values, and so people's data.
+    return StatementFailed(f"Postgres refuses a statement: {condition} ({state}).", condition=condition, sqlstate=state)
+
+
+def _violated(constraint: str, condition: str, state: str | None) -> GatewayError:
+    """Partitions have constraints of their own, which are named after them."""
+    if constraint not in CONSTRAINTS:
+        return ConstraintViolated(constraint, condition=condition, sqlstate=state)
+    kind, message, path = CONSTRAINTS[constraint]
+    return kind(message, path=path)
+
+
+def leaves_sound(error: BaseException) -> bool:
+    """Whether a connection may be used on after this error: it was not lost, and no statement was cut off in the middle."""
+    if isinstance(error, GatewayError):
+        return not isinstance(error, Unavailable) or isinstance(error, Contended)
+    return isinstance(error, Exception) and not isinstance(error, OSError | InternalClientError)
