@@ -3,12 +3,25 @@
 Only `cli` and `server` see these; below them configuration arrives as arguments. The table in the README is held against this class.
 """
 
+import re
+from collections import Counter
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import parse_qs, urlsplit
 
 import orjson
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import SettingsError
@@ -16,17 +29,97 @@ from gateway.storage.directories import default_data_dir
 
 SECRET_BYTES = 32  # RFC 7518: a key of HS256 is at least as long as the hash
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+OWN_ISSUER = "profile-gateway"  # issuer and audience of our own tokens
+EMBEDDED_CONNECTIONS = 5_000  # of all processes together to the embedded Postgres, which keeps memory for each
+LAST_PORT = 65_535
+DEFAULT_PORTS = {"http": "80", "https": "443"}  # browsers leave them out of an origin
+
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
+_ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s:\[\]]+|\[[0-9a-f:.]+\])(?::(\d{1,5}))?(?=[/?#]|$)")
 
 
 def _listed(value: Any) -> Any:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+    """The parts between commas. Raises ValueError for a text that lists nothing."""
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if not parts:
+        raise ValueError("lists nothing; leave it unset, or separate what it lists by commas")
+    return parts
 
 
 def _parsed(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, str) else value
+    """What the JSON says. Raises ValueError."""
+    try:
+        return orjson.loads(value) if isinstance(value, str) else value
+    except orjson.JSONDecodeError as error:
+        raise ValueError(f"is no JSON: {error}") from None
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a host name, or an address (one of IPv6 in brackets, as in a URL)."""
+    try:
+        return text.startswith("[") == (ip_address(text.strip("[]")).version == 6)  # of IPv6
+    except ValueError:
+        return _HOST_NAME.fullmatch(text) is not None
+
+
+def _allowed_host(name: str) -> str:
+    """The name as it is compared. Raises ValueError for what no Host header can hold beside its port."""
+    host = name.lower().removesuffix(".")
+    if name == "*" or _is_host(host.removeprefix("*.")) or _is_host(f"[{host}]"):
+        return f"[{host}]" if ":" in host and not host.startswith("[") else host
+    before, _, port = host.rpartition(":")
+    if port.isdecimal() and _is_host(before):
+        raise ValueError(f"{name!r} names a port, too: write {before!r}")
+    raise ValueError(f"{name!r} is no name of a host: write such as 'api.example.com', '*.example.com' or '10.0.0.1'")
+
+
+def _cors_origin(origin: str) -> str:
+    """The origin as browsers send it. Raises ValueError for what they never send."""
+    if origin == "*":
+        return origin
+    lowered = origin.lower()
+    matched = _ORIGIN.match(lowered)
+    if matched is None or not _is_host(matched[2]):
+        raise ValueError(f"{origin!r} is no origin: write such as 'https://shop.example.com'")
+    scheme, host, port = matched.groups()
+    whole = f"{scheme}://{host}" + (f":{port}" if port and port != DEFAULT_PORTS.get(scheme) else "")
+    if whole != lowered:
+        raise ValueError(
+            f"{origin!r} is more than an origin, which ends with its host, or a port of its own: write {whole!r}"
+        )
+    return whole
+
+
+def _directory(path: Path) -> Path:
+    """The path without `~`. Raises ValueError."""
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ValueError("begins with the home directory of a user who is not known") from error
+
+
+def _is_postgres_url(address: str) -> bool:
+    """Whether it has the form of one; whether anything answers there shows when it is used."""
+    try:
+        address.encode()
+        parts = urlsplit(address)
+        parse_qs(parts.query, strict_parsing=bool(parts.query))
+    except ValueError:
+        return False
+    credentials, _, hosts = parts.netloc.rpartition("@")
+    ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
+    ports_are_right = all(port.isdecimal() and 0 < int(port) <= LAST_PORT for port in ports if port)
+    is_whole = ports_are_right and "@" not in credentials and not parts.fragment
+    return is_whole and parts.scheme in {"postgresql", "postgres"}
 
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+"""Texts separated by commas."""
+
+Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
+"""A duration of a millisecond to a day."""
 
 
 class TokenIssuer(BaseModel):
@@ -36,10 +129,31 @@ class TokenIssuer(BaseModel):
 
     issuer: str = Field(min_length=1)
     audience: str = Field(min_length=1)
-    jwks_url: str = Field(
-        pattern=r"^(https://|http://(localhost|127\.0\.0\.1|\[::1\])[:/])"
-    )  # keys that nobody swaps on the way
-    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = ("RS256",)
+    jwks_url: str
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"], ...] = Field(
+        ("RS256",), min_length=1
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _is_not_ours(cls, value: str) -> str:
+        if value == OWN_ISSUER:
+            raise ValueError(f"{OWN_ISSUER!r} is the issuer of our own tokens")
+        return value
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _cannot_be_swapped_on_the_way(cls, value: str) -> str:
+        try:
+            parts, port = urlsplit(value), urlsplit(value).port
+        except ValueError:
+            raise ValueError("is no URL") from None
+        safe = parts.scheme == "https" or (
+            parts.scheme == "http" and parts.hostname in {"localhost", "127.0.0.1", "::1"}
+        )
+        if not (safe and parts.hostname and port != 0 and re.fullmatch("[!-~]+", value)):
+            raise ValueError("is an address that begins with https://; http:// only on this machine")
+        return value
 
 
 class Settings(BaseSettings):
@@ -48,23 +162,26 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_ignore_empty=True, frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65_535, description="Port to listen on; 0 takes a free one.")
-    data_dir: Path = Field(
+    port: int = Field(8000, ge=0, le=LAST_PORT, description="Port to listen on; 0 takes a free one.")
+    data_dir: Annotated[Path, AfterValidator(_directory)] = Field(
         default_factory=default_data_dir, description="Directory of the embedded Postgres and of the credentials."
     )
     database_url: SecretStr | None = Field(
         None, description="Address of a Postgres of your own (15 or newer); the embedded one is not started then."
     )
-    database_connections: int = Field(10, ge=2, description="Most connections that one process opens to Postgres.")
+    database_connections: int = Field(
+        10, ge=2, le=1_000, description="Most connections that one process opens to Postgres."
+    )
     statement_cache: int = Field(
         200,
         ge=0,
+        le=100_000,
         description="Prepared statements kept per connection, each up to half a megabyte in Postgres; 0 behind a pooler in transaction mode.",
     )
     organization: str = Field(
         "local", description="Code of the organization that the first start creates and the command line works in."
     )
-    workers: int = Field(1, ge=1, description="Server processes, best one per core; `/metrics` speaks for all.")
+    workers: int = Field(1, ge=1, le=256, description="Server processes, best one per core; `/metrics` speaks for all.")
     run_jobs: bool = Field(
         default=True, description="Do jobs in the server processes too; else `gateway worker` has to run."
     )
@@ -82,24 +199,78 @@ class Settings(BaseSettings):
         description="How far the clocks of those who issue tokens may differ from ours: for `iat`, `nbf` and `exp`.",
     )
     allowed_hosts: Listed = Field(
-        (), description="Names that a request's Host may have, by commas; on a loopback address, only its own names."
+        (), description="Names that a request's Host may have, by commas; on a loopback address, its own names, too."
     )
     cors_origins: Listed = Field((), description="Origins whose pages may call the API, by commas.")
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
-    request_seconds: float = Field(
-        30, gt=0, description="Time limit of a GraphQL request, of one SQL statement, and between two pieces of a body."
+    request_seconds: Seconds = Field(
+        30, description="Time limit of a GraphQL request, of one SQL statement, and between two pieces of a body."
     )
-    drain_seconds: float = Field(20, gt=0, description="How long running requests may go on after SIGTERM.")
+    drain_seconds: Seconds = Field(20, description="How long running requests may go on after SIGTERM.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level of what is logged."
     )
 
+    @field_validator("host")
+    @classmethod
+    def _can_be_listened_on(cls, value: str) -> str:
+        address = value.strip("[]")
+        if not _is_host(address.lower()) and not _is_host(f"[{address.partition('%')[0]}]"):
+            raise ValueError(
+                f"{value!r} is no address: write such as '127.0.0.1', '::1' or '0.0.0.0'; the port is GATEWAY_PORT"
+            )
+        return address
+
+    @field_validator("organization")
+    @classmethod
+    def _is_a_code(cls, value: str) -> str:
+        if not re.fullmatch("[a-z][a-z0-9]{0,31}", value):
+            raise ValueError("is a lower-case letter, then up to 31 lower-case letters and digits")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _leads_to_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and not _is_postgres_url(value.get_secret_value()):
+            raise ValueError(
+                "is a URL such as postgresql://user:password@host:5432/database; inside a part, all but letters, digits and "
+                ".-_~ is written as %XX"
+            )
+        return value
+
     @field_validator("jwt_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode()) < SECRET_BYTES:
+        if value is not None and len(value.get_secret_value().encode(errors="replace")) < SECRET_BYTES:
             raise ValueError(f"needs at least {SECRET_BYTES} bytes")
         return value
+
+    @field_validator("jwt_issuers")
+    @classmethod
+    def _each_once(cls, value: tuple[TokenIssuer, ...]) -> tuple[TokenIssuer, ...]:
+        repeated = [name for name, times in Counter(one.issuer for one in value).items() if times > 1]
+        if repeated:
+            raise ValueError(f"names the issuer {repeated[0]!r} more than once")
+        return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_allowed_host, value))
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(_cors_origin, value))
+
+    @model_validator(mode="after")
+    def _fit_into_the_embedded_postgres(self) -> "Settings":
+        if self.database_url is None and self.workers * self.database_connections > EMBEDDED_CONNECTIONS:
+            raise ValueError(
+                "GATEWAY_WORKERS times GATEWAY_DATABASE_CONNECTIONS is more than the "
+                f"{EMBEDDED_CONNECTIONS:,} connections that the embedded Postgres takes"
+            )
+        return self
 
     @property
     def is_loopback(self) -> bool:
@@ -112,7 +283,7 @@ class Settings(BaseSettings):
     @property
     def hosts(self) -> tuple[str, ...]:
         """The names that the Host of a request may have: pages that point a name of theirs at a loopback address get nothing."""
-        return self.allowed_hosts or (LOOPBACK_NAMES if self.is_loopback else ("*",))
+        return (*self.allowed_hosts, *LOOPBACK_NAMES) if self.is_loopback else self.allowed_hosts or ("*",)
 
 
 def read_settings(**given: Any) -> Settings:
@@ -120,5 +291,14 @@ def read_settings(**given: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
-        faults = [f"GATEWAY_{fault['loc'][0]}".upper() + f": {fault['msg']}" for fault in error.errors()]
-        raise SettingsError("; ".join(faults)) from None
+        raise SettingsError("; ".join(map(_told, error.errors()))) from None
+
+
+def _told(fault: Any) -> str:
+    """One fault: the variable, the place inside it, and what is wrong. Never the value, which may be a secret, unless we quote it."""
+    said = fault["msg"].removeprefix("Value error, ")
+    if not fault["loc"]:
+        return str(said)  # it names the variables itself
+    name, *inside = fault["loc"]
+    place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in inside)
+    return f"GATEWAY_{str(name).upper()}{place}: {said}"

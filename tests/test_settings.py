@@ -1,9 +1,15 @@
 """Settings: where they come from, what they refuse, and what they say about it."""
 
+import os
+from unittest.mock import patch
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
-from gateway.settings import LOOPBACK_NAMES, read_settings
+from gateway.server.hosts import HostNames
+from gateway.settings import LOOPBACK_NAMES, Settings, read_settings
 
 ISSUER = '{"issuer": "https://idp.example", "audience": "gateway", "jwks_url": "https://idp.example/keys"}'
 
@@ -22,11 +28,13 @@ def test_what_is_given_wins_over_the_environment(monkeypatch, tmp_path):
     settings = read_settings(port=None, host="::1")
     assert (settings.port, settings.data_dir, settings.is_loopback) == (9000, tmp_path, True)
     assert read_settings(port=1).port == 1
+    assert read_settings(host="[::1]").host == "::1"
 
 
 def test_lists_are_separated_by_commas(monkeypatch):
     monkeypatch.setenv("GATEWAY_ALLOWED_HOSTS", "api.example, www.example,")
-    assert read_settings().hosts == ("api.example", "www.example")
+    assert read_settings(host="10.0.0.1").hosts == ("api.example", "www.example")
+    assert read_settings().hosts == ("api.example", "www.example", *LOOPBACK_NAMES)  # its own link works, too
     assert read_settings(host="0.0.0.0", allowed_hosts=()).hosts == ("*",)  # noqa: S104 # nothing listens
 
 
@@ -38,23 +46,158 @@ def test_an_issuer_is_pinned_to_algorithms_that_need_no_shared_secret(monkeypatc
         read_settings()
 
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("GATEWAY_PORT", "tcp://10.0.0.1:8000"),  # what Kubernetes sets for a service of this name
-        ("GATEWAY_PORT", "70000"),
-        ("GATEWAY_WORKERS", "0"),
-        ("GATEWAY_JWT_SECRET", "too short"),
-        ("GATEWAY_JWT_ISSUERS", "not JSON"),
-        ("GATEWAY_LOG_LEVEL", "loud"),
+WRONG = {
+    "HOST": ["localhost:8000", "http://localhost", "[::1]:80", "*", "10.0.0.0/8", "a" * 64, "a..b", "münchen.de", "a b", "-", "\udcff"],
+    "PORT": ["tcp://10.0.0.1:8000", "70000", "-1", "8000.5", "1e3", "0x50"],  # the first one is Kubernetes' own
+    "DATA_DIR": ["~nobody-of-this-name/data"],
+    "DATABASE_URL": [
+        *("localhost", "mysql://db/gateway", "http://db", "postgresql://db:port/x", "postgresql://db:0/x", "postgresql://db:99999/x"),
+        *("postgresql://me:pa#ss@db/x", "postgresql://me:pa/ss@db/x", "postgresql://me:p@ss@db/x", "postgresql://[::1/x"),
+        *("postgresql://db/x?sslmode", "\udcff", "host=db user=me"),
     ],
-)
-def test_a_wrong_value_names_its_variable_and_stays_unsaid(monkeypatch, name, value):
-    monkeypatch.setenv(name, value)
+    "DATABASE_CONNECTIONS": ["1", "0", "-5", "1001", "inf", "9" * 400, "ten"],
+    "STATEMENT_CACHE": ["-1", "nan", "9" * 30],
+    "ORGANIZATION": ["Local", "a b", "1a", "a" * 33, "é", "a\n"],
+    "WORKERS": ["0", "-1", "1e9", "99999999"],
+    "RUN_JOBS": ["maybe", "2"],
+    "CONSOLE": ["maybe", "off "],
+    "JWT_SECRET": ["too short", "\udcff"],
+    "JWT_ISSUERS": [
+        *("not JSON", "[" * 100_000, "{}", "null", "7", "[7]", "[{}]", f"[{ISSUER}, {ISSUER}]", "\udcff"),
+        *(f"[{ISSUER[:-1]}, {more}}}]" for more in ('"algorithms": []', '"algorithms": ["none"]', '"more": 1', '"audience": ""')),
+        *(
+            f'[{{"issuer": "https://idp.example", "audience": "gateway", "jwks_url": "{url}"}}]'
+            for url in ("https://", "http://idp.example/keys", "https://idp.example:x/", "https://é/", "https://[/", "//x", "https://a b")
+        ),
+        '[{"issuer": "profile-gateway", "audience": "gateway", "jwks_url": "https://idp.example/keys"}]',
+    ],
+    "JWT_LEEWAY_SECONDS": ["-1", "601", "nan", "inf"],
+    "ALLOWED_HOSTS": [
+        *("localhost:8000", "api.example, www.example:443", "https://api.example", "api.example/", "a b", "*.*.example", "api.*"),
+        *(",", " , ", "münchen.de", "[::1]:80", "10.0.0.0/8", "a" * 64, "[10.0.0.1]", "\udcff", "@", "*example"),
+    ],
+    "CORS_ORIGINS": [
+        *("https://shop.example/", "https://shop.example/page", "shop.example", "https://", "null", "https://shop.example:443"),
+        *("http://shop.example:80", "https://*.example", "https://a b", "https://me@shop.example", "https://shop.example?", ","),
+        *("https://shop.example, https://x.example/", "https://x.example:123456", "https://münchen.de", "\udcff"),
+    ],
+    "REQUEST_SECONDS": ["inf", "-inf", "nan", "1e300", "0", "-1", "1e-9", "86401", "30s"],
+    "DRAIN_SECONDS": ["inf", "nan", "1e300", "0", "-1"],
+    "LOG_LEVEL": ["loud", "trace"],
+}  # fmt: skip
+
+
+FAULTS = [(name, value) for name, values in WRONG.items() for value in values]
+
+
+@pytest.mark.parametrize(("name", "value"), FAULTS, ids=range(len(FAULTS)))
+def test_a_wrong_value_is_told_in_one_line_that_names_its_variable(monkeypatch, name, value):
+    monkeypatch.setenv(f"GATEWAY_{name}", value)
     with pytest.raises(SettingsError) as caught:
         read_settings()
-    assert name in caught.value.message
-    assert "too short" not in caught.value.message
+    assert caught.value.message.startswith(f"GATEWAY_{name}")
+    assert caught.value.message.isprintable()
+    if name in {"JWT_SECRET", "DATABASE_URL"}:
+        assert value not in caught.value.message
+
+
+def test_the_place_inside_a_value_is_told_and_all_wrong_values_at_once(monkeypatch):
+    monkeypatch.setenv("GATEWAY_JWT_ISSUERS", f'[{ISSUER}, {{"issuer": "x", "audience": "y", "jwks_url": "http://x"}}]')
+    monkeypatch.setenv("GATEWAY_WORKERS", "none")
+    with pytest.raises(SettingsError, match=r"GATEWAY_JWT_ISSUERS\[1\].jwks_url: is an address.*") as caught:
+        read_settings()
+    assert "GATEWAY_WORKERS: " in caught.value.message
+
+
+def test_settings_that_are_wrong_together_name_each_other():
+    with pytest.raises(SettingsError, match="GATEWAY_WORKERS times GATEWAY_DATABASE_CONNECTIONS"):
+        read_settings(workers=256, database_connections=1000)
+    assert read_settings(workers=256, database_connections=1000, database_url="postgresql://db/gateway")
+
+
+ANYTHING = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=30)
+NEAR = st.lists(
+    st.sampled_from(
+        [
+            *'0123456789-+.,:/[]{}*@%?#= \t"~é',
+            "e",
+            "inf",
+            "nan",
+            "true",
+            "http://",
+            "https://",
+            "localhost",
+            "::1",
+            "postgresql://",
+        ]
+    ),
+    min_size=1,
+    max_size=8,
+).map("".join)
+
+
+@given(name=st.sampled_from(sorted(Settings.model_fields)), value=ANYTHING | NEAR)
+def test_whatever_a_variable_holds_it_is_taken_or_told_in_one_line(name, value):
+    settings, fault = tried(f"GATEWAY_{name.upper()}", value)
+    if settings is None:
+        assert fault.startswith(f"GATEWAY_{name.upper()}")
+        assert "\n" not in fault
+        return
+    names = [host for host in settings.hosts if "*" not in host]
+    assert all(host in HostNames(settings.hosts) and f"{host}:80" in HostNames(settings.hosts) for host in names)
+    assert all("/" not in origin.partition("://")[2] for origin in settings.cors_origins)
+
+
+def tried(variable, value):
+    """The settings with this variable, or what is said against it."""
+    with patch.dict(os.environ, {variable: value}):
+        try:
+            return read_settings(), ""
+        except SettingsError as error:
+            return None, error.message
+
+
+@pytest.mark.parametrize(
+    "name", [name for name, field in Settings.model_fields.items() if field.annotation in {int, float}]
+)
+def test_every_number_has_a_least_and_a_most(name):
+    field = Settings.model_fields[name]
+    bounds = {type(one).__name__ for one in field.metadata}
+    assert bounds & {"Ge", "Gt"}, "and so it is told at the start"
+    assert bounds & {"Le", "Lt"}
+    if field.annotation is float:
+        assert any(getattr(one, "allow_inf_nan", None) is False for one in field.metadata)
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [("Api.Example.", "api.example"), ("10.0.0.1", "10.0.0.1"), ("::1", "[::1]"), ("[FD00::1]", "[fd00::1]"), ("*.At.example", "*.at.example"), ("pod_7", "pod_7")],
+)  # fmt: skip
+def test_a_host_is_kept_as_it_is_compared(given, means):
+    assert read_settings(host="10.0.0.1", allowed_hosts=given).allowed_hosts == (means,)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "https://shop.example",
+        "http://localhost:3000",
+        "http://[::1]:3000",
+        "capacitor://localhost",
+        "https://10.0.0.1:8443",
+        "*",
+    ],
+)
+def test_an_origin_is_taken_as_browsers_send_it(origin):
+    assert read_settings(cors_origins=origin.upper() if origin != "*" else origin).cors_origins == (origin,)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["postgresql://db/x", "postgres://me:p%40ss@[::1]:5432/x?sslmode=require", "postgresql:///x?host=/run/postgresql", "postgresql://a:1,b:2/x", "postgresql://me:pä$s@db/x"],
+)  # fmt: skip
+def test_addresses_of_postgres_are_taken(address):
+    assert read_settings(database_url=address).database_url.get_secret_value() == address
 
 
 def test_secrets_are_not_printed(monkeypatch):

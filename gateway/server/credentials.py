@@ -34,7 +34,7 @@ def keep_credentials(data_dir: Path, organization: str) -> Credentials:
                 _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
             return Credentials(kept["jwtSecret"], kept["apiKeys"][organization])
     except OSError as error:
-        raise SettingsError(f"Cannot keep the credentials in {path}: {error.strerror}.") from error
+        raise SettingsError(f"GATEWAY_DATA_DIR: cannot keep the credentials in {path}: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
         raise SettingsError(
             f"{path} does not hold what it should; move it away, and new credentials are made."

@@ -52,7 +52,9 @@ def bind(settings: Settings) -> Port:
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(address)
     except OSError as error:
-        raise SettingsError(f"Cannot listen on {settings.host} port {settings.port}: {error.strerror}.") from error
+        raise SettingsError(
+            f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}."
+        ) from error
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now, so that a port in use is in use
     return bound
 

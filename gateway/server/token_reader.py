@@ -11,8 +11,8 @@ from jwt.exceptions import PyJWTError
 from gateway.domain.tenants import Permission
 from gateway.errors import Unauthenticated
 from gateway.server.issuers import IssuerKeys
-from gateway.server.tokens import ALGORITHM, OURS, Claims
-from gateway.settings import TokenIssuer
+from gateway.server.tokens import ALGORITHM, Claims
+from gateway.settings import OWN_ISSUER, TokenIssuer
 
 REMEMBERED = 1_000  # tokens whose signature need not be checked again
 REQUIRED = ["exp", "iss", "aud", "org", "sandboxes", "scope"]
@@ -48,8 +48,8 @@ class TokenReader:
         try:
             # Unverified, and used for nothing but finding the keys and algorithms that must verify it.
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
-            if issuer == OURS:
-                return self._claims(token, self._secret, [ALGORITHM], OURS, OURS)
+            if issuer == OWN_ISSUER:
+                return self._claims(token, self._secret, [ALGORITHM], OWN_ISSUER, OWN_ISSUER)
             if issuer in self._issuers:
                 return await self._verify_foreign(token, issuer)
         except (PyJWTError, *MALFORMED) as error:

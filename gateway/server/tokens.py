@@ -12,8 +12,8 @@ from uuid import UUID
 import jwt
 
 from gateway.domain.tenants import Permission
+from gateway.settings import OWN_ISSUER
 
-OURS = "profile-gateway"  # issuer and audience of our own tokens
 ALGORITHM = "HS256"  # of our own tokens
 LIFETIME = timedelta(hours=24)
 EVERY_SANDBOX = "*"
@@ -43,8 +43,8 @@ def issue_token(
     """A token of ours, good for a day unless said otherwise."""
     now = datetime.now(UTC)
     claims = {
-        "iss": OURS,
-        "aud": OURS,
+        "iss": OWN_ISSUER,
+        "aud": OWN_ISSUER,
         "iat": now,
         "exp": now + lifetime,
         "org": str(organization_id),

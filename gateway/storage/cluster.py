@@ -132,7 +132,9 @@ class Cluster:
                 self._register()
                 self._socket = postmaster.ensure_running(self._settings)
         except OSError as error:
-            raise ClusterError(f"the embedded Postgres cannot use {self.data_dir}: {error}") from error
+            raise ClusterError(
+                f"the embedded Postgres cannot use {self.data_dir} (GATEWAY_DATA_DIR): {error}"
+            ) from error
 
     def _register(self) -> None:
         """Count as a user of the server, until we leave or die."""

@@ -24,8 +24,8 @@ from gateway.errors import Unauthenticated, Unavailable
 from gateway.server import issuers
 from gateway.server.issuers import FRESH_SECONDS, INTERVAL_SECONDS, STALE_SECONDS, IssuerKeys
 from gateway.server.token_reader import TokenReader
-from gateway.server.tokens import OURS, issue_token
-from gateway.settings import TokenIssuer
+from gateway.server.tokens import issue_token
+from gateway.settings import OWN_ISSUER, TokenIssuer
 
 SECRET = "a secret of at least thirty-two bytes"
 ORGANIZATION = uuid4()
@@ -36,8 +36,8 @@ FOREIGN = "https://idp.example"
 
 def claims(**changes: Any) -> dict[str, Any]:
     said = {
-        "iss": OURS,
-        "aud": OURS,
+        "iss": OWN_ISSUER,
+        "aud": OWN_ISSUER,
         "exp": datetime.now(UTC) + timedelta(minutes=5),
         "org": str(ORGANIZATION),
         "sandboxes": ["prod"],
