@@ -204,7 +204,17 @@ class Settings(BaseSettings):
     cors_origins: Listed = Field((), description="Origins whose pages may call the API, by commas.")
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
     request_seconds: Seconds = Field(
-        30, description="Time limit of a GraphQL request, of one SQL statement, and between two pieces of a body."
+        30,
+        description="Time limit of a GraphQL request, of its body, of one SQL statement, and of each line of a stream.",
+    )
+    stream_bytes: int = Field(
+        10_000_000_000, gt=0, description="Most bytes of one stream or file of documents, packed or not."
+    )
+    stream_failures: int = Field(
+        10_000, ge=0, description="Failed documents that a stream or file may have; it ends with one more."
+    )
+    stream_commit_seconds: Seconds = Field(
+        1, description="How long whole lines of a stream wait for others before they are committed."
     )
     drain_seconds: Seconds = Field(20, description="How long running requests may go on after SIGTERM.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(

@@ -50,9 +50,8 @@ async def _ingest(
     with open_source(file) as source, bar:
         task = bar.add_task("Ingesting", total=source.size)
         async with open_store(settings) as store:
-            scope = await store.scope(sandbox)
-            advance = partial(bar.advance, task)
-            return await load_file(store.db, scope, source, dataset, mode=mode, key=key, advance=advance)
+            to, advance = (store.db, await store.scope(sandbox), source, dataset), partial(bar.advance, task)
+            return await load_file(*to, mode=mode, key=key, advance=advance, settings=settings)
 
 
 def _summary(loaded: Loaded) -> list[str]:

@@ -8,7 +8,7 @@ fails, and the others land.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,6 +19,7 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure, Reader, Sent
 from gateway.domain.facts import keep_failures, keep_warnings
 from gateway.domain.records import Mode
+from gateway.domain.slices import SLICES
 from gateway.domain.stitching import Restart
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.turns import Turns
@@ -49,7 +50,6 @@ DOCUMENTS = 1000
 
 ATTEMPTS = 20
 PATIENCE = 2  # restarts before a call asks for the sandbox alone
-SLICE = 50  # documents read at a time, so that the store's answers to others are heard in between
 SIDE_BY_SIDE = 3  # chunks that a stream commits at the same time
 
 
@@ -215,11 +215,20 @@ class _Prepared:
 
     async def read(self, config: Configuration) -> None:
         """Read the documents, and let others work meanwhile."""
-        documents, first = self._chunk.documents, self._chunk.first_index
+        documents = enumerate(self._chunk.documents, self._chunk.first_index)
         self._config, self._reader, self._sent = config, self._target.reader(config), []
-        for start in range(0, len(documents), SLICE):
-            self._sent += self._reader.read_all(documents[start : start + SLICE], first + start)
-            await asyncio.sleep(0)
+        is_more = True
+        while is_more:
+            async with SLICES:
+                is_more = self._read_some(documents)
+
+    def _read_some(self, documents: Iterator[tuple[int, Any]]) -> bool:
+        """Read as many documents as fit into a slice; whether there may be more."""
+        for index, document in documents:
+            self._sent += self._reader.read_all((document,), index)
+            if SLICES.is_over:
+                return True
+        return False
 
     async def commit(self) -> IngestResult:
         """Store what may be stored. Raises Unavailable when too many others write."""

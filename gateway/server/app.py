@@ -1,5 +1,6 @@
 """The composition root: settings → a Starlette application. Its routes and the order of its middleware are here on one page."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
@@ -15,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from gateway.api.console import console_routes
+from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
@@ -58,7 +60,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
         callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds))
-        app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics)
+        drained = asyncio.get_running_loop().create_future()
+        app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics, drained)
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():
                 yield
@@ -102,7 +105,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     return [
         Middleware(Watch, around=foreign_pages) if callable_from_elsewhere else Middleware(Watch),
         *([Middleware(foreign_pages)] if callable_from_elsewhere else []),
-        Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing),
+        Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing, bodies=Deadlines(settings.request_seconds)),
         Middleware(Packing),
         Middleware(HostCheck, hosts=hosts),
     ]

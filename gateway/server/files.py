@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from uuid import UUID
@@ -23,8 +24,9 @@ from gateway.domain.ingestion import Chunk, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, NotFound
-from gateway.server.lines import Gunzip, Lines
+from gateway.server.lines import Gunzip, Plain, Stream
 from gateway.server.tally import Tally
+from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -57,13 +59,15 @@ class Source:
         self._file.seek(0)
         return digest
 
-    async def chunks(self, advance: Callable[[int], None]) -> AsyncIterator[Chunk]:
-        """Its lines, unpacked if they are packed; `advance` is told how many bytes were read. Raises BadInput."""
-        lines = Lines()
-        async for piece in _unpacked(self._pieces(advance)):
-            for chunk in lines.feed(piece):
-                yield chunk
-        for chunk in lines.end():
+    async def chunks(
+        self, advance: Callable[[int], None], limit: int, check: Callable[[], None]
+    ) -> AsyncIterator[Chunk]:
+        """Its lines, unpacked if they are packed; `advance` is told how many bytes were read, of which there may be `limit`. `check` is
+        called before each chunk. Raises BadInput, LimitExceeded, and what `check` raises."""
+        pieces = self._pieces(advance)
+        head = await _head(pieces)
+        stream = Stream(Gunzip() if head.startswith(GZIP) else Plain(), limit)
+        async for chunk in stream.chunks(_from_head(head, pieces), check):
             yield chunk
 
     async def _pieces(self, advance: Callable[[int], None]) -> AsyncIterator[bytes]:
@@ -102,8 +106,10 @@ async def load_file(
     mode: Mode,
     key: str | None,
     advance: Callable[[int], None],
+    settings: Settings,
 ) -> Loaded:
-    """Take in a file, and complete its batch. `dataset` is an id or a name. Raises what ingestion raises, and BadInput."""
+    """Take in a file, and complete its batch. `dataset` is an id or a name. Raises what ingestion raises, and BadInput; LimitExceeded where
+    the file has more bytes or failures than the settings allow a stream."""
     configurations = Configurations()
     config = await configurations.read(db, scope)
     dataset_id = _dataset(config, dataset)
@@ -113,7 +119,8 @@ async def load_file(
         return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
     tally, to = Tally(), (db, scope, configurations, dataset_id)
     batch_id = batch.batch_id if batch is not None else None
-    async for result in ingest_stream(*to, source.chunks(advance), mode=mode, batch_id=batch_id):
+    chunks = source.chunks(advance, settings.stream_bytes, partial(tally.check, settings.stream_failures))
+    async for result in ingest_stream(*to, chunks, mode=mode, batch_id=batch_id):
         tally.add(result)
     if batch is not None:
         await complete_batch(db, scope, batch.batch_id)
@@ -143,24 +150,21 @@ async def _key(source: Source, mode: Mode) -> str | None:
     return digest and f"sha256:{digest}:{mode}"
 
 
-async def _unpacked(pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _head(pieces: AsyncIterator[bytes]) -> bytes:
+    """As many pieces as show what the file is; all of them where there are too few."""
     head = b""
     async for piece in pieces:
         head += piece
         if len(head) >= len(GZIP):
             break
-    if not head.startswith(GZIP):
+    return head
+
+
+async def _from_head(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if head:
         yield head
-        async for piece in pieces:
-            yield piece
-        return
-    gunzip = Gunzip()
-    for unpacked in gunzip.feed(head):
-        yield unpacked
     async for piece in pieces:
-        for unpacked in gunzip.feed(piece):
-            yield unpacked
-    gunzip.end()
+        yield piece
 
 
 async def _readable(descriptor: int) -> None:

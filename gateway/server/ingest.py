@@ -5,10 +5,12 @@
     batchKey   the batch of this key, made if there is none: who sends a stream again after a crash sends the same key
                neither: the dataset's rolling batch
 
-What was committed stays when the stream breaks off; sending all of it again changes nothing that is there.
+Lines are committed a thousand at a time, and after a moment when no more come. What came whole lands when the stream breaks off; sending
+all of it again changes nothing that is there.
 """
 
 from collections.abc import AsyncIterator, Mapping
+from functools import partial
 from http import HTTPStatus
 from uuid import UUID
 
@@ -22,8 +24,8 @@ from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, GatewayError, Timeout
 from gateway.server.answers import json_answer, refusal
-from gateway.server.bodies import pieces
-from gateway.server.lines import Gunzip, Lines
+from gateway.server.bodies import Pace, check_announced, paced
+from gateway.server.lines import Gunzip, Plain, Stream
 from gateway.server.media import is_ndjson
 from gateway.server.services import Services, services
 from gateway.server.tally import Tally
@@ -37,7 +39,7 @@ async def ingest(request: Request) -> Response:
     try:
         if (refused := _unsupported(request)) is not None:
             return refused
-        async for result in await _results(request):
+        async for result in await _results(request, tally):
             tally.add(result)
     except Timeout as error:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT, **tally.told())
@@ -54,8 +56,8 @@ def _unsupported(request: Request) -> Response | None:
     return refusal(fault, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-async def _results(request: Request) -> AsyncIterator[IngestResult]:
-    """What becomes of the stream, chunk by chunk."""
+async def _results(request: Request, tally: Tally) -> AsyncIterator[IngestResult]:
+    """What becomes of the stream, chunk by chunk; `tally` is what became of it so far."""
     here, asked = services(request), request.query_params
     scope = await here.scope(request)
     if unknown := sorted(set(asked) - PARAMETERS):
@@ -63,7 +65,8 @@ async def _results(request: Request) -> AsyncIterator[IngestResult]:
     dataset_id = input_id(request.path_params["dataset_id"], "Dataset", "datasetId")
     to = (here.db, scope, here.configurations, dataset_id)
     mode, batch_id = _mode(asked), await _batch(here, scope, dataset_id, asked)
-    return ingest_stream(*to, _chunks(request), mode=mode, batch_id=batch_id)
+    check_announced(request, here.settings.stream_bytes)
+    return ingest_stream(*to, _chunks(request, here, tally), mode=mode, batch_id=batch_id)
 
 
 def _mode(asked: Mapping[str, str]) -> Mode:
@@ -85,23 +88,11 @@ async def _batch(here: Services, scope: Scope, dataset_id: UUID, asked: Mapping[
     return (await create_batch(here.db, scope, config, dataset_id, asked["batchKey"])).batch_id
 
 
-async def _chunks(request: Request) -> AsyncIterator[Chunk]:
-    lines = Lines()
-    async for piece in _unpacked(request):
-        for chunk in lines.feed(piece):
-            yield chunk
-    for chunk in lines.end():
+async def _chunks(request: Request, here: Services, tally: Tally) -> AsyncIterator[Chunk]:
+    settings, is_packed = here.settings, request.headers.get("content-encoding", "").lower() == "gzip"
+    stream = Stream(Gunzip() if is_packed else Plain(), settings.stream_bytes)
+    pace = Pace(settings.stream_commit_seconds, settings.request_seconds, here.drained)
+    async for chunk in stream.chunks(
+        paced(request, stream.lines, pace), partial(tally.check, settings.stream_failures)
+    ):
         yield chunk
-
-
-async def _unpacked(request: Request) -> AsyncIterator[bytes]:
-    body = pieces(request, services(request).settings.request_seconds)
-    if request.headers.get("content-encoding", "").lower() != "gzip":
-        async for piece in body:
-            yield piece
-        return
-    gunzip = Gunzip()
-    async for piece in body:
-        for unpacked in gunzip.feed(piece):
-            yield unpacked
-    gunzip.end()

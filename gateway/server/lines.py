@@ -1,61 +1,114 @@
-"""A stream of JSON lines, cut into chunks in bounded memory."""
+"""A stream of JSON lines, cut into chunks: in bounded memory, and with bounded work between two turns of the event loop."""
 
 import zlib
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
 
 from gateway.domain.ingestion import DOCUMENTS, Chunk
-from gateway.errors import BadInput
+from gateway.domain.slices import SLICES
+from gateway.errors import BadInput, LimitExceeded
 
 LINE_BYTES = 1 << 20  # of a longer line no more is kept than shows that it is too long
-CHUNK_BYTES = 4 << 20  # a chunk ends here even with fewer lines
-PIECE_BYTES = 1 << 16
+CHUNK_BYTES = 1 << 20  # a chunk ends here even with fewer lines; parsed, its documents may take twenty times as much
+STEP_BYTES = (
+    1 << 14
+)  # looked at between two turns of the event loop; each byte may be a line, or a twentieth of a gzip member
+BLANK_LINES = 100_000  # one behind the other
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 
 
 class Lines:
-    """Cuts whatever pieces a stream comes in. Blank lines are nothing, and do not count as places in it."""
+    """Cuts whatever pieces a stream comes in. Blank lines are nothing, and do not count as places in it.
+
+    `ended` is the number of line breaks so far; `is_holding` tells whether whole lines wait for more to make a chunk.
+    """
 
     def __init__(self) -> None:
+        self.ended = 0
         self._begun = bytearray()  # of a line whose end has not come yet
         self._lines: list[bytes] = []
         self._bytes = 0
         self._index = 0
+        self._blanks = 0
         self._at_start = True
 
+    @property
+    def is_holding(self) -> bool:
+        return bool(self._lines)
+
     def feed(self, piece: bytes) -> Iterator[Chunk]:
-        """The chunks that this piece completes."""
+        """The chunks that this piece completes. Raises LimitExceeded when too many blank lines follow each other."""
         *ended, begun = piece.split(b"\n")
         for part in ended:
-            self._extend(part)
-            yield from self._end_line()
+            self.ended += 1
+            yield from self._add(self._joined(part) if self._begun or self._at_start else part)
         self._extend(begun)
+
+    def flush(self) -> Iterator[Chunk]:
+        """The whole lines so far, however few they are; a line whose end has not come yet stays."""
+        if self._lines:
+            yield self._cut()
 
     def end(self) -> Iterator[Chunk]:
         """What is left when the stream has ended; its last line needs no line break."""
-        yield from self._end_line()
-        if self._lines:
-            yield self._cut()
+        if self._begun:
+            yield from self._add(self._joined(b""))
+        yield from self.flush()
+
+    def _joined(self, part: bytes) -> bytes:
+        """The line that ends with this part."""
+        self._extend(part)
+        line = bytes(self._begun)
+        self._begun.clear()
+        if self._at_start:
+            line, self._at_start = line.removeprefix(BYTE_ORDER_MARK), False
+        return line
 
     def _extend(self, part: bytes) -> None:
         room = LINE_BYTES + 1 - len(self._begun)
         self._begun += part[:room]
 
-    def _end_line(self) -> Iterator[Chunk]:
-        line = bytes(self._begun).strip()
-        self._begun.clear()
-        if self._at_start:
-            line, self._at_start = line.removeprefix(BYTE_ORDER_MARK), False
-        if line:
-            self._lines.append(line)
-            self._bytes += len(line)
-        if len(self._lines) == DOCUMENTS or self._bytes >= CHUNK_BYTES:
-            yield self._cut()
+    def _add(self, line: bytes) -> tuple[Chunk, ...]:
+        """Keep a line; the chunk that is full with it."""
+        line = line.strip()
+        if not line:
+            self._blanks += 1
+            if self._blanks > BLANK_LINES:
+                raise LimitExceeded(f"More than {BLANK_LINES:,} blank lines follow each other.")
+            return ()
+        self._blanks = 0
+        self._lines.append(line)
+        self._bytes += len(line)
+        is_full = len(self._lines) == DOCUMENTS or self._bytes >= CHUNK_BYTES
+        return (self._cut(),) if is_full else ()
 
     def _cut(self) -> Chunk:
         chunk = Chunk(self._index, self._lines)
         self._index += len(self._lines)
         self._lines, self._bytes = [], 0
         return chunk
+
+
+class Unpacking(Protocol):
+    """How the bytes of a stream are brought to light."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """The bytes that this piece holds, in pieces of at most STEP_BYTES. Raises BadInput."""
+
+    def end(self) -> None:
+        """Raises BadInput where the stream ended too early."""
+
+
+class Plain:
+    """Bytes as they are."""
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        yield piece
+
+    def end(self) -> None:
+        """Bytes may end anywhere."""
 
 
 class Gunzip:
@@ -74,10 +127,10 @@ class Gunzip:
                     return
                 self._member = zlib.decompressobj(wbits=31)
             try:
-                unpacked = self._member.decompress(piece, PIECE_BYTES)
+                unpacked = self._member.decompress(piece, STEP_BYTES)
             except zlib.error as error:
                 raise BadInput("The stream says that it is gzip, and is not.") from error
-            more = len(unpacked) == PIECE_BYTES and not self._member.eof
+            more = len(unpacked) == STEP_BYTES and not self._member.eof
             piece = self._member.unused_data or self._member.unconsumed_tail
             if unpacked:
                 yield unpacked
@@ -86,3 +139,65 @@ class Gunzip:
         """Raises BadInput where the stream ended too early."""
         if not self._member.eof:
             raise BadInput("The gzip stream ends before its end.")
+
+
+@dataclass(slots=True)
+class Stream:
+    """One stream of lines on its way to chunks. `limit` is how many bytes it may have, packed or not."""
+
+    unpacking: Unpacking
+    limit: int
+    lines: Lines = field(default_factory=Lines)
+
+    async def chunks(self, pieces: AsyncIterable[bytes], check: Callable[[], None]) -> AsyncIterator[Chunk]:
+        """Cut the pieces into chunks; an empty piece ends a chunk early. Others have their turn after each step.
+
+        `check` is called before each chunk and raises what ends the stream. However a stream ends, the lines that came whole are in a
+        chunk before the error is raised: LimitExceeded, BadInput, or what `pieces` and `check` raise.
+        """
+        found = deque[Chunk]()
+        try:
+            async for unpacked in self._unpacked(pieces):
+                async with SLICES:
+                    found.extend(self.lines.feed(unpacked) if unpacked else self.lines.flush())
+                while found:
+                    check()
+                    yield found.popleft()
+            self.unpacking.end()
+        except Exception:
+            for chunk in (*found, *self.lines.flush()):
+                yield chunk
+            raise
+        for chunk in self.lines.end():
+            yield chunk
+
+    async def _unpacked(self, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """What the pieces bring to light, step by step; an empty piece stays one."""
+        packed = plain = 0
+        async for piece in pieces:
+            if not piece:
+                yield piece
+            for step in steps(piece):
+                packed += len(step)
+                unpacked = self.unpacking.feed(step)
+                self._check(packed)
+                while part := await _next(unpacked):
+                    plain += len(part)
+                    self._check(plain)
+                    yield part
+
+    def _check(self, size: int) -> None:
+        if size > self.limit:
+            raise LimitExceeded(f"The stream has more than {self.limit:,} bytes.")
+
+
+async def _next(parts: Iterator[bytes]) -> bytes:
+    """The next part, in a slice of its own; nothing after the last."""
+    async with SLICES:
+        return next(parts, b"")
+
+
+def steps(piece: bytes) -> Iterator[bytes]:
+    """A piece, cut so that looking at each part takes no longer than others can wait."""
+    for start in range(0, len(piece), STEP_BYTES):
+        yield piece[start : start + STEP_BYTES]

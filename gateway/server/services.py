@@ -1,5 +1,6 @@
 """What the routes of one process share."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -16,7 +17,7 @@ from gateway.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made when the process starts, closed when it ends."""
+    """Made when the process starts, closed when it ends. `drained` is done when what still runs has to end, because the process does."""
 
     settings: Settings
     db: Database
@@ -25,6 +26,7 @@ class Services:
     operations: Operations
     limits: Limits
     metrics: Metrics
+    drained: "asyncio.Future[None]"
 
     async def scope(self, request: Request) -> Scope:
         """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""

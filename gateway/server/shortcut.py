@@ -5,10 +5,8 @@ it has something to do, and the read begins while the store is asked whether the
 confirmed. Whatever is out of the ordinary takes the long way.
 """
 
-from asyncio import timeout
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import lru_cache, partial
 from http import HTTPStatus
 from typing import Final
@@ -17,10 +15,12 @@ import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.operations import Outcome, Request, Response
-from gateway.errors import BadInput, GatewayError
+from gateway.errors import BadInput, GatewayError, Timeout
 from gateway.server.answers import GZIP_FROM, refusal, server_timing
 from gateway.server.auth import HEADERS, Caller
+from gateway.server.bodies import SLOW_BODY
 from gateway.server.graphql import asked_of, response_of
 from gateway.server.hosts import HostNames
 from gateway.server.media import Codings, codings, is_json, wanted
@@ -32,7 +32,7 @@ READ_AGAIN: Final = 256
 ORDINARY: Final = ("accept", "content-type", "host")
 """The headers that make a request ordinary, or not."""
 
-LOOKED_AT: Final = {name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding")}
+LOOKED_AT: Final = {name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding", "content-length")}
 
 PLAIN: Final = Codings(gzip=False, identity=True)
 
@@ -41,13 +41,16 @@ OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
 
 class Shortcut:
     """ASGI middleware in front of nearly all that is about HTTP. `route` has the long way; `hosts` are the names that a request's Host may
-    have; for who takes it `packed`, it does as the long way does."""
+    have; for who takes it `packed`, it does as the long way does. `bodies` gives up those that come too slowly."""
 
-    def __init__(self, app: ASGIApp, route: Route, hosts: HostNames, packed: Callable[[ASGIApp], ASGIApp]) -> None:
+    def __init__(
+        self, app: ASGIApp, route: Route, hosts: HostNames, packed: Callable[[ASGIApp], ASGIApp], bodies: Deadlines
+    ) -> None:
         self._app = app
         self._route = route
         self._hosts = hosts
         self._packed = packed
+        self._bodies = bodies
         self._media_type = lru_cache(READ_AGAIN)(self._read_media_type)
         self._codings = lru_cache(READ_AGAIN)(codings)
 
@@ -58,14 +61,19 @@ class Shortcut:
         here: Services = scope["app"].state.services
         headers = _headers(scope)
         caller = here.callers.known(headers)
-        if caller is None:
+        if caller is None or int(headers.get("content-length", 0)) > here.limits.body_bytes:
             await self._app(scope, receive, send)  # of a stranger no body is read here, and no header kept
             return
         media_type, takes = self._media_type(*map(headers.get, ORDINARY)), self._codings(headers.get("accept-encoding"))
         if media_type is None or not any(takes):
             await self._app(scope, receive, send)
             return
-        received = await _received(receive, here.limits.body_bytes, here.settings.request_seconds)
+        try:
+            with self._bodies.begin():
+                received = await _received(receive, here.limits.body_bytes)
+        except TimeoutError:
+            await self._packed(refusal(Timeout(SLOW_BODY), HTTPStatus.REQUEST_TIMEOUT))(scope, receive, send)
+            return
         response = await self._response(here, caller, received, media_type, takes)
         if response is None:
             await self._app(scope, _after(received, receive), send)
@@ -127,21 +135,14 @@ def _headers(scope: Scope) -> Mapping[str, str]:
     return {LOOKED_AT[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in LOOKED_AT}
 
 
-async def _received(receive: Receive, limit: int, seconds: float) -> list[Message]:
-    """The body's pieces: all of them, unless there are too many or the next one does not come; the long way tells what is wrong then."""
+async def _received(receive: Receive, limit: int) -> list[Message]:
+    """The body's pieces: all of them, unless there are too many; the long way tells what is wrong then."""
     received = [await receive()]
-    if received[0].get("more_body"):
-        await _receive_more(received, receive, limit, seconds)
-    return received
-
-
-async def _receive_more(received: list[Message], receive: Receive, limit: int, seconds: float) -> None:
     size = len(received[0].get("body", b""))
-    with suppress(TimeoutError):
-        while received[-1].get("more_body") and size <= limit:
-            async with timeout(seconds):
-                received.append(await receive())
-            size += len(received[-1].get("body", b""))
+    while received[-1].get("more_body") and size <= limit:
+        received.append(await receive())
+        size += len(received[-1].get("body", b""))
+    return received
 
 
 def _asked(received: Sequence[Message], limit: int) -> Request | None:

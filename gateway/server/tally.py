@@ -7,6 +7,7 @@ from uuid import UUID
 from gateway.api.ids import global_id
 from gateway.domain.documents import Failure
 from gateway.domain.ingestion import IngestResult
+from gateway.errors import LimitExceeded
 
 TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with their batch
 
@@ -29,6 +30,11 @@ class Tally:
         self.failed_count += len(result.failed)
         self.failed += result.failed[: TOLD - len(self.failed)]
         self.warnings += result.warnings[: TOLD - len(self.warnings)]
+
+    def check(self, limit: int) -> None:
+        """Raise LimitExceeded if more than so many documents failed."""
+        if self.failed_count > limit:
+            raise LimitExceeded(f"More than {limit:,} documents failed; mend them, and send what is not counted here.")
 
     def told(self) -> dict[str, Any]:
         """As JSON; of the documents themselves nothing."""

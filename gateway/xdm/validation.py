@@ -15,11 +15,12 @@ and map value that is not required. Arrays replace, so what is inside them is al
 row still names its primary identity is for the caller to check, who knows the identity descriptors.
 """
 
+from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice
 from typing import Any, Final
 
-from jsonschema_rs import Draft7Validator, EmailOptions, RegexOptions
+from jsonschema_rs import Draft7Validator, EmailOptions, RegexOptions, ValidationError
 
 from gateway.xdm.fields import Field
 from gateway.xdm.violations import (
@@ -33,6 +34,7 @@ from gateway.xdm.violations import (
 )
 
 MAX_VIOLATIONS: Final = 5
+MAX_SURVEYED: Final = 200
 
 
 class Validator:
@@ -54,13 +56,16 @@ class Validator:
             return False
 
     def violations(self, document: Any, *, partial: bool = False) -> list[Violation]:
-        """What is wrong with the document, at most five faults, one for each place; empty if nothing is."""
+        """What is wrong with the document, at most five faults, one for each place; empty if nothing is.
+
+        Of a document of more than MAX_SURVEYED values the first fault alone: to find all of them can take a second.
+        """
         if self.is_valid(document, partial=partial):
             return []
         if faults := list(islice(unreadable(document), MAX_VIOLATIONS)):
             return faults
         worst: dict[str, Violation] = {}
-        for error in (self._partial if partial else self._whole).iter_errors(document):
+        for error in _errors(self._partial if partial else self._whole, document):
             for violation in explained(error):
                 known = worst.get(violation.path)
                 if known is None or PRECEDENCE.index(violation.code) < PRECEDENCE.index(known.code):
@@ -72,6 +77,27 @@ class Validator:
     @cached_property
     def _partial(self) -> Draft7Validator:
         return _compiled(self._schema, partial=True)
+
+
+def _errors(validator: Draft7Validator, document: Any) -> Iterable[ValidationError]:
+    if not _is_larger(document, MAX_SURVEYED):
+        return validator.iter_errors(document)
+    try:
+        validator.validate(document)
+    except ValidationError as error:
+        return [error]
+    return []
+
+
+def _is_larger(document: Any, count: int) -> bool:
+    """Whether a document has more values than that, counted no further than necessary."""
+    level: list[Any] = [document]
+    while level and count >= 0:
+        value = level.pop()
+        count -= 1
+        if isinstance(value, dict | list):
+            level += islice(value.values() if isinstance(value, dict) else value, count + 1)
+    return count < 0
 
 
 # ------------------------------------------------------------------------------------------------ schemas that refuse empty values

@@ -57,6 +57,11 @@ def counts(answer):
     return [answer.json()[name] for name in COUNTS]
 
 
+async def count(gateway, dataset) -> int:
+    read = "query Read($id: ID!) { dataset(id: $id) { recordCount } }"
+    return (await gateway.run(read, {"id": dataset}))["dataset"]["recordCount"]
+
+
 # ---------------------------------------------------------------------------------------------- what is taken
 
 
@@ -243,9 +248,9 @@ async def test_a_stream_that_turns_out_to_be_broken_tells_what_was_committed(sen
     assert "gzip" in answer.json()["errors"][0]["message"]
 
 
-async def test_of_a_client_that_goes_away_whole_chunks_stay(gateway, dataset):
+async def test_of_a_client_that_goes_away_whole_lines_stay(gateway, dataset):
     heard = [
-        {"type": "http.request", "body": lines(map(record, range(DOCUMENTS + 10))), "more_body": True},
+        {"type": "http.request", "body": lines(map(record, range(DOCUMENTS + 10))) + b'{"pe', "more_body": True},
         {"type": "http.disconnect"},
     ]
     headers = await gateway.headers() | NDJSON | {"host": "localhost"}
@@ -266,24 +271,125 @@ async def test_of_a_client_that_goes_away_whole_chunks_stay(gateway, dataset):
 
     await gateway.app(scope, receive, send)
     assert answered == []
-    read = "query Read($id: ID!) { dataset(id: $id) { recordCount } }"
-    assert (await gateway.run(read, {"id": dataset}))["dataset"]["recordCount"] == DOCUMENTS
+    assert await count(gateway, dataset) == DOCUMENTS + 10
 
 
-async def test_a_client_that_says_nothing_more_is_not_waited_for(start_gateway):
+async def test_what_came_whole_lands_and_is_told_when_the_sender_falls_silent(start_gateway):
     silence = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
-        yield lines([record(1)])
+        yield lines(map(record, range(10))) + b'{"person"'
         await silence.wait()
 
-    async with start_gateway(request_seconds=3) as gateway:  # enough for all but the silence
+    async with start_gateway(request_seconds=2) as gateway:
         to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
         answer = await gateway.http.post(f"/ingest/{to}", content=body(), headers=headers)
-    assert (answer.status_code, answer.json()["accepted"]) == (408, 0)
+        assert (answer.status_code, answer.json()["accepted"]) == (408, 10)
+        assert answer.json()["errors"][0]["extensions"]["code"] == "TIMEOUT"
+        assert await count(gateway, to) == 10
+
+
+@pytest.mark.parametrize("drip", [b"x", b" "])
+async def test_a_line_that_never_ends_is_not_waited_for_however_steadily_it_comes(start_gateway, drip):
+    async def body() -> AsyncIterator[bytes]:
+        yield lines([record(1)])
+        while True:
+            yield drip
+            await asyncio.sleep(0.01)
+
+    async with start_gateway(request_seconds=2) as gateway:
+        to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
+        answer = await gateway.http.post(f"/ingest/{to}", content=body(), headers=headers)
+    assert (answer.status_code, answer.json()["accepted"]) == (408, 1)
+
+
+async def test_lines_are_committed_while_the_stream_goes_on_and_pauses(start_gateway):
+    async with start_gateway(stream_commit_seconds=0.05) as gateway:
+        to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
+
+        async def body() -> AsyncIterator[bytes]:
+            for number in range(3):
+                yield lines([record(number)])
+                for _ in range(500):  # the sender pauses until it is there
+                    if await count(gateway, to) > number:
+                        break
+
+        answer = await gateway.http.post(f"/ingest/{to}", content=body(), headers=headers)
+    assert counts(answer) == [3, 0, 0]
+
+
+async def test_a_stream_that_the_process_ends_tells_what_landed(gateway, dataset, send):
+    async def body() -> AsyncIterator[bytes]:
+        yield lines(map(record, range(DOCUMENTS + 10))) + b'{"pe'
+        gateway.app.state.services.drained.set_result(None)
+        await asyncio.Event().wait()
+
+    answer = await send(body())
+    assert (answer.status_code, answer.json()["accepted"]) == (503, DOCUMENTS + 10)
+    assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
+    assert answer.headers["retry-after"]
+
+
+# ---------------------------------------------------------------------------------------------- what ends a stream
+
+
+async def test_a_stream_of_nothing_but_blank_lines_is_refused(send):
+    answer = await send(gzip.compress(lines([record(1)]) + b"\n" * 16_000_000), headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.json()["accepted"]) == (413, 1)
+    assert answer.json()["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+    assert "blank lines" in answer.json()["errors"][0]["message"]
+
+
+async def test_a_stream_has_so_many_failures_and_no_more_are_kept(start_gateway):
+    async with start_gateway(stream_failures=10) as gateway:
+        to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
+        enough = await gateway.http.post(f"/ingest/{to}", content=b"{}\n" * 10, headers=headers)
+        body = b"{}\n" * (20 * DOCUMENTS) + lines([record(1)])
+        too_many = await gateway.http.post(f"/ingest/{to}", content=body, headers=headers)
+    assert counts(enough) == [0, 0, 10]
+    told = too_many.json()
+    assert (too_many.status_code, told["errors"][0]["extensions"]["code"]) == (413, "LIMIT_EXCEEDED")
+    assert 10 < told["failedCount"] < 10 * DOCUMENTS
+    assert len(told["failed"]) == TOLD
+
+
+async def test_a_stream_has_so_many_bytes(start_gateway):
+    async with start_gateway(stream_bytes=100_000) as gateway:
+        to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
+        body = lines(map(record, range(5_000)))
+
+        async def unannounced() -> AsyncIterator[bytes]:
+            yield body
+
+        announced = await gateway.http.post(f"/ingest/{to}", content=body, headers=headers)
+        met = await gateway.http.post(f"/ingest/{to}", content=unannounced(), headers=headers)
+        packed = await gateway.http.post(
+            f"/ingest/{to}", content=gzip.compress(body), headers=headers | {"content-encoding": "gzip"}
+        )
+    assert [answer.status_code for answer in (announced, met, packed)] == [413, 413, 413]
+    assert announced.json()["accepted"] == 0
+    assert 500 < met.json()["accepted"] < 5_000
+    assert packed.json()["duplicates"] == met.json()["accepted"]
+
+
+async def test_a_body_that_is_announced_too_large_is_refused_before_it_is_read(gateway, dataset):
+    async def receive() -> object:
+        raise AssertionError("there is no reason to read it")
+
+    answered = []
+
+    async def send(message: object) -> None:
+        answered.append(message)
+
+    known = await gateway.headers() | NDJSON | {"host": "localhost", "content-length": str(10**17)}
+    for path, content_type in [(f"/ingest/{dataset}", NDJSON["content-type"]), ("/graphql", "application/json")]:
+        headers = [(k.lower().encode(), v.encode()) for k, v in (known | {"content-type": content_type}).items()]
+        scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+        await gateway.app(scope, receive, send)
+    assert [message["status"] for message in answered if "status" in message] == [413, 413]
 
 
 async def test_streams_at_once_about_the_same_people_lose_nothing(gateway, send):
     await asyncio.gather(*(send(lines(map(record, range(300))), batchKey=f"b{n}") for n in range(4)))
-    count = await gateway.run("query Read { searchProfiles(first: 1) { totalCount } }")
-    assert count["searchProfiles"]["totalCount"] == 300
+    found = await gateway.run("query Read { searchProfiles(first: 1) { totalCount } }")
+    assert found["searchProfiles"]["totalCount"] == 300

@@ -153,3 +153,25 @@ async def test_of_a_stranger_no_body_is_read(gateway):
     scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": headers}
     await gateway.app(scope, receive, send)
     assert sent[0]["status"] == 403
+
+
+@pytest.mark.parametrize("pieces", [[], [b'{"query": ']])
+async def test_a_body_that_does_not_come_is_not_waited_for_on_either_way(start_gateway, pieces):
+    """A head that announces a body, and then nothing, or a part of it."""
+    async with start_gateway(request_seconds=2) as gateway:
+        known = await gateway.headers()
+        await gateway.http.post("/graphql", json={"query": "{ __typename }"}, headers=known)
+        for headers in (known, known | {"x-request-id": "1", "x-sandbox-name": ""}):
+            messages, answered = [{"type": "http.request", "body": piece, "more_body": True} for piece in pieces], []
+
+            async def receive(messages=messages):
+                return messages.pop(0) if messages else await asyncio.Event().wait()
+
+            async def send(message, answered=answered):
+                answered.append(message)
+
+            given = headers | {"host": "localhost", "content-type": "application/json", "content-length": "100"}
+            raw = [(name.lower().encode(), value.encode()) for name, value in given.items()]
+            scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "headers": raw}
+            await gateway.app(scope, receive, send)
+            assert answered[0]["status"] == 408

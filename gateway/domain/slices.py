@@ -1,0 +1,55 @@
+"""Long work on the event loop, in slices: one slice in each turn of the loop, whoever it is for, so that others wait for one at most."""
+
+import asyncio
+from collections import deque
+from time import perf_counter
+from typing import Final
+
+SECONDS: Final = 0.002
+"""How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
+
+
+class Slices:
+    """Hands out slices in the order in which they are asked for. Enter it around a piece of work; `is_over` says when to leave it."""
+
+    def __init__(self) -> None:
+        self._is_taken = False
+        self._waiting = deque[asyncio.Future[None]]()
+        self._begin = 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the slice at hand has gone on for as long as it may."""
+        return perf_counter() - self._begin >= SECONDS
+
+    async def __aenter__(self) -> None:
+        if self._is_taken:
+            turn = asyncio.get_running_loop().create_future()
+            self._waiting.append(turn)
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if turn.done() and not turn.cancelled():
+                    self._pass_on()
+                raise
+        self._is_taken = True
+        self._begin = perf_counter()
+
+    async def __aexit__(self, *_: object) -> None:
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Give the next slice to who has waited longest; it stays taken, so that nobody comes before."""
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._is_taken = False
+
+
+SLICES: Final = Slices()
+"""Those of this process."""
