@@ -207,11 +207,20 @@ class Settings(BaseSettings):
         30,
         description="Time limit of a GraphQL request, of its body, of one SQL statement, and of each line of a stream.",
     )
+    connections: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Most connections that clients have to one process; fewer where it may not open as many files.",
+    )
+    head_seconds: Seconds = Field(10, description="How long the head of a request may take to arrive.")
+    idle_seconds: Seconds = Field(75, description="How long a connection is kept for the next request.")
+    read_seconds: Seconds = Field(30, description="How long a client may read slower than 10 kB/s what is sent to it.")
     stream_bytes: int = Field(
-        10_000_000_000, gt=0, description="Most bytes of one stream or file of documents, packed or not."
+        10_000_000_000, gt=0, le=10**15, description="Most bytes of one stream or file of documents, packed or not."
     )
     stream_failures: int = Field(
-        10_000, ge=0, description="Failed documents that a stream or file may have; it ends with one more."
+        10_000, ge=0, le=10**9, description="Failed documents that a stream or file may have; it ends with one more."
     )
     stream_commit_seconds: Seconds = Field(
         1, description="How long whole lines of a stream wait for others before they are committed."

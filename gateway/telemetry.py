@@ -33,6 +33,12 @@ class RequestServed(NamedTuple):
     seconds: float
 
 
+class ConnectionCut(NamedTuple):
+    """A connection was ended by us. `reason` is its phase that went on for too long, or one of: room, refused, pipelined, unread."""
+
+    reason: str
+
+
 class FaultMasked(NamedTuple):
     """Something unexpected happened; the caller was told the correlation id and nothing else."""
 
@@ -84,6 +90,7 @@ Observation = (
     | FaultMasked
     | IssuerKeysFetched
     | ConfigurationBroken
+    | ConnectionCut
     | JobLeft
     | OperationRan
 )

@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
+    ConnectionCut,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
@@ -117,6 +118,7 @@ class Metrics:
             "gateway_issuer_key_fetches", "Fetches of the public keys of token issuers.", "issuer", "outcome"
         )
         self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
+        self._cuts = self._counts("gateway_connections_cut", "Connections that were ended by us, by why.", "reason")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
         self._counting: Mapping[type, Callable[[Any], None]] = {
             StatementRan: self._count_statement,
@@ -127,6 +129,7 @@ class Metrics:
                 seen.issuer, "failed" if seen.reason else "fetched"
             ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
+            ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
             FaultMasked: lambda _: self._faults.inc(),
         }
 

@@ -5,20 +5,25 @@ that is a good part of what serving it costs.
 """
 
 import asyncio
-from typing import Any, Final, cast
-
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from collections.abc import Callable
+from typing import Any, Final
 
 MOST: Final = 1 << 16
 """Bytes that are held: more are sent at once, so that whoever writes much learns that the client is slow."""
 
 
 class Packets:
-    """A transport that sends what is written in one turn of the event loop together, when the turn is over."""
+    """A transport that sends what is written in one turn of the event loop together, when the turn is over.
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    `closing` is called before it is closed, when everything written is on its way.
+    """
+
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, closing: Callable[[], None]
+    ) -> None:
         self._transport = transport
         self._loop = loop
+        self._closing = closing
         self._held: list[bytes] = []
         self._size = 0
 
@@ -31,9 +36,15 @@ class Packets:
         if self._size > MOST:
             self._send()
 
+    def write_eof(self) -> None:
+        """Say that this was all, once everything is sent."""
+        self._send()
+        self._transport.write_eof()
+
     def close(self) -> None:
         """Close it once everything is sent."""
         self._send()
+        self._closing()
         self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
@@ -43,11 +54,3 @@ class Packets:
         held, self._held, self._size = self._held, [], 0
         if held and not self._transport.is_closing():  # else nobody is left to read it
             self._transport.writelines(held)
-
-
-class Protocol(HttpToolsProtocol):
-    """uvicorn's, over such transports."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
-        super().connection_made(cast("asyncio.Transport", Packets(transport, self.loop)))

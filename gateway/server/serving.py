@@ -22,9 +22,9 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
 from gateway.server.app import create_app
+from gateway.server.connections import ConnectionLimits, Connections, connections_within_files
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, forget_process
-from gateway.server.packets import Protocol
 from gateway.server.store import Store
 from gateway.settings import Settings
 
@@ -92,7 +92,7 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
         lifespan="on",
         workers=settings.workers,
         loop="auto",
-        http=Protocol,
+        http=Connections(_limits(settings)),  # type: ignore[arg-type]  # called as the class of a protocol would be
         ws="none",
         backlog=BACKLOG,
         log_config=None,
@@ -100,6 +100,15 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=round(settings.drain_seconds),
+    )
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections_within_files(settings.connections),
+        head_seconds=settings.head_seconds,
+        idle_seconds=settings.idle_seconds,
+        read_seconds=settings.read_seconds,
     )
 
 

@@ -24,7 +24,7 @@ class Line(asyncio.Transport):
 
 def opened():
     line = Line()
-    return line, Packets(line, asyncio.get_running_loop())
+    return line, Packets(line, asyncio.get_running_loop(), lambda: line.sent.append(b"closing"))
 
 
 async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():
@@ -51,7 +51,7 @@ async def test_what_is_written_is_sent_before_it_is_closed():
     line, packets = opened()
     packets.write(b"head")
     packets.close()
-    assert (line.sent, packets.is_closing()) == ([b"head"], True)
+    assert (line.sent, packets.is_closing()) == ([b"head", b"closing"], True)
 
 
 async def test_nothing_is_sent_to_who_is_gone():
@@ -60,7 +60,7 @@ async def test_nothing_is_sent_to_who_is_gone():
     line.is_cut = True
     await asyncio.sleep(0)
     packets.close()
-    assert line.sent == []
+    assert line.sent == [b"closing"]
 
 
 async def test_everything_else_is_asked_of_the_transport():

@@ -1,0 +1,323 @@
+"""Connections, and how long each may take: who is slow, silent or endless holds one of a bounded number of places for a bounded time.
+
+A connection is in one phase at a time, and all but one of them end by themselves:
+
+    HEAD       from being accepted, or from a request's first byte, until the request's head is whole
+    WORK       a request is read and answered; for how long is a matter of who answers it
+    DISCARD    the request is answered, and the rest of its body, which nobody wants, still comes in
+    IDLE       kept for the next request
+    REFUSED    told why there is no answer; what still comes in is not looked at
+    CLOSING    closed by us as soon as the client has read what was sent
+
+In any phase a client is cut off that does not read what is sent to it. When all places are taken, a newcomer gets that of the connection
+that has waited for longest for a request; where none waits, the newcomer is refused.
+"""
+
+import asyncio
+import resource
+from collections import OrderedDict
+from dataclasses import dataclass
+from enum import Enum
+from http import HTTPStatus
+from typing import Any, Final, cast
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from gateway.errors import BadInput, GatewayError, LimitExceeded, Timeout, Unavailable
+from gateway.server.answers import refusal
+from gateway.server.packets import Packets
+from gateway.telemetry import ConnectionCut, observe
+
+HEAD_BYTES: Final = 32_768
+HEADERS: Final = 100
+PIPELINED: Final = 16
+"""Requests that a client may send ahead of their answers."""
+
+DISCARD_SECONDS: Final = 5
+"""How long what nobody wants may come in after an answer; a connection closed at once might take the answer with it."""
+
+SLOWEST: Final = 10_000
+"""Bytes a second that a client has to read of what waits for it."""
+
+UNREAD_BYTES: Final = 128 << 20
+"""Answers that wait for their clients, of all connections: beyond, those that have waited for longest are dropped."""
+
+SWEEP_SECONDS: Final = 0.5
+"""How often it is looked for what has taken too long."""
+
+RESERVED_FILES: Final = 100
+"""Files that this process may open beside connections: to Postgres, its log, its port."""
+
+
+class Phase(Enum):
+    """What a connection is at, as told above."""
+
+    HEAD = "head"
+    WORK = "work"
+    DISCARD = "discard"
+    IDLE = "idle"
+    REFUSED = "refused"
+    CLOSING = "closing"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """How many connections a process holds; for how many seconds one may be without a whole head, be idle, not read what was sent."""
+
+    connections: int
+    head_seconds: float
+    idle_seconds: float
+    read_seconds: float
+
+
+def connections_within_files(wanted: int) -> int:
+    """As many connections as this process may open files for, at most those wanted; asks for more files where that is allowed."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = wanted + RESERVED_FILES
+    if soft != resource.RLIM_INFINITY and soft < files:
+        soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - RESERVED_FILES), 1)
+
+
+class Connections:
+    """The connections of a process: uvicorn calls this for each new one. It may be sent to another process before the first."""
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self._limits = limits
+        self._seconds = {
+            Phase.HEAD: limits.head_seconds,
+            Phase.DISCARD: DISCARD_SECONDS,
+            Phase.IDLE: limits.idle_seconds,
+            Phase.REFUSED: DISCARD_SECONDS,
+        }
+        self._since = {phase: OrderedDict[Connection, float]() for phase in self._seconds}
+        self._unread = OrderedDict[Connection, tuple[float, int]]()
+        self._count = 0
+        self._is_sweeping = False
+
+    def __call__(self, **given: Any) -> "Connection":
+        return Connection(self, **given)
+
+    def open(self, connection: "Connection") -> bool:
+        """Take in a new connection, in the place of another if need be. False: there is no place for it."""
+        self._count += 1
+        self.enter(connection, Phase.HEAD)
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            connection.loop.call_later(SWEEP_SECONDS, self._sweep, connection.loop)
+        return self._count <= self._limits.connections or self._make_room(connection)
+
+    def close(self, connection: "Connection") -> None:
+        """Forget a connection, which is closed."""
+        self._count -= 1
+        self.leave(connection, connection.phase)
+        self._unread.pop(connection, None)
+
+    def enter(self, connection: "Connection", phase: Phase) -> None:
+        """Note the time, where the phase has a limit."""
+        if phase in self._since:
+            self._since[phase][connection] = connection.loop.time()
+
+    def leave(self, connection: "Connection", phase: Phase) -> None:
+        """Look no more at how long it is in this phase."""
+        if phase in self._since:
+            self._since[phase].pop(connection, None)
+
+    def wait_for_client(self, connection: "Connection") -> None:
+        """Look at how fast the client reads what was sent to it, until it has read it."""
+        if connection not in self._unread:
+            self._unread[connection] = (connection.loop.time(), connection.unread)
+
+    def _make_room(self, newcomer: "Connection") -> bool:
+        for phase in (Phase.REFUSED, Phase.DISCARD, Phase.HEAD, Phase.IDLE):
+            longest = next(iter(self._since[phase]), newcomer)
+            if longest is not newcomer:
+                longest.cut("room")
+                return True
+        return False
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Look for what has taken too long; go on as long as there are connections."""
+        now = loop.time()
+        for phase, seconds in self._seconds.items():
+            for connection, since in list(self._since[phase].items()):
+                if now - since < seconds:
+                    break  # those behind it came later
+                connection.expire()
+        self._sweep_unread(now)
+        self._is_sweeping = self._count > 0
+        if self._is_sweeping:
+            loop.call_later(SWEEP_SECONDS, self._sweep, loop)
+
+    def _sweep_unread(self, now: float) -> None:
+        all_of_it, seconds = 0, self._limits.read_seconds
+        for connection, (since, before) in list(self._unread.items()):
+            unread = connection.unread
+            if not unread:
+                del self._unread[connection]
+            elif now - since < seconds:
+                all_of_it += unread
+            elif before - unread < SLOWEST * seconds:
+                connection.cut("unread")
+            else:
+                self._unread[connection] = (now, unread)
+                all_of_it += unread
+        for connection in list(self._unread):
+            if all_of_it <= UNREAD_BYTES:
+                return
+            all_of_it -= connection.unread
+            connection.cut("unread")
+
+
+class Connection(HttpToolsProtocol):
+    """One connection: uvicorn's protocol within the limits, over a transport that sends an answer in one piece."""
+
+    def __init__(self, connections: Connections, **given: Any) -> None:
+        super().__init__(**given)
+        self._connections = connections
+        self.phase = Phase.HEAD
+        self._comes = Phase.IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
+        self._head_bytes = 0
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether what comes in is not looked at any more."""
+        return self.phase is Phase.REFUSED or self.phase is Phase.CLOSING
+
+    @property
+    def unread(self) -> int:
+        """Bytes that were sent and that the client has not read, as far as this process knows."""
+        return self.transport.get_write_buffer_size()
+
+    def expire(self) -> None:
+        """The phase has gone on for too long."""
+        if self.phase in (Phase.HEAD, Phase.DISCARD):
+            observe(ConnectionCut(self.phase.value))
+        if self.phase is Phase.HEAD and self._comes is Phase.HEAD:
+            self._refuse(Timeout("The head of the request did not arrive in time."), HTTPStatus.REQUEST_TIMEOUT)
+        else:
+            self.transport.close()
+
+    def cut(self, reason: str) -> None:
+        """Close it now, whatever the client has read."""
+        observe(ConnectionCut(reason))
+        self._go(Phase.CLOSING)
+        self.transport.abort()
+
+    # -------------------------------------------------------------------------------------------- transport
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(cast("asyncio.Transport", Packets(transport, self.loop, self._closing)))
+        if not self._connections.open(self):
+            observe(ConnectionCut("refused"))
+            self._refuse(Unavailable("All connections are in use; try again."))
+            self.transport.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is closed, by whomever."""
+        self._connections.close(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        if self._is_over:
+            return
+        super().data_received(data)
+        if self._comes is Phase.HEAD and not self._is_over:
+            self._head_goes_on(len(data))
+
+    def _head_goes_on(self, size: int) -> None:
+        """A head is not whole yet."""
+        if self.phase is Phase.IDLE:
+            self._go(Phase.HEAD)
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            self._refuse_head(f"The head of a request has at most {HEAD_BYTES:,} bytes.")
+
+    def pause_writing(self) -> None:
+        """The client has not read all of what was sent."""
+        self._connections.wait_for_client(self)
+        super().pause_writing()
+
+    # -------------------------------------------------------------------------------------------- parser
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        self._comes, self._head_bytes = Phase.HEAD, 0
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header is whole; what comes behind a body in pieces is none."""
+        if self._comes is Phase.HEAD:
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """A head is whole."""
+        self._comes = Phase.WORK
+        if self._is_over:
+            return
+        if len(self.headers) > HEADERS:
+            self._refuse_head(f"A request has at most {HEADERS} headers.")
+        elif len(self.pipeline) >= PIPELINED:
+            self.cut("pipelined")
+        else:
+            self._go(Phase.WORK)
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a body."""
+        if not self._is_over:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """A request is whole."""
+        self._comes = Phase.IDLE
+        if self.phase is Phase.DISCARD:
+            self._go(Phase.IDLE)
+        if not self._is_over:
+            super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """A request is answered: on to the next one, which may be here already."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._go(Phase.DISCARD if self._comes is Phase.WORK else self._comes)
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no HTTP, in the shape of every other refusal."""
+        self._refuse(BadInput(msg))
+
+    # -------------------------------------------------------------------------------------------- ends
+
+    def _go(self, phase: Phase) -> None:
+        self._connections.leave(self, self.phase)
+        self.phase = phase
+        self._connections.enter(self, phase)
+
+    def _closing(self) -> None:
+        """The transport is about to be closed, by whomever."""
+        self._go(Phase.CLOSING)
+        self._connections.wait_for_client(self)
+
+    def _refuse_head(self, message: str) -> None:
+        self._refuse(LimitExceeded(message), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+
+    def _refuse(self, error: GatewayError, status: int | None = None) -> None:
+        """Answer without asking anybody, and look at nothing more; while another answer is on its way, only close."""
+        before: RequestResponseCycle | None = self.cycle
+        if before is not None and not before.response_complete:
+            self.transport.close()
+            return
+        response = refusal(error, status)
+        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        head = b"".join(b"%b: %b\r\n" % header for header in headers)
+        self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, bytes(response.body)))
+        self.transport.write_eof()
+        self._go(Phase.REFUSED)
