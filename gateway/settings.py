@@ -225,7 +225,9 @@ class Settings(BaseSettings):
     stream_commit_seconds: Seconds = Field(
         1, description="How long whole lines of a stream wait for others before they are committed."
     )
-    drain_seconds: Seconds = Field(20, description="How long running requests may go on after SIGTERM.")
+    drain_seconds: Seconds = Field(
+        20, description="How long running requests may go on after SIGTERM; then they get 503, within 3 seconds."
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least level of what is logged."
     )

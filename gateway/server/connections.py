@@ -16,6 +16,8 @@ that has waited for longest for a request; where none waits, the newcomer is ref
 import asyncio
 import resource
 from collections import OrderedDict
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
 from http import HTTPStatus
@@ -45,6 +47,9 @@ UNREAD_BYTES: Final = 128 << 20
 SWEEP_SECONDS: Final = 0.5
 """How often it is looked for what has taken too long."""
 
+ENDING_SECONDS: Final = 3
+"""How long requests that were told to end may take to do so, and to tell what they did."""
+
 RESERVED_FILES: Final = 100
 """Files that this process may open beside connections: to Postgres, its log, its port."""
 
@@ -62,12 +67,14 @@ class Phase(Enum):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections a process holds; for how many seconds one may be without a whole head, be idle, not read what was sent."""
+    """How many connections a process holds; for how many seconds one may be without a whole head, be idle, not read what was sent;
+    and for how many seconds requests may go on when the process wants to end."""
 
     connections: int
     head_seconds: float
     idle_seconds: float
     read_seconds: float
+    drain_seconds: float
 
 
 def connections_within_files(wanted: int) -> int:
@@ -81,10 +88,14 @@ def connections_within_files(wanted: int) -> int:
 
 
 class Connections:
-    """The connections of a process: uvicorn calls this for each new one. It may be sent to another process before the first."""
+    """The connections of a process: uvicorn calls this for each new one. It may be sent to another process before the first.
 
-    def __init__(self, limits: ConnectionLimits) -> None:
+    `end` is called with the application when what still runs has to end, because the process does.
+    """
+
+    def __init__(self, limits: ConnectionLimits, end: Callable[[Any], None]) -> None:
         self._limits = limits
+        self._end = end
         self._seconds = {
             Phase.HEAD: limits.head_seconds,
             Phase.DISCARD: DISCARD_SECONDS,
@@ -95,6 +106,7 @@ class Connections:
         self._unread = OrderedDict[Connection, tuple[float, int]]()
         self._count = 0
         self._is_sweeping = False
+        self._is_draining = False
 
     def __call__(self, **given: Any) -> "Connection":
         return Connection(self, **given)
@@ -128,6 +140,13 @@ class Connections:
         """Look at how fast the client reads what was sent to it, until it has read it."""
         if connection not in self._unread:
             self._unread[connection] = (connection.loop.time(), connection.unread)
+
+    def drain(self, loop: asyncio.AbstractEventLoop, app: Any, tasks: AbstractSet["asyncio.Task[None]"]) -> None:
+        """The process wants to end. The application's `tasks` may go on for a time; then they are told to end, and then they are ended."""
+        if not self._is_draining:
+            self._is_draining = True
+            loop.call_later(self._limits.drain_seconds, self._end, app)
+            loop.call_later(self._limits.drain_seconds + ENDING_SECONDS, _cancel, tasks)
 
     def _make_room(self, newcomer: "Connection") -> bool:
         for phase in (Phase.REFUSED, Phase.DISCARD, Phase.HEAD, Phase.IDLE):
@@ -168,6 +187,11 @@ class Connections:
                 return
             all_of_it -= connection.unread
             connection.cut("unread")
+
+
+def _cancel(tasks: AbstractSet["asyncio.Task[None]"]) -> None:
+    for task in tasks:
+        task.cancel()
 
 
 class Connection(HttpToolsProtocol):
@@ -240,6 +264,11 @@ class Connection(HttpToolsProtocol):
         """The client has not read all of what was sent."""
         self._connections.wait_for_client(self)
         super().pause_writing()
+
+    def shutdown(self) -> None:
+        """The process wants to end: close the connection, or have the answer that it waits for end it."""
+        self._connections.drain(self.loop, self.app, self.tasks)
+        super().shutdown()
 
     # -------------------------------------------------------------------------------------------- parser
 

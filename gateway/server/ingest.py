@@ -9,6 +9,7 @@ Lines are committed a thousand at a time, and after a moment when no more come. 
 all of it again changes nothing that is there.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from functools import partial
 from http import HTTPStatus
@@ -22,7 +23,7 @@ from gateway.domain.batches import create_batch
 from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
-from gateway.errors import BadInput, GatewayError, Timeout
+from gateway.errors import BadInput, GatewayError, Timeout, Unavailable
 from gateway.server.answers import json_answer, refusal
 from gateway.server.bodies import Pace, check_announced, paced
 from gateway.server.lines import Gunzip, Plain, Stream
@@ -45,6 +46,10 @@ async def ingest(request: Request) -> Response:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT, **tally.told())
     except GatewayError as error:
         return refusal(error, **tally.told())
+    except asyncio.CancelledError:
+        if not services(request).drained.done():
+            raise
+        return refusal(Unavailable("The server is going down; send what is not counted here again."), **tally.told())
     return json_answer(tally.told())
 
 

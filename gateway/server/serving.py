@@ -13,6 +13,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,16 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
 from gateway.server.app import create_app
-from gateway.server.connections import ConnectionLimits, Connections, connections_within_files
+from gateway.server.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, forget_process
+from gateway.server.services import Services
 from gateway.server.store import Store
 from gateway.settings import Settings
 
 BACKLOG = 2048
 START_SECONDS = 60  # for a worker
+LAST_SECONDS = 2  # for the answers of what was ended to be read; then the connections are ended, too
 
 
 class Port(socket.socket):
@@ -92,14 +95,14 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
         lifespan="on",
         workers=settings.workers,
         loop="auto",
-        http=Connections(_limits(settings)),  # type: ignore[arg-type]  # called as the class of a protocol would be
+        http=Connections(_limits(settings), _end_requests),  # type: ignore[arg-type]  # called as the class of a protocol would be
         ws="none",
         backlog=BACKLOG,
         log_config=None,
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=round(settings.drain_seconds),
+        timeout_graceful_shutdown=ceil(settings.drain_seconds) + ENDING_SECONDS + LAST_SECONDS,
     )
 
 
@@ -109,7 +112,14 @@ def _limits(settings: Settings) -> ConnectionLimits:
         head_seconds=settings.head_seconds,
         idle_seconds=settings.idle_seconds,
         read_seconds=settings.read_seconds,
+        drain_seconds=settings.drain_seconds,
     )
+
+
+def _end_requests(app: Starlette) -> None:
+    """Tell the requests that still run that the process wants to end."""
+    here: Services = app.state.services
+    here.drained.set_result(None)
 
 
 def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:

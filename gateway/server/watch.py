@@ -1,5 +1,6 @@
 """Around every request: it gets a name, is counted and logged, and what breaks inside it is masked."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from random import getrandbits
@@ -8,6 +9,7 @@ from time import perf_counter
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.errors import Unavailable
 from gateway.server.answers import refusal
 from gateway.telemetry import RequestServed, correlation_id, observe
 
@@ -45,6 +47,10 @@ class Watch:
             await self._app(scope, receive, send_named)
         except ClientDisconnect:
             pass  # nobody is left to be told
+        except asyncio.CancelledError:
+            if status or not scope["app"].state.services.drained.done():
+                raise
+            await self._around(refusal(Unavailable(GOING_DOWN), headers=CLOSE))(scope, receive, send_named)
         except Exception as error:  # noqa: BLE001 # the last one who can answer
             broken = refusal(error)  # logs it
             if not status:
@@ -54,6 +60,8 @@ class Watch:
             correlation_id.reset(before)
 
 
+GOING_DOWN = "The server is going down; try again."
+CLOSE = {"connection": "close"}
 CLIENT_GONE = 499  # as others log it: nobody waited for the answer
 
 

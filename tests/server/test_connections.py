@@ -21,7 +21,7 @@ from gateway.server.connections import (
     connections_within_files,
 )
 
-PATIENT = {"connections": 100, "head_seconds": 60, "idle_seconds": 60, "read_seconds": 60}
+PATIENT = {"connections": 100, "head_seconds": 60, "idle_seconds": 60, "read_seconds": 60, "drain_seconds": 60}
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 LARGE = 32 << 20  # more than the system holds for a client
 ENOUGH = 20  # seconds: never reached
@@ -71,7 +71,7 @@ class Served:
 async def serving(**limits):
     listening = socket.create_server(("127.0.0.1", 0))
     limits = ConnectionLimits(**PATIENT | limits)
-    config = uvicorn.Config(application, http=Connections(limits), ws="none", lifespan="off", log_config=None)
+    config = uvicorn.Config(application, http=Connections(limits, print), ws="none", lifespan="off", log_config=None)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)
@@ -305,5 +305,5 @@ async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal():
 
 
 def test_it_can_be_sent_to_the_process_that_serves():
-    given = Connections(ConnectionLimits(**PATIENT))
+    given = Connections(ConnectionLimits(**PATIENT), print)
     assert pickle.loads(pickle.dumps(given))._limits == given._limits  # noqa: S301
