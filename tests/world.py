@@ -16,7 +16,7 @@ from gateway.domain.datasets import Dataset
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.records import Mode
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import Permission, Sandbox, Scope
+from gateway.domain.tenants import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.turns import LOCK_ALONE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -60,7 +60,10 @@ class World:
         sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
         assert sandbox is not None
         return await cls.inside(
-            db, Scope(organization, sandbox, frozenset({Permission.ADMIN})), identities, custom_fields
+            db,
+            Scope(organization, sandbox, frozenset({Permission.ADMIN}), frozenset({EVERY_SANDBOX})),
+            identities,
+            custom_fields,
         )
 
     @classmethod

@@ -91,7 +91,7 @@ async def _sandboxes(
 
 
 async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox | None]:
-    """The organization's sandboxes with these ids; whoever is not `admin` finds its own one only."""
+    """The sandboxes with these ids that the token is good for; whoever is not `admin` finds its own one only."""
     found = {context.scope.sandbox_id: context.scope.sandbox}
     if set(keys) - found.keys() and Permission.ADMIN in context.scope.permissions:
         found = {each.sandbox_id: each for each in await tenants.list_sandboxes(context.db, context.scope)}
@@ -102,7 +102,8 @@ async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox 
 class TenantQuery:
     viewer: Viewer = resolved_by(_viewer, "Who asks: organization, sandbox and scopes of the request.")
     sandboxes: Connection[SandboxNode] = resolved_by(
-        _sandboxes, "All sandboxes of the organization, by name; at most 75. Needs the scope `admin`."
+        _sandboxes,
+        "The sandboxes of the organization that the token is good for, by name; at most 75. Needs the scope `admin`.",
     )
 
 
@@ -148,15 +149,15 @@ async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
 class TenantMutation:
     create_sandbox: SandboxPayload = mutation(
         _create,
-        "Makes an empty sandbox with the standard namespaces and the default merge policy. Needs the scope `admin`.",
+        "Makes an empty sandbox with the standard namespaces and the default merge policy. Needs the scope `admin`, and a token for all sandboxes.",
     )
     reset_sandbox: SandboxPayload = mutation(
         _reset,
-        "Removes everything from a sandbox, its configuration included; it is as new. Needs the scope `admin`.",
+        "Removes everything from a sandbox, its configuration included; it is as new. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )
     delete_sandbox: DeletePayload = mutation(
         _delete,
-        "Removes a sandbox and everything in it. The default one stays. Needs the scope `admin`.",
+        "Removes a sandbox and everything in it. The default one stays. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )

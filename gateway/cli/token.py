@@ -6,10 +6,9 @@ import orjson
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.tenants import Permission, permissions
+from gateway.domain.tenants import EVERY_SANDBOX, Permission, permissions
 from gateway.server.headers import request_headers
 from gateway.server.store import open_store
-from gateway.server.tokens import EVERY_SANDBOX
 from gateway.settings import Settings
 
 ALL_SCOPES = " ".join(Permission)

@@ -11,12 +11,11 @@ from uuid import UUID, uuid4
 
 from gateway.domain.broken import Broken, parsed
 from gateway.domain.names import check_description, check_name
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
-LOCK_SANDBOX = query("policies.lock_sandbox")
 LIST = query("datasets.list_datasets")
 READ_SCHEMA = query("datasets.read_schema")
 CREATE = query("datasets.create_dataset")
@@ -90,7 +89,7 @@ async def record_counts(db: Database, scope: Scope, dataset_ids: Sequence[UUID])
 
 async def _locked(tx: Session, scope: Scope) -> list[Dataset]:
     """The datasets, with every other change of this sandbox's configuration kept waiting."""
-    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    await lock_configuration(tx, scope)
     return await load_datasets(tx, scope)
 
 

@@ -16,10 +16,10 @@ from gateway.domain import jobs
 from gateway.domain.configuration import Configurations
 from gateway.domain.graphs import IdentityType, Rules
 from gateway.domain.jobs import Claim, JobKind
-from gateway.domain.namespaces import LOCK_SANDBOX, Namespace, load_namespaces
+from gateway.domain.namespaces import Namespace, load_namespaces
 from gateway.domain.people import COUNT
 from gateway.domain.regrouping import LOCK_ALONE, alone, beside, settle
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import Permission, Scope, lock_configuration
 from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -54,7 +54,7 @@ async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[N
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
         await tx.execute(LOCK_ALONE, scope.sandbox_id)  # whoever stitches now does it by the rules that it knows
-        await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+        await lock_configuration(tx, scope)
         known = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
         ruled = check_rules(known, rules)
         if ruled != sorted((each for each in known.values() if each.priority), key=lambda each: each.priority or 0):

@@ -13,10 +13,10 @@ from gateway.domain import jobs
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.jobs import Claim
 from gateway.domain.people import COUNT
-from gateway.domain.policies import LOCK_SANDBOX, IdentityGraphType, MergePolicy
+from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.regrouping import alone, beside
 from gateway.domain.stitching import Person
-from gateway.domain.tenants import Scope
+from gateway.domain.tenants import Scope, lock_configuration
 from gateway.domain.views import materialize, read_states
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -89,6 +89,6 @@ async def _activate(db: Database, scope: Scope, configurations: Configurations, 
     async with alone(db, scope, configurations) as (tx, config):
         policy = config.policies.find(claim.subject)
         if policy is not None and policy.is_materialized:
-            await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+            await lock_configuration(tx, scope)
             await tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)
         await jobs.advance(tx, claim, claim.cursor, done=claim.done)  # raises Lost: a newer job knows better

@@ -13,13 +13,12 @@ from gateway.domain.broken import Broken, parsed, refuse_change
 from gateway.domain.graphs import IdentityType, xids_of
 from gateway.domain.names import check_description, check_name
 from gateway.domain.spelling import RULES, IdentityNormalization
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Sandbox, Scope
+from gateway.domain.tenants import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope, lock_configuration
 from gateway.domain.text import stripped
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
-LOCK_SANDBOX = query("policies.lock_sandbox")
 LIST = query("namespaces.list_namespaces")
 CREATE = query("namespaces.create_namespace")
 NEXT = query("namespaces.next_namespace")
@@ -109,10 +108,15 @@ async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
 
 
 async def read_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
-    """The identity settings of these sandboxes of the organization: the namespaces with a priority, the highest first. Raises Forbidden."""
+    """The identity settings of these sandboxes: the namespaces with a priority, the highest first. Raises Forbidden.
+
+    None for a sandbox that the organization lacks or the caller's token does not cover.
+    """
     scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
     ruled: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
-    for namespace in _namespaces(await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id)):
+    names = None if EVERY_SANDBOX in scope.sandboxes else [scope.sandbox.name, *scope.sandboxes]
+    rows = await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id, names)
+    for namespace in _namespaces(rows):
         ruled[namespace.sandbox_id].append(namespace)
     return [ruled[sandbox_id] for sandbox_id in sandbox_ids]
 
@@ -164,7 +168,7 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
 
 async def _locked(tx: Session, scope: Scope, broken: Broken[int]) -> dict[str, Namespace]:
     """The namespaces by code, with every other change of this sandbox's configuration kept waiting. Broken rows go into `broken`."""
-    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    await lock_configuration(tx, scope)
     return {namespace.code: namespace for namespace in await load_namespaces(tx, scope, broken)}
 
 

@@ -17,14 +17,13 @@ from gateway.domain.broken import Broken, parsed
 from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
 LOCK_ALONE = query("stitching.lock_alone")
-LOCK_SANDBOX = query("policies.lock_sandbox")
 LIST = query("policies.list_policies")
 CREATE = query("policies.create_policy")
 UPDATE = query("policies.update_policy")
@@ -174,7 +173,7 @@ async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
     Writers wait too: what they merge, and by which policies, must not change under them.
     """
     await tx.execute(LOCK_ALONE, scope.sandbox_id)
-    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    await lock_configuration(tx, scope)
     broken: Broken[UUID] = {}
     policies = await load_policies(tx, scope, broken)
     for row in broken.values():  # what holds of all policies together cannot be checked without it

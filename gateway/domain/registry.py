@@ -17,7 +17,7 @@ import orjson
 from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
 from gateway.domain.names import check_name
 from gateway.domain.namespaces import load_namespaces
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import Permission, Scope, lock_configuration
 from gateway.errors import Conflict, Invalid, NotFound, Taken, UserFault
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -28,7 +28,6 @@ from gateway.xdm.paths import field_at
 from gateway.xdm.types import entity_types
 from gateway.xdm.validation import Validator
 
-LOCK_SANDBOX = query("policies.lock_sandbox")
 CLOCK = query("registry.read_clock")
 LIST = query("registry.list_schemas")
 CREATE = query("registry.create_schema")
@@ -172,7 +171,7 @@ async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> tuple[list
 
     Schemas that cannot be used go into `broken`.
     """
-    await tx.execute(LOCK_SANDBOX, scope.sandbox_id)
+    await lock_configuration(tx, scope)
     schemas = await load_schemas(tx, scope, broken)
     codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
     return await asyncio.to_thread(usable, schemas, codes, broken), codes

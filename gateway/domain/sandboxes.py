@@ -21,7 +21,7 @@ from gateway.domain.tenants import (
     read_sandboxes,
     sandbox_of,
 )
-from gateway.errors import Invalid, NotFound, TooMany
+from gateway.errors import Conflict, Invalid, NotFound, TooMany
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -48,8 +48,9 @@ async def create_organization(db: Database, code: str, name: str) -> Organizatio
 
 
 async def create_sandbox(db: Database, scope: Scope, name: str, title: str | None, kind: SandboxType) -> Sandbox:
-    """An empty sandbox. Needs `admin`. Raises Forbidden, Invalid, Taken, TooMany."""
+    """An empty sandbox. Needs `admin`, and a token for all sandboxes. Raises Forbidden, Invalid, Taken, TooMany."""
     scope.require(Permission.ADMIN)
+    scope.require_every_sandbox()
     if not SANDBOX_NAME.fullmatch(name):
         raise Invalid("A name is a lower-case letter, then up to 63 letters, digits and hyphens.", path=["name"])
     if title is not None:
@@ -89,11 +90,20 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
 
 
 async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
-    """The sandbox and everything in it is gone. Needs `admin`. Raises Forbidden, NotFound; the default sandbox stays."""
+    """The sandbox and everything in it is gone, once those who write to it now have finished. Needs `admin`.
+
+    Raises Forbidden, NotFound, and Conflict for the default sandbox, which stays.
+    """
     scope.require(Permission.ADMIN)
+    (known,) = await read_sandboxes(db, scope, [sandbox_id])
+    if known is None:
+        raise NotFound("There is no sandbox with this id.", path=["id"])
+    if known.is_default:
+        raise Conflict("The default sandbox stays; `resetSandbox` empties it.", path=["id"])
     async with db.transaction() as tx:
+        await tx.execute(LOCK_ALONE, sandbox_id)
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
-            raise NotFound("No such sandbox, or it is the default one, which stays.", path=["id"])
+            raise NotFound("The sandbox has just been deleted.", path=["id"])
         await _empty(tx, sandbox_id)
 
 

@@ -14,8 +14,8 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from gateway.errors import Forbidden, Invalid
-from gateway.storage.database import Database
+from gateway.errors import Forbidden, Invalid, NotFound
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 READ_ORGANIZATION = query("tenants.read_organization")
@@ -26,6 +26,10 @@ LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
 READ_HOME = query("tenants.read_home")
+LOCK_CONFIGURATION = query("tenants.lock_configuration")
+
+EVERY_SANDBOX: Final = "*"
+"""Stands in a token for all sandboxes of its organization, those that are still to be made included."""
 
 HOMES: Final = 1_000
 """Where keys lead, as rows said it: what says the same is not read again."""
@@ -103,11 +107,15 @@ SANDBOX_FIELDS = tuple(field.name for field in fields(Sandbox))
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who asks, and where: the organization, the sandbox, and what the caller may do there."""
+    """Who asks, and where: the organization, the sandbox, and what the caller may do there.
+
+    `sandboxes` are the names of all that the caller's token is good for, or `*`; they bound whatever the permissions allow.
+    """
 
     organization: Organization
     sandbox: Sandbox
     permissions: frozenset[Permission]
+    sandboxes: frozenset[str] = frozenset()
 
     @property
     def sandbox_id(self) -> int:
@@ -117,6 +125,15 @@ class Scope:
         """Raise Forbidden unless the caller has one of the permissions."""
         if not self.permissions & {*any_of, Permission.ADMIN}:
             raise Forbidden(f"This needs the scope {' or '.join(any_of)}.")
+
+    def covers(self, sandbox: Sandbox) -> bool:
+        """Whether the caller's token is good for this sandbox of the organization: the scope's own, one that it names, or any."""
+        return sandbox.sandbox_id == self.sandbox_id or not self.sandboxes.isdisjoint({sandbox.name, EVERY_SANDBOX})
+
+    def require_every_sandbox(self) -> None:
+        """Raise Forbidden unless the caller's token is good for all sandboxes of the organization."""
+        if EVERY_SANDBOX not in self.sandboxes:
+            raise Forbidden("This concerns the whole organization: it needs a token for all of its sandboxes (`*`).")
 
 
 async def read_organization(db: Database, organization_id: UUID) -> Organization | None:
@@ -137,18 +154,31 @@ async def read_sandbox(db: Database, organization_id: UUID, name: str | None) ->
 
 
 async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[Sandbox | None]:
-    """The sandboxes with these ids, in their order; None for one that the organization does not have. Needs `admin`, but for the own one."""
+    """The sandboxes with these ids, in their order; None for one that the organization lacks or the caller's token does not cover.
+
+    Needs `admin`, but for the scope's own sandbox.
+    """
     if any(sandbox_id != scope.sandbox_id for sandbox_id in sandbox_ids):
         scope.require(Permission.ADMIN)
     rows = await db.rows(READ_SANDBOXES, sandbox_ids, scope.organization.organization_id)
-    found = {row["sandbox_id"]: sandbox_of(row) for row in rows}
+    found = {sandbox.sandbox_id: sandbox for sandbox in map(sandbox_of, rows) if scope.covers(sandbox)}
     return [found.get(sandbox_id) for sandbox_id in sandbox_ids]
 
 
 async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
-    """All sandboxes of the caller's organization, by name. Needs `admin`."""
+    """The sandboxes of the organization that the caller's token covers, by name. Needs `admin`."""
     scope.require(Permission.ADMIN)
-    return [sandbox_of(row) for row in await db.rows(LIST_SANDBOXES, scope.organization.organization_id)]
+    rows = await db.rows(LIST_SANDBOXES, scope.organization.organization_id)
+    return [sandbox for sandbox in map(sandbox_of, rows) if scope.covers(sandbox)]
+
+
+async def lock_configuration(tx: Session, scope: Scope) -> None:
+    """Keep every other change of this sandbox's configuration waiting until the transaction ends; what was read of it before is old then.
+
+    Raises NotFound once the sandbox is gone.
+    """
+    if await tx.value(LOCK_CONFIGURATION, scope.sandbox_id) is None:
+        raise NotFound("The sandbox is gone.")
 
 
 async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:

@@ -50,7 +50,7 @@ class Credentials:
         if sandbox is None or not self.claims.cover(sandbox.name):
             named = f"a sandbox {self.use.sandbox!r}" if self.use.sandbox else "the default sandbox"
             raise Forbidden(f"The token is not for {named}.")
-        return Scope(organization, sandbox, self.claims.permissions)
+        return Scope(organization, sandbox, self.claims.permissions, self.claims.sandboxes)
 
 
 @dataclass(frozen=True, slots=True)

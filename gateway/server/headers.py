@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.domain.tenants import Permission, Sandbox
+from gateway.domain.tenants import EVERY_SANDBOX, Permission, Sandbox
 from gateway.server.store import Store
-from gateway.server.tokens import EVERY_SANDBOX, issue_token
+from gateway.server.tokens import issue_token
 
 
 def request_headers(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gateway.domain.sandboxes import create_organization
 from gateway.domain.tenants import (
+    EVERY_SANDBOX,
     Organization,
     Permission,
     Sandbox,
@@ -38,7 +39,7 @@ class Store:
     async def scope(self, sandbox: str | None = None) -> Scope:
         """All permissions in a sandbox, the default one for no name: whoever runs the command line owns the store. Raises NotFound."""
         found = await self.sandbox(sandbox)
-        return Scope(self.organization, found, frozenset(Permission))
+        return Scope(self.organization, found, frozenset(Permission), frozenset({EVERY_SANDBOX}))
 
     async def sandbox(self, name: str | None) -> Sandbox:
         found = await read_sandbox(self.db, self.organization.organization_id, name)

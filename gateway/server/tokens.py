@@ -11,12 +11,11 @@ from uuid import UUID
 
 import jwt
 
-from gateway.domain.tenants import Permission
+from gateway.domain.tenants import EVERY_SANDBOX, Permission
 from gateway.settings import OWN_ISSUER
 
 ALGORITHM = "HS256"  # of our own tokens
 LIFETIME = timedelta(hours=24)
-EVERY_SANDBOX = "*"
 
 
 @dataclass(frozen=True, slots=True)

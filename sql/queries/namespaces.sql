@@ -7,12 +7,13 @@ select sandbox_id, namespace_id, code, name, description, id_type, normalization
  where sandbox_id = $1
  order by code;
 
--- name: list_ruled(sandbox_ids, organization_id) -> rows
--- The namespaces with a priority of those sandboxes that are the organization's, the highest first. Walks namespace_pkey.
+-- name: list_ruled(sandbox_ids, organization_id, names) -> rows
+-- The namespaces with a priority of those sandboxes that are the organization's and, unless that is null, have one of the names; the highest
+-- first. Walks namespace_pkey.
 select n.sandbox_id, n.namespace_id, n.code, n.name, n.description, n.id_type, n.normalization, n.is_custom, n.priority, n.is_unique_per_graph
   from gateway.namespace n
   join gateway.sandbox s on s.sandbox_id = n.sandbox_id
- where n.sandbox_id = any($1::bigint[]) and s.organization_id = $2 and n.priority is not null
+ where n.sandbox_id = any($1::bigint[]) and s.organization_id = $2 and ($3::text[] is null or s.name = any($3)) and n.priority is not null
  order by n.sandbox_id, n.priority, n.namespace_id;
 
 -- name: create_namespace(sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom) -> none

@@ -1,11 +1,5 @@
 -- Merge policies: how the fragments of a person become one document.
 
--- name: lock_sandbox(sandbox_id) -> none
--- Changes of configuration wait for each other here, and every cache learns that it is old. Walks sandbox_pkey.
-update gateway.sandbox
-   set config_version = config_version + 1
- where sandbox_id = $1;
-
 -- name: list_policies(sandbox_id) -> rows
 -- All policies of the sandbox by name; at most five.
 select policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, version, status,

@@ -54,6 +54,14 @@ insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_
 overriding system value
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
+-- name: lock_configuration(sandbox_id) -> value
+-- Changes of configuration wait for each other here, and every cache learns that it is old. The new version, none once the sandbox is gone.
+-- Walks sandbox_pkey.
+update gateway.sandbox
+   set config_version = config_version + 1
+ where sandbox_id = $1
+returning config_version;
+
 -- name: read_home(sandbox_id) -> row
 -- The sandbox and its organization. Walks sandbox_pkey and organization_pkey.
 select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,

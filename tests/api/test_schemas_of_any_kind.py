@@ -13,7 +13,7 @@ from world import World, record
 from gateway.api.execution.operations import Outcome
 from gateway.domain import datasets, sandboxes, tenants
 from gateway.domain.configuration import Configurations
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import EVERY_SANDBOX, Permission, Scope
 
 ADA = ("Email", "ada@example.com")
 NUMBERS = count(1)
@@ -97,7 +97,7 @@ async def fresh(db) -> Client:
     organization = await new_organization(db)
     sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
     assert sandbox is not None
-    scope = Scope(organization, sandbox, frozenset({Permission.ADMIN}))
+    scope = Scope(organization, sandbox, frozenset({Permission.ADMIN}), frozenset({EVERY_SANDBOX}))
     return Client.of(World(db, scope, *([None] * 3)))
 
 

@@ -9,12 +9,14 @@ from dataclasses import replace
 import asyncpg
 import orjson
 import pytest
+from client import Client
 from graphql import GraphQLField
 from reflection import Place, Side, arguments, codes, furnished, operation, places, root_fields
 from world import World
 
+from gateway.api.ids import global_id
 from gateway.domain import sandboxes
-from gateway.domain.tenants import SandboxType
+from gateway.domain.tenants import EVERY_SANDBOX, SandboxType
 
 MARK = "FOREIGN"
 """In every text that the other sandbox holds, and in no request."""
@@ -22,20 +24,34 @@ MARK = "FOREIGN"
 ECHOED = {"xid", "e-mail"}
 """`profiles` tells whom it was asked for."""
 
+CREATE_SANDBOX = 'mutation { createSandbox(input: {name: "alpha"}) { sandbox { name } userErrors { code } } }'
+DELETE_SANDBOX = "mutation ($given: DeleteInput!) { deleteSandbox(input: $given) { deletedId userErrors { code } } }"
+
 IMAGINED = {"simulateIdentityGraph"}
 """Say nothing of what is stored."""
 
 
-@pytest.fixture(params=["another organization", "the same organization"])
+BOUND = "the same organization, by a token for one sandbox"
+
+
+@pytest.fixture(params=["another organization", "the same organization", BOUND])
 async def sides(db, request):
-    """The caller's sandbox, and another one: of the same organization, or of another."""
+    """The caller's sandbox, and another one: of the same organization, or of another. Either way the caller is `admin`."""
     own = await World.create(db)
-    if request.param == "the same organization":
-        sandbox = await sandboxes.create_sandbox(db, own.scope, "dev", None, SandboxType.DEVELOPMENT)
-        other = await World.inside(db, replace(own.scope, sandbox=sandbox))
-    else:
+    if request.param == "another organization":
         other = await World.create(db)
+    else:
+        title = MARK if request.param == BOUND else None
+        sandbox = await sandboxes.create_sandbox(db, own.scope, "dev", title, SandboxType.DEVELOPMENT)
+        other = await World.inside(db, replace(own.scope, sandbox=sandbox))
+    if request.param == BOUND:
+        bind(own)
     return await furnished(own, "own"), await furnished(other, MARK)
+
+
+def bind(world: World) -> None:
+    """From now on the caller's token is for this sandbox only."""
+    world.scope = replace(world.scope, sandboxes=frozenset({world.scope.sandbox.name}))
 
 
 def tries(root: str) -> list[tuple[str, GraphQLField, Place]]:
@@ -43,8 +59,9 @@ def tries(root: str) -> list[tuple[str, GraphQLField, Place]]:
 
 
 def is_open(own: Side, other: Side, place: Place) -> bool:
-    """An administrator sees and disposes of all sandboxes of the organization, but not of what is in them."""
-    return place.kind == "Sandbox" and own.client.world.scope.organization == other.client.world.scope.organization
+    """An administrator sees and disposes of the organization's sandboxes that the token is for, but not of what is in them."""
+    scope, foreign = own.client.world.scope, other.client.world.scope
+    return place.kind == "Sandbox" and scope.organization == foreign.organization and scope.covers(foreign.sandbox)
 
 
 async def test_no_query_shows_anything_of_another_sandbox(sides):
@@ -91,6 +108,38 @@ async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
         assert codes(body) == ["NOT_FOUND"], (name, place, body)
         assert MARK not in orjson.dumps(body).decode(), (name, place)
         assert await state(dsn, sandbox_id) == before, (name, place)
+
+
+async def test_who_has_a_token_for_one_sandbox_makes_no_other(db):
+    """Nor does a token for several: only one for all of them (`*`) is about the organization."""
+    world = await World.create(db)
+    client = Client.of(world)
+    for names in ({"prod"}, {"prod", "beta"}):
+        world.scope = replace(world.scope, sandboxes=frozenset(names))
+        error = await client.error(CREATE_SANDBOX)
+        assert error["extensions"]["code"] == "FORBIDDEN"
+    world.scope = replace(world.scope, sandboxes=frozenset({EVERY_SANDBOX}))
+    assert (await client.data(CREATE_SANDBOX))["createSandbox"]["sandbox"]
+
+
+async def test_a_token_for_several_sandboxes_disposes_of_those_and_of_no_others(db):
+    world = await World.create(db)
+    made = {}
+    for name in ("beta", "gamma"):
+        made[name] = await sandboxes.create_sandbox(db, world.scope, name, None, SandboxType.DEVELOPMENT)
+    world.scope = replace(world.scope, sandboxes=frozenset({"prod", "beta"}))
+    client = Client.of(world)
+    listed = await client.data(
+        "{ sandboxes { nodes { name identitySettings { namespaces { priority } } } totalCount } }"
+    )
+    assert [each["name"] for each in listed["sandboxes"]["nodes"]] == ["beta", "prod"]
+    assert listed["sandboxes"]["totalCount"] == 2
+    deleted = {}
+    for name, sandbox in made.items():
+        given = {"id": global_id("Sandbox", sandbox.sandbox_id)}
+        _, body = await client.answer(DELETE_SANDBOX, {"given": given})
+        deleted[name] = [error["code"] for error in body["data"]["deleteSandbox"]["userErrors"]]
+    assert deleted == {"beta": [], "gamma": ["NOT_FOUND"]}
 
 
 def test_mutations_that_take_no_id_are_known():

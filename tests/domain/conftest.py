@@ -4,14 +4,14 @@ import pytest
 from world import World
 
 from gateway.domain import sandboxes, tenants
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.tenants import EVERY_SANDBOX, Permission, Scope
 
 
 @pytest.fixture
 async def scope(db):
     organization = await sandboxes.create_organization(db, "acme", "Acme")
     sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
-    return Scope(organization, sandbox, frozenset({Permission.ADMIN}))
+    return Scope(organization, sandbox, frozenset({Permission.ADMIN}), frozenset({EVERY_SANDBOX}))
 
 
 @pytest.fixture

@@ -5,13 +5,19 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
-from world import record
+from world import World, event, record
 
-from gateway.domain import batches, namespaces, policies, sandboxes, tenants
+from gateway.domain import batches, datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
 from gateway.domain.graphs import IdentityType
+from gateway.domain.identity_settings import NamespaceRule
 from gateway.domain.namespaces import STANDARD
+from gateway.domain.policies import HAS_RECORDS
+from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission, SandboxType
-from gateway.errors import Forbidden, Invalid, NotFound
+from gateway.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from gateway.server.worker import work_off
+from gateway.telemetry import FaultMasked, listen
+from gateway.xdm.classes import XdmClass
 
 ANA, PHONE = ("Email", "ana@x.io"), ("Phone", "+49")
 
@@ -87,6 +93,68 @@ async def test_who_writes_while_the_sandbox_is_reset_finishes_first_or_finds_no_
     assert {type(result) for result in results if isinstance(result, Exception)} <= {NotFound}
     left = await rows_by_table(dsn, lived_in.scope.sandbox_id)
     assert left.keys() == {"sandbox", "namespace", "merge_policy"}
+
+
+async def inside_another(world) -> World:
+    """A world in a sandbox that can be deleted."""
+    sandbox = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
+    return await World.inside(world.db, replace(world.scope, sandbox=sandbox))
+
+
+async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exception]:
+    """Write whatever there is to write until the sandbox has been gone for a whole round; what went wrong."""
+    errors: list[Exception] = []
+    config = await world.config()
+    for turn in range(1_000):
+        was_gone = gone.is_set()
+        name, at = f"{number}-{turn}", f"2024-05-01T00:00:{turn % 60:02}Z"
+        email = ("Email", f"{name}@x.io")
+        for call in (
+            world.records(record(email, PHONE, first_name="Ana")),
+            world.events(event(name, at, email)),
+            world.records(record(email), mode=Mode.DELETE),
+            batches.create_batch(world.db, world.scope, config, world.crm.dataset_id, name),
+            datasets.create_dataset(world.db, world.scope, name=name, schema_id=world.crm.schema_id),
+            namespaces.create_namespace(world.db, world.scope, code=name, name=name, kind=IdentityType.COOKIE),
+            registry.create_schema(world.db, world.scope, title=name, xdm_class=XdmClass.EXPERIENCE_EVENT),
+            policies.create_policy(world.db, world.scope, replace(policies.DEFAULT, name=name, is_default=True)),
+            identity_settings.update_identity_settings(world.db, world.scope, [NamespaceRule("Email", turn % 2 == 0)]),
+            work_off(world.db, world.configurations),
+        ):
+            try:
+                await call
+            except Exception as error:  # noqa: BLE001 (they are looked at)
+                errors.append(error)
+        if was_gone:
+            return errors
+    raise AssertionError("The sandbox was never deleted.")
+
+
+@pytest.mark.timeout(180)
+async def test_a_sandbox_that_is_deleted_while_it_is_written_to_is_gone_and_everybody_is_told(db, world, dsn):
+    """Whoever writes finishes first or learns that nothing is there any more: no deadlock, and nothing is left behind."""
+    masked: list[BaseException] = []
+    stop = listen(lambda seen: masked.append(seen.error) if isinstance(seen, FaultMasked) else None)
+    for _ in range(3):
+        doomed, gone = await inside_another(world), asyncio.Event()
+        writers = [asyncio.create_task(keep_writing(doomed, number, gone)) for number in range(3)]
+        while not await db.value(HAS_RECORDS, doomed.scope.sandbox_id):  # noqa: ASYNC110 (nobody says so)
+            await asyncio.sleep(0)
+        await sandboxes.delete_sandbox(db, world.scope, doomed.scope.sandbox_id)
+        gone.set()
+        errors = [error for found in await asyncio.gather(*writers) for error in found]
+        kinds = {type(error) for error in errors}
+        assert kinds & {NotFound, Forbidden}
+        assert kinds <= {NotFound, Forbidden, TooMany}, [e for e in errors if type(e) not in {NotFound, Forbidden}]
+        assert await rows_by_table(dsn, doomed.scope.sandbox_id) == {}
+    stop()
+    assert {type(error) for error in masked} <= {NotFound, Forbidden}
+
+
+async def test_the_default_sandbox_stays(db, scope):
+    with pytest.raises(Conflict) as caught:
+        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
+    assert caught.value.path == ["id"]
 
 
 @pytest.mark.parametrize("name", ["", "dev", "PROD", "prod "])

@@ -4,8 +4,8 @@ import pytest
 
 from gateway.domain import namespaces, sandboxes, tenants
 from gateway.domain.namespaces import IdentityType
-from gateway.domain.tenants import KeyUse, Permission, SandboxType, Scope, key_hash
-from gateway.errors import Forbidden, Invalid, NotFound, Taken
+from gateway.domain.tenants import EVERY_SANDBOX, KeyUse, Permission, SandboxType, Scope, key_hash
+from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
 
 ADMIN = frozenset({Permission.ADMIN})
@@ -14,7 +14,7 @@ ADMIN = frozenset({Permission.ADMIN})
 async def scope_of(db, code="acme", permissions=ADMIN):
     organization = await sandboxes.create_organization(db, code, code.title())
     sandbox = await tenants.read_sandbox(db, organization.organization_id, None)
-    return Scope(organization, sandbox, permissions)
+    return Scope(organization, sandbox, permissions, frozenset({EVERY_SANDBOX}))
 
 
 async def test_an_organization_starts_with_a_default_production_sandbox(db):
@@ -66,7 +66,7 @@ async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
     await sandboxes.delete_sandbox(db, scope, dev.sandbox_id)
     assert await db.value(count, dev.sandbox_id) == 0
     assert await tenants.list_sandboxes(db, scope) == [scope.sandbox]
-    with pytest.raises(NotFound):
+    with pytest.raises(Conflict):
         await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
 
 
