@@ -67,8 +67,15 @@ async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sen
     await tx.copy("record", RECORD_COLUMNS, rows)
 
 
-async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID]) -> None:
-    """Append what these documents tie together: once for what several of them say, with its first and its last time."""
+async def append_ties(
+    tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID], *, are_records: bool
+) -> None:
+    """Append what these documents tie together: once for what several of them say, with its first and its last time.
+
+    A batch's events that say the same have one tie for all calls. Of records each call has its own: a later deletion takes back those
+    before it, and what is said after it has no other time than its own.
+    """
+    said_by = b"%d" % call.first_ordinal if are_records else b""
     ties: dict[tuple[UUID, tuple[UUID, ...]], list[Any]] = {}
     for document in sent:
         tied = document.tied
@@ -81,7 +88,7 @@ async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: 
     rows = []
     for (origin, tied), (ordinal, first, last) in ties.items():
         said = (
-            _tie_id(call, origin, tied),
+            _tie_id(call, origin, tied, said_by),
             call.batch_id,
             call.dataset_id,
             origin,
@@ -97,9 +104,9 @@ async def append_ties(tx: Session, call: Call, sent: Iterable[Sent], newcomers: 
     await tx.update_rows(TIE, sandbox_id, rows=sorted(row for row in rows if row[4] not in newcomers))
 
 
-def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID]) -> UUID:
+def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> UUID:
     """One id for the same saying: of this dataset, under this identity, about these."""
-    parts = b"".join(uuid.bytes for uuid in (call.dataset_id, origin, *tied))
+    parts = b"".join([*(uuid.bytes for uuid in (call.dataset_id, origin, *tied)), said_by])
     return UUID(bytes=hashlib.blake2b(parts, digest_size=16).digest())
 
 

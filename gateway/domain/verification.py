@@ -5,8 +5,9 @@ to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten ti
 make, or one that they make and that is not there; two events of which one repeats the other.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -15,7 +16,8 @@ import orjson
 from gateway.domain import jobs
 from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.documents import Reader
+from gateway.domain.datasets import Dataset
+from gateway.domain.documents import Reader, last_updated
 from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
 from gateway.domain.namespaces import STANDARD
@@ -29,13 +31,14 @@ from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions, subjects
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
+from gateway.xdm.classes import XdmClass
 
 LIST_IDENTITIES = query("verification.list_identities")
 LIST_VALUES = query("verification.list_values")
 READ_RECORDS = query("verification.read_records")
 READ_GRAPHS = query("verification.read_graphs")
 READ_PROFILES = query("verification.read_profiles")
-READ_RETRACTIONS = query("verification.read_retractions")
+READ_TIES = query("verification.read_ties")
 LIST_TWINS = query("verification.list_twins")
 LIST_STRAYS = query("verification.list_strays")
 LIST_GRAPHS = query("verification.list_graphs")
@@ -194,15 +197,27 @@ class _Check:
         await self._compare_ties(xids, versions)
         return wanted
 
-    async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Iterable[Version]]) -> None:
-        deletions = {key: last_deletion(sent) for key, sent in versions.items()}
-        for tie in await self._tx.rows(READ_RETRACTIONS, self._scope.sandbox_id, xids):
-            if tie["origin"] != tie["xid"]:
+    async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Sequence[Version]]) -> None:
+        """Compare what records tied together, when, and whether a later deletion took it back."""
+        records = {d.dataset_id for d in self._config.datasets.values() if self._holds_records(d)}
+        for tie in await self._tx.rows(READ_TIES, self._scope.sandbox_id, xids):
+            if tie["origin"] != tie["xid"] or tie["dataset_id"] not in records:
                 continue
-            deletion = deletions.get((tie["origin"], tie["dataset_id"]))
-            place = Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"])
-            if tie["is_retracted"] != (deletion is not None and place < deletion):
+            sent = versions.get((tie["origin"], tie["dataset_id"]), ())
+            deletion = last_deletion(sent)
+            is_retracted = _is_taken_back(Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
+            if tie["is_retracted"] != is_retracted:
                 self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
+            said = [
+                _tied_at(version)
+                for version in sent
+                if version.place.batch_id == tie["batch_id"] and _is_taken_back(version.place, deletion) == is_retracted
+            ]
+            if tie["first_at"] not in said or tie["last_at"] not in said:
+                self._differs("tie", tie["tie_id"], "no version of its batch says so at its time")
+
+    def _holds_records(self, dataset: Dataset) -> bool:
+        return self._config.schemas[dataset.schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
 
     # -------------------------------------------------------------------------------------------- events
 
@@ -232,7 +247,7 @@ class _Check:
 
     async def _did_name(self, dataset_id: UUID, origin: UUID, xid: UUID) -> bool:
         """Whether it did so when it came in: descriptors may have come since."""
-        ties = await self._tx.rows(READ_RETRACTIONS, self._scope.sandbox_id, [xid])
+        ties = await self._tx.rows(READ_TIES, self._scope.sandbox_id, [xid])
         return any((tie["origin"], tie["dataset_id"]) == (origin, dataset_id) for tie in ties)
 
     # -------------------------------------------------------------------------------------------- profiles
@@ -292,3 +307,13 @@ def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:
     _, _, document, sources, modified_at = wanted
     same: bool = stored["sources"] == sources and stored["modified_at"] == modified_at
     return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))
+
+
+def _is_taken_back(place: Place, deletion: Place | None) -> bool:
+    return deletion is not None and place < deletion
+
+
+def _tied_at(version: Version) -> datetime:
+    """The time of what the version ties together."""
+    came = version.place.ingested_at
+    return min(last_updated(version.input) or came, came)

@@ -66,7 +66,7 @@ class Writing:
         records = self._are_records
         people, newcomers = await join(self._tx, self.scope, self.config, self.sent, rewriting=records)
         await self._stamp(newcomers)
-        await append_ties(self._tx, self.call, self.sent, newcomers)
+        await append_ties(self._tx, self.call, self.sent, newcomers, are_records=records)
         known = [xid for person in people for xid in person.xids if xid not in newcomers]
         states = await read_states(self._tx, self.scope, known)
         changed = set[RecordKey]()
@@ -85,7 +85,7 @@ class Writing:
         self.newcomers = await self._introduce()
         await self._stamp(())
         if self.mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
-            await append_ties(self._tx, self.call, self.sent, self.newcomers)
+            await append_ties(self._tx, self.call, self.sent, self.newcomers, are_records=self._are_records)
         if not self._are_records:
             self.duplicates = await self._append_events(self.newcomers, beside=False)
             return said

@@ -14,8 +14,7 @@ insert into gateway.tie as t (sandbox_id, xid, tie_id, batch_id, dataset_id, ori
 select $1::bigint, v.* from (values {rows}) as v (xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)
 on conflict (sandbox_id, xid, tie_id, batch_id) do update
    set first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
-       ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal),
-       is_retracted = false;
+       ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal);
 
 -- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json) -> none
 -- Counts warnings, one row for each kind and dataset; the first one is kept as the sample. Walks ingestion_warning_pkey.

@@ -34,9 +34,9 @@ select policy_id, profile_id, document, sources, modified_at
   from gateway.profile
  where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
 
--- name: read_retractions(sandbox_id, xids) -> rows
--- Every tie that names one of these identities, and whether it is taken back. Walks tie_pkey.
-select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, is_retracted
+-- name: read_ties(sandbox_id, xids) -> rows
+-- Every tie that names one of these identities, with its times and whether it is taken back. Walks tie_pkey.
+select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted
   from gateway.tie
  where sandbox_id = $1 and xid = any($2::uuid[]);
 

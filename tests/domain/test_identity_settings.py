@@ -11,6 +11,7 @@ from gateway.domain import identities, identity_settings, jobs, links, namespace
 from gateway.domain.graphs import IdentityType, LinkRefusal
 from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
 from gateway.domain.jobs import JobKind, JobStatus
+from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
 from gateway.domain.tenants import Permission
 from gateway.domain.verification import verify
@@ -194,3 +195,20 @@ async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):
         assert len(await world.people()) == [6, 3][number % 2]
         assert await verify(world.db, world.scope, world.configurations) == []
     assert number > 20
+
+
+async def test_what_is_said_after_a_deletion_has_a_time_of_its_own(world):
+    """The device is whose record named it last: what a deleted record said counts no more, also in the batch in which it is said again."""
+    await ruled(world, ONE_EMAIL)
+    batch_id = await world.batch("one")
+
+    def named(email, second):
+        audit = {"lastUpdatedDate": f"2026-01-01T{second // 3600:02}:{second // 60 % 60:02}:{second % 60:02}Z"}
+        return record(email, DEVICE, extSourceSystemAudit=audit)
+
+    await world.records(named(ANA, 5000), batch_id=batch_id)
+    await world.records(record(ANA), mode=Mode.DELETE, batch_id=batch_id)
+    await world.records(named(ANA, 100), batch_id=batch_id)
+    await world.records(named(BOB, 1000), batch_id=batch_id)
+    assert await together(world, BOB, DEVICE)
+    assert await verify(world.db, world.scope, world.configurations) == []

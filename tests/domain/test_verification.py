@@ -17,6 +17,7 @@ BREAKAGES = {
     "tie": "update gateway.tie set is_retracted = not is_retracted",
 }
 ELSEWHERE = {
+    "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
     "identity": "update gateway.identity set rung = 20",
     "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
 }

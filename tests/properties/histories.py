@@ -39,12 +39,17 @@ by_examples = settings(
 
 @dataclass(frozen=True)
 class Step:
-    """Some documents that came in together, in a batch of their own."""
+    """Some documents that came in together. Steps of one dataset with the same batch share it."""
 
     number: int
+    batch: int
     dataset: str
     mode: Mode
     documents: tuple[dict[str, Any], ...]
+
+    def is_of_batch(self, other: "Step") -> bool:
+        """Whether both go when the batch of one goes."""
+        return (self.batch, self.dataset) == (other.batch, other.dataset)
 
     @property
     def at(self) -> datetime:
@@ -106,7 +111,8 @@ def steps(draw, number, who, *, modes, datasets, vary):
     dataset = draw(st.sampled_from(datasets))
     mode = Mode.REPLACE if dataset == "shop" else draw(st.sampled_from(modes))
     documents = events(who, vary=vary) if dataset == "shop" else records(mode)
-    return Step(number, dataset, mode, tuple(draw(st.lists(documents, min_size=1, max_size=3))))
+    batch = draw(st.integers(0, number))
+    return Step(number, batch, dataset, mode, tuple(draw(st.lists(documents, min_size=1, max_size=3))))
 
 
 @st.composite
@@ -152,7 +158,7 @@ class Telling:
     async def tell_at_once(self, history: Sequence[Step], *, together: bool) -> None:
         """Take the steps at the same moment, one after another or waiting for the sandbox together, after a deletion that concerns nobody."""
         async with self._world_at(START, size=4) as world:
-            nobody = Step(0, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
+            nobody = Step(0, -1, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
             calls = [await self._call(world, step) for step in (nobody, *history)]
             results = await world.together(*calls) if together else [await call for call in calls]
             assert [result.failed for result in results] == [[]] * len(calls)
@@ -169,11 +175,11 @@ class Telling:
             await jobs.carry_out(world.db, claim, regroup_sandbox(world.db, scope, world.configurations, claim))
 
     async def undo(self, step: Step) -> None:
-        """Abort the step's batch."""
+        """Abort the step's batch, and with it all steps that share it."""
         await abort_batch(self.world.db, self.world.scope, self.world.configurations, await self.batch_of(step))
 
     async def batch_of(self, step: Step) -> UUID:
-        return await self.world.batch(f"step {step.number}", getattr(self.world, step.dataset))
+        return await self.world.batch(f"step {step.batch}", getattr(self.world, step.dataset))
 
     @asynccontextmanager
     async def _world_at(self, moment: datetime, size: int = 1):

@@ -33,6 +33,17 @@ async def test_rebuilding_gives_the_same(telling, history, rules):
 
 
 @by_examples
+@given(history=histories(vary=True, max_size=8), rules=identity_rules())
+async def test_who_is_who_does_not_depend_on_batches(telling, history, rules):
+    """Whatever comes in one batch, what was said before a deletion counts no more after it, neither as a link nor by its time."""
+    together = await told(telling, history, rules)
+    assert await telling.differences() == []
+    apart = await told(telling, [replace(step, batch=step.number) for step in history], rules)
+    for view in ("test.identity", "test.graph", "test.profile"):
+        assert together[view] == apart[view]
+
+
+@by_examples
 @given(history=histories(), rules=identity_rules())
 async def test_what_waits_together_leaves_what_comes_one_after_another(telling, history, rules):
     left = []
@@ -50,7 +61,7 @@ async def test_what_waits_together_leaves_what_comes_one_after_another(telling, 
 async def test_a_batch_can_be_undone(telling, history, rules, data):
     """Ingest A, B, undo B = ingest A."""
     undone = data.draw(st.sampled_from(history))
-    expected = await told(telling, [step for step in history if step is not undone], rules)
+    expected = await told(telling, [step for step in history if not step.is_of_batch(undone)], rules)
     await told(telling, history, rules)
     await telling.undo(undone)
     assert await telling.views() == expected
@@ -71,9 +82,13 @@ async def test_settings_changed_later_give_the_same(telling, history, before, af
 async def told_under_two_settings(telling, history, before, after, *, without=None):
     """Half of the history under some settings, the other half and the job under others."""
     middle = len(history) // 2
-    await told(telling, [step for step in history[:middle] if step is not without], before)
+    halves = [
+        [step for step in half if without is None or not step.is_of_batch(without)]
+        for half in (history[:middle], history[middle:])
+    ]
+    await told(telling, halves[0], before)
     await telling.rule(after)
-    await telling.tell([step for step in history[middle:] if step is not without])
+    await telling.tell(halves[1])
     await telling.regroup()
     return await telling.views()
 
@@ -110,7 +125,9 @@ async def test_sending_again_changes_nothing(telling, history):
         str(document["identityMap"]) if last.dataset == "shop" else primary(document): document
         for document in last.documents
     }
-    await telling.tell([replace(last, number=last.number + 100, documents=tuple(again.values()))])
+    await telling.tell(
+        [replace(last, number=last.number + 100, batch=last.number + 100, documents=tuple(again.values()))]
+    )
     after = await telling.views()
     for view in ("test.identity", "test.graph", "test.profile", "test.event"):
         assert after[view] == before[view]
