@@ -190,10 +190,19 @@ def by_levels(
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """What the calls give. They run side by side, so that what they ask of loaders goes to the store in one statement."""
+    """What the calls give. They run side by side, so that what they ask of loaders goes to the store in one statement.
+
+    Where one raises, the others are given up.
+    """
     if len(calls) == 1:  # needs no task
         return [await calls[0]]
-    return await asyncio.gather(*calls) if calls else []
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        raise
 
 
 class SharedLoaders:

@@ -10,6 +10,7 @@ sizes         how much is in the variables
 wants         which parts of documents are wanted
 resolvers     where the values of a column come from
 columns       how they become finished ones, level by level
+introspection what is asked of the schema itself
 places        where they stand, for errors
 schemas     a sandbox's configuration → its GraphQL schema; kept
 deadlines   giving up what takes too long

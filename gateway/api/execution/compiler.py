@@ -50,6 +50,8 @@ from gateway.api.execution.columns import (
     Selection,
 )
 from gateway.api.execution.inputs import Arguments
+from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
+from gateway.api.execution.introspection import Introspection
 from gateway.api.execution.places import Root
 from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key, RootFunction
 from gateway.api.execution.texts import TYPENAME
@@ -70,6 +72,7 @@ class Plan:
     """A compiled query, for certain values of the variables that `@skip` and `@include` depend on."""
 
     selection: Selection
+    introspections: tuple[Introspection, ...] = ()
 
     async def run(self, context: Context, variables: VariableValues) -> Run:
         """The run that has ended, with its `data` and errors."""
@@ -88,7 +91,8 @@ def compile_query(
     """The plan of a query. `flags` are the values of the variables in `@skip` and `@include`. Raises NotCompiled."""
     if operation.operation is not OperationType.QUERY or schema.query_type is None:
         raise NotCompiled("not a query")
-    return Plan(_Compiler(schema, document, operation, flags).root(schema.query_type))
+    compiler = _Compiler(schema, document, operation, flags)
+    return Plan(compiler.root(schema.query_type), tuple(compiler.introspections))
 
 
 class _Compiler:
@@ -102,6 +106,7 @@ class _Compiler:
         self._schema = schema
         self._operation = operation
         self._flags = VariableValues({}, dict(flags))
+        self.introspections: list[Introspection] = []
         self._fragments = {
             node.name.value: FragmentDetails(node)
             for node in document.definitions
@@ -128,10 +133,17 @@ class _Compiler:
         asked = Asked(tuple(each.node for each in details), f"{parent_type.name}.{name}")
         if name == TYPENAME:
             return Column(key, Constant(parent_type.name), Leaf(asked, str, nullable=False))
-        if name not in parent_type.fields:
-            raise NotCompiled("introspection")
+        if name in INTROSPECTIONS:
+            resolver = Introspection(
+                self._schema, self._operation, self._definitions(), key, [each.node for each in details]
+            )
+            self.introspections.append(resolver)
+            return Column(key, resolver, Leaf(asked, _same, nullable=name == "__type"))
         field = parent_type.fields[name]
         return Column(key, self._resolver(parent_type, field, details), self._completion(field.type, asked, details))
+
+    def _definitions(self) -> dict[str, FragmentDefinitionNode]:
+        return {name: fragment.definition for name, fragment in self._fragments.items()}
 
     # -------------------------------------------------------------------------------------------- values
 
@@ -203,6 +215,10 @@ def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: W
         info=info.name if info else None,
         waits=resolver.is_async,
     )
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def _enum_serializer(enum_type: GraphQLEnumType) -> Callable[[Any], Any]:

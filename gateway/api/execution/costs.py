@@ -5,7 +5,7 @@
     a page                 as many items as `first` or `last` says, 50 where neither does
     a look-up of many      as many as are given
     any other list         its usual length: of what is bounded at 50 there are mostly few
-    introspection          nothing, and `__typename` neither
+    introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
 Some fields ask the store for more than they show, and cost that (`WEIGHTS`). What is selected twice counts twice, and so does what is
 selected of several types of which an object can only have one: a cost is a bound for usual data, not a forecast.
@@ -15,6 +15,7 @@ A document is walked once, and each fragment of it once however often it is spre
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Final
 
 from graphql import (
@@ -22,16 +23,23 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLEnumType,
     GraphQLField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
     GraphQLNamedType,
+    GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
     NamedTypeNode,
     OperationDefinitionNode,
+    SchemaMetaFieldDef,
     SelectionNode,
     SelectionSetNode,
+    TypeMetaFieldDef,
     get_named_type,
     get_nullable_type,
+    is_introspection_type,
     is_leaf_type,
     is_list_type,
     is_required_argument,
@@ -53,6 +61,9 @@ FEW: Final = 5
 """Most people have two to five identities and as many records. To count the bound, ten times as many, would refuse pages of people that
 are read every day; what a page of people with that many identities takes more is bounded by it, too."""
 
+INTROSPECTED: Final = 5 * LEAF
+"""Values of introspection are made one by one."""
+
 AT_HAND: Final = frozenset({
     "PageInfo", "ProfileResult", "IdentityRef", "UserError", "Viewer",
     "MergePolicy", "AttributeMerge", "Dataset", "XdmSchema", "IdentityDescriptor", "IdentityNamespace", "UnionSchema",
@@ -64,6 +75,8 @@ AT_HAND: Final = frozenset({
 
 SHELLS: Final = ("Connection", "Edge", "Payload")
 """How the names of types end that only hold what is loaded."""
+
+INTROSPECTION: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 WEIGHTS: Final[Mapping[str, int]] = {
     "totalCount": 5 * OBJECT,  # goes through the whole list
@@ -172,20 +185,30 @@ class _Walk:
 
     def _field(self, parent: GraphQLNamedType | None, node: FieldNode) -> _Selected:
         fields: Mapping[str, GraphQLField] = getattr(parent, "fields", {})
-        field = fields.get(node.name.value)
+        field = fields.get(node.name.value) or INTROSPECTION.get(node.name.value)
         if parent is None or field is None:
             return _Selected()
         coordinate = f"{parent.name}.{node.name.value}"
         named = get_named_type(field.type)
         below = self._below(named, node.selection_set)
         weight = WEIGHTS.get(node.name.value, 0) + WEIGHTS.get(coordinate, 0)
-        item = self._sums.total([_weight(named), below.once])
+        own = INTROSPECTED if is_introspection_type(parent) else _weight(named)
+        item = self._sums.total([own, below.once])
         if "pageInfo" in fields and is_list_type(get_nullable_type(field.type)):
             return _Selected(weight, item)
-        counts = _Counts(self._given, field, node, LENGTHS.get(coordinate, FEW))
+        counts = _Counts(self._given, field, node, self._usual(coordinate))
         items = self._sums.product(counts.length, item)
         of_page = self._sums.product(counts.page, below.each)
         return _Selected(self._sums.total([weight, self._sums.product(counts.looked_up, OBJECT), items, of_page]))
+
+    def _usual(self, coordinate: str) -> int:
+        """The usual length of a field's list."""
+        lengths = self._introspected if coordinate.startswith("__") else LENGTHS
+        return lengths.get(coordinate, FEW)
+
+    @cached_property
+    def _introspected(self) -> Mapping[str, int]:
+        return _introspected(self._schema)
 
 
 class _Counts:
@@ -203,6 +226,29 @@ class _Counts:
 
 def _is_list(given_type: Any) -> bool:
     return is_list_type(get_nullable_type(given_type))
+
+
+def _introspected(schema: GraphQLSchema) -> dict[str, int]:
+    """How long the lists of introspection are in this schema, those of types and fields on the average."""
+    types = list(schema.type_map.values())
+    with_fields = [named.fields for named in types if isinstance(named, GraphQLObjectType | GraphQLInterfaceType)]
+    fields = [field for each in with_fields for field in each.values()]
+    inputs = [named.fields for named in types if isinstance(named, GraphQLInputObjectType)]
+    values = [named.values for named in types if isinstance(named, GraphQLEnumType)]
+    return {
+        "__Schema.types": len(types),
+        "__Schema.directives": len(schema.directives),
+        "__Type.fields": _average(sum(map(len, with_fields)), len(with_fields)),
+        "__Type.inputFields": _average(sum(map(len, inputs)), len(inputs)),
+        "__Type.enumValues": _average(sum(map(len, values)), len(types)),
+        "__Type.interfaces": 1,
+        "__Type.possibleTypes": 1,
+        "__Field.args": _average(sum(len(field.args) for field in fields), len(fields)),
+    }
+
+
+def _average(sum_of_all: int, count: int) -> int:
+    return -(-sum_of_all // count) if count else 0
 
 
 def _weight(named: GraphQLNamedType) -> int:

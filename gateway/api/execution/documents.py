@@ -4,7 +4,7 @@ What is kept holds for one document and one shape of schema, whatever the variab
 A refused document is not kept. A long document is read beside the event loop; who asks for it meanwhile waits for the same reading.
 """
 
-import asyncio
+from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
 from graphql import (
@@ -20,12 +20,15 @@ from gateway.api.execution.limits import Limits, Size, check, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
-from gateway.domain.computing import DOCUMENTS
+from gateway.domain.computing import DOCUMENTS, Once
 from gateway.errors import LimitExceeded
 from gateway.kept import Kept
 
 KEPT_NODES: Final = 200_000
-"""Nodes of documents and of plans that are kept; one takes about 300 bytes, an operation with twenty fields has about 200 of them."""
+"""Nodes of documents and of plans that are kept; an operation with twenty fields has about 200 of them."""
+
+NODE_BYTES: Final = 300
+"""What a node takes."""
 
 SHORT: Final = 2_000
 """Characters of a document that is read on the event loop: it takes at most a few hundredths of a second there."""
@@ -85,7 +88,8 @@ class Document:
     @property
     def weight(self) -> int:
         """What it takes to keep it with the plans that it has now, in nodes."""
-        return self._size.nodes + self.plans * self._size.selections * NODES_OF_PLAN
+        kept_bytes = sum(operation.kept_bytes for operation in self._by_name.values())
+        return self._size.nodes + self.plans * self._size.selections * NODES_OF_PLAN + kept_bytes // NODE_BYTES
 
 
 class _Held(NamedTuple):
@@ -102,7 +106,7 @@ class Documents:
         self.plans = 0
         self._limits = limits
         self._kept: Kept[Key, _Held] = Kept(kept_nodes, self._forgotten)
-        self._reading: dict[Key, asyncio.Task[Document]] = {}
+        self._reading: Once[Key, Document] = Once()
 
     async def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         """The document, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed, Unavailable."""
@@ -111,8 +115,10 @@ class Documents:
             return held.document
         self._check_bytes(source)
         if len(source) > SHORT:
-            return await self._read_beside(source, schema, stages)
-        document = self._prepared(source, schema, stages)
+            key, work = (source, schema.digest), partial(DOCUMENTS.run, self._prepared, source, schema, stages)
+            document = await self._reading.do(key, work)
+        else:
+            document = self._prepared(source, schema, stages)
         self.keep(document)
         return document
 
@@ -124,21 +130,6 @@ class Documents:
 
     def _forgotten(self, held: _Held) -> None:
         self.plans -= held.plans
-
-    async def _read_beside(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        """Once for all who ask meanwhile, and to the end even if the first of them gives up."""
-        key = (source, schema.digest)
-        if key not in self._reading:
-            task = self._reading[key] = asyncio.create_task(DOCUMENTS.run(self._prepared, source, schema, stages))
-            task.add_done_callback(lambda done: self._read(key, done))
-        document = await asyncio.shield(self._reading[key])
-        self.keep(document)
-        return document
-
-    def _read(self, key: Key, done: asyncio.Task[Document]) -> None:
-        del self._reading[key]
-        if not done.cancelled():
-            done.exception()  # whoever asked for it may have given up
 
     def _check_bytes(self, source: str) -> None:
         size = len(source.encode(errors="surrogatepass"))

@@ -1,38 +1,158 @@
-"""Introspection, made in a thread and kept as finished JSON: of a schema with thousands of fields it takes a good part of a second."""
+"""Introspection: `__schema` and `__type`, wherever they stand in a query.
 
-import asyncio
-from collections import OrderedDict
-from typing import Final
+Of a schema with thousands of fields the answer takes a good part of a second, and a query may ask for parts of it again and again. So it is
+made in a thread, is bounded in what it holds, and is kept with the plan as finished JSON.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import orjson
-from graphql import ExecutionResult, execute, print_ast
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    FieldNode,
+    FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    SelectionSetNode,
+    Undefined,
+    VariableNode,
+    Visitor,
+    execute,
+    visit,
+)
 
-from gateway.api.execution.prepared import Prepared
-from gateway.api.execution.schemas import SandboxSchema
+from gateway.api.execution.columns import FAILED, Fault, Resolver, Run
+from gateway.domain.computing import COMPUTATIONS, Once
+from gateway.errors import LimitExceeded
 
-KEPT: Final = 16
-"""Answers kept; a large one takes a megabyte."""
+FIELDS: Final = ("__schema", "__type")
+
+MOST_VALUES: Final = 500_000
+"""Values of one answer: fifty times as many as there are in a whole schema of standard field groups, and two seconds of work."""
+
+KEPT: Final = 4
+"""Answers kept of one field, for different values of its variables."""
 
 
-class Introspections:
-    """Answers to operations that ask for the schema and nothing else, by document and schema."""
+class _Answer(NamedTuple):
+    """The field's value as JSON; None, and what went wrong, where it has none or a part of it is missing."""
+
+    text: bytes | None
+    errors: Sequence[GraphQLError]
+
+
+class Introspection(Resolver):
+    """A field of introspection at the root of a query: `nodes` ask for it together, under one key."""
+
+    waits = True
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        operation: OperationDefinitionNode,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        key: str,
+        nodes: Sequence[FieldNode],
+    ) -> None:
+        self._schema = schema
+        self._key = key
+        used = _Used()
+        for node in used.all_of(nodes, fragments):
+            visit(node, used)
+        own = {each.variable.name.value: each for each in operation.variable_definitions or ()}
+        self._names = tuple(sorted(used.variables & own.keys()))
+        selected = OperationDefinitionNode(
+            operation=operation.operation,
+            variable_definitions=tuple(own[name] for name in self._names),
+            directives=(),
+            selection_set=SelectionSetNode(selections=tuple(nodes)),
+        )
+        spread = [fragments[name] for name in sorted(used.fragments & fragments.keys())]
+        self._document = DocumentNode(definitions=(selected, *spread))
+        self._kept: dict[bytes, _Answer] = {}
+        self._making: Once[bytes, _Answer] = Once()
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept of its answers."""
+        return sum(len(answer.text or b"") for answer in self._kept.values())
+
+    async def values(self, run: Run, parents: list[Any], fail: Callable[[Exception, int], Any]) -> list[Any]:  # noqa: ARG002
+        """The one value. Raises LimitExceeded, Unavailable."""
+        sources = run.variables.sources
+        given = {name: sources[name].value for name in self._names if sources[name].value is not Undefined}
+        answer = await self._answer(given)
+        run.faults += [Fault(error, stays=answer.text is not None) for error in answer.errors]
+        return [FAILED if answer.text is None else orjson.Fragment(answer.text)]
+
+    async def _answer(self, given: dict[str, Any]) -> _Answer:
+        key = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
+        if key not in self._kept:
+            answer = await self._making.do(key, lambda: COMPUTATIONS.run(self._made, given))
+            if answer.errors:
+                return answer
+            if len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = answer
+        return self._kept[key]
+
+    def _made(self, given: dict[str, Any]) -> _Answer:
+        try:
+            result = execute(
+                self._schema, self._document, variable_values=given, middleware=[_Budget()], hide_suggestions=True
+            )
+        except _Spent:
+            raise LimitExceeded(
+                f"The introspection has more than {MOST_VALUES:,} values. Ask for each part of the schema once."
+            ) from None
+        if not isinstance(result, ExecutionResult):
+            raise TypeError("introspection has no resolver that waits")
+        errors = result.errors or ()
+        return _Answer(None if result.data is None else orjson.dumps(result.data[self._key]), errors)
+
+
+class _Budget:
+    """Middleware that ends an execution with LimitExceeded when it has given too many values."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[bytes, str], bytes] = OrderedDict()
+        self._left = MOST_VALUES
 
-    async def read(self, schema: SandboxSchema, operation: Prepared) -> orjson.Fragment:
-        """The operation's `data`. It has no variables: the answer would have to be kept for each of their values."""
-        key = (schema.digest, f"{print_ast(operation.document)} {operation.name}")
-        if key not in self._kept:
-            self._kept[key] = await asyncio.to_thread(_answer, operation)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        return orjson.Fragment(self._kept[key])
+    def resolve(self, resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Any], **given: Any) -> Any:
+        self._left -= 1
+        if self._left < 0:
+            raise _Spent
+        return resolve(parent, info, **given)
 
 
-def _answer(operation: Prepared) -> bytes:
-    result = execute(operation.schema, operation.document, operation_name=operation.name)
-    if not isinstance(result, ExecutionResult) or result.errors:
-        raise TypeError("introspection has no resolver that waits or fails")
-    return orjson.dumps(result.data)
+class _Spent(BaseException):
+    """There are no more values; an `Exception` would be told as an error of each field that is left."""
+
+
+class _Used(Visitor):
+    """Finds the variables that selections use, and the fragments, one after the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.variables = set[str]()
+        self.fragments = set[str]()
+
+    def all_of(
+        self, nodes: Sequence[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
+    ) -> Iterator[FieldNode | FragmentDefinitionNode]:
+        """The nodes, and then each fragment that was found in what came before."""
+        yield from nodes
+        done = set[str]()
+        while rest := self.fragments - done:
+            done |= rest
+            yield from (fragments[name] for name in sorted(rest) if name in fragments)
+
+    def enter_variable(self, node: VariableNode, *_: object) -> None:
+        self.variables.add(node.name.value)
+
+    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
+        self.fragments.add(node.name.value)

@@ -21,7 +21,6 @@ from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import told, told_fault
 from gateway.api.execution.inputs import VariablesRefused
-from gateway.api.execution.introspection import Introspections
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
@@ -89,7 +88,6 @@ class Operations:
         self._explains = explains
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
-        self._introspections = Introspections()
         self._deadlines = Deadlines(limits.seconds)
         self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], SharedLoaders] = OrderedDict()
 
@@ -111,8 +109,6 @@ class Operations:
             raise BadInput("`operationName` must say which of the document's operations to run.")
         if only_queries and not operation.is_query:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
-        if operation.is_introspection:
-            return Response(Outcome.ANSWERED, {"data": await self._introspections.read(schema, operation)})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
         shared = self._shared(scope, config)
@@ -139,8 +135,12 @@ class Operations:
             stages.begin()
             run = await plan.run(context, variables)
             data, errors = run.data, run.errors
+            if plan.introspections:
+                self._documents.keep(document)  # with the answers
         except NotCompiled as refused:
             reason = refused.reason
+            if operation.introspects and self._compiles:
+                raise BadInput(f"Introspection is not answered in this query: it has {reason}.") from refused
             stages.begin()
             data, errors = await self._run_stock(operation, context, given)
         stages.end("run")

@@ -19,6 +19,7 @@ from graphql.execution.values import VariableValues
 from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
+from gateway.api.execution.introspection import FIELDS
 from gateway.api.execution.stages import Stages
 
 PLANS: Final = 16
@@ -41,12 +42,11 @@ class Prepared:
         self._plans: dict[tuple[Any, ...], Plan | NotCompiled] = {}
 
     @cached_property
-    def is_introspection(self) -> bool:
-        """Whether it asks for the schema and nothing else, whatever a request's variables."""
-        fields = self.node.selection_set.selections
-        return not self.node.variable_definitions and all(
-            isinstance(field, FieldNode) and field.name.value in {"__schema", "__type"} for field in fields
-        )
+    def introspects(self) -> bool:
+        """Whether anything in its document asks for the schema."""
+        finder = _Introspections()
+        visit(self.document, finder)
+        return finder.found
 
     @cached_property
     def cost(self) -> Cost:
@@ -64,6 +64,12 @@ class Prepared:
     def plans(self) -> int:
         """How many plans are kept of it."""
         return len(self._plans)
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much is kept with its plans: answers to introspection."""
+        plans = [plan for plan in self._plans.values() if isinstance(plan, Plan)]
+        return sum(each.kept_bytes for plan in plans for each in plan.introspections)
 
     def kept_plan(self, values: VariableValues) -> Plan | None:
         """The plan for these values, if it is made already. Raises NotCompiled."""
@@ -122,3 +128,10 @@ class _Flags(Visitor):
     def enter_directive(self, node: DirectiveNode, *_: object) -> None:
         values = (argument.value for argument in node.arguments or ())
         self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}
+
+
+class _Introspections(Visitor):
+    found = False
+
+    def enter_field(self, node: FieldNode, *_: object) -> None:
+        self.found = self.found or node.name.value in FIELDS

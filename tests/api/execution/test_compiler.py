@@ -297,11 +297,10 @@ async def test_lists_of_objects_of_which_one_does_not_fit_are_refused_in_graphql
 
 
 def test_what_is_not_compiled_says_why():
-    for query, reason in (("{ __schema { description } }", "introspection"), ("subscription { x }", "not a query")):
-        document = parse(query)
-        with pytest.raises(NotCompiled, match=reason):
-            operation = Prepared(SCHEMA, document, document.definitions[0], 5)
-            operation.plan(operation.variables.read({}), Stages())
+    document = parse("subscription { x }")
+    operation = Prepared(SCHEMA, document, document.definitions[0], 5)
+    with pytest.raises(NotCompiled, match="not a query"):
+        operation.plan(operation.variables.read({}), Stages())
 
 
 def test_a_plan_is_kept_for_each_choice_that_directives_make():

@@ -112,9 +112,14 @@ def test_leaves_cost_next_to_nothing_and_whole_documents_little():
     assert cost_of(person.format(" ".join(f"a{n}: entityJson" for n in range(10)))) == 2
 
 
-def test_introspection_is_free():
-    assert cost_of(get_introspection_query()) == 0
+def test_introspection_costs_by_how_large_the_schema_is():
     assert cost_of("{ __typename }") == 0
+    names = cost_of("{ __schema { types { name } } }")
+    assert 0 <= names - 2 * len(SCHEMA.type_map) / 20 <= 1  # the types and their names
+    assert 10 * names < cost_of(get_introspection_query()) < Limits().cost / 10
+    assert cost_of("{ a: __schema { types { name } } b: __schema { types { name } } }") >= 2 * names - 1
+    assert cost_of("query ($x: Boolean!) { __schema { types @include(if: $x) { name } } }", x=False) == 1
+    assert cost_of('{ __type(name: "Query") { name } }') == 1
 
 
 def test_mutations_cost_by_what_they_select():

@@ -81,7 +81,7 @@ async def test_who_gives_up_waiting_takes_the_document_from_nobody():
     await asyncio.sleep(0)
     first.cancel()
     assert (await second).operation(None).is_query
-    assert not kept._reading
+    assert not kept._reading._tasks
 
 
 async def test_a_text_that_is_not_graphql_is_told_from_a_limit():
