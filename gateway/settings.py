@@ -176,7 +176,7 @@ class Settings(BaseSettings):
         200,
         ge=0,
         le=100_000,
-        description="Prepared statements kept per connection, each up to half a megabyte in Postgres; 0 behind a pooler in transaction mode.",
+        description="Prepared statements kept per connection, each up to half a megabyte in Postgres; 0 says that a pooler in transaction mode stands in front of it.",
     )
     organization: str = Field(
         "local", description="Code of the organization that the first start creates and the command line works in."
@@ -205,7 +205,7 @@ class Settings(BaseSettings):
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
     request_seconds: Seconds = Field(
         30,
-        description="Time limit of a GraphQL request, of its body, of one SQL statement, and of each line of a stream.",
+        description="Time limit of a GraphQL request, of its body, of one SQL statement, of connecting to Postgres, and of each line of a stream.",
     )
     connections: int = Field(
         1000,

@@ -71,6 +71,15 @@ async def cluster() -> AsyncIterator[Cluster]:
         shutil.rmtree(home)
 
 
+@pytest.fixture(scope="session")
+async def own_cluster() -> AsyncIterator[Cluster]:
+    """Another server with our schema in its database, for tests that stop it for a while."""
+    with reachable_directory() as path:
+        async with Cluster(path / "data", settings=UNSAFE_AND_FAST) as server:
+            await migrate(server.dsn())
+            yield server
+
+
 def _roomy_memory() -> Path | None:
     """Where files are in memory, if there is enough of it: disks are slow at making and removing a thousand files for each test."""
     if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:

@@ -29,7 +29,6 @@ CREATE_ORGANIZATION = query("tenants.create_organization")
 CREATE_SANDBOX = query("tenants.create_sandbox")
 LOCK_ALONE = query("stitching.lock_alone")
 TAKE_SANDBOX = query("tenants.take_sandbox")
-TAKE_TIME = query("tenants.take_time")
 RESTORE_SANDBOX = query("tenants.restore_sandbox")
 DELETE_SANDBOX = query("tenants.delete_sandbox")
 
@@ -129,6 +128,6 @@ async def _configure(tx: Session, sandbox_id: int) -> None:
 
 
 async def _empty(tx: Session, sandbox_id: int) -> None:
-    await tx.value(TAKE_TIME)
+    await tx.take_time()
     for statement in EMPTY_SANDBOX:
         await tx.execute(statement, sandbox_id)

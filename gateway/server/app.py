@@ -59,7 +59,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         db = await connect(settings, dsn)
         configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
-        callers = Callers(db, TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds))
+        tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
+        callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
         app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics, drained)
         try:

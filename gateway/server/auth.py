@@ -9,6 +9,7 @@ Every request asks the store anew, so that a revoked key, a deleted sandbox or a
 What was found before is remembered as a guess: a read may begin with it, but nothing is told until it is confirmed.
 """
 
+import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
-from gateway.errors import Forbidden, Unauthenticated
+from gateway.errors import Forbidden, Timeout, Unauthenticated
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
@@ -65,23 +66,25 @@ class Caller:
 class Callers:
     """Lets callers in. Requests that are in hand at the same moment ask the store in one statement."""
 
-    def __init__(self, db: Database, tokens: TokenReader) -> None:
+    def __init__(self, db: Database, tokens: TokenReader, *, seconds: float = 30) -> None:
+        """`seconds` is how long the store may take to say who somebody is."""
         self._db = db
         self._tokens = tokens
+        self._seconds = seconds
         self._known: OrderedDict[Given, Caller] = OrderedDict()
         self._homes: Trips[KeyUse, Home | None] = Trips(self._authenticate, at_once=1)  # they are short
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
         """What the caller may do and where. `headers` are looked up by lower-case names.
 
-        As long as the store says the same of a caller, this is the same object. Raises Unauthenticated; Unavailable; Forbidden for a
-        sandbox that is not the token's, or not there: the answer does not tell which.
+        As long as the store says the same of a caller, this is the same object. Raises Unauthenticated; Unavailable; Timeout; Forbidden
+        for a sandbox that is not the token's, or not there: the answer does not tell which.
         """
         caller = self.known(headers)
         if caller is not None:
             return await self.confirm(caller)
         credentials = await self._read(headers)
-        return self._let_in(credentials, await self._homes.load(credentials.use))
+        return self._let_in(credentials, await _by(self._due(), self._homes.load(credentials.use)))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Who sent just these headers before, and whose token is still good."""
@@ -100,7 +103,7 @@ class Callers:
 
         It is the caller's scope itself if nothing has changed since. Raises as `scope_of` does.
         """
-        return self._confirmed(caller, self._homes.load(caller.credentials.use))
+        return self._confirmed(caller, self._due(), self._homes.load(caller.credentials.use))
 
     async def _read(self, headers: Mapping[str, str]) -> Credentials:
         token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
@@ -116,8 +119,11 @@ class Callers:
     async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
         return await authenticate(self._db, uses)
 
-    async def _confirmed(self, caller: Caller, home: Awaitable[Home | None]) -> Scope:
-        found = await home
+    def _due(self) -> float:
+        return asyncio.get_running_loop().time() + self._seconds
+
+    async def _confirmed(self, caller: Caller, due: float, home: asyncio.Future[Home | None]) -> Scope:
+        found = await _by(due, home)
         return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
 
     def _let_in(self, credentials: Credentials, home: Home | None) -> Scope:
@@ -133,6 +139,17 @@ class Callers:
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return scope
+
+
+async def _by(due: float, home: asyncio.Future[Home | None]) -> Home | None:
+    """What comes back before this moment of the loop's clock. Raises Timeout."""
+    if home.done():
+        return home.result()
+    try:
+        async with asyncio.timeout_at(due):
+            return await home
+    except TimeoutError:
+        raise Timeout from None
 
 
 def _given(headers: Mapping[str, str]) -> Given:

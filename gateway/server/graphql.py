@@ -45,6 +45,9 @@ async def graphql(request: Request) -> Response:
     here = services(request)
     try:
         scope = await here.scope(request)
+    except GatewayError as error:
+        return refusal(error)
+    try:
         asked = asked_of(_of_address(request.query_params) if reads else await _of_body(request, here))
     except Timeout as error:
         return refusal(error, HTTPStatus.REQUEST_TIMEOUT)

@@ -6,27 +6,21 @@ driver become ours: `faults` lists them.
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from time import perf_counter
 from typing import Any, TypeAlias
 
-import asyncpg
-
-from gateway.storage.faults import told
+from gateway.storage.connections import open_first
+from gateway.storage.faults import DRIVER, leaves_sound, told, translated
 from gateway.storage.pool import Pool
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
 
 IS_DISTRIBUTED = query("maintenance.is_distributed")
+TAKE_TIME = query("maintenance.take_time")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
-SETTINGS = {
-    "jit": "off",
-    "search_path": "gateway",
-    "enable_memoize": "off",  # hardly a statement looks for a key twice
-    "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew over partitions takes longer than to run it
-}
+UNHURRIED = 24 * 60 * 60.0  # seconds
 
 
 class Session:
@@ -34,33 +28,40 @@ class Session:
 
     def __init__(self, connection: Any, *, is_distributed: bool = False) -> None:
         self._connection = connection
+        self._seconds: float | None = None  # the connection's own limit
         self.is_distributed = is_distributed
+
+    async def take_time(self) -> None:
+        """From now on, until the transaction ends, a statement may take a day."""
+        self._seconds = UNHURRIED
+        await self.value(TAKE_TIME)
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """All rows of the statement."""
         begin = perf_counter()
-        result: list[Any] = await told(self._connection, self._connection.fetch(query.sql, *args))
+        running = self._connection.fetch(query.sql, *args, timeout=self._seconds)
+        result: list[Any] = await told(self._connection, running)
         _observe(query.name, begin, len(result))
         return result
 
     async def row(self, query: Query, *args: Any) -> Any | None:
         """The first row, or None."""
         begin = perf_counter()
-        result = await told(self._connection, self._connection.fetchrow(query.sql, *args))
+        result = await told(self._connection, self._connection.fetchrow(query.sql, *args, timeout=self._seconds))
         _observe(query.name, begin)
         return result
 
     async def value(self, query: Query, *args: Any) -> Any:
         """The first column of the first row, or None."""
         begin = perf_counter()
-        result = await told(self._connection, self._connection.fetchval(query.sql, *args))
+        result = await told(self._connection, self._connection.fetchval(query.sql, *args, timeout=self._seconds))
         _observe(query.name, begin)
         return result
 
     async def execute(self, query: Query, *args: Any) -> None:
         """Run the statement for its effect."""
         begin = perf_counter()
-        await told(self._connection, self._connection.execute(query.sql, *args))
+        await told(self._connection, self._connection.execute(query.sql, *args, timeout=self._seconds))
         _observe(query.name, begin)
 
     async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> int:
@@ -69,7 +70,8 @@ class Session:
         for chunk in _chunks(rows):
             begin = perf_counter()
             values = (value for row in chunk for value in row)
-            running = self._connection.execute(query.with_rows(len(chunk)), *args, *values)
+            sql = query.with_rows(len(chunk))
+            running = self._connection.execute(sql, *args, *values, timeout=self._seconds)
             status: str = await told(self._connection, running)
             _observe(query.name, begin)
             touched += int(status.rpartition(" ")[2])
@@ -78,13 +80,15 @@ class Session:
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
         """Inside a transaction: what the block did is undone, alone, when it raises."""
-        async with self._connection.transaction():
+        async with _transaction(self._connection):
             yield
 
     async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
         """Append rows by COPY. Raises ConstraintViolated when a concurrent writer was first."""
         begin = perf_counter()
-        copying = self._connection.copy_records_to_table(table, schema_name="gateway", columns=columns, records=rows)
+        copying = self._connection.copy_records_to_table(
+            table, schema_name="gateway", columns=columns, records=rows, timeout=self._seconds
+        )
         await told(self._connection, copying)
         _observe(f"copy {table}", begin)
 
@@ -100,10 +104,17 @@ class Database:
     async def connect(
         cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
     ) -> "Database":
-        """Open the pool. Raises Unavailable when nothing answers. `cache_size=0` suits a pooler in transaction mode."""
-        settings = SETTINGS | {"statement_timeout": f"{round(statement_seconds * 1000)}"}
-        opened = partial(asyncpg.connect, dsn, statement_cache_size=cache_size, server_settings=settings)
-        pool = Pool(opened, size)
+        """Open the pool. `statement_seconds` limits each statement, and how long anybody waits for a connection.
+
+        Whether a pooler in transaction mode stands in front of Postgres is found out, unless `cache_size=0` says so.
+        Raises Unavailable when nothing answers, Timeout.
+        """
+        try:
+            first, connect = await open_first(dsn, seconds=statement_seconds, cache_size=cache_size)
+        except DRIVER as error:
+            raise translated(error, is_closed=True) from error
+        pool = Pool(connect, size, seconds=statement_seconds)
+        pool.keep(first)
         async with pool.lend() as connection:
             return cls(pool, is_distributed=await Session(connection).value(IS_DISTRIBUTED))
 
@@ -126,7 +137,7 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Session]:
         """All or nothing: commits at the end of the block, rolls back when it raises."""
-        async with self._pool.lend() as connection, connection.transaction():
+        async with self._pool.lend() as connection, _transaction(connection):
             yield Session(connection, is_distributed=self.is_distributed)
 
     @asynccontextmanager
@@ -137,21 +148,42 @@ class Database:
             await transaction.start()
             try:
                 yield Session(connection, is_distributed=self.is_distributed)
-            finally:
-                await transaction.rollback()
+            except BaseException as error:
+                if leaves_sound(error):
+                    await transaction.rollback()
+                raise
+            await transaction.rollback()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
         """Reads that all see the store as it was at the first of them, whatever is committed meanwhile."""
         async with (
             self._pool.lend() as connection,
-            connection.transaction(isolation="repeatable_read", readonly=True),
+            _transaction(connection, isolation="repeatable_read", readonly=True),
         ):
             yield Session(connection, is_distributed=self.is_distributed)
 
 
 Reader: TypeAlias = Database | Session
 """Where a read looks: on any connection of the pool, or on the one whose transaction or snapshot it is a part of."""
+
+
+@asynccontextmanager
+async def _transaction(connection: Any, **options: Any) -> AsyncIterator[None]:
+    """Begin, then commit or roll back.
+
+    Where a statement was cut off, nothing more is sent: the connection ends, and the transaction with it. To roll back would first wait
+    for that statement's end, perhaps for ever.
+    """
+    transaction = connection.transaction(**options)
+    await transaction.start()
+    try:
+        yield
+    except BaseException as error:
+        if leaves_sound(error):
+            await transaction.rollback()
+        raise
+    await transaction.commit()
 
 
 def _observe(name: str, begin: float, rows: int = 0) -> None:

@@ -93,6 +93,8 @@ def _violated(constraint: str, condition: str, state: str | None) -> GatewayErro
 
 def leaves_sound(error: BaseException) -> bool:
     """Whether a connection may be used on after this error: it was not lost, and no statement was cut off in the middle."""
+    if isinstance(error, Timeout):
+        return not isinstance(error.__cause__, TimeoutError)  # by our clock: the server is still at it
     if isinstance(error, GatewayError):
         return not isinstance(error, Unavailable) or isinstance(error, Contended)
     return isinstance(error, Exception) and not isinstance(error, OSError | InternalClientError)

@@ -2,6 +2,10 @@
 
 asyncpg's own pool resets with a statement what ours never set, and makes a task, a timer and a proxy for each loan; small reads then
 cost two to three times as much. Errors of the driver become ours: `faults` lists them.
+
+Nobody waits for a connection to end: one that was cut off in the middle of a statement is ended in the background, and as long as that
+takes no other is opened in its place. So a Postgres that no longer answers costs each caller its time limit, and never a connection more
+than agreed.
 """
 
 import asyncio
@@ -22,38 +26,48 @@ PATIENCE = 5  # seconds for a statement to be called off, and for a connection t
 class Pool:
     """At most `size` connections, opened when they are needed. Who finds none free waits for its turn."""
 
-    def __init__(self, connect: Callable[[], Awaitable[Any]], size: int) -> None:
+    def __init__(self, connect: Callable[[], Awaitable[Any]], size: int, *, seconds: float = 30) -> None:
+        """`connect` opens a connection; `seconds` is how long anybody waits for one that is free."""
         self._connect = connect
         self._size = size
+        self._seconds = seconds
         self._turns = asyncio.Semaphore(size)
         self._idle = deque[tuple[float, Any]]()  # since when, and what; in this order
+        self._ending = set[asyncio.Task[None]]()
         self._is_closed = False
 
     def lend(self) -> "Loan":
-        """A connection for an `async with` block. Raises Unavailable."""
+        """A connection for an `async with` block. Raises Unavailable; Timeout when none is free, or none can be opened, in time."""
         return Loan(self)
+
+    def keep(self, connection: Any) -> None:
+        """Take in a connection that was opened elsewhere, to lend it."""
+        self._idle.append((monotonic(), connection))
 
     async def take(self) -> Any:
         """A connection outside any transaction, until it is given back."""
         if self._is_closed:
             raise Unavailable("The gateway is ending.")
-        await self._turns.acquire()
+        if self._turns.locked():
+            async with asyncio.timeout(self._seconds):
+                await self._turns.acquire()
+        else:
+            await self._turns.acquire()
         try:
             return self._newest() or await self._connect()
         except BaseException:
             self._turns.release()
             raise
 
-    async def give(self, connection: Any, *, is_sound: bool) -> None:
-        """Take a connection back. One in a transaction, or in the middle of a statement and so not sound, ends here."""
-        try:
-            if is_sound and not connection.is_in_transaction():
-                self._idle.append((monotonic(), connection))
-            else:
-                with suppress(Exception):
-                    await connection.close(timeout=PATIENCE)
-        finally:
+    def give(self, connection: Any, *, is_sound: bool) -> None:
+        """Take a connection back. One in a transaction, or in the middle of a statement and so not sound, is ended before its place is free."""
+        if is_sound and not connection.is_in_transaction():
+            self.keep(connection)
             self._turns.release()
+        else:
+            task = asyncio.create_task(self._end(connection))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """Wait for what is lent, then end every connection."""
@@ -62,8 +76,13 @@ class Pool:
         self._is_closed = True
         for _ in range(self._size):
             await self._turns.acquire()
-        for _, connection in self._idle:
-            await connection.close()
+        await asyncio.gather(*(_close(connection) for _, connection in self._idle))
+
+    async def _end(self, connection: Any) -> None:
+        try:
+            await _close(connection)
+        finally:
+            self._turns.release()
 
     def _newest(self) -> Any | None:
         """The one that came back last, so that those which only a burst needed grow old and end."""
@@ -95,6 +114,12 @@ class Loan:
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         is_closed: bool = self._connection.is_closed()
-        await self._pool.give(self._connection, is_sound=not is_closed and (error is None or leaves_sound(error)))
+        self._pool.give(self._connection, is_sound=not is_closed and (error is None or leaves_sound(error)))
         if isinstance(error, DRIVER):
             raise translated(error, is_closed=is_closed) from error
+
+
+async def _close(connection: Any) -> None:
+    """End a connection, and call off the statement that still runs on it; when that takes too long, just hang up."""
+    with suppress(Exception):
+        await connection.close(timeout=PATIENCE)

@@ -4,6 +4,10 @@
 -- Whether tables may be spread over the nodes of a Citus cluster.
 select exists (select 1 from pg_extension where extname = 'citus');
 
+-- name: take_time() -> value
+-- Until the transaction ends, statements may run as long as they have to: a large sandbox is not emptied in seconds.
+select set_config('statement_timeout', '0', true);
+
 -- name: analyze() -> none
 -- Counts the tables of facts and views that have grown by a tenth since they were last counted: on the statistics of empty ones Postgres
 -- takes bad ways until it counts them by itself. A partition counts for its table.

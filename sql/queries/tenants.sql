@@ -92,10 +92,6 @@ select k.key_hash, o.organization_id, o.code, o.name as organization, s.sandbox_
   left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = any($3::text[]) or s.is_default)
  where k.key_hash = any($1::bytea[]) and k.revoked_at is null;
 
--- name: take_time() -> value
--- Until the transaction ends, statements may run as long as they have to: a large sandbox is not emptied in seconds.
-select set_config('statement_timeout', '0', true);
-
 -- name: empty_identity(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.identity

@@ -1,0 +1,30 @@
+"""A Postgres that stops answering, with all of its connections open: as behind a network that drops packets, or on a disk that hangs."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from gateway.storage.cluster import Cluster
+
+
+@contextmanager
+def stalled(cluster: Cluster) -> Iterator[None]:
+    """No process of the server runs as long as the block does."""
+    postmaster = int((cluster.data_dir / "postgres/postmaster.pid").read_text().split("\n", 1)[0])
+    os.kill(postmaster, signal.SIGSTOP)  # first, so that it starts no others
+    stopped = [postmaster, *children(postmaster)]
+    for process in stopped:
+        os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in stopped:
+            os.kill(process, signal.SIGCONT)
+
+
+def children(parent: int) -> list[int]:
+    """The processes that another one started and that are still there."""
+    listed = Path(f"/proc/{parent}/task/{parent}/children").read_text()
+    return [int(process) for process in listed.split()]
