@@ -487,8 +487,82 @@ def test_failures_are_listed_and_the_exit_code_tells(shared, tmp_path):
     assert result.returncode == 1
     head, first, *_, more = result.stdout.splitlines()
     assert head.endswith(": 3 accepted, 0 duplicates, 31 failed")
-    assert first.startswith("  document 3, $: This is no JSON")
+    assert first.startswith("  line 4, $: This is no JSON")
     assert more == "  and 11 more, kept with the batch"
+
+
+def test_failures_are_named_by_the_lines_that_an_editor_shows(shared, tmp_path):
+    file = tmp_path / "blank-lines.ndjson"
+    file.write_bytes(b"\n\n" + records(5100, 5101) + b"\r\n" + b"nonsense\n\n" + records(5101, 5102) + b"more nonsense")
+    result = ingest(shared, file)
+    assert [line.split(",")[0] for line in result.stdout.splitlines()[1:]] == ["  line 5", "  line 8"]
+
+
+def test_what_failed_is_sent_again_by_itself_once_its_cause_is_mended(shared, tmp_path):
+    file = tmp_path / "loyal.ndjson"
+    stranger = b'{"identityMap": {"Card": [{"id": "%d", "primary": true}]}}\n'
+    file.write_bytes(records(5200, 5202) + stranger % 1 + records(5202, 5204) + stranger % 2)
+    first, again = ingest(shared, file), ingest(shared, file)
+    assert (first.returncode, again.returncode) == (1, 1)
+    assert ": 4 accepted, 0 duplicates, 2 failed\n" in first.stdout
+    assert "nothing was sent; `--retry-failed` sends those again that failed" in again.stdout
+    assert "`--retry-failed`" in ingest(shared, tmp_path / "loyal.ndjson", "--mode", "MERGE", "--retry-failed").stderr
+    in_vain = ingest(shared, file, "--retry-failed")
+    assert (in_vain.returncode, ": 0 accepted, 0 duplicates, 2 failed\n  line 3," in in_vain.stdout) == (1, True)
+    with shared.client() as client:
+        run(
+            client,
+            'mutation { createIdentityNamespace(input: {code: "Card", name: "Card", idType: CROSS_DEVICE}) { userErrors { message } } }',
+        )
+    mended = ingest(shared, file, "--retry-failed")
+    assert (mended.returncode, ": 2 accepted, 0 duplicates, 0 failed\n" in mended.stdout) == (0, True)
+    done = ingest(shared, file, "--retry-failed")
+    assert (done.returncode, "Nothing is left" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b'[{"_id": 1}, {"_id": 2}]', "is a JSON array"),
+        (b"\xef\xbb\xbf[\n  {}\n]\n", "is a JSON array"),
+        (b'{\n  "_id": "1"\n}\n', "is JSON over several lines"),
+        (b'{"_id": "1", "more": {\n  "_id": "1"\n}}\n', "is JSON over several lines"),
+        (b"email,first name\nada@example.com,Ada\n", "is a table (CSV)"),
+        (b"email\tfirst name\nada@example.com\tAda\n", "is a table (CSV)"),
+        (gzip.compress(b"email;first name\n"), "is a table (CSV)"),
+        (b"PK\x03\x04 and so on", "is a ZIP archive or a spreadsheet"),
+        (b"PAR1 and so on", "is a Parquet file"),
+        ('{"_id": "1"}'.encode("utf-16"), "is text in UTF-16"),
+    ],
+)
+def test_a_file_that_holds_no_json_lines_is_named_in_one_sentence_and_nothing_is_sent(shared, tmp_path, content, says):
+    file = tmp_path / "people.file"
+    file.write_bytes(content)
+    result = ingest(shared, file)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert re.search(f"people.file {re.escape(says)}.*, and `gateway ingest` takes JSON lines", result.stderr)
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n \n", gzip.compress(b"")])
+def test_nothing_to_take_in_is_nothing_to_do(shared, tmp_path, content):
+    (tmp_path / "empty.ndjson").write_bytes(content)
+    for result in (
+        ingest(shared, tmp_path / "empty.ndjson"),
+        ingest(shared, "-", input=content.decode("latin-1"), encoding="latin-1"),
+    ):
+        assert (result.returncode, result.stdout) == (0, "nothing to do: there are no documents\n"), result.stderr
+    nowhere = ingest(shared, "-", stdin=subprocess.DEVNULL)
+    assert (nowhere.returncode, nowhere.stdout) == (0, "nothing to do: there are no documents\n"), nowhere.stderr
+
+
+def test_a_file_that_breaks_off_tells_what_landed_before_and_goes_on_when_it_is_whole(shared, tmp_path):
+    file, whole = tmp_path / "packed.ndjson.gz", gzip.compress(records(8300, 10300), compresslevel=0)
+    file.write_bytes(whole[: len(whole) // 2])
+    result = ingest(shared, file)
+    assert result.returncode == 1
+    assert re.search(r": [1-9][\d,]* accepted, 0 duplicates, 0 failed\n", result.stdout)
+    assert "ends before its end" in result.stderr
 
 
 def test_a_pipe_is_read_and_may_have_a_key(shared):

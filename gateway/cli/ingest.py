@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import DownloadColumn, Progress
@@ -10,11 +10,10 @@ from rich.progress import DownloadColumn, Progress
 from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.records import Mode
-from gateway.server.files import Loaded, load_file, open_source
+from gateway.server.files import Loaded, load_file
+from gateway.server.source import open_source
 from gateway.server.store import open_store
 from gateway.settings import Settings
-
-LISTED = 20  # failures in a summary
 
 
 def ingest(
@@ -28,41 +27,58 @@ def ingest(
     batch_key: Annotated[
         str | None, typer.Option(help="Key of the batch; else the file's content, and for a pipe the rolling batch.")
     ] = None,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Send only the documents of this file that failed before.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Take in a file of JSON lines as one batch, and say what became of it.
 
     The batch's key is what the file holds: to send it again, after a crash or by mistake, is harmless. Documents that break a
-    rule are listed and kept with their batch, the others land. Exit code 1 when a document failed.
+    rule are listed by their lines and kept with their batch, the others land. Once the cause is mended, `--retry-failed` sends those
+    again. Exit code 1 when a document failed.
     """
     settings = settings_of(data_dir=data_dir)
     loaded = run(
-        _ingest(settings, file, progress(DownloadColumn()), dataset=dataset, sandbox=sandbox, mode=mode, key=batch_key)
+        _ingest(
+            *(settings, file, progress(DownloadColumn())),
+            dataset=dataset,
+            sandbox=sandbox,
+            mode=mode,
+            key=batch_key,
+            retry_failed=retry_failed,
+        )
     )
     typer.echo("\n".join(_summary(loaded)))
+    if loaded.broken:
+        raise loaded.broken
     if loaded.tally.failed_count:
         raise typer.Exit(1)
 
 
 async def _ingest(
-    settings: Settings, file: Path, bar: Progress, *, dataset: str, sandbox: str | None, mode: Mode, key: str | None
+    settings: Settings, file: Path, bar: Progress, *, dataset: str, sandbox: str | None, **how: Any
 ) -> Loaded:
     with open_source(file) as source, bar:
         task = bar.add_task("Ingesting", total=source.size)
         async with open_store(settings) as store:
             to, advance = (store.db, await store.scope(sandbox), source, dataset), partial(bar.advance, task)
-            return await load_file(*to, mode=mode, key=key, advance=advance, settings=settings)
+            return await load_file(*to, **how, advance=advance, settings=settings)
 
 
 def _summary(loaded: Loaded) -> list[str]:
     """What became of a file, and the first of what failed."""
     tally = loaded.tally
-    batch = global_id("Batch", tally.batch_id) if tally.batch_id else "nothing"
+    if tally.batch_id is None:
+        return ["nothing to do: there are no documents"]
     counts = f"{tally.accepted:,} accepted, {tally.duplicates:,} duplicates, {tally.failed_count:,} failed"
-    listed = [f"  document {one.index:,}, {one.path or '$'}: {one.message}" for one in tally.failed[:LISTED]]
+    listed = [f"  line {line:,}, {one.path or '$'}: {one.message}" for line, one in loaded.failed]
     more = tally.failed_count - len(listed)
+    if loaded.was_there:
+        again = "; `--retry-failed` sends those again that failed" if tally.failed_count else ""
+        return [f"{global_id('Batch', tally.batch_id)}: {counts} (complete before, so nothing was sent{again})"]
     return [
-        f"{batch}: {counts}" + (" (complete before, so nothing was sent)" if loaded.was_there else ""),
+        f"{global_id('Batch', tally.batch_id)}: {counts}",
         *listed,
         *([f"  and {more:,} more, kept with the batch"] if more else []),
     ]

@@ -33,6 +33,7 @@ COUNT = query("batches.count_batches")
 LIST_ERRORS = query("batches.list_errors")
 LIST_ERRORS_BACKWARD = query("batches.list_errors_backward")
 COUNT_ERRORS = query("batches.count_errors")
+LIST_FAILED_INDEXES = query("batches.list_failed_indexes")
 
 READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 """Who loads data may see what became of it, too."""
@@ -159,6 +160,19 @@ async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) ->
     scope.require(Permission.PROFILE_READ)
     counts = {row["batch_id"]: row["count"] for row in await db.rows(COUNT_ERRORS, scope.sandbox_id, batch_ids)}
     return [counts.get(batch_id, 0) for batch_id in batch_ids]
+
+
+async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> Batch | None:
+    """Return the dataset's batch of this key, None if there is none. Needs `config:read` or `profile:write`."""
+    (batch,) = await read_batches(db, scope, [_batch_id("key", dataset_id, key)])
+    return batch
+
+
+async def failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
+    """Return the places of a batch's refused documents in what the client sent, in order, each once. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)
+    return [row["index"] for row in rows]
 
 
 def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:

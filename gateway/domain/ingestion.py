@@ -69,10 +69,14 @@ class IngestResult:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some documents of a stream; `first_index` is the place of the first one in it."""
+    """Some documents of a stream; `first_index` is the place of the first one in it.
+
+    `lines`: where each of them stands in the text of the stream, as editors count lines; none for documents that come otherwise.
+    """
 
     first_index: int
     documents: Sequence[Any]
+    lines: Sequence[int] = ()
 
 
 async def ingest_records(

@@ -1,100 +1,49 @@
 """A file of JSON lines as one batch: what `gateway ingest` does.
 
 The batch's key is derived from what the file holds, so sending it again after a crash goes on in the same batch, and once the batch is
-complete does nothing at all. What comes from a pipe has no such key, unless it is given one, and goes to the dataset's rolling batch.
+complete does nothing at all. The documents that failed can be sent again, by themselves, in a batch of their own. What comes from a pipe
+has no such key, unless it is given one, and goes to the dataset's rolling batch.
 """
 
 import asyncio
-import hashlib
-import os
-import stat
-import sys
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from io import FileIO
-from pathlib import Path
+from itertools import count
 from uuid import UUID
 
 from gateway.api.ids import read_id
-from gateway.domain.batches import BatchStatus, complete_batch, create_batch
+from gateway.domain.batches import BatchStatus, complete_batch, create_batch, failed_indexes, find_batch
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.ingestion import Chunk, ingest_stream
+from gateway.domain.documents import Failure
+from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
-from gateway.errors import BadInput, NotFound
-from gateway.server.lines import Gunzip, Plain, Stream
+from gateway.errors import BadInput, GatewayError, NotFound
+from gateway.server.source import Source
 from gateway.server.tally import Tally
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 ANALYZE = query("maintenance.analyze")
-PIECE_BYTES = 1 << 18
-GZIP = b"\x1f\x8b"  # no JSON begins like this
+COMPLETE = (BatchStatus.ACTIVE, BatchStatus.FAILED)
+LISTED = 20  # failures
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Loaded:
-    """What became of a file; `was_there`: its batch was complete before, and nothing was sent."""
+    """What became of a file.
 
-    tally: Tally
+    `failed`: the first failures, each with its line, counted from 1. `was_there`: the batch was complete before, and nothing was sent.
+    `broken`: why the file could not be read to its end; what came before that is in the tally.
+    """
+
+    tally: Tally = field(default_factory=Tally)
+    failed: list[tuple[int, Failure]] = field(default_factory=list)
     was_there: bool = False
-
-
-class Source:
-    """Bytes of a file or a pipe. `size` is how many there are, None where only the end will tell."""
-
-    def __init__(self, file: FileIO) -> None:
-        self._file = file
-        status = os.fstat(file.fileno())
-        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
-
-    def digest(self) -> str | None:
-        """What tells the content from any other; None for a pipe."""
-        if self.size is None:
-            return None
-        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
-        self._file.seek(0)
-        return digest
-
-    async def chunks(
-        self, advance: Callable[[int], None], limit: int, check: Callable[[], None]
-    ) -> AsyncIterator[Chunk]:
-        """Its lines, unpacked if they are packed; `advance` is told how many bytes were read, of which there may be `limit`. `check` is
-        called before each chunk. Raises BadInput, LimitExceeded, and what `check` raises."""
-        pieces = self._pieces(advance)
-        head = await _head(pieces)
-        stream = Stream(Gunzip() if head.startswith(GZIP) else Plain(), limit)
-        async for chunk in stream.chunks(_from_head(head, pieces), check):
-            yield chunk
-
-    async def _pieces(self, advance: Callable[[int], None]) -> AsyncIterator[bytes]:
-        descriptor = self._file.fileno()
-        while True:
-            if self.size is None:
-                await _readable(descriptor)  # so that an interrupt need not wait for who writes into the pipe
-            piece = os.read(descriptor, PIECE_BYTES)
-            if not piece:
-                return
-            advance(len(piece))
-            yield piece
-
-
-@contextmanager
-def open_source(path: Path) -> Iterator[Source]:
-    """The file, or standard input for `-`. Raises BadInput where it cannot be read."""
-    if str(path) == "-":
-        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
-            yield Source(file)
-        return
-    try:
-        file = path.open("rb", buffering=0)
-    except OSError as error:
-        raise BadInput(f"Cannot read {path}: {error.strerror}.") from error
-    with file:
-        yield Source(file)
+    broken: GatewayError | None = None
 
 
 async def load_file(
@@ -105,33 +54,113 @@ async def load_file(
     *,
     mode: Mode,
     key: str | None,
+    retry_failed: bool,
     advance: Callable[[int], None],
     settings: Settings,
 ) -> Loaded:
-    """Take in a file, and complete its batch. `dataset` is an id or a name. Raises what ingestion raises, and BadInput; LimitExceeded where
-    the file has more bytes or failures than the settings allow a stream."""
+    """Take in a file and complete its batch; with `retry_failed`, the documents that failed when it was taken in before.
+
+    `dataset` is an id or a name. Raises what ingestion raises before the first document has landed, and BadInput.
+    """
     configurations = Configurations()
     config = await configurations.read(db, scope)
-    dataset_id = _dataset(config, dataset)
-    key = key or await _key(source, mode)
-    batch = await create_batch(db, scope, config, dataset_id, key) if key else None
-    if batch is not None and batch.status is BatchStatus.ACTIVE:
-        return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
-    tally, to = Tally(), (db, scope, configurations, dataset_id)
-    batch_id = batch.batch_id if batch is not None else None
-    chunks = source.chunks(advance, settings.stream_bytes, partial(tally.check, settings.stream_failures))
-    async for result in ingest_stream(*to, chunks, mode=mode, batch_id=batch_id):
-        tally.add(result)
-    if batch is not None:
-        await complete_batch(db, scope, batch.batch_id)
+    dataset_id, key = _dataset(config, dataset), key or await _key(source, mode)
+    loaded = Loaded()
+    chunks = source.chunks(advance, settings.stream_bytes, partial(loaded.tally.check, settings.stream_failures))
+    if (first := await anext(chunks, None)) is None:
+        return loaded
+    chunks, batch_id = _from_first(first, chunks), None
+    if retry_failed:
+        batch_id, places = await _retry(db, scope, config, dataset_id, key)
+        chunks = _only(chunks, places)
+    elif key:
+        batch = await create_batch(db, scope, config, dataset_id, key)
+        if batch.status in COMPLETE:
+            return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
+        batch_id = batch.batch_id
+    await _send((db, scope, configurations, dataset_id), chunks, loaded, mode, batch_id)
+    if batch_id is not None and loaded.broken is None:
+        await complete_batch(db, scope, batch_id)
     await refresh_statistics(db)
-    return Loaded(tally)
+    return loaded
 
 
 async def refresh_statistics(db: Database) -> None:
     """After a load, let Postgres count anew: until it does so by itself, it plans for empty tables."""
     async with db.transaction() as tx:
         await tx.execute(ANALYZE)
+
+
+async def _send(
+    to: tuple[Database, Scope, Configurations, UUID],
+    chunks: AsyncIterator[Chunk],
+    loaded: Loaded,
+    mode: Mode,
+    batch_id: UUID | None,
+) -> None:
+    """Send the chunks, and note what became of them. Raises GatewayError if nothing was sent before it."""
+    sent = deque[Chunk]()
+
+    async def noted() -> AsyncIterator[Chunk]:
+        async for chunk in chunks:
+            sent.append(chunk)
+            yield chunk
+
+    try:
+        async for result in ingest_stream(*to, noted(), mode=mode, batch_id=batch_id):
+            chunk = sent.popleft()
+            loaded.tally.add(result)
+            room = LISTED - len(loaded.failed)
+            loaded.failed += [(chunk.lines[one.index - chunk.first_index], one) for one in result.failed[:room]]
+    except GatewayError as error:
+        if loaded.tally.batch_id is None:
+            raise
+        loaded.broken = error
+
+
+async def _retry(
+    db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None
+) -> tuple[UUID, Sequence[int]]:
+    """The id of the batch in which the documents that failed are sent again, and their places in the file.
+
+    What fails again can be sent again, too: each time goes into a batch of its own. Raises BadInput where there is nothing to send.
+    """
+    batch = await find_batch(db, scope, dataset_id, key) if key else None
+    if key is None or batch is None or batch.status not in COMPLETE:
+        raise BadInput("This file has not been taken in as a whole before: send it without `--retry-failed`.")
+    places = await failed_indexes(db, scope, batch.batch_id)
+    for number in count(1):
+        if not places:
+            raise BadInput("Nothing is left to be sent again: no document of this file fails any more.")
+        batch = await create_batch(db, scope, config, dataset_id, f"{key}:retry:{number}")
+        if batch.status not in COMPLETE:
+            return batch.batch_id, places
+        places = [places[index] for index in await failed_indexes(db, scope, batch.batch_id)]
+    raise AssertionError  # `count` has no end
+
+
+async def _only(chunks: AsyncIterator[Chunk], places: Sequence[int]) -> AsyncIterator[Chunk]:
+    """The documents at these places of the stream, which come in order."""
+    wanted, sent = set(places), 0
+    found: list[tuple[object, int]] = []
+    async for chunk in chunks:
+        here = zip(count(chunk.first_index), chunk.documents, chunk.lines, strict=False)
+        found += [(document, line) for index, document, line in here if index in wanted]
+        while len(found) >= DOCUMENTS:
+            yield _chunk(sent, found[:DOCUMENTS])
+            found, sent = found[DOCUMENTS:], sent + DOCUMENTS
+    if found:
+        yield _chunk(sent, found)
+
+
+def _chunk(first_index: int, found: Sequence[tuple[object, int]]) -> Chunk:
+    return Chunk(first_index, [document for document, _ in found], [line for _, line in found])
+
+
+async def _from_first(first: Chunk, others: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
+    yield first
+    async for chunk in others:
+        yield chunk
 
 
 def _dataset(config: Configuration, text: str) -> UUID:
@@ -148,29 +177,3 @@ async def _key(source: Source, mode: Mode) -> str | None:
     """One key for the same content meant in the same way, whatever the file is called."""
     digest = await asyncio.to_thread(source.digest)
     return digest and f"sha256:{digest}:{mode}"
-
-
-async def _head(pieces: AsyncIterator[bytes]) -> bytes:
-    """As many pieces as show what the file is; all of them where there are too few."""
-    head = b""
-    async for piece in pieces:
-        head += piece
-        if len(head) >= len(GZIP):
-            break
-    return head
-
-
-async def _from_head(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for piece in pieces:
-        yield piece
-
-
-async def _readable(descriptor: int) -> None:
-    loop, something = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(descriptor, something.set)
-    try:
-        await something.wait()
-    finally:
-        loop.remove_reader(descriptor)

@@ -22,13 +22,14 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 class Lines:
     """Cuts whatever pieces a stream comes in. Blank lines are nothing, and do not count as places in it.
 
-    `ended` is the number of line breaks so far; `is_holding` tells whether whole lines wait for more to make a chunk.
+    `ended` is the number of lines that have ended so far; `is_holding` tells whether whole lines wait for more to make a chunk.
     """
 
     def __init__(self) -> None:
         self.ended = 0
         self._begun = bytearray()  # of a line whose end has not come yet
         self._lines: list[bytes] = []
+        self._numbers: list[int] = []  # of these lines, blank ones counted
         self._bytes = 0
         self._index = 0
         self._blanks = 0
@@ -54,6 +55,7 @@ class Lines:
     def end(self) -> Iterator[Chunk]:
         """What is left when the stream has ended; its last line needs no line break."""
         if self._begun:
+            self.ended += 1
             yield from self._add(self._joined(b""))
         yield from self.flush()
 
@@ -80,14 +82,15 @@ class Lines:
             return ()
         self._blanks = 0
         self._lines.append(line)
+        self._numbers.append(self.ended)
         self._bytes += len(line)
         is_full = len(self._lines) == DOCUMENTS or self._bytes >= CHUNK_BYTES
         return (self._cut(),) if is_full else ()
 
     def _cut(self) -> Chunk:
-        chunk = Chunk(self._index, self._lines)
+        chunk = Chunk(self._index, self._lines, self._numbers)
         self._index += len(self._lines)
-        self._lines, self._bytes = [], 0
+        self._lines, self._numbers, self._bytes = [], [], 0
         return chunk
 
 

@@ -98,3 +98,10 @@ select batch_id, count(*) as count
   from gateway.ingest_error
  where sandbox_id = $1 and batch_id = any($2::uuid[])
  group by batch_id;
+
+-- name: list_failed_indexes(sandbox_id, batch_id) -> rows
+-- The places of the batch's refused documents in what the client sent, each once. Walks ingest_error_pkey.
+select distinct index
+  from gateway.ingest_error
+ where sandbox_id = $1 and batch_id = $2
+ order by index;
