@@ -8,6 +8,7 @@
     │   ├── BadSelector          a selector that does not parse (has line and column)
     │   └── LimitExceeded        more than a documented limit
     ├── Timeout                  the request ran past its time limit
+    │   └── SlowSender           it did not come in within the time that a sender has (408)
     ├── Unavailable              the database cannot be reached now; try again
     │   └── Contended            others changed the same rows at the same moment; try again
     ├── Misconfigured            a row of the sandbox's configuration is broken; the message names it
@@ -91,6 +92,10 @@ class Timeout(GatewayError):
     """The request ran past its time limit."""
 
     code = "TIMEOUT"
+
+
+class SlowSender(Timeout):
+    """The request did not arrive in time."""
 
 
 class Unavailable(GatewayError):

@@ -216,6 +216,24 @@ class Settings(BaseSettings):
     head_seconds: Seconds = Field(10, description="How long the head of a request may take to arrive.")
     idle_seconds: Seconds = Field(75, description="How long a connection is kept for the next request.")
     read_seconds: Seconds = Field(30, description="How long a client may read slower than 10 kB/s what is sent to it.")
+    requests_at_once: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Operations that one process works on at once, at most three quarters of them for one sandbox.",
+    )
+    requests_waiting: int = Field(
+        1000,
+        ge=1,
+        le=1_000_000,
+        description="Operations that wait for their turn, at most half of them for one sandbox; others are refused with 503.",
+    )
+    streams: int = Field(
+        32,
+        ge=1,
+        le=10_000,
+        description="Streams of documents into one process at once, at most half of them into one sandbox; others are refused with 503.",
+    )
     stream_bytes: int = Field(
         10_000_000_000, gt=0, le=10**15, description="Most bytes of one stream or file of documents, packed or not."
     )

@@ -33,6 +33,19 @@ class RequestServed(NamedTuple):
     seconds: float
 
 
+class QueueChanged(NamedTuple):
+    """So many requests wait for their turn now. `queue` is the kind of work, one of a few fixed words."""
+
+    queue: str
+    length: int
+
+
+class AdmissionRefused(NamedTuple):
+    """A request was refused because too many wait for the same kind of work."""
+
+    queue: str
+
+
 class ConnectionCut(NamedTuple):
     """A connection was ended by us. `reason` is its phase that went on for too long, or one of: room, refused, pipelined, unread."""
 
@@ -90,6 +103,8 @@ Observation = (
     | FaultMasked
     | IssuerKeysFetched
     | ConfigurationBroken
+    | QueueChanged
+    | AdmissionRefused
     | ConnectionCut
     | JobLeft
     | OperationRan

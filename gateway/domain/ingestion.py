@@ -8,9 +8,11 @@ fails, and the others land.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -114,6 +116,14 @@ async def ingest_events(
     return await (await target.read(Chunk(first_index, documents))).commit()
 
 
+async def _admit_all() -> Callable[[], None]:
+    return lambda: None
+
+
+def _leave(place: ExitStack, _: object) -> None:
+    place.close()
+
+
 async def ingest_stream(
     db: Database,
     scope: Scope,
@@ -123,11 +133,13 @@ async def ingest_stream(
     *,
     mode: Mode = Mode.REPLACE,
     batch_id: UUID | None = None,
+    admit: Callable[[], Awaitable[Callable[[], None]]] = _admit_all,
 ) -> AsyncIterator[IngestResult]:
     """Take in a stream of records or events, whatever the dataset holds; what became of each chunk, in their order.
 
     While chunks are committed, the next one is read. Three are committed at a time, unless two of them have a version of the same record,
-    of which the later must come later. When the stream breaks off, what was committed stays. Raises as `ingest_records`.
+    of which the later must come later. When the stream breaks off, what was committed stays. `admit` is awaited before a chunk is read; what
+    it gives is called when the chunk is committed. Raises as `ingest_records`, and what `admit` raises.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id)
     committing: deque[tuple[asyncio.Task[IngestResult], AbstractSet[UUID]]] = deque()
@@ -135,10 +147,14 @@ async def ingest_stream(
     try:
         try:
             async for chunk in chunks:
-                prepared = await target.read(chunk)
-                while len(committing) == SIDE_BY_SIDE or any(prepared.records & others for _, others in committing):
-                    yield await committing.popleft()[0]
-                committing.append((asyncio.create_task(prepared.commit()), prepared.records))
+                with ExitStack() as place:
+                    place.callback(await admit())
+                    prepared = await target.read(chunk)
+                    while len(committing) == SIDE_BY_SIDE or any(prepared.records & others for _, others in committing):
+                        yield await committing.popleft()[0]
+                    task = asyncio.create_task(prepared.commit())
+                    task.add_done_callback(partial(_leave, place.pop_all()))
+                committing.append((task, prepared.records))
         except Exception as error:  # noqa: BLE001 (raised below, once what is on its way has arrived)
             broken = error
         while committing:

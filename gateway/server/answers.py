@@ -16,6 +16,7 @@ from gateway.errors import (
     LimitExceeded,
     Misconfigured,
     NotFound,
+    SlowSender,
     Timeout,
     Unauthenticated,
     Unavailable,
@@ -28,6 +29,7 @@ GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it s
 # Of the first class that fits.
 STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
     (Forbidden, HTTPStatus.FORBIDDEN),
+    (SlowSender, HTTPStatus.REQUEST_TIMEOUT),
     (Timeout, HTTPStatus.GATEWAY_TIMEOUT),
     (Unavailable, HTTPStatus.SERVICE_UNAVAILABLE),
     (LimitExceeded, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),

@@ -23,6 +23,7 @@ from gateway.api.schema import build_schema
 from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health
+from gateway.server.admission import Admissions, in_turn
 from gateway.server.answers import refusal
 from gateway.server.auth import Callers
 from gateway.server.graphql import graphql
@@ -62,7 +63,9 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
-        app.state.services = Services(settings, db, callers, configurations, operations, limits, metrics, drained)
+        app.state.services = Services(
+            settings, db, callers, configurations, operations, limits, metrics, drained, Admissions(settings)
+        )
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():
                 yield
@@ -93,8 +96,8 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
         Route("/healthz", health.alive),
-        Route("/readyz", health.ready),
-        Route("/metrics", health.metrics),
+        Route("/readyz", in_turn(health.ready)),
+        Route("/metrics", in_turn(health.metrics)),
         *(console_routes() if settings.console else []),
     ]
 

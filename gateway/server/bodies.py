@@ -1,23 +1,21 @@
 """Request bodies, read no further than allowed and no slower."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 
 from starlette.requests import Request
 
-from gateway.errors import LimitExceeded, Timeout, Unavailable
+from gateway.errors import LimitExceeded, SlowSender, Unavailable
 from gateway.server.lines import Lines
-
-SLOW_BODY = "The body did not arrive in time."
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
     """The whole body, of at most `limit` bytes. Raises LimitExceeded, before anything is read where the size is announced;
-    Timeout when it is not there in time; ClientDisconnect when the caller goes away."""
-    check_announced(request, limit)
+    SlowSender when it is not there in time; ClientDisconnect when the caller goes away."""
+    check_announced(request.headers, limit)
     body = bytearray()
     try:
         async with asyncio.timeout(seconds), aclosing(request.stream()) as pieces:
@@ -25,13 +23,21 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
                 body += piece
                 _check(len(body), limit)
     except TimeoutError:
-        raise Timeout(SLOW_BODY) from None
+        raise SlowSender from None
     return bytes(body)
 
 
-def check_announced(request: Request, limit: int) -> None:
+def announced_size(headers: Mapping[str, str]) -> int | None:
+    """How many bytes the body has, None if only its end will tell. `headers` are looked up by lower-case names."""
+    length = headers.get("content-length")
+    if length is not None:
+        return int(length)
+    return None if "transfer-encoding" in headers else 0
+
+
+def check_announced(headers: Mapping[str, str], limit: int) -> None:
     """Raise LimitExceeded if the body is announced to be larger than that."""
-    _check(int(request.headers.get("content-length") or 0), limit)
+    _check(announced_size(headers) or 0, limit)
 
 
 def _check(size: int, limit: int) -> None:
@@ -52,7 +58,7 @@ class Pace:
 async def paced(request: Request, lines: Lines, pace: Pace) -> AsyncIterator[bytes]:
     """The pieces of a stream that `lines` are cut from, as they come in; an empty one when what is whole has waited long enough.
 
-    Only time spent waiting for the sender counts. Raises Timeout when no line ends in time; Unavailable when the process ends;
+    Only time spent waiting for the sender counts. Raises SlowSender when no line ends in time; Unavailable when the process ends;
     ClientDisconnect when the sender goes away.
     """
     ended, waited, held = lines.ended, 0.0, 0.0  # seconds of waiting: since a line ended, and with whole lines at hand
@@ -69,7 +75,7 @@ async def paced(request: Request, lines: Lines, pace: Pace) -> AsyncIterator[byt
                 ended, waited = lines.ended, 0.0
             if not lines.is_holding:
                 held = 0.0
-    raise Timeout(f"No line ended within {pace.silence:g} seconds.")
+    raise SlowSender(f"No line ended within {pace.silence:g} seconds.")
 
 
 class _Sender:

@@ -25,7 +25,7 @@ from typing import Any, Final, cast
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
-from gateway.errors import BadInput, GatewayError, LimitExceeded, Timeout, Unavailable
+from gateway.errors import BadInput, GatewayError, LimitExceeded, SlowSender, Unavailable
 from gateway.server.answers import refusal
 from gateway.server.packets import Packets
 from gateway.telemetry import ConnectionCut, observe
@@ -219,7 +219,7 @@ class Connection(HttpToolsProtocol):
         if self.phase in (Phase.HEAD, Phase.DISCARD):
             observe(ConnectionCut(self.phase.value))
         if self.phase is Phase.HEAD and self._comes is Phase.HEAD:
-            self._refuse(Timeout("The head of the request did not arrive in time."), HTTPStatus.REQUEST_TIMEOUT)
+            self._refuse(SlowSender("The head of the request did not arrive in time."))
         else:
             self.transport.close()
 

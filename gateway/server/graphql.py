@@ -18,9 +18,9 @@ from starlette.responses import Response
 from gateway.api.execution import operations
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
-from gateway.errors import BadInput, GatewayError, Timeout
+from gateway.errors import BadInput, GatewayError, LimitExceeded
 from gateway.server.answers import json_answer, refusal, server_timing
-from gateway.server.bodies import read_body
+from gateway.server.bodies import announced_size, read_body
 from gateway.server.media import GRAPHQL, is_json, wanted
 from gateway.server.services import Services, services
 
@@ -31,6 +31,7 @@ FAILED = {
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
 }
 KINDS = (("variables", dict), ("extensions", dict), ("operationName", str))
+VALUES = 500_000  # in a body: each takes some sixty bytes of memory, and so may be twenty times as large as its text
 VARY = {"vary": "Accept"}
 
 
@@ -44,17 +45,23 @@ async def graphql(request: Request) -> Response:
         return refusal(BadInput("Send `content-type: application/json`, in UTF-8."), HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
     here = services(request)
     try:
-        scope = await here.scope(request)
+        return await _answer(request, here, media_type)
     except GatewayError as error:
         return refusal(error)
-    try:
-        asked = asked_of(_of_address(request.query_params) if reads else await _of_body(request, here))
-    except Timeout as error:
-        return refusal(error, HTTPStatus.REQUEST_TIMEOUT)
-    except GatewayError as error:
-        return refusal(error)
-    answer = await here.operations.run(scope, asked, only_queries=reads)
-    return response_of(answer, asked, media_type, here.limits)
+
+
+async def _answer(request: Request, here: Services, media_type: str) -> Response:
+    """What the caller is told, when it is its turn. Raises Unauthenticated, Forbidden, Unavailable, Timeout, BadInput."""
+    scope, reads, limits, admission = await here.scope(request), request.method != "POST", here.limits, here.admission
+    async with (
+        admission.requests.place(scope.sandbox_id),
+        admission.body(scope.sandbox_id, announced_size(request.headers), limits.body_bytes),
+    ):
+        body = b"" if reads else await read_body(request, limits.body_bytes, here.settings.request_seconds)
+        async with admission.operations.place(scope.sandbox_id):
+            asked = asked_of(_of_address(request.query_params) if reads else json_of(body, "The body"))
+            answer = await here.operations.run(scope, asked, only_queries=reads)
+            return response_of(answer, asked, media_type, limits)
 
 
 def response_of(answer: operations.Response, asked: operations.Request, media_type: str, limits: Limits) -> Response:
@@ -86,15 +93,14 @@ def _of_address(parameters: Mapping[str, str]) -> Any:
     given: dict[str, Any] = {name: value for name, value in parameters.items() if value}
     for name in ("variables", "extensions"):
         if name in given:
-            given[name] = _json(given[name].encode(), f"`{name}`")
+            given[name] = json_of(given[name].encode(), f"`{name}`")
     return given
 
 
-async def _of_body(request: Request, here: Services) -> Any:
-    return _json(await read_body(request, here.limits.body_bytes, here.settings.request_seconds), "The body")
-
-
-def _json(text: bytes, what: str) -> Any:
+def json_of(text: bytes, what: str) -> Any:
+    """The value that a text stands for. Raises BadInput; LimitExceeded for more values than may be held at once."""
+    if len(text) > VALUES and sum(map(text.count, (b",", b"[", b"{"))) > VALUES:
+        raise LimitExceeded(f"{what} has more than {VALUES:,} values.")
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -23,7 +23,7 @@ from gateway.domain.batches import create_batch
 from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
-from gateway.errors import BadInput, GatewayError, Timeout, Unavailable
+from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.server.answers import json_answer, refusal
 from gateway.server.bodies import Pace, check_announced, paced
 from gateway.server.lines import Gunzip, Plain, Stream
@@ -40,10 +40,11 @@ async def ingest(request: Request) -> Response:
     try:
         if (refused := _unsupported(request)) is not None:
             return refused
-        async for result in await _results(request, tally):
-            tally.add(result)
-    except Timeout as error:
-        return refusal(error, HTTPStatus.REQUEST_TIMEOUT, **tally.told())
+        here = services(request)
+        scope = await here.scope(request)
+        async with here.admission.streams.place(scope.sandbox_id):
+            async for result in await _results(request, here, scope, tally):
+                tally.add(result)
     except GatewayError as error:
         return refusal(error, **tally.told())
     except asyncio.CancelledError:
@@ -61,17 +62,17 @@ def _unsupported(request: Request) -> Response | None:
     return refusal(fault, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-async def _results(request: Request, tally: Tally) -> AsyncIterator[IngestResult]:
+async def _results(request: Request, here: Services, scope: Scope, tally: Tally) -> AsyncIterator[IngestResult]:
     """What becomes of the stream, chunk by chunk; `tally` is what became of it so far."""
-    here, asked = services(request), request.query_params
-    scope = await here.scope(request)
+    asked = request.query_params
     if unknown := sorted(set(asked) - PARAMETERS):
         raise BadInput(f"There is no parameter `{unknown[0]}`; there are {', '.join(sorted(PARAMETERS))}.")
     dataset_id = input_id(request.path_params["dataset_id"], "Dataset", "datasetId")
     to = (here.db, scope, here.configurations, dataset_id)
     mode, batch_id = _mode(asked), await _batch(here, scope, dataset_id, asked)
-    check_announced(request, here.settings.stream_bytes)
-    return ingest_stream(*to, _chunks(request, here, tally), mode=mode, batch_id=batch_id)
+    check_announced(request.headers, here.settings.stream_bytes)
+    admit = partial(here.admission.chunks.admit, scope.sandbox_id)
+    return ingest_stream(*to, _chunks(request, here, tally), mode=mode, batch_id=batch_id, admit=admit)
 
 
 def _mode(asked: Mapping[str, str]) -> Mode:

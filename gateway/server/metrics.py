@@ -19,12 +19,14 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
+    AdmissionRefused,
     ConnectionCut,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
     Observation,
     OperationRan,
+    QueueChanged,
     RequestServed,
     StatementRan,
     TransactionRestarted,
@@ -118,6 +120,16 @@ class Metrics:
             "gateway_issuer_key_fetches", "Fetches of the public keys of token issuers.", "issuer", "outcome"
         )
         self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
+        self._refusals = self._counts("gateway_admission_refused", "Requests refused because too many wait.", "queue")
+        self._queues = cache(
+            Gauge(
+                "gateway_admission_waiting",
+                "Requests that wait for their turn.",
+                ["queue"],
+                registry=registry,
+                multiprocess_mode="livesum",
+            ).labels
+        )
         self._cuts = self._counts("gateway_connections_cut", "Connections that were ended by us, by why.", "reason")
         self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
         self._counting: Mapping[type, Callable[[Any], None]] = {
@@ -129,6 +141,8 @@ class Metrics:
                 seen.issuer, "failed" if seen.reason else "fetched"
             ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
+            QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
+            AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
             FaultMasked: lambda _: self._faults.inc(),
         }

@@ -9,6 +9,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.domain.configuration import Configurations
 from gateway.domain.tenants import Scope
+from gateway.server.admission import Admissions, address
 from gateway.server.auth import Callers
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
@@ -27,10 +28,15 @@ class Services:
     limits: Limits
     metrics: Metrics
     drained: "asyncio.Future[None]"
+    admission: Admissions
 
     async def scope(self, request: Request) -> Scope:
         """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""
-        return await self.callers.scope_of(request.headers)
+        caller = self.callers.known(request.headers)
+        if caller is not None:
+            return await self.callers.confirm(caller)
+        async with self.admission.strangers.place(address(request)):
+            return await self.callers.scope_of(request.headers)
 
 
 def services(request: Request) -> Services:

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache, partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, NamedTuple
 
 import orjson
 from starlette.routing import Route
@@ -17,11 +17,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.operations import Outcome, Request, Response
-from gateway.errors import BadInput, GatewayError, Timeout
+from gateway.errors import BadInput, GatewayError, SlowSender
+from gateway.server.admission import BODY_UNIT
 from gateway.server.answers import GZIP_FROM, refusal, server_timing
 from gateway.server.auth import HEADERS, Caller
-from gateway.server.bodies import SLOW_BODY
-from gateway.server.graphql import asked_of, response_of
+from gateway.server.bodies import announced_size
+from gateway.server.graphql import asked_of, json_of, response_of
 from gateway.server.hosts import HostNames
 from gateway.server.media import Codings, codings, is_json, wanted
 from gateway.server.services import Services
@@ -32,11 +33,23 @@ READ_AGAIN: Final = 256
 ORDINARY: Final = ("accept", "content-type", "host")
 """The headers that make a request ordinary, or not."""
 
-LOOKED_AT: Final = {name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding", "content-length")}
+LOOKED_AT: Final = {
+    name.encode(): name for name in (*HEADERS, *ORDINARY, "accept-encoding", "content-length", "transfer-encoding")
+}
 
 PLAIN: Final = Codings(gzip=False, identity=True)
 
 OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
+
+
+class _Ordinary(NamedTuple):
+    """An ordinary request. `size` is how large its body will be, if that is known."""
+
+    here: Services
+    caller: Caller
+    size: int | None
+    media_type: str
+    takes: Codings
 
 
 class Shortcut:
@@ -68,35 +81,62 @@ class Shortcut:
         if media_type is None or not any(takes):
             await self._app(scope, receive, send)
             return
+        request, received = _Ordinary(here, caller, announced_size(headers), media_type, takes), list[Message]()
         try:
-            with self._bodies.begin():
-                received = await _received(receive, here.limits.body_bytes)
-        except TimeoutError:
-            await self._packed(refusal(Timeout(SLOW_BODY), HTTPStatus.REQUEST_TIMEOUT))(scope, receive, send)
-            return
-        response = await self._response(here, caller, received, media_type, takes)
+            response = await self._admitted(request, received, receive)
+        except GatewayError as error:
+            response = self._packed(refusal(error))
         if response is None:
             await self._app(scope, _after(received, receive), send)
             return
         scope["route"] = self._route
         await response(scope, receive, send)
 
-    async def _response(
-        self, here: Services, caller: Caller, received: Sequence[Message], media_type: str, takes: Codings
-    ) -> ASGIApp | None:
-        """The answer, None to what is no ordinary query."""
-        asked = _asked(received, here.limits.body_bytes)
+    async def _admitted(self, request: "_Ordinary", received: list[Message], receive: Receive) -> ASGIApp | None:
+        """The answer to what is `received`, when it is its turn; None to what is no ordinary query. Raises what answering raises."""
+        tenant, admission, size = request.caller.scope.sandbox_id, request.here.admission, request.size
+        admission.requests.enter(tenant)
+        try:
+            if size is not None and size <= BODY_UNIT:
+                return await self._received(request, received, receive)
+            async with admission.body(tenant, size, request.here.limits.body_bytes):
+                return await self._received(request, received, receive)
+        finally:
+            admission.requests.leave(tenant)
+
+    async def _received(self, request: "_Ordinary", received: list[Message], receive: Receive) -> ASGIApp | None:
+        await self._receive(received, receive, request.here.limits.body_bytes)
+        tenant, operations = request.caller.scope.sandbox_id, request.here.admission.operations
+        if (turn := operations.enter(tenant)) is not None:
+            await operations.wait(turn, tenant)
+        try:
+            return await self._response(request, received)
+        finally:
+            operations.leave(tenant)
+
+    async def _receive(self, received: list[Message], receive: Receive, limit: int) -> None:
+        """The body's pieces: all of them, unless there are too many; the long way tells what is wrong then. Raises SlowSender."""
+        try:
+            with self._bodies.begin():
+                received.append(await receive())
+                size = len(received[0].get("body", b""))
+                while received[-1].get("more_body") and size <= limit:
+                    received.append(await receive())
+                    size += len(received[-1].get("body", b""))
+        except TimeoutError:
+            raise SlowSender from None
+
+    async def _response(self, request: "_Ordinary", received: Sequence[Message]) -> ASGIApp | None:
+        """The answer, None to what is no ordinary query. Raises Unauthenticated, Forbidden, Unavailable."""
+        here, asked = request.here, _asked(received, request.here.limits.body_bytes)
         if asked is None:
             return None
-        try:
-            answer = await _answered(here, caller, asked)
-        except GatewayError as error:
-            return self._packed(refusal(error))
-        if answer.outcome is Outcome.ANSWERED and takes == PLAIN:
-            return partial(_send, answer, media_type)
+        answer = await _answered(here, request.caller, asked)
+        if answer.outcome is Outcome.ANSWERED and request.takes == PLAIN:
+            return partial(_send, answer, request.media_type)
         if answer.outcome is Outcome.NOT_A_QUERY:
             return None
-        return self._packed(response_of(answer, asked, media_type, here.limits))
+        return self._packed(response_of(answer, asked, request.media_type, here.limits))
 
     def _read_media_type(self, accept: str | None, content_type: str | None, host: str | None) -> str | None:
         """The media type of the answer to an ordinary request, None to others."""
@@ -135,16 +175,6 @@ def _headers(scope: Scope) -> Mapping[str, str]:
     return {LOOKED_AT[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in LOOKED_AT}
 
 
-async def _received(receive: Receive, limit: int) -> list[Message]:
-    """The body's pieces: all of them, unless there are too many; the long way tells what is wrong then."""
-    received = [await receive()]
-    size = len(received[0].get("body", b""))
-    while received[-1].get("more_body") and size <= limit:
-        received.append(await receive())
-        size += len(received[-1].get("body", b""))
-    return received
-
-
 def _asked(received: Sequence[Message], limit: int) -> Request | None:
     """What the body asks for, if it is whole and well-formed."""
     body = (
@@ -155,8 +185,8 @@ def _asked(received: Sequence[Message], limit: int) -> Request | None:
     if received[-1]["type"] != "http.request" or received[-1].get("more_body") or len(body) > limit:
         return None
     try:
-        return asked_of(orjson.loads(body))
-    except (orjson.JSONDecodeError, BadInput):
+        return asked_of(json_of(body, "The body"))
+    except BadInput:
         return None
 
 

@@ -1,6 +1,6 @@
 """What became of a stream of documents, counted while it comes in."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,8 @@ class Tally:
         self.accepted += result.accepted
         self.duplicates += result.duplicates
         self.failed_count += len(result.failed)
-        self.failed += result.failed[: TOLD - len(self.failed)]
-        self.warnings += result.warnings[: TOLD - len(self.warnings)]
+        self.failed += map(_without_document, result.failed[: TOLD - len(self.failed)])
+        self.warnings += map(_without_document, result.warnings[: TOLD - len(self.warnings)])
 
     def check(self, limit: int) -> None:
         """Raise LimitExceeded if more than so many documents failed."""
@@ -46,6 +46,11 @@ class Tally:
             "failed": [_told(failure) for failure in self.failed],
             "warnings": [_told(warning) for warning in self.warnings],
         }
+
+
+def _without_document(failure: Failure) -> Failure:
+    """It is kept with the batch; a thousand of them would take more memory than a stream may."""
+    return replace(failure, document=None)
 
 
 def _told(failure: Failure) -> dict[str, Any]:
