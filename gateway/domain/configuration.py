@@ -140,8 +140,14 @@ class Configuration:
         return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
 
     def validator(self, schema_id: UUID) -> Validator:
-        """The validator of a schema, compiled once for each version of the schema."""
+        """The validator of a schema, the same as long as the schema is, and compiled when first used."""
         return self.schemas[schema_id].validator
+
+    async def compile(self, schema_id: UUID, *, partial: bool) -> None:
+        """Have the validator of a schema compiled for whole or for partial documents, beside the event loop if it is not yet."""
+        validator = self.validator(schema_id)
+        if not validator.is_compiled(partial=partial):
+            await asyncio.to_thread(validator.compile, partial=partial)
 
     @cached_property
     def _by_code(self) -> Mapping[str, Namespace]:

@@ -236,6 +236,8 @@ class _Prepared:
     async def read(self, config: Configuration) -> None:
         """Read the documents, and let others work meanwhile."""
         documents = enumerate(self._chunk.documents, self._chunk.first_index)
+        schema_id = config.dataset(self._target.dataset_id).schema_id
+        await config.compile(schema_id, partial=self._target.mode is not Mode.REPLACE)
         self._config, self._reader, self._sent = config, self._target.reader(config), []
         is_more = True
         while is_more:

@@ -18,9 +18,11 @@ from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
 from gateway.domain.names import check_name
 from gateway.domain.namespaces import load_namespaces
 from gateway.domain.tenants import Permission, Scope, lock_configuration
-from gateway.errors import Conflict, Invalid, NotFound, Taken, UserFault
+from gateway.domain.validators import VALIDATORS
+from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany, UserFault
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
+from gateway.xdm import bounds
 from gateway.xdm.classes import XdmClass, compose, field_groups
 from gateway.xdm.evolution import additive_problems, conflicts, union
 from gateway.xdm.fields import RANGES, Field, Problem
@@ -32,6 +34,12 @@ CLOCK = query("registry.read_clock")
 LIST = query("registry.list_schemas")
 CREATE = query("registry.create_schema")
 UPDATE = query("registry.update_schema")
+
+FIELDS = 20_000
+"""Custom fields of all schemas of a sandbox together: they make its GraphQL types."""
+
+FIELD_BYTES = 8_000_000
+"""Bytes of JSON of all custom fields of a sandbox together: they are kept in memory."""
 
 IDENTITY_TYPES = frozenset({"string", "uri", *RANGES})
 
@@ -73,10 +81,10 @@ class XdmSchema:
         """Class, field groups and custom fields as one JSON Schema, shared: never change it."""
         return compose(self.xdm_class, self.field_groups, self.custom_fields, self.tenant_code)
 
-    @cached_property
+    @property
     def validator(self) -> Validator:
-        """Checks documents against the schema; compiled when first asked for."""
-        return Validator(self.json_schema)
+        """Checks documents against the schema; one for each version of a schema, as long as the process keeps it."""
+        return VALIDATORS.of((self.schema_id, self.version), self.json_schema)
 
 
 async def load_schemas(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[XdmSchema]:
@@ -116,6 +124,7 @@ async def create_schema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
             *(is_profile_enabled, 1, await tx.value(CLOCK)),
         )
+        await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(
             _check, schema, schemas, titles, codes
@@ -158,8 +167,10 @@ async def update_schema(
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
             version=old.version + 1,
         )
-        await asyncio.to_thread(_check_growth, old, new)
         others = [schema for schema in schemas if schema is not old]
+        if custom_fields is not None:
+            await asyncio.to_thread(_check_bounds, new, others)
+        await asyncio.to_thread(_check_growth, old, new)
         titles = {each.title for each in others} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, new, others, titles, codes)
         await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
@@ -224,10 +235,26 @@ def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[
 def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:
     """Make of the schema all that requests will make of it, so that what cannot be made is refused before it is stored."""
     try:
-        schema.validator.compile()
+        for partial in (False, True):
+            Validator(schema.json_schema).compile(partial=partial)
         entity_types({"TriedEntity": union([*peers, schema.json_schema])})
     except ValueError as error:
         raise Invalid(f"No validator can be made of these fields: {error}", path=["customFields"]) from error
+
+
+def _check_bounds(schema: XdmSchema, others: Collection[XdmSchema]) -> None:
+    """Refuse custom fields that are wrong in themselves, and then those that hold too much, alone or with those of the other schemas."""
+    _ = schema.json_schema
+    for problem in bounds.check_bounds(schema.custom_fields):
+        path = ["customFields", *filter(None, [problem.path])]
+        raise TooMany(f"{problem.path}: {problem.message}" if problem.path else problem.message, path=path)
+    kept = [each.custom_fields for each in (schema, *others)]
+    if (count := sum(map(bounds.count_of, kept))) > FIELDS:
+        message = f"The schemas of a sandbox have at most {FIELDS:,} custom fields together; these would be {count:,}."
+        raise TooMany(message, path=["customFields"])
+    if (size := sum(map(bounds.size_of, kept))) > FIELD_BYTES:
+        message = f"The custom fields of a sandbox take up to {FIELD_BYTES:,} bytes of JSON; these would be {size:,}."
+        raise TooMany(message, path=["customFields"])
 
 
 def _check_descriptor(

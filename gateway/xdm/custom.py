@@ -3,20 +3,23 @@
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
-from jsonschema_rs import Draft7Validator, RegexOptions
-
-from gateway.xdm.fields import FORMATTED, JSON_TYPES, RANGES, Field, Problem, children, complete, join, kind_of
+from gateway.xdm.fields import FORMATTED, JSON_TYPES, RANGES, Field, Problem, join, kind_of
 from gateway.xdm.names import collisions, graphql_name
+from gateway.xdm.patterns import MAX_COMPILED, MAX_LENGTH, is_pattern
 
 MAX_DEPTH: Final = 16
 """Levels of fields that custom fields may nest; with the class above them, documents stay below `validation.MAX_DEPTH`."""
-MAX_FIELDS: Final = 10_000
-"""Custom fields of one schema."""
+MAX_PROBLEMS: Final = 100
+"""Problems that are named at once."""
 MAX_ENUM: Final = 1_000
 """Values of one enum."""
 
+
+EXACT: Final = 2**53
+"""The greatest whole number that every reader of JSON takes for what it is; beyond it, a bound is written as `1e20`."""
 
 _NAMES: Final = tuple(sorted(set(JSON_TYPES.values())))
 _ALWAYS: Final = frozenset({"type", "title", "description", "meta:xdmType"})
@@ -33,17 +36,13 @@ _KEY = re.compile(r"[A-Za-z0-9_@$:-]{1,64}")
 
 
 def check_custom_fields(custom_fields: Any) -> list[Problem]:
-    """Everything that is wrong with custom fields, given as JSON Schema `properties`; empty if they can be used."""
+    """What is wrong with custom fields, given as JSON Schema `properties`, at most a hundred problems; empty if they can be used.
+
+    A keyword of JSON Schema that `fields` does not list is a problem: none is ignored. How much they may hold is asked by `bounds`.
+    """
     if not isinstance(custom_fields, dict) or not custom_fields:
         return [Problem("", "Custom fields are an object of field names and JSON Schemas, with one field at least.")]
-    problems = list(_check_properties("", custom_fields, depth=1))
-    if not problems and (count := _count(custom_fields)) > MAX_FIELDS:
-        problems.append(Problem("", f"These are {count:,} fields; a schema takes up to {MAX_FIELDS:,} custom fields."))
-    return problems
-
-
-def _count(properties: Mapping[str, Field]) -> int:
-    return sum(1 + _count(dict(children(complete(field)))) for field in properties.values())
+    return list(islice(_check_properties("", custom_fields, depth=1), MAX_PROBLEMS))
 
 
 def _check_properties(path: str, properties: dict[Any, Any], *, depth: int) -> Iterator[Problem]:
@@ -143,7 +142,10 @@ def _length_fault(field: Field, _: str) -> str | None:
 def _range_fault(field: Field, kind: str) -> str | None:
     low, high = RANGES.get(kind, (-sys.float_info.max, sys.float_info.max))
     least, most = field.get("minimum", low), field.get("maximum", high)
-    whole = kind == "double" or all(type(field.get(keyword, 0)) is int for keyword in ("minimum", "maximum"))
+    exact = all(abs(n) <= EXACT for n in (field.get("minimum", 0), field.get("maximum", 0)) if isinstance(n, int))
+    whole = (kind == "double" and exact) or (
+        kind != "double" and all(type(field.get(keyword, 0)) is int for keyword in ("minimum", "maximum"))
+    )
     fine = whole and not isinstance(least, bool) and not isinstance(most, bool) and low <= least <= most <= high
     return (
         None if fine else f"'minimum' and 'maximum' lie in the range of {kind}, the first no greater than the second."
@@ -156,11 +158,12 @@ def _format_fault(field: Field, kind: str) -> str | None:
 
 
 def _pattern_fault(field: Field, _: str) -> str | None:
-    try:
-        Draft7Validator({"pattern": field["pattern"]}, pattern_options=RegexOptions())
-    except ValueError:
-        return "'pattern' is a regular expression without look-around and back-references."
-    return None
+    if isinstance(field["pattern"], str) and is_pattern(field["pattern"]):
+        return None
+    return (
+        f"'pattern' is a regular expression without look-around and back-references, of up to {MAX_LENGTH:,} characters and "
+        f"{MAX_COMPILED // 1024} kB compiled: say lengths by 'minLength' and 'maxLength', rather than by repetitions such as {{0,60}}."
+    )
 
 
 def _required_fault(field: Field, _: str) -> str | None:

@@ -18,11 +18,13 @@ row still names its primary identity is for the caller to check, who knows the i
 from collections.abc import Iterable
 from functools import cached_property
 from itertools import islice
+from threading import Lock
 from typing import Any, Final
 
-from jsonschema_rs import Draft7Validator, EmailOptions, RegexOptions, ValidationError
+from jsonschema_rs import Draft7Validator, EmailOptions, ValidationError
 
-from gateway.xdm.fields import Field
+from gateway.xdm import patterns
+from gateway.xdm.fields import Field, children
 from gateway.xdm.violations import (
     DATE_PATTERN,
     DATE_TIME_PATTERN,
@@ -34,19 +36,26 @@ from gateway.xdm.violations import (
 )
 
 MAX_VIOLATIONS: Final = 5
+FIELD_BYTES: Final = 3_000
+"""What the validator of a field takes, as measured."""
 MAX_SURVEYED: Final = 200
 
 
 class Validator:
-    """Checks documents, as `orjson.loads` gives them, against one schema. Compiled once; safe to share."""
+    """Checks documents, as `orjson.loads` gives them, against one schema. Compiled when first used; safe to share."""
 
     def __init__(self, schema: Field) -> None:
         self._schema = schema
-        self._whole = _compiled(schema, partial=False)
+        self._compiling = Lock()
 
-    def compile(self) -> None:
-        """Have both forms compiled, for whole and for partial documents. Raises ValueError where that is not possible."""
-        _ = self._partial
+    def compile(self, *, partial: bool) -> None:
+        """Have the form for whole or for partial documents at hand; any thread may. Raises ValueError where it cannot be made."""
+        with self._compiling:
+            _ = self._partial if partial else self._whole
+
+    def is_compiled(self, *, partial: bool) -> bool:
+        """Whether this form is at hand."""
+        return ("_partial" if partial else "_whole") in self.__dict__
 
     def is_valid(self, document: Any, *, partial: bool = False) -> bool:
         """True exactly if `violations` finds nothing; the fast path."""
@@ -75,6 +84,10 @@ class Validator:
         return list(worst.values())[:MAX_VIOLATIONS]
 
     @cached_property
+    def _whole(self) -> Draft7Validator:
+        return _compiled(self._schema, partial=False)
+
+    @cached_property
     def _partial(self) -> Draft7Validator:
         return _compiled(self._schema, partial=True)
 
@@ -100,6 +113,14 @@ def _is_larger(document: Any, count: int) -> bool:
     return count < 0
 
 
+def weight(field: Field) -> int:
+    """About how many bytes the validator of a field takes, in both its forms."""
+    own = FIELD_BYTES + 100 * len(field.get("enum", ()))
+    if "pattern" in field:
+        own += patterns.compiled_size(field["pattern"])
+    return 2 * own + sum(weight(child) for _, child in children(field))
+
+
 # ------------------------------------------------------------------------------------------------ schemas that refuse empty values
 
 
@@ -107,7 +128,7 @@ def _compiled(schema: Field, *, partial: bool) -> Draft7Validator:
     return Draft7Validator(
         _strict(schema, partial=partial),
         validate_formats=True,
-        pattern_options=RegexOptions(),  # linear time, whatever the pattern and the text
+        pattern_options=patterns.OPTIONS,  # linear time, whatever the pattern and the text
         email_options=EmailOptions(allow_display_text=False, allow_domain_literal=False),
     )
 

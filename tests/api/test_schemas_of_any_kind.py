@@ -138,3 +138,20 @@ async def test_custom_fields_are_refused_with_their_path_or_everything_works(db,
         assert (await client.world.records(record(ADA, first_name=title), dataset=dataset)).accepted == 1
         read = await client.data(READ)
         assert read["profiles"][0]["profile"]["entityJson"]["person"]["name"]["firstName"] == title
+
+
+@pytest.mark.parametrize(
+    ("fields", "path"),
+    [
+        ({f"f{n}": {"type": "string", "pattern": rf"[\p{{L}}\p{{M}}]{{0,60}}|a{n}"} for n in range(200)}, ["f0"]),
+        ({"f": {"type": "string", "description": "x" * 5_000_000}}, ["f"]),
+        ({f"f{n}": {"type": "string", "enum": [f"{k}-{'x' * 90}" for k in range(1_000)]} for n in range(20)}, []),
+        ({f"f{n}": {"type": "string"} for n in range(10_001)}, []),
+    ],
+)
+async def test_fields_that_would_hold_too_much_are_refused_with_the_limit(db, fields, path):
+    client = await fresh(db)
+    payload = await made(client, {"title": "Large", "class": "INDIVIDUAL_PROFILE", "customFields": fields})
+    (error,) = payload["userErrors"]
+    assert error["path"] == ["customFields", *path]
+    assert payload["schema"] is None

@@ -1,0 +1,73 @@
+"""How much custom fields may hold: everything that a schema keeps in memory, and whoever reads it, has a number here."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+import orjson
+
+from gateway.xdm.fields import Field, Problem, children, complete, join
+from gateway.xdm.patterns import compiled_size
+
+MAX_BYTES: Final = 1_000_000
+"""Bytes of JSON of one schema's custom fields."""
+MAX_FIELDS: Final = 10_000
+"""Custom fields of one schema."""
+MAX_PATTERNS: Final = 2 * 1024 * 1024
+"""Bytes of one schema's patterns, compiled."""
+MAX_TITLE: Final = 255
+MAX_DESCRIPTION: Final = 10_000
+MAX_VALUE: Final = 1_000
+"""Characters of a field's title, of its description, and of a value in its enum."""
+
+_UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
+
+
+def check_bounds(custom_fields: Mapping[str, Any]) -> Iterator[Problem]:
+    """What goes beyond a limit in custom fields that have no other problem, with the limit."""
+    if not custom_fields:
+        return
+    count, patterns = 0, 0
+    for path, field in _fields("", custom_fields):
+        count += 1
+        yield from _check_texts(path, field)
+        if isinstance(pattern := field.get("pattern"), str):
+            patterns += compiled_size(pattern)
+            if patterns > MAX_PATTERNS:
+                message = f"With this pattern the schema's patterns take more than {MAX_PATTERNS // 2**20} MB compiled, the most of one schema."
+                yield Problem(path, f"{message} Repetitions such as {{0,60}} are large; 'maxLength' is not.")
+                return
+    if count > MAX_FIELDS:
+        yield Problem("", f"These are {count:,} fields; a schema takes up to {MAX_FIELDS:,} custom fields.")
+    if (size := size_of(custom_fields)) > MAX_BYTES:
+        yield Problem("", f"Custom fields take up to {MAX_BYTES:,} bytes of JSON; these are {size:,}.")
+
+
+def size_of(custom_fields: Mapping[str, Any]) -> int:
+    """Bytes of JSON."""
+    return len(orjson.dumps(custom_fields))
+
+
+def count_of(custom_fields: Mapping[str, Any]) -> int:
+    """How many fields these are, those inside others included."""
+    return sum(1 for _ in _fields("", custom_fields))
+
+
+def _fields(path: str, properties: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:
+    for key, field in properties.items():
+        yield join(path, key), field
+        yield from _fields(join(path, key), dict(children(complete(field))))
+
+
+def _check_texts(path: str, field: Field) -> Iterator[Problem]:
+    for keyword, most in (("title", MAX_TITLE), ("description", MAX_DESCRIPTION)):
+        text = field.get(keyword, "")
+        if len(text) > most:
+            yield Problem(path, f"{keyword!r} takes up to {most:,} characters; this one has {len(text):,}.")
+        if _UNSTORABLE.search(text):
+            yield Problem(path, f"{keyword!r} has a NUL character, which cannot be stored.")
+    for value in field.get("enum", ()):
+        if len(value) > MAX_VALUE:
+            yield Problem(path, f"A value of 'enum' takes up to {MAX_VALUE:,} characters; one has {len(value):,}.")
+        if _UNSTORABLE.search(value):
+            yield Problem(path, "A value of 'enum' has a NUL character, which cannot be stored.")
