@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 from gateway.storage.connections import open_first
-from gateway.storage.faults import DRIVER, leaves_sound, told, translated
+from gateway.storage.faults import DRIVER, leaves_sound, told, translated, unless_lost
 from gateway.storage.pool import Pool
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
@@ -89,7 +89,7 @@ class Session:
         copying = self._connection.copy_records_to_table(
             table, schema_name="gateway", columns=columns, records=rows, timeout=self._seconds
         )
-        await told(self._connection, copying)
+        await told(self._connection, unless_lost(self._connection, copying))
         _observe(f"copy {table}", begin)
 
 

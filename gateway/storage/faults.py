@@ -11,7 +11,8 @@
 The driver's error stays their cause, for the log.
 """
 
-from collections.abc import Awaitable
+import asyncio
+from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, TypeVar
 
 from asyncpg.exceptions import (
@@ -65,6 +66,27 @@ async def told(connection: Any, work: Awaitable[T]) -> T:
         return await work
     except (*DRIVER, UnicodeEncodeError) as error:
         raise translated(error, is_closed=connection.is_closed()) from error
+
+
+async def unless_lost(connection: Any, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work on a connection that the driver would wait with for ever, if the connection is lost. Raises Unavailable then."""
+    running = asyncio.ensure_future(work)
+    is_lost = False
+
+    def give_up(_: Any) -> None:
+        nonlocal is_lost
+        is_lost = running.cancel()
+
+    connection.add_termination_listener(give_up)
+    try:
+        return await running
+    except (Exception, asyncio.CancelledError) as error:
+        task = asyncio.current_task()
+        if is_lost and not (task and task.cancelling()):
+            raise Unavailable from error
+        raise
+    finally:
+        connection.remove_termination_listener(give_up)
 
 
 def translated(error: Exception, *, is_closed: bool) -> GatewayError:

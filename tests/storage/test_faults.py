@@ -1,0 +1,244 @@
+"""What goes wrong in Postgres is told in our words, whenever it happens: nothing above this package meets an error of the driver."""
+
+import asyncio
+import threading
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from gateway.errors import (
+    ConstraintViolated,
+    Contended,
+    NotFound,
+    StatementFailed,
+    Taken,
+    Timeout,
+    Unavailable,
+    Unstorable,
+)
+from gateway.storage.database import Database
+from gateway.storage.queries import Query, query
+
+CREATE = query("tenants.create_organization")
+
+
+def statement(sql, shape="value"):
+    return Query("test.statement", sql, (), (), shape, "For tests.")
+
+
+PROCESS, SLEEP = statement("select pg_backend_pid()"), statement("select pg_sleep(60)")
+
+
+@pytest.fixture
+async def single(dsn):
+    """A pool of one connection, so that the next statement runs on the one that was killed, or on its successor."""
+    database = await Database.connect(dsn, size=1)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def kill(dsn):
+    """Ends a server process, and returns when it is gone; our event loop stands still meanwhile, and so has not noticed."""
+
+    async def end(process):
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("select pg_terminate_backend($1::integer, 30000::bigint)", process)
+        await connection.close()
+
+    def killed(process):
+        thread = threading.Thread(target=lambda: asyncio.run(end(process)))
+        thread.start()
+        thread.join()
+
+    return killed
+
+
+async def noticed():
+    """Let the event loop read what the server sent last."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def in_a_statement(db, kill):
+    async with db.transaction() as tx:
+        process = await tx.value(PROCESS)
+        killing = asyncio.create_task(asyncio.to_thread(kill, process))
+        try:
+            await tx.value(SLEEP)
+        finally:
+            await killing
+
+
+async def between_statements(db, kill):
+    async with db.transaction() as tx:
+        kill(await tx.value(PROCESS))
+        await tx.value(PROCESS)
+
+
+async def between_statements_noticed(db, kill):
+    async with db.transaction() as tx:
+        kill(await tx.value(PROCESS))
+        await noticed()
+        await tx.value(PROCESS)
+
+
+async def at_commit(db, kill):
+    async with db.transaction() as tx:
+        await tx.execute(CREATE, uuid4(), "acme", "Acme")
+        kill(await tx.value(PROCESS))
+
+
+async def at_commit_noticed(db, kill):
+    async with db.transaction() as tx:
+        kill(await tx.value(PROCESS))
+        await noticed()
+
+
+async def in_a_savepoint(db, kill):
+    async with db.transaction() as tx, tx.savepoint():
+        kill(await tx.value(PROCESS))
+        await tx.value(PROCESS)
+
+
+async def at_the_end_of_a_savepoint(db, kill):
+    async with db.transaction() as tx, tx.savepoint():
+        kill(await tx.value(PROCESS))
+
+
+async def before_a_savepoint(db, kill):
+    async with db.transaction() as tx:
+        kill(await tx.value(PROCESS))
+        await noticed()
+        async with tx.savepoint():
+            pass
+
+
+async def in_a_copy(db, kill):
+    async with db.transaction() as tx:
+        process = await tx.value(PROCESS)
+
+        def rows():
+            for n in range(100_000):
+                if n == 50_000:
+                    kill(process)
+                yield (f"m{n}",)
+
+        await tx.copy("migration", ["name"], rows())
+
+
+async def in_a_snapshot(db, kill):
+    async with db.snapshot() as tx:
+        kill(await tx.value(PROCESS))
+        await tx.value(PROCESS)
+
+
+async def in_a_trial(db, kill):
+    async with db.trial() as tx:
+        kill(await tx.value(PROCESS))
+
+
+async def of_many_rows(db, kill):
+    many = Query(
+        "test.many",
+        "update gateway.migration set name = v.n from (values {rows}) as v (n) where name = v.n",
+        (),
+        ("n text",),
+        "none",
+        "",
+    )
+    async with db.transaction() as tx:
+        kill(await tx.value(PROCESS))
+        await tx.update_rows(many, rows=[("a",)])
+
+
+MOMENTS = [
+    *(in_a_statement, between_statements, between_statements_noticed, at_commit, at_commit_noticed, in_a_savepoint),
+    *(at_the_end_of_a_savepoint, before_a_savepoint, in_a_copy, in_a_snapshot, in_a_trial, of_many_rows),
+]
+
+
+@pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
+async def test_a_connection_that_is_lost_is_unavailable_whenever_it_is_lost_and_the_next_one_works(
+    single, kill, moment
+):
+    with pytest.raises(Unavailable):
+        await moment(single, kill)
+    assert await single.value(PROCESS)
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_a_connection_that_is_lost_while_nobody_uses_it_costs_at_most_one_try(single, kill, is_noticed):
+    kill(await single.value(PROCESS))
+    if is_noticed:
+        await noticed()
+    try:
+        await single.value(PROCESS)
+    except Unavailable:
+        assert not is_noticed
+    assert await single.value(PROCESS)
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+async def test_who_gives_up_on_a_lost_connection_is_told_why_or_that_it_is_lost(single, kill, is_noticed):
+    with pytest.raises((NotFound, Unavailable)):
+        async with single.transaction() as tx:
+            kill(await tx.value(PROCESS))
+            if is_noticed:
+                await noticed()
+            raise NotFound
+    assert await single.value(PROCESS)
+
+
+@pytest.mark.parametrize(
+    ("sql", "kind", "state"),
+    [
+        ("select nothing", StatementFailed, "42703"),
+        ("select 1/0", Unstorable, "22012"),
+        ("select 'x'::integer", Unstorable, "22P02"),
+        ("insert into gateway.migration values ('0001_baseline')", ConstraintViolated, "23505"),
+        ("insert into gateway.migration values (null)", ConstraintViolated, "23502"),
+    ],
+)
+async def test_what_postgres_refuses_is_told_by_its_condition_and_costs_no_connection(single, sql, kind, state):
+    process = await single.value(PROCESS)
+    with pytest.raises(StatementFailed) as caught:
+        await single.value(statement(sql))
+    assert (type(caught.value), caught.value.sqlstate) == (kind, state)
+    assert await single.value(PROCESS) == process
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"),
+    [
+        *(("53100", Unavailable), ("53200", Unavailable), ("58030", Unavailable), ("25006", Unavailable)),
+        *(("40001", Contended), ("40P01", Contended), ("55P03", Contended), ("57014", Timeout)),
+    ],
+)
+async def test_what_postgres_cannot_do_now_is_to_be_tried_again(single, state, kind):
+    """No room, no memory, a broken disk, a standby that took over, a conflict, a limit of time."""
+    with pytest.raises(kind) as caught:
+        await single.value(statement(f"do $$ begin raise exception 'no' using errcode = '{state}'; end $$"))
+    assert type(caught.value) is kind
+
+
+async def test_a_constraint_that_a_caller_breaks_has_words_for_it(single):
+    async with single.transaction() as tx:
+        await tx.execute(CREATE, uuid4(), "acme", "Acme")
+    with pytest.raises(Taken, match="organization with this code") as caught:
+        async with single.transaction() as tx:
+            await tx.execute(CREATE, uuid4(), "acme", "Acme")
+    assert caught.value.path == ["code"]
+
+
+async def test_no_message_quotes_what_postgres_says(single):
+    """It may quote rows, and those hold personal data."""
+    for sql in [
+        "select 'ada@example.com'::uuid",
+        'select "ada"',
+        "insert into gateway.migration values ('ada'), ('ada')",
+    ]:
+        with pytest.raises(StatementFailed) as caught:
+            await single.value(statement(sql))
+        assert "ada" not in caught.value.message
