@@ -24,7 +24,7 @@ described(
     "Where a batch stands: it is filled, then completed or aborted; what it brought can be taken back.",
     LOADING="It takes documents; those that came already count.",
     ACTIVE="It is complete and takes no more documents.",
-    FAILED="It is complete, and every document in it was refused.",
+    FAILED="It is complete and brought nothing: every document in it was refused, or none came.",
     ABORTED="It was given up while loading; nothing of it is left.",
     REVERTED="A job took everything back that it had brought.",
     DELETED="A job deleted everything that it had brought.",

@@ -21,7 +21,7 @@ described(
     ONLY_CANDIDATE="No other record has the field.",
     NEWEST="The record with the latest `at` won.",
     DATASET_ORDER="The records are of several datasets, and the one that stands first in the policy's `order` won: of its records the newest, as under NEWEST and TIE_BREAK.",
-    TIE_BREAK="Several records have the latest `at`: of these the one that came in last won; where that is equal too, the one whose dataset has the smaller id by its bytes, then the one with the smaller xid.",
+    TIE_BREAK="Several records have the latest `at`: of these the one that came in last won, of those that came in one call the later one in it.",
     UNION="Nothing is lost: the segments of all records are kept, so that no record won. Of one segment that several records tell, the first candidate is shown, which is the newest whatever the policy says.",
 )
 

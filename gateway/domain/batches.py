@@ -40,7 +40,7 @@ READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 
 
 class BatchStatus(StrEnum):
-    """LOADING takes documents; ACTIVE is complete; FAILED holds nothing but errors; the others are taken back."""
+    """LOADING takes documents; ACTIVE is complete; FAILED is complete and brought nothing; the others are taken back."""
 
     LOADING = "LOADING"
     ACTIVE = "ACTIVE"
@@ -48,6 +48,9 @@ class BatchStatus(StrEnum):
     ABORTED = "ABORTED"
     REVERTED = "REVERTED"
     DELETED = "DELETED"
+
+
+COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +94,15 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
-    """The batch, ACTIVE: it takes no more documents. Completing it again changes nothing. Needs `profile:write`.
+    """The batch, ACTIVE, or FAILED if no document in it was taken: it takes no more. Completing it again changes nothing. Needs
+    `profile:write`.
 
     Raises Forbidden, NotFound, and Conflict for a batch that was aborted or taken back.
     """
     scope.require(Permission.PROFILE_WRITE)
     await db.value(COMPLETE, scope.sandbox_id, batch_id)
     batch = await _read(db, scope, batch_id)
-    if batch.status is not BatchStatus.ACTIVE:
+    if batch.status not in COMPLETE_STATUSES:
         raise Conflict(f"The batch is {batch.status} and cannot be completed.", path=["id"])
     return batch
 

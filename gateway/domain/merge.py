@@ -42,8 +42,8 @@ class MergeRule(StrEnum):
     """What decided a leaf.
 
     NEWEST: the greatest `at` among all candidates. DATASET_ORDER: the candidates are of several datasets, and the first in
-    the policy's order won, by its newest fragment. TIE_BREAK: `at` was equal; the later ingestion, else the smaller dataset
-    id, else the smaller xid won. UNION: nothing is lost, so nobody won; the first candidate is shown.
+    the policy's order won, by its newest fragment. TIE_BREAK: `at` was equal; the later ingestion won, within one call the
+    later document. UNION: nothing is lost, so nobody won; the first candidate is shown.
     """
 
     ONLY_CANDIDATE = "ONLY_CANDIDATE"
@@ -55,7 +55,7 @@ class MergeRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one dataset says of one identity."""
+    """What one dataset says of one identity. `ordinal` grows with arrival, also within a call, which has one `ingested_at`."""
 
     xid: UUID
     dataset_id: UUID
@@ -63,6 +63,7 @@ class Fragment:
     document: Document
     ingested_at: datetime
     observed_at: datetime | None
+    ordinal: int
 
     @property
     def at(self) -> datetime:
@@ -84,7 +85,7 @@ class AttributeMerge:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value that a fragment offers for a leaf; `at` is the time that is compared, `ingested_at` what breaks a tie."""
+    """A value that a fragment offers for a leaf; `at` is the time that is compared, `ingested_at` and then `ordinal` break a tie."""
 
     value: Any
     xid: UUID
@@ -92,6 +93,7 @@ class Candidate:
     batch_id: UUID
     at: datetime
     ingested_at: datetime
+    ordinal: int
 
 
 class Merged(NamedTuple):
@@ -136,7 +138,8 @@ _ABSENT = object()
 def participants(fragments: Iterable[Fragment], rule: AttributeMerge) -> list[Fragment]:
     """The fragments that take part, the best first: one total order, whatever order they are given in.
 
-    The later effective time wins, then the later ingestion, the smaller dataset id, the smaller xid. DATASET_PRECEDENCE
+    The later effective time wins, then the later ingestion, then the greater ordinal; ordinals are unique in a sandbox, and where the
+    caller's are not, the smaller dataset id, then the smaller xid wins. DATASET_PRECEDENCE
     puts the dataset's place in its order before all that, and leaves out the datasets that it does not list.
     """
     ranked = _newest_first(fragments)
@@ -152,7 +155,9 @@ def _newest_first(fragments: Iterable[Fragment]) -> list[Fragment]:
     ranked = list(fragments)
     if len(ranked) > 1:
         ranked.sort(key=lambda f: (f.dataset_id.int, f.xid.int))
-        ranked.sort(key=lambda f: (f.observed_at or f.ingested_at, f.ingested_at), reverse=True)  # sorts are stable
+        ranked.sort(
+            key=lambda f: (f.observed_at or f.ingested_at, f.ingested_at, f.ordinal), reverse=True
+        )  # sorts are stable
     return ranked
 
 
@@ -250,7 +255,7 @@ def explain(
 def _offers(sources: Iterable[tuple[Fragment, Document]], path: Path) -> tuple[Candidate, ...]:
     values = [(fragment, _value(document, path)) for fragment, document in sources]
     return tuple(
-        Candidate(value, f.xid, f.dataset_id, f.batch_id, f.at, f.ingested_at)
+        Candidate(value, f.xid, f.dataset_id, f.batch_id, f.at, f.ingested_at, f.ordinal)
         for f, value in values
         if value is not _ABSENT
     )

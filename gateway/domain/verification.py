@@ -283,9 +283,13 @@ class _Check:
         for row in await self._all(LIST_GRAPHS, NIL):
             if row[0] not in self.expected.graphs:
                 self._differs("graph", row[0], "nobody is this person")
-        for row in await self._all(LIST_FRAGMENTS, NIL, NIL):
-            if tuple(row) not in self.expected.fragments:
-                self._differs("fragment", tuple(row), "has no identity")
+        others = [
+            key
+            for row in await self._all(LIST_FRAGMENTS, NIL, NIL)
+            if (key := tuple(row)) not in self.expected.fragments
+        ]
+        for start in range(0, len(others), CHUNK):
+            await self._compare_deleted(others[start : start + CHUNK])
         for policy in self._policies:
             for row in await self._all(LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
                 if row[0] not in self.expected.profiles[policy.policy_id]:
@@ -294,6 +298,18 @@ class _Check:
         stray = await self._tx.value(FIND_STRAY, self._scope.sandbox_id, kept)
         if stray and not await jobs.is_open(self._tx, self._scope, JobKind.MATERIALIZE_POLICY, stray):
             self._differs("profile", stray, "is kept by a policy that keeps nothing, and no job is to forget it")
+
+    async def _compare_deleted(self, keys: Sequence[RecordKey]) -> None:
+        """Of whom nobody knows there can only be records that were deleted before they ever were."""
+        versions = await read_versions(self._tx, self._scope, keys)
+        states = {key: fold(sent) for key, sent in versions.items()}
+        deleted = {key: state for key, state in states.items() if state is not None and state.document is None}
+        stored = await read_states(self._tx, self._scope, {xid for xid, _ in deleted})
+        for key in keys:
+            if key not in deleted:
+                self._differs("fragment", key, "has no identity")
+            elif stored[key] != deleted[key]:
+                self._differs("fragment", key, "is not the fold of its versions")
 
     async def _all(self, statement: Query, *after: UUID, fixed: tuple[UUID, ...] = ()) -> list[Any]:
         found: list[Any] = []

@@ -104,7 +104,9 @@ def fragments_by_xid(states: States) -> dict[UUID, list[Fragment]]:
         if state.document is not None:
             decided = state.decided_at
             observed_at = last_updated(state.document)
-            fragment = Fragment(xid, dataset_id, decided.batch_id, state.document, decided.ingested_at, observed_at)
+            fragment = Fragment(
+                xid, dataset_id, decided.batch_id, state.document, decided.ingested_at, observed_at, decided.ordinal
+            )
             fragments.setdefault(xid, []).append(fragment)
     return fragments
 

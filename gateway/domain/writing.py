@@ -91,7 +91,9 @@ class Writing:
             return said
         await append_records(self._tx, self.call, self.mode, self.sent)
         xids = {document.xid for document in self.sent}
-        states = await read_states(self._tx, self.scope, xids - self.newcomers) | said
+        stored = await read_states(self._tx, self.scope, xids)
+        self.newcomers -= {xid for xid, _ in stored}  # of records that were deleted before they ever were
+        states = stored | said
         self.changed, self.duplicates = self._advance(states, self.late)
         self.keys = {(xid, self._dataset_id) for xid in xids}
         return states
@@ -110,7 +112,9 @@ class Writing:
         )
 
     async def _introduce(self) -> set[UUID]:
-        """Make known the identities that nobody knows, as nobody's for now."""
+        """Make known the identities that nobody knows, as nobody's for now. Nobody is known by being deleted."""
+        if self.mode is Mode.DELETE:
+            return set()
         named = {n.xid: n for document in self.sent for n in document.identities}
         known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))}
         newcomers = named.keys() - known
@@ -139,7 +143,8 @@ class Writing:
                 late.add(key)
                 continue
             states[key] = after = advance(before, Version(self.mode, document.body, place))
-            if before is not None and after.decided_at == before.decided_at:
+            was_nothing = before is None and after.document is None
+            if was_nothing or (before is not None and after.decided_at == before.decided_at):
                 duplicates += 1
             else:
                 changed.add(key)

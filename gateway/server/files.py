@@ -14,7 +14,7 @@ from itertools import count
 from uuid import UUID
 
 from gateway.api.ids import read_id
-from gateway.domain.batches import BatchStatus, complete_batch, create_batch, failed_indexes, find_batch
+from gateway.domain.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure
 from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
@@ -28,7 +28,6 @@ from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 ANALYZE = query("maintenance.analyze")
-COMPLETE = (BatchStatus.ACTIVE, BatchStatus.FAILED)
 LISTED = 20  # failures
 
 
@@ -75,7 +74,7 @@ async def load_file(
         chunks = _only(chunks, places)
     elif key:
         batch = await create_batch(db, scope, config, dataset_id, key)
-        if batch.status in COMPLETE:
+        if batch.status in COMPLETE_STATUSES:
             return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
         batch_id = batch.batch_id
     await _send((db, scope, configurations, dataset_id), chunks, loaded, mode, batch_id)
@@ -126,14 +125,14 @@ async def _retry(
     What fails again can be sent again, too: each time goes into a batch of its own. Raises BadInput where there is nothing to send.
     """
     batch = await find_batch(db, scope, dataset_id, key) if key else None
-    if key is None or batch is None or batch.status not in COMPLETE:
+    if key is None or batch is None or batch.status not in COMPLETE_STATUSES:
         raise BadInput("This file has not been taken in as a whole before: send it without `--retry-failed`.")
     places = await failed_indexes(db, scope, batch.batch_id)
     for number in count(1):
         if not places:
             raise BadInput("Nothing is left to be sent again: no document of this file fails any more.")
         batch = await create_batch(db, scope, config, dataset_id, f"{key}:retry:{number}")
-        if batch.status not in COMPLETE:
+        if batch.status not in COMPLETE_STATUSES:
             return batch.batch_id, places
         places = [places[index] for index in await failed_indexes(db, scope, batch.batch_id)]
     raise AssertionError  # `count` has no end

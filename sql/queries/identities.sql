@@ -23,19 +23,27 @@ select i.xid
 
 -- name: read_sightings(sandbox_id, xids) -> rows
 -- The first and the last time at which a fact speaks of each identity: versions of its own records by their source's time, its events,
--- and the rows that name it beside others. Walks record_pkey, the ends of event_timeline_idx, and tie_pkey.
-select i.xid, least(r.first_at, e.first_at, t.first_at) as first_at, greatest(r.last_at, e.last_at, t.last_at) as last_at
+-- and the rows that name it beside others. What was deleted counts only where nothing else is left. Walks record_pkey, the ends of
+-- event_timeline_idx, and tie_pkey.
+select i.xid,
+       coalesce(least(r.first_at, e.first_at, t.first_at), least(r.ever_first_at, t.ever_first_at)) as first_at,
+       coalesce(greatest(r.last_at, e.last_at, t.last_at), greatest(r.ever_last_at, t.ever_last_at)) as last_at
   from gateway.identity i
  cross join lateral (
-         select min(coalesce(r.observed_at, r.ingested_at)) as first_at, max(coalesce(r.observed_at, r.ingested_at)) as last_at
-           from gateway.record r
-          where r.sandbox_id = $1 and r.xid = i.xid) r
+         select min(v.at) filter (where not v.is_deleted) as first_at, max(v.at) filter (where not v.is_deleted) as last_at,
+                min(v.at) as ever_first_at, max(v.at) as ever_last_at
+           from (select least(r.observed_at, r.ingested_at) as at,
+                        bool_or(r.mode = 'DELETE') over (
+                          partition by r.dataset_id order by r.ingested_at desc, r.batch_id desc, r.ordinal desc) as is_deleted
+                   from gateway.record r
+                  where r.sandbox_id = $1 and r.xid = i.xid) v) r
  cross join lateral (
          select min(e.timestamp) as first_at, max(e.timestamp) as last_at
            from gateway.event e
           where e.sandbox_id = $1 and e.xid = i.xid) e
  cross join lateral (
-         select min(t.first_at) as first_at, max(t.last_at) as last_at
+         select min(t.first_at) filter (where not t.is_retracted) as first_at, max(t.last_at) filter (where not t.is_retracted) as last_at,
+                min(t.first_at) as ever_first_at, max(t.last_at) as ever_last_at
            from gateway.tie t
           where t.sandbox_id = $1 and t.xid = i.xid) t
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]);

@@ -7,7 +7,7 @@ select f.xid, f.dataset_id, f.batch_id,
                              from gateway.record r
                             where r.sandbox_id = $1 and r.xid = f.xid and r.dataset_id = f.dataset_id
                               and r.ordinal = f.ordinal)) as document,
-       f.ingested_at, f.observed_at
+       f.ingested_at, f.observed_at, f.ordinal
   from gateway.fragment f
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]) and not f.is_deleted;
 

@@ -14,11 +14,12 @@ update gateway.tie as t
  where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.tie_id = v.tie_id and t.batch_id = v.batch_id;
 
 -- name: named_by_facts(sandbox_id, xids) -> rows
--- Those of these identities that any fact still names: a record version, an event or a tie. Walks the keys of all three.
+-- Those of these identities that any fact still names: a record version, an event or a tie. A deletion names nobody. Walks the keys of
+-- all three.
 select i.xid
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[])
-   and (exists (select from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid)
+   and (exists (select from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and r.mode <> 'DELETE')
         or exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid)
         or exists (select from gateway.tie as t where t.sandbox_id = $1 and t.xid = i.xid));
 

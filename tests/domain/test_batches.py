@@ -7,7 +7,7 @@ from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import pytest
-from world import record
+from world import event, record
 
 from gateway.domain import batches, removals, sandboxes
 from gateway.domain.batches import BatchStatus
@@ -82,8 +82,40 @@ async def test_an_unknown_dataset_is_not_found(world):
 # ------------------------------------------------------------------------------------------------ their end
 
 
+@pytest.mark.parametrize("documents", [(), ({},), ({}, {"x": 1})])
+async def test_a_batch_that_brought_nothing_fails_when_it_is_completed(world, documents):
+    batch = await create(world)
+    if documents:
+        await world.records(*documents, batch_id=batch.batch_id)
+    failed = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+    assert (failed.status, failed.record_count, failed.failed_count) == (BatchStatus.FAILED, 0, len(documents))
+    assert await batches.complete_batch(world.db, world.scope, batch.batch_id) == failed
+    with pytest.raises(Conflict):
+        await world.records(record(ANA), batch_id=batch.batch_id)
+
+
+async def test_a_batch_that_brought_what_was_there_already_is_active(world):
+    """Records and events; also once its events are the first ones, since the batch that brought them before is gone."""
+    before, again, records = (
+        await create(world, "1", world.shop),
+        await create(world, "2", world.shop),
+        await create(world),
+    )
+    visit = event("e1", "2026-01-01T00:00:00Z", ANA)
+    await world.events(visit, batch_id=before.batch_id)
+    await world.events(visit, batch_id=again.batch_id)
+    await world.records(record(ANA))
+    await world.records(record(ANA), {}, batch_id=records.batch_id)
+    await removals.abort_batch(world.db, world.scope, world.configurations, before.batch_id)
+    for batch in (again, records):
+        complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+        assert (complete.status, complete.record_count) == (BatchStatus.ACTIVE, 0)
+
+
 async def test_completing_twice_changes_nothing(world):
     batch = await create(world)
+    await world.records(record(ANA), batch_id=batch.batch_id)
+    batch = await read(world, batch.batch_id)
     complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
     assert complete == replace(batch, status=BatchStatus.ACTIVE, completed_at=complete.completed_at)
     assert complete.completed_at > batch.created_at

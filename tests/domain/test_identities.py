@@ -65,6 +65,24 @@ async def test_sightings_are_the_ends_of_what_facts_say(world):
     assert nobody is None
 
 
+async def test_sightings_are_of_what_is_left_after_deletions(world):
+    def said(hour, *names):
+        return record(*names, extSourceSystemAudit={"lastUpdatedDate": f"2020-02-02T0{hour}:00:00.000Z"})
+
+    async def hours_of(*names):
+        found = await identities.read_sightings(world.db, world.scope, await xids(world, *names))
+        return [(sighting.first_at.hour, sighting.last_at.hour) for sighting in found]
+
+    await world.records(said(2, PHONE), said(3, BEN, PHONE))
+    await world.records(said(1, ANA, PHONE), said(7, BEN), dataset=world.loyalty)
+    assert await hours_of(ANA, PHONE, BEN) == [(1, 1), (1, 3), (3, 7)]
+    await world.records(record(BEN), mode=Mode.DELETE)
+    await world.records(record(ANA), mode=Mode.DELETE, dataset=world.loyalty)
+    assert await hours_of(PHONE, BEN) == [(2, 2), (7, 7)]
+    (ana,) = await identities.read_sightings(world.db, world.scope, await xids(world, ANA))
+    assert ana.first_at.hour == 1  # of an identity that only deleted data named, that is told
+
+
 async def test_profile_read_is_needed(world):
     writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
     for verb in (identities.read_identities, identities.read_primaries, identities.read_sightings):

@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 from world import World, event, record
 
-from gateway.domain import batches, datasets, ingestion, namespaces, policies
+from gateway.domain import batches, datasets, identities, ingestion, namespaces, policies
 from gateway.domain.batches import BatchStatus
 from gateway.domain.graphs import HUB, IdentityType
 from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
@@ -14,6 +14,7 @@ from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.records import Mode
+from gateway.domain.removals import abort_batch
 from gateway.domain.tenants import Permission
 from gateway.domain.verification import verify
 from gateway.errors import Conflict, Forbidden, Invalid, LimitExceeded, NotFound
@@ -61,6 +62,41 @@ async def test_a_merge_changes_given_fields_and_null_removes(world):
     await world.records(record(ANA, first_name="Ana", person={"gender": "female", "name": {"firstName": "Ana"}}))
     await world.records({"identityMap": record(ANA)["identityMap"], "person": {"gender": None}}, mode=Mode.MERGE)
     assert await world.documents() == [{"person": {"name": {"firstName": "Ana"}}}]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_deletion_of_what_never_was_makes_nothing_appear(world):
+    """It counts as a duplicate, makes no identity known, and stays as a version: a record that is older by its stamp loses against it."""
+    result = await world.records(record(ANA, BOB), record(("Phone", "+1")), mode=Mode.DELETE)
+    assert (result.accepted, result.duplicates, result.failed) == (0, 2, [])
+    named = [await world.xid(*each) for each in (ANA, BOB, ("Phone", "+1"))]
+    assert await identities.read_identities(world.db, world.scope, named) == [None] * 3
+    assert await world.people() == set()
+    assert await verify(world.db, world.scope, world.configurations) == []
+    await world.records(record(ANA, first_name="Ana"))
+    await world.records(record(ANA), dataset=world.loyalty, mode=Mode.DELETE)
+    assert await world.documents() == [{"person": {"name": {"firstName": "Ana"}}}]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_only_a_deletion_is_left_when_what_it_deleted_is_taken_back(world):
+    batch_id = await world.batch("records")
+    await world.records(record(ANA), batch_id=batch_id)
+    await world.records(record(ANA), mode=Mode.DELETE)
+    await abort_batch(world.db, world.scope, world.configurations, batch_id)
+    assert await identities.read_identities(world.db, world.scope, [await world.xid(*ANA)]) == [None]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+@pytest.mark.parametrize("dataset", ["crm", "loyalty"])
+async def test_of_two_rows_of_one_call_about_one_person_the_later_one_wins(world, dataset):
+    """They came at the same moment, under two identities; whichever has the smaller hash."""
+    await world.records(record(ANA, *((("Phone", f"+{n}")) for n in range(8))), dataset=world.loyalty)
+    for last in range(8):
+        order = [*(n for n in range(8) if n != last), last]
+        rows = [record(("Phone", f"+{n}"), first_name=f"{last}/{n}") for n in order]
+        await world.records(*rows, dataset=getattr(world, dataset))
+        assert await world.documents() == [{"person": {"name": {"firstName": f"{last}/{last}"}}}]
     assert await verify(world.db, world.scope, world.configurations) == []
 
 

@@ -69,6 +69,7 @@ fragment_lists = st.lists(
         document=whole_documents(),
         ingested_at=hours,
         observed_at=st.none() | hours,
+        ordinal=st.integers(0, 3),
     ),
     max_size=5,
     unique_by=lambda fragment: (fragment.xid, fragment.dataset_id),
@@ -104,6 +105,7 @@ def in_order(fragments, rule, *, by_dataset=True):
             rule.order.index(f.dataset_id) if precedence and by_dataset else 0,
             START - f.at,
             START - f.ingested_at,
+            -f.ordinal,
             f.dataset_id,
             f.xid,
         ),
@@ -155,19 +157,19 @@ def test_a_merged_document_has_no_empty_object_and_merges_to_itself(fragments, r
     merged = merge(fragments, rule, tree)
     assert merged == (solid(merged) or {})
     if fragments:
-        alone = Fragment(UUID(int=1), DATASETS[0], UUID(int=1), merged, START, None)
+        alone = Fragment(UUID(int=1), DATASETS[0], UUID(int=1), merged, START, None, 0)
         assert canonical(merge([alone], NEWEST_WINS, tree)) == canonical(merged)
 
 
 def test_one_clean_fragment_is_passed_on_without_a_copy():
     document = {"person": {"name": {"firstName": "Ana"}}}
-    fragment = Fragment(UUID(int=1), DATASETS[0], UUID(int=1), document, START, None)
+    fragment = Fragment(UUID(int=1), DATASETS[0], UUID(int=1), document, START, None, 0)
     assert merge([fragment], NEWEST_WINS, {}) is document
 
 
 def said(dataset, hour, document, *, observed=None, xid=1):
     observed_at = None if observed is None else START + timedelta(hours=observed)
-    return Fragment(UUID(int=xid), dataset, UUID(int=1), document, START + timedelta(hours=hour), observed_at)
+    return Fragment(UUID(int=xid), dataset, UUID(int=1), document, START + timedelta(hours=hour), observed_at, 0)
 
 
 def test_nobody_gets_the_street_of_one_source_with_the_city_of_another():
@@ -224,7 +226,7 @@ def test_merge_is_the_projection_of_explain(fragments, rule, tree):
 
 
 def newest_first(candidate):
-    return START - candidate.at, START - candidate.ingested_at, candidate.dataset_id, candidate.xid
+    return START - candidate.at, START - candidate.ingested_at, -candidate.ordinal, candidate.dataset_id, candidate.xid
 
 
 @anytime

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from world import World, event, record
 
 from gateway.domain import jobs
+from gateway.domain.identities import read_sightings
 from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.jobs import JobKind
@@ -192,7 +193,9 @@ class Telling:
     async def views(self) -> dict[str, Sequence[Any]]:
         """Everything that a read can see, whatever the order in which it came in."""
         sandbox_id = self.world.scope.sandbox_id
-        return {view.name: [tuple(row) for row in await self.world.db.rows(view, sandbox_id)] for view in VIEWS}
+        views = {view.name: [tuple(row) for row in await self.world.db.rows(view, sandbox_id)] for view in VIEWS}
+        xids = [row[0] for row in views["test.identity"]]
+        return views | {"sightings": await read_sightings(self.world.db, self.world.scope, xids)}
 
     async def differences(self) -> list[Any]:
         return await verify(self.world.db, self.world.scope, self.world.configurations)
