@@ -73,6 +73,14 @@ class ConfigurationBroken(NamedTuple):
     message: str
 
 
+class EmbeddedPostgres(NamedTuple):
+    """The embedded Postgres died, and what became of it after so many seconds. `reason`: why it could not be started again."""
+
+    state: Literal["gone", "back", "not started"]
+    seconds: float
+    reason: str | None
+
+
 class JobLeft(NamedTuple):
     """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
 
@@ -106,6 +114,7 @@ Observation = (
     | QueueChanged
     | AdmissionRefused
     | ConnectionCut
+    | EmbeddedPostgres
     | JobLeft
     | OperationRan
 )

@@ -37,10 +37,18 @@ def settings_of(**given: Any) -> Settings:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end. SIGTERM interrupts as Ctrl-C does, so that what was opened is closed."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    """Run to the end. SIGTERM interrupts as Ctrl-C does, so that what was opened is closed; also where Ctrl-C is ignored, as behind `&`."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
+        try:
+            return runner.run(_interruptible(work))
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
+
+
+async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
+    loop, task = asyncio.get_running_loop(), asyncio.ensure_future(work)
+    signal.signal(signal.SIGTERM, lambda *_: loop.call_soon_threadsafe(task.cancel))
+    return await task
 
 
 def progress(*columns: Any) -> Progress:

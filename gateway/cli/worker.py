@@ -1,7 +1,7 @@
 """`gateway worker`."""
 
 import asyncio
-import signal
+from contextlib import suppress
 
 import typer
 
@@ -24,11 +24,9 @@ def worker(data_dir: DataDir = None) -> None:
 
 
 async def _work(settings: Settings) -> None:
-    stopped, loop = asyncio.Event(), asyncio.get_running_loop()
-    for one in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(one, stopped.set)
     async with open_store(settings) as store, working(store.db, Configurations()):
         end = listen(log_observation)
         typer.echo("working")
-        await stopped.wait()
+        with suppress(asyncio.CancelledError):  # so that to be told to stop is no failure
+            await asyncio.Event().wait()
         end()

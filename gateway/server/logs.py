@@ -19,6 +19,7 @@ import structlog
 
 from gateway.telemetry import (
     ConfigurationBroken,
+    EmbeddedPostgres,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
@@ -113,6 +114,9 @@ def log_observation(observation: Observation) -> None:
             _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
         case ConfigurationBroken(sandbox_id, message):
             _log.error("configuration broken", sandbox=sandbox_id, message=message)
+        case EmbeddedPostgres(state, seconds, reason):
+            level = {"gone": logging.WARNING, "back": logging.INFO, "not started": logging.ERROR}[state]
+            _log.log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
         case JobLeft(kind, outcome, seconds):
             _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):

@@ -18,6 +18,7 @@ from gateway.domain.tenants import (
 )
 from gateway.errors import NotFound, Taken
 from gateway.server.credentials import keep_credentials
+from gateway.server.logs import log_observation
 from gateway.settings import Settings
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
@@ -55,7 +56,8 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
         yield settings.database_url.get_secret_value()
         return
     connections = max(LEAST_CONNECTIONS, (settings.workers + 1) * settings.database_connections + BESIDE)
-    async with Cluster(settings.data_dir, settings={"max_connections": str(connections)}) as cluster:
+    room = {"max_connections": str(connections)}
+    async with Cluster(settings.data_dir, settings=room, tell=log_observation) as cluster:
         yield cluster.dsn()
 
 

@@ -8,15 +8,18 @@
         users.lock             shared by all gateways that use the server; the last to leave stops it
         server.lock            held by every process of the server, so a dead one is known without looking at process ids
 
-A gateway that is killed leaves the server running: the next one uses it, and stops it when it leaves.
+A gateway that is killed leaves the server running: the next one uses it, and stops it when it leaves. A server that dies is started
+again, by whichever of its users notices first.
 """
 
 import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Self
 from urllib.parse import quote
 
@@ -26,12 +29,16 @@ from gateway.errors import ClusterError
 from gateway.storage.account import server_account
 from gateway.storage.binaries import server_binaries
 from gateway.storage.directories import claim_data_directory, default_data_dir
-from gateway.storage.locks import acquire, locked, open_lock
+from gateway.storage.locks import acquire, locked_unless, open_lock
 from gateway.storage.postmaster import PORT, ROLE, Postmaster, quoted
+from gateway.telemetry import EmbeddedPostgres, Observation, observe
 
 __all__ = ["Cluster", "default_data_dir"]
 
 DATABASE = "gateway"
+LEAVE_SECONDS = 10  # for others who start or stop the server; whoever does it then sees to what we leave
+LOOK_SECONDS = 1.0  # between two looks whether the server is up
+LONGEST_PAUSE = 60.0  # seconds between two attempts to start it again
 
 SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",
@@ -53,17 +60,26 @@ SETTINGS: Mapping[str, str] = {
 
 
 class Cluster:
-    """A Postgres server that runs from `start` to `stop`, or inside `async with`.
+    """A Postgres server that runs from `start` to `stop`, or inside `async with`. When it dies meanwhile, it is started again.
 
-    Blocking work is done in a thread. `settings` override the defaults, and count only if this start launches the
-    server: one that runs already keeps its own.
+    Blocking work is done in threads. `settings` override the defaults, and count only if this start launches the
+    server: one that runs already keeps its own. `tell` hears, in such a thread, of a server that died, and what became of it.
     """
 
-    def __init__(self, data_dir: Path, *, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        settings: Mapping[str, str] | None = None,
+        tell: Callable[[Observation], None] = observe,
+    ) -> None:
         self.data_dir = data_dir.expanduser().resolve()
         self._settings = {**SETTINGS, **(settings or {})}
+        self._tell = tell
         self._users: int | None = None
         self._socket: Path | None = None
+        self._ending = threading.Event()
+        self._keeper: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -77,17 +93,23 @@ class Cluster:
 
         Called again, it starts a server that died meanwhile.
         """
+        self._ending.clear()
         work = asyncio.ensure_future(asyncio.to_thread(self._bring_up))
         try:
             await asyncio.shield(work)
             await self._ensure_database()
         except BaseException:
+            self._ending.set()
             await asyncio.gather(work, return_exceptions=True)
             await self.stop()
             raise
+        if self._keeper is None:
+            self._keeper = threading.Thread(target=self._keep, name="keeper of Postgres", daemon=True)
+            self._keeper.start()
 
     async def stop(self) -> None:
         """Leave the server, and stop it unless another gateway uses it."""
+        self._ending.set()
         await asyncio.to_thread(self._leave)
 
     def dsn(self, database: str = DATABASE) -> str:
@@ -128,13 +150,33 @@ class Cluster:
             account = server_account()
             claim_data_directory(self.data_dir, account)
             postmaster = Postmaster(self.data_dir, account, server_binaries(account))
-            with locked(self.data_dir / "start.lock"):
-                self._register()
-                self._socket = postmaster.ensure_running(self._settings)
+            with locked_unless(self._ending.is_set, self.data_dir / "start.lock") as is_held:
+                if is_held:
+                    self._register()
+                    self._socket = postmaster.ensure_running(self._settings, self._ending.is_set)
         except OSError as error:
-            raise ClusterError(
-                f"the embedded Postgres cannot use {self.data_dir} (GATEWAY_DATA_DIR): {error}"
-            ) from error
+            raise ClusterError(f"the embedded Postgres cannot use {self.data_dir}: {error}") from error
+
+    def _keep(self) -> None:
+        """Start the server again whenever it has died, until we leave; after each attempt that fails, wait longer for the next."""
+        account = server_account()
+        postmaster = Postmaster(self.data_dir, account, server_binaries(account))
+        pause, died_at = LOOK_SECONDS, None
+        while not self._ending.wait(pause):
+            if postmaster.is_up():
+                pause, died_at = LOOK_SECONDS, None
+                continue
+            if died_at is None:
+                died_at = monotonic()
+                self._tell(EmbeddedPostgres("gone", 0, None))
+            try:
+                self._bring_up()
+            except ClusterError as error:
+                pause = min(2 * pause, LONGEST_PAUSE)
+                if not self._ending.is_set():
+                    self._tell(EmbeddedPostgres("not started", monotonic() - died_at, error.message))
+            else:
+                self._tell(EmbeddedPostgres("back", monotonic() - died_at, None))
 
     def _register(self) -> None:
         """Count as a user of the server, until we leave or die."""
@@ -143,12 +185,15 @@ class Cluster:
             fcntl.flock(self._users, fcntl.LOCK_SH)
 
     def _leave(self) -> None:
+        if self._keeper is not None:
+            self._keeper.join()
+            self._keeper = None
         if self._users is None:
             return
-        account = server_account()
-        with locked(self.data_dir / "start.lock"):
+        account, until = server_account(), monotonic() + LEAVE_SECONDS
+        with locked_unless(lambda: monotonic() > until, self.data_dir / "start.lock") as is_held:
             try:
-                if acquire(self._users, fcntl.LOCK_EX):
+                if is_held and acquire(self._users, fcntl.LOCK_EX):
                     Postmaster(self.data_dir, account, server_binaries(account)).stop()
             finally:
                 os.close(self._users)

@@ -6,9 +6,12 @@ is gone. So none can be left behind by `kill -9`, and none depends on process id
 
 import fcntl
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+PULSE = 0.02  # seconds between two tries of whoever may give up
 
 
 def open_lock(path: Path) -> int:
@@ -36,5 +39,17 @@ def locked(path: Path) -> Iterator[int]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def locked_unless(gives_up: Callable[[], bool], path: Path) -> Iterator[bool]:
+    """Wait for the lock until `gives_up` is true; whether it is held inside the block."""
+    descriptor = open_lock(path)
+    try:
+        while not (is_held := acquire(descriptor, fcntl.LOCK_EX)) and not gives_up():
+            time.sleep(PULSE)
+        yield is_held
     finally:
         os.close(descriptor)

@@ -10,7 +10,8 @@ import shlex
 import shutil
 import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import ClusterError
@@ -37,19 +38,38 @@ class Postmaster:
         self._account = account
         self._binaries = binaries
 
-    def ensure_running(self, settings: Mapping[str, str]) -> Path:
-        """Where the server's socket is: of the one that runs, else of one started now."""
+    def ensure_running(self, settings: Mapping[str, str], gives_up: Callable[[], bool]) -> Path:
+        """Where the server's socket is: of the one that runs, else of one started now.
+
+        Raises ClusterError when it does not start, and once `gives_up` is true: what was begun goes on then.
+        """
+        is_launched = False
+        for _ in _pulses(START_LIMIT):
+            if where := self._answering():
+                return where
+            if gives_up():
+                raise ClusterError(f"Postgres in {self._data_dir} was not waited for")
+            with self._processes() as (lock, are_gone):
+                if are_gone and is_launched:
+                    raise ClusterError(f"Postgres in {self._data_dir} did not start:\n{self._log_tail()}")
+                if are_gone:
+                    self._launch(settings, lock)
+                    is_launched = True
+                # Else some process of it lives: it is starting or stopping, or a killed server's last backends are leaving.
+        raise ClusterError(f"Postgres in {self._data_dir} neither answers nor ends:\n{self._log_tail()}")
+
+    def is_up(self) -> bool:
+        """Whether it takes connections. One that is starting, stopping or gone does not."""
+        return self._answering() is not None
+
+    @contextmanager
+    def _processes(self) -> Iterator[tuple[int, bool]]:
+        """The lock of the server's processes, and whether none is left: then it is held inside the block."""
         lock = open_lock(self._data_dir / "server.lock")
         try:
-            for _ in _pulses(START_LIMIT):
-                if where := self._answering():
-                    return where
-                if acquire(lock, fcntl.LOCK_EX):
-                    return self._launch(settings, lock)
-                # Some process of it lives: it is starting or stopping, or a killed server's last backends are leaving.
+            yield lock, acquire(lock, fcntl.LOCK_EX)
         finally:
             os.close(lock)
-        raise ClusterError(f"Postgres in {self._data_dir} neither answers nor ends:\n{self._log_tail()}")
 
     def stop(self) -> None:
         """Stop the server and return when its last process is gone."""
@@ -57,7 +77,7 @@ class Postmaster:
         try:
             if acquire(lock, fcntl.LOCK_EX):
                 return
-            output = self._control("stop", "-m", "fast", "-t", str(STOP_LIMIT))[1]
+            output = self._control("stop", "-w", "-m", "fast", "-t", str(STOP_LIMIT))[1]
             if not any(acquire(lock, fcntl.LOCK_EX) for _ in _pulses(STOP_LIMIT)):
                 raise ClusterError(f"Postgres in {self._data_dir} did not stop: {output}")
         finally:
@@ -74,8 +94,8 @@ class Postmaster:
         directory = Path(lines[4])
         return directory if _listens(directory / SOCKET) else None
 
-    def _launch(self, settings: Mapping[str, str], lock: int) -> Path:
-        """Start the server, which inherits the lock. No process of it lives: what it left behind is stale."""
+    def _launch(self, settings: Mapping[str, str], lock: int) -> None:
+        """Start the server, which inherits the lock, and wait for nothing. No process of it lives: what it left behind is stale."""
         self._initialize(lock)
         self._check_version()
         self._write_authentication()
@@ -87,12 +107,9 @@ class Postmaster:
             stale.unlink(missing_ok=True)
         fixed = {"listen_addresses": "", "port": str(PORT), "unix_socket_directories": quoted(str(where))}
         options = [f"-c {shlex.quote(f'{name}={value}')}" for name, value in {**settings, **fixed}.items()]
-        code, output = self._control(
-            "start", "-l", str(self._log), "-t", str(START_LIMIT), "-o", " ".join(options), keep=lock
-        )
+        code, output = self._control("start", "-W", "-l", str(self._log), "-o", " ".join(options), keep=lock)
         if code:
             raise ClusterError(f"Postgres in {self._data_dir} did not start: {output}\n{self._log_tail()}")
-        return where
 
     def _initialize(self, lock: int) -> None:
         """Create the database cluster if there is none; under its final name it is always whole."""
@@ -135,7 +152,7 @@ class Postmaster:
             return ""
 
     def _control(self, *arguments: str, keep: int | None = None) -> tuple[int, str]:
-        command: list[str | Path] = [self._binaries.program("pg_ctl"), "-s", "-w", "-D", self._pgdata, *arguments]
+        command: list[str | Path] = [self._binaries.program("pg_ctl"), "-s", "-D", self._pgdata, *arguments]
         result = self._account.run(command, keep=[] if keep is None else [keep])
         return result.returncode, result.stdout.strip()
 

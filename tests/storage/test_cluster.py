@@ -10,7 +10,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from gateway.errors import ClusterError
 from gateway.storage.account import Account, server_account
 from gateway.storage.cluster import Cluster
 from gateway.storage.locks import acquire, locked, open_lock
+from gateway.telemetry import EmbeddedPostgres
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
 
@@ -299,6 +300,70 @@ async def test_a_large_log_is_put_aside(data_dir: Path) -> None:
     async with Cluster(data_dir, settings=FAST):
         assert (data_dir / "postgres.log").stat().st_size < 10_000
     assert (data_dir / "postgres.log.1").exists()
+
+
+# ------------------------------------------------------------------------------------------------ a server that dies
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    async with asyncio.timeout(60):
+        while not await condition():
+            await asyncio.to_thread(lambda: None)
+
+
+async def test_a_server_that_dies_while_it_is_used_is_started_again_and_told_of(data_dir: Path) -> None:
+    told = list[EmbeddedPostgres]()
+    async with Cluster(data_dir, settings=FAST, tell=told.append) as cluster:
+        await cluster.create_database("kept")
+        os.kill(postmaster(data_dir), signal.SIGKILL)
+
+        async def is_back() -> bool:
+            return [one.state for one in told] == ["gone", "back"]
+
+        await until(is_back)
+        connection = await asyncpg.connect(cluster.dsn("kept"))
+        await connection.close()
+    assert not runs(data_dir)
+
+
+async def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(data_dir: Path) -> None:
+    """Each attempt says why it failed, and the pauses between them grow."""
+    told = list[EmbeddedPostgres]()
+    version = data_dir / "postgres/PG_VERSION"
+    async with Cluster(data_dir, settings=FAST, tell=told.append):
+        right = version.read_text()
+        version.write_text("15\n")
+        os.kill(postmaster(data_dir), signal.SIGKILL)
+
+        async def is_said() -> bool:
+            return [one.state for one in told] == ["gone", "not started"]
+
+        async def is_back() -> bool:
+            return told[-1].state == "back"
+
+        await until(is_said)
+        assert "written by Postgres 15" in (told[-1].reason or "")
+        version.write_text(right)
+        await until(is_back)
+
+
+async def test_gateways_that_share_a_server_start_it_again_once(data_dir: Path) -> None:
+    told = list[EmbeddedPostgres]()
+    clusters = [Cluster(data_dir, settings=FAST, tell=told.append) for _ in range(3)]
+    for cluster in clusters:
+        await cluster.start()
+    died = postmaster(data_dir)
+    os.kill(died, signal.SIGKILL)
+
+    async def is_back() -> bool:
+        states = [one.state for one in told]
+        return states.count("back") == states.count("gone") > 0
+
+    await until(is_back)
+    assert postmaster(data_dir) != died
+    for cluster in clusters:
+        await cluster.stop()
+    assert not runs(data_dir)
 
 
 # ------------------------------------------------------------------------------------------------ what it refuses

@@ -1,0 +1,109 @@
+"""Every command ends when it is told to, in bounded time, whatever it waits for, and whatever the shell it was started from ignores."""
+
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import monotonic
+
+import pytest
+from places import reachable_directory
+from program import GATEWAY, environment, postgres_runs, server
+
+from gateway.storage.account import server_account
+from gateway.storage.locks import locked
+
+VIEWER = {"query": "{ viewer { organization } }"}
+PATIENCE = 60  # seconds; far more than any command takes to end
+SERVERS = [["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"], ["worker"]]
+COMMANDS = [
+    ["token"],
+    ["verify"],
+    ["migrate"],
+    ["schema", "--sandbox", "prod"],
+    ["ingest", "-", "--dataset", "People"],
+    ["demo", "--port", "0"],
+]
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    with reachable_directory() as path:
+        yield path / "data"
+
+
+@contextmanager
+def ignoring_interrupts(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """A command as a script starts it in its background: SIGINT is ignored."""
+    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *GATEWAY, *map(str, arguments)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(shell, env=environment(), **pipes) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("command", SERVERS, ids=" ".join)
+def test_a_server_that_ignores_interrupts_ends_at_sigterm(data_dir, command):
+    with ignoring_interrupts(*command, "--data-dir", data_dir) as process:
+        assert process.stdout.readline()
+        process.terminate()
+        assert process.wait(PATIENCE) == 0
+    assert not postgres_runs(data_dir)
+
+
+@pytest.mark.parametrize("command", [*SERVERS, *COMMANDS], ids=" ".join)
+def test_a_command_that_waits_for_its_store_ends_at_sigterm(data_dir, command):
+    """Somebody else starts the embedded Postgres, and never gets done with it."""
+    data_dir.mkdir()
+    server_account().own(data_dir)
+    with locked(data_dir / "start.lock"), ignoring_interrupts(*command, "--data-dir", data_dir) as process:
+        wait_for_it(process, data_dir / "start.lock")
+        process.terminate()
+        assert process.wait(PATIENCE) in {0, 130}
+    assert not postgres_runs(data_dir)
+
+
+def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
+    """Until the command has opened the lock, to wait for it."""
+    wanted = path.stat()
+    while process.poll() is None:
+        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
+            try:
+                opened = descriptor.stat()
+            except FileNotFoundError:
+                continue
+            if (opened.st_dev, opened.st_ino) == (wanted.st_dev, wanted.st_ino):
+                return
+    raise AssertionError(process.communicate())
+
+
+# ---------------------------------------------------------------------------------------------- Postgres ends
+
+
+def test_the_embedded_postgres_comes_back_by_itself(data_dir):
+    """Meanwhile requests are told 503, the gateway is not ready, and the log says why."""
+    with server(data_dir) as started, started.client() as client:
+        before = int((data_dir / "postgres/postmaster.pid").read_text().splitlines()[0])
+        assert client.post("/graphql", json=VIEWER).status_code == 200
+        os.kill(before, signal.SIGKILL)
+        seen = {client.post("/graphql", json=VIEWER).status_code}
+        end = monotonic() + PATIENCE
+        while "back" not in states(started.log) or client.get("/readyz").status_code != 200:
+            seen.add(client.post("/graphql", json=VIEWER).status_code)
+            assert monotonic() < end
+        assert client.post("/graphql", json=VIEWER).status_code == 200
+        assert states(started.log) == ["gone", "back"]
+        assert seen <= {200, 503}
+        assert started.end() == 0
+    assert not postgres_runs(data_dir)
+
+
+def states(log: Path) -> list[str]:
+    """What the log has said of the embedded Postgres."""
+    lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
+    return [line["state"] for line in lines if line["event"] == "embedded postgres"]
