@@ -10,12 +10,12 @@ import strawberry
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.faults import UserError, changed, mutation, user_errors
-from gateway.api.ids import global_id, input_id, parse_id
-from gateway.api.nodes import Node
+from gateway.api.ids import global_id, input_id
+from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long, described
 from gateway.domain import batches, removals
-from gateway.domain.batches import Batch, BatchStatus, IngestError
+from gateway.domain.batches import READ_BATCHES, Batch, BatchStatus, IngestError
 from gateway.domain.datasets import Dataset
 
 described(
@@ -97,12 +97,13 @@ class BatchType(Node):
 
 
 async def _batch(info: Info, batch_id: BatchId) -> Batch | None:
-    return await info.context.loaders.batch_by_id.load(parse_id(batch_id, "Batch"))
+    return await look_up(info.context, read_batches, batch_id, "Batch")
 
 
 async def read_batches(context: Context, keys: Sequence[UUID]) -> list[Batch | None]:
     """The batches with these ids, None for those that the sandbox lacks."""
-    return await batches.read_batches(context.db, context.scope, keys)
+    context.scope.require(*READ_BATCHES)
+    return await context.loaders.batch_by_id.load_many(keys)
 
 
 @strawberry.type

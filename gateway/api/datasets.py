@@ -9,8 +9,8 @@ import strawberry
 
 from gateway.api.context import Context, Info, later, resolved_by
 from gateway.api.faults import UserError, changed, mutation, user_errors
-from gateway.api.ids import global_id, input_id, parse_id
-from gateway.api.nodes import Node
+from gateway.api.ids import global_id, input_id
+from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
 from gateway.api.scalars import Long
@@ -90,7 +90,7 @@ async def _datasets(
 
 
 async def _dataset(info: Info, dataset_id: DatasetId) -> Dataset | None:
-    return (await read_datasets(info.context, [parse_id(dataset_id, "Dataset")]))[0]
+    return await look_up(info.context, read_datasets, dataset_id, "Dataset")
 
 
 async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset | None]:

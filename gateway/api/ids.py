@@ -56,6 +56,15 @@ def parse_id(text: str, expected: str, argument: str = "id") -> Any:
     return key[0] if len(key) == 1 else key
 
 
+def key_of(text: str, expected: str) -> Any:
+    """The key of an object that is looked up by its id; None for a text that is no id, or one of another type: nothing has it."""
+    found = read_id(text)
+    if found is None or found[0] != expected:
+        return None
+    key = found[1]
+    return key[0] if len(key) == 1 else key
+
+
 def input_id(text: str, expected: str, *path: str) -> Any:
     """The same for a mutation's input, where an id that means nothing is an unknown one. Raises NotFound with the path."""
     try:

@@ -5,16 +5,18 @@ order, None for what does not exist in the caller's sandbox.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import strawberry
 
 from gateway.api.context import Context
-from gateway.api.ids import read_id
+from gateway.api.ids import key_of, read_id
 from gateway.errors import LimitExceeded
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Takes the keys of one type as `parse_id` gives them."""
+
+T = TypeVar("T")
 
 MAX_NODES = 1_000
 
@@ -30,6 +32,15 @@ class Node:
     @classmethod
     def is_type_of(cls, obj: object, _info: object) -> bool:
         return isinstance(obj, cls.domain)
+
+
+async def look_up(
+    context: Context, reader: Callable[[Context, Sequence[Any]], Awaitable[Sequence[T]]], text: str, expected: str
+) -> T | None:
+    """The object of the expected type with this id; None where there is none, also of a text that can be no id of one."""
+    key = key_of(text, expected)
+    found = await reader(context, [] if key is None else [key])  # without a key, too: the reader knows who may ask
+    return found[0] if found else None
 
 
 async def read_nodes(context: Context, readers: Mapping[str, Reader], ids: Sequence[str]) -> list[Any]:

@@ -11,8 +11,8 @@ import strawberry
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
-from gateway.api.ids import global_id, input_id, parse_id
-from gateway.api.nodes import Node
+from gateway.api.ids import global_id, input_id
+from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import described
 from gateway.domain import policies
@@ -209,7 +209,7 @@ async def _merge_policies(
 
 
 async def _merge_policy(info: Info, policy_id: PolicyId) -> MergePolicy | None:
-    return (await read_policies(info.context, [parse_id(policy_id, "MergePolicy")]))[0]
+    return await look_up(info.context, read_policies, policy_id, "MergePolicy")
 
 
 async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePolicy | None]:

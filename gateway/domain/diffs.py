@@ -87,7 +87,7 @@ async def diff_policies(
 ) -> MergePolicyDiff:
     """What would change if the candidate took the place of a policy, over all identities with data or a sample of them.
 
-    After `seconds` it stops where it is. The same sample is taken every time. Needs `profile:read`. Raises Forbidden, BadInput
+    It may have that policy's name and flags. After `seconds` it stops where it is. The same sample is taken every time. Needs `profile:read`. Raises Forbidden, BadInput
     for an unknown base, LimitExceeded for a large sample, and whatever `create_policy` raises for such a candidate.
     """
     scope.require(Permission.PROFILE_READ)
@@ -95,7 +95,7 @@ async def diff_policies(
     until = asyncio.get_running_loop().time() + seconds
     async with _turns.setdefault(scope.sandbox_id, asyncio.Lock()), configurations.snapshot(db, scope) as (tx, config):
         base = config.policy(base_id)
-        await check_policy(tx, scope, candidate)
+        await check_policy(tx, scope, candidate, base_id)
         comparison = _Comparison(config, (base, replace(base, settings=candidate, status=PolicyStatus.BUILDING)))
         try:
             async with asyncio.timeout_at(until):

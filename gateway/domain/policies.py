@@ -162,9 +162,10 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
         await tx.execute(DELETE, scope.sandbox_id, policy_id)
 
 
-async def check_policy(tx: Session, scope: Scope, settings: PolicySettings) -> None:
-    """Raise what `create_policy` would find wrong with these settings, however many policies there are."""
-    await _check(tx, scope, settings, await load_policies(tx, scope))
+async def check_policy(tx: Session, scope: Scope, settings: PolicySettings, replaced_id: UUID) -> None:
+    """Raise what would be wrong with these settings in the place of a policy, whose name and flags they may have."""
+    others = [policy for policy in await load_policies(tx, scope) if policy.policy_id != replaced_id]
+    await _check(tx, scope, settings, others)
 
 
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:

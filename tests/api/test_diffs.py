@@ -60,7 +60,7 @@ async def test_two_candidates_can_be_tried_in_one_request(people):
 async def test_what_is_wrong_with_a_candidate_is_told_with_its_place(people):
     shop = global_id("Dataset", people.world.shop.dataset_id)
     for change, place in [
-        ({"name": "Default"}, "candidate.name: "),
+        ({"name": ""}, "candidate.name: "),
         ({"class": "EXPERIENCE_EVENT"}, "candidate.class: "),
         ({"attributeMerge": {"type": "DATASET_PRECEDENCE"}}, "candidate.attributeMerge.order: "),
         ({"attributeMerge": {"type": "DATASET_PRECEDENCE", "order": [shop]}}, "candidate.attributeMerge.order.0: "),

@@ -3,10 +3,12 @@
 from uuid import UUID
 
 import pytest
+from graphql import GraphQLID, get_named_type, get_nullable_type, is_list_type
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.ids import KINDS, MAX_LENGTH, global_id, input_id, parse_id, read_id
+from gateway.api.schema import build_schema
 from gateway.errors import BadInput, NotFound
 
 PARTS = {
@@ -41,6 +43,37 @@ def test_two_objects_never_share_an_id(one, other):
 def test_a_text_is_an_id_only_in_the_one_spelling_that_was_given_out(text):
     found = read_id(text)
     assert found is None or global_id(found[0], *found[1]) == text
+
+
+def arguments_of_queries():
+    """Every argument of the queries that is an id: the field, the argument, and what else the field needs."""
+    others = {
+        "diffMergePolicies": ', candidate: {name: "C", identityGraph: NONE, attributeMerge: {type: TIMESTAMP_ORDERED}}'
+    }
+    identity = 'identity: {key: {namespace: "Email", value: "a@x.io"}}'
+    others |= {"profile": f", {identity}", "profiles": ", identities: []", "events": ", identities: []"}
+    for name, field in build_schema().query_type.fields.items():
+        for argument, taken in field.args.items():
+            if get_named_type(taken.type) is GraphQLID and not is_list_type(get_nullable_type(taken.type)):
+                yield name, argument, others.get(name, "")
+
+
+@pytest.mark.parametrize("given", ["nonsense", global_id("IngestionWarning", DATASET)])
+@pytest.mark.parametrize(("field", "argument", "others"), list(arguments_of_queries()))
+async def test_what_can_be_no_id_finds_nothing_where_something_is_looked_up_and_is_refused_elsewhere(
+    client, field, argument, others, given
+):
+    query = f'{{ {field}({argument}: "{given}"{others}) {{ __typename }} }}'
+    if argument == "id":
+        assert await client.data(query) == {field: None}
+    else:
+        assert (await client.error(query))["extensions"]["code"] == "BAD_INPUT"
+
+
+@pytest.mark.parametrize("field", ["dataset", "mergePolicy", "batch"])
+async def test_what_can_be_no_id_tells_nobody_more_than_they_may_know(client, field):
+    error = await client.error(f'{{ {field}(id: "nonsense") {{ id }} }}', scopes=[])
+    assert error["extensions"]["code"] == "FORBIDDEN"
 
 
 def test_an_id_says_what_it_is_of():

@@ -151,7 +151,7 @@ async def test_a_candidate_is_held_to_the_rules_of_a_policy_that_is_made(peopled
     )
     unknown = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (uuid4(),))
     for change, error in [
-        ({"name": "Default"}, Taken),
+        ({"name": "Edge"}, Taken),
         ({"name": ""}, Invalid),
         ({"is_active_on_edge": True}, Conflict),
         ({"attribute_merge": AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE)}, Invalid),
@@ -160,6 +160,18 @@ async def test_a_candidate_is_held_to_the_rules_of_a_policy_that_is_made(peopled
     ]:
         with pytest.raises(error):
             await diff(peopled, replace(ALONE, **change))
+
+
+async def test_a_policy_is_compared_with_itself_changed(peopled):
+    """Under its own name, and with its flags: the question that is asked most."""
+    edge = await policies.create_policy(
+        peopled.db, peopled.scope, PolicySettings("Edge", IdentityGraphType.PDG, NEWEST, is_active_on_edge=True)
+    )
+    (default,) = [p for p in (await peopled.config()).policies.values() if p.settings.is_default]
+    for policy in (default, edge):
+        assert (await diff(peopled, policy.settings, base=policy.policy_id)).profiles_changed == 0
+        changed = replace(policy.settings, attribute_merge=in_order(peopled.crm))
+        assert (await diff(peopled, changed, base=policy.policy_id)).profiles_changed > 0
 
 
 async def test_a_sixth_policy_can_be_tried(peopled):
