@@ -11,6 +11,7 @@ from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.records import Mode
 from gateway.server.files import Loaded, load_file
+from gateway.server.garbage import collect_rarely
 from gateway.server.source import open_source
 from gateway.server.store import open_store
 from gateway.settings import Settings
@@ -59,6 +60,7 @@ def ingest(
 async def _ingest(
     settings: Settings, file: Path, bar: Progress, *, dataset: str, sandbox: str | None, **how: Any
 ) -> Loaded:
+    collect_rarely()
     with open_source(file) as source, bar:
         task = bar.add_task("Ingesting", total=source.size)
         async with open_store(settings) as store:

@@ -6,7 +6,6 @@ dies is replaced, and if this process dies they end.
 """
 
 import asyncio
-import gc
 import multiprocessing
 import signal
 import socket
@@ -24,6 +23,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 from gateway.errors import SettingsError, Unavailable
 from gateway.server.app import create_app
 from gateway.server.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
+from gateway.server.garbage import collect_rarely
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, forget_process
 from gateway.server.services import Services
@@ -128,8 +128,7 @@ def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = N
     app = create_app(settings, dsn, jwt_secret, counts)
     if (supervisor := multiprocessing.parent_process()) is not None:
         asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
-    gc.freeze()  # what is here now stays: no later collection need look at it
-    gc.set_threshold(100_000, 50, 100)  # documents are thousands of small objects without cycles
+    collect_rarely()
     return app
 
 

@@ -1,16 +1,18 @@
-"""How fast the NDJSON endpoint takes documents in, beside a raw COPY of the same rows, and what memory it takes.
+"""How fast the NDJSON endpoint takes documents in, beside a raw COPY of the same rows, and what memory it takes; and how fast a file.
 
     .venv/bin/python tests/benchmarks/ingestion.py [--documents 50000] [--stream 1000000]
 
 It starts a gateway of its own on an empty embedded Postgres (fsync on), streams records with three identities each, then
 events, over HTTP, and then copies the very rows that came of it into the same tables again, emptied, in transactions of the
-same number of documents. `--stream` streams that many events once more and watches the server's memory.
+same number of documents. `--stream` streams that many events once more and watches the server's memory. Last, 10,000 records go in by
+`gateway ingest FILE`, a whole process each time, and by the endpoint, in turns: the median of five of each.
 """
 
 import argparse
 import asyncio
 import json
 import platform
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -25,13 +27,14 @@ import orjson
 
 GATEWAY = Path(sys.executable).parent / "gateway"
 PER_TRANSACTION = 1000
+FILE = 10_000  # records
 RECORD_TABLES = ("record", "identity", "tie", "graph", "fragment", "profile")
 EVENT_TABLES = ("event",)
 
 
-def records(count: int) -> Iterator[bytes]:
+def records(count: int, first: int = 0) -> Iterator[bytes]:
     """Records of people whom nobody knows yet, three identities each."""
-    for n in range(count):
+    for n in range(first, first + count):
         yield orjson.dumps(
             {
                 "person": {"name": {"firstName": f"Given{n}", "lastName": "Name"}, "birthDate": "1985-04-12"},
@@ -110,6 +113,14 @@ class Server:
         assert answer["failedCount"] == 0, answer
         return float(answer["accepted"] / (time.perf_counter() - begin))
 
+    def load(self, dataset_id: str, file: Path) -> float:
+        """Documents a second of `gateway ingest`, from the start of the process to its end."""
+        begin = time.perf_counter()
+        command = [GATEWAY, "ingest", file, "--dataset", dataset_id, "--data-dir", self.directory]
+        said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        accepted = int(said.partition(": ")[2].partition(" accepted")[0].replace(",", ""))
+        return accepted / (time.perf_counter() - begin)
+
     def peak_memory(self) -> float:
         """The most that the server ever took, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
@@ -159,6 +170,17 @@ def written(path: Path, lines: Iterator[bytes]) -> Path:
     return path
 
 
+def beside(server: Server, dataset_id: str, files: Path, known: int) -> tuple[float, float]:
+    """The rates of files and of the endpoint, taken in turns; `known`: how many people are there already."""
+    rates: list[tuple[float, float]] = []
+    for n in range(5):
+        first = known + 2 * n * FILE
+        one, other = (written(files / f"f{place}", records(FILE, place)) for place in (first, first + FILE))
+        rates.append((server.load(dataset_id, one), server.stream(dataset_id, other)))
+    by_file, by_endpoint = (statistics.median(each) for each in zip(*rates, strict=True))
+    return by_file, by_endpoint
+
+
 def line(what: str, rate: float, raw: float) -> None:
     print(f"| {what:<32} | {rate:>9,.0f}/s | {raw:>9,.0f}/s | {rate / raw:>5.2f} |", flush=True)
 
@@ -184,6 +206,10 @@ def main() -> None:
             if chosen.stream:
                 rate = server.stream(visits, written(files / "stream", events(chosen.stream, count, "s")))
                 print(f"\n{chosen.stream:,} events in one stream: {rate:,.0f}/s, {server.peak_memory():.0f} MB at most")
+            by_file, by_endpoint = beside(server, profiles, files, count)
+            print(
+                f"\n{FILE:,} records by `gateway ingest`: {by_file:,.0f}/s, {by_file / by_endpoint:.2f} of the endpoint's"
+            )
 
 
 if __name__ == "__main__":
