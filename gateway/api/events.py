@@ -79,7 +79,7 @@ class PropertyConditionInput:
     )
     operator: ComparisonOperator = strawberry.field(description="How the two are compared.")
     value: JSON = strawberry.field(
-        description="A text, a number or a boolean; only values of this type compare with it."
+        description="A text, a number or a boolean; only values of this type compare with it. A text that is a date-time compares with date-times as an instant, in whatever zone it is written."
     )
 
 
@@ -279,7 +279,9 @@ class EventType(Node):
 
     id: strawberry.ID = resolved_by(_id, "Global id of the event.")
     event_id: str = strawberry.field(description="The sender's `_id`: what comes with it again is the same event.")
-    timestamp: datetime = strawberry.field(description="When it happened, as its sender says.")
+    timestamp: datetime = strawberry.field(
+        description="When it happened, as its sender says; the time of its ingestion, where that lies in the future."
+    )
     event_type: str | None = strawberry.field(
         description="What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
     )

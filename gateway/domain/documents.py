@@ -5,9 +5,9 @@ A document that breaks a rule becomes a `Failure` with its place, a code and a s
 primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -23,6 +23,7 @@ from gateway.domain.spelling import RULES, IdentityNormalization, is_internation
 from gateway.domain.tenants import Sandbox
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.leaves import instant, others
 from gateway.xdm.violations import MAX_DEPTH, unreadable
 
 MAX_IDENTITIES = 20
@@ -60,10 +61,11 @@ class Sent(NamedTuple):
     position: int  # among all that the client sends, from 0
     xid: UUID
     text: str
-    body: Document
+    body: Document  # in the one form of its leaves; `text` says the same
     identities: tuple[NamedIdentity, ...]
     tied: tuple[UUID, ...]
     observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
+    as_sent: str | None = None  # of a record: JSON of the leaves that were sent in another form, by JSON pointer
 
 
 class Claim(NamedTuple):
@@ -95,10 +97,12 @@ class Reader:
         schema = config.schemas[dataset.schema_id]
         self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
+        self._are_events = schema.xdm_class is XdmClass.EXPERIENCE_EVENT
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
+        self._form = self._validator.form
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
-        self._is_ranked = self.xdm_class is XdmClass.EXPERIENCE_EVENT and bool(config.rules.priority)
+        self._is_ranked = self._are_events and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
@@ -112,20 +116,29 @@ class Reader:
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
             self._check_size(len(text))  # before it is parsed: a line may be anything
-            body = document
-            if text is document:
-                body = _parsed(text)
-                text = _dumped(
-                    body
-                )  # what is stored says what was read: the last of equal keys, no number that Postgres lacks
-            if not self._validator.is_valid(body, partial=self._partial):
-                raise self._invalid(body)
-            identities = self._identities(index, body)
-            xid, tied = identities[0].xid, tied_by(identities)
-            return Sent(index, xid, text.decode(), body, identities, tied, self._observed_at(body))
+            given = _parsed(text) if text is document else document
+            if not self._validator.is_valid(given, partial=self._partial):
+                raise self._invalid(given)
+            return self._sent(index, given, text if text is not document else None)
         except Refused as refused:
             self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
             return None
+
+    def _sent(self, index: int, given: Document, text: bytes | None) -> Sent:
+        """The valid document in the form in which it is stored. `text`: that of the document as it was given, if it is at hand.
+
+        A line of text is written anew from what was read: the last of equal keys, and no number that Postgres lacks.
+        """
+        body = self._form(given)
+        if text is None or body is not given:
+            text = _dumped(body)
+        identities = self._identities(index, body if self._rules.has_whole_numbers else given)
+        xid, tied = identities[0].xid, tied_by(identities)
+        at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
+        as_sent = None
+        if body is not given and not self._are_events:
+            as_sent = orjson.dumps(dict(others(given, body))).decode()
+        return Sent(index, xid, text.decode(), body, identities, tied, at, as_sent)
 
     def _check_size(self, size: int) -> None:
         if size > MAX_SIZE[self.xdm_class]:
@@ -140,10 +153,10 @@ class Reader:
         return Refused(first.path, first.code, first.message + more)
 
     def _observed_at(self, body: Document) -> datetime | None:
-        if self.xdm_class is XdmClass.EXPERIENCE_EVENT:
+        if self._are_events:
             if len(body["_id"]) > MAX_EVENT_ID:
                 raise Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
-            return moment(body["timestamp"])
+            return instant(body["timestamp"])
         return last_updated(body)
 
     # -------------------------------------------------------------------------------------------- identities
@@ -154,20 +167,21 @@ class Reader:
             raise Refused(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
             )
-        nobodys = [claim for claim in claims if self._rules.names_nobody(claim.value)]
+        names_nobody = self._rules.names_nobody
+        nobodys = [claim for claim in claims if names_nobody(claim.value)]
         if nobodys:
             self.warnings += [_names_nobody(index, claim) for claim in nobodys]
             claims = [claim for claim in claims if claim not in nobodys]
-        named = [believed(self._config, self._sandbox, claim) for claim in claims]
+        named = list[NamedIdentity]()
+        for claim in claims:
+            each = believed(self._config, self._sandbox, claim)
+            named.append(each)
+            if each.namespace.normalization is _E164 and not is_international(each.value):
+                self.warnings.append(_kept_as_sent(index, claim))
         place = highest(claims, named) if self._is_ranked else None
         if place is None:
             place = self._marked(claims, nobodys)
         check_primary(claims[place], named[place].namespace)
-        self.warnings += [
-            _kept_as_sent(index, claim)
-            for claim, each in zip(claims, named, strict=True)
-            if each.namespace.normalization is _E164 and not is_international(each.value)
-        ]
         return from_primary(named, place)
 
     def named(self, body: Document) -> frozenset[UUID]:
@@ -181,8 +195,6 @@ class Reader:
         """What the schema's identity descriptors find."""
         for path, steps, code, is_primary in self._descriptors:
             value = _value_at(body, steps)
-            if isinstance(value, float) and self._rules.has_whole_numbers:
-                value = int(value)  # the schema says that it is a whole number
             if value is not None:
                 yield Claim(code, str(value), is_primary, path, 0)
 
@@ -206,7 +218,7 @@ class Reader:
 
     def _preferred(self, claims: Sequence[Claim], marked: Sequence[int]) -> list[int]:
         """Of several that are marked, those marked where this class of documents looks first."""
-        by_map = self.xdm_class is XdmClass.EXPERIENCE_EVENT
+        by_map = self._are_events
         preferred = [place for place in marked if (claims[place].field is None) is by_map]
         return preferred or list(marked)
 
@@ -344,13 +356,21 @@ def _kept(document: Any) -> Any:
     return text.decode() if any(fault.code == "DEPTH" for fault in unreadable(value)) else value
 
 
+def ahead_of_time(sent: Iterable[Sent], now: datetime) -> list[Failure]:
+    """A warning for each document that speaks of a time which has not come: it counts as of now."""
+    return [_ahead_of_time(each) for each in sent if each.observed_at is not None and each.observed_at > now]
+
+
+def _ahead_of_time(document: Sent) -> Failure:
+    path = "$.timestamp" if "timestamp" in document.body else "$.extSourceSystemAudit.lastUpdatedDate"
+    message = (
+        "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
+    )
+    return Failure(document.position, path, "FUTURE_TIME", message, document.body)
+
+
 def last_updated(body: Document) -> datetime | None:
     """When the record's source last changed it (facts 4.3), if it says so."""
     audit = body.get("extSourceSystemAudit")
     stated = audit.get("lastUpdatedDate") if isinstance(audit, dict) else None
-    return moment(stated) if isinstance(stated, str) else None
-
-
-def moment(text: str) -> datetime:
-    """A validated RFC 3339 time, in UTC."""
-    return datetime.fromisoformat(text).astimezone(UTC)
+    return instant(stated) if isinstance(stated, str) else None

@@ -20,6 +20,7 @@ from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
 from gateway.storage.queries import query
+from gateway.xdm.leaves import FORMED_TIME, formed_time
 
 READ = query("events.read_events")
 LIST = query("events.list_events")
@@ -139,7 +140,7 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
     """A comparison of what stands at a dotted path with a text, a number or a boolean. Raises BadInput.
 
     Only values of the same JSON type compare, and what is not there satisfies no comparison. A path through an array holds
-    if it does for any element.
+    if it does for any element. A text that is a date-time compares with date-times as an instant, with other texts as it is.
     """
     steps = path.split(".")
     if not all(steps) or "\0" in path:
@@ -149,7 +150,12 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
     if not isinstance(value, str) and not abs(value) < LARGEST:  # said this way round, NaN is refused, too
         raise BadInput(f"The number that `{path}` is compared with is too large.")
     keys = ".".join(orjson.dumps(step).decode() for step in steps)
-    return PropertyCondition(f"$.{keys} ? (@ {_SIGNS[operator]} $value)", orjson.dumps({"value": value}).decode())
+    sign, values, holds = _SIGNS[operator], {"value": value}, f"@ {_SIGNS[operator]} $value"
+    if isinstance(value, str) and (time := formed_time(value)) not in (None, value):
+        values["time"] = time
+        is_time = f"@ like_regex {orjson.dumps(FORMED_TIME).decode()}"
+        holds = f"({is_time} && @ {sign} $time) || (!({is_time}) && {holds})"
+    return PropertyCondition(f"$.{keys} ? ({holds})", orjson.dumps(values).decode())
 
 
 async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> list[Event | None]:

@@ -33,6 +33,7 @@ RECORD_COLUMNS = (
     "input",
     "ingested_at",
     "observed_at",
+    "as_sent",
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
 ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
@@ -54,13 +55,17 @@ class Call:
         """The number of the document at this index; numbers grow with arrival."""
         return self.first_ordinal + index - self.first_index
 
+    def time_of(self, document: Sent) -> datetime:
+        """When what the document says was so: as it says itself, but not after it came in."""
+        return min(document.observed_at or self.at, self.at)
+
 
 async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sent]) -> None:
     """Append these record versions."""
     rows = [
         (
             *(call.scope.sandbox_id, document.xid, call.dataset_id, call.ordinal(document.position), call.batch_id),
-            *(mode, document.text, call.at, document.observed_at),
+            *(mode, document.text, call.at, document.observed_at and call.time_of(document), document.as_sent),
         )
         for document in sent
     ]
@@ -81,7 +86,7 @@ async def append_ties(
         tied = document.tied
         if len(tied) < 2:
             continue
-        at = min(document.observed_at or call.at, call.at)
+        at = call.time_of(document)
         ordinal = call.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)

@@ -13,6 +13,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 from itertools import chain, combinations
 from operator import itemgetter
 from typing import TypeVar
@@ -28,6 +29,9 @@ HUB = 100
 
 CROWD = 2000
 """The most identities that may hang together by links, refused ones included: what a single link can make us look at is bounded."""
+
+KEPT = 4096
+"""Namespaces of which the beginning of a hash is kept."""
 
 LADDER = (HUB, 50, 20, 10, 5, 2)
 """In a larger crowd an identity with more neighbours than the next rung is no person's either; and so on down, until what is left fits."""
@@ -123,18 +127,25 @@ def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
     `value` is in the form under which its namespace knows it; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
     It is one of the driver's UUIDs, which are hashed and compared in C: xids are keys everywhere.
     """
-    return xids_of(secret, namespace_id, [value])[0]
+    hashed = _begun(secret, namespace_id).copy()
+    hashed.update(value.encode())
+    return uuid_of(hashed.digest())
 
 
 def xids_of(secret: bytes, namespace_id: int, values: Iterable[str]) -> list[UUID]:
-    """`xid_of` for many values of a namespace: what they have in common is hashed once."""
-    begun = hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
-    xids: list[UUID] = []
+    """`xid_of` for many values of a namespace."""
+    begun, xids = _begun(secret, namespace_id), list[UUID]()
     for value in values:
         hashed = begun.copy()
         hashed.update(value.encode())
         xids.append(uuid_of(hashed.digest()))
     return xids
+
+
+@lru_cache(KEPT)
+def _begun(secret: bytes, namespace_id: int) -> "hashlib.blake2b":
+    """What the hashes of a namespace have in common: never to be changed, only copied."""
+    return hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
 
 
 # ------------------------------------------------------------------------------------------------ graphs

@@ -67,8 +67,8 @@ class Fragment:
 
     @property
     def at(self) -> datetime:
-        """The effective time: when its source last changed it, else when it came in."""
-        return self.observed_at or self.ingested_at
+        """The effective time: when its source last changed it, but not after it came in; when it came in, if the source does not say."""
+        return min(self.observed_at or self.ingested_at, self.ingested_at)
 
 
 @dataclass(frozen=True)
@@ -155,9 +155,7 @@ def _newest_first(fragments: Iterable[Fragment]) -> list[Fragment]:
     ranked = list(fragments)
     if len(ranked) > 1:
         ranked.sort(key=lambda f: (f.dataset_id.int, f.xid.int))
-        ranked.sort(
-            key=lambda f: (f.observed_at or f.ingested_at, f.ingested_at, f.ordinal), reverse=True
-        )  # sorts are stable
+        ranked.sort(key=lambda f: (f.at, f.ingested_at, f.ordinal), reverse=True)  # sorts are stable
     return ranked
 
 

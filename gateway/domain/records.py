@@ -35,7 +35,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One sending of a record, as it was sent."""
+    """One sending of a record: what was sent, its leaves in their one form."""
 
     mode: Mode
     input: Document

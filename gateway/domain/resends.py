@@ -176,7 +176,7 @@ def _row(call: Call, document: Sent) -> tuple[Any, ...]:
     body = document.body
     return (
         *(call.scope.sandbox_id, document.xid, call.dataset_id, body["_id"], call.batch_id),
-        *(document.observed_at, body.get("eventType"), document.text, call.at),
+        *(call.time_of(document), body.get("eventType"), document.text, call.at),
     )
 
 
@@ -186,7 +186,7 @@ def _sending(call: Call, document: Sent) -> Sending:
         event_id=document.body["_id"],
         named=[named.xid for named in document.identities],
         place=Place(call.at, call.batch_id, call.ordinal(document.position)),
-        timestamp=document.observed_at or call.at,
+        timestamp=call.time_of(document),
         text=document.text,
         body=document.body,
     )

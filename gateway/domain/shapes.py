@@ -4,8 +4,8 @@
     expression   a column that holds the document          →  SQL that gives the same answer as JSON text
 
 Both give what graphql-core's executor gives over the generated types of entities, for every document that validation lets in: values
-have the types that the union of all schemas says, Ints have 32 bits, and nothing is null. A number is the same number, not always in
-the same letters: Postgres keeps the digits that were sent (`3.0` for an Int, `12` for a Float, thirty digits where a float has sixteen).
+have the types that the union of all schemas says, Ints have 32 bits, and nothing is null. A number is the same number; of a Float not
+always in the same letters: Postgres writes `12` as it was sent, and `1e300` in three hundred digits.
 
 The text is put together by `||`: `json_build_object` looks up the type of each argument every time, and takes twice as long for five
 leaves. For that reason, too, an array of leaves is printed whole.

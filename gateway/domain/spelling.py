@@ -24,6 +24,8 @@ class IdentityNormalization(StrEnum):
     TRIM_LOWERCASE = "TRIM_LOWERCASE"
     E164 = "E164"
 
+    __hash__ = str.__hash__  # enums are hashed in Python, and every identity of every document looks for its form
+
 
 @dataclass(frozen=True)
 class TextRules:
@@ -45,6 +47,7 @@ _PLACEHOLDERS: Final = frozenset(
         "id", "distinct_id", "distinctid", "email", "[object object]", "-1", "n/a",
     }
 )  # fmt: skip
+_LONGEST: Final = max(map(len, _PLACEHOLDERS))
 _QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
@@ -55,7 +58,7 @@ def _names_nobody(wrapping: str) -> Callable[[str], bool]:
 
     def names_nobody(value: str) -> bool:
         bare = value.strip(ascii_wrapping if value.isascii() else wrapping)
-        return not bare.strip("0-") or bare.lower() in _PLACEHOLDERS
+        return not bare.strip("0-") or (len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS)
 
     return names_nobody
 
@@ -83,6 +86,8 @@ def _trimmed_lowercase(value: str) -> str:
 
 def _e164(value: str) -> str:
     """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
+    if is_international(value):
+        return value
     bare = _IN_NUMBERS.sub("", value)
     number = f"+{bare[2:]}" if bare.startswith("00") else bare
     return number if is_international(number) else _composed(value)

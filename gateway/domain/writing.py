@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import Failure, Sent
+from gateway.domain.documents import Failure, Sent, ahead_of_time
 from gateway.domain.facts import STAMP, Call, append_records, append_ties
 from gateway.domain.records import Mode, Place, Version, advance
 from gateway.domain.regrouping import settle
@@ -110,6 +110,7 @@ class Writing:
         self.call = Call(
             self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )
+        self.warnings += ahead_of_time(self.sent, row["at"])
 
     async def _introduce(self) -> set[UUID]:
         """Make known the identities that nobody knows, as nobody's for now. Nobody is known by being deleted."""

@@ -11,14 +11,15 @@ MAX_DEPTH: Final = 32
 _MAX_QUOTED: Final = 40
 _MAX_KEY: Final = 100
 
-# RFC 3339 in the part of it that Python and Postgres share: four-digit years from 1000, no leap second, and no offset
-# where it would push the last year over its end.
+# RFC 3339 in the part of it that Python and Postgres share: four-digit years from 1000, and no offset and no leap second where it would
+# push the last year over its end.
 DATE_TIME_PATTERN = (
-    "^(?:(?:[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-.{5}T.{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:Z|[+-].{5})"
-    "|9999-.{5}T.{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:Z|[+-]00:00))$"
+    "^(?:(?:[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-.{5}[Tt].{6}(?:[0-5][0-9]|60)(?:[.][0-9]{1,9})?(?:[Zz]|[+-].{5})"
+    "|9999-.{5}[Tt].{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:[Zz]|[+-]00:00))$"
 )
 DATE_PATTERN = "^[1-9]"
 STORABLE_PATTERN = "^[^\\x00]*$"
+EMAIL_PATTERN = "^(?: |[^\\p{Cc}\\p{Cf}\\p{Z}\\p{Default_Ignorable_Code_Point}\\u2800])*$"  # nothing that nobody sees
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _UNSTORABLE = "a character that cannot be stored: NUL, or half of a surrogate pair"
 _FORMAT_PATTERNS = frozenset({DATE_TIME_PATTERN, DATE_PATTERN})
@@ -128,6 +129,10 @@ def _format(value: Any, details: dict[str, Any]) -> tuple[str, str]:
     return "FORMAT", f"{_quoted(value)} is not {_FORMAT_WORDS[details['format']]}."
 
 
+def _address(value: Any, _: dict[str, Any]) -> tuple[str, str]:
+    return _format(value, {"format": "email"})
+
+
 def _pattern(value: Any, details: dict[str, Any]) -> tuple[str, str]:
     if details["pattern"] in _FORMAT_PATTERNS:
         return _format(value, {"format": "date" if details["pattern"] == DATE_PATTERN else "date-time"})
@@ -154,6 +159,7 @@ def _length(limit: str) -> Callable[[Any, dict[str, Any]], tuple[str, str]]:
 _MESSAGES: Final[Mapping[str, Callable[[Any, dict[str, Any]], tuple[str, str]]]] = {
     "type": _type,
     "format": _format,
+    "anyOf": _address,
     "pattern": _pattern,
     "enum": _enum,
     "minimum": _range("less than the least value,"),

@@ -7,9 +7,10 @@ create table gateway.record (
   ordinal     bigint not null,                                                    -- grows with arrival; part of the order of versions
   batch_id    uuid not null,
   mode        text not null constraint record_mode_known check (mode in ('REPLACE', 'MERGE', 'DELETE')),
-  input       json not null,                                                      -- json, not jsonb: as sent, printed and never searched
+  input       json not null,                                                      -- json, not jsonb: printed and never searched; its leaves in their one form
   ingested_at timestamptz not null,
-  observed_at timestamptz,                                                        -- extSourceSystemAudit.lastUpdatedDate
+  observed_at timestamptz,                                                        -- extSourceSystemAudit.lastUpdatedDate, at most ingested_at
+  as_sent     json,                                                               -- the leaves of `input` that were sent in another form, by JSON pointer
   primary key (sandbox_id, xid, dataset_id, ordinal)
 ) partition by hash (xid);
 

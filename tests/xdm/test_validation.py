@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.fields import children
+from gateway.xdm.leaves import instant
 from gateway.xdm.validation import Validator
 from gateway.xdm.violations import MAX_DEPTH
 
@@ -247,7 +248,7 @@ TIMES = st.from_regex(
 @example("0000-01-01T00:00:00Z")
 def test_every_time_that_is_taken_can_be_used(text: str) -> None:
     if EVENT.violations({"_id": "1", "timestamp": text}) == []:
-        assert datetime.fromisoformat(text).astimezone(UTC).isoformat()
+        assert instant(text).isoformat()
 
 
 @pytest.mark.parametrize(
@@ -260,19 +261,13 @@ def test_every_time_that_is_taken_can_be_used(text: str) -> None:
         ("2024-05-01T12:30:00", False),
         ("2024-05-01", False),
         ("2024-02-30T12:30:00Z", False),
-        ("2024-06-30T23:59:60Z", False),
+        ("2024-06-30T23:59:60Z", True),
+        ("2024-06-30T23:58:60Z", False),
         ("0001-01-01T00:00:00Z", False),
     ],
 )
 def test_times_have_a_zone(text: str, fine: bool) -> None:
     assert [v.code for v in EVENT.violations({"_id": "1", "timestamp": text})] == ([] if fine else ["FORMAT"])
-
-
-@pytest.mark.parametrize(
-    ("text", "fine"), [("a@example.com", True), ("a@b", True), ("Ada <a@b.c>", False), ("a@b@c", False), ("a", False)]
-)
-def test_e_mail_addresses(text: str, fine: bool) -> None:
-    assert [v.code for v in PROFILE.violations({"personalEmail": {"address": text}})] == ([] if fine else ["FORMAT"])
 
 
 @pytest.mark.parametrize("wrong", ["", None, [], "xx"])
@@ -281,3 +276,51 @@ def test_of_a_large_document_the_first_fault_is_told_and_the_others_are_not_look
     codes = {many: PROFILE.violations({"_acme": {"by-shop": {"a": [wrong] * many}}}) for many in (3, 30_000)}
     assert len(codes[3]) == 3
     assert codes[30_000] == codes[3][:1]
+
+
+TAKEN = ["a@example.com", "a@b", "j\u00f6rg@example.com", "jo\u0308rg@example.com", "ada@m\u00fcnchen.de"]
+TAKEN += [
+    "\u0430\u0434\u0430@\u043f\u0440\u0438\u043c\u0435\u0440.\u0440\u0444",
+    "\u7528\u6237@\u4f8b\u5b50.\u4e2d\u56fd",
+    "ada@xn--mnchen-3ya.de",
+]
+NONSENSE = [
+    "Ada <a@b.c>",
+    "a@b@c",
+    "a",
+    "@",
+    "a@",
+    "@b",
+    "a..b@c.de",
+    ".a@c.de",
+    "a b@c.de",
+    "a@-x.de",
+    "a@x..de",
+    "a@[1.2.3.4]",
+]
+NONSENSE += [
+    "j\u00f6rg",
+    "@m\u00fcnchen.de",
+    "j\u00f6rg@",
+    "j\u00f6rg <j@x.de>",
+    "a@-\u00fc.de",
+    "a@\u00fc..de",
+    "a b@\u00fc.de",
+]
+NONSENSE += [f"a{unseen}@x.de" for unseen in "\u200b\ufeff\u00ad\u2060\u3164\u00a0\u2028"] + [
+    "\u200b@x.de",
+    "a@\u200bx.de",
+    "a@x.de\u200b",
+]
+
+
+@pytest.mark.parametrize("text", TAKEN, ids=ascii)
+def test_an_e_mail_address_may_be_internationalized(text: str) -> None:
+    assert PROFILE.violations({"personalEmail": {"address": text}}) == []
+
+
+@pytest.mark.parametrize("text", NONSENSE, ids=ascii)
+def test_what_is_no_e_mail_address_is_refused_in_plain_words(text: str) -> None:
+    (violation,) = PROFILE.violations({"personalEmail": {"address": text}})
+    assert (violation.code, violation.path) == ("FORMAT", "$.personalEmail.address")
+    assert "an e-mail address such as" in violation.message

@@ -1,0 +1,148 @@
+"""The one form of leaf values: what senders may write in several ways is stored, compared and told in one.
+
+    date-time   UTC with milliseconds: `2024-05-01T14:00:00+02:00` is `2024-05-01T12:00:00.000Z`; finer fractions are cut, and a leap
+                second is the second after it
+    integers    without fraction or exponent: `1.0` is `1`
+
+Fields of other types have one form already.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeAlias
+
+from gateway.xdm.fields import RANGES, Field
+
+Form: TypeAlias = Callable[[Any], Any]
+"""Gives the value in its one form: the same object if it has that already. It never changes what it is given."""
+
+FORMED_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z$"
+"""The one form of a date-time, as a regular expression of Python and of SQL's JSON paths."""
+
+_SECOND: Final = timedelta(seconds=1)
+_TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
+
+
+def instant(text: str) -> datetime:
+    """The point in time that a valid date-time names, in UTC."""
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:  # small letters, or a leap second
+        text = text.upper()
+        at = (
+            datetime.fromisoformat(f"{text[:17]}59{text[19:]}") + _SECOND
+            if text[17:19] == "60"
+            else datetime.fromisoformat(text)
+        )
+    return at if at.tzinfo is UTC else at.astimezone(UTC)
+
+
+def formed_time(text: str) -> str | None:
+    """The one form of a text that is a date-time, None for any other."""
+    if not _TIME.fullmatch(text):
+        return None
+    try:
+        return _date_time(text)
+    except (ValueError, OverflowError):  # the 31st of February, or beyond the last year
+        return None
+
+
+def form_of(schema: Field) -> Form:
+    """What brings valid documents of this schema into their one form."""
+    return _form(schema) or _same
+
+
+def others(before: Any, after: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of `before` that have another form in `after`, by their JSON pointers (RFC 6901)."""
+    if before is after:
+        return
+    if isinstance(after, dict):
+        for key, value in after.items():
+            yield from others(before[key], value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+    elif isinstance(after, list):
+        for place, value in enumerate(after):
+            yield from others(before[place], value, f"{pointer}/{place}")
+    else:
+        yield pointer, before
+
+
+# ------------------------------------------------------------------------------------------------ forms by types of fields
+
+
+def _form(field: Field) -> Form | None:
+    """None where nothing in the field has more than one form."""
+    match field["meta:xdmType"]:
+        case "object":
+            forms = {key: _form(child) for key, child in field["properties"].items()}
+            known = {key: form for key, form in forms.items() if form is not None}
+            return _of_object(known) if known else None
+        case "map":
+            value = _form(field["additionalProperties"])
+            return None if value is None else _of_map(value)
+        case "array":
+            item = _form(field["items"])
+            return None if item is None else _of_array(item)
+        case "date-time":
+            return _date_time
+        case kind:
+            return _whole_number if kind in RANGES else None
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _date_time(text: str) -> str:
+    if text[-1] == "Z" and text[10] == "T" and text[17:19] != "60":
+        if len(text) == len("2024-05-01T12:00:00.000Z"):
+            return text
+        if len(text) == len("2024-05-01T12:00:00Z"):
+            return f"{text[:19]}.000Z"
+    return f"{instant(text).isoformat(timespec='milliseconds')[:-6]}Z"
+
+
+def _whole_number(number: Any) -> Any:
+    return int(number) if isinstance(number, float) else number
+
+
+def _of_object(forms: Mapping[str, Form]) -> Form:
+    """Of a partial document, null removes a field and has no form."""
+
+    def form(value: dict[str, Any]) -> dict[str, Any]:
+        after = value
+        for key, child in value.items():
+            formed = forms.get(key)
+            if formed is not None and child is not None and (other := formed(child)) is not child:
+                if after is value:
+                    after = {**value}
+                after[key] = other
+        return after
+
+    return form
+
+
+def _of_map(formed: Form) -> Form:
+    def form(value: dict[str, Any]) -> dict[str, Any]:
+        after = value
+        for key, child in value.items():
+            if child is not None and (other := formed(child)) is not child:
+                if after is value:
+                    after = {**value}
+                after[key] = other
+        return after
+
+    return form
+
+
+def _of_array(formed: Form) -> Form:
+    def form(value: list[Any]) -> list[Any]:
+        after = value
+        for place, item in enumerate(value):
+            if (other := formed(item)) is not item:
+                if after is value:
+                    after = [*value]
+                after[place] = other
+        return after
+
+    return form
