@@ -171,7 +171,8 @@ class Admission:
 class Admissions:
     """The kinds of work of one process.
 
-    operations   GraphQL operations, schemas printed
+    operations   GraphQL operations
+    schemas      schemas that are printed
     strangers    callers that are to be authenticated, by their address
     requests     requests of authenticated callers that are in hand, those that wait included
     bodies       large bodies, in units
@@ -204,6 +205,7 @@ class Admissions:
             waiting=waiting,
             waiting_share=_most(waiting, 1, 2),
         )
+        self.schemas = queue("schemas", places=1, share=1, waiting=quarter, waiting_share=_most(quarter, 1, 2))
         self.streams = queue("streams", places=streams, share=_most(streams, 1, 2))
         self.chunks = queue("chunks", places=CHUNKS, share=_most(CHUNKS, 3, 4), waiting=streams, waiting_share=streams)
         self.probes = queue("probes", places=PROBES, share=PROBES, waiting=quarter, waiting_share=quarter)

@@ -34,6 +34,7 @@ from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
 from gateway.server.origins import ForeignPages
 from gateway.server.packing import Packing
+from gateway.server.printed import PrintedSchemas
 from gateway.server.sdl import schema
 from gateway.server.services import Services
 from gateway.server.shortcut import Shortcut
@@ -64,7 +65,16 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
         app.state.services = Services(
-            settings, db, callers, configurations, operations, limits, metrics, drained, Admissions(settings)
+            settings,
+            db,
+            callers,
+            configurations,
+            operations,
+            limits,
+            metrics,
+            drained,
+            Admissions(settings),
+            PrintedSchemas(),
         )
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():

@@ -1,12 +1,10 @@
 """`/schema.graphql`: the schema as a file for code generators, which want it without a query."""
 
-import asyncio
-
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from gateway.api.schema import print_sdl
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, Unavailable
+from gateway.server.admission import address
 from gateway.server.answers import refusal
 from gateway.server.services import services
 
@@ -19,4 +17,11 @@ async def schema(request: Request) -> Response:
             config = await here.configurations.read(here.db, await here.scope(request))
         except GatewayError as error:
             return refusal(error)
-    return PlainTextResponse(await asyncio.to_thread(print_sdl, config))
+    text = here.printed.kept(config)
+    if text is None:
+        try:
+            async with here.admission.schemas.place(config.sandbox_id if config else address(request)):
+                text = await here.printed.print(config)
+        except Unavailable as error:
+            return refusal(error)
+    return PlainTextResponse(text)

@@ -12,6 +12,7 @@ from gateway.domain.tenants import Scope
 from gateway.server.admission import Admissions, address
 from gateway.server.auth import Callers
 from gateway.server.metrics import Metrics
+from gateway.server.printed import PrintedSchemas
 from gateway.settings import Settings
 from gateway.storage.database import Database
 
@@ -29,6 +30,7 @@ class Services:
     metrics: Metrics
     drained: "asyncio.Future[None]"
     admission: Admissions
+    printed: PrintedSchemas
 
     async def scope(self, request: Request) -> Scope:
         """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""

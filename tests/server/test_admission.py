@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.api import schema
 from gateway.errors import Unavailable
+from gateway.server import printed
 from gateway.server.admission import Admission
 from gateway.telemetry import AdmissionRefused, QueueChanged, listen
 
@@ -284,3 +286,28 @@ async def test_a_body_of_more_values_than_memory_is_kept_for_is_refused(small):
     for _ in range(2):
         answer = await small.http.post("/graphql", content=content, headers=headers)
         assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (413, "LIMIT_EXCEEDED")
+
+
+async def test_a_schema_is_printed_once_for_each_version_of_a_sandbox_and_one_at_a_time(small, monkeypatch):
+    prints, at_once, most = [], 0, 0
+
+    def noted(config):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        prints.append(config)
+        text = schema.print_sdl(config)
+        at_once -= 1
+        return text
+
+    monkeypatch.setattr(printed, "print_sdl", noted)
+    headers = await small.headers()
+
+    async def ask(given):
+        return (await small.http.get("/schema.graphql", headers=given)).text
+
+    texts = await asyncio.gather(*(ask(given) for given in [{}, headers] for _ in range(3)))
+    assert (len(texts), len(prints), most) == (6, 2, 1)
+    await small.dataset()
+    assert await ask(headers) != texts[-1]
+    assert len(prints) == 3
