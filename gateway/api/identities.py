@@ -23,7 +23,7 @@ from gateway.domain.identities import Identity, Sighting, xid_of, xids_of
 from gateway.domain.links import IdentityGraph, Link
 from gateway.domain.namespaces import Namespace
 from gateway.domain.policies import MergePolicy
-from gateway.domain.profiles import AnyProfile
+from gateway.domain.profiles import AnyProfile, InvalidKey
 from gateway.errors import BadInput, LimitExceeded, Unavailable
 
 described(
@@ -103,6 +103,23 @@ def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
     return xids_of(context.scope, context.config, pairs)
 
 
+def all_keys(context: Context, given: Sequence[IdentityInput]) -> list[UUID | InvalidKey]:
+    """The xids of up to 1,000 identities, or why one cannot exist. Raises LimitExceeded."""
+    try:
+        return [*all_asked(context, given)]
+    except LimitExceeded:
+        raise
+    except BadInput:  # rare: then each is looked at by itself
+        return [_key(context, each) for each in given]
+
+
+def _key(context: Context, given: IdentityInput) -> UUID | InvalidKey:
+    try:
+        return asked(context, given)
+    except BadInput as error:
+        return InvalidKey(error.message)
+
+
 def parse_xid(text: str) -> UUID:
     """The xid that `str` wrote. Raises BadInput for any other text."""
     xid = UUID(text) if _XID.fullmatch(text) else None
@@ -136,9 +153,9 @@ async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -
 
 @dataclass(frozen=True, slots=True)
 class IdentityRef:
-    """An identity as a caller gave it."""
+    """An identity as a caller gave it; one that cannot exist has no xid."""
 
-    xid: UUID
+    xid: UUID | None
     namespace: str | None = None
     value: str | None = None
 
@@ -147,8 +164,12 @@ def _id(identity: strawberry.Parent[Identity]) -> str:
     return global_id("Identity", identity.xid)
 
 
-def _xid(identified: strawberry.Parent[Identity | IdentityRef]) -> str:
-    return str(identified.xid)
+def _xid(identity: strawberry.Parent[Identity]) -> str:
+    return str(identity.xid)
+
+
+def _ref_xid(requested: strawberry.Parent[IdentityRef]) -> str | None:
+    return None if requested.xid is None else str(requested.xid)
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
@@ -222,7 +243,7 @@ class IdentityRefType:
         description="Code of the namespace as given; null where an xid was, or once erased."
     )
     value: str | None = strawberry.field(description="The value as given; null where an xid was, or once erased.")
-    xid: strawberry.ID = resolved_by(_xid, "The xid that stands for it.")
+    xid: strawberry.ID | None = resolved_by(_ref_xid, "The xid that stands for it; null where the status is INVALID.")
 
 
 # ------------------------------------------------------------------------------------------------ graphs

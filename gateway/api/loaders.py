@@ -22,7 +22,7 @@ from gateway.domain.links import IdentityGraph, Members
 from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import AnyProfile, AnyResult, Origin, Profile, ProfileStatus, ResultText
+from gateway.domain.profiles import AnyProfile, AnyResult, InvalidKey, Origin, Profile, ProfileStatus, ResultText
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.domain.timelines import FinishedPage, Node, Timeline
@@ -63,7 +63,7 @@ class WantedText(NamedTuple):
     without: Mapping[ProfileStatus, str]
     timeline: Callable[[Any], Timeline] | None
 
-    def of(self, result: AnyResult, timeline: Timeline | None) -> str | None:
+    def of(self, result: AnyResult | InvalidKey, timeline: Timeline | None) -> str | None:
         """The text, None if there is no profile to tell of."""
         profile = result.profile
         if profile is None:
@@ -103,7 +103,7 @@ class Sight(NamedTuple):
         """How the store writes the results, if it can."""
         return None if self.text is None else self.wanted.result
 
-    def told(self, results: Sequence[AnyResult]) -> list[str | None] | None:
+    def told(self, results: Sequence[AnyResult | InvalidKey]) -> list[str | None] | None:
         """The results as text, None where there is no profile to tell of; None if they are looked into."""
         text, timeline = self.text, self.timeline
         return None if text is None else [text.of(result, timeline) for result in results]

@@ -32,7 +32,7 @@ from gateway.api.identities import (
     IdentityRefType,
     PolicyArgument,
     Told,
-    all_asked,
+    all_keys,
     asked,
     named_datasets,
     policy_of,
@@ -56,6 +56,7 @@ from gateway.domain.policies import MergePolicy
 from gateway.domain.profiles import (
     AnyProfile,
     AnyResult,
+    InvalidKey,
     Profile,
     ProfileLimit,
     ProfileLimits,
@@ -70,6 +71,7 @@ described(
     "What became of a person that was asked for.",
     FOUND="There is a profile.",
     NOT_FOUND="Nothing is known of the identity, or no person has data under this policy.",
+    INVALID="No such identity can exist: the sandbox lacks the namespace, or the xid is none. `message` says what to do.",
     ERASED="The person was deleted for good; only the xid is remembered.",
     FORBIDDEN="The caller may not see this one person.",
 )
@@ -240,14 +242,19 @@ class Requested(NamedTuple):
     """What was found, beside what was asked for."""
 
     given: IdentityInput
-    found: AnyResult
+    found: AnyResult | InvalidKey
 
     @property
     def requested(self) -> IdentityRef:
         """Of an erased person nothing is repeated but the xid."""
+        xid = None if isinstance(self.found, InvalidKey) else self.found.xid
         if self.given.key and self.found.status is not ProfileStatus.ERASED:
-            return IdentityRef(self.found.xid, self.given.key.namespace, self.given.key.value)
-        return IdentityRef(self.found.xid)
+            return IdentityRef(xid, self.given.key.namespace, self.given.key.value)
+        return IdentityRef(xid)
+
+    @property
+    def message(self) -> str | None:
+        return self.found.message if isinstance(self.found, InvalidKey) else None
 
     @property
     def identity(self) -> Identity | None:
@@ -267,6 +274,9 @@ class ProfileResultType:
     requested: IdentityRefType = strawberry.field(description="The identity as it was asked for.")
     identity: IdentityNode | None = strawberry.field(description="The identity; null where it is unknown or erased.")
     status: ProfileStatus = strawberry.field(description="Whether there is a profile, and if not, why.")
+    message: str | None = strawberry.field(
+        description="What is wrong with the identity and how to mend it; null unless the status is INVALID."
+    )
     profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
 
 
@@ -278,14 +288,16 @@ async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | orjson.Fragment:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
-    sight, xids = sight_of(info, policy.policy_id), all_asked(context, identities)
-    if sight.result is not None and len(xids) > FEW:  # fewer share a statement with those of others
+    sight, keys = sight_of(info, policy.policy_id), all_keys(context, identities)
+    xids = [key for key in keys if not isinstance(key, InvalidKey)]
+    if sight.result is not None and len(keys) == len(xids) > FEW:  # fewer share a statement with those of others
         db, scope, config = context.db, context.scope, context.config
         results = await profiles.write_results(
             db, scope, config, policy, xids, text=sight.result, timeline=sight.timeline
         )
         return orjson.Fragment(results)
-    found = await context.loaders.profiles_by_xids.load((sight, tuple(xids)))
+    read = iter(await context.loaders.profiles_by_xids.load((sight, tuple(xids))))
+    found = [key if isinstance(key, InvalidKey) else next(read) for key in keys]
     told = sight.told(found)
     if told is not None:
         return orjson.Fragment(f"[{','.join(text or 'null' for text in told)}]")

@@ -57,6 +57,7 @@ class ProfileStatus(StrEnum):
 
     FOUND = "FOUND"
     NOT_FOUND = "NOT_FOUND"
+    INVALID = "INVALID"
     ERASED = "ERASED"
     FORBIDDEN = "FORBIDDEN"
 
@@ -132,6 +133,24 @@ class Glimpse(NamedTuple):
     @property
     def profile_id(self) -> UUID:
         return self.identity.profile_id or self.identity.xid
+
+
+class InvalidKey(NamedTuple):
+    """The result for an identity that cannot exist, and why it cannot."""
+
+    message: str
+
+    @property
+    def status(self) -> ProfileStatus:
+        return ProfileStatus.INVALID
+
+    @property
+    def identity(self) -> None:
+        return None
+
+    @property
+    def profile(self) -> None:
+        return None
 
 
 AnyProfile: TypeAlias = Profile | Glimpse

@@ -166,8 +166,8 @@ async def test_a_deleted_record_takes_the_person_along(people):
         (KEY % "id", {"key": {"namespace": "email", "value": "a"}}, "BAD_INPUT"),
         (KEY % "id", {"key": key(ANA), "policy": "policy_AAAAAAAAAAAAAAAAAAAAAA"}, "BAD_INPUT"),
         (KEY % "id", {"key": key(ANA), "policy": "x"}, "BAD_INPUT"),
-        (MANY % "status", {"asked": [{"xid": "x"}]}, "BAD_INPUT"),
-        (MANY % "status", {"asked": [{"xid": "{00000000-0000-0000-0000-000000000001}"}]}, "BAD_INPUT"),
+        ('{ profile(identity: {xid: "x"}) { id } }', {}, "BAD_INPUT"),
+        ('{ profile(identity: {xid: "{00000000-0000-0000-0000-000000000001}"}) { id } }', {}, "BAD_INPUT"),
         (MANY % "status", {"asked": keys(ANA) * 1001}, "LIMIT_EXCEEDED"),
         (SEARCH, {"first": 1001}, "LIMIT_EXCEEDED"),
         (SEARCH, {"first": -1}, "BAD_INPUT"),
@@ -248,3 +248,45 @@ async def test_a_lookup_takes_one_statement_and_events_one_more(people, statemen
             await people.data(KEY % fields, key=key(ANA))
         reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
         assert reads == ["people.find_people", *more]
+
+
+NAMESPACES = {"email": "Did you mean 'Email'?", "Emial": "Did you mean 'Email'", "xyzzy": "in this sandbox."}
+SELECTIONS = [
+    "status message requested { namespace value xid } identity { value } profile { entityJson }",
+    "status message",
+    "status",
+    "status profile { entity { person { name { firstName } } } }",
+    "status profile { entity { person { name { firstName } } } events(first: 1) { nodes { eventId } } }",
+    "requested { value } status profile { id }",
+]
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+@pytest.mark.parametrize("count", [1, 10])
+async def test_an_identity_that_cannot_exist_has_a_status_and_takes_no_other_answer_with_it(client, selection, count):
+    """However the others are told, and however many they are."""
+    await client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    good = [{"key": {"namespace": "Email", "value": "ana@x.io" if n == 0 else f"{n}@x.io"}} for n in range(count)]
+    bad = [{"key": {"namespace": "email", "value": "ana@x.io"}}, {"xid": "nonsense"}]
+    query = f"query ($identities: [IdentityInput!]!) {{ profiles(identities: $identities) {{ {selection} }} }}"
+    expected = (await client.data(query, identities=good))["profiles"]
+    found = (await client.data(query, identities=[bad[0], *good, bad[1]]))["profiles"]
+    assert found[1:-1] == expected
+    for result in (found[0], found[-1]):
+        assert (result.get("status"), result.get("profile"), result.get("identity")) == ("INVALID", None, None)
+    if "message" in selection:
+        assert "Did you mean 'Email'?" in found[0]["message"]
+        assert "is not an xid" in found[-1]["message"]
+    if "namespace" in selection:
+        assert found[0]["requested"] == {"namespace": "email", "value": "ana@x.io", "xid": None}
+        assert found[-1]["requested"] == {"namespace": None, "value": None, "xid": None}
+
+
+@pytest.mark.parametrize("field", ["profile", "identity", "identityGraph"])
+@pytest.mark.parametrize("code", NAMESPACES)
+async def test_a_single_read_offers_the_namespaces_most_like_an_unknown_one(client, field, code):
+    error = await client.error(
+        f'{{ {field}(identity: {{key: {{namespace: "{code}", value: "1"}}}}) {{ __typename }} }}'
+    )
+    assert error["extensions"]["code"] == "BAD_INPUT"
+    assert NAMESPACES[code] in error["message"]
