@@ -243,6 +243,12 @@ class Settings(BaseSettings):
     stream_commit_seconds: Seconds = Field(
         1, description="How long whole lines of a stream wait for others before they are committed."
     )
+    answer_bytes: int = Field(
+        32_000_000,
+        ge=100_000,
+        le=1_000_000_000,
+        description="Bytes that the answer to a GraphQL request may have, about.",
+    )
     drain_seconds: Seconds = Field(
         20, description="How long running requests may go on after SIGTERM; then they get 503, within 3 seconds."
     )

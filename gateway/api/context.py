@@ -24,7 +24,7 @@ from gateway.storage.database import Database
 class Context:
     """One request: who asks, the sandbox's configuration as it was found, the GraphQL schema made of it, and the loaders.
 
-    `deadline` is the moment, by the event loop's clock, at which the request is given up.
+    `deadline` is the moment, by the event loop's clock, at which the request is given up, and `answer_bytes` what its answer may have.
     """
 
     db: Database
@@ -33,11 +33,12 @@ class Context:
     configurations: Configurations
     schema: GraphQLSchema
     deadline: float
+    answer_bytes: int
     shared: SharedLoaders
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:
-        self.loaders = Loaders(self.db, self.scope, self.config, self.shared)
+        self.loaders = Loaders(self.db, self.scope, self.config, self.shared, self.answer_bytes)
 
     @property
     def seconds_left(self) -> float:
@@ -57,7 +58,7 @@ class Context:
                 self.scope = replace(self.scope, sandbox=sandbox)
                 self.config = await self.configurations.read(self.db, self.scope)
         self.shared = SharedLoaders(self.db, self.scope, self.config)
-        self.loaders = Loaders(self.db, self.scope, self.config, self.shared)
+        self.loaders = Loaders(self.db, self.scope, self.config, self.shared, self.answer_bytes)
 
 
 _Resolver = TypeVar("_Resolver", bound=Callable[..., Any])

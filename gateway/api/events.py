@@ -6,13 +6,13 @@ from datetime import datetime
 from functools import cache, partial
 from typing import Annotated, Any, TypeAlias
 
-import orjson
 import strawberry
 
 from gateway.api.batches import BatchType
 from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ExperienceEventEntity
+from gateway.api.finished import Finished
 from gateway.api.identities import (
     IdentitiesArgument,
     IdentityNode,
@@ -168,8 +168,8 @@ class FinishedSlice:
     count: Callable[[], Awaitable[int]]
 
     @property
-    def nodes(self) -> orjson.Fragment:
-        return orjson.Fragment(self.page.nodes)
+    def nodes(self) -> Finished:
+        return Finished(self.page.nodes)
 
     @property
     def page_info(self) -> "FinishedSlice":

@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
-import orjson
 import strawberry
 
 from gateway.api.context import Context, Info, for_all, later, resolved_by, sight_of
 from gateway.api.datasets import DatasetType
+from gateway.api.finished import Finished
 from gateway.api.ids import global_id, parse_id
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
@@ -39,7 +39,7 @@ MAX_IDENTITIES = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Told: TypeAlias = AnyProfile | orjson.Fragment
+Told: TypeAlias = AnyProfile | Finished
 """A profile, or its text where the store finishes all that is wanted of it."""
 
 ProfileField = later("gateway.api.profiles", "ProfileType") | None
@@ -145,7 +145,7 @@ async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -
     told = sight.told(found)
     if told is None:
         return [result.profile for result in found]
-    return [None if text is None else orjson.Fragment(text) for text in told]
+    return [None if text is None else Finished(text) for text in told]
 
 
 # ------------------------------------------------------------------------------------------------ identities

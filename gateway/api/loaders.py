@@ -13,6 +13,7 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from gateway.api.finished import FEW_PIECES, PIECE, Budget
 from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles, timelines
 from gateway.domain.batches import Batch, IngestError
 from gateway.domain.configuration import Configuration
@@ -106,11 +107,21 @@ class Sight(NamedTuple):
     def told(self, results: Sequence[AnyResult | InvalidKey]) -> list[str | None] | None:
         """The results as text, None where there is no profile to tell of; None if they are looked into."""
         text, timeline = self.text, self.timeline
-        return None if text is None else [text.of(result, timeline) for result in results]
+        if text is None:
+            return None
+        told = {id(result): text.of(result, timeline) for result in results}  # of equal keys once
+        return [told[id(result)] for result in results]
 
 
 FEW: Final = 4
 """Keys of a field that share a statement with those of others; more of them fill one of their own."""
+
+
+EVENTS_AT_ONCE: Final = 2_500
+"""Events that one statement reads where many people's are asked for; one has up to 10 kB."""
+
+FRAGMENTS_AT_ONCE: Final = 50
+"""People whose records one statement reads where many are asked for; each has some, of up to 100 kB."""
 
 
 class Loader(DataLoader[K, V], Generic[K, V]):
@@ -128,26 +139,41 @@ class Loader(DataLoader[K, V], Generic[K, V]):
 
 
 class Kept(Generic[G, K, V]):
-    """What a request has asked of a shared loader, so that it asks but once. What is more than a few keys has a trip of its own."""
+    """What a request has asked of a shared loader, so that it asks but once. What is more than a few keys has trips of its own, each of at most
+    a `piece`, and is weighed."""
 
     def __init__(
-        self, shared: Trips[tuple[G, tuple[K, ...]], list[V]], read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]]
+        self,
+        shared: Trips[tuple[G, tuple[K, ...]], list[V]],
+        read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
+        budget: Budget,
+        weight: Callable[[V], int],
+        piece: Callable[[G], int],
     ) -> None:
         self._shared = shared
         self._read = read
+        self._budget = budget
+        self._weight = weight
+        self._piece = piece
         self._asked: dict[tuple[G, tuple[K, ...]], asyncio.Future[list[V]]] = {}
 
     def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
         """The values of the keys, when they are there."""
         found = self._asked.get(key)
         if found is None:
-            is_small = len(key[1]) <= FEW
+            is_small = len(key[1]) <= FEW and self._piece(key[0]) >= FEW * FEW_PIECES
             found = self._shared.load(key) if is_small else asyncio.ensure_future(self._alone(*key))
             self._asked[key] = found
         return found
 
     async def _alone(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
-        return list(await self._read(arguments, keys))
+        distinct = list(dict.fromkeys(keys))
+        read = partial(self._read, arguments)
+        values = await self._budget.read(distinct, read, self._weight, self._piece(arguments))
+        if len(distinct) == len(keys):
+            return values
+        found = dict(zip(distinct, values, strict=True))
+        return [found[key] for key in keys]
 
 
 def grouped(
@@ -245,11 +271,14 @@ class SharedLoaders:
 class Loaders:
     """The loaders of one request."""
 
-    def __init__(self, db: Database, scope: Scope, config: Configuration, shared: SharedLoaders) -> None:
+    def __init__(
+        self, db: Database, scope: Scope, config: Configuration, shared: SharedLoaders, answer_bytes: int
+    ) -> None:
         self._db = db
         self._scope = scope
         self._config = config
         self._shared = shared
+        self.budget = Budget(answer_bytes)
 
     # -------------------------------------------------------------------------------------------- sandboxes
 
@@ -310,7 +339,8 @@ class Loaders:
     @cached_property
     def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
         """By how they are looked at, and the xids of all that a field asks for."""
-        return Kept(self._shared.profiles_by_xids, self._shared.read_profiles)
+        shared = self._shared
+        return Kept(shared.profiles_by_xids, shared.read_profiles, self.budget, _size_of_result, people_at_once)
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -318,21 +348,64 @@ class Loaders:
 
     @cached_property
     def fragments_by_members(self) -> Loader[tuple[UUID, ...], list[Fragment]]:
-        return Loader(partial(profiles.read_fragments, self._db, self._scope))
+        read, budget = partial(profiles.read_fragments, self._db, self._scope), self.budget
+        return Loader(lambda members: budget.read(members, read, _size_of_fragments, FRAGMENTS_AT_ONCE))
 
     @cached_property
     def events_by_people(self) -> Kept[EventRequest, Xids, Page[Event]]:
         """By what is asked for, and the members of each person."""
-        return Kept(self._shared.events_by_people, self._shared.read_events)
+        shared = self._shared
+        return Kept(shared.events_by_people, shared.read_events, self.budget, _size_of_page, _timelines_at_once)
 
     @cached_property
     def timelines_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
         """The same as finished JSON."""
-        return Kept(self._shared.timelines_by_people, self._shared.read_timelines)
+        shared = self._shared
+        return Kept(shared.timelines_by_people, shared.read_timelines, self.budget, _size_of_nodes, _nodes_at_once)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
         return Loader(grouped(partial(_count_events, self._db, self._scope)))
+
+
+# ------------------------------------------------------------------------------------------------ sizes
+
+
+def size_of_profile(profile: AnyProfile) -> int:
+    """Bytes of what was read of a profile, about."""
+    timeline = len(profile.timeline.nodes) if profile.timeline else 0
+    if profile.entity is not None:
+        return timeline + len(profile.entity)
+    return timeline + profile.size
+
+
+def _size_of_result(result: AnyResult) -> int:
+    return size_of_profile(result.profile) if result.profile else 0
+
+
+def people_at_once(sight: Sight) -> int:
+    """How many people one statement reads where many are asked for."""
+    return PIECE if sight.timeline is None else min(PIECE, _timelines_at_once(sight.timeline.asked))
+
+
+def _size_of_page(page: Page[Event]) -> int:
+    return sum(len(event.text) + len(event.entity or "") for event in page.items)
+
+
+def _size_of_nodes(page: FinishedPage) -> int:
+    return len(page.nodes)
+
+
+def _timelines_at_once(asked: EventRequest) -> int:
+    return max(1, EVENTS_AT_ONCE // max(1, asked.window.size))
+
+
+def _nodes_at_once(timeline: Timeline) -> int:
+    return _timelines_at_once(timeline.asked)
+
+
+def _size_of_fragments(fragments: Sequence[Fragment]) -> int:
+    return sum(fragment.size for fragment in fragments)
 
 
 # A loader must not hold the `Loaders` that it belongs to: each request would leave a circle for the garbage collector to find.

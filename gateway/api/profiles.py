@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
-import orjson
 import strawberry
 
 from gateway.api.context import Context, Info, for_all, resolved_by, sight_of, wanted_of
@@ -22,6 +21,7 @@ from gateway.api.events import (
     events_of_each,
     wanted,
 )
+from gateway.api.finished import Finished
 from gateway.api.identities import (
     IdentitiesArgument,
     IdentityArgument,
@@ -39,7 +39,7 @@ from gateway.api.identities import (
     profile_at,
 )
 from gateway.api.ids import global_id
-from gateway.api.loaders import FEW, Sight
+from gateway.api.loaders import FEW, Sight, people_at_once, size_of_profile
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -61,6 +61,7 @@ from gateway.domain.profiles import (
     ProfileLimit,
     ProfileLimits,
     ProfileStatus,
+    ResultText,
     limits_of,
 )
 from gateway.errors import BadInput
@@ -286,22 +287,29 @@ async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: P
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
-) -> list[Requested] | orjson.Fragment:
+) -> list[Requested] | list[Finished] | Finished:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
     sight, keys = sight_of(info, policy.policy_id), all_keys(context, identities)
     xids = [key for key in keys if not isinstance(key, InvalidKey)]
-    if sight.result is not None and len(keys) == len(xids) > FEW:  # fewer share a statement with those of others
-        db, scope, config = context.db, context.scope, context.config
-        results = await profiles.write_results(
-            db, scope, config, policy, xids, text=sight.result, timeline=sight.timeline
-        )
-        return orjson.Fragment(results)
+    if sight.result is not None and len(set(xids)) == len(keys) > FEW:  # fewer share a statement with those of others
+        return Finished(await _written(context, policy, sight, sight.result, xids))
     read = iter(await context.loaders.profiles_by_xids.load((sight, tuple(xids))))
     found = [key if isinstance(key, InvalidKey) else next(read) for key in keys]
     told = sight.told(found)
     if told is not None:
-        return orjson.Fragment(f"[{','.join(text or 'null' for text in told)}]")
+        return [Finished(text or "null") for text in told]
     return list(map(Requested, identities, found))
+
+
+async def _written(context: Context, policy: MergePolicy, sight: Sight, text: ResultText, xids: Sequence[UUID]) -> str:
+    """Results as the store writes them, of so many that they need not share a statement with those of others, and no two the same."""
+
+    async def write(piece: Sequence[UUID]) -> list[str]:
+        db, scope, config = context.db, context.scope, context.config
+        return [await profiles.write_results(db, scope, config, policy, piece, text=text, timeline=sight.timeline)]
+
+    texts = await context.loaders.budget.read(xids, write, len, people_at_once(sight))
+    return texts[0] if len(texts) == 1 else f"[{','.join(each[1:-1] for each in texts)}]"
 
 
 async def _search_profiles(
@@ -327,6 +335,7 @@ async def _search_profiles(
         window,
         wanted=wanted_of(info).shape,
     )
+    context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
 
 
@@ -334,8 +343,15 @@ async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> 
     """The profiles with these policies and persons, None for what is not there."""
     known = [key for key in keys if key[0] in context.config.policies]
     load = context.loaders.profiles_by_xids.load
-    found = await asyncio.gather(*(load((Sight(policy_id), (xid,))) for policy_id, xid in known))
-    profiles_by_key = {key: result.profile for key, (result,) in zip(known, found, strict=True)}
+    by_policy: dict[UUID, list[UUID]] = {}
+    for policy_id, xid in known:
+        by_policy.setdefault(policy_id, []).append(xid)
+    found = await asyncio.gather(*(load((Sight(policy_id), tuple(xids))) for policy_id, xids in by_policy.items()))
+    profiles_by_key = {
+        (policy_id, xid): result.profile
+        for (policy_id, xids), results in zip(by_policy.items(), found, strict=True)
+        for xid, result in zip(xids, results, strict=True)
+    }
     return [profiles_by_key.get(key) for key in keys]
 
 

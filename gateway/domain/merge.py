@@ -12,7 +12,7 @@ Nothing here changes its inputs, and results share structure with them: treat bo
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -55,7 +55,8 @@ class MergeRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one dataset says of one identity. `ordinal` grows with arrival, also within a call, which has one `ingested_at`."""
+    """What one dataset says of one identity. `ordinal` grows with arrival, also within a call, which has one `ingested_at`; `size` is how many
+    characters of JSON the document was read from, 0 where it was not read."""
 
     xid: UUID
     dataset_id: UUID
@@ -64,6 +65,7 @@ class Fragment:
     ingested_at: datetime
     observed_at: datetime | None
     ordinal: int
+    size: int = field(default=0, compare=False)
 
     @property
     def at(self) -> datetime:

@@ -314,7 +314,8 @@ async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID,
     rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
     by_xid: dict[UUID, list[Fragment]] = {}
     for row in rows:
-        fragment = Fragment(**{**row, "document": orjson.loads(row["document"])})
+        text = row["document"]
+        fragment = Fragment(**{**row, "document": orjson.loads(text)}, size=len(text))
         by_xid.setdefault(fragment.xid, []).append(fragment)
     return [participants((f for xid in xids for f in by_xid.get(xid, ())), NEWEST_FIRST) for xids in members]
 

@@ -59,7 +59,10 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         endings = [listen(metrics), listen(log_observation)]
         db = await connect(settings, dsn)
-        configurations, limits = Configurations(), Limits(seconds=settings.request_seconds)
+        configurations, limits = (
+            Configurations(),
+            Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes),
+        )
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
         tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
         callers = Callers(db, tokens, seconds=settings.request_seconds)

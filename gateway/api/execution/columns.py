@@ -4,7 +4,8 @@ A field of a selection is run for all objects of its level at once: it takes the
 completes it as the specification wants it (section 6.4.3): leaves are serialized, the items of all lists go on as one column, and objects
 become the parents of the next level. What has gone wrong stands as FAILED where a null must not, until it meets a place that may be null.
 
-Here and there a value is an `orjson.Fragment`: it was finished in the store, and passes as it is.
+Here and there a value is `Finished`: the store has written it, and it passes as it is. What is finished is weighed, so that an answer that
+is too large is given up before its text is put together.
 """
 
 from abc import ABC, abstractmethod
@@ -20,7 +21,11 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.execution.places import Items, Path, Places, Some, Under
+from gateway.api.finished import AnswerTooLarge, Finished, too_large
 from gateway.api.loaders import together
+
+SMALL: Final = 10
+"""Bytes of a number, a word or a null in an answer, with the quotes and commas around it and its key."""
 
 
 class _Failed(Enum):
@@ -41,17 +46,31 @@ class Fault:
 
 @dataclass(slots=True)
 class Run:
-    """One operation that is being run: its context, the values of its variables, what came of it, and what went wrong so far."""
+    """One operation that is being run: its context, the values of its variables, what came of it, and what went wrong so far; how large
+    the answer may be and how large it is by now, in about as many bytes."""
 
     context: Context
     variables: VariableValues
+    answer_bytes: int
     data: dict[str, Any] | None = None
     faults: list[Fault] = field(default_factory=list)
+    size: int = 0
 
     @property
     def errors(self) -> list[GraphQLError]:
         """What the caller is told."""
         return [fault.error for fault in self.faults]
+
+    def weigh(self, size: int) -> None:
+        """Add to the answer. Raises LimitExceeded when it is too large."""
+        self.size += size
+        if self.size > self.answer_bytes:
+            raise too_large(self.answer_bytes)
+
+    def splice(self, finished: Finished) -> orjson.Fragment:
+        """The text as a part of the answer. Raises LimitExceeded."""
+        self.weigh(len(finished.text))
+        return orjson.Fragment(finished.text)
 
     def fail(self, error: Exception, nodes: Sequence[FieldNode], path: Path, *, stays: bool) -> None:
         """Note an error."""
@@ -104,8 +123,14 @@ class Completion(ABC):
         return self.fail(run, TypeError(message), places.path(index))
 
     def without(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """The column before its objects are finished: what stands where there is none."""
-        return [self.nothing(run, places, index) if value is None else value for index, value in enumerate(values)]
+        """The column before its objects are finished: what stands where there is none, or where the store has finished it."""
+        return [self.whole(run, value, places, index) for index, value in enumerate(values)]
+
+    def whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
+        """A value that nothing is left to be done with."""
+        if type(value) is Finished:
+            return run.splice(value)
+        return self.nothing(run, places, index) if value is None else value
 
     def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
         """The column when something inside its values has failed."""
@@ -148,6 +173,32 @@ class Leaf(Completion):
             return self.fail(run, error, places.path(index))
 
 
+class Text(Leaf):
+    """Scalars whose values are texts of any length."""
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        finished = await super().finish(run, values, places)
+        run.weigh(sum([len(value) for value in finished if type(value) is str]))
+        return finished
+
+
+class Json(Leaf):
+    """Documents and parts of them, written as text at once; one that stands in several places, once."""
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        finished = await super().finish(run, values, places)
+        texts: dict[int, bytes] = {}
+        for index, value in enumerate(finished):
+            if value is None or value is FAILED:
+                continue
+            text = texts.get(id(value))
+            if text is None:
+                text = texts[id(value)] = orjson.dumps(value)
+            run.weigh(len(text))
+            finished[index] = orjson.Fragment(text)
+        return finished
+
+
 class Listed(Completion):
     """Lists: all items of all of them are one column."""
 
@@ -160,15 +211,12 @@ class Listed(Completion):
         items = list(chain.from_iterable(lists))
         rest = iter(await self._item.finish(run, items, Items(places, lists))) if items else iter(())
         finished = [
-            self._whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
+            self.whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
             for index, value in enumerate(values)
         ]
         if run.faults:
             finished = [FAILED if isinstance(each, list) and _has_failed(each) else each for each in finished]
         return self.absorbed(run, finished, places)
-
-    def _whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
-        return self.nothing(run, places, index) if value is None else value
 
 
 class Objects(Completion):
@@ -242,6 +290,8 @@ class Column:
         below, completion = Under(places, self.key), self.completion
 
         def fail(error: Exception, index: int) -> Any:
+            if isinstance(error, AnswerTooLarge):
+                raise error
             return completion.fail(run, error, below.path(index))
 
         values = await self.resolver.values(run, parents, fail)
@@ -253,6 +303,7 @@ class Selection:
 
     def __init__(self, columns: Sequence[Column]) -> None:
         self._keys = tuple(column.key for column in columns)
+        self._row_size = sum(len(key) + SMALL for key in self._keys)
         self._ready = [(place, column) for place, column in enumerate(columns) if not column.waits]
         self._waiting = [(place, column) for place, column in enumerate(columns) if column.waits]
 
@@ -263,6 +314,7 @@ class Selection:
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
         """The finished object for each parent, FAILED where a field of it has failed that must not be null."""
+        run.weigh(len(parents) * self._row_size)
         columns: list[list[Any]] = [[]] * len(self._keys)
         for place, column in self._ready:
             columns[place] = await column.finish(run, parents, places)
@@ -285,7 +337,7 @@ def _fill(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> N
 
 
 def _is_finished(value: Any) -> bool:
-    return value is None or value is FAILED or type(value) is orjson.Fragment
+    return value is None or value is FAILED or type(value) is Finished
 
 
 def _has_failed(values: Any) -> bool:

@@ -7,7 +7,7 @@ coerced, resolvers are taken out of their wrappers. What this does not know how 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from graphql import (
     DocumentNode,
@@ -42,12 +42,14 @@ from gateway.api.execution.columns import (
     Asked,
     Column,
     Completion,
+    Json,
     Leaf,
     Listed,
     Objects,
     Resolver,
     Run,
     Selection,
+    Text,
 )
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
@@ -57,6 +59,9 @@ from gateway.api.execution.resolvers import Attribute, Constant, Entity, Functio
 from gateway.api.execution.texts import TYPENAME
 from gateway.api.execution.wants import ENTITY, HOLDERS, wanted
 from gateway.api.loaders import Wanted
+
+LEAVES: Final = {"String": Text, "ID": Text, "JSON": Json}
+"""How scalars are finished whose values may be long."""
 
 
 class NotCompiled(Exception):
@@ -74,9 +79,9 @@ class Plan:
     selection: Selection
     introspections: tuple[Introspection, ...] = ()
 
-    async def run(self, context: Context, variables: VariableValues) -> Run:
-        """The run that has ended, with its `data` and errors."""
-        run = Run(context, variables)
+    async def run(self, context: Context, variables: VariableValues, answer_bytes: int) -> Run:
+        """The run that has ended, with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
+        run = Run(context, variables, answer_bytes)
         (data,) = await self.selection.finish(run, [None], Root())
         if data is FAILED:
             run.absorb([[]])
@@ -174,7 +179,8 @@ class _Compiler:
             case GraphQLList():
                 return Listed(asked, self._completion(output_type.of_type, asked, details), nullable=nullable)
             case GraphQLScalarType():
-                return Leaf(asked, output_type.coerce_output_value, nullable=nullable)
+                kind = LEAVES.get(output_type.name, Leaf)
+                return kind(asked, output_type.coerce_output_value, nullable=nullable)
             case GraphQLEnumType():
                 return Leaf(asked, _enum_serializer(output_type), nullable=nullable)
             case GraphQLObjectType():

@@ -88,6 +88,7 @@ class Introspection(Resolver):
         given = {name: sources[name].value for name in self._names if sources[name].value is not Undefined}
         answer = await self._answer(given)
         run.faults += [Fault(error, stays=answer.text is not None) for error in answer.errors]
+        run.weigh(len(answer.text or b""))
         return [FAILED if answer.text is None else orjson.Fragment(answer.text)]
 
     async def _answer(self, given: dict[str, Any]) -> _Answer:

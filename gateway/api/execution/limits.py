@@ -45,6 +45,7 @@ class Limits:
     cost: int = (
         100_000  # about as many objects: 1,000 people with 10 events each are a tenth to a half of it, see `costs`
     )
+    answer_bytes: int = 32_000_000
     errors: int = 5  # of validation and of variables, told at once
     seconds: float = 30
 

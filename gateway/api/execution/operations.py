@@ -24,7 +24,7 @@ from gateway.api.execution.inputs import VariablesRefused
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
-from gateway.api.execution.sizes import check_values
+from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.loaders import SharedLoaders
 from gateway.domain.computing import DOCUMENTS
@@ -112,7 +112,9 @@ class Operations:
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
         shared = self._shared(scope, config)
-        context = Context(self._db, scope, config, self._configurations, schema.graphql, due, shared)
+        context = Context(
+            self._db, scope, config, self._configurations, schema.graphql, due, self._limits.answer_bytes, shared
+        )
         return await self._run_operation(document, operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
@@ -133,7 +135,7 @@ class Operations:
             variables = self._compilable(operation, given)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
-            run = await plan.run(context, variables)
+            run = await plan.run(context, variables, self._limits.answer_bytes)
             data, errors = run.data, run.errors
             if plan.introspections:
                 self._documents.keep(document)  # with the answers
@@ -188,6 +190,7 @@ class Operations:
         result = result if isinstance(result, ExecutionResult) else await result
         if result.data is None and result.errors and not any(error.path for error in result.errors):
             raise VariablesRefused(result.errors)
+        check_answer(result.data, self._limits.answer_bytes, is_done=not operation.is_query)
         return result.data, result.errors or []
 
     def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:

@@ -6,12 +6,11 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-import orjson
-
 from gateway.api.context import CompiledInfo
 from gateway.api.entities import ByKey
 from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
+from gateway.api.finished import Finished
 from gateway.api.loaders import Wanted
 
 Fail = Callable[[Exception, int], Any]
@@ -38,7 +37,7 @@ class Attribute(Resolver):
         self._get = attrgetter(name)
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
-        return _called(self._get, parents, fail)
+        return _read(self._get, parents, fail)
 
 
 class Key(Resolver):
@@ -59,7 +58,7 @@ class Entity(Resolver):
     waits = False
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
-        return [each.document if each.entity is None else orjson.Fragment(each.entity) for each in parents]
+        return [each.document if each.entity is None else Finished(each.entity) for each in parents]
 
 
 class Function(Resolver):
@@ -113,10 +112,23 @@ async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any
 
 
 def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
+    """An object that stands in several places is asked once."""
+    keys = list(map(id, parents))
+    distinct = dict(zip(keys, parents, strict=True))
     try:
-        return [function(parent) for parent in parents]
+        if len(distinct) == len(parents):
+            return [function(parent) for parent in parents]
+        found = {key: function(parent) for key, parent in distinct.items()}
+        return [found[key] for key in keys]
     except Exception:  # noqa: BLE001 (whose it is shows when each is asked alone)
         return [_one(function, parent, index, fail) for index, parent in enumerate(parents)]
+
+
+def _read(get: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
+    try:
+        return list(map(get, parents))
+    except Exception:  # noqa: BLE001 (whose it is shows when each is asked alone)
+        return [_one(get, parent, index, fail) for index, parent in enumerate(parents)]
 
 
 def _one(function: Callable[[Any], Any], parent: Any, index: int, fail: Fail) -> Any:

@@ -1,6 +1,7 @@
-"""How much is in the values of variables, found out before they are coerced: that takes as long as they are many.
+"""How much goes into an operation, and how much comes out.
 
-What stands in a value of `JSON` does not count, since it is taken as it is.
+The values of variables are counted before they are coerced: that takes as long as they are many. What stands in a value of `JSON` does not
+count, since it is taken as it is. Answers are weighed before their text is put together.
 """
 
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from graphql import (
     type_from_ast,
 )
 
+from gateway.api.finished import too_large
 from gateway.errors import LimitExceeded
 
 MOST_VALUES: Final = 20_000
@@ -64,3 +66,22 @@ def holds_many(input_type: Any) -> bool:
                 seen.add(kind.name)
                 todo += [(field.type, True) for field in kind.fields.values()]
     return False
+
+
+def check_answer(data: Any, most: int, *, is_done: bool) -> None:
+    """Raise LimitExceeded if plain data would be more than about so many bytes of JSON."""
+    size, todo = 0, [data]
+    while todo:
+        match todo.pop():
+            case str() as text:
+                size += len(text) + 2
+            case dict() as values:
+                size += sum(map(len, values)) + 4 * len(values)
+                todo += values.values()
+            case list() as items:
+                size += len(items)
+                todo += items
+            case _:
+                size += 4
+        if size > most:
+            raise too_large(most, is_done=is_done)

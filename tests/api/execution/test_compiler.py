@@ -172,7 +172,7 @@ async def both(query, variables=None, name=None):
     assert validate(SCHEMA, document) == []
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
     values = operation.variables.read(variables or {})
-    run = await operation.plan(values, Stages()).run(None, values)
+    run = await operation.plan(values, Stages()).run(None, values, 1_000_000)
     result = execute(SCHEMA, document, variable_values=variables, operation_name=name)
     result = await result if hasattr(result, "__await__") else result
     return (run.data, told(run.errors)), (result.data, told(result.errors or []))

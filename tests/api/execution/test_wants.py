@@ -100,11 +100,21 @@ async def test_results_are_the_same_however_they_are_written(people, fields, oft
 async def test_the_results_of_many_are_one_text_if_they_tell_no_more_than_the_status_and_the_entity(
     people, statements, count, fields, expected
 ):
-    asked = count * [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
+    values = ["ana@x.io", *(f"nobody{number}@x.io" for number in range(1, count))]
+    asked = [{"key": {"namespace": "Email", "value": value}} for value in values]
     with statements() as seen:
         results = (await people.data(MANY % fields, asked=asked))["profiles"]
     assert seen[-1] == expected
-    assert [each["profile"]["entity"] for each in results] == count * [{"person": {"name": {"firstName": "Ana"}}}]
+    entities = [each["profile"] and each["profile"]["entity"] for each in results]
+    assert entities == [{"person": {"name": {"firstName": "Ana"}}}, *[None] * (count - 1)]
+
+
+async def test_what_is_asked_for_twice_is_read_and_written_once(people, statements):
+    ana = {"key": {"namespace": "Email", "value": "ana@x.io"}}
+    with statements() as seen:
+        results = (await people.data(MANY % f"status profile {{ {NAME} }}", asked=[ana] * 20))["profiles"]
+    assert results == [results[0]] * 20
+    assert seen[-1] == "people.glimpse_people"
 
 
 async def test_a_page_given_by_variables_is_read_with_the_person_and_what_is_wrong_with_it_told_at_its_place(
