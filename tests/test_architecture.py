@@ -115,6 +115,7 @@ def test_a_noun_has_one_name_in_every_layer():
         "context",
         "entities",
         "faults",
+        "finished",
         "ids",
         "loaders",
         "nodes",
