@@ -16,6 +16,7 @@
     │   ├── ConstraintViolated   … because of a constraint that says nothing to a caller (see CONSTRAINTS)
     │   └── Unstorable           … because of a value: a number out of range, text that is none, a row too wide
     ├── ClusterError             the embedded Postgres cannot run here; for the operator's eyes
+    ├── DatabaseRefused          the database does not let the gateway in; for the operator's eyes
     ├── SchemaError              the database's schema is not the one that this gateway wants; for the operator's eyes
     ├── SettingsError            a setting is wrong; for the operator's eyes
     └── UserFault                a mutation's `userErrors`: never a top-level error
@@ -137,6 +138,10 @@ class Unstorable(StatementFailed):
 
 class ClusterError(GatewayError):
     """The embedded Postgres cannot run here; the message tells the operator what to do."""
+
+
+class DatabaseRefused(GatewayError):
+    """The database does not let the gateway in, and would not the next time either; the message says what the server said."""
 
 
 class SchemaError(GatewayError):

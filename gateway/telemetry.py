@@ -104,6 +104,12 @@ class OperationRan(NamedTuple):
     plans: int
 
 
+class ConnectionRefused(NamedTuple):
+    """Postgres does not let the gateway in, and will not the next time either; `reason` is what it said, which names no person."""
+
+    reason: str
+
+
 Observation = (
     StatementRan
     | TransactionRestarted
@@ -115,6 +121,7 @@ Observation = (
     | AdmissionRefused
     | ConnectionCut
     | EmbeddedPostgres
+    | ConnectionRefused
     | JobLeft
     | OperationRan
 )

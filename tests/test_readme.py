@@ -68,7 +68,9 @@ def shell(demo: Server, tmp_path: Path):
 
 
 def test_every_block_has_a_test_below():
-    assert sorted(language for language, _ in FENCED) == sorted(["", "", *["graphql"] * 5, *["json"] * 3, *["sh"] * 7])
+    assert sorted(language for language, _ in FENCED) == sorted(
+        ["", "", *["graphql"] * 5, *["json"] * 3, *["sh"] * 7, *["sql"] * 2]
+    )
 
 
 @pytest.mark.timeout(1800)

@@ -25,9 +25,9 @@ async def ready(request: Request) -> Response:
     try:
         async with asyncio.timeout(PATIENCE):
             await check_schema(services(request).db)
-    except (TimeoutError, Timeout, Unavailable):
+    except (TimeoutError, Timeout):
         return _not_ready("the database does not answer")
-    except SchemaError as error:
+    except (SchemaError, Unavailable) as error:
         return _not_ready(error.message)
     return json_answer({"status": "ready"})
 

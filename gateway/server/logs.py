@@ -19,6 +19,7 @@ import structlog
 
 from gateway.telemetry import (
     ConfigurationBroken,
+    ConnectionRefused,
     EmbeddedPostgres,
     FaultMasked,
     IssuerKeysFetched,
@@ -109,6 +110,8 @@ def log_observation(observation: Observation) -> None:
             _log_request(observation)
         case FaultMasked(error):
             _log.error("fault", id=correlation_id.get(), exc_info=error)
+        case ConnectionRefused(reason):
+            _log.error("database refuses", id=correlation_id.get(), reason=reason)
         case IssuerKeysFetched(issuer, reason, seconds):
             level = logging.INFO if reason is None else logging.WARNING
             _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))

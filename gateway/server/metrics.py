@@ -20,7 +20,10 @@ from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
     AdmissionRefused,
+    ConfigurationBroken,
     ConnectionCut,
+    ConnectionRefused,
+    EmbeddedPostgres,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
@@ -90,6 +93,10 @@ class _Tallies(Collector):
         yield family
 
 
+def _count(counter: Counter, _: Any) -> None:
+    counter.inc()
+
+
 class Metrics:
     """Listens to the telemetry of one process, which may count together with others in a directory."""
 
@@ -131,7 +138,6 @@ class Metrics:
             ).labels
         )
         self._cuts = self._counts("gateway_connections_cut", "Connections that were ended by us, by why.", "reason")
-        self._faults = Counter("gateway_faults", "Unexpected errors, masked for the caller.", registry=registry)
         self._counting: Mapping[type, Callable[[Any], None]] = {
             StatementRan: self._count_statement,
             RequestServed: self._count_request,
@@ -144,8 +150,19 @@ class Metrics:
             QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
-            FaultMasked: lambda _: self._faults.inc(),
+            **self._count_alone(),
         }
+
+    def _count_alone(self) -> Mapping[type, Callable[[Any], None]]:
+        """What is only counted, whatever it says."""
+        counters = {
+            ConnectionRefused: ("gateway_database_refusals", "Connections that the database refused for good."),
+            ConfigurationBroken: ("gateway_configuration_broken", "Broken rows of configuration that were met."),
+            EmbeddedPostgres: ("gateway_embedded_postgres_events", "Losses and starts of the embedded Postgres."),
+            FaultMasked: ("gateway_faults", "Unexpected errors, masked for the caller."),
+        }
+        made = {kind: Counter(*texts, registry=self._registry) for kind, texts in counters.items()}
+        return {kind: partial(_count, counter) for kind, counter in made.items()}
 
     def __call__(self, observation: Observation) -> None:
         self._counting[type(observation)](observation)

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any, TypeAlias
 
 from gateway.storage.connections import open_first
-from gateway.storage.faults import DRIVER, leaves_sound, told, translated, unless_lost
+from gateway.storage.faults import OPENING, leaves_sound, opening_failed, told, unless_lost
 from gateway.storage.pool import Pool
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, observe
@@ -107,12 +107,12 @@ class Database:
         """Open the pool. `statement_seconds` limits each statement, and how long anybody waits for a connection.
 
         Whether a pooler in transaction mode stands in front of Postgres is found out, unless `cache_size=0` says so.
-        Raises Unavailable when nothing answers, Timeout.
+        Raises DatabaseRefused when it says no, Unavailable when nothing answers, Timeout.
         """
         try:
             first, connect = await open_first(dsn, seconds=statement_seconds, cache_size=cache_size)
-        except DRIVER as error:
-            raise translated(error, is_closed=True) from error
+        except OPENING as error:
+            raise opening_failed(error) from error
         pool = Pool(connect, size, seconds=statement_seconds)
         pool.keep(first)
         async with pool.lend() as connection:

@@ -12,12 +12,16 @@ The driver's error stays their cause, for the log.
 """
 
 import asyncio
+import ssl
 from collections.abc import Awaitable, Coroutine
 from typing import Any, Final, TypeVar
 
 from asyncpg.exceptions import (
+    CannotConnectNowError,
     DataError,
     DeadlockDetectedError,
+    InsufficientPrivilegeError,
+    InsufficientResourcesError,
     IntegrityConstraintViolationError,
     InterfaceError,
     InternalClientError,
@@ -27,12 +31,14 @@ from asyncpg.exceptions import (
     ProgramLimitExceededError,
     QueryCanceledError,
     SerializationError,
+    TooManyConnectionsError,
 )
 
 from gateway.errors import (
     CONSTRAINTS,
     ConstraintViolated,
     Contended,
+    DatabaseRefused,
     GatewayError,
     StatementFailed,
     Timeout,
@@ -44,6 +50,9 @@ T = TypeVar("T")
 
 DRIVER: Final = (OSError, PostgresError, InterfaceError, InternalClientError)
 """What the driver raises of the connection, of what Postgres says, and of how it is used. Of values, a UnicodeEncodeError, too."""
+
+OPENING: Final = (*DRIVER, ValueError)
+"""What the driver raises when it opens a connection. A ValueError is of the address."""
 
 UNSTORABLE: Final = (DataError, ProgramLimitExceededError, UnicodeEncodeError)
 
@@ -101,8 +110,25 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
         return Unavailable()
     if isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
+    if isinstance(error, InsufficientPrivilegeError):  # it names an object, and quotes no row
+        return StatementFailed(f"The database does not allow it: {error}.", condition=condition, sqlstate=state)
     # What Postgres says in its message may quote values, and so people's data.
     return StatementFailed(f"Postgres refuses a statement: {condition} ({state}).", condition=condition, sqlstate=state)
+
+
+def opening_failed(error: Exception) -> GatewayError:
+    """Our error for one that was raised when a connection was to be opened: DatabaseRefused where to try again is of no use."""
+    if isinstance(error, TimeoutError):
+        return Timeout("The database does not answer.")
+    if isinstance(error, ssl.SSLError):
+        return DatabaseRefused(f"No encrypted connection to the database can be made: {error}.")
+    if isinstance(error, OSError | CannotConnectNowError | TooManyConnectionsError | InsufficientResourcesError):
+        return Unavailable(f"The database does not answer: {error}; try again.")
+    if isinstance(error, PostgresError):
+        return DatabaseRefused(f"The database refuses the gateway: {error} ({getattr(error, 'sqlstate', None)}).")
+    return DatabaseRefused(
+        "The address of the database is none: it is like postgresql://user:password@host:port/database."
+    )
 
 
 def _violated(constraint: str, condition: str, state: str | None) -> GatewayError:

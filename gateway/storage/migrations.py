@@ -18,6 +18,7 @@ import asyncpg
 
 from gateway.errors import SchemaError, StatementFailed, Unavailable
 from gateway.storage.database import Database
+from gateway.storage.faults import DRIVER, OPENING, opening_failed, translated
 from gateway.storage.queries import SQL, query
 
 LIST = query("migrations.list_migrations")
@@ -51,7 +52,7 @@ async def migrate(dsn: str) -> Migrated:
     """Bring the database to the newest schema.
 
     Raises SchemaError when its schema is newer than this code, older than the first release, or may not be changed by this role;
-    Unavailable when the database does not answer, or others keep it locked.
+    DatabaseRefused when the database does not let us in; Unavailable when it does not answer, or others keep it locked.
     """
     connection = await _connect(dsn)
     applied: list[Migration] = []
@@ -73,6 +74,14 @@ async def migrate(dsn: str) -> Migrated:
         raise Unavailable(
             "The database's tables are in use, or another gateway is migrating them: try again later."
         ) from error
+    except asyncpg.InsufficientPrivilegeError as error:
+        role, database = await connection.fetchrow("select current_user, current_database()")
+        raise SchemaError(
+            f"The role {role!r} may not bring the database {database!r} to the schema {wanted_version()}: {error}. Run"
+            " `gateway migrate` as a role that may; the README says which grants are needed."
+        ) from error
+    except DRIVER as error:
+        raise translated(error, is_closed=connection.is_closed()) from error
     finally:
         await connection.close()
     before = tuple(one for one in migrations() if one not in applied)
@@ -126,14 +135,8 @@ async def _connect(dsn: str) -> Any:
     """A connection that keeps nothing between two transactions, as poolers want it."""
     try:
         return await asyncpg.connect(dsn, statement_cache_size=0)
-    except (
-        OSError,
-        ValueError,  # an address that is none
-        asyncpg.PostgresConnectionError,
-        asyncpg.InvalidAuthorizationSpecificationError,
-        asyncpg.InvalidCatalogNameError,
-    ) as error:
-        raise Unavailable(f"The database does not answer: {error}") from error
+    except OPENING as error:
+        raise opening_failed(error) from error
 
 
 async def _lock(connection: Any) -> None:

@@ -16,8 +16,9 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from gateway.errors import Unavailable
-from gateway.storage.faults import DRIVER, leaves_sound, translated
+from gateway.errors import DatabaseRefused, Unavailable
+from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, translated
+from gateway.telemetry import ConnectionRefused, observe
 
 IDLE = 300  # seconds: what stands between us and the server may have forgotten an older connection
 PATIENCE = 5  # seconds for a statement to be called off, and for a connection to end
@@ -107,6 +108,10 @@ class Loan:
         try:
             self._connection = await self._pool.take()
         except DRIVER as error:
+            reason = opening_failed(error)
+            if isinstance(reason, DatabaseRefused):
+                observe(ConnectionRefused(reason.message))
+                raise Unavailable("The database refuses the gateway, which only its operator can mend.") from error
             raise translated(error, is_closed=True) from error
         return self._connection
 

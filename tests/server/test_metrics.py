@@ -2,12 +2,14 @@
 
 import subprocess
 import sys
+from typing import get_args
 
 from gateway.server.metrics import Metrics, count_together, forget_process
 from gateway.telemetry import (
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
+    Observation,
     OperationRan,
     RequestServed,
     StatementRan,
@@ -66,6 +68,11 @@ def test_everything_that_can_be_noticed_is_counted():
         'gateway_issuer_key_fetches_total{issuer="https://idp.example",outcome="failed"} 1.0',
     }
     assert "ada" not in metrics.exposition().decode()
+
+
+def test_whatever_is_observed_has_a_count():
+    """Telemetry calls every listener where something happens: one that knows it not would break a request."""
+    assert Metrics()._counting.keys() == set(get_args(Observation))
 
 
 def test_durations_are_told_once_however_often_somebody_asks():

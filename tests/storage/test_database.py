@@ -60,7 +60,7 @@ async def test_every_statement_is_observed_with_its_rows(db):
 
 
 async def test_a_slow_statement_is_a_timeout(dsn):
-    db = await Database.connect(dsn, size=1, statement_seconds=0.01)
+    db = await Database.connect(dsn, size=1, statement_seconds=1)
     with pytest.raises(Timeout):
         await db.value(Query("test.slow", "select pg_sleep(60)", (), (), "value", "For this test."))
     await db.close()

@@ -1,0 +1,147 @@
+"""On a Postgres of one's own: the grants of the README are enough, and what is wrong is said as the server says it."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from own_postgres import DEBIAN, own_postgres
+from program import environment, gateway, server
+
+from gateway.storage.account import server_account
+from gateway.storage.binaries import server_binaries
+
+README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```sql\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+DATASETS = "{ datasets { totalCount } }"
+CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,
+  fieldGroups: ["profile-personal-contact"],
+  identities: [{path: "personalEmail.address", namespace: "Email", isPrimary: true}]}) { schema { id } } }"""
+CREATE_DATASET = """mutation Create($schema: ID!) {
+  createDataset(input: {name: "People", schemaId: $schema}) { dataset { id } } }"""
+CREATE_BATCH = """mutation Create($dataset: ID!) {
+  createBatch(input: {datasetId: $dataset, key: "one"}) { batch { id } } }"""
+ABORT_BATCH = "mutation Abort($batch: ID!) { abortBatch(input: {id: $batch}) { userErrors { message } } }"
+CREATE_SANDBOX = """mutation { createSandbox(input: {name: "other", title: "Other", type: DEVELOPMENT}) {
+  userErrors { message } } }"""
+
+
+@pytest.fixture(scope="module")
+def postgres():
+    """Of the oldest release that is supported, where it is installed; else of the newest, which the embedded one is."""
+    embedded = server_binaries(server_account()).directory
+    with own_postgres(DEBIAN if (DEBIAN / "initdb").exists() else embedded) as started:
+        yield started
+
+
+@pytest.fixture
+async def database(postgres):
+    """Drops what the README's statements make."""
+    yield postgres
+    await postgres.execute(
+        "drop database if exists profiles", "drop role if exists gateway", "drop role if exists serving"
+    )
+
+
+def settings(place, dsn):
+    return environment(GATEWAY_DATABASE_URL=dsn, GATEWAY_DATA_DIR=str(place))
+
+
+def statements(block):
+    return [one.strip() for one in block.split(";") if one.strip()]
+
+
+async def test_the_readmes_grants_are_enough_to_migrate_and_to_serve(database, tmp_path):
+    await database.execute(*statements(BLOCKS[0]))
+    env = settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))
+    assert gateway("migrate", env=env).returncode == 0
+    assert works(tmp_path, env)
+
+
+async def test_who_only_serves_needs_no_right_to_change_tables(database, tmp_path):
+    await database.execute(*statements(BLOCKS[0]), "create role serving login password 'choose one'")
+    assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
+    await database.execute(*statements(BLOCKS[1]), database="profiles")
+    assert works(tmp_path, settings(tmp_path, database.dsn("serving", "choose one", "profiles")))
+
+
+def client_of(started, env):
+    return httpx.Client(base_url=started.url, headers=started.headers(env=env), timeout=60)
+
+
+def works(place, env):
+    """Serve, make a schema, a dataset and another sandbox, take in records, abort their batch in a job, verify."""
+    with server(place, env=env) as started, client_of(started, env) as client:
+
+        def run(query, **variables):
+            answer = client.post("/graphql", json={"query": query, "variables": variables}).json()
+            assert "errors" not in answer, answer
+            (payload,) = answer["data"].values()
+            return payload
+
+        schema = run(CREATE_SCHEMA)["schema"]["id"]
+        dataset = run(CREATE_DATASET, schema=schema)["dataset"]["id"]
+        batch = run(CREATE_BATCH, dataset=dataset)["batch"]["id"]
+        lines = '{"personalEmail": {"address": "a@x.io"}}\n{"personalEmail": {"address": "b@x.io"}}\n'
+        given = {"content-type": "application/x-ndjson"}
+        landed = client.post(f"/ingest/{dataset}", params={"batchId": batch}, content=lines, headers=given)
+        assert landed.json()["accepted"] == 2, landed.text
+        assert run(ABORT_BATCH, batch=batch)["userErrors"] == []
+        assert run(CREATE_SANDBOX)["userErrors"] == []
+    return gateway("verify", env=env).stdout == "every view is what the facts make of it\n"
+
+
+async def test_a_role_that_may_not_make_a_schema_is_told_in_a_sentence(database, tmp_path):
+    await database.execute("create role gateway login password 'x'", "create database profiles")
+    result = gateway("serve", "--port", "0", env=settings(tmp_path, database.dsn("gateway", "x", "profiles")))
+    assert result.returncode == 1
+    assert re.fullmatch(
+        r"Error: The role 'gateway' may not bring the database 'profiles' to the schema \w+: permission denied for database"
+        r" profiles\. Run `gateway migrate` as a role that may; the README says which grants are needed\.\n",
+        result.stderr,
+    )
+
+
+async def test_a_role_that_may_not_read_the_schema_is_told_in_a_sentence(database, tmp_path):
+    await database.execute(*statements(BLOCKS[0]), "create role serving login password 'x'")
+    assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
+    result = gateway("token", env=settings(tmp_path, database.dsn("serving", "x", "profiles")))
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert "The role 'serving' may not" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("login", "name", "says"),
+    [
+        (("gateway", "wrong"), "profiles", 'password authentication failed for user "gateway" (28P01)'),
+        (("nobody", "wrong"), "profiles", 'password authentication failed for user "nobody" (28P01)'),
+        (("gateway", "choose one"), "none", 'database "none" does not exist (3D000)'),
+        (("gateway", "choose one"), "profiles&no_such=1", 'unrecognized configuration parameter "no_such" (42704)'),
+        (("gateway", "choose one"), "profiles&work_mem=much", 'invalid value for parameter "work_mem": "much" (22023)'),
+    ],
+)
+async def test_what_the_server_says_is_said_and_nobody_is_told_to_try_again(database, tmp_path, login, name, says):
+    await database.execute(*statements(BLOCKS[0]))
+    name, _, more = name.partition("&")
+    dsn = database.dsn(*login, name) + (f"&{more}" if more else "")
+    result = gateway("migrate", env=settings(tmp_path, dsn))
+    assert (result.returncode, result.stderr) == (1, f"Error: The database refuses the gateway: {says}.\n")
+
+
+async def test_a_password_that_is_changed_meanwhile_is_told_to_the_operator_and_not_to_callers(database, tmp_path):
+    await database.execute(*statements(BLOCKS[0]))
+    env = settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))
+    with server(tmp_path, env=env) as started, client_of(started, env) as client:
+        await database.execute(
+            "alter role gateway password 'another'",
+            "select pg_terminate_backend(pid, 10000) from pg_stat_activity where usename = 'gateway'",
+        )
+        for _ in range(20):  # as many as there are connections to notice that they are gone
+            answer = client.post("/graphql", json={"query": DATASETS})
+        ready = client.get("/readyz")
+        log = started.log.read_text()
+    message = "The database refuses the gateway, which only its operator can mend."
+    (error,) = answer.json()["errors"]
+    assert (answer.status_code, error["message"], error["extensions"]["code"]) == (503, message, "UNAVAILABLE")
+    assert (ready.status_code, ready.json()["reason"]) == (503, message)
+    assert 'password authentication failed for user \\"gateway\\" (28P01)' in log
