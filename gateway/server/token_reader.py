@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import jwt
-from jwt.exceptions import PyJWTError
+from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
 from gateway.domain.tenants import Permission
 from gateway.errors import Unauthenticated
@@ -41,7 +41,7 @@ class TokenReader:
             self._remember(token, claims)
         if claims.expires_at <= time():
             self._believed.pop(token, None)
-            raise _invalid()
+            raise _expired()
         return claims
 
     async def _verify(self, token: str) -> Claims:
@@ -52,6 +52,8 @@ class TokenReader:
                 return self._claims(token, self._secret, [ALGORITHM], OWN_ISSUER, OWN_ISSUER)
             if issuer in self._issuers:
                 return await self._verify_foreign(token, issuer)
+        except ExpiredSignatureError as error:
+            raise _expired() from error
         except (PyJWTError, *MALFORMED) as error:
             raise _invalid() from error
         raise _invalid()
@@ -90,3 +92,9 @@ class TokenReader:
 
 def _invalid() -> Unauthenticated:
     return Unauthenticated("Oauth token is not valid", status=401, error_code="401013")
+
+
+def _expired() -> Unauthenticated:
+    """Only whoever holds a token that was good learns this: its signature is right."""
+    message = "Oauth token is not valid: it has expired. `gateway token` prints a new one; other issuers give theirs."
+    return Unauthenticated(message, status=401, error_code="401013")

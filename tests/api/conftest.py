@@ -1,6 +1,8 @@
 """A client of a small sandbox; a real browser, and the GraphiQL page in it."""
 
+import json
 import os
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
@@ -54,10 +56,17 @@ class ConsolePage:
         await self.page.keyboard.insert_text(query)
         await self.page.locator(".graphiql-tab-active", has_text=name).wait_for()
 
+    async def write_headers(self, headers: dict[str, str]) -> None:
+        """Writes these headers over those that are there, as somebody who pastes them."""
+        await self.page.get_by_role("button", name="Headers").click()
+        await self.page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden) .view-lines").click()
+        await self.page.keyboard.press("Control+A")
+        await self.page.keyboard.insert_text(json.dumps(headers))
+
     async def press_execute(self) -> None:
         await self.page.locator("button.graphiql-execute-button").click()
 
-    async def shows(self, text: str) -> None:
+    async def shows(self, text: str | re.Pattern[str]) -> None:
         """Waits until the answer shows this text."""
         await self.page.locator(".result-window .view-lines").get_by_text(text).first.wait_for()
 

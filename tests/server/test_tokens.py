@@ -46,10 +46,11 @@ def claims(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in (said | changes).items() if value is not None}
 
 
-async def refused(reader: TokenReader, token: str) -> None:
-    with pytest.raises(Unauthenticated) as caught:
+async def refused(reader: TokenReader, token: str, *, why: str | None = None) -> None:
+    with pytest.raises(Unauthenticated, match=why) as caught:
         await reader.read(token)
     assert (caught.value.status, caught.value.error_code) == (401, "401013")
+    assert ("has expired" in caught.value.message) == (why is not None)
 
 
 # ---------------------------------------------------------------------------------------------- our own
@@ -78,11 +79,12 @@ async def test_scopes_of_other_services_are_none_of_ours():
 async def test_a_token_is_not_believed_past_its_end_even_if_it_was_before():
     reader = TokenReader(SECRET)
     token = issue_token(SECRET, ORGANIZATION, [], lifetime=timedelta(seconds=-1))
-    await refused(reader, token)
+    await refused(reader, token, why="expired.*gateway token")
+    await refused(reader, issue_token(SECRET * 2, ORGANIZATION, [], lifetime=timedelta(seconds=-1)))  # not ours
     alive = issue_token(SECRET, ORGANIZATION, [])
     said = await reader.read(alive)
     reader._believed[alive] = type(said)(said.organization_id, said.sandboxes, said.permissions, 0)
-    await refused(reader, alive)
+    await refused(reader, alive, why="expired")
     assert alive not in reader._believed
 
 
@@ -368,4 +370,4 @@ async def test_the_clock_of_who_issued_a_token_may_differ_by_the_leeway(key_serv
             if is_good:
                 assert (await reader.read(token)).organization_id == ORGANIZATION
             else:
-                await refused(reader, token)
+                await refused(reader, token, why="expired" if claim == "exp" else None)

@@ -37,4 +37,20 @@ export function parsedHeaders() {
   }
 }
 
-export const storeHeaders = (text) => sessionStorage.setItem(STORED, text);
+// Keeps them; whether they say something else than before, and not something half written.
+export function storeHeaders(text) {
+  const before = JSON.stringify(parsedHeaders());
+  sessionStorage.setItem(STORED, text);
+  const now = parsedHeaders();
+  return Object.keys(now).length > 0 && JSON.stringify(now) !== before;
+}
+
+// When the token expires, in milliseconds since 1970; NaN where that cannot be read.
+export function expiresAt() {
+  try {
+    const payload = parsedHeaders().Authorization.split('.')[1];
+    return JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).exp * 1000;
+  } catch {
+    return NaN;
+  }
+}
