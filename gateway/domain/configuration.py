@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 from gateway.domain.broken import Broken, BrokenRow
 from gateway.domain.datasets import Dataset, load_datasets
 from gateway.domain.graphs import Rules
-from gateway.domain.namespaces import Namespace, load_namespaces
+from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.policies import MergePolicy, load_policies
 from gateway.domain.registry import XdmSchema, load_schemas, usable
 from gateway.domain.tenants import Scope
@@ -76,6 +76,10 @@ class Configuration:
                 if row.table == "namespace" and row.name == code:
                     raise Misconfigured(row.message)
         return namespace
+
+    def unknown_namespace(self, code: str) -> str:
+        """What is wrong with a code that none of the namespaces has, and which one may be meant."""
+        return unknown_namespace(code, self._by_code)
 
     def dataset(self, dataset_id: UUID) -> Dataset:
         """The dataset of a mutation's `datasetId`. Raises NotFound."""

@@ -17,7 +17,6 @@ from gateway.domain.configuration import Configuration
 from gateway.domain.datasets import Dataset
 from gateway.domain.graphs import IdentityType, xid_of
 from gateway.domain.merge import Document
-from gateway.domain.names import did_you_mean
 from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
 from gateway.domain.spelling import RULES, IdentityNormalization, is_international
@@ -239,9 +238,7 @@ def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIden
     except Misconfigured as error:
         raise Refused(claim.path, "IDENTITY_NAMESPACE", error.message) from error
     if namespace is None:
-        offered = did_you_mean(claim.code, (each.code for each in config.namespaces.values()))
-        message = f"There is no identity namespace {claim.code[:64]!r}.{offered or ' Create it first.'}"
-        raise Refused(claim.path, "IDENTITY_NAMESPACE", message)
+        raise Refused(claim.path, "IDENTITY_NAMESPACE", config.unknown_namespace(claim.code))
     value = RULES[sandbox.text_rules].forms[namespace.normalization](claim.value)
     if len(value) > MAX_VALUE:
         raise Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")

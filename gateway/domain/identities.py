@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.names import did_you_mean
 from gateway.domain.namespaces import Namespace
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput
@@ -52,8 +51,7 @@ def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> U
 def _known(config: Configuration, namespace: str) -> Namespace:
     known = config.namespace(namespace)
     if known is None:
-        offered = did_you_mean(namespace, (each.code for each in config.namespaces.values()))
-        raise BadInput(f"There is no identity namespace {namespace[:64]!r} in this sandbox.{offered}")
+        raise BadInput(config.unknown_namespace(namespace))
     return known
 
 

@@ -16,7 +16,7 @@ from gateway.domain import jobs
 from gateway.domain.configuration import Configurations
 from gateway.domain.graphs import IdentityType, Rules
 from gateway.domain.jobs import Claim, JobKind
-from gateway.domain.namespaces import Namespace, load_namespaces
+from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.people import COUNT
 from gateway.domain.regrouping import LOCK_ALONE, alone, beside, settle
 from gateway.domain.tenants import Permission, Scope, lock_configuration
@@ -77,7 +77,7 @@ def check_rules(
         path = [*at, "namespaces", str(place)]
         namespace = known.get(rule.code)
         if namespace is None:
-            raise NotFound(f"There is no identity namespace {rule.code[:64]!r}.", path=[*path, "namespace"])
+            raise NotFound(unknown_namespace(rule.code, known), path=[*path, "namespace"])
         if any(other.code == rule.code for other in ruled):
             raise Invalid(f"{rule.code} stands in the list twice.", path=[*path, "namespace"])
         _check_rule(namespace, rule, ruled, path)

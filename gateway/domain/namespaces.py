@@ -11,7 +11,7 @@ from uuid import UUID
 
 from gateway.domain.broken import Broken, parsed, refuse_change
 from gateway.domain.graphs import IdentityType, xids_of
-from gateway.domain.names import check_description, check_name
+from gateway.domain.names import check_description, check_name, did_you_mean
 from gateway.domain.spelling import RULES, IdentityNormalization
 from gateway.domain.tenants import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope, lock_configuration
 from gateway.domain.text import stripped
@@ -27,6 +27,7 @@ LIST_RULED = query("namespaces.list_ruled")
 
 FIRST_CUSTOM = 10_000_001  # above the model's numbers
 CODE_LENGTH = 64
+COMPARED = 100  # codes that an unknown one is compared with, letter by letter
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,14 @@ STANDARD = (
     _standard(20915, "IDFA", "Apple ID for advertisers", IdentityType.DEVICE),
     _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, IdentityNormalization.TRIM_LOWERCASE),
 )
+
+
+def unknown_namespace(code: str, known: Iterable[str]) -> str:
+    """What is wrong with a code that no namespace has: those that may be meant, and only where none is near, that it can be made."""
+    codes, folded = list(known), code[:CODE_LENGTH].casefold()
+    same = [each for each in codes if each.casefold() == folded]
+    offered = did_you_mean(code[:CODE_LENGTH], same or codes[:COMPARED])
+    return f"There is no identity namespace {code[:CODE_LENGTH]!r} in this sandbox.{offered or ' Create it first.'}"
 
 
 async def create_standard(tx: Session, sandbox_id: int) -> None:

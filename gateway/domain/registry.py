@@ -16,7 +16,7 @@ import orjson
 
 from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
 from gateway.domain.names import check_name
-from gateway.domain.namespaces import load_namespaces
+from gateway.domain.namespaces import load_namespaces, unknown_namespace
 from gateway.domain.tenants import Permission, Scope, lock_configuration
 from gateway.domain.validators import VALIDATORS
 from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany, UserFault
@@ -269,7 +269,7 @@ def _check_descriptor(
             f"An identity is text or a whole number; {descriptor.path} is of type {kind}.", path=[*path, "path"]
         )
     if descriptor.namespace_code not in codes:
-        raise NotFound(f"There is no identity namespace {descriptor.namespace_code!r}.", path=[*path, "namespace"])
+        raise NotFound(unknown_namespace(descriptor.namespace_code, sorted(codes)), path=[*path, "namespace"])
 
 
 def _check_once(identities: Sequence[IdentityDescriptor]) -> None:

@@ -3,12 +3,15 @@
 from dataclasses import replace
 
 import pytest
+from world import record
 
-from gateway.domain import namespaces, sandboxes
+from gateway.domain import identities, namespaces, registry, sandboxes
 from gateway.domain.graphs import IdentityType
+from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.spelling import IdentityNormalization
 from gateway.domain.tenants import Permission, SandboxType
-from gateway.errors import Forbidden, Invalid, NotFound, Taken
+from gateway.errors import BadInput, Forbidden, Invalid, NotFound, Taken
+from gateway.xdm.classes import XdmClass
 
 LOYALTY = {"code": "Loyalty", "name": "Loyalty programme", "kind": IdentityType.CROSS_DEVICE}
 
@@ -77,3 +80,36 @@ async def test_config_write_is_needed(db, scope):
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
         await namespaces.create_namespace(db, reader, **LOYALTY)
+
+
+@pytest.mark.parametrize(
+    ("code", "meant"),
+    [
+        *(("email", "Email"), ("EMAIL", "Email"), ("E-Mail", "Email"), ("Emial", "Email"), ("ecid", "ECID")),
+        *(("phone", "Phone"), ("email_lc_sha256", "Email_LC_SHA256")),
+        *(("Fax", None), ("", None), ("x" * 90_000, None), ("Household", None)),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+async def test_an_unknown_namespace_is_told_with_the_one_that_may_be_meant(world, code, meant):
+    """Wherever one is named: in documents, look-ups, descriptors and settings. To create it is advised only where none is near."""
+    config = await world.config()
+    said = config.unknown_namespace(code)
+    assert ("Create it first" in said, f"Did you mean {meant!r}" in said) == (meant is None, meant is not None)
+    assert len(said) < 200
+    if code:
+        with pytest.raises(BadInput) as looked_up:
+            identities.xid_of(world.scope, config, code, "1")
+        with pytest.raises(NotFound) as listed:
+            await update_identity_settings(world.db, world.scope, [NamespaceRule(code, is_unique=False)])
+        with pytest.raises(NotFound) as described:
+            await registry.create_schema(
+                world.db,
+                world.scope,
+                title="Other",
+                xdm_class=XdmClass.INDIVIDUAL_PROFILE,
+                identities=[registry.IdentityDescriptor("personID", code)],
+            )
+        result = await world.records(record((code, "1")))
+        sayings = [*(str(one.value) for one in (looked_up, listed, described)), result.failed[0].message]
+        assert sayings == [said] * 4

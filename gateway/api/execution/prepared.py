@@ -20,6 +20,7 @@ from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
 from gateway.api.execution.introspection import FIELDS
+from gateway.api.execution.selections import Selectors
 from gateway.api.execution.stages import Stages
 
 PLANS: Final = 16
@@ -52,6 +53,11 @@ class Prepared:
     def cost(self) -> Cost:
         """What it costs, by its variables."""
         return Cost.of(self.schema, self.document, self.node)
+
+    @cached_property
+    def selectors(self) -> Selectors:
+        """The selectors among its arguments."""
+        return Selectors(self.document, self.node)
 
     @cached_property
     def variables(self) -> Variables:
