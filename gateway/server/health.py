@@ -33,7 +33,7 @@ async def ready(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    return Response(services(request).metrics.exposition(), media_type=CONTENT_TYPE_LATEST)
+    return Response(services(request).metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _not_ready(reason: str) -> Response:

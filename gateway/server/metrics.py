@@ -11,6 +11,7 @@ from functools import cache, partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import perf_counter
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
@@ -37,6 +38,7 @@ from gateway.telemetry import (
 
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BUCKETS = (*map(str, map(float, SECONDS)), "+Inf")
+SCRAPE_REST = 19  # times as long as the exposition took to make is it told again
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
 
 
@@ -102,6 +104,7 @@ class Metrics:
 
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
+        self._scraped, self._fresh_until = b"", 0.0
         self._kept = 0
         self._registry = registry = CollectorRegistry()
         if directory is None:
@@ -192,6 +195,15 @@ class Metrics:
 
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
+
+    def scrape(self) -> bytes:
+        """The exposition, made anew unless that would take more than a twentieth of the time: strangers may ask for it, too."""
+        begin = perf_counter()
+        if begin >= self._fresh_until:
+            self._scraped = self.exposition()
+            end = perf_counter()
+            self._fresh_until = end + SCRAPE_REST * (end - begin)
+        return self._scraped
 
     def exposition(self) -> bytes:
         """All of it in Prometheus's text format."""

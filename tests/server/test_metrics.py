@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import get_args
 
+from gateway.server import metrics
 from gateway.server.metrics import Metrics, count_together, forget_process
 from gateway.telemetry import (
     FaultMasked,
@@ -100,3 +101,21 @@ def test_processes_count_together_and_what_one_kept_goes_with_it():
         assert lines(ours) >= {"gateway_plans 3.0", KEPT_TWICE}
     assert not directory.exists()
     assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0
+
+
+def test_it_is_made_anew_for_a_twentieth_of_the_time_however_often_somebody_asks(monkeypatch):
+    now, made, given = 0.0, 0, Metrics()
+
+    def exposition():
+        nonlocal now, made
+        now, made = now + 1, made + 1  # it takes a second
+        return b"%d" % made
+
+    monkeypatch.setattr(metrics, "perf_counter", lambda: now)
+    monkeypatch.setattr(given, "exposition", exposition)
+    told = []
+    while now < 60:
+        told.append(given.scrape())
+        now += 0.5
+    assert made == 3
+    assert told == sorted(told)
