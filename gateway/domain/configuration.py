@@ -252,17 +252,17 @@ async def _version(tx: Session, scope: Scope) -> int:
 
 
 async def _load_once(tx: Session, scope: Scope, version: int, former: Configuration | None) -> Configuration:
+    known = former.schemas if former else None
     faults = [dict[Any, BrokenRow]() for _ in range(4)]
-    namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1])
+    namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1], known)
     datasets, policies = await load_datasets(tx, scope, faults[2]), await load_policies(tx, scope, faults[3])
-    compiled = {(schema.schema_id, schema.version): schema for schema in former.schemas.values()} if former else {}
     return Configuration(
         sandbox_id=scope.sandbox_id,
         version=version,
         tenant_code=scope.organization.code,
         namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}, faults[0]),
         schemas=Known(
-            {schema.schema_id: compiled.get((schema.schema_id, schema.version), schema) for schema in schemas},
+            {schema.schema_id: schema for schema in schemas},
             faults[1],
         ),
         datasets=Known({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.broken import Broken, parsed
+from gateway.domain.limits import DATASETS, check_room
 from gateway.domain.names import check_description, check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
 from gateway.errors import Invalid, NotFound, Taken
@@ -50,10 +51,11 @@ async def create_dataset(
     description: str | None = None,
     is_profile_enabled: bool = True,
 ) -> Dataset:
-    """A new dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, NotFound for the schema."""
+    """A new dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany, NotFound for the schema."""
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction() as tx:
         others = await _locked(tx, scope)
+        check_room(len(others), DATASETS, "datasets", "A sandbox")
         _check(name, description, others)
         await _check_schema(tx, scope, schema_id, enables=is_profile_enabled)
         columns = (uuid4(), schema_id, name, description, is_profile_enabled)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from gateway.domain.broken import Broken, parsed, refuse_change
 from gateway.domain.graphs import IdentityType, xids_of
+from gateway.domain.limits import NAMESPACES, check_room
 from gateway.domain.names import check_description, check_name, did_you_mean
 from gateway.domain.spelling import RULES, IdentityNormalization
 from gateway.domain.tenants import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope, lock_configuration
@@ -149,8 +150,10 @@ async def create_namespace(
     check_description(description)
     async with db.transaction() as tx:
         broken: Broken[int] = {}
-        if code in await _locked(tx, scope, broken) or code in {row.name for row in broken.values()}:
+        known = await _locked(tx, scope, broken)
+        if code in known or code in {row.name for row in broken.values()}:
             raise Taken(f"There is a namespace {code!r} already.", path=["code"])
+        check_room(sum(each.is_custom for each in known.values()), NAMESPACES, "custom namespaces", "A sandbox")
         number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
         named = (number, code, name, description, kind, normalization)
         namespace = Namespace(*named, is_custom=True, sandbox_id=scope.sandbox_id)

@@ -15,10 +15,11 @@ from uuid import UUID, uuid4
 from gateway.domain import jobs
 from gateway.domain.broken import Broken, parsed
 from gateway.domain.jobs import JobKind, JobStatus
+from gateway.domain.limits import POLICIES, check_room
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
-from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken, TooMany
+from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -31,8 +32,6 @@ CLEAR_DEFAULT = query("policies.clear_default")
 DELETE = query("policies.delete_policy")
 LIST_CLASSES = query("policies.list_classes")
 HAS_RECORDS = query("policies.has_records")
-
-POLICIES = 5
 
 
 class IdentityGraphType(StrEnum):
@@ -109,13 +108,12 @@ async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
 
 
 async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
-    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict, TooMany."""
+    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict."""
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
     async with db.transaction() as tx:
         others = await _locked(tx, scope)
-        if len(others) >= POLICIES:
-            raise TooMany(f"A sandbox has at most {POLICIES} merge policies; delete one first.")
+        check_room(len(others), POLICIES, "merge policies; delete one first", "A sandbox")
         await _check(tx, scope, settings, others)
         if settings.is_default:
             await _retire_default(tx, scope, others)

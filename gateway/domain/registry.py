@@ -5,16 +5,17 @@ enabled for profile, never disabled. In all schemas of a class a field has one t
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
 
 import orjson
 
 from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
+from gateway.domain.limits import CUSTOM_FIELD_BYTES, CUSTOM_FIELDS, IDENTITY_FIELDS, SCHEMAS, check_room
 from gateway.domain.names import check_name
 from gateway.domain.namespaces import load_namespaces, unknown_namespace
 from gateway.domain.tenants import Permission, Scope, lock_configuration
@@ -34,12 +35,6 @@ CLOCK = query("registry.read_clock")
 LIST = query("registry.list_schemas")
 CREATE = query("registry.create_schema")
 UPDATE = query("registry.update_schema")
-
-FIELDS = 20_000
-"""Custom fields of all schemas of a sandbox together: they make its GraphQL types."""
-
-FIELD_BYTES = 8_000_000
-"""Bytes of JSON of all custom fields of a sandbox together: they are kept in memory."""
 
 IDENTITY_TYPES = frozenset({"string", "uri", *RANGES})
 
@@ -87,10 +82,19 @@ class XdmSchema:
         return VALIDATORS.of((self.schema_id, self.version), self.json_schema)
 
 
-async def load_schemas(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[XdmSchema]:
-    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
-    rows = await tx.rows(LIST, scope.sandbox_id)
-    return parsed(rows, partial(_schema, scope), broken, table="xdm_schema", key="schema_id", name="title")
+async def load_schemas(
+    tx: Session, scope: Scope, broken: Broken[UUID] | None = None, known: Mapping[UUID, XdmSchema] | None = None
+) -> list[XdmSchema]:
+    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do.
+
+    Rows that cannot be read go into `broken`. Of schemas that are `known` in their present version, those objects are given, and their
+    custom fields, which may be large, are not read again.
+    """
+    known = known or {}
+    rows = await tx.rows(LIST, scope.sandbox_id, list(known), [schema.version for schema in known.values()])
+    return parsed(
+        rows, lambda row: _known(scope, row, known), broken, table="xdm_schema", key="schema_id", name="title"
+    )
 
 
 def check_usable(schema: XdmSchema, codes: Collection[str]) -> None:
@@ -124,6 +128,7 @@ async def create_schema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
             *(is_profile_enabled, 1, await tx.value(CLOCK)),
         )
+        check_room(len(schemas) + len(broken), SCHEMAS, "schemas", "A sandbox")
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(
@@ -249,11 +254,15 @@ def _check_bounds(schema: XdmSchema, others: Collection[XdmSchema]) -> None:
         path = ["customFields", *filter(None, [problem.path])]
         raise TooMany(f"{problem.path}: {problem.message}" if problem.path else problem.message, path=path)
     kept = [each.custom_fields for each in (schema, *others)]
-    if (count := sum(map(bounds.count_of, kept))) > FIELDS:
-        message = f"The schemas of a sandbox have at most {FIELDS:,} custom fields together; these would be {count:,}."
+    if (count := sum(map(bounds.count_of, kept))) > CUSTOM_FIELDS:
+        message = (
+            f"The schemas of a sandbox have at most {CUSTOM_FIELDS:,} custom fields together; these would be {count:,}."
+        )
         raise TooMany(message, path=["customFields"])
-    if (size := sum(map(bounds.size_of, kept))) > FIELD_BYTES:
-        message = f"The custom fields of a sandbox take up to {FIELD_BYTES:,} bytes of JSON; these would be {size:,}."
+    if (size := sum(map(bounds.size_of, kept))) > CUSTOM_FIELD_BYTES:
+        message = (
+            f"The custom fields of a sandbox take up to {CUSTOM_FIELD_BYTES:,} bytes of JSON; these would be {size:,}."
+        )
         raise TooMany(message, path=["customFields"])
 
 
@@ -276,6 +285,8 @@ def _check_once(identities: Sequence[IdentityDescriptor]) -> None:
     paths = [descriptor.path for descriptor in identities]
     if len(set(paths)) != len(paths):
         raise Invalid("A field is an identity of one namespace.", path=["identities"])
+    if len(paths) > IDENTITY_FIELDS:
+        raise TooMany(f"At most {IDENTITY_FIELDS} fields of a schema hold identities.", path=["identities"])
     if sum(descriptor.is_primary for descriptor in identities) > 1:
         raise Invalid("A schema has at most one primary identity.", path=["identities"])
 
@@ -311,6 +322,10 @@ def _columns(schema: XdmSchema) -> tuple[Any, ...]:
     ]
     texts = (orjson.dumps(part).decode() for part in (schema.custom_fields, descriptors))
     return schema.schema_id, schema.title, schema.field_groups, *texts, schema.is_profile_enabled
+
+
+def _known(scope: Scope, row: Any, known: Mapping[UUID, XdmSchema]) -> XdmSchema:
+    return known[row["schema_id"]] if row["custom_fields"] is None else _schema(scope, row)
 
 
 def _schema(scope: Scope, row: Any) -> XdmSchema:

@@ -9,6 +9,7 @@ from dataclasses import astuple, replace
 from uuid import UUID, uuid4
 
 from gateway.domain import namespaces, policies
+from gateway.domain.limits import SANDBOXES, check_room
 from gateway.domain.names import check_name
 from gateway.domain.spelling import NEWEST
 from gateway.domain.tenants import (
@@ -17,11 +18,11 @@ from gateway.domain.tenants import (
     Sandbox,
     SandboxType,
     Scope,
-    list_sandboxes,
+    lock_organization,
     read_sandboxes,
     sandbox_of,
 )
-from gateway.errors import Conflict, Invalid, NotFound, TooMany
+from gateway.errors import Conflict, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -31,8 +32,8 @@ LOCK_ALONE = query("stitching.lock_alone")
 TAKE_SANDBOX = query("tenants.take_sandbox")
 RESTORE_SANDBOX = query("tenants.restore_sandbox")
 DELETE_SANDBOX = query("tenants.delete_sandbox")
+COUNT = query("tenants.count_sandboxes")
 
-SANDBOXES = 75  # per organization, as in the model
 DEFAULT_SANDBOX = "prod"
 SANDBOX_NAME = re.compile("[a-z][a-z0-9-]{0,63}")
 
@@ -54,9 +55,9 @@ async def create_sandbox(db: Database, scope: Scope, name: str, title: str | Non
         raise Invalid("A name is a lower-case letter, then up to 63 letters, digits and hyphens.", path=["name"])
     if title is not None:
         check_name(title, "title")
-    if len(await list_sandboxes(db, scope)) >= SANDBOXES:
-        raise TooMany(f"An organization has at most {SANDBOXES} sandboxes.")
     async with db.transaction() as tx:
+        await lock_organization(tx, scope.organization.organization_id)
+        check_room(await tx.value(COUNT, scope.organization.organization_id), SANDBOXES, "sandboxes", "An organization")
         return await _provision(tx, scope.organization.organization_id, name, title, kind)
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from gateway.domain.limits import API_KEYS, check_room
 from gateway.errors import Forbidden, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -27,6 +28,8 @@ CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
 READ_HOME = query("tenants.read_home")
 LOCK_CONFIGURATION = query("tenants.lock_configuration")
+LOCK_ORGANIZATION = query("tenants.lock_organization")
+COUNT_API_KEYS = query("tenants.count_api_keys")
 
 EVERY_SANDBOX: Final = "*"
 """Stands in a token for all sandboxes of its organization, those that are still to be made included."""
@@ -181,11 +184,21 @@ async def lock_configuration(tx: Session, scope: Scope) -> None:
         raise NotFound("The sandbox is gone.")
 
 
+async def lock_organization(tx: Session, organization_id: UUID) -> None:
+    """Keep whoever else makes a sandbox or a key of this organization waiting until the transaction ends. Raises NotFound once it is gone."""
+    if await tx.value(LOCK_ORGANIZATION, organization_id) is None:
+        raise NotFound("The organization is gone.")
+
+
 async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
-    """The key, new unless given; only its hash is kept, so this is the one time it can be shown."""
+    """The key, new unless given; only its hash is kept, so this is the one time it can be shown. Raises TooMany, NotFound."""
     key = key or secrets.token_urlsafe(24)
     async with db.transaction() as tx:
+        await lock_organization(tx, organization.organization_id)
         await tx.execute(CREATE_API_KEY, key_hash(key), organization.organization_id, name)
+        check_room(
+            await tx.value(COUNT_API_KEYS, organization.organization_id) - 1, API_KEYS, "API keys", "An organization"
+        )
     return key
 
 

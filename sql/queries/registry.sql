@@ -4,9 +4,12 @@
 -- The time by which the database goes.
 select gateway.now();
 
--- name: list_schemas(sandbox_id) -> rows
--- All schemas of the sandbox, the oldest first: a union keeps its fields in the order in which they came.
-select schema_id, title, class, field_groups, custom_fields, identities, is_profile_enabled, version, created_at
+-- name: list_schemas(sandbox_id, known_ids, known_versions) -> rows
+-- All schemas of the sandbox, the oldest first: a union keeps its fields in the order in which they came. Without the custom fields of those
+-- that are known in their present version: the ids and, in the same places, the versions.
+select schema_id, title, class, field_groups,
+       case when ($3::integer[])[array_position($2::uuid[], schema_id)] = version then null else custom_fields end as custom_fields,
+       identities, is_profile_enabled, version, created_at
   from gateway.xdm_schema
  where sandbox_id = $1
  order by created_at, schema_id;

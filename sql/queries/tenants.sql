@@ -54,6 +54,26 @@ insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_
 overriding system value
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
+-- name: lock_organization(organization_id) -> value
+-- Whoever makes one more of what an organization has a limited number of waits here for the others. Its id, none if it is gone.
+-- Walks organization_pkey.
+select organization_id
+  from gateway.organization
+ where organization_id = $1
+   for no key update;
+
+-- name: count_sandboxes(organization_id) -> value
+-- How many sandboxes the organization has. Walks sandbox_name_key.
+select count(*)
+  from gateway.sandbox
+ where organization_id = $1;
+
+-- name: count_api_keys(organization_id) -> value
+-- How many keys of the organization are not revoked; at most some thousands in all.
+select count(*)
+  from gateway.api_key
+ where organization_id = $1 and revoked_at is null;
+
 -- name: lock_configuration(sandbox_id) -> value
 -- Changes of configuration wait for each other here, and every cache learns that it is old. The new version, none once the sandbox is gone.
 -- Walks sandbox_pkey.
