@@ -27,6 +27,7 @@ from gateway.api.events import EventQuery, read_events
 from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.identity_settings import IdentitySettingsMutation
 from gateway.api.ingestion import IngestionMutation
+from gateway.api.limits import ServiceLimitQuery
 from gateway.api.linking import LinkingMutation
 from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
@@ -85,6 +86,7 @@ class Query(
     PolicyQuery,
     DiffQuery,
     WarningQuery,
+    ServiceLimitQuery,
 ):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
     nodes: list[Node | None] = resolved_by(

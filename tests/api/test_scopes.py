@@ -16,7 +16,7 @@ ADMIN = {"admin"}
 OPENED_BY = {
     "viewer": ANY,
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces"), CONFIGURATION),
-    **dict.fromkeys(("mergePolicies", "mergePolicy"), CONFIGURATION),
+    **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "ingestionWarnings"), PEOPLE),
     "diffMergePolicies": PEOPLE,
