@@ -24,6 +24,7 @@ from gateway.errors import (
 )
 
 JSON = "application/json; charset=utf-8"
+NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # no browser takes an answer for anything else than it says
 GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
 
 # Of the first class that fits.

@@ -26,7 +26,7 @@ from typing import Any, Final, cast
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import BadInput, GatewayError, LimitExceeded, SlowSender, Unavailable
-from gateway.server.answers import refusal
+from gateway.server.answers import NOT_SNIFFED, refusal
 from gateway.server.packets import Packets
 from gateway.telemetry import ConnectionCut, observe
 
@@ -345,7 +345,7 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
             return
         response = refusal(error, status)
-        headers = [*self.server_state.default_headers, *response.raw_headers, (b"connection", b"close")]
+        headers = [*self.server_state.default_headers, *response.raw_headers, NOT_SNIFFED, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, bytes(response.body)))
         self.transport.write_eof()

@@ -10,12 +10,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Unavailable
-from gateway.server.answers import refusal
+from gateway.server.answers import NOT_SNIFFED, refusal
 from gateway.telemetry import RequestServed, correlation_id, observe
 
 HEADER = "x-request-id"
 _HEADER = HEADER.encode()
-NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # no browser takes an answer for anything else than it says
 GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own request
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 

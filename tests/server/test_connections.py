@@ -300,7 +300,9 @@ async def test_what_follows_a_body_in_pieces_is_no_header_of_the_request():
 async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal():
     async with serving() as served:
         reader, writer = await served.client(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
-        assert refusal(await all_of(reader)) == (400, "BAD_INPUT")
+        said = await all_of(reader)
+        assert refusal(said) == (400, "BAD_INPUT")
+        assert said.lower().count(b"x-content-type-options: nosniff") == 1
         writer.close()
 
 
