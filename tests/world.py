@@ -14,10 +14,10 @@ from gateway.domain import batches, datasets, ingestion, registry, sandboxes, te
 from gateway.domain.configuration import Configurations
 from gateway.domain.datasets import Dataset
 from gateway.domain.ingestion import IngestResult
+from gateway.domain.locking import LOCK_ALONE
 from gateway.domain.records import Mode
 from gateway.domain.registry import IdentityDescriptor
 from gateway.domain.tenants import EVERY_SANDBOX, Permission, Sandbox, Scope
-from gateway.domain.turns import LOCK_ALONE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass

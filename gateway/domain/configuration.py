@@ -235,7 +235,7 @@ def _derived(loaded: Configuration) -> Configuration:
 
 async def _load(db: Database, scope: Scope, former: Configuration | None) -> Configuration:
     """The configuration, read again until no change came between its parts."""
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         version = await _version(tx, scope)
         while True:
             config = await _load_once(tx, scope, version, former)

@@ -53,7 +53,7 @@ async def create_dataset(
 ) -> Dataset:
     """A new dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany, NotFound for the schema."""
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         others = await _locked(tx, scope)
         check_room(len(others), DATASETS, "datasets", "A sandbox")
         _check(name, description, others)
@@ -68,7 +68,7 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
     Raises Forbidden, NotFound, Taken, and Invalid also for turning profile off.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         datasets = await _locked(tx, scope)
         old = next((dataset for dataset in datasets if dataset.dataset_id == dataset_id), None)
         if old is None:

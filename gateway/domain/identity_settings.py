@@ -16,9 +16,10 @@ from gateway.domain import jobs
 from gateway.domain.configuration import Configurations
 from gateway.domain.graphs import IdentityType, Rules
 from gateway.domain.jobs import Claim, JobKind
+from gateway.domain.locking import lock_alone
 from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.people import COUNT
-from gateway.domain.regrouping import LOCK_ALONE, alone, beside, settle
+from gateway.domain.regrouping import alone, beside, settle
 from gateway.domain.tenants import Permission, Scope, lock_configuration
 from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database
@@ -52,8 +53,7 @@ async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[N
     Raises Forbidden, NotFound for an unknown code, Invalid, TooMany.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
-        await tx.execute(LOCK_ALONE, scope.sandbox_id)  # whoever stitches now does it by the rules that it knows
+    async with lock_alone(db, scope.sandbox_id) as tx:  # whoever stitches now does it by the rules that it knows
         await lock_configuration(tx, scope)
         known = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
         ruled = check_rules(known, rules)

@@ -20,6 +20,7 @@ from gateway.domain import batches
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.documents import Failure, Reader, Sent
 from gateway.domain.facts import keep_failures, keep_warnings
+from gateway.domain.locking import lock_alone, lock_beside
 from gateway.domain.records import Mode
 from gateway.domain.slices import SLICES
 from gateway.domain.stitching import Restart
@@ -43,8 +44,6 @@ from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe
 from gateway.xdm.classes import XdmClass
 
-LOCK_ALONE = query("stitching.lock_alone")
-LOCK_SHARED = query("stitching.lock_shared")
 COUNT_BATCH = query("facts.count_batch")
 
 DOCUMENTS = 1000
@@ -282,8 +281,7 @@ class _Prepared:
         self._batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
         if alone or TURNS.are_needed(target.db, target.scope):
             return await TURNS.take(target.db, target.scope, self, is_needed=alone)
-        async with target.db.transaction() as tx:
-            await tx.execute(LOCK_SHARED, target.scope.sandbox_id)
+        async with lock_beside(target.db, target.scope.sandbox_id) as tx:
             writing = self.writing(tx)
             await writing.quickly()
             await self.count(tx, writing)
@@ -316,8 +314,7 @@ class _Prepared:
         """Why these documents cannot be stored together; None if they can. Nothing of them stays."""
         target = self._target
         try:
-            async with target.db.trial() as tx:
-                await tx.execute(LOCK_ALONE, target.scope.sandbox_id)
+            async with lock_alone(target.db, target.scope.sandbox_id, is_trial=True) as tx:
                 writing = self.writing(tx, sent)
                 await settle_all(tx, [writing], await writing.append(States()))
         except Unstorable as error:

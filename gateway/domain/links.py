@@ -89,7 +89,7 @@ async def _refused(
 ) -> dict[Pair, LinkRefusal]:
     """What the graph rules refuse among all who belong together with these by ties."""
     named = {xid for tie in ties for xid in tie["xids"] if not contested.isdisjoint(tie["xids"])}
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         component = await read_component(tx, scope, config, contested | named, recount=False)
     return {(link.a, link.b): link.reason for link in refused_of(config, component)}
 

@@ -148,7 +148,7 @@ async def create_namespace(
     check_name(code, "code")
     check_name(name)
     check_description(description)
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[int] = {}
         known = await _locked(tx, scope, broken)
         if code in known or code in {row.name for row in broken.values()}:
@@ -164,7 +164,7 @@ async def create_namespace(
 async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:
     """The custom namespace with another `name` or `description`. Needs `config:write`. Raises Forbidden, Invalid, NotFound."""
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[int] = {}
         namespaces = {each.namespace_id: each for each in (await _locked(tx, scope, broken)).values()}
         refuse_change(broken, namespace_id)

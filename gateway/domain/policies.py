@@ -16,6 +16,7 @@ from gateway.domain import jobs
 from gateway.domain.broken import Broken, parsed
 from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.limits import POLICIES, check_room
+from gateway.domain.locking import lock_alone
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
 from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
@@ -24,7 +25,6 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
-LOCK_ALONE = query("stitching.lock_alone")
 LIST = query("policies.list_policies")
 CREATE = query("policies.create_policy")
 UPDATE = query("policies.update_policy")
@@ -111,7 +111,7 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
     """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict."""
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
-    async with db.transaction() as tx:
+    async with lock_alone(db, scope.sandbox_id) as tx:
         others = await _locked(tx, scope)
         check_room(len(others), POLICIES, "merge policies; delete one first", "A sandbox")
         await _check(tx, scope, settings, others)
@@ -131,7 +131,7 @@ async def update_policy(
     and is not the policy's.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with lock_alone(db, scope.sandbox_id) as tx:
         policies = await _locked(tx, scope)
         policy = _find(policies, policy_id)
         if current_version not in (None, policy.version):
@@ -151,7 +151,7 @@ async def update_policy(
 async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
     """The policy is gone. Needs `config:write`. Raises Forbidden, NotFound; Conflict for the default and the edge's policy."""
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with lock_alone(db, scope.sandbox_id) as tx:
         policy = _find(await _locked(tx, scope), policy_id)
         if policy.settings.is_default:
             raise Conflict("The default cannot be deleted; make another policy the default first.", path=["id"])
@@ -167,11 +167,10 @@ async def check_policy(tx: Session, scope: Scope, settings: PolicySettings, repl
 
 
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
-    """The policies, with every other change of this sandbox's configuration kept waiting. Raises Conflict where one is broken.
+    """The policies, with every other change of this sandbox's configuration kept waiting, by whoever has its facts alone. Raises Conflict where one is broken.
 
     Writers wait too: what they merge, and by which policies, must not change under them.
     """
-    await tx.execute(LOCK_ALONE, scope.sandbox_id)
     await lock_configuration(tx, scope)
     broken: Broken[UUID] = {}
     policies = await load_policies(tx, scope, broken)

@@ -121,7 +121,7 @@ async def create_schema(
     """
     scope.require(Permission.CONFIG_WRITE)
     groups = _groups(xdm_class, field_groups, "fieldGroups")
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[UUID] = {}
         schemas, codes = await _locked(tx, scope, broken)
         schema = XdmSchema(
@@ -155,7 +155,7 @@ async def update_schema(
     where another schema has the same field otherwise.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[UUID] = {}
         schemas, codes = await _locked(tx, scope, broken)
         refuse_change(broken, schema_id)

@@ -4,7 +4,7 @@
 back, pairs unlinked by hand. What it writes depends on nothing but the facts that are there now.
 """
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -13,6 +13,7 @@ from uuid import UUID
 from gateway.domain.components import NOBODY, Component, graphs_of, read_component
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
+from gateway.domain.locking import lock_alone, lock_beside
 from gateway.domain.records import Place, Version, last_deletion
 from gateway.domain.stitching import (
     DELETE_GRAPHS,
@@ -25,10 +26,8 @@ from gateway.domain.stitching import (
 from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, forget, materialize, read_states, read_versions, refold
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import query
 
-LOCK_ALONE = query("stitching.lock_alone")
-LOCK_SHARED = query("stitching.lock_shared")
 READ_VERSION = query("configuration.read_version")
 READ_RECORD_TIES = query("regrouping.read_record_ties")
 RETRACT_TIES = query("regrouping.retract_ties")
@@ -41,24 +40,26 @@ def alone(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
-    return _locked(db, scope, configurations, LOCK_ALONE)
+    return _locked(db, scope, configurations, lock_alone)
 
 
 def beside(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction beside those who add facts, and the configuration that they know too."""
-    return _locked(db, scope, configurations, LOCK_SHARED)
+    return _locked(db, scope, configurations, lock_beside)
 
 
 @asynccontextmanager
 async def _locked(
-    db: Database, scope: Scope, configurations: Configurations, lock: Query
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    lock: Callable[[Database, int], AbstractAsyncContextManager[Session]],
 ) -> AsyncIterator[tuple[Session, Configuration]]:
     config = await configurations.read(db, scope)
     while True:
-        async with db.transaction() as tx:
-            await tx.execute(lock, scope.sandbox_id)
+        async with lock(db, scope.sandbox_id) as tx:
             version = await tx.value(READ_VERSION, scope.sandbox_id)
             if version == config.version:
                 yield tx, config

@@ -35,13 +35,13 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     (batch,) = await batches.read_batches(db, scope, [batch_id])
     if batch is None:
         raise NotFound("There is no such batch in this sandbox.", path=["id"])
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         if await tx.value(ABORT, scope.sandbox_id, batch_id) is None:
             raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
         await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=jobs.LEASE)
     while await _step(db, scope, configurations, batch_id):
         pass
-    async with db.transaction() as tx:
+    async with db.transaction(scope.sandbox_id) as tx:
         await jobs.end(tx, scope, JobKind.ABORT_BATCH, batch_id, JobStatus.COMPLETED)
     (aborted,) = await batches.read_batches(db, scope, [batch_id])
     return aborted or batch
@@ -50,7 +50,7 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
 async def empty_batch(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
     """The job that takes back what an aborted batch brought, if whoever aborted it was cut off. What is gone needs no cursor."""
     while removed := await _step(db, scope, configurations, claim.subject):
-        async with db.transaction() as tx:
+        async with db.transaction(scope.sandbox_id) as tx:
             await jobs.advance(tx, claim, None, done=claim.done + removed)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from gateway.domain import namespaces, policies
 from gateway.domain.limits import SANDBOXES, check_room
+from gateway.domain.locking import lock_alone
 from gateway.domain.names import check_name
 from gateway.domain.spelling import NEWEST
 from gateway.domain.tenants import (
@@ -28,7 +29,6 @@ from gateway.storage.queries import query
 
 CREATE_ORGANIZATION = query("tenants.create_organization")
 CREATE_SANDBOX = query("tenants.create_sandbox")
-LOCK_ALONE = query("stitching.lock_alone")
 TAKE_SANDBOX = query("tenants.take_sandbox")
 RESTORE_SANDBOX = query("tenants.restore_sandbox")
 DELETE_SANDBOX = query("tenants.delete_sandbox")
@@ -72,10 +72,9 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
         raise NotFound("There is no sandbox with this id.", path=["id"])
     if known.name != confirm_name:
         raise Invalid("This is not the name of the sandbox that would be reset.", path=["confirmName"])
-    async with db.transaction() as tx:
-        await tx.execute(
-            LOCK_ALONE, sandbox_id
-        )  # whoever writes now finishes first, and finds nothing to write to later
+    async with lock_alone(
+        db, sandbox_id
+    ) as tx:  # whoever writes now finishes first, and finds nothing to write to later
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
@@ -100,8 +99,7 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
         raise NotFound("There is no sandbox with this id.", path=["id"])
     if known.is_default:
         raise Conflict("The default sandbox stays; `resetSandbox` empties it.", path=["id"])
-    async with db.transaction() as tx:
-        await tx.execute(LOCK_ALONE, sandbox_id)
+    async with lock_alone(db, sandbox_id) as tx:
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
         await _empty(tx, sandbox_id)

@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Generic, TypeVar
 
+from gateway.domain.locking import lock_alone
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
-
-LOCK_ALONE = query("stitching.lock_alone")
 
 Work = TypeVar("Work")
 Done = TypeVar("Done")
@@ -84,8 +82,7 @@ class Turns(Generic[Work, Done]):
         outcomes: Sequence[Done | Exception]
         queue.visiting = []
         try:
-            async with db.transaction() as tx:
-                await tx.execute(LOCK_ALONE, sandbox_id)
+            async with lock_alone(db, sandbox_id) as tx:
                 outcomes = await self._do(tx, self._company(queue))
         except Exception as error:  # noqa: BLE001 (given to whose work raised it)
             if len(queue.visiting) > 1:

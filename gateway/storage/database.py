@@ -4,15 +4,18 @@
 driver become ours: `faults` lists them.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import perf_counter
 from typing import Any, TypeAlias
 
+from gateway.errors import Timeout
 from gateway.storage.connections import open_first
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, told, unless_lost
-from gateway.storage.pool import Pool
+from gateway.storage.pool import Pool, part_of
 from gateway.storage.queries import Query, query
+from gateway.storage.shares import Shares
 from gateway.telemetry import StatementRan, observe
 
 IS_DISTRIBUTED = query("maintenance.is_distributed")
@@ -20,6 +23,7 @@ TAKE_TIME = query("maintenance.take_time")
 
 CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
 
+OF_A_SANDBOX = ("sandbox_id",)
 UNHURRIED = 24 * 60 * 60.0  # seconds
 
 
@@ -96,8 +100,10 @@ class Session:
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: it is the coordinator of a Citus cluster."""
 
-    def __init__(self, pool: Pool, *, is_distributed: bool) -> None:
+    def __init__(self, pool: Pool, *, size: int, seconds: float, is_distributed: bool) -> None:
         self._pool = pool
+        self._long_reads = Shares(part_of(size), seconds)
+        self._queues, self._waiting = Shares(1, seconds), Shares(part_of(size), seconds)
         self.is_distributed = is_distributed
 
     @classmethod
@@ -116,52 +122,64 @@ class Database:
         pool = Pool(connect, size, seconds=statement_seconds)
         pool.keep(first)
         async with pool.lend() as connection:
-            return cls(pool, is_distributed=await Session(connection).value(IS_DISTRIBUTED))
+            is_distributed = await Session(connection).value(IS_DISTRIBUTED)
+        return cls(pool, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
         await self._pool.close()
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
-        async with self._pool.lend() as connection:
+        async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).rows(query, *args)
 
     async def row(self, query: Query, *args: Any) -> Any | None:
-        async with self._pool.lend() as connection:
+        async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).row(query, *args)
 
     async def value(self, query: Query, *args: Any) -> Any:
-        async with self._pool.lend() as connection:
+        async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).value(query, *args)
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """All or nothing: commits at the end of the block, rolls back when it raises."""
-        async with self._pool.lend() as connection, _transaction(connection):
+    async def transaction(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
+        """All or nothing: commits at the end of the block, rolls back when it raises. Of a sandbox's connections, if it is a sandbox's."""
+        async with self._pool.lend(sandbox_id) as connection, _transaction(connection):
             yield Session(connection, is_distributed=self.is_distributed)
 
     @asynccontextmanager
-    async def trial(self) -> AsyncIterator[Session]:
+    async def trial(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
         """A transaction that is rolled back at the end of the block, whatever comes of it."""
-        async with self._pool.lend() as connection:
+        async with self._pool.lend(sandbox_id) as connection:
             transaction = connection.transaction()
             await transaction.start()
             try:
                 yield Session(connection, is_distributed=self.is_distributed)
             except BaseException as error:
-                if leaves_sound(error):
+                if not _is_cut_off(error):
                     await transaction.rollback()
                 raise
             await transaction.rollback()
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
-        """Reads that all see the store as it was at the first of them, whatever is committed meanwhile."""
+        """Reads that all see the store as it was at the first of them, whatever is committed meanwhile.
+
+        They are long, and have only a part of the connections together. Raises Timeout when others have it for too long.
+        """
         async with (
+            _in_time(self._long_reads.place()),
             self._pool.lend() as connection,
             _transaction(connection, isolation="repeatable_read", readonly=True),
         ):
             yield Session(connection, is_distributed=self.is_distributed)
+
+    @asynccontextmanager
+    async def waiting(self, lock: Hashable) -> AsyncIterator[None]:
+        """Before a transaction that waits for a lock: it alone waits for this one, and those who wait for any have a part of the
+        connections together. Raises Timeout when the turn does not come."""
+        async with _in_time(self._queues.place(lock)), _in_time(self._waiting.place()):
+            yield
 
 
 Reader: TypeAlias = Database | Session
@@ -180,10 +198,30 @@ async def _transaction(connection: Any, **options: Any) -> AsyncIterator[None]:
     try:
         yield
     except BaseException as error:
-        if leaves_sound(error):
+        if not _is_cut_off(error):
             await transaction.rollback()
         raise
     await transaction.commit()
+
+
+@asynccontextmanager
+async def _in_time(place: AbstractAsyncContextManager[None]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as held:
+        try:
+            await held.enter_async_context(place)
+        except TimeoutError as error:
+            raise Timeout("Too much like it is under way; try again.") from error
+        yield
+
+
+def _is_cut_off(error: BaseException) -> bool:
+    """Whether a statement may still be running, or its connection be lost."""
+    return isinstance(error, asyncio.CancelledError) or (isinstance(error, Exception) and not leaves_sound(error))
+
+
+def _owner(query: Query, args: Sequence[Any]) -> Hashable:
+    """The sandbox that a statement is about, if it is about one."""
+    return args[0] if query.parameters[:1] == OF_A_SANDBOX else None
 
 
 def _observe(name: str, begin: float, rows: int = 0) -> None:

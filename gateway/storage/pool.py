@@ -10,7 +10,7 @@ than agreed.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from contextlib import suppress
 from time import monotonic
 from types import TracebackType
@@ -18,6 +18,7 @@ from typing import Any
 
 from gateway.errors import DatabaseRefused, Unavailable
 from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, translated
+from gateway.storage.shares import Shares
 from gateway.telemetry import ConnectionRefused, observe
 
 IDLE = 300  # seconds: what stands between us and the server may have forgotten an older connection
@@ -33,22 +34,33 @@ class Pool:
         self._size = size
         self._seconds = seconds
         self._turns = asyncio.Semaphore(size)
+        self._shares = Shares(max(1, size - part_of(size)), seconds)
         self._idle = deque[tuple[float, Any]]()  # since when, and what; in this order
         self._ending = set[asyncio.Task[None]]()
         self._is_closed = False
 
-    def lend(self) -> "Loan":
-        """A connection for an `async with` block. Raises Unavailable; Timeout when none is free, or none can be opened, in time."""
-        return Loan(self)
+    def lend(self, of: Hashable = None) -> "Loan":
+        """A connection for an `async with` block, out of the share that is `of` somebody, or None. Raises Unavailable; Timeout when none is free, or none can be opened, in time."""
+        return Loan(self, of)
 
     def keep(self, connection: Any) -> None:
         """Take in a connection that was opened elsewhere, to lend it."""
         self._idle.append((monotonic(), connection))
 
-    async def take(self) -> Any:
-        """A connection outside any transaction, until it is given back."""
+    async def take(self, of: Hashable = None) -> Any:
+        """A connection outside any transaction, until it is given back. Nobody has all of them."""
         if self._is_closed:
             raise Unavailable("The gateway is ending.")
+        if of is None:
+            return await self._take()
+        await self._shares.enter(of)
+        try:
+            return await self._take()
+        except BaseException:
+            self._shares.leave(of)
+            raise
+
+    async def _take(self) -> Any:
         if self._turns.locked():
             async with asyncio.timeout(self._seconds):
                 await self._turns.acquire()
@@ -60,8 +72,10 @@ class Pool:
             self._turns.release()
             raise
 
-    def give(self, connection: Any, *, is_sound: bool) -> None:
+    def give(self, connection: Any, of: Hashable = None, *, is_sound: bool) -> None:
         """Take a connection back. One in a transaction, or in the middle of a statement and so not sound, is ended before its place is free."""
+        if of is not None:
+            self._shares.leave(of)
         if is_sound and not connection.is_in_transaction():
             self.keep(connection)
             self._turns.release()
@@ -99,14 +113,15 @@ class Pool:
 class Loan:
     """One `async with` block's connection. What goes wrong with it inside the block is raised in our words."""
 
-    __slots__ = ("_connection", "_pool")
+    __slots__ = ("_connection", "_of", "_pool")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, of: Hashable) -> None:
         self._pool = pool
+        self._of = of
 
     async def __aenter__(self) -> Any:
         try:
-            self._connection = await self._pool.take()
+            self._connection = await self._pool.take(self._of)
         except DRIVER as error:
             reason = opening_failed(error)
             if isinstance(reason, DatabaseRefused):
@@ -119,9 +134,14 @@ class Loan:
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         is_closed: bool = self._connection.is_closed()
-        self._pool.give(self._connection, is_sound=not is_closed and (error is None or leaves_sound(error)))
+        self._pool.give(self._connection, self._of, is_sound=not is_closed and (error is None or leaves_sound(error)))
         if isinstance(error, DRIVER):
             raise translated(error, is_closed=is_closed) from error
+
+
+def part_of(size: int) -> int:
+    """A quarter of a pool's connections: what one sandbox leaves to the others, what long reads may take, and those who wait for locks."""
+    return max(1, size // 4)
 
 
 async def _close(connection: Any) -> None:

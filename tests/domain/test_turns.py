@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.domain.turns import LOCK_ALONE, Turns
+from gateway.domain.locking import LOCK_ALONE
+from gateway.domain.turns import Turns
 from gateway.errors import Unavailable
 from gateway.storage.database import Database
 

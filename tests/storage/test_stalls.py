@@ -11,6 +11,7 @@ from gateway.errors import Timeout
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 
+SIZE = 8  # two of them for long reads
 SECONDS = 1.0
 IN_TIME = 4.0  # less than the time that a connection has for ending: nobody waits for that
 SLEEP = Query("test.sleep", "select 1 from pg_sleep($1)", (), (), "value", "For this test.")
@@ -30,7 +31,7 @@ async def watcher(own_cluster):
 async def db(request, own_cluster):
     """With the server's own time limits, and with ours alone, as behind a pooler."""
     cache = 500 if request.param == "postgres" else 0
-    database = await Database.connect(own_cluster.dsn(), size=2, statement_seconds=SECONDS, cache_size=cache)
+    database = await Database.connect(own_cluster.dsn(), size=SIZE, statement_seconds=SECONDS, cache_size=cache)
     yield database
     await database.close()
 
@@ -101,5 +102,5 @@ async def serves_again(db, watcher):
             with suppress(Timeout):
                 assert await asyncio.gather(*(db.value(ECHO, n) for n in range(10))) == list(range(10))
                 break
-        while await watcher.fetchval(BACKENDS) > 2 or await watcher.fetchval(RUNNING, SLEEP.sql):
+        while await watcher.fetchval(BACKENDS) > SIZE or await watcher.fetchval(RUNNING, SLEEP.sql):
             pass
