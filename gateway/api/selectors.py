@@ -8,11 +8,14 @@ from gateway.domain import selectors
 from gateway.domain.merge import Document
 from gateway.domain.selectors import Selector
 
+ARGUMENT = "select"
+"""The name of every argument that takes a selector, and of no other."""
+
 SelectArgument = Annotated[
     str | None,
     strawberry.argument(
-        name="select",
-        description="Paths of the wanted fields, as in `person.name(firstName,lastName),workEmail`; left out, the whole document.",
+        name=ARGUMENT,
+        description="Paths of the wanted fields, as in `person.name(firstName,lastName),workEmail`; left out, the whole document. A field that no document can have is BAD_SELECTOR.",
     ),
 ]
 

@@ -12,7 +12,9 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from gateway.domain.names import did_you_mean
 from gateway.errors import BadSelector
+from gateway.xdm.fields import Field, children
 
 Selector = Mapping[str, "Selector | None"]
 """Wanted fields by name: None takes all below, a tree only what it names."""
@@ -26,13 +28,16 @@ _SIGNS = frozenset(".,()")
 _ABSENT = object()
 
 
-def parse(text: str) -> Selector:
-    """The tree of a selector, or BadSelector with the line and column where it goes wrong."""
+def parse(text: str, schema: Field | None = None) -> Selector:
+    """The tree of a selector. Raises BadSelector with the line and column where it goes wrong.
+
+    It goes wrong, too, where it names a field that documents of the schema, if one is given, cannot have.
+    """
     if len(text) > MAX_LENGTH:
         raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.")
     if not text.strip():
         raise BadSelector("The selector is empty. Name at least one field, or leave the selector out to take all.")
-    return _Parser(text).selector()
+    return _Parser(text).selector(schema)
 
 
 def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
@@ -84,38 +89,54 @@ class _Parser:
         self.tokens.append(("", len(text)))
         self.next = 0
 
-    def selector(self) -> Selector:
+    def selector(self, schema: Field | None) -> Selector:
         tree: _Tree = {}
-        self.items(tree, 0)
+        self.items(tree, 0, schema)
         if self.tokens[self.next][0]:
             raise self.unexpected("a comma or the end")
         return tree
 
-    def items(self, tree: _Tree, depth: int) -> None:
-        self.item(tree, depth)
+    def items(self, tree: _Tree, depth: int, field: Field | None) -> None:
+        self.item(tree, depth, field)
         while self.accept(","):
-            self.item(tree, depth)
+            self.item(tree, depth, field)
 
-    def item(self, tree: _Tree, depth: int) -> None:
-        name = self.name(depth := depth + 1)
+    def item(self, tree: _Tree, depth: int, field: Field | None) -> None:
+        """One item below a field of the schema; None knows nothing of what lies below it."""
+        name, field = self.name(depth := depth + 1, field)
         while self.accept("."):
             tree = _below(tree, name)
-            name = self.name(depth := depth + 1)
+            name, field = self.name(depth := depth + 1, field)
         if self.accept("("):
-            self.items(_below(tree, name), depth)
+            self.items(_below(tree, name), depth, field)
             if not self.accept(")"):
                 raise self.unexpected("a comma or a closing parenthesis")
         else:
             tree[name] = None
 
-    def name(self, depth: int) -> str:
+    def name(self, depth: int, above: Field | None) -> tuple[str, Field | None]:
+        """The next name, and the field that it names."""
         token, _ = self.tokens[self.next]
         if not token or token in _SIGNS:
             raise self.unexpected("the name of a field")
         if depth > MAX_DEPTH:
             raise self.error(f"The selector goes deeper than {MAX_DEPTH} levels")
+        field = above and self.field(above, token)
         self.next += 1
-        return token
+        return token, field
+
+    def field(self, above: Field, name: str) -> Field:
+        """The field of this name one step below, in any element of an array and under any key of a map."""
+        while above["meta:xdmType"] == "array":
+            above = above["items"]
+        below = dict(children(above))
+        found = below.get("*") or below.get(name)
+        if found is None:
+            raise self.error(
+                f"There is no field {name[:40]!r} here{'' if below else ', below a plain value'}",
+                did_you_mean(name, below),
+            )
+        return found
 
     def accept(self, sign: str) -> bool:
         found = self.tokens[self.next][0] == sign
@@ -126,10 +147,10 @@ class _Parser:
         token = self.tokens[self.next][0]
         return self.error(f"Expected {expected}, found {repr(token[:40]) if token else 'the end'}")
 
-    def error(self, message: str) -> BadSelector:
+    def error(self, message: str, hint: str = "") -> BadSelector:
         before = self.text[: self.tokens[self.next][1]]
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        return BadSelector(f"{message} (line {line}, column {column}).", line=line, column=column)
+        return BadSelector(f"{message} (line {line}, column {column}).{hint}", line=line, column=column)
 
 
 def _below(tree: _Tree, name: str) -> _Tree:

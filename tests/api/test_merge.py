@@ -75,6 +75,7 @@ async def test_a_broken_selector_says_where(ana):
     error = await ana.error(ASK % broken)
     assert error["extensions"] == {"code": "BAD_SELECTOR", "line": 2, "column": 11}
     assert "path" not in error  # it is found out before any field is read
+    assert error["message"].startswith("The selector of `a`: Expected")
 
 
 async def test_records_and_reasons_are_read_at_once(ana, statements):

@@ -290,3 +290,49 @@ async def test_a_single_read_offers_the_namespaces_most_like_an_unknown_one(clie
     )
     assert error["extensions"]["code"] == "BAD_INPUT"
     assert NAMESPACES[code] in error["message"]
+
+
+TAKING = [
+    '{ profile(identity: {key: {namespace: "Email", value: "%s"}}) { entityJson(select: $select) } }',
+    '{ profile(identity: {key: {namespace: "Email", value: "%s"}}) { explain(select: $select) { rule } } }',
+    '{ profiles(identities: [{key: {namespace: "Email", value: "%s"}}]) { profile { ...Part } } } fragment Part on Profile { entityJson(select: $select) }',
+    '{ nodes(ids: ["%s"]) { ... on Profile { entityJson(select: $select) } ... on ExperienceEvent { entityJson } } }',
+]
+WRONG = {
+    "person.nme": (8, "There is no field 'nme' here (line 1, column 8). Did you mean 'name'?"),
+    "loyalty,persn(name)": (9, "There is no field 'persn' here (line 1, column 9). Did you mean 'person'"),
+    "person.name.firstName.x": (23, "below a plain value"),
+    "identityMap.Email.idd": (19, "Did you mean 'id'?"),
+    "person..name": (8, "Expected the name of a field"),
+}
+
+
+@pytest.mark.parametrize("select", WRONG)
+@pytest.mark.parametrize("query", TAKING)
+@pytest.mark.parametrize("value", ["ana@x.io", "nobody@x.io"])
+@pytest.mark.parametrize("way", ["literal", "variable", "default"])
+async def test_a_selector_is_checked_before_anything_is_read_whoever_is_found(  # noqa: PLR0917
+    client, statements, select, query, value, way
+):
+    """Against all fields that the sandbox's documents can have; the column and the nearest name are told."""
+    await client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    await client.data("{ __typename }")
+    text, variables = query.replace("%s", value), {}
+    if way == "literal":
+        text = text.replace("$select", f'"{select}"')
+    else:
+        default = f' = "{select}"' if way == "default" else ""
+        text, variables = f"query ($select: String{default}) {text}", {} if default else {"select": select}
+    with statements() as ran:
+        error = await client.error(text, **variables)
+    column, message = WRONG[select]
+    assert message in error["message"]
+    assert (error["extensions"]["code"], error["extensions"]["column"]) == ("BAD_SELECTOR", column)
+    assert not [name for name in ran if not name.startswith("tenants.")]
+
+
+async def test_selectors_of_events_are_checked_against_what_events_can_have(client):
+    read = """query ($identities: [IdentityInput!]!) { events(identities: $identities) { nodes { entityJson(select: "%s") } } }"""
+    assert (await client.data(read % "web.webPageDetails.name,_id", identities=[]))["events"]["nodes"] == []
+    assert "Did you mean 'web'?" in (await client.error(read % "wep", identities=[]))["message"]
+    assert "'person'" in (await client.error(read % "person", identities=[]))["message"]

@@ -111,7 +111,7 @@ class Operations:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
-        operation.selectors.check(given)
+        operation.selectors.check(given, config)
         shared = self._shared(scope, config)
         context = Context(
             self._db, scope, config, self._configurations, schema.graphql, due, self._limits.answer_bytes, shared

@@ -57,7 +57,7 @@ class Prepared:
     @cached_property
     def selectors(self) -> Selectors:
         """The selectors among its arguments."""
-        return Selectors(self.document, self.node)
+        return Selectors(self.schema, self.document, self.node)
 
     @cached_property
     def variables(self) -> Variables:

@@ -1,62 +1,110 @@
 """Selectors in an operation's arguments: whether they can be read is found out before anything else is, whoever is found then."""
 
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from graphql import (
-    ArgumentNode,
     DocumentNode,
+    FieldNode,
     FragmentDefinitionNode,
+    FragmentSpreadNode,
+    GraphQLSchema,
+    InlineFragmentNode,
     OperationDefinitionNode,
+    SelectionSetNode,
     StringValueNode,
     VariableNode,
-    Visitor,
-    visit,
+    get_named_type,
 )
 
+from gateway.api.selectors import ARGUMENT
+from gateway.domain.configuration import Configuration
 from gateway.domain.selectors import parse
+from gateway.errors import BadSelector
+from gateway.xdm.classes import XdmClass
 
-ARGUMENT: Final = "select"
-"""The name of every argument that takes a selector, and of no other."""
+CLASSES: Mapping[str, XdmClass] = {
+    "Profile": XdmClass.INDIVIDUAL_PROFILE,
+    "ExperienceEvent": XdmClass.EXPERIENCE_EVENT,
+}
+"""Of what class the documents are in which the fields of a GraphQL type select."""
+
+
+class Selection(NamedTuple):
+    """A selector in an operation: as it stands there, or as a variable gives it; and the field's name in the answer."""
+
+    field: str
+    xdm_class: XdmClass
+    variable: str | None
+    text: Any
 
 
 class Selectors:
-    """The selectors of an operation, fields that it leaves out included: literals, and variables by their names."""
+    """The selectors of an operation, fields that it leaves out included."""
 
-    def __init__(self, document: DocumentNode, operation: OperationDefinitionNode) -> None:
-        finder = _Finder()
-        for definition in document.definitions:
-            if definition is operation or isinstance(definition, FragmentDefinitionNode):
-                visit(definition, finder)
-        self._texts, self._are_checked = finder.texts, False
-        self._defaults = {
-            each.variable.name.value: getattr(each.default_value, "value", None)
-            for each in operation.variable_definitions or ()
-            if each.variable.name.value in finder.names
-        }
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        self._found = _found_in(schema, document, operation)
 
-    def check(self, given: Mapping[str, Any]) -> None:
-        """Raise BadSelector for one that cannot be read, with these values of the variables."""
-        if not self._are_checked:
-            for text in self._texts:
-                parse(text)
-            self._are_checked = True
-        for name, default in self._defaults.items():
-            value = given.get(name, default)
-            if isinstance(value, str):  # else it is null, or refused with the other variables
-                parse(value)
+    def check(self, given: Mapping[str, Any], config: Configuration) -> None:
+        """Raise BadSelector, with these values of the variables, for one that cannot be read, or names a field that no document of the
+        sandbox can have."""
+        for selection in self._found:
+            text = selection.text if selection.variable is None else given.get(selection.variable, selection.text)
+            if isinstance(text, str):  # else it is null, or refused with the other variables
+                _check(selection, text, config)
 
 
-class _Finder(Visitor):
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[str] = []
-        self.names: set[str] = set()
+def _found_in(
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
+) -> tuple[Selection, ...]:
+    """Every selector of a valid operation and of the fragments that it spreads, each fragment once."""
+    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
+    root = schema.get_root_type(operation.operation)
+    found: list[Selection] = []
+    todo: list[tuple[Any, SelectionSetNode]] = [(root, operation.selection_set)]
+    while todo:
+        parent, below = todo.pop()
+        for node in below.selections:
+            match node:
+                case FieldNode() if field := getattr(parent, "fields", {}).get(node.name.value):
+                    found += _selections(parent.name, node, operation)
+                    if node.selection_set:
+                        todo.append((get_named_type(field.type), node.selection_set))
+                case InlineFragmentNode():
+                    condition = node.type_condition
+                    todo.append((schema.get_type(condition.name.value) if condition else parent, node.selection_set))
+                case FragmentSpreadNode() if fragment := fragments.pop(node.name.value, None):
+                    todo.append((schema.get_type(fragment.type_condition.name.value), fragment.selection_set))
+    return tuple(found)
 
-    def enter_argument(self, node: ArgumentNode, *_: object) -> None:
-        if node.name.value != ARGUMENT:
-            return
-        if isinstance(node.value, StringValueNode):
-            self.texts.append(node.value.value)
-        elif isinstance(node.value, VariableNode):
-            self.names.add(node.value.name.value)
+
+def _check(selection: Selection, text: str, config: Configuration) -> None:
+    try:
+        parse(text, config.union(selection.xdm_class))
+    except BadSelector as error:
+        message = f"The selector of `{selection.field}`: {error.message}"
+        raise BadSelector(message, line=error.line, column=error.column) from error
+
+
+def _selections(parent: str, field: FieldNode, operation: OperationDefinitionNode) -> Iterator[Selection]:
+    """The selector among the arguments of a field, if it takes one there."""
+    xdm_class = CLASSES.get(parent)
+    if xdm_class is None:
+        return
+    key = (field.alias or field.name).value
+    for argument in field.arguments or ():
+        if argument.name.value != ARGUMENT:
+            continue
+        match argument.value:
+            case StringValueNode(value=text):
+                yield Selection(key, xdm_class, None, text)
+            case VariableNode(name=name):
+                yield Selection(key, xdm_class, name.value, _default(operation, name.value))
+
+
+def _default(operation: OperationDefinitionNode, variable: str) -> Any:
+    """The text that a variable has where none is given for it."""
+    for definition in operation.variable_definitions or ():
+        if definition.variable.name.value == variable and isinstance(definition.default_value, StringValueNode):
+            return definition.default_value.value
+    return None

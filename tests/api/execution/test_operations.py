@@ -86,15 +86,15 @@ async def test_where_only_queries_may_run_a_mutation_does_not(client):
 
 
 async def test_a_field_that_fails_says_why_and_where_and_leaves_the_others(client):
-    outcome, body = await client.answer('{ viewer { organization } dataset(id: "zzz") { id } }')
+    outcome, body = await client.answer('{ viewer { organization } identity(identity: {xid: "zzz"}) { id } }')
     assert outcome is Outcome.ANSWERED
     assert body == {
-        "data": {"viewer": {"organization": "An organization"}, "dataset": None},
+        "data": {"viewer": {"organization": "An organization"}, "identity": None},
         "errors": [
             {
-                "message": "`id` is not an id that this server gave out.",
+                "message": "'zzz' is not an xid that this server gave out.",
                 "locations": [{"line": 1, "column": 27}],
-                "path": ["dataset"],
+                "path": ["identity"],
                 "extensions": {"code": "BAD_INPUT"},
             }
         ],
