@@ -15,9 +15,10 @@ from uuid import UUID, uuid4
 import orjson
 
 from gateway.domain.broken import Broken, BrokenRow, parsed, refuse_change
+from gateway.domain.graphs import IdentityType
 from gateway.domain.limits import CUSTOM_FIELD_BYTES, CUSTOM_FIELDS, IDENTITY_FIELDS, SCHEMAS, check_room
 from gateway.domain.names import check_name
-from gateway.domain.namespaces import load_namespaces, unknown_namespace
+from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.tenants import Permission, Scope, lock_configuration
 from gateway.domain.validators import VALIDATORS
 from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany, UserFault
@@ -134,6 +135,7 @@ async def create_schema(
         await asyncio.to_thread(
             _check, schema, schemas, titles, codes
         )  # thousands of fields take a while: others go on
+        _check_primary(schema, codes)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
     return schema
 
@@ -178,18 +180,20 @@ async def update_schema(
         await asyncio.to_thread(_check_growth, old, new)
         titles = {each.title for each in others} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, new, others, titles, codes)
+        if new.primary != old.primary:
+            _check_primary(new, codes)
         await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
     return new
 
 
-async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> tuple[list[XdmSchema], set[str]]:
-    """The schemas and the codes of the namespaces, with every other change of this sandbox's configuration kept waiting.
+async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> tuple[list[XdmSchema], dict[str, Namespace]]:
+    """The schemas and the namespaces by their codes, with every other change of this sandbox's configuration kept waiting.
 
     Schemas that cannot be used go into `broken`.
     """
     await lock_configuration(tx, scope)
     schemas = await load_schemas(tx, scope, broken)
-    codes = {namespace.code for namespace in await load_namespaces(tx, scope)}
+    codes = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
     return await asyncio.to_thread(usable, schemas, codes, broken), codes
 
 
@@ -279,6 +283,14 @@ def _check_descriptor(
         )
     if descriptor.namespace_code not in codes:
         raise NotFound(unknown_namespace(descriptor.namespace_code, sorted(codes)), path=[*path, "namespace"])
+
+
+def _check_primary(schema: XdmSchema, namespaces: Mapping[str, Namespace]) -> None:
+    """Refuse a primary identity that names no people: every document would be."""
+    if schema.primary is not None and namespaces[schema.primary.namespace_code].type is IdentityType.NON_PEOPLE:
+        place = schema.identities.index(schema.primary)
+        message = f"{schema.primary.namespace_code} is of type NON_PEOPLE, so it cannot be the primary identity."
+        raise Invalid(message, path=["identities", str(place), "namespace"])
 
 
 def _check_once(identities: Sequence[IdentityDescriptor]) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from world import World, event, record
 
-from gateway.domain import namespaces
+from gateway.domain import namespaces, registry
 from gateway.domain.graphs import IdentityType
 from gateway.domain.names import check_name
 from gateway.domain.records import Mode
@@ -18,6 +18,7 @@ from gateway.domain.text import BLANKS, stripped
 from gateway.domain.verification import count_other_spellings, verify
 from gateway.errors import Invalid
 from gateway.storage.queries import Query
+from gateway.xdm.classes import XdmClass
 
 EXACT, LOWERCASE, E164 = IdentityNormalization
 UNSEEN = ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u3164", "\u200e", "\u115f", "\u2800", "\u202a\u202c", "\U000e0041"]
@@ -200,6 +201,26 @@ async def stores(world):
 
 
 STORE = ("Store", "store-1")
+
+
+async def test_a_schema_is_not_about_what_names_no_people(stores):
+    described = [IdentityDescriptor("personID", "Store", is_primary=True)]
+    with pytest.raises(Invalid) as caught:
+        await registry.create_schema(
+            stores.db, stores.scope, title="Stores", xdm_class=XdmClass.INDIVIDUAL_PROFILE, identities=described
+        )
+    assert caught.value.path == ["identities", "0", "namespace"]
+    named = [replace(described[0], is_primary=False)]
+    schema = await registry.create_schema(
+        stores.db,
+        stores.scope,
+        title="Stores",
+        xdm_class=XdmClass.INDIVIDUAL_PROFILE,
+        identities=named,
+        is_profile_enabled=False,
+    )
+    with pytest.raises(Invalid):
+        await registry.update_schema(stores.db, stores.scope, schema.schema_id, identities=described)
 
 
 @pytest.mark.parametrize("mode", Mode)
