@@ -1,6 +1,5 @@
 """What identity graphs would some events make? Asked before they come, or before the settings change."""
 
-import asyncio
 from datetime import datetime
 from typing import Annotated
 
@@ -11,6 +10,7 @@ from gateway.api.faults import top_level
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, rules_of
 from gateway.domain import simulation
+from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.documents import MAX_IDENTITIES, NamedIdentity
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
@@ -85,7 +85,7 @@ async def _simulate(info: Info, events: EventsArgument, *, settings: SettingsArg
     rules = None if settings is None else rules_of(settings)
     context = info.context
     with top_level():
-        return await asyncio.to_thread(simulation.simulate, context.scope, context.config, given, rules)
+        return await COMPUTATIONS.run(simulation.simulate, context.scope, context.config, given, rules)
 
 
 @strawberry.type

@@ -3,7 +3,7 @@
     an object              1; a hundredth where it is at hand anyway: of the configuration, a connection, a part of a document
     a leaf                 a hundredth; a document as JSON a tenth
     a page                 as many items as `first` or `last` says, 50 where neither does
-    a look-up of many      as many as are given
+    a look-up of many      as many as are given; an event of a simulation fifteen, and the simulation 800
     any other list         its usual length: of what is bounded at 50 there are mostly few
     introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
@@ -91,9 +91,15 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "XdmSchema.jsonSchema": 10 * OBJECT,  # put together for each answer
     "UnionSchema.jsonSchema": 10 * OBJECT,
     "UnionSchema.sdl": 10 * OBJECT,
+    "Query.simulateIdentityGraph": 800 * OBJECT,
     "Query.diffMergePolicies": 1_000 * OBJECT,  # merges profiles for a good part of the time that a request has
 }
 """What fields cost beside what they show, by their name or coordinate."""
+
+GIVEN: Final[Mapping[str, int]] = {
+    "Query.simulateIdentityGraph": 15 * OBJECT,  # an event of 20 identities has 190 links to rank
+}
+"""What each item costs that a look-up of many is given, where it is not as much as an object."""
 
 LENGTHS: Final[Mapping[str, int]] = {
     "Profile.explain": 20,  # leaves of a document
@@ -199,7 +205,11 @@ class _Walk:
         counts = _Counts(self._given, field, node, self._usual(coordinate))
         items = self._sums.product(counts.length, item)
         of_page = self._sums.product(counts.page, below.each)
-        return _Selected(self._sums.total([weight, self._sums.product(counts.looked_up, OBJECT), items, of_page]))
+        return _Selected(
+            self._sums.total(
+                [weight, self._sums.product(counts.looked_up, GIVEN.get(coordinate, OBJECT)), items, of_page]
+            )
+        )
 
     def _usual(self, coordinate: str) -> int:
         """The usual length of a field's list."""
