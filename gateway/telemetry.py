@@ -47,7 +47,7 @@ class AdmissionRefused(NamedTuple):
 
 
 class ConnectionCut(NamedTuple):
-    """A connection was ended by us. `reason` is its phase that went on for too long, or one of: room, refused, pipelined, unread."""
+    """A connection was ended by us. `reason` is its phase that went on for too long, or one of: room, refused, pipelined, unread, no http."""
 
     reason: str
 

@@ -14,6 +14,7 @@ that has waited for longest for a request; where none waits, the newcomer is ref
 """
 
 import asyncio
+import logging
 import resource
 from collections import OrderedDict
 from collections.abc import Callable
@@ -52,6 +53,11 @@ ENDING_SECONDS: Final = 3
 
 RESERVED_FILES: Final = 100
 """Files that this process may open beside connections: to Postgres, its log, its port."""
+
+
+FAULTS: Final = logging.getLogger("gateway.connections")
+"""Hears of faults of ours. What clients do wrong is counted: to write it down would be a way to fill the log."""
+FAULTS.setLevel(logging.ERROR)
 
 
 class Phase(Enum):
@@ -199,6 +205,7 @@ class Connection(HttpToolsProtocol):
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
+        self.logger = FAULTS
         self._connections = connections
         self.phase = Phase.HEAD
         self._comes = Phase.IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
@@ -321,6 +328,7 @@ class Connection(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the shape of every other refusal."""
+        observe(ConnectionCut("no http"))
         self._refuse(BadInput(msg))
 
     # -------------------------------------------------------------------------------------------- ends

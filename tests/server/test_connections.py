@@ -20,6 +20,7 @@ from gateway.server.connections import (
     Connections,
     connections_within_files,
 )
+from gateway.telemetry import ConnectionCut, listen
 
 PATIENT = {"connections": 100, "head_seconds": 60, "idle_seconds": 60, "read_seconds": 60, "drain_seconds": 60}
 GET = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
@@ -297,13 +298,17 @@ async def test_what_follows_a_body_in_pieces_is_no_header_of_the_request():
         writer.close()
 
 
-async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal():
+async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal(caplog):
+    seen = []
+    end = listen(seen.append)
     async with serving() as served:
         reader, writer = await served.client(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03")
         said = await all_of(reader)
         assert refusal(said) == (400, "BAD_INPUT")
         assert said.lower().count(b"x-content-type-options: nosniff") == 1
         writer.close()
+    end()
+    assert (seen, caplog.records) == ([ConnectionCut("no http")], [])  # counted, and not written down
 
 
 def test_it_can_be_sent_to_the_process_that_serves():
