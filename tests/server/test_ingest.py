@@ -313,6 +313,8 @@ async def test_lines_are_committed_while_the_stream_goes_on_and_pauses(start_gat
                 for _ in range(500):  # the sender pauses until it is there
                     if await count(gateway, to) > number:
                         break
+                else:
+                    raise AssertionError("a whole line waits for others for ever")
 
         answer = await gateway.http.post(f"/ingest/{to}", content=body(), headers=headers)
     assert counts(answer) == [3, 0, 0]
