@@ -285,8 +285,8 @@ class Connection(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is whole; what comes behind a body in pieces is none."""
-        if self._comes is Phase.HEAD:
+        """A header is whole; what comes behind a body in pieces is none, and of too many no more is kept than shows it."""
+        if self._comes is Phase.HEAD and len(self.headers) <= HEADERS:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

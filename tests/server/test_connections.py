@@ -274,6 +274,8 @@ async def test_a_head_has_so_many_bytes_and_headers_whole_or_in_pieces(head, siz
             writer.write(head[start : start + size])
             await asyncio.sleep(0)
         assert refusal(await all_of(reader)) == (431, "LIMIT_EXCEEDED")
+        (connection,) = served.server.server_state.connections
+        assert len(connection.headers) <= HEADERS + 1
         writer.close()
 
 
