@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from gateway.cli.notes import notes
 from gateway.errors import GatewayError
 
-COMMANDS = ("serve", "demo", "worker", "token", "ingest", "verify", "migrate", "schema")
+COMMANDS = ("serve", "demo", "worker", "token", "ingest", "verify", "migrate", "backup", "restore", "schema")
 
 
 class Commands(TyperGroup):

@@ -41,6 +41,18 @@ def keep_credentials(data_dir: Path, organization: str) -> Credentials:
         ) from error
 
 
+def put_credentials(data_dir: Path, kept: Any) -> None:
+    """Have the directory keep these credentials of another one. Raises SettingsError, also where it keeps others already."""
+    path = data_dir.expanduser() / FILE
+    try:
+        with locked(path.with_suffix(".lock")):
+            if path.exists() and _read(path) != kept:
+                raise SettingsError(f"{path} holds other credentials: move it away, or choose an empty data directory.")
+            _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
+    except OSError as error:
+        raise SettingsError(f"Cannot keep the credentials in {path}: {error.strerror}.") from error
+
+
 def _read(path: Path) -> Any:
     if path.exists():
         return orjson.loads(path.read_bytes())

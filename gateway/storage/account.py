@@ -35,12 +35,18 @@ class Account:
         return self.uid != os.geteuid()
 
     def run(self, command: Sequence[str | Path], *, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
-        """Run a program as this user, in a session of its own, so that Ctrl-C in our terminal does not reach it.
+        """Run a program as this user to its end. `keep` are as for `start`."""
+        with self.start(command, keep=keep) as process:
+            output, _ = process.communicate()
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start(self, command: Sequence[str | Path], *, keep: Sequence[int] = ()) -> subprocess.Popen[str]:
+        """Start a program as this user, in a session of its own, so that Ctrl-C in our terminal does not reach it.
 
         `keep` are the file descriptors that the program, and whatever it leaves running, inherits.
         """
         try:
-            return subprocess.run(  # noqa: S603 # programs of the wheel or the system, no shell, no outside text
+            return subprocess.Popen(  # noqa: S603 # programs of the wheel or the system, no shell, no outside text
                 [os.fspath(part) for part in command],
                 env=ENVIRONMENT,
                 cwd="/",
@@ -49,7 +55,6 @@ class Account:
                 stderr=subprocess.STDOUT,
                 text=True,
                 errors="replace",
-                check=False,
                 umask=0o077,
                 start_new_session=True,
                 pass_fds=keep,

@@ -1,0 +1,134 @@
+"""Backups of a data directory: the embedded Postgres's contents and the credentials, in one file for its owner alone.
+
+manifest.json      the form of the file, and the version of the schema
+credentials.json   what signs tokens, and the API keys: headers made before work after a restore
+database.dump      what pg_dump wrote, of one moment
+"""
+
+import asyncio
+import os
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from gateway.errors import BadInput, Conflict, SettingsError
+from gateway.server.credentials import FILE as CREDENTIALS
+from gateway.server.credentials import put_credentials
+from gateway.server.store import database_address, open_store
+from gateway.settings import Settings
+from gateway.storage.account import server_account
+from gateway.storage.dumps import dump, is_empty, load
+from gateway.storage.migrations import migrations, wanted_version
+
+FORM = 1
+MANIFEST, DUMP = "manifest.json", "database.dump"
+PART = "backup.part"
+
+
+async def back_up(settings: Settings, file: Path) -> None:
+    """Write a backup while others go on working. Raises SettingsError for a Postgres of one's own, BadInput for a file that cannot be."""
+    _check_embedded(settings)
+    async with open_store(settings) as store:
+        with _beside_the_data(settings) as part:
+            await dump(store.dsn, part)
+            await asyncio.to_thread(_pack, file, part, settings.data_dir.expanduser() / CREDENTIALS)
+
+
+async def restore(settings: Settings, file: Path) -> None:
+    """Fill an empty data directory from a backup. One that was cut off left nothing, and may be done again.
+
+    Raises BadInput for a file that is no backup, Conflict for a data directory that is not empty, ClusterError, SettingsError.
+    """
+    _check_embedded(settings)
+    kept = await asyncio.to_thread(_read, file)
+    async with database_address(settings) as dsn:
+        await _check_empty(dsn, settings)
+        put_credentials(settings.data_dir, kept)
+        with _beside_the_data(settings) as part:
+            await asyncio.to_thread(_unpack, file, part)
+            await load(dsn, part)
+
+
+def _check_embedded(settings: Settings) -> None:
+    if settings.database_url is not None:
+        raise SettingsError(
+            "GATEWAY_DATABASE_URL names a Postgres of your own: use pg_dump and pg_restore of its release for its schema "
+            f"`gateway`, and keep the file {CREDENTIALS} of GATEWAY_DATA_DIR with them."
+        )
+
+
+async def _check_empty(dsn: str, settings: Settings) -> None:
+    if not await is_empty(dsn):
+        raise Conflict(f"{settings.data_dir} has data already: a backup is restored into an empty data directory.")
+
+
+@contextmanager
+def _beside_the_data(settings: Settings) -> Iterator[Path]:
+    """A file that the server's user may write and read, gone after the block."""
+    part = settings.data_dir.expanduser().resolve() / PART
+    part.unlink(missing_ok=True)
+    try:
+        yield part
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _pack(file: Path, part: Path, credentials: Path) -> None:
+    """Write the archive, whole or not at all."""
+    unfinished = file.with_name(f"{file.name}.part")
+    try:
+        unfinished.unlink(missing_ok=True)
+        descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            with tarfile.open(fileobj=out, mode="w") as archive:
+                manifest = orjson.dumps({"form": FORM, "schema": wanted_version()})
+                part.with_name(MANIFEST).write_bytes(manifest)
+                archive.add(part.with_name(MANIFEST), MANIFEST)
+                archive.add(credentials, CREDENTIALS)
+                archive.add(part, DUMP)
+            out.flush()
+            os.fsync(out.fileno())
+        unfinished.rename(file)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)
+        raise BadInput(f"Cannot write {file}: {error.strerror}.") from error
+    finally:
+        part.with_name(MANIFEST).unlink(missing_ok=True)
+
+
+def _read(file: Path) -> Any:
+    """The credentials of a backup that this release can restore."""
+    try:
+        with tarfile.open(file, "r:") as archive:
+            manifest, kept = (orjson.loads(_member(archive, name).read()) for name in (MANIFEST, CREDENTIALS))
+    except OSError as error:
+        raise BadInput(f"Cannot read {file}: {error.strerror}.") from error
+    except (tarfile.TarError, KeyError, ValueError) as error:
+        raise BadInput(f"{file} is no backup of a gateway.") from error
+    known = {one.name for one in migrations()}
+    if manifest.get("form") != FORM or manifest.get("schema") not in known:
+        raise BadInput(f"{file} was made by a newer release, whose schema is {manifest.get('schema')!r}.")
+    return kept
+
+
+def _unpack(file: Path, part: Path) -> None:
+    account = server_account()
+    with tarfile.open(file, "r:") as archive:
+        source = _member(archive, DUMP)
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            while piece := source.read(1 << 20):
+                out.write(piece)
+            if account.switches:
+                os.fchown(out.fileno(), account.uid, account.gid)
+
+
+def _member(archive: tarfile.TarFile, name: str) -> Any:
+    found = archive.extractfile(name)
+    if found is None:
+        raise KeyError(name)
+    return found
