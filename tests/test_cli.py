@@ -529,7 +529,7 @@ def test_what_failed_is_sent_again_by_itself_once_its_cause_is_mended(shared, tm
         (b'{"_id": "1", "more": {\n  "_id": "1"\n}}\n', "is JSON over several lines"),
         (b"email,first name\nada@example.com,Ada\n", "is a table (CSV)"),
         (b"email\tfirst name\nada@example.com\tAda\n", "is a table (CSV)"),
-        (gzip.compress(b"email;first name\n"), "is a table (CSV)"),
+        (gzip.compress(b"email;first name\n", mtime=0), "is a table (CSV)"),
         (b"PK\x03\x04 and so on", "is a ZIP archive or a spreadsheet"),
         (b"PAR1 and so on", "is a Parquet file"),
         ('{"_id": "1"}'.encode("utf-16"), "is text in UTF-16"),
@@ -544,7 +544,7 @@ def test_a_file_that_holds_no_json_lines_is_named_in_one_sentence_and_nothing_is
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n \n", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [b"", b"\n\n \n", gzip.compress(b"", mtime=0)])
 def test_nothing_to_take_in_is_nothing_to_do(shared, tmp_path, content):
     (tmp_path / "empty.ndjson").write_bytes(content)
     for result in (

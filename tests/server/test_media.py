@@ -102,7 +102,7 @@ def test_a_body_is_json_only_if_it_says_so(content_type, expected):
     assert is_json(content_type) is expected
 
 
-@pytest.mark.parametrize("content_type", [*JSON_LINES, "Application/JSONL; charset=utf-8"])
+@pytest.mark.parametrize("content_type", [*sorted(JSON_LINES), "Application/JSONL; charset=utf-8"])
 def test_json_lines_are_taken_under_each_of_their_names(content_type):
     assert is_ndjson(content_type)
     assert not is_json(content_type)
