@@ -107,12 +107,9 @@ class Reader:
         self.failures: list[Failure] = []
         self.warnings: list[Failure] = []
 
-    def read_all(self, documents: Sequence[Any], first_index: int) -> list[Sent]:
-        """The documents that may be stored, in order."""
-        read = (self._read(first_index + place, document) for place, document in enumerate(documents))
-        return [sent for sent in read if sent is not None]
-
-    def _read(self, index: int, document: Any) -> Sent | None:
+    def read(self, index: int, document: Any) -> Sent | None:
+        """The document if it may be stored; else None, and why it may not is among the `failures`. `index` is its place."""
+        warned = len(self.warnings)
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
             self._check_size(len(text))  # before it is parsed: a line may be anything
@@ -121,6 +118,7 @@ class Reader:
                 raise self._invalid(given)
             return self._sent(index, given, text if text is not document else None)
         except Refused as refused:
+            del self.warnings[warned:]  # they are about what is stored
             self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
             return None
 

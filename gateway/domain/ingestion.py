@@ -245,8 +245,10 @@ class _Prepared:
 
     def _read_some(self, documents: Iterator[tuple[int, Any]]) -> bool:
         """Read as many documents as fit into a slice; whether there may be more."""
+        read, sent = self._reader.read, self._sent
         for index, document in documents:
-            self._sent += self._reader.read_all((document,), index)
+            if (found := read(index, document)) is not None:
+                sent.append(found)
             if SLICES.is_over:
                 return True
         return False
@@ -290,9 +292,10 @@ class _Prepared:
     async def _take_out_unstorable(self, error: Unstorable) -> None:
         """Let the documents fail that cannot be stored. Raises the error where it is not theirs."""
         found = await self._unstorable(self._sent)
-        failures = self._reader.failures
+        failures, warnings = self._reader.failures, self._reader.warnings
         if found:
             self._sent = [document for document in self._sent if document.position not in found]
+            warnings[:] = [warning for warning in warnings if warning.index not in found]
             failures += [_not_stored(position, cause) for position, cause in found.items()]
             failures.sort(key=lambda failure: failure.index)
         elif any(failure.document is not None for failure in failures):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.domain.text import BLANKS, stripped
+from gateway.domain.text import BLANKS, UNSEEN, stripped
 
 
 class IdentityNormalization(StrEnum):
@@ -52,20 +52,33 @@ _QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MA
 _SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
 
-def _names_nobody(wrapping: str) -> Callable[[str], bool]:
-    """Whether a value names nobody, in any case and in any wrapping: an empty one, zeros and dashes, `null`, `guest` …"""
+_ZEROS: Final = re.compile("[0-]*")
+_ZEROS_OF_NUMBERS: Final = re.compile(r"(?:\+0(?=0))?[0() -]*")
+"""No country's number begins with a zero. `+0` alone may be anything."""
+_ENDS_OF_ZEROS: Final = "0-() "
+
+
+def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Callable[[str], bool]:
+    """Whether a value names nobody, in any case and in any wrapping: an empty one, `zeros`, `null`, `guest` …
+
+    `hidden` characters are none, wherever they stand.
+    """
     ascii_wrapping = "".join(filter(str.isascii, wrapping))
+    shown = str.maketrans("", "", hidden)
 
     def names_nobody(value: str) -> bool:
-        bare = value.strip(ascii_wrapping if value.isascii() else wrapping)
-        return not bare.strip("0-") or (len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS)
+        bare = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
+        if bare[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(bare):  # most end otherwise
+            return True
+        return len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS
 
     return names_nobody
 
 
 # ------------------------------------------------------------------------------------------------ forms
 
-_IN_NUMBERS: Final = re.compile(f"[{re.escape(BLANKS)}()\\[\\]\N{MINUS SIGN}\N{HYPHEN}-\N{HORIZONTAL BAR}-]+")
+_DASHES: Final = "-\N{MINUS SIGN}" + "".join(map(chr, range(ord("\N{HYPHEN}"), ord("\N{HORIZONTAL BAR}") + 1)))
+_BARE: Final = str.maketrans("", "", f"{BLANKS}{_DASHES}()[]")
 _INTERNATIONAL: Final = re.compile(r"\+[0-9]{8,15}")
 
 
@@ -88,7 +101,7 @@ def _e164(value: str) -> str:
     """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
     if is_international(value):
         return value
-    bare = _IN_NUMBERS.sub("", value)
+    bare = value.translate(_BARE)
     number = f"+{bare[2:]}" if bare.startswith("00") else bare
     return number if is_international(number) else _composed(value)
 
@@ -102,7 +115,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
             IdentityNormalization.E164: _e164,
         },
-        names_nobody=_names_nobody(_QUOTES + _SPACES),
+        names_nobody=_names_nobody(_QUOTES + _SPACES, _ZEROS),
         has_whole_numbers=False,
     ),
     2: TextRules(
@@ -111,7 +124,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
             IdentityNormalization.E164: _e164,
         },
-        names_nobody=_names_nobody(_QUOTES + BLANKS),
+        names_nobody=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
         has_whole_numbers=True,
     ),
 }

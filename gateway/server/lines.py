@@ -14,7 +14,7 @@ LINE_BYTES = 1 << 20  # of a longer line no more is kept than shows that it is t
 CHUNK_BYTES = 1 << 20  # a chunk ends here even with fewer lines; parsed, its documents may take twenty times as much
 STEP_BYTES = (
     1 << 14
-)  # looked at between two turns of the event loop; each byte may be a line, or a twentieth of a gzip member
+)  # looked at without asking whether a slice is over; each byte may be a line, or a twentieth of a gzip member
 BLANK_LINES = 100_000  # one behind the other
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 
@@ -146,26 +146,30 @@ class Gunzip:
 
 @dataclass(slots=True)
 class Stream:
-    """One stream of lines on its way to chunks. `limit` is how many bytes it may have, packed or not."""
+    """One stream of lines on its way to chunks. `limit` is how many bytes it may have, `packed` or `plain`: so many came so far."""
 
     unpacking: Unpacking
     limit: int
     lines: Lines = field(default_factory=Lines)
+    packed: int = 0
+    plain: int = 0
 
     async def chunks(self, pieces: AsyncIterable[bytes], check: Callable[[], None]) -> AsyncIterator[Chunk]:
-        """Cut the pieces into chunks; an empty piece ends a chunk early. Others have their turn after each step.
+        """Cut the pieces into chunks; an empty piece ends a chunk early. Others have their turn after each slice.
 
         `check` is called before each chunk and raises what ends the stream. However a stream ends, the lines that came whole are in a
         chunk before the error is raised: LimitExceeded, BadInput, or what `pieces` and `check` raise.
         """
         found = deque[Chunk]()
         try:
-            async for unpacked in self._unpacked(pieces):
-                async with SLICES:
-                    found.extend(self.lines.feed(unpacked) if unpacked else self.lines.flush())
-                while found:
-                    check()
-                    yield found.popleft()
+            async for piece in pieces:
+                parts, is_more = self._parts(piece), True
+                while is_more:
+                    async with SLICES:
+                        is_more = self._cut(parts, found)
+                    while found:
+                        check()
+                        yield found.popleft()
             self.unpacking.end()
         except Exception:
             for chunk in (*found, *self.lines.flush()):
@@ -174,30 +178,34 @@ class Stream:
         for chunk in self.lines.end():
             yield chunk
 
-    async def _unpacked(self, pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-        """What the pieces bring to light, step by step; an empty piece stays one."""
-        packed = plain = 0
-        async for piece in pieces:
-            if not piece:
-                yield piece
-            for step in steps(piece):
-                packed += len(step)
-                unpacked = self.unpacking.feed(step)
-                self._check(packed)
-                while part := await _next(unpacked):
-                    plain += len(part)
-                    self._check(plain)
-                    yield part
+    def _cut(self, parts: Iterator[bytes | None], found: deque[Chunk]) -> bool:
+        """Cut parts until the slice is over or chunks are `found`; whether there may be more of them."""
+        for part in parts:
+            if part is not None:
+                found.extend(self.lines.feed(part) if part else self.lines.flush())
+            if found or SLICES.is_over:
+                return True
+        return False
+
+    def _parts(self, piece: bytes) -> Iterator[bytes | None]:
+        """What the piece brings to light, in parts of at most STEP_BYTES; an empty piece stays one. Raises LimitExceeded, BadInput.
+
+        None after each step, which may bring nothing to light.
+        """
+        if not piece:
+            yield piece
+        for step in steps(piece):
+            self.packed += len(step)
+            self._check(self.packed)
+            for part in self.unpacking.feed(step):
+                self.plain += len(part)
+                self._check(self.plain)
+                yield part
+            yield None
 
     def _check(self, size: int) -> None:
         if size > self.limit:
             raise LimitExceeded(f"The stream has more than {self.limit:,} bytes.")
-
-
-async def _next(parts: Iterator[bytes]) -> bytes:
-    """The next part, in a slice of its own; nothing after the last."""
-    async with SLICES:
-        return next(parts, b"")
 
 
 def steps(piece: bytes) -> Iterator[bytes]:

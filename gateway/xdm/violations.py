@@ -12,9 +12,10 @@ _MAX_QUOTED: Final = 40
 _MAX_KEY: Final = 100
 
 # RFC 3339 in the part of it that Python and Postgres share: four-digit years from 1000, and no offset and no leap second where it would
-# push the last year over its end.
+# push the first year or the last one over its end.
 DATE_TIME_PATTERN = (
-    "^(?:(?:[1-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-.{5}[Tt].{6}(?:[0-5][0-9]|60)(?:[.][0-9]{1,9})?(?:[Zz]|[+-].{5})"
+    "^(?:(?:1[1-9][0-9]{2}|10[1-9][0-9]|100[1-9]|[2-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-.{5}[Tt].{6}(?:[0-5][0-9]|60)(?:[.][0-9]{1,9})?(?:[Zz]|[+-].{5})"
+    "|1000-.{5}[Tt].{6}(?:[0-5][0-9]|60)(?:[.][0-9]{1,9})?(?:[Zz]|[+]00:00|-.{5})"
     "|9999-.{5}[Tt].{6}[0-5][0-9](?:[.][0-9]{1,9})?(?:[Zz]|[+-]00:00))$"
 )
 DATE_PATTERN = "^[1-9]"

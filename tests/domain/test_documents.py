@@ -76,6 +76,14 @@ async def test_several_faults_of_one_document_are_one_failure_that_names_them_al
     }
 
 
+async def test_warnings_are_about_what_is_stored(world):
+    """A document that is refused, by our rules or by the database, has its failure and no warning beside it."""
+    refused = record(("Email", "null"), ("Phone", "guest"))
+    result = await world.records(refused, record(("Email", "ana@example.com"), ("Phone", "guest")))
+    assert [failure.index for failure in result.failed] == [0]
+    assert [warning.index for warning in result.warnings] == [1]
+
+
 async def test_a_line_of_text_is_read_like_a_value(world):
     lines = [orjson.dumps(GOOD), orjson.dumps(GOOD)]
     result = await world.records(*lines)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.domain import slices
 from gateway.domain.ingestion import DOCUMENTS
 from gateway.errors import BadInput, LimitExceeded
 from gateway.server.lines import (
@@ -153,7 +154,9 @@ async def cut(body, *, packed=False, limit=1 << 30, check=lambda: None):
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(what):
+async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(what, monkeypatch):
+    """With slices as short as can be."""
+    monkeypatch.setattr(slices, "SECONDS", 0)
     body, packed = HOSTILE[what]
     stream = Stream(Meter(Gunzip() if packed else Plain()), 1 << 30)
     stream.lines = Meter(stream.lines)
