@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from itertools import chain, combinations
+from itertools import chain
 from operator import itemgetter
 from typing import TypeVar
 from uuid import UUID
@@ -271,40 +271,38 @@ _CLASS = {IdentityType.DEVICE: 1, IdentityType.COOKIE: 2, IdentityType.PARTNER: 
 
 
 class _Web:
-    """All links between some people, and which of them are refused."""
+    """All links between some people, and which of them are refused.
+
+    Links are kept as the neighbours of each: thousands of rows that name the same twenty identities are read by sets, not pair by pair,
+    and the links of who joins nobody, who may have any number of them, are never listed unless somebody asks for the refused ones.
+    """
 
     def __init__(self, people: Sequence[Member], ties: Iterable[Tie]) -> None:
         self.people = people
         self.place = place = {member.xid: number for number, member in enumerate(people)}
-        self.links = links = dict[_Link, datetime]()  # with the newest time at which a tie spoke of it
-        self.seen = seen = dict[_Place, datetime]()
+        self.near: list[set[_Place]] = [set() for _ in people]
+        self.seen = dict[_Place, datetime]()
+        self.rows = [({place[xid] for xid in xids if xid in place}, at) for xids, at in _rows(ties)]
         self.refused: dict[_Link, LinkRefusal] = {}
-        for xids, at in _rows(ties):
-            places = sorted({place[xid] for xid in xids if xid in place})
+        self.outside = set[
+            _Place
+        ]()  # whose links are all refused as IDENTITY_CAP, but for those that are refused already
+        for places, at in self.rows:
             for one in places:
-                seen[one] = at
-            for link in combinations(places, 2):
-                links[link] = at
+                self.near[one] |= places
+                self.seen[one] = at
+        for one, others in enumerate(self.near):
+            others.discard(one)
 
     def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
         for a, b in cannot:
-            places = sorted((self.place.get(a, -1), self.place.get(b, -1)))
-            if (pair := (places[0], places[1])) in self.links:
-                self.refused[pair] = LinkRefusal.UNLINKED
-        near: dict[_Place, set[_Place]] = {place: set() for place in range(len(self.people))}
-        for one, other in self.links:
-            near[one].add(other)
-            near[other].add(one)
-        busy = {place for place, others in near.items() if len(others) > HUB or self.people[place].xid in hubs}
+            one, other = self.place.get(a), self.place.get(b)
+            if one is not None and other is not None and other in self.near[one]:
+                self.refused[min(one, other), max(one, other)] = LinkRefusal.UNLINKED
+        self.outside = {place for place, others in enumerate(self.near) if len(others) > HUB}
+        self.outside |= {self.place[xid] for xid in hubs if xid in self.place}
         if len(self.people) > CROWD:
-            busy |= busiest(near, busy)
-        self._refuse_all_of(busy)
-
-    def _refuse_all_of(self, places: AbstractSet[_Place]) -> None:
-        if places:
-            for link in self.links:
-                if not places.isdisjoint(link):
-                    self.refused.setdefault(link, LinkRefusal.IDENTITY_CAP)
+            self.outside |= busiest(dict(enumerate(self.near)), self.outside)
 
     def join(self, rules: Rules) -> Iterable[list[_Place]]:
         """Adds the links one by one and refuses those that break a rule; gives the groups that result."""
@@ -326,19 +324,44 @@ class _Web:
 
     def _ranked(self, rules: Rules) -> Sequence[_Link]:
         """The links that are not refused, in the order of the rules; any order does where nothing can break."""
-        links = [link for link in self.links if link not in self.refused]
-        if rules.unique:
-            last = max(rules.priority.values(), default=0) + 1
-            rank = [rules.priority.get(member.namespace, last) for member in self.people]
-            links.sort(key=lambda link: (min(rank[link[0]], rank[link[1]]), link))  # sorts are stable: least key first
-            links.sort(key=self.links.__getitem__, reverse=True)
-            links.sort(key=lambda link: max(rank[link[0]], rank[link[1]]))
+        above = self._above()
+        if not rules.unique:
+            return [(one, other) for one, others in enumerate(above) for other in others]
+        newest = self._newest(above)
+        links = list(newest)
+        last = max(rules.priority.values(), default=0) + 1
+        rank = [rules.priority.get(member.namespace, last) for member in self.people]
+        links.sort(key=lambda link: (min(rank[link[0]], rank[link[1]]), link))  # sorts are stable: least key first
+        links.sort(key=newest.__getitem__, reverse=True)
+        links.sort(key=lambda link: max(rank[link[0]], rank[link[1]]))
         return links
+
+    def _above(self) -> list[set[_Place]]:
+        """The links that are not refused: for each place the greater ones."""
+        above = [
+            set() if one in self.outside else {other for other in others if other > one} - self.outside
+            for one, others in enumerate(self.near)
+        ]
+        for one, other in self.refused:
+            above[one].discard(other)
+        return above
+
+    def _newest(self, above: list[set[_Place]]) -> dict[_Link, datetime]:
+        """When a row last spoke of each of these links. They are taken out of `above` as they are found, the newest first."""
+        newest = dict[_Link, datetime]()
+        for places, at in reversed(self.rows):
+            for one in places:
+                if found := above[one] & places:
+                    above[one] -= found
+                    for other in found:
+                        newest[one, other] = at
+        return newest
 
     def capped(self, groups: Iterable[list[_Place]]) -> list[Graph]:
         """The groups as graphs, each cut down to CAP; what is cut off stands alone."""
         parts = [(part, len(group)) for group in groups for part in self._cut(group)]
-        contested = set(chain.from_iterable(self.refused))
+        contested = set(chain.from_iterable(self.refused)).union(*(self.near[place] for place in self.outside))
+        contested |= {place for place in self.outside if self.near[place]}
         return [
             _graph([self.people[place] for place in part], size, contested=not contested.isdisjoint(part))
             for part, size in parts
@@ -350,13 +373,19 @@ class _Web:
         best = sorted(group)
         best.sort(key=self.seen.__getitem__, reverse=True)
         best.sort(key=lambda place: _CLASS.get(self.people[place].type, 0))
-        self._refuse_all_of(set(best[CAP:]))
+        self.outside.update(best[CAP:])
         return [best[:CAP], *([place] for place in best[CAP:])]
 
     def refusals(self) -> tuple[RefusedLink, ...]:
-        return tuple(
-            RefusedLink(self.people[a].xid, self.people[b].xid, self.refused[a, b]) for a, b in sorted(self.refused)
-        )
+        refused = dict[_Link, LinkRefusal]()
+        for one in self.outside:
+            for other in self.near[one]:
+                if one < other:
+                    refused[one, other] = LinkRefusal.IDENTITY_CAP
+                elif other not in self.outside:
+                    refused[other, one] = LinkRefusal.IDENTITY_CAP
+        refused |= self.refused
+        return tuple(RefusedLink(self.people[a].xid, self.people[b].xid, refused[a, b]) for a, b in sorted(refused))
 
 
 def _rows(ties: Iterable[Tie]) -> list[tuple[tuple[UUID, ...], datetime]]:
