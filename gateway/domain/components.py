@@ -8,17 +8,20 @@ Whose rung may be another after ties came or went: those whom the ties name and 
 with one of them, since that may have become a crowd; and those who stand there together with one of them now.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import chain, islice
+from itertools import islice
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from gateway.domain import graphs
+from gateway.domain.computing import Thread
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import NamedIdentity
 from gateway.domain.graphs import Graph, Member, RefusedLink, Rules, Tie
+from gateway.domain.slices import in_slices
 from gateway.domain.stitching import READ_GRAPHS, READ_MEMBERS
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Session
@@ -30,6 +33,11 @@ WITH_FACTS = query("components.with_facts")
 
 NOBODY, HUB = 0, -1
 """The rungs of who joins nobody: one of the busiest of a crowd, and one that is too busy anywhere."""
+
+FEW: Final = 1_000
+"""Identities of a component, and those that its ties name, each as often as it is named, that are looked at on the event loop: milliseconds."""
+
+T = TypeVar("T")
 
 _Asked = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID]], Rules, AbstractSet[UUID]]
 
@@ -69,6 +77,15 @@ async def read_component(
     for rung in graphs.LADDER:
         left = await web.stand(rung, left)
     return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
+
+
+async def looked_at(
+    look: Callable[[Configuration, Component], T], config: Configuration, component: Component, thread: Thread
+) -> T:
+    """What a look at a component by the graph rules gives: at a small one here, as most are, at another in the thread."""
+    if len(component.members) + sum(map(len, component.ties)) <= FEW:
+        return look(config, component)
+    return await thread.run(look, config, component)
 
 
 def graphs_of(config: Configuration, component: Component) -> Iterator[Graph]:
@@ -114,12 +131,15 @@ class _Web:
 
     async def _read_ties(self, xids: set[UUID]) -> None:
         near: dict[UUID, set[UUID]] = {xid: set() for xid in xids}
-        for row in await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ():
+
+        def note(row: Any) -> None:
             together = tuple(row["xids"])
             self.known.ties[together] = row["at"]
             for xid in together:
                 if xid in near:
                     near[xid].update(together)
+
+        await in_slices(note, await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ())
         for xid, others in near.items():
             others.discard(xid)
         self.known.near |= near
@@ -133,7 +153,8 @@ class _Web:
     async def neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
         """The neighbours of these, read; those of a hub only if it has just become one."""
         new = (xid for xid in xids if self.stands(xid, graphs.HUB) or self.known.stored_rungs[xid] != HUB)
-        found = set(chain.from_iterable(self.known.near[xid] for xid in new))
+        found = set[UUID]()
+        await in_slices(lambda xid: found.update(self.known.near[xid]), new)
         await self.read(found)
         return found & self.known.members.keys()
 
@@ -149,10 +170,11 @@ class _Web:
         groups = {xid: {xid} for xid in left if self.stands(xid, rung)}
         todo, stored = set(groups), self.known.stored_rungs
         while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= rung}:
-            unread = set(chain.from_iterable(self.known.near[xid] for xid in todo)) - self._asked
-            await self.read(islice(unread, graphs.CROWD))
+            unread = await in_slices(lambda xid: self.known.near[xid] - self._asked, todo)
+            await self.read(islice(set[UUID]().union(*unread), graphs.CROWD))
             ready = {xid for xid in todo if self.known.near[xid] <= self._asked}
-            todo = (todo - ready) | self._unite(groups, ready, rung)
+            met = await in_slices(lambda xid: self._unite(groups, xid, rung), ready)
+            todo = (todo - ready).union(*met)
         for group in {id(group): group for group in groups.values()}.values():
             if len(group) <= graphs.CROWD:
                 self.known.rungs.update(dict.fromkeys(group, rung))
@@ -161,20 +183,19 @@ class _Web:
                 left = left | {xid for xid in group if stored[xid] >= rung}
         return left
 
-    def _unite(self, groups: dict[UUID, set[UUID]], xids: Iterable[UUID], rung: int) -> set[UUID]:
-        """Put these into a group with their neighbours who stand on the rung; those of them who were in none."""
+    def _unite(self, groups: dict[UUID, set[UUID]], xid: UUID, rung: int) -> set[UUID]:
+        """Put an identity into a group with its neighbours who stand on the rung; those of them who were in none."""
         new = set[UUID]()
-        for xid in xids:
-            for other in self.known.near[xid]:
-                if other not in groups:
-                    if not self.stands(other, rung):
-                        continue
-                    groups[other] = {other}
-                    new.add(other)
-                if groups[xid] is not groups[other]:
-                    small, large = sorted((groups[xid], groups[other]), key=len)
-                    large |= small
-                    groups.update(dict.fromkeys(small, large))
+        for other in self.known.near[xid]:
+            if other not in groups:
+                if not self.stands(other, rung):
+                    continue
+                groups[other] = {other}
+                new.add(other)
+            if groups[xid] is not groups[other]:
+                small, large = sorted((groups[xid], groups[other]), key=len)
+                large |= small
+                groups.update(dict.fromkeys(small, large))
         return new
 
     async def complete(self, others: dict[UUID, int]) -> Component:

@@ -68,3 +68,6 @@ DOCUMENTS: Final = Thread("documents")
 
 COMPUTATIONS: Final = Thread("computations")
 """For what callers have computed: seconds, where they ask for much."""
+
+WRITES: Final = Thread("writes")
+"""For what transactions compute that hold locks, so that it never waits for what callers merely want to know."""

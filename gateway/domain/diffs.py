@@ -18,6 +18,7 @@ from gateway.domain.pages import Window
 from gateway.domain.people import list_people
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus, check_policy
 from gateway.domain.profiles import ProfileResult, read_profiles
+from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, LimitExceeded
 from gateway.storage.database import Database, Session
@@ -133,19 +134,23 @@ class _Comparison:
             page = await list_people(tx, scope, self._config, window, graph=IdentityGraphType.NONE)
             xids = [alone.profile_id for alone in page.items]
             base, candidate = [await read_profiles(tx, scope, self._config, policy, xids) for policy in self._policies]
-            self._count(base, candidate)
+            await self._count(base, candidate)
             after, goes_on = (xids[-1],) if xids else None, page.has_next
 
-    def _count(self, base: Sequence[ProfileResult], candidate: Sequence[ProfileResult]) -> None:
+    async def _count(self, base: Sequence[ProfileResult], candidate: Sequence[ProfileResult]) -> None:
         known: dict[tuple[UUID, UUID], list[Path]] = {}  # identities of one person lead to the same documents
-        for one, other in zip(base, candidate, strict=True):
+
+        def compare(results: tuple[ProfileResult, ProfileResult]) -> None:
+            one, other = results
             if one.profile and other.profile:  # who has data has a profile under any policy
                 key = (one.profile.profile_id, other.profile.profile_id)
                 if key not in known:
                     known[key] = changed_paths(one.profile.document, other.profile.document, self._config.composites)
                 if known[key]:
                     self._note(one.xid, known[key], one.profile.document, other.profile.document)
-        self._compared += len(base)
+            self._compared += 1
+
+        await in_slices(compare, zip(base, candidate, strict=True))
 
     def _note(self, xid: UUID, paths: Sequence[Path], base: Document, candidate: Document) -> None:
         self._changed += 1

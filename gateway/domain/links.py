@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.components import Component, read_component, refused_of
+from gateway.domain.components import Component, looked_at, read_component, refused_of
 from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import LinkRefusal
@@ -19,9 +19,6 @@ from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 READ_TIES = query("links.read_ties")
-
-FEW_NAMED = 1_000
-"""Identities that the ties of a component name, each as often as it is named, whose links are ranked on the event loop."""
 
 Pair = tuple[UUID, UUID]
 """Two identities, the smaller xid first."""
@@ -95,9 +92,7 @@ async def _refused(
     named = {xid for tie in ties for xid in tie["xids"] if not contested.isdisjoint(tie["xids"])}
     async with db.transaction(scope.sandbox_id) as tx:
         component = await read_component(tx, scope, config, contested | named, recount=False)
-    if sum(map(len, component.ties)) <= FEW_NAMED:
-        return _reasons(config, component)
-    return await COMPUTATIONS.run(_reasons, config, component)
+    return await looked_at(_reasons, config, component, COMPUTATIONS)
 
 
 def _reasons(config: Configuration, component: Component) -> dict[Pair, LinkRefusal]:

@@ -34,6 +34,7 @@ from gateway.domain.people import NOBODY, Keeper, Person
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.shapes import Shape
+from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.timelines import FinishedPage, Timeline
 from gateway.errors import Unavailable
@@ -313,9 +314,7 @@ async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID,
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
     by_xid: dict[UUID, list[Fragment]] = {}
-    for row in rows:
-        text = row["document"]
-        fragment = Fragment(**{**row, "document": orjson.loads(text)}, size=len(text))
+    for fragment in await in_slices(_fragment, rows):
         by_xid.setdefault(fragment.xid, []).append(fragment)
     return [participants((f for xid in xids for f in by_xid.get(xid, ())), NEWEST_FIRST) for xids in members]
 
@@ -373,10 +372,13 @@ async def _profiles(
     if bare:
         fragments = await read_fragments(db, scope, [person.xids for person in bare])
         rule = policy.settings.attribute_merge
-        for each, given in zip(bare, fragments, strict=True):
-            person = each._replace(merged=Merged.of(given, rule, config.composites))
-            entity = None if wanted is None else person.finished(wanted)
-            merged_now[person.profile_id] = Profile(policy, person, entity)
+
+        def merge(bare: tuple[Person, Sequence[Fragment]]) -> Profile:
+            person = bare[0]._replace(merged=Merged.of(bare[1], rule, config.composites))
+            return Profile(policy, person, None if wanted is None else person.finished(wanted))
+
+        found = await in_slices(merge, zip(bare, fragments, strict=True))
+        merged_now = {profile.profile_id: profile for profile in found}
     return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]
 
 
@@ -430,6 +432,11 @@ def _origin(profile: Profile, events: dict[UUID, Any], times: dict[UUID, Any]) -
     if not rows:
         raise Unavailable("The person's data was removed while it was being read; try again.")
     return Origin(sources, max(row["modified_at"] for row in rows))
+
+
+def _fragment(row: Any) -> Fragment:
+    text = row["document"]
+    return Fragment(**{**row, "document": orjson.loads(text)}, size=len(text))
 
 
 def _all(members: Sequence[tuple[UUID, ...]]) -> list[UUID]:

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import chain
 from uuid import UUID
 
-from gateway.domain.components import NOBODY, Component, graphs_of, read_component
+from gateway.domain.components import NOBODY, Component, graphs_of, looked_at, read_component
+from gateway.domain.computing import WRITES
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
 from gateway.domain.locking import lock_alone, lock_beside
@@ -94,7 +95,7 @@ async def settle(
     await refold(tx, scope, versions)
     touched = {xid for xid, _ in keys} | set(seeds) | await _retract(tx, scope, versions)
     component = await read_component(tx, scope, config, touched, recount=recount)
-    grouping = group(config, component)
+    grouping = await looked_at(group, config, component, WRITES)
     people = await _regroup(tx, scope, component, grouping)
     if recount:
         await _drop_unnamed(tx, scope, grouping.nobodys)

@@ -2,8 +2,12 @@
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterable
 from time import perf_counter
-from typing import Final
+from typing import Final, TypeVar
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 SECONDS: Final = 0.002
 """How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
@@ -53,3 +57,28 @@ class Slices:
 
 SLICES: Final = Slices()
 """Those of this process."""
+
+
+async def in_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
+    """What the work makes of each item, in their order; others have turns of the loop in between where it takes longer than a slice.
+
+    It begins at once, and most of it is over then. What is left waits for slices. Nobody else may change the items meanwhile.
+    """
+    todo, done = iter(items), list[T]()
+    if _worked(work, todo, done):
+        return done
+    await asyncio.sleep(0)
+    while True:
+        async with SLICES:
+            if _worked(work, todo, done):
+                return done
+
+
+def _worked(work: Callable[[S], T], todo: Iterable[S], done: list[T]) -> bool:
+    """Work for one slice, at least at one item; whether nothing is left."""
+    begin = perf_counter()
+    for item in todo:
+        done.append(work(item))
+        if perf_counter() - begin >= SECONDS:
+            return False
+    return True

@@ -1,6 +1,7 @@
 """Views of facts, written in the transaction that changed the facts: what records say now, and what is merged from them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from gateway.domain.graphs import Graph
 from gateway.domain.merge import Fragment, Merged
 from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.records import Mode, Place, RecordState, Version, fold
+from gateway.domain.slices import in_slices
 from gateway.domain.stitching import Person
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Session
@@ -40,9 +42,7 @@ async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> Stat
     """What every record of these identities says now, deleted ones included."""
     if not xids:
         return {}
-    return {
-        (row["xid"], row["dataset_id"]): _state(row) for row in await tx.rows(READ_STATES, scope.sandbox_id, list(xids))
-    }
+    return dict(await in_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
 
 
 async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
@@ -51,16 +51,19 @@ async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) ->
     if not versions:
         return versions
     xids, dataset_ids = {key[0] for key in versions}, {key[1] for key in versions}
-    for row in await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)):
+
+    def note(row: Any) -> None:
         if (key := (row["xid"], row["dataset_id"])) in versions:
             place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
             versions[key].append(Version(Mode(row["mode"]), orjson.loads(row["input"]), place))
+
+    await in_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
     return versions
 
 
 async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
     """Write what these records say, from all of their versions."""
-    folded = {key: fold(sent) for key, sent in versions.items()}
+    folded = dict(await in_slices(lambda item: (item[0], fold(item[1])), versions.items()))
     gone = sorted(key for key, state in folded.items() if state is None)
     await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=gone)
     await write_states(tx, scope, {key: state for key, state in folded.items() if state}, fresh=set())
@@ -68,7 +71,8 @@ async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequenc
 
 async def write_states(tx: Session, scope: Scope, states: States, *, fresh: set[UUID]) -> None:
     """Write what these records say. `fresh` xids are new in this transaction: theirs are appended by COPY."""
-    rows = sorted((fragment_row(key, state) for key, state in states.items()), key=lambda row: row[:2])
+    rows = await in_slices(lambda item: fragment_row(*item), states.items())
+    rows.sort(key=lambda row: row[:2])
     await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])
     await tx.update_rows(WRITE_FRAGMENTS, scope.sandbox_id, rows=[row for row in rows if row[0] not in fresh])
 
@@ -85,13 +89,14 @@ def fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
     )
 
 
-def _state(row: Any) -> RecordState:
-    return RecordState(
+def _state(row: Any) -> tuple[RecordKey, RecordState]:
+    state = RecordState(
         document=None if row["is_deleted"] else orjson.loads(row["document"]),
         decided_at=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
         is_input=row["is_input"],
         head=Place(row["head_at"], row["head_batch_id"], row["head_ordinal"]),
     )
+    return (row["xid"], row["dataset_id"]), state
 
 
 # ------------------------------------------------------------------------------------------------ profiles
@@ -131,10 +136,8 @@ async def materialize(
     former = {profile_id for person in people for profile_id in person.former}
     rows = []
     for policy in config.materialized if policies is None else policies:
-        merged = {
-            subject: profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
-            for subject, xids in subjects(policy, people)
-        }
+        merge = partial(_merged, config, policy, fragments)
+        merged = dict(await in_slices(merge, subjects(policy, people)))
         rows += [row for row in merged.values() if row]
         gone = {subject for subject, row in merged.items() if row is None} - fresh
         if policy.settings.identity_graph is IdentityGraphType.PDG:
@@ -164,6 +167,17 @@ def profile_row(
     if merged is None:
         return None
     return policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at
+
+
+def _merged(
+    config: Configuration,
+    policy: MergePolicy,
+    fragments: Mapping[UUID, Sequence[Fragment]],
+    whom: tuple[UUID, Sequence[UUID]],
+) -> tuple[UUID, tuple[Any, ...] | None]:
+    """A subject with its row."""
+    subject, xids = whom
+    return subject, profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
 
 
 def subjects(policy: MergePolicy, people: Iterable[Person | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:

@@ -1,11 +1,14 @@
 """Crowds in the store: who hangs together with too many joins others only as far down the ladder as it must, and only that is read."""
 
+import asyncio
 from itertools import pairwise
+from threading import Event
 
 import pytest
-from world import event, record
+from world import World, event, record
 
-from gateway.domain import graphs, stitching
+from gateway.domain import components, graphs, stitching
+from gateway.domain.computing import WRITES
 from gateway.domain.removals import abort_batch
 from gateway.domain.verification import verify
 
@@ -78,3 +81,24 @@ async def test_a_crowd_is_not_walked_for_each_of_its_members(world, statements):
         counts.append(seen)
         await sound(world)
     assert counts[0] == counts[1]
+
+
+async def test_what_hangs_together_with_many_is_grouped_beside_the_event_loop_and_holds_up_nobody(world, monkeypatch):
+    """Others are served meanwhile, and small components, as most are, wait for no thread."""
+    monkeypatch.setattr(components, "FEW", 60)
+    crowd, few = [email(n) for n in range(30)], [email(n) for n in range(30, 35)]
+    busy = Event()
+    blocker = asyncio.ensure_future(WRITES.run(busy.wait))
+    other = await World.create(world.db)
+    large = asyncio.ensure_future(tied(world, *pairwise(crowd)))
+    while WRITES._waiting < 2 and not large.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        await tied(other, *pairwise(few))
+        assert await sizes(other) == [1, 4]
+        assert not large.done()
+    finally:
+        busy.set()
+    await asyncio.gather(blocker, large)
+    assert await sizes(world) == [1] * 29
+    await sound(world)

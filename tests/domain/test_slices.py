@@ -2,11 +2,25 @@
 
 import asyncio
 from itertools import pairwise
+from types import SimpleNamespace
 
+import orjson
 import pytest
+from world import event, record
 
-from gateway.domain import slices
-from gateway.domain.slices import Slices
+from gateway.domain import components, diffs, documents, merge, policies, profiles, slices
+from gateway.domain.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.pages import Window
+from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.slices import Slices, in_slices
+
+PEOPLE = [(("Email", f"p{number}@x.io"), ("Phone", f"+{number}")) for number in range(40)]
+
+
+def loyalty_first(world):
+    """The settings of a policy that keeps nothing merged."""
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id, world.crm.dataset_id))
+    return PolicySettings("Loyalty first", IdentityGraphType.PDG, rule)
 
 
 async def work(given, name, done, pieces=3):
@@ -51,20 +65,92 @@ async def test_what_breaks_in_a_slice_gives_it_back():
     assert done == ["a"] * 3
 
 
-async def test_documents_are_read_in_slices_however_they_are_sent(world, monkeypatch):
-    """With slices as short as can be, others have their turn after each document."""
+@pytest.fixture
+async def turns(monkeypatch):
+    """Gives a way to spy on a function: in which turn of the event loop each call of it is. Slices are as short as can be."""
     monkeypatch.setattr(slices, "SECONDS", 0)
-    turns = 0
+    turn = 0
 
     async def others():
-        nonlocal turns
+        nonlocal turn
         while True:
-            turns += 1
+            turn += 1
             await asyncio.sleep(0)
 
+    def spied_on(module, name):
+        calls, function = list[int](), getattr(module, name)
+
+        def spy(*args, **kwargs):
+            calls.append(turn)
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(module, name, spy)
+        return calls
+
     watching = asyncio.create_task(others())
-    for document in ({}, b"{}"):
-        turns = 0
-        await world.records(*[document] * 300)
-        assert turns >= 300
+    yield spied_on
     watching.cancel()
+
+
+def assert_one_in_each_turn(calls, least):
+    assert len(calls) >= least
+    assert len(set(calls)) == len(calls)
+
+
+async def test_what_is_over_in_one_slice_costs_no_turn():
+    turned = asyncio.create_task(asyncio.sleep(0))
+    assert await in_slices(str, range(3)) == ["0", "1", "2"]
+    assert not turned.done()
+
+
+async def test_others_have_turns_between_pieces_of_long_work(turns):
+    thing = SimpleNamespace(work=str)
+    calls = turns(thing, "work")
+    assert await in_slices(thing.work, range(100)) == [str(number) for number in range(100)]
+    assert_one_in_each_turn(calls, 100)
+
+
+async def test_documents_are_read_in_slices_however_they_are_sent(world, turns):
+    calls = turns(documents.Reader, "_sent")
+    for document in (record(*PEOPLE[0]), orjson.dumps(record(*PEOPLE[1]))):
+        await world.records(*[document] * 300)
+    assert_one_in_each_turn(calls, 600)
+
+
+async def test_people_are_merged_in_slices_when_they_are_written(world, turns):
+    calls = turns(merge, "_stacked")
+    await world.records(*(record(*person, first_name="Ana") for person in PEOPLE))
+    assert_one_in_each_turn(calls, len(PEOPLE))
+
+
+async def test_people_of_whom_nothing_is_kept_are_merged_in_slices_when_they_are_read(world, turns):
+    await world.records(*(record(*person, first_name="Ana") for person in PEOPLE))
+    policy = await policies.create_policy(world.db, world.scope, loyalty_first(world))
+    merged, parsed = turns(merge, "_stacked"), turns(profiles, "_fragment")
+    config = await world.config()
+    read = await profiles.search_profiles(
+        world.db, world.scope, config, config.policy(policy.policy_id), Window(len(PEOPLE))
+    )
+    assert len(read.items) == len(PEOPLE)
+    assert_one_in_each_turn(merged, len(PEOPLE))
+    assert_one_in_each_turn(parsed, len(PEOPLE))
+
+
+async def test_policies_are_compared_in_slices(world, turns):
+    await world.records(*(record(*person, first_name="Ana") for person in PEOPLE))
+    base = (await world.config()).default_policy.policy_id
+    merged, compared = turns(merge, "_stacked"), turns(diffs, "changed_paths")
+    found = await diffs.diff_policies(
+        world.db, world.scope, world.configurations, base, loyalty_first(world), seconds=60
+    )
+    assert found.profiles_compared == len(PEOPLE)
+    assert_one_in_each_turn(merged, len(PEOPLE))
+    assert_one_in_each_turn(compared, len(PEOPLE))
+
+
+async def test_those_who_hang_together_are_walked_in_slices(world, turns):
+    """A chain of people that is longer than a graph may be: each of them is looked at in a turn of its own."""
+    calls = turns(components._Web, "_unite")
+    names = [name for person in PEOPLE for name in person]
+    await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", *pair) for n, pair in enumerate(pairwise(names))))
+    assert_one_in_each_turn(calls, len(names))
