@@ -6,7 +6,7 @@ A connection is in one phase at a time, and all but one of them end by themselve
     WORK       a request is read and answered; for how long is a matter of who answers it
     DISCARD    the request is answered, and the rest of its body, which nobody wants, still comes in
     IDLE       kept for the next request
-    REFUSED    told why there is no answer; what still comes in is not looked at
+    REFUSED    told why there is no answer, or answered and then wrong; what still comes in is not looked at
     CLOSING    closed by us as soon as the client has read what was sent
 
 In any phase a client is cut off that does not read what is sent to it. When all places are taken, a newcomer gets that of the connection
@@ -24,10 +24,12 @@ from enum import Enum
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import BadInput, GatewayError, LimitExceeded, SlowSender, Unavailable
 from gateway.server.answers import NOT_SNIFFED, refusal
+from gateway.server.intake import Intake
 from gateway.server.packets import Packets
 from gateway.telemetry import ConnectionCut, observe
 
@@ -110,6 +112,7 @@ class Connections:
         }
         self._since = {phase: OrderedDict[Connection, float]() for phase in self._seconds}
         self._unread = OrderedDict[Connection, tuple[float, int]]()
+        self.intake = Intake()
         self._count = 0
         self._is_sweeping = False
         self._is_draining = False
@@ -131,6 +134,7 @@ class Connections:
         self._count -= 1
         self.leave(connection, connection.phase)
         self._unread.pop(connection, None)
+        self.intake.forget(connection)
 
     def enter(self, connection: "Connection", phase: Phase) -> None:
         """Note the time, where the phase has a limit."""
@@ -209,7 +213,7 @@ class Connection(HttpToolsProtocol):
         self._connections = connections
         self.phase = Phase.HEAD
         self._comes = Phase.IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
-        self._head_bytes = 0
+        self._beside_body = 0  # bytes of a head; then of trailers, or of a chunk's length and extensions
 
     @property
     def _is_over(self) -> bool:
@@ -241,6 +245,7 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
         super().connection_made(cast("asyncio.Transport", Packets(transport, self.loop, self._closing)))
+        self.flow = FlowControl(cast("asyncio.Transport", self))
         if not self._connections.open(self):
             observe(ConnectionCut("refused"))
             self._refuse(Unavailable("All connections are in use; try again."))
@@ -253,19 +258,34 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        if self._is_over:
-            return
-        super().data_received(data)
-        if self._comes is Phase.HEAD and not self._is_over:
-            self._head_goes_on(len(data))
+        if not self._is_over and not self._connections.intake.take(self, data, self.loop):
+            self.cut("unparsed")
 
-    def _head_goes_on(self, size: int) -> None:
-        """A head is not whole yet."""
-        if self.phase is Phase.IDLE:
+    def parse(self, step: bytes | memoryview) -> bool:
+        """Parse some bytes. False: no more of what has come in is looked at."""
+        if not self._is_over:
+            super().data_received(step)  # type: ignore[arg-type]  # the parser takes any buffer
+        if self._comes is not Phase.IDLE and not self._is_over:
+            self._goes_on(len(step))
+        return not self._is_over
+
+    def pause_reading(self) -> None:
+        """Read no more from the client."""
+        self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read on, where neither whoever answers has enough for now, nor the parser."""
+        if not (self.flow.read_paused or self._connections.intake.is_holding(self)):
+            self.transport.resume_reading()
+
+    def _goes_on(self, size: int) -> None:
+        """A request is not whole yet after so many bytes more."""
+        if self._comes is Phase.HEAD and self.phase is Phase.IDLE:
             self._go(Phase.HEAD)
-        self._head_bytes += size
-        if self._head_bytes > HEAD_BYTES:
-            self._refuse_head(f"The head of a request has at most {HEAD_BYTES:,} bytes.")
+        self._beside_body += size
+        if self._beside_body > HEAD_BYTES:
+            what = "The head of a request" if self._comes is Phase.HEAD else "What stands around or behind a body"
+            self._refuse_head(f"{what} has at most {HEAD_BYTES:,} bytes.")
 
     def pause_writing(self) -> None:
         """The client has not read all of what was sent."""
@@ -281,7 +301,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._comes, self._head_bytes = Phase.HEAD, 0
+        self._comes, self._beside_body = Phase.HEAD, 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -291,7 +311,7 @@ class Connection(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._comes = Phase.WORK
+        self._comes, self._beside_body = Phase.WORK, 0
         if self._is_over:
             return
         if len(self.headers) > HEADERS:
@@ -304,6 +324,7 @@ class Connection(HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
+        self._beside_body = 0
         if not self._is_over:
             super().on_body(body)
 
@@ -347,10 +368,13 @@ class Connection(HttpToolsProtocol):
         self._refuse(LimitExceeded(message), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _refuse(self, error: GatewayError, status: int | None = None) -> None:
-        """Answer without asking anybody, and look at nothing more; while another answer is on its way, only close."""
+        """Answer without asking anybody, and look at nothing more; only close while another answer is on its way, or has been sent."""
         before: RequestResponseCycle | None = self.cycle
         if before is not None and not before.response_complete:
             self.transport.close()
+            return
+        if self.phase is Phase.DISCARD:
+            self._go(Phase.REFUSED)
             return
         response = refusal(error, status)
         headers = [*self.server_state.default_headers, *response.raw_headers, NOT_SNIFFED, (b"connection", b"close")]

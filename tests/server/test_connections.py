@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from gateway.server import connections
+from gateway.server import connections, intake
 from gateway.server.connections import (
     HEAD_BYTES,
     HEADERS,
@@ -29,12 +29,18 @@ ENOUGH = 20  # seconds: never reached
 
 
 async def application(scope, receive, send):
-    """Answers with its headers; `/body` reads the body first, `/large` answers with much, `/never` not at all."""
+    """Answers with its headers; `/body` reads the body first, `/size` tells how long it is, `/large` answers with much, `/never` not at all."""
     body = json.dumps([[name.decode(), value.decode()] for name, value in scope["headers"]]).encode()
     if scope["path"] == "/body":
         more = True
         while more:
             more = (await receive()).get("more_body", False)
+    elif scope["path"] == "/size":
+        size, more = 0, True
+        while more:
+            message = await receive()
+            size, more = size + len(message.get("body", b"")), message.get("more_body", False)
+        body = json.dumps(size).encode()
     elif scope["path"] == "/large":
         body = b"x" * LARGE
     elif scope["path"] == "/never":
@@ -298,6 +304,36 @@ async def test_what_follows_a_body_in_pieces_is_no_header_of_the_request():
         assert await answer(reader) == (200, [["host", "x"], ["transfer-encoding", "chunked"]])
         assert await answer(reader) == (200, [["host", "x"]])
         writer.close()
+
+
+CHUNKED = b"POST /%b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", [b"body", b""])  # the answer waits for the body, or is there before its end
+@pytest.mark.parametrize(
+    "endless", [b"1\r\na\r\n0\r\nx: ", b"0\r\n" + b"x: y\r\n" * HEAD_BYTES, b"1;", b"1\r\na\r\n1;x="]
+)
+async def test_what_stands_around_a_body_in_pieces_has_an_end(path, endless, monkeypatch):
+    monkeypatch.setattr(connections, "DISCARD_SECONDS", 0.1)
+    async with serving() as served:
+        reader, writer = await served.client(CHUNKED % path, endless)
+        sending = asyncio.create_task(drip(writer, b"x" * HEAD_BYTES))
+        told = await all_of(reader)
+        assert told.count(b"HTTP/1.1") == (told.count(b"HTTP/1.1 200") if path == b"" else 0)
+        writer.close()
+        await sending
+
+
+async def test_a_body_in_pieces_of_one_byte_comes_in_whole_whoever_else_sends_such(monkeypatch):
+    monkeypatch.setattr(intake, "FIRST_SECONDS", 0)
+    monkeypatch.setattr(intake, "TURN_SECONDS", 0)
+    async with serving() as served:
+        body = b"1\r\na\r\n" * 20_000 + b"0\r\n\r\n"
+        clients = [await served.client(CHUNKED % b"size", body, GET) for _ in range(3)]
+        for reader, writer in clients:
+            assert await answer(reader) == (200, 20_000)
+            assert (await answer(reader))[0] == 200
+            writer.close()
 
 
 async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal(caplog):

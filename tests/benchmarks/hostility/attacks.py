@@ -305,6 +305,29 @@ async def strangers(target: Target) -> None:
         await wire.ask("GET", "/metrics")
 
 
+@attack("bodies in chunks of one byte", 20)
+async def tiny_chunks(target: Target) -> None:
+    for stranger, path in ((True, "/graphql"), (False, f"/ingest/{target.records}")):
+        async with target.wire(stranger=stranger) as wire:
+            await wire.send(_chunked(wire, path))
+            for _ in range(20):
+                await wire.send(b"1\r\nx\r\n" * 10_000)
+
+
+@attack("trailers without end")
+async def endless_trailers(target: Target) -> None:
+    for stranger, path in ((True, "/graphql"), (False, f"/ingest/{target.records}")):
+        async with target.wire(stranger=stranger) as wire:
+            await wire.send(_chunked(wire, path) + b"0\r\nx: ")
+            for _ in range(200):
+                await wire.send(b"x" * PIECE)
+
+
+def _chunked(wire: Wire, path: str) -> bytes:
+    content_type = "application/json" if path == "/graphql" else "application/x-ndjson"
+    return wire.head("POST", path, content_type=content_type, transfer_encoding="chunked")
+
+
 @attack("what is no HTTP, and heads of 100 kB", 20)
 async def garbage(target: Target) -> None:
     for sent in (random.randbytes(2_000), b"GET /" + b"x" * 100_000, b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000):
