@@ -1,4 +1,4 @@
-"""Batches (facts 12.5): what came in together and can be undone together, and the documents that were refused.
+"""Batches: what came in together and can be undone together, and the documents that were refused.
 
 A batch takes documents while it is LOADING and is completed, or aborted, for good. The client's key makes it: whoever sends the same key
 for the same dataset, after a crash too, gets the same batch. Calls that name no batch share a rolling one, a new one every day (UTC).

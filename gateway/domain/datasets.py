@@ -1,4 +1,4 @@
-"""Datasets (facts 12.1): where the documents of one source go, all of one schema.
+"""Datasets: where the documents of one source go, all of one schema.
 
 A dataset's schema never changes. Enabled for profile, it feeds profiles and the identity graph, and stays enabled.
 """

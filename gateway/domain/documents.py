@@ -1,7 +1,7 @@
 """Sent documents, before any transaction: checked against their schema and taken apart into who and what.
 
-A document that breaks a rule becomes a `Failure` with its place, a code and a sentence; the others go on. Rules beyond the schema's
-(facts 3.6, 11.4, 13): at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one
+A document that breaks a rule becomes a `Failure` with its place, a code and a sentence; the others go on. Rules beyond the schema's:
+at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one
 primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
 """
 
@@ -197,7 +197,7 @@ class Reader:
                 yield Claim(code, str(value), is_primary, path, 0)
 
     def _marked(self, claims: Sequence[Claim], nobodys: Sequence[Claim]) -> int:
-        """The identity that is said to be the primary one (facts 3.8): of a record the schema's primary identity, else the one that
+        """The identity that is said to be the primary one: of a record the schema's primary identity, else the one that
         identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
         for claim in nobodys:
             if claim.is_primary:
@@ -254,7 +254,7 @@ def check_primary(claim: Claim, namespace: Namespace) -> None:
 
 def highest(claims: Sequence[Claim], named: Sequence[NamedIdentity]) -> int | None:
     """Of an event, the place of its identity of the namespace that ranks highest in the identity settings, if any is listed there,
-    whatever is marked as primary (facts 3.8). Of several in that namespace, one that is marked."""
+    whatever is marked as primary. Of several in that namespace, one that is marked."""
     listed = [
         (each.namespace.priority, not claim.is_primary, each.xid, place)
         for place, (claim, each) in enumerate(zip(claims, named, strict=True))
@@ -367,7 +367,7 @@ def _ahead_of_time(document: Sent) -> Failure:
 
 
 def last_updated(body: Document) -> datetime | None:
-    """When the record's source last changed it (facts 4.3), if it says so."""
+    """When the record's source last changed it, if it says so."""
     audit = body.get("extSourceSystemAudit")
     stated = audit.get("lastUpdatedDate") if isinstance(audit, dict) else None
     return instant(stated) if isinstance(stated, str) else None

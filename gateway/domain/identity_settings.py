@@ -1,4 +1,4 @@
-"""Identity settings (facts 3.8): which namespaces say more about who somebody is, and of which a person has at most one identity.
+"""Identity settings: which namespaces say more about who somebody is, and of which a person has at most one identity.
 
 Rules: a namespace stands in the list once; at most three are unique; those of devices, browsers and partners are neither unique nor
 above those of people. New facts follow new settings at once; the people who are there follow in a job. Events stay where they are

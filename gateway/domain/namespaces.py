@@ -1,4 +1,4 @@
-"""Identity namespaces (facts 3): what kind of identity a value is, and how it is compared.
+"""Identity namespaces: what kind of identity a value is, and how it is compared.
 
 Every sandbox starts with the standard ones, under the model's numbers. A namespace is never deleted; its code, type and normalization
 never change, since every xid was made with them.
@@ -69,7 +69,7 @@ def _standard(
     return Namespace(number, code, name, None, kind, normalization, is_custom=False)
 
 
-# Numbers as in the model where it tells them (facts 3.3); from 20,916 on they are ours.
+# Numbers as in the model where it tells them; from 20,916 on they are ours.
 STANDARD = (
     _standard(0, "CORE", "Audience Manager", IdentityType.COOKIE),
     _standard(4, "ECID", "Experience Cloud ID", IdentityType.COOKIE),

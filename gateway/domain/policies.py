@@ -1,4 +1,4 @@
-"""Merge policies (facts 4): which fragments make a person, and which value wins.
+"""Merge policies: which fragments make a person, and which value wins.
 
 Rules: at most five a sandbox; one default per class, which cannot be deleted or un-flagged, only replaced by another; one active on the
 edge, which must be cleared before another takes its place or it is deleted. Policies exist for INDIVIDUAL_PROFILE: events are collected,

@@ -64,7 +64,7 @@ class ProfileStatus(StrEnum):
 
 
 class ProfileLimit(StrEnum):
-    """A guardrail of the model (facts 13) that a profile has passed."""
+    """A guardrail of the model that a profile has passed."""
 
     IDENTITIES = "IDENTITIES"
     EVENTS = "EVENTS"

@@ -1,4 +1,4 @@
-"""XDM schemas (facts 11): what the documents of a sandbox may look like, and which of their fields are identities.
+"""XDM schemas: what the documents of a sandbox may look like, and which of their fields are identities.
 
 A schema only ever grows: fields are added, never removed, retyped or narrowed; identity descriptors are added, never taken away; it is
 enabled for profile, never disabled. In all schemas of a class a field has one type, so that their union has it too.

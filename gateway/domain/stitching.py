@@ -241,7 +241,7 @@ def graph_row(
 
 
 def identity_map(members: Iterable[NamedIdentity]) -> str:
-    """The identityMap (facts 11.4) of these members, in their order."""
+    """The identityMap of these members, in their order."""
     rendered: dict[str, list[dict[str, str]]] = {}
     for member in members:
         rendered.setdefault(member.namespace.code, []).append({"id": member.value})

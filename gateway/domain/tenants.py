@@ -1,6 +1,6 @@
 """Organizations, their sandboxes and keys, and `Scope`: the argument no verb can do without.
 
-A sandbox is a full partition (facts 1.3): nothing crosses. Each has a secret that keys its xids, so that the same e-mail address has
+A sandbox is a full partition: nothing crosses. Each has a secret that keys its xids, so that the same e-mail address has
 unrelated xids in two sandboxes and none can be guessed from outside.
 """
 

@@ -1,4 +1,4 @@
-"""The four headers of a request → `Scope`, or a refusal with the model's own error code (facts 1.5).
+"""The four headers of a request → `Scope`, or a refusal with the model's own error code.
 
 Authorization      Bearer <token>: the organization, the sandboxes and the permissions
 x-api-key          who calls: the key belongs to the same organization
