@@ -1,9 +1,11 @@
 """A backup holds everything of one moment, and a restore gives all of it back or nothing."""
 
+import io
 import json
 import signal
 import stat
 import subprocess
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,6 +113,48 @@ def test_a_file_that_is_no_backup_is_refused_before_anything_is_made(place, cont
     assert result.returncode == 1
     assert str(file) in result.stderr
     assert not (place / "data").exists()
+
+
+def packed(file: Path, **content: bytes) -> Path:
+    """An archive of these entries, whose names have `_` for their dot."""
+    with tarfile.open(file, "w") as archive:
+        for name, data in content.items():
+            entry = tarfile.TarInfo(name.replace("_", "."))
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return file
+
+
+MANIFEST = b'{"form": 1, "schema": "0001_baseline"}'
+CREDENTIALS = b'{"jwtSecret": "%s", "apiKeys": {}}' % (b"s" * 32)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"manifest_json": b"[]", "credentials_json": CREDENTIALS, "database_dump": b""},
+        {"manifest_json": b'{"form": 1, "schema": ["a"]}', "credentials_json": CREDENTIALS, "database_dump": b""},
+        {"manifest_json": MANIFEST, "credentials_json": b"{}", "database_dump": b""},
+        {"manifest_json": MANIFEST, "credentials_json": b"[1]", "database_dump": b""},
+        {"manifest_json": MANIFEST, "credentials_json": b'{"jwtSecret": 1, "apiKeys": {}}', "database_dump": b""},
+        {"manifest_json": MANIFEST, "credentials_json": CREDENTIALS},
+    ],
+)
+def test_an_archive_of_another_shape_is_refused_before_anything_is_made(place, content):
+    file = packed(place / "file", **content)
+    result = gateway("restore", file, "--data-dir", place / "data")
+    assert (result.returncode, result.stderr.count("\n")) == (1, 1)
+    assert str(file) in result.stderr
+    assert not (place / "data").exists()
+
+
+def test_a_restore_that_fails_leaves_nothing_in_the_way_of_the_next(place):
+    damaged = packed(place / "file", manifest_json=MANIFEST, credentials_json=CREDENTIALS, database_dump=b"PGDMP")
+    assert gateway("backup", place / "backup.tar", "--data-dir", place / "data").returncode == 0
+    assert gateway("restore", damaged, "--data-dir", place / "again").returncode == 1
+    assert gateway("restore", place / "backup.tar", "--data-dir", place / "again").returncode == 0
+    kept = [(place / each / "credentials.json").read_bytes() for each in ("data", "again")]
+    assert kept[0] == kept[1]
 
 
 def test_a_file_that_cannot_be_written_is_named(place):

@@ -10,6 +10,7 @@ import os
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import orjson
 
 from gateway.errors import BadInput, Conflict, SettingsError
 from gateway.server.credentials import FILE as CREDENTIALS
-from gateway.server.credentials import put_credentials
+from gateway.server.credentials import check_credentials, put_credentials
 from gateway.server.store import database_address, open_store
 from gateway.settings import Settings
 from gateway.storage.account import server_account
@@ -39,7 +40,7 @@ async def back_up(settings: Settings, file: Path) -> None:
 
 
 async def restore(settings: Settings, file: Path) -> None:
-    """Fill an empty data directory from a backup. One that was cut off left nothing, and may be done again.
+    """Fill an empty data directory from a backup. One that fails or is cut off leaves nothing in the database, and may be done again.
 
     Raises BadInput for a file that is no backup, Conflict for a data directory that is not empty, ClusterError, SettingsError.
     """
@@ -47,8 +48,7 @@ async def restore(settings: Settings, file: Path) -> None:
     kept = await asyncio.to_thread(_read, file)
     async with database_address(settings) as dsn:
         await _check_empty(dsn, settings)
-        put_credentials(settings.data_dir, kept)
-        with _beside_the_data(settings) as part:
+        with put_credentials(settings.data_dir, kept), _beside_the_data(settings) as part:
             await asyncio.to_thread(_unpack, file, part)
             await load(dsn, part)
 
@@ -86,8 +86,9 @@ def _pack(file: Path, part: Path, credentials: Path) -> None:
         with os.fdopen(descriptor, "wb") as out:
             with tarfile.open(fileobj=out, mode="w") as archive:
                 manifest = orjson.dumps({"form": FORM, "schema": wanted_version()})
-                part.with_name(MANIFEST).write_bytes(manifest)
-                archive.add(part.with_name(MANIFEST), MANIFEST)
+                entry = tarfile.TarInfo(MANIFEST)
+                entry.size = len(manifest)
+                archive.addfile(entry, BytesIO(manifest))
                 archive.add(credentials, CREDENTIALS)
                 archive.add(part, DUMP)
             out.flush()
@@ -96,8 +97,6 @@ def _pack(file: Path, part: Path, credentials: Path) -> None:
     except OSError as error:
         unfinished.unlink(missing_ok=True)
         raise BadInput(f"Cannot write {file}: {error.strerror}.") from error
-    finally:
-        part.with_name(MANIFEST).unlink(missing_ok=True)
 
 
 def _read(file: Path) -> Any:
@@ -105,13 +104,15 @@ def _read(file: Path) -> Any:
     try:
         with tarfile.open(file, "r:") as archive:
             manifest, kept = (orjson.loads(_member(archive, name).read()) for name in (MANIFEST, CREDENTIALS))
+            form, schema = manifest["form"], manifest["schema"]
+            check_credentials(kept)
+            _member(archive, DUMP)
     except OSError as error:
         raise BadInput(f"Cannot read {file}: {error.strerror}.") from error
-    except (tarfile.TarError, KeyError, ValueError) as error:
+    except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{file} is no backup of a gateway.") from error
-    known = {one.name for one in migrations()}
-    if manifest.get("form") != FORM or manifest.get("schema") not in known:
-        raise BadInput(f"{file} was made by a newer release, whose schema is {manifest.get('schema')!r}.")
+    if form != FORM or schema not in [one.name for one in migrations()]:
+        raise BadInput(f"{file} was made by a newer release, whose schema is {schema!r}.")
     return kept
 
 

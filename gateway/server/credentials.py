@@ -2,6 +2,8 @@
 
 import os
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,7 @@ def keep_credentials(data_dir: Path, organization: str) -> Credentials:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):
             kept = _read(path)
+            check_credentials(kept)
             if organization not in kept["apiKeys"]:
                 kept["apiKeys"][organization] = secrets.token_urlsafe(24)
                 _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
@@ -41,16 +44,33 @@ def keep_credentials(data_dir: Path, organization: str) -> Credentials:
         ) from error
 
 
-def put_credentials(data_dir: Path, kept: Any) -> None:
-    """Have the directory keep these credentials of another one. Raises SettingsError, also where it keeps others already."""
+@contextmanager
+def put_credentials(data_dir: Path, kept: Any) -> Iterator[None]:
+    """Have the directory keep these credentials of another one; if the block fails, only as far as it did before.
+
+    Raises SettingsError, also where it keeps others already.
+    """
     path = data_dir.expanduser() / FILE
+    is_new = not path.exists()
     try:
         with locked(path.with_suffix(".lock")):
-            if path.exists() and _read(path) != kept:
+            if not is_new and _read(path) != kept:
                 raise SettingsError(f"{path} holds other credentials: move it away, or choose an empty data directory.")
             _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     except OSError as error:
         raise SettingsError(f"Cannot keep the credentials in {path}: {error.strerror}.") from error
+    try:
+        yield
+    except BaseException:
+        if is_new:
+            path.unlink(missing_ok=True)
+        raise
+
+
+def check_credentials(kept: Any) -> None:
+    """Raise KeyError, TypeError or ValueError for JSON that does not hold what a directory keeps."""
+    if not all(isinstance(text, str) and text for text in (kept["jwtSecret"], *dict(kept["apiKeys"]).values())):
+        raise TypeError("secrets and API keys are texts")
 
 
 def _read(path: Path) -> Any:

@@ -18,8 +18,12 @@ SAID = 2_000  # characters of what a program says that are told
 
 
 async def dump(dsn: str, file: Path) -> None:
-    """Write all of the database to a file as it is at one moment, whoever writes to it meanwhile. Raises ClusterError."""
-    await _run("pg_dump", "--format=custom", "--no-owner", "--schema=gateway", f"--file={file}", f"--dbname={dsn}")
+    """Write all of the database to a file as it is at one moment, whoever writes to it meanwhile. Raises ClusterError.
+
+    What Postgres knows of the tables for its plans goes with them, so that a restored one is as fast at once.
+    """
+    what = ("--format=custom", "--no-owner", "--statistics", "--schema=gateway")
+    await _run("pg_dump", *what, f"--file={file}", f"--dbname={dsn}")
 
 
 async def load(dsn: str, file: Path) -> None:
