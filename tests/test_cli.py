@@ -527,6 +527,11 @@ def test_what_failed_is_sent_again_by_itself_once_its_cause_is_mended(shared, tm
         (b"\xef\xbb\xbf[\n  {}\n]\n", "is a JSON array"),
         (b'{\n  "_id": "1"\n}\n', "is JSON over several lines"),
         (b'{"_id": "1", "more": {\n  "_id": "1"\n}}\n', "is JSON over several lines"),
+        (b'{ "more":\n { "_id": "1" } }\n', "is JSON over several lines"),
+        (b'{ "a": 1 }\r{ "a": 2 }\r', "ends its lines by carriage returns alone"),
+        (b"email\nada@example.com\n", "holds no JSON objects"),
+        (b'<?xml version="1.0"?>\n<a/>\n', "holds no JSON objects"),
+        (bytes(range(1, 256)), "holds no JSON objects"),
         (b"email,first name\nada@example.com,Ada\n", "is a table (CSV)"),
         (b"email\tfirst name\nada@example.com\tAda\n", "is a table (CSV)"),
         (gzip.compress(b"email;first name\n", mtime=0), "is a table (CSV)"),
@@ -542,6 +547,18 @@ def test_a_file_that_holds_no_json_lines_is_named_in_one_sentence_and_nothing_is
     assert (result.returncode, result.stdout) == (1, "")
     assert re.search(f"people.file {re.escape(says)}.*, and `gateway ingest` takes JSON lines", result.stderr)
     assert "Traceback" not in result.stderr
+
+
+def test_a_first_line_that_breaks_off_before_good_ones_fails_alone(shared, tmp_path):
+    file = tmp_path / "people.ndjson"
+    file.write_bytes(b'{"personalEmail": {\n' + records(8000, 8001))
+    result = ingest(shared, file)
+    assert (result.returncode, ": 1 accepted, 0 duplicates, 1 failed\n" in result.stdout) == (1, True), result.stderr
+
+
+def test_how_to_send_failures_of_a_pipe_again_is_said(shared):
+    result = ingest(shared, "-", "--retry-failed", input=records(8001, 8002).decode())
+    assert (result.returncode, "`--batch-key`" in result.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n \n", gzip.compress(b"", mtime=0)])

@@ -68,6 +68,25 @@ def test_a_command_that_waits_for_its_store_ends_at_sigterm(data_dir, command):
     assert not postgres_runs(data_dir)
 
 
+def test_a_command_that_waits_for_who_writes_into_a_named_pipe_ends_at_sigterm(data_dir):
+    pipe = data_dir.parent / "pipe"
+    os.mkfifo(pipe)
+    with ignoring_interrupts("ingest", pipe, "--dataset", "People", "--data-dir", data_dir) as process:
+        wait_until_it_sleeps(process)
+        process.terminate()
+        assert process.wait(PATIENCE) in {130, -signal.SIGTERM}
+
+
+def wait_until_it_sleeps(process: subprocess.Popen[str]) -> None:
+    """Until the command waits for something, and not just for a moment."""
+    end, asleep = monotonic() + PATIENCE, 0
+    while asleep < 10_000:
+        assert process.poll() is None
+        assert monotonic() < end
+        is_asleep = "State:\tS" in Path(f"/proc/{process.pid}/status").read_text()
+        asleep = asleep + 1 if is_asleep else 0
+
+
 def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
     """Until the command has opened the lock, to wait for it."""
     wanted = path.stat()

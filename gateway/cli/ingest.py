@@ -12,7 +12,7 @@ from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.records import Mode
 from gateway.server.files import Loaded, load_file
 from gateway.server.garbage import collect_rarely
-from gateway.server.source import open_source
+from gateway.server.source import Source, open_source
 from gateway.server.store import open_store
 from gateway.settings import Settings
 
@@ -40,16 +40,17 @@ def ingest(
     again. Exit code 1 when a document failed.
     """
     settings = settings_of(data_dir=data_dir)
-    loaded = run(
-        _ingest(
-            *(settings, file, progress(DownloadColumn())),
-            dataset=dataset,
-            sandbox=sandbox,
-            mode=mode,
-            key=batch_key,
-            retry_failed=retry_failed,
+    with open_source(file) as source:  # before anything runs, as a named pipe without a writer makes us wait
+        loaded = run(
+            _ingest(
+                *(settings, source, progress(DownloadColumn())),
+                dataset=dataset,
+                sandbox=sandbox,
+                mode=mode,
+                key=batch_key,
+                retry_failed=retry_failed,
+            )
         )
-    )
     typer.echo("\n".join(_summary(loaded)))
     if loaded.broken:
         raise loaded.broken
@@ -58,10 +59,10 @@ def ingest(
 
 
 async def _ingest(
-    settings: Settings, file: Path, bar: Progress, *, dataset: str, sandbox: str | None, **how: Any
+    settings: Settings, source: Source, bar: Progress, *, dataset: str, sandbox: str | None, **how: Any
 ) -> Loaded:
     collect_rarely()
-    with open_source(file) as source, bar:
+    with bar:
         task = bar.add_task("Ingesting", total=source.size)
         async with open_store(settings) as store:
             to, advance = (store.db, await store.scope(sandbox), source, dataset), partial(bar.advance, task)

@@ -125,8 +125,14 @@ async def _retry(
     What fails again can be sent again, too: each time goes into a batch of its own. Raises BadInput where there is nothing to send.
     """
     batch = await find_batch(db, scope, dataset_id, key) if key else None
-    if key is None or batch is None or batch.status not in COMPLETE_STATUSES:
-        raise BadInput("This file has not been taken in as a whole before: send it without `--retry-failed`.")
+    if key is None:
+        raise BadInput(
+            "What comes through a pipe is known again only by `--batch-key`: give the one that it came with."
+        )
+    if batch is None or batch.status not in COMPLETE_STATUSES:
+        raise BadInput(
+            "This file has not been taken in as a whole before, into this dataset and in this mode: send it without `--retry-failed`."
+        )
     places = await failed_indexes(db, scope, batch.batch_id)
     for number in count(1):
         if not places:

@@ -1,4 +1,4 @@
-"""What a file is that holds no JSON lines, in one sentence that says how to make lines of it."""
+"""What a file is that holds no JSON lines, in one sentence that says how to make lines of it where that is known."""
 
 from collections.abc import Sequence
 
@@ -32,31 +32,49 @@ def check_packing(head: bytes, name: str) -> None:
 
 
 def check_lines(lines: Sequence[bytes], name: str) -> None:
-    """Raise BadInput for text that is a JSON array, JSON over several lines, or CSV; `lines` are the first ones that are not blank."""
+    """Raise BadInput for text that is a JSON array, JSON over several lines, CSV, or no JSON objects at all.
+
+    `lines` are the first ones that are not blank. Where only some of them are wrong, those fail by themselves later.
+    """
     if lines[0].startswith(b"["):
         raise BadInput(
             f"{name} is a JSON array, and {LINES}. `jq --compact-output '.[]' FILE > lines.ndjson` makes lines of it."
         )
-    if lines[0].endswith((b"{", b"[", b",")) and lines[0].startswith(b"{") and not _is_json(lines[0]):
+    if _is_broken_off(lines[0]) and not any(map(_is_object, lines[1:2])):
         raise BadInput(
             f"{name} is JSON over several lines, and {LINES}. `jq --compact-output . FILE > lines.ndjson` makes lines of it."
         )
+    if b"}\r{" in lines[0]:
+        raise BadInput(
+            f"{name} ends its lines by carriage returns alone, and {LINES}. `tr '\\r' '\\n' < FILE > lines.ndjson` makes lines of it."
+        )
+    if any(line.startswith(b"{") for line in lines):
+        return
     if _is_csv(lines[:2]):
         raise BadInput(
             f"{name} is a table (CSV), and {LINES}. `{CSV_TO_LINES}` makes an object of each row; its names must be those of the schema."
         )
+    raise BadInput(f"{name} holds no JSON objects, and {LINES}.")
 
 
 def _is_csv(lines: Sequence[bytes]) -> bool:
-    """Whether the lines are no JSON, and have the same number of commas, semicolons or tabs."""
-    if any(line.startswith(b"{") for line in lines):
-        return False
+    """Whether the lines, which are no JSON, have the same number of commas, semicolons or tabs."""
     return any(len({line.count(mark) for line in lines}) == 1 and mark in lines[0] for mark in (b",", b";", b"\t"))
 
 
-def _is_json(line: bytes) -> bool:
+def _is_object(line: bytes) -> bool:
     try:
-        orjson.loads(line)
+        return isinstance(orjson.loads(line), dict)
     except orjson.JSONDecodeError:
         return False
-    return True
+
+
+def _is_broken_off(line: bytes) -> bool:
+    """Whether the line is the beginning of a JSON object that goes on after it."""
+    if not line.startswith(b"{"):
+        return False
+    try:
+        orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        return error.pos >= len(error.doc)
+    return False
