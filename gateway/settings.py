@@ -3,8 +3,11 @@
 Only `cli` and `server` see these; below them configuration arrives as arguments. The table in the README is held against this class.
 """
 
+import os
 import re
 from collections import Counter
+from collections.abc import Iterable
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -27,6 +30,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from gateway.errors import SettingsError
 from gateway.storage.directories import default_data_dir
 
+PREFIX = "GATEWAY_"
+NEARLY = (
+    0.85  # how alike, of 1, a name is that is taken for a slip; Kubernetes makes others, such as GATEWAY_PORT_80_TCP
+)
 SECRET_BYTES = 32  # RFC 7518: a key of HS256 is at least as long as the hash
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_ISSUER = "profile-gateway"  # issuer and audience of our own tokens
@@ -159,7 +166,7 @@ class TokenIssuer(BaseModel):
 class Settings(BaseSettings):
     """How one gateway runs."""
 
-    model_config = SettingsConfigDict(env_prefix="GATEWAY_", env_ignore_empty=True, frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=LAST_PORT, description="Port to listen on; 0 takes a free one.")
@@ -333,10 +340,21 @@ class Settings(BaseSettings):
 
 def read_settings(**given: Any) -> Settings:
     """The settings of the environment, with those given (not None) on top. Raises SettingsError, naming the variable."""
+    _check_spelling(os.environ)
     try:
         return Settings(**{name: value for name, value in given.items() if value is not None})
     except ValidationError as error:
         raise SettingsError("; ".join(map(_told, error.errors()))) from None
+
+
+def _check_spelling(names: Iterable[str]) -> None:
+    """Raise SettingsError for a variable whose name is nearly one of ours; others may have names of their own behind our prefix."""
+    known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    for name in sorted(map(str.upper, names)):
+        if name.startswith(PREFIX) and name not in known:
+            settings = [one.removeprefix(PREFIX) for one in known]
+            if like := get_close_matches(name.removeprefix(PREFIX), settings, 1, NEARLY):
+                raise SettingsError(f"{name} is no setting. Did you mean {PREFIX}{like[0]}?")
 
 
 def _told(fault: Any) -> str:

@@ -46,6 +46,21 @@ def test_an_issuer_is_pinned_to_algorithms_that_need_no_shared_secret(monkeypatc
         read_settings()
 
 
+@pytest.mark.parametrize("name", ["GATEWAY_ALOWED_HOSTS", "GATEWAY_ALLOWED_HOST", "gateway_allowed_hots"])
+def test_a_variable_with_a_slip_in_its_name_is_named_and_never_ignored(monkeypatch, name):
+    monkeypatch.setenv(name, "api.example")
+    with pytest.raises(SettingsError, match=f"{name.upper()} is no setting. Did you mean GATEWAY_ALLOWED_HOSTS?"):
+        read_settings()
+
+
+@pytest.mark.parametrize(
+    "name", ["PORT_8000_TCP", "PORT_8000_TCP_PROTO", "SERVICE_HOST", "SERVICE_PORT_HTTP", "CONSOLE_PORT", ""]
+)
+def test_variables_that_others_make_are_no_settings(monkeypatch, name):
+    monkeypatch.setenv(f"GATEWAY_{name}", "tcp://10.0.0.1:8000")
+    read_settings()
+
+
 WRONG = {
     "HOST": ["localhost:8000", "http://localhost", "[::1]:80", "*", "10.0.0.0/8", "a" * 64, "a..b", "münchen.de", "a b", "-", "\udcff"],
     "PORT": ["tcp://10.0.0.1:8000", "70000", "-1", "8000.5", "1e3", "0x50"],  # the first one is Kubernetes' own
