@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
@@ -104,6 +105,17 @@ def _run(client: httpx.Client, text: str, **variables: str) -> dict:
     body = client.post("/graphql", json={"query": text, "variables": variables}).json()
     assert "errors" not in body, body
     return body["data"]
+
+
+def test_a_server_that_cannot_encrypt_and_should_is_named_and_nobody_is_told_to_try_again(
+    dsn: str, tmp_path: Path
+) -> None:
+    with pooler(dsn) as address:
+        env = environment(GATEWAY_DATABASE_URL=f"{address}?sslmode=require", GATEWAY_DATA_DIR=str(tmp_path))
+        result = gateway("migrate", env=env)
+    assert result.returncode == 1
+    said = r"Error: No encrypted connection to the database can be made: .* rejected SSL upgrade\.\n"
+    assert re.fullmatch(said, result.stderr), result.stderr
 
 
 async def test_a_pooler_is_found_out_and_postgres_itself_keeps_its_session(dsn: str) -> None:

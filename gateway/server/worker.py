@@ -36,12 +36,17 @@ async def working(db: Database, configurations: Configurations) -> AsyncIterator
 
 
 async def _work(db: Database, configurations: Configurations) -> None:
-    """Do jobs as they come due, until cancelled."""
+    """Do jobs as they come due, until cancelled. Of a fault that comes again with each look, the first is told."""
+    told = None
     while True:
         try:
             await work_off(db, configurations)
         except Exception as error:  # noqa: BLE001 # the database is away, most likely: it will be back
-            observe(FaultMasked(error))
+            if str(error) != told:
+                told = str(error)
+                observe(FaultMasked(error))
+        else:
+            told = None
         await asyncio.sleep(POLL)
 
 

@@ -177,6 +177,7 @@ class Cluster:
                     self._tell(EmbeddedPostgres("not started", monotonic() - died_at, error.message))
             else:
                 self._tell(EmbeddedPostgres("back", monotonic() - died_at, None))
+                pause, died_at = LOOK_SECONDS, None
 
     def _register(self) -> None:
         """Count as a user of the server, until we leave or die."""

@@ -18,6 +18,7 @@ from typing import Any, Final, TypeVar
 
 from asyncpg.exceptions import (
     CannotConnectNowError,
+    ClientConfigurationError,
     DataError,
     DeadlockDetectedError,
     InsufficientPrivilegeError,
@@ -120,12 +121,16 @@ def opening_failed(error: Exception) -> GatewayError:
     """Our error for one that was raised when a connection was to be opened: DatabaseRefused where to try again is of no use."""
     if isinstance(error, TimeoutError):
         return Timeout("The database does not answer.")
-    if isinstance(error, ssl.SSLError):
+    if isinstance(error, ssl.SSLError) or "SSL upgrade" in str(
+        error
+    ):  # the latter the driver says of a server that has none
         return DatabaseRefused(f"No encrypted connection to the database can be made: {error}.")
     if isinstance(error, OSError | CannotConnectNowError | TooManyConnectionsError | InsufficientResourcesError):
         return Unavailable(f"The database does not answer: {error}; try again.")
     if isinstance(error, PostgresError):
         return DatabaseRefused(f"The database refuses the gateway: {error} ({getattr(error, 'sqlstate', None)}).")
+    if isinstance(error, ClientConfigurationError):  # of one parameter of the address, and never of the password
+        return DatabaseRefused(f"The address of the database cannot be used: {error}.")
     return DatabaseRefused(
         "The address of the database is none: it is like postgresql://user:password@host:port/database."
     )

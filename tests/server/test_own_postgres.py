@@ -128,6 +128,20 @@ async def test_what_the_server_says_is_said_and_nobody_is_told_to_try_again(data
     assert (result.returncode, result.stderr) == (1, f"Error: The database refuses the gateway: {says}.\n")
 
 
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ("sslmode=perhaps", "The address of the database cannot be used: `sslmode` parameter must be one of: .*"),
+        ("target_session_attrs=mine", "The address of the database cannot be used: target_session_attrs .*"),
+    ],
+)
+async def test_what_the_address_asks_for_and_cannot_have_is_said(database, tmp_path, more, says):
+    address = f"{database.dsn('gateway', 'choose one', 'profiles')}&{more}"
+    result = gateway("migrate", env=settings(tmp_path, address))
+    assert result.returncode == 1
+    assert re.fullmatch(rf"Error: {says}\.\n", result.stderr), result.stderr
+
+
 async def test_a_password_that_is_changed_meanwhile_is_told_to_the_operator_and_not_to_callers(database, tmp_path):
     await database.execute(*statements(BLOCKS[0]))
     env = settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))

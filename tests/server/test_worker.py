@@ -9,11 +9,14 @@ from program import GATEWAY, environment, server
 from world import World, record
 
 from gateway.domain import policies
+from gateway.domain.configuration import Configurations
 from gateway.domain.jobs import JobKind
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.verification import verify
-from gateway.server.worker import HANDLERS, work_off
-from gateway.telemetry import JobLeft, listen
+from gateway.server import worker
+from gateway.server.worker import HANDLERS, work_off, working
+from gateway.storage.database import Database
+from gateway.telemetry import FaultMasked, JobLeft, listen
 
 CREATE_POLICY = """mutation { createMergePolicy(input: {name: "Other", identityGraph: NONE, isDefault: true,
   attributeMerge: {type: TIMESTAMP_ORDERED}}) { mergePolicy { id status } userErrors { message } } }"""
@@ -43,6 +46,20 @@ async def test_all_that_is_due_is_done_in_every_sandbox(world, db):
     for each in (world, other):
         assert (await each.config()).default_policy.status is PolicyStatus.ACTIVE
         assert await verify(db, each.scope, each.configurations) == []
+
+
+async def test_a_fault_that_comes_again_with_each_look_is_told_once(monkeypatch, dsn):
+    monkeypatch.setattr(worker, "POLL", 0)
+    db = await Database.connect(dsn)
+    await db.close()
+    told, looked = [], asyncio.Event()
+    stop = listen(lambda seen: (told.append(seen), looked.set()) if isinstance(seen, FaultMasked) else None)
+    async with asyncio.timeout(30), working(db, Configurations()):
+        await looked.wait()
+        for _ in range(100):  # turns of the loop, in each of which it looks again
+            await asyncio.sleep(0)
+    stop()
+    assert [str(one.error) for one in told] == ["The gateway is ending."]
 
 
 async def test_a_server_works_beside_its_requests(gateway):
