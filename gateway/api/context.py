@@ -5,7 +5,7 @@ a function that gets that dataclass as `Parent`. So a class body reads like SDL,
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from graphql import GraphQLSchema
 from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Sight, Wanted
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.selectors import Selector
 from gateway.domain.tenants import READ_CONFIGURATION, Scope
 from gateway.storage.database import Database
 
@@ -25,6 +26,7 @@ class Context:
     """One request: who asks, the sandbox's configuration as it was found, the GraphQL schema made of it, and the loaders.
 
     `deadline` is the moment, by the event loop's clock, at which the request is given up, and `answer_bytes` what its answer may have.
+    `selectors` has the trees of those in the operation by their texts.
     """
 
     db: Database
@@ -35,6 +37,7 @@ class Context:
     deadline: float
     answer_bytes: int
     shared: SharedLoaders
+    selectors: Mapping[str, Selector]
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -267,8 +267,8 @@ def _entity(event: strawberry.Parent[Event]) -> Document:
     return event.document
 
 
-def _entity_json(event: strawberry.Parent[Event], *, select: SelectArgument = None) -> Document:
-    return selected(event.document, select)
+def _entity_json(event: strawberry.Parent[Event], info: Info, *, select: SelectArgument = None) -> Document:
+    return selected(info.context, event.document, select)
 
 
 @strawberry.type(

@@ -9,7 +9,7 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.execution.limits import Limits
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
-from gateway.domain import documents, graphs, identity_settings, ingestion, limits, names, pages, simulation
+from gateway.domain import documents, graphs, identity_settings, ingestion, limits, names, pages, selectors, simulation
 from gateway.xdm import bounds, custom, patterns
 from gateway.xdm.classes import XdmClass
 
@@ -64,6 +64,7 @@ SERVICE_LIMITS: Final = tuple(
         ("simulatedIdentities", simulation.MAX_NAMED, "identities", "Identities of all events of one simulation."),
         ("operationText", OPERATION.document_bytes, "bytes", "The text of an operation."),
         ("operationVariables", OPERATION.variables_bytes, "bytes", "The variables of an operation."),
+        ("operationSelectors", selectors.MAX_LENGTH, "characters", "The selectors of an operation, equal ones once."),
         ("operationTokens", OPERATION.tokens, "tokens", "The text of an operation, in tokens of GraphQL."),
         ("operationDepth", OPERATION.depth, "levels", "Levels of fields of an operation; a connection takes three."),
         ("operationAliases", OPERATION.aliases, "aliases", "Aliases of an operation."),

@@ -45,7 +45,7 @@ from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.scalars import JSON, Long, described
-from gateway.api.selectors import SelectArgument, parsed, selected
+from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.domain import profiles
 from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.datasets import Dataset
@@ -145,8 +145,8 @@ def _entity(profile: strawberry.Parent[Profile]) -> Document:
     return profile.document
 
 
-def _entity_json(profile: strawberry.Parent[Profile], *, select: SelectArgument = None) -> Document:
-    return selected(profile.document, select)
+def _entity_json(profile: strawberry.Parent[Profile], info: Info, *, select: SelectArgument = None) -> Document:
+    return selected(info.context, profile.document, select)
 
 
 async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fragment]:
@@ -157,7 +157,7 @@ async def _explain_all(
     explained: Sequence[Profile], info: Info, *, select: SelectArgument = None
 ) -> list[list[Provenance]]:
     """Of many profiles, or large ones, beside the event loop."""
-    wanted, config = parsed(select), info.context.config
+    wanted, config = selector_of(info.context, select), info.context.config
     fragments = await info.context.loaders.fragments_by_members.load_many([each.person.xids for each in explained])
 
     def explain() -> list[list[Provenance]]:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 
+from gateway.api.context import Context
 from gateway.domain import selectors
 from gateway.domain.merge import Document
 from gateway.domain.selectors import Selector
@@ -20,12 +21,12 @@ SelectArgument = Annotated[
 ]
 
 
-def parsed(select: str | None) -> Selector | None:
-    """The selector that the argument writes; None wants everything. Raises BadSelector."""
-    return None if select is None else selectors.parse(select)
+def selector_of(context: Context, select: str | None) -> Selector | None:
+    """The selector that the argument writes, as it was read before the operation began; None wants everything."""
+    return None if select is None else context.selectors[select]
 
 
-def selected(document: Document, select: str | None) -> Document:
-    """The document, or what the selector wants of it. Raises BadSelector."""
-    selector = parsed(select)
+def selected(context: Context, document: Document, select: str | None) -> Document:
+    """The document, or what the selector wants of it."""
+    selector = selector_of(context, select)
     return document if selector is None else selectors.apply(selector, document)

@@ -129,9 +129,10 @@ class _Parser:
         """The field of this name one step below, in any element of an array and under any key of a map."""
         while above["meta:xdmType"] == "array":
             above = above["items"]
-        below = dict(children(above))
-        found = below.get("*") or below.get(name)
+        is_map = above["meta:xdmType"] == "map"
+        found: Field | None = above["additionalProperties"] if is_map else above.get("properties", {}).get(name)
         if found is None:
+            below = dict(children(above))
             raise self.error(
                 f"There is no field {name[:40]!r} here{'' if below else ', below a plain value'}",
                 did_you_mean(name, below),

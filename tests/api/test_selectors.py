@@ -1,8 +1,17 @@
 """Selectors as arguments: one that cannot be read is refused before anything is read, whoever is found."""
 
-import pytest
+import asyncio
+from threading import Event
 
+import pytest
+from graphql import is_object_type
+from world import record
+
+from gateway.api.execution import selections
 from gateway.api.execution.operations import Outcome
+from gateway.api.schema import build_schema
+from gateway.api.selectors import ARGUMENT
+from gateway.domain.computing import DOCUMENTS
 
 NOBODY = '(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 FIELDS = ["entityJson(select: {})", "explain(select: {}) {{ rule }}"]
@@ -35,3 +44,57 @@ async def test_a_selector_that_can_be_read_finds_nobody_where_nobody_is(client, 
     other = f"query A {{ profile{NOBODY} {{ {written} }} }} query B {{ profile{NOBODY} {{ {field.format(chr(34) + '(' + chr(34))} }} }}"
     outcome, body = await client.answer(other, {}, operation_name="A")
     assert (outcome, body) == (Outcome.ANSWERED, {"data": {"profile": None}})
+
+
+LONG = ",".join(["person.name.firstName"] * 200)
+
+
+async def test_a_selector_is_read_once_in_an_operation_whoever_it_is_for(client, monkeypatch):
+    names = [("Email", f"p{number}@example.com") for number in range(20)]
+    await client.world.records(*(record(name, first_name="Ana") for name in names))
+    read, parse = [], selections.parse
+    monkeypatch.setattr(selections, "parse", lambda text, schema: read.append(text) or parse(text, schema))
+    keys = [{"key": {"namespace": namespace, "value": value}} for namespace, value in names]
+    found = await client.data(
+        "query($k: [IdentityInput!]!, $s: String) { profiles(identities: $k) { profile { entityJson(select: $s) explain(select: $s) { value } } } }",
+        k=keys,
+        s="person.name.firstName",
+    )
+    assert [each["profile"]["entityJson"] for each in found["profiles"]] == [
+        {"person": {"name": {"firstName": "Ana"}}}
+    ] * 20
+    assert read == ["person.name.firstName"]
+
+
+async def test_long_selectors_are_read_beside_the_event_loop_and_hold_up_nobody(client):
+    busy = Event()
+    blocker = asyncio.ensure_future(DOCUMENTS.run(busy.wait))
+    waiting = asyncio.ensure_future(
+        client.data(f"query($s: String) {{ profile{NOBODY} {{ entityJson(select: $s) }} }}", s=LONG)
+    )
+    while DOCUMENTS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        assert (await client.data("{ viewer { organization } }"))["viewer"]
+        assert not waiting.done()
+    finally:
+        busy.set()
+    await blocker
+    assert await waiting == {"profile": None}
+
+
+async def test_an_operation_has_only_so_many_characters_of_selectors_in_it(client):
+    given = {f"s{number}": LONG + " " * number for number in range(25)}
+    fields = " ".join(f"a{number}: entityJson(select: $s{number})" for number in range(25))
+    declared = " ".join(f"${name}: String" for name in given)
+    error = await client.error(f"query({declared}) {{ profile{NOBODY} {{ {fields} }} }}", **given)
+    assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
+    assert "characters together" in error["message"]
+
+
+def test_every_selector_is_found_where_those_of_an_operation_are_looked_for():
+    types = build_schema().type_map.values()
+    taking = {
+        type_.name for type_ in types if is_object_type(type_) for f in type_.fields.values() if ARGUMENT in f.args
+    }
+    assert taking == selections.CLASSES.keys()

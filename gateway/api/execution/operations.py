@@ -111,10 +111,11 @@ class Operations:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
-        operation.selectors.check(given, config)
+        selectors = await operation.selectors.parsed(given, config)
         shared = self._shared(scope, config)
+        answer_bytes = self._limits.answer_bytes
         context = Context(
-            self._db, scope, config, self._configurations, schema.graphql, due, self._limits.answer_bytes, shared
+            self._db, scope, config, self._configurations, schema.graphql, due, answer_bytes, shared, selectors
         )
         return await self._run_operation(document, operation, context, given, stages)
 

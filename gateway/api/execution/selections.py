@@ -1,7 +1,8 @@
 """Selectors in an operation's arguments: whether they can be read is found out before anything else is, whoever is found then."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from graphql import (
     DocumentNode,
@@ -18,9 +19,10 @@ from graphql import (
 )
 
 from gateway.api.selectors import ARGUMENT
+from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration
-from gateway.domain.selectors import parse
-from gateway.errors import BadSelector
+from gateway.domain.selectors import MAX_LENGTH, Selector, parse
+from gateway.errors import BadSelector, LimitExceeded
 from gateway.xdm.classes import XdmClass
 
 CLASSES: Mapping[str, XdmClass] = {
@@ -28,6 +30,10 @@ CLASSES: Mapping[str, XdmClass] = {
     "ExperienceEvent": XdmClass.EXPERIENCE_EVENT,
 }
 """Of what class the documents are in which the fields of a GraphQL type select."""
+
+
+FEW_CHARACTERS: Final = 2_000
+"""Of an operation's selectors that are read on the event loop: a millisecond's work."""
 
 
 class Selection(NamedTuple):
@@ -45,13 +51,24 @@ class Selectors:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._found = _found_in(schema, document, operation)
 
-    def check(self, given: Mapping[str, Any], config: Configuration) -> None:
-        """Raise BadSelector, with these values of the variables, for one that cannot be read, or names a field that no document of the
-        sandbox can have."""
+    async def parsed(self, given: Mapping[str, Any], config: Configuration) -> dict[str, Selector]:
+        """Their trees by their texts, each text read once, with these values of the variables: where there is much to read, beside the event loop.
+
+        Raises BadSelector for one that cannot be read, or names a field that no document of the sandbox can have, LimitExceeded where
+        they are too long together, and Unavailable.
+        """
+        asked: dict[tuple[XdmClass, str], Selection] = {}
         for selection in self._found:
             text = selection.text if selection.variable is None else given.get(selection.variable, selection.text)
             if isinstance(text, str):  # else it is null, or refused with the other variables
-                _check(selection, text, config)
+                asked.setdefault((selection.xdm_class, text), selection)
+        length = sum(len(text) for _, text in asked)
+        if length > MAX_LENGTH:
+            raise LimitExceeded(
+                f"The selectors have {length:,} characters together; an operation may have at most {MAX_LENGTH:,}."
+            )
+        work = partial(_parsed, asked, config)
+        return work() if length <= FEW_CHARACTERS else await DOCUMENTS.run(work)
 
 
 def _found_in(
@@ -78,12 +95,15 @@ def _found_in(
     return tuple(found)
 
 
-def _check(selection: Selection, text: str, config: Configuration) -> None:
-    try:
-        parse(text, config.union(selection.xdm_class))
-    except BadSelector as error:
-        message = f"The selector of `{selection.field}`: {error.message}"
-        raise BadSelector(message, line=error.line, column=error.column) from error
+def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configuration) -> dict[str, Selector]:
+    found: dict[str, Selector] = {}
+    for (xdm_class, text), selection in asked.items():
+        try:
+            found[text] = parse(text, config.union(xdm_class))
+        except BadSelector as error:
+            message = f"The selector of `{selection.field}`: {error.message}"
+            raise BadSelector(message, line=error.line, column=error.column) from error
+    return found
 
 
 def _selections(parent: str, field: FieldNode, operation: OperationDefinitionNode) -> Iterator[Selection]:
