@@ -78,5 +78,5 @@ async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UU
     await tx.execute(REMOVE_REPEATS, *where)
     heirs = await take_heirs(tx, scope, batch_id, xids)
     await tx.execute(REMOVE_EVENTS, *where)
-    told = await tell_heirs(tx, scope, heirs) if heirs else set[UUID]()
+    told = await tell_heirs(tx, scope, config, heirs) if heirs else set[UUID]()
     await settle(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)

@@ -1,7 +1,8 @@
 """Events that come in, and those of them that were sent before.
 
-An `_id` names one event among those of its dataset that share an identity. So a call looks for it under every identity that the document
-names, whichever of them is the primary one by today's settings, descriptors or marks. The first body is told; a later one is kept beside
+An event is stored under one of its identities, and a later one of its `_id` and dataset that names this identity repeats it. So a call looks
+for it under every identity that the document names, whichever of them is the primary one by today's settings, descriptors or marks. The
+first body is told; a later one is kept beside
 it, and takes its place when the batch of the first one goes.
 """
 
@@ -14,7 +15,8 @@ from zlib import crc32
 
 import orjson
 
-from gateway.domain.documents import Failure, Sent
+from gateway.domain.configuration import Configuration
+from gateway.domain.documents import Failure, Reader, Sent
 from gateway.domain.facts import Call
 from gateway.domain.stitching import canonical_place
 from gateway.domain.tenants import Scope
@@ -26,6 +28,8 @@ LOCK_EVENTS = query("resends.lock_events")
 KNOWN_EVENTS = query("resends.known_events")
 REPEAT_EVENTS = query("resends.repeat_events")
 TAKE_HEIRS = query("resends.take_heirs")
+NAMING_EVENTS = query("resends.naming_events")
+TAKE_EVENTS = query("resends.take_events")
 
 EVENT_COLUMNS = (
     *("sandbox_id", "xid", "dataset_id", "event_id", "batch_id", "timestamp", "event_type", "document", "ingested_at"),
@@ -229,11 +233,17 @@ async def take_heirs(tx: Session, scope: Scope, batch_id: UUID, xids: Collection
     return Heirs(rows[0]["dataset_id"], sorted(map(_heir, rows), key=lambda sending: sending.place))
 
 
+def _taken(row: Any, reader: Reader) -> Sending:
+    """An event that was stored names what it names by today's rules, and the identity that it was stored under."""
+    taken = _heir(row)
+    return taken if taken.named else taken._replace(named=[taken.origin, *reader.named(taken.body) - {taken.origin}])
+
+
 def _heir(row: Any) -> Sending:
     return Sending(
         origin=row["origin"],
         event_id=row["event_id"],
-        named=row["named"],
+        named=row["named"] or (),
         place=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
         timestamp=row["timestamp"],
         text=row["document"],
@@ -241,14 +251,25 @@ def _heir(row: Any) -> Sending:
     )
 
 
-async def tell_heirs(tx: Session, scope: Scope, heirs: Heirs) -> set[UUID]:
-    """Store these sendings as if those before them had never come; the identities under which events lie by that.
+async def tell_heirs(tx: Session, scope: Scope, config: Configuration, heirs: Heirs) -> set[UUID]:
+    """Store these sendings as if those before them had never come; the identities under which events come or go by that.
 
+    What came later and repeats one of them now was stored as long as that was none: it is noted beside it.
     The caller has the sandbox's facts to itself.
     """
-    keys = {(xid, sending.event_id) for sending in heirs.sendings for xid in sending.named}
-    known = await _known(tx, scope, heirs.dataset_id, list(keys))
-    repeats, new = sorted_out(heirs.sendings, known)
+    reader = Reader(config, scope.sandbox, config.dataset(heirs.dataset_id))
+    sendings, concerned = heirs.sendings, set[UUID]()
+    while True:
+        keys = {(xid, sending.event_id) for sending in sendings for xid in sending.named}
+        known = await _known(tx, scope, heirs.dataset_id, list(keys))
+        repeats, new = sorted_out(sendings, known)
+        later = {(first.xid, s.event_id) for s, first in repeats if first.place > s.place}
+        later |= await _naming(tx, scope, reader, heirs.dataset_id, new)
+        concerned |= {sending.origin for sending in new} | {xid for xid, _ in later}
+        if not later:
+            break
+        taken = await tx.rows(TAKE_EVENTS, scope.sandbox_id, heirs.dataset_id, *map(list, zip(*later, strict=True)))
+        sendings = sorted([*sendings, *(_taken(row, reader) for row in taken)], key=lambda sending: sending.place)
     rows = [
         (
             *(scope.sandbox_id, sending.origin, heirs.dataset_id, sending.event_id, sending.place.batch_id),
@@ -258,4 +279,18 @@ async def tell_heirs(tx: Session, scope: Scope, heirs: Heirs) -> set[UUID]:
     ]
     await tx.copy("event", EVENT_COLUMNS, rows)
     await _write_repeats(tx, scope, heirs.dataset_id, repeats)
-    return {sending.origin for sending in new}
+    return concerned
+
+
+async def _naming(tx: Session, scope: Scope, reader: Reader, dataset_id: UUID, new: Sequence[Sending]) -> set[EventKey]:
+    """The events that are stored, came later than these, and name the identity of one of them with its `_id`."""
+    if not new:
+        return set()
+    places = {(sending.origin, sending.event_id): sending.place for sending in new}
+    rows = await tx.rows(NAMING_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*places, strict=True)))
+    return {
+        (row["xid"], row["event_id"])
+        for row in rows
+        if Place(row["ingested_at"], row["batch_id"], -1) > places[row["named"], row["event_id"]]
+        and row["named"] in reader.named(orjson.loads(row["document"]))
+    }

@@ -35,3 +35,32 @@ delete from gateway.event_repeat as r
    and e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id and e.batch_id = $2
 returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named, r.timestamp,
           coalesce(r.document, e.document) as document;
+
+-- name: naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- The events of these `_id`s that lie under another identity than the one beside it, and whose source tied the two. Walks tie_pkey, and
+-- event_pkey once for each.
+select asked.xid as named, e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
+  from unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
+ cross join lateral (
+       select distinct t.origin
+         from gateway.tie as t
+        where t.sandbox_id = $1 and t.xid = asked.xid and t.dataset_id = $2 and t.origin <> asked.xid) as tied
+  join gateway.event as e on e.sandbox_id = $1 and e.xid = tied.origin and e.dataset_id = $2 and e.event_id = asked.event_id;
+
+-- name: take_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- These events, which are no longer stored, and their repeats, which are no longer noted. Of an event nobody knows its place within what came
+-- at its time, nor all that it named. Walks event_pkey and event_repeat_pkey.
+with gone as (
+  delete from gateway.event as e
+   using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
+   where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
+  returning e.xid, e.event_id, e.batch_id, e.ingested_at, e.timestamp, e.document
+), noted as (
+  delete from gateway.event_repeat as r
+   using gone
+   where r.sandbox_id = $1 and r.xid = gone.xid and r.dataset_id = $2 and r.event_id = gone.event_id
+  returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named, r.timestamp, coalesce(r.document, gone.document) as document
+)
+select event_id, batch_id, ingested_at, -1 as ordinal, xid as origin, null::uuid[] as named, timestamp, document from gone
+ union all
+select event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document from noted;

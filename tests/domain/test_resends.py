@@ -119,6 +119,20 @@ async def test_when_the_batch_of_the_first_body_goes_the_next_one_is_as_if_it_ca
     assert await stored(world) == []
 
 
+async def test_what_repeats_an_event_only_now_is_noted_beside_it_when_a_batch_goes(world):
+    """While the second one was a repeat, the third was none: it names the second one's identity and not the first one's."""
+    batches = [await world.batch(str(n), world.shop) for n in range(4)]
+    await world.events(event("e1", NOON, DEVICE, eventType="a"), batch_id=batches[0])
+    await world.events(event("e1", NOON, EMAIL, DEVICE, eventType="b"), batch_id=batches[1])
+    await world.events(event("e1", NOON, PHONE, EMAIL, eventType="c"), batch_id=batches[2])
+    await world.events(event("e1", NOON, PHONE, eventType="d"), batch_id=batches[3])
+    assert {row[4] for row in await stored(world)} == {"a", "c"}
+    for batch_id, told in zip(batches, [{"b", "d"}, {"c"}, {"d"}, set()], strict=True):
+        await abort_batch(world.db, world.scope, world.configurations, batch_id)
+        assert await verify(world.db, world.scope, world.configurations) == []
+        assert {row[4] for row in await stored(world)} == told
+
+
 async def test_what_was_stored_twice_is_found_and_the_earlier_is_told(world):
     """As an earlier release did: both are there under their own identities."""
     await world.events(event("e1", NOON, DEVICE, EMAIL))
