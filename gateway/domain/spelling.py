@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from gateway.domain.text import BLANKS, UNSEEN, stripped
+from gateway.domain.text import ASCII_BLANKS, BLANKS, UNSEEN, stripped
 
 
 class IdentityNormalization(StrEnum):
@@ -93,7 +93,7 @@ def _composed(value: str) -> str:
 
 def _trimmed_lowercase(value: str) -> str:
     if value.isascii():
-        return stripped(value).lower()
+        return value.strip(ASCII_BLANKS).lower()
     return stripped(_composed(_composed(value).lower()))  # in lower case a text may no longer be composed
 
 

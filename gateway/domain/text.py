@@ -13,11 +13,11 @@ _RUNS: Final = (
 """First and last of each run. A list of our own, since identities are keyed by what is left: it must not change with Python's Unicode."""
 
 BLANKS: Final = "".join(chr(code) for first, last in _RUNS for code in range(first, last + 1))
-_ASCII_BLANKS: Final = "".join(filter(str.isascii, BLANKS))
-UNSEEN: Final = BLANKS.removeprefix(_ASCII_BLANKS)
+ASCII_BLANKS: Final = "".join(filter(str.isascii, BLANKS))
+UNSEEN: Final = BLANKS.removeprefix(ASCII_BLANKS)
 """Those beyond ASCII."""
 
 
 def stripped(text: str) -> str:
     """The text without blanks and unseen characters at its ends."""
-    return text.strip(_ASCII_BLANKS if text.isascii() else BLANKS)
+    return text.strip(ASCII_BLANKS if text.isascii() else BLANKS)
