@@ -1,7 +1,9 @@
 """What holds of every answer of every route, whoever asks and however: its headers, its shape, and that no header is a fault of ours."""
 
+import asyncio
 import gzip
 from collections.abc import Sequence
+from threading import Event
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,9 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Unavailable
+from gateway.server.packing import PACKERS, PIECE, Packing
 
 ORIGIN = "https://shop.example"
 QUERY = b'{"query": "{ __typename }"}'
@@ -166,6 +170,29 @@ async def test_answers_are_packed_for_who_takes_them_so_on_every_way(open_gatewa
             told = orjson.loads(gzip.decompress(answer.body) if is_packed else answer.body)
             assert "errors" not in told
         open_gateway.app.state.services.callers._known.clear()
+
+
+async def test_a_long_answer_is_packed_beside_the_event_loop_in_turns_with_others_and_comes_whole():
+    """While the thread is busy a long answer waits, a short one does not; of two long ones the pieces take turns."""
+    texts = [number.to_bytes(4) * (3 * PIECE // 4) + b"end" for number in range(2)]
+    busy, sent = Event(), []
+    long, short = Packing(Response(b"".join(texts))), Packing(PlainTextResponse("short " * 1_000))
+    blocker = asyncio.ensure_future(PACKERS.run(busy.wait))
+    waiting = asyncio.ensure_future(ask(long, "GET", "/", lines(accept_encoding="gzip")))
+    while PACKERS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        answer = await ask(short, "GET", "/", lines(accept_encoding="gzip"))
+        assert gzip.decompress(answer.body) == b"short " * 1_000
+        assert not waiting.done()
+        others = PACKERS.run(sent.append, len(texts))
+    finally:
+        busy.set()
+    await asyncio.gather(blocker, others)
+    assert not waiting.done()
+    answer = await waiting
+    assert answer.all("content-length") == [str(len(answer.body))]
+    assert gzip.decompress(answer.body) == b"".join(texts)
 
 
 async def test_who_takes_no_coding_is_refused_before_anything_is_done(open_gateway, credentials):
