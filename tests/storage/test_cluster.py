@@ -191,6 +191,24 @@ async def test_stop_leaves_no_process_and_the_data_stay(data_dir: Path) -> None:
         assert await ask(cluster, "select one from kept_after_stop") == 1
 
 
+async def test_a_server_that_does_not_stop_is_left_to_itself_in_bounded_time(
+    data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gateway.storage.postmaster.STOP_LIMIT", 0.1)
+    cluster = Cluster(data_dir, settings=FAST)
+    await cluster.start()
+    process = postmaster(data_dir)
+    os.kill(process, signal.SIGSTOP)
+    try:
+        with pytest.raises(ClusterError, match=r"told to stop, and has not within 0\.1 s"):
+            await cluster.stop()
+    finally:
+        os.kill(process, signal.SIGCONT)
+    async with asyncio.timeout(60):
+        while runs(data_dir):  # noqa: ASYNC110 # of another process
+            await asyncio.sleep(0.01)
+
+
 async def test_without_overrides_what_was_acknowledged_survives(data_dir: Path) -> None:
     async with Cluster(data_dir) as cluster:
         for setting in ["fsync", "synchronous_commit", "full_page_writes"]:
