@@ -15,6 +15,7 @@ import orjson
 
 from gateway.domain.documents import Failure, Sent
 from gateway.domain.records import Mode
+from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Scope
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -90,8 +91,10 @@ async def append_ties(
         ordinal = call.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
-    rows = []
-    for (origin, tied), (ordinal, first, last) in ties.items():
+    rows = list[tuple[Any, ...]]()
+
+    def add(tie: tuple[tuple[UUID, tuple[UUID, ...]], list[Any]]) -> None:
+        (origin, tied), (ordinal, first, last) = tie
         said = (
             _tie_id(call, origin, tied, said_by),
             call.batch_id,
@@ -103,7 +106,9 @@ async def append_ties(
             first,
             last,
         )
-        rows += [(xid, *said) for xid in tied]
+        rows.extend((xid, *said) for xid in tied)
+
+    await in_slices(add, ties.items())
     sandbox_id = call.scope.sandbox_id
     await tx.copy("tie", TIE_COLUMNS, [(sandbox_id, *row) for row in rows if row[4] in newcomers])
     await tx.update_rows(TIE, sandbox_id, rows=sorted(row for row in rows if row[4] not in newcomers))

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from world import event, record
 
-from gateway.domain import components, diffs, documents, merge, policies, profiles, slices
+from gateway.domain import components, diffs, documents, facts, merge, policies, profiles, slices
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
@@ -154,3 +154,9 @@ async def test_those_who_hang_together_are_walked_in_slices(world, turns):
     names = [name for person in PEOPLE for name in person]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", *pair) for n, pair in enumerate(pairwise(names))))
     assert_one_in_each_turn(calls, len(names))
+
+
+async def test_what_documents_say_of_who_belongs_together_is_put_together_in_slices(world, turns):
+    calls = turns(facts, "_tie_id")
+    await world.records(*(record(*person) for person in PEOPLE))
+    assert_one_in_each_turn(calls, len(PEOPLE))
