@@ -6,7 +6,7 @@ A link stands for all live ties that name its two ends. A refused one touches tw
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.components import Component, looked_at, read_component, refused_of
@@ -19,6 +19,9 @@ from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 READ_TIES = query("links.read_ties")
+
+FEW: Final = 2_000
+"""Identities that ties name, each as often as it is named, whose links are put together on the event loop: milliseconds."""
 
 Pair = tuple[UUID, UUID]
 """Two identities, the smaller xid first."""
@@ -70,11 +73,9 @@ async def read_graphs(
     ties = await db.rows(READ_TIES, scope.sandbox_id, everybody) if everybody else []
     contested = {xid for xids, is_contested in members if is_contested for xid in xids}
     refused = await _refused(db, scope, config, contested, ties) if contested else {}
-    by_xid: dict[UUID, list[Any]] = {}
-    for tie in ties:
-        for xid in tie["xids"]:
-            by_xid.setdefault(xid, []).append(tie)
-    return [_shown(xids, _pairs(xids, by_xid), refused) for xids, _ in members]
+    if sum(len(tie["xids"]) for tie in ties) <= FEW:
+        return _graphs(members, ties, refused)
+    return await COMPUTATIONS.run(_graphs, members, ties, refused)
 
 
 def _members(found: Found) -> Members | None:
@@ -97,6 +98,16 @@ async def _refused(
 
 def _reasons(config: Configuration, component: Component) -> dict[Pair, LinkRefusal]:
     return {(link.a, link.b): link.reason for link in refused_of(config, component)}
+
+
+def _graphs(
+    members: Sequence[Members], ties: Iterable[Any], refused: Mapping[Pair, LinkRefusal]
+) -> list[IdentityGraph]:
+    by_xid: dict[UUID, list[Any]] = {}
+    for tie in ties:
+        for xid in tie["xids"]:
+            by_xid.setdefault(xid, []).append(tie)
+    return [_shown(xids, _pairs(xids, by_xid), refused) for xids, _ in members]
 
 
 def _pairs(xids: Iterable[UUID], by_xid: Mapping[UUID, Sequence[Any]]) -> dict[Pair, list[Any]]:

@@ -1,13 +1,16 @@
 """Identity graphs as they are shown: links with their times and sources, refused ones on both sides."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Event
 from uuid import UUID
 
 import pytest
 from world import World, event, record
 
 from gateway.domain import links
+from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.graphs import CAP, HUB, LinkRefusal
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
@@ -130,3 +133,22 @@ async def test_profile_read_is_needed(world):
         await links.find_graphs(world.db, writer, await world.config(), [UUID(int=1)])
     with pytest.raises(Forbidden):
         await links.read_graphs(world.db, writer, await world.config(), [])
+
+
+async def test_links_of_many_ties_are_put_together_beside_the_event_loop_and_hold_up_nobody(world, monkeypatch):
+    """Of who joins nobody, as a shared terminal, there may be any number of ties."""
+    monkeypatch.setattr(links, "FEW", 10)
+    await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", ANA, ("Phone", f"+{n}")) for n in range(8)))
+    await world.records(record(BEN, DEVICE))
+    busy = Event()
+    blocker = asyncio.ensure_future(COMPUTATIONS.run(busy.wait))
+    large = asyncio.ensure_future(graph(world, ANA))
+    while COMPUTATIONS._waiting < 2 and not large.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        assert len((await graph(world, BEN)).links) == 1
+        assert not large.done()
+    finally:
+        busy.set()
+    await blocker
+    assert len((await large).links) == 8
