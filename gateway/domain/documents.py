@@ -199,6 +199,8 @@ class Reader:
     def _marked(self, claims: Sequence[Claim], nobodys: Sequence[Claim]) -> int:
         """The identity that is said to be the primary one: of a record the schema's primary identity, else the one that
         identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
+        if len(claims) == 1 and claims[0].is_primary and not nobodys:  # most events
+            return 0
         for claim in nobodys:
             if claim.is_primary:
                 message = f"The primary identity names nobody: {claim.value[:40]!r}."
@@ -208,6 +210,9 @@ class Reader:
             marked = self._preferred(claims, marked)
         if len(marked) == 1:
             return marked[0]
+        if nobodys and not claims:
+            message = f"It names nobody: {nobodys[0].value[:40]!r}, and the document has no other identity."
+            raise Refused(nobodys[0].path, "IDENTITY_PLACEHOLDER", message)
         if marked:
             raise Refused(claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
         if len(claims) == 1 and not self._has_primary:

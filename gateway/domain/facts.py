@@ -58,7 +58,8 @@ class Call:
 
     def time_of(self, document: Sent) -> datetime:
         """When what the document says was so: as it says itself, but not after it came in."""
-        return min(document.observed_at or self.at, self.at)
+        stated = document.observed_at
+        return self.at if stated is None or stated > self.at else stated
 
 
 async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sent]) -> None:

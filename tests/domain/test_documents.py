@@ -37,6 +37,7 @@ async def failure_of(result):
         (record(("Email", "x" * 1025)), "$.identityMap.Email[0].id", "LENGTH"),
         (record(*(("Phone", f"+{n}") for n in range(1, 22))), "$", "IDENTITY_COUNT"),
         (record(("Email", " NULL ")), "$.identityMap.Email[0].id", "IDENTITY_PLACEHOLDER"),
+        ({"identityMap": {"Email": [{"id": "guest"}]}}, "$.identityMap.Email[0].id", "IDENTITY_PLACEHOLDER"),
         ([], "$", "EMPTY_VALUE"),
         (7, "$", "TYPE"),
         (b'{"person": ', "$", "JSON"),
