@@ -24,6 +24,14 @@ from gateway.telemetry import FaultMasked, correlation_id, observe
 MASKED = "Something broke inside; the operator finds it under the correlation id."
 
 
+class VariablesRefused(Exception):
+    """The values do not fit the operation's variables."""
+
+    def __init__(self, errors: list[GraphQLError]) -> None:
+        super().__init__(errors[0].message)
+        self.errors = errors
+
+
 def told(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:
     """The errors as JSON. `code` says what stage they come from; without it they were met while running.
 

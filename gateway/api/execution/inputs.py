@@ -44,21 +44,14 @@ from strawberry.types.base import (
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
-from gateway.api.execution.sizes import MOST_VALUES, check_values, holds_many
+from gateway.api.execution.errors import VariablesRefused
+from gateway.api.execution.sizes import FEW_VALUES, MOST_VALUES, check_values, hold_more, holds_many
 from gateway.api.rows import Rows
 
 Coercion = Callable[[Any], Any]
 """Gives the value as resolvers' arguments are coerced from it, or `Undefined` where it does not fit."""
 
 _ABSENT: Final = object()
-
-
-class VariablesRefused(Exception):
-    """The values do not fit the operation's variables."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__(errors[0].message)
-        self.errors = errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +78,11 @@ class Variables:
         self._definitions = operation.variable_definitions or ()
         self._max_errors = max_errors
         self._variables = [_variable(schema, definition, inside) for definition in self._definitions]
+
+    def are_many(self, given: Mapping[str, Any]) -> bool:
+        """Whether reading these takes so long that it is better done beside the event loop."""
+        nested = (each.signature.name for each in self._variables if each.holds_many)
+        return any(name in given for name in nested) and hold_more(self._schema, self._operation, given, FEW_VALUES)
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
         """Their values for one request. Raises VariablesRefused, LimitExceeded."""

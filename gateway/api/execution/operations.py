@@ -19,8 +19,7 @@ from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
-from gateway.api.execution.errors import told, told_fault
-from gateway.api.execution.inputs import VariablesRefused
+from gateway.api.execution.errors import VariablesRefused, told, told_fault
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
@@ -134,7 +133,7 @@ class Operations:
     ) -> Response:
         reason, errors = None, list[GraphQLError]()
         try:
-            variables = self._compilable(operation, given)
+            variables = await self._compilable(operation, given)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
             run = await plan.run(context, variables, self._limits.answer_bytes)
@@ -156,12 +155,15 @@ class Operations:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body, stages.seconds)
 
-    def _compilable(self, operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
-        """The values of the operation's variables. Raises NotCompiled, VariablesRefused."""
+    async def _compilable(self, operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
+        """The values of the operation's variables, many of them read beside the event loop. Raises NotCompiled, VariablesRefused,
+        LimitExceeded, Unavailable."""
         if not self._compiles:
             raise NotCompiled("compiling is off")
         if not operation.is_query:
             raise NotCompiled("not a query")
+        if operation.variables.are_many(given):
+            return await DOCUMENTS.run(operation.variables.read, given)
         return operation.variables.read(given)
 
     async def _compiled(

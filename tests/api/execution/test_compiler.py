@@ -11,7 +11,7 @@ from graphql import execute, parse, validate
 
 from gateway.api.context import Info, for_all, resolved_by
 from gateway.api.execution.compiler import NotCompiled
-from gateway.api.execution.inputs import VariablesRefused
+from gateway.api.execution.errors import VariablesRefused
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.stages import Stages
 from gateway.errors import BadInput
