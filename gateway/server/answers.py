@@ -57,17 +57,18 @@ def refusal(
     added = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
         added["www-authenticate"] = 'Bearer error="invalid_token"'
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        added["retry-after"] = "1"
     return json_answer({"errors": told_fault(error), **more}, status, headers=added)
 
 
 def json_answer(
     content: Any, status: int = HTTPStatus.OK, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """JSON that nobody keeps: it is made for one caller."""
+    """JSON that nobody keeps: it is made for one caller. Who finds us unavailable is told when to ask again."""
     body = orjson.dumps(content)
-    return Response(body, status, {"cache-control": "no-store", **(headers or {})}, media_type=media_type)
+    added = {"cache-control": "no-store", **(headers or {})}
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        added["retry-after"] = "1"
+    return Response(body, status, added, media_type=media_type)
 
 
 def server_timing(stages: Collection[tuple[str, float]]) -> str:
