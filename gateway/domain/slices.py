@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from time import perf_counter
 from typing import Final, TypeVar
 
@@ -62,9 +62,9 @@ SLICES: Final = Slices()
 async def in_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
     """What the work makes of each item, in their order; others have turns of the loop in between where it takes longer than a slice.
 
-    It begins at once, and most of it is over then. What is left waits for slices. Nobody else may change the items meanwhile.
+    It begins at once, and most of it is over then. What is left waits for slices.
     """
-    todo, done = iter(items), list[T]()
+    todo, done = list(items), list[T]()
     if _worked(work, todo, done):
         return done
     await asyncio.sleep(0)
@@ -74,11 +74,11 @@ async def in_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
                 return done
 
 
-def _worked(work: Callable[[S], T], todo: Iterable[S], done: list[T]) -> bool:
-    """Work for one slice, at least at one item; whether nothing is left."""
+def _worked(work: Callable[[S], T], items: Sequence[S], done: list[T]) -> bool:
+    """Go on for one slice, with one item at least if there is any; whether all are done."""
     begin = perf_counter()
-    for item in todo:
-        done.append(work(item))
+    for number in range(len(done), len(items)):
+        done.append(work(items[number]))
         if perf_counter() - begin >= SECONDS:
-            return False
-    return True
+            break
+    return len(done) == len(items)

@@ -1,16 +1,19 @@
 """Selectors as arguments: one that cannot be read is refused before anything is read, whoever is found."""
 
 import asyncio
+from collections import Counter
 from threading import Event
 
 import pytest
 from graphql import is_object_type
 from world import record
 
-from gateway.api.execution import selections
+from gateway.api import profiles
+from gateway.api.execution import resolvers, selections
 from gateway.api.execution.operations import Outcome
 from gateway.api.schema import build_schema
 from gateway.api.selectors import ARGUMENT
+from gateway.domain import slices
 from gateway.domain.computing import DOCUMENTS
 
 NOBODY = '(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
@@ -98,3 +101,31 @@ def test_every_selector_is_found_where_those_of_an_operation_are_looked_for():
         type_.name for type_ in types if is_object_type(type_) for f in type_.fields.values() if ARGUMENT in f.args
     }
     assert taking == selections.CLASSES.keys()
+
+
+async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, monkeypatch):
+    """With slices as short as can be, others have a turn of the event loop after each few of them."""
+    monkeypatch.setattr(slices, "SECONDS", 0)
+    names = [("Email", f"p{number}@example.com") for number in range(60)]
+    await client.world.records(*(record(name, first_name="Ana") for name in names))
+    turn, picked, selected = 0, Counter[int](), profiles.selected
+
+    async def others():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def spy(*given):
+        picked[turn] += 1
+        return selected(*given)
+
+    monkeypatch.setattr(profiles, "selected", spy)
+    watching = asyncio.create_task(others())
+    found = await client.data(
+        'query($n: Int) { searchProfiles(first: $n) { nodes { profileId sources { name } entityJson(select: "person") } } }',
+        n=60,
+    )
+    watching.cancel()
+    assert len(found["searchProfiles"]["nodes"]) == sum(picked.values()) == 60
+    assert max(picked.values()) == resolvers.FEW

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import partial
+from itertools import chain
 from operator import attrgetter
-from typing import Any
+from typing import Any, Final
 
 from gateway.api.context import CompiledInfo
 from gateway.api.entities import ByKey
@@ -12,8 +13,12 @@ from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
 from gateway.api.finished import Finished
 from gateway.api.loaders import Wanted
+from gateway.domain.slices import in_slices
 
 Fail = Callable[[Exception, int], Any]
+
+FEW: Final = 10
+"""Parents for whom a function is called before the clock is looked at."""
 
 
 class Constant(Resolver):
@@ -84,7 +89,7 @@ class Function(Resolver):
         function = partial(self._function, **given)
         if self.waits:
             return await _awaited([function(parent) for parent in parents], fail)
-        return _called(function, parents, fail)
+        return await _called(function, parents, fail)
 
     def _given(self, run: Run) -> dict[str, Any]:
         given = self._arguments.read(run.variables)
@@ -111,17 +116,25 @@ async def _all(values: Awaitable[list[Any]], count: int, fail: Fail) -> list[Any
         return [fail(error, index) for index in range(count)]
 
 
-def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
+async def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
     """An object that stands in several places is asked once."""
     keys = list(map(id, parents))
     distinct = dict(zip(keys, parents, strict=True))
     try:
         if len(distinct) == len(parents):
-            return [function(parent) for parent in parents]
-        found = {key: function(parent) for key, parent in distinct.items()}
+            return await _each(function, parents)
+        found = dict(zip(distinct, await _each(function, list(distinct.values())), strict=True))
         return [found[key] for key in keys]
     except Exception:  # noqa: BLE001 (whose it is shows when each is asked alone)
-        return [_one(function, parent, index, fail) for index, parent in enumerate(parents)]
+        return await in_slices(lambda index: _one(function, parents[index], index, fail), range(len(parents)))
+
+
+async def _each(function: Callable[[Any], Any], parents: list[Any]) -> list[Any]:
+    """What the function gives for each; others have turns of the event loop in between where there are many."""
+    if len(parents) <= FEW:
+        return [function(parent) for parent in parents]
+    pieces = [parents[begin : begin + FEW] for begin in range(0, len(parents), FEW)]
+    return list(chain.from_iterable(await in_slices(lambda piece: [function(parent) for parent in piece], pieces)))
 
 
 def _read(get: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:
