@@ -10,13 +10,13 @@ from collections import deque
 from time import perf_counter
 from typing import Final, Protocol
 
-STEP_BYTES: Final = 1 << 12
-"""Parsed at once: a millisecond at most."""
+STEP_BYTES: Final = 1 << 11
+"""Parsed at once: half a millisecond at most."""
 
 FIRST_SECONDS: Final = 0.00025
 """How long what one read brings is parsed at once, and the step that goes beyond; the rest waits for its turn."""
 
-TURN_SECONDS: Final = 0.001
+TURN_SECONDS: Final = 0.0005
 """How long what waits is parsed in one turn of the event loop, and the step that goes beyond."""
 
 HELD_BYTES: Final = 64 << 20
