@@ -7,6 +7,7 @@
     │   ├── BadCursor            a cursor of another list, or a broken one
     │   ├── BadSelector          a selector that does not parse (has line and column)
     │   └── LimitExceeded        more than a documented limit
+    │       └── AnswerTooLarge   … of the answer: the operation's error, not that of the field that was one too many
     ├── Timeout                  the request ran past its time limit
     │   └── SlowSender           it did not come in within the time that a sender has (408)
     ├── Unavailable              the database cannot be reached now; try again
@@ -87,6 +88,10 @@ class LimitExceeded(BadInput):
     """More than a documented limit."""
 
     code = "LIMIT_EXCEEDED"
+
+
+class AnswerTooLarge(LimitExceeded):
+    """The answer would be larger than it may be; ask for less."""
 
 
 class Timeout(GatewayError):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
-from gateway.errors import LimitExceeded
+from gateway.errors import AnswerTooLarge
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -25,10 +25,6 @@ class Finished:
     """Stands where a resolver would give an object or a list: its JSON text, which goes into the answer as it is."""
 
     text: str
-
-
-class AnswerTooLarge(LimitExceeded):
-    """The answer would be larger than it may be: it is the operation's error, not that of the field that was one too many."""
 
 
 def too_large(most: int, *, is_done: bool = False) -> AnswerTooLarge:

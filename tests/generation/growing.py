@@ -33,7 +33,7 @@ from graphql import (
 DEPTH = 7
 """Levels of objects; the limit of fields is at twice as many."""
 
-RARE = {"diffMergePolicies": 0.4, "unionSchema": 0.4, "sdl": 0.2, "jsonSchema": 0.2}
+RARE = {"diffMergePolicies": 0.8, "unionSchema": 0.4, "sdl": 0.2, "jsonSchema": 0.2}
 """How much seldomer than others fields are grown that take long, or fill much."""
 
 OFTEN = {"profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "node", "nodes", "entity"}

@@ -89,7 +89,7 @@ def test_a_broken_file_is_left_alone_and_named(tmp_path, content):
 
 def test_a_directory_that_cannot_be_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsError, match="Cannot keep the credentials"):
+    with pytest.raises(SettingsError, match="cannot keep the credentials"):
         keep_credentials(tmp_path / "file", "local")
 
 

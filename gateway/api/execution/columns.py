@@ -21,8 +21,9 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.execution.places import Items, Path, Places, Some, Under
-from gateway.api.finished import AnswerTooLarge, Finished, too_large
+from gateway.api.finished import Finished, too_large
 from gateway.api.loaders import together
+from gateway.errors import AnswerTooLarge
 
 SMALL: Final = 10
 """Bytes of a number, a word or a null in an answer, with the quotes and commas around it and its key."""

@@ -7,8 +7,9 @@ from world import record
 
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome
-from gateway.api.finished import AnswerTooLarge, Budget
+from gateway.api.finished import Budget
 from gateway.api.schema import build_schema
+from gateway.errors import AnswerTooLarge
 
 MOST = 100_000
 NAME = "A" * 10_000
