@@ -76,7 +76,8 @@ async def furnished(world: World, mark: str) -> Side:
     rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.crm.dataset_id,))
     policy = await policies.create_policy(db, scope, PolicySettings(f"{mark} policy", IdentityGraphType.PDG, rule))
     person = [("Email", f"{mark.lower()}@example.com"), (f"{mark} title", f"{mark} number")]
-    taken = await world.records(record(*person, first_name=f"{mark} Ada"), record(("Email", "guest"), first_name=mark))
+    guest = [("Email", f"{mark.lower()}@example.net"), (f"{mark} title", "guest")]
+    taken = await world.records(record(*person, first_name=f"{mark} Ada"), record(*guest, first_name=mark))
     await world.events(event(f"{mark}-1", "2024-05-01T00:00:00Z", person[0], eventType=f"{mark}.clicks"))
     (warning,) = (await client.data("{ ingestionWarnings { nodes { id } } }"))["ingestionWarnings"]["nodes"]
     xid = await world.xid(*person[0])

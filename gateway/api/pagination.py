@@ -123,18 +123,37 @@ class Listing(Generic[T]):
     def _read(self, cursor: str | None) -> Key | None:
         if cursor is None:
             return None
-        try:
-            payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
-            values = orjson.loads(payload[_MARK:])
-            if payload[:_MARK] == self._mark and isinstance(values, list):
-                return tuple(map(_untagged, values))
-        except (ValueError, OverflowError) as error:
-            raise BadCursor from error
-        raise BadCursor
+        mark, key = _unpacked(cursor)
+        if mark != self._mark:
+            raise BadCursor
+        return key
 
     @property
     def _mark(self) -> bytes:
         return blake2b(self.name.encode(), digest_size=_MARK).digest()
+
+
+def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
+    """Return if a connection may be asked for a page by these arguments, whichever list it is of; what has another type is left alone.
+
+    Raises BadCursor, BadInput, LimitExceeded.
+    """
+    window_of(first if type(first) is int else None, last if type(last) is int else None)
+    for cursor in (after, before):
+        if isinstance(cursor, str):
+            _unpacked(cursor)
+
+
+def _unpacked(cursor: str) -> tuple[bytes, Key]:
+    """The mark of a cursor's list, and the key. Raises BadCursor for what is the cursor of no list."""
+    try:
+        payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        values = orjson.loads(payload[_MARK:])
+        if isinstance(values, list):
+            return payload[:_MARK], tuple(map(_untagged, values))
+    except (ValueError, OverflowError) as error:
+        raise BadCursor from error
+    raise BadCursor
 
 
 _MARK: Final = 4

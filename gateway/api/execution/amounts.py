@@ -108,6 +108,10 @@ class Given:
             for each in operation.variable_definitions or ()
         }
 
+    def value(self, node: ValueNode | None, variables: Variables) -> Any:
+        """The value of an argument; None for one that is not given."""
+        return None if node is None else self._reader(node)(variables)
+
     def page(self, *sizes: ValueNode | None) -> Count:
         """How many items a page has at most, by the first size that is given."""
         return self._count(_page, sizes)

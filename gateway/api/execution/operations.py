@@ -110,6 +110,7 @@ class Operations:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         given = request.variables or {}
         check_cost(operation.cost(given), self._limits)
+        operation.pages.check(given)
         selectors = await operation.selectors.parsed(given, config)
         shared = self._shared(scope, config)
         answer_bytes = self._limits.answer_bytes

@@ -20,6 +20,7 @@ from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
 from gateway.api.execution.introspection import FIELDS
+from gateway.api.execution.pages import Pages
 from gateway.api.execution.selections import Selectors
 from gateway.api.execution.stages import Stages
 
@@ -58,6 +59,11 @@ class Prepared:
     def selectors(self) -> Selectors:
         """The selectors among its arguments."""
         return Selectors(self.schema, self.document, self.node)
+
+    @cached_property
+    def pages(self) -> Pages:
+        """The pages that it asks for."""
+        return Pages(self.schema, self.document, self.node)
 
     @cached_property
     def variables(self) -> Variables:

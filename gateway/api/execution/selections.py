@@ -4,20 +4,9 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from graphql import (
-    DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
-    GraphQLSchema,
-    InlineFragmentNode,
-    OperationDefinitionNode,
-    SelectionSetNode,
-    StringValueNode,
-    VariableNode,
-    get_named_type,
-)
+from graphql import DocumentNode, FieldNode, GraphQLSchema, OperationDefinitionNode, StringValueNode, VariableNode
 
+from gateway.api.execution.fields import fields_of
 from gateway.api.selectors import ARGUMENT
 from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration
@@ -49,7 +38,8 @@ class Selectors:
     """The selectors of an operation, fields that it leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
-        self._found = _found_in(schema, document, operation)
+        fields = fields_of(schema, document, operation)
+        self._found = [each for asked in fields for each in _selections(asked.parent, asked.node, operation)]
 
     async def parsed(self, given: Mapping[str, Any], config: Configuration) -> dict[str, Selector]:
         """Their trees by their texts, each text read once, with these values of the variables: where there is much to read, beside the event loop.
@@ -69,30 +59,6 @@ class Selectors:
             )
         work = partial(_parsed, asked, config)
         return work() if length <= FEW_CHARACTERS else await DOCUMENTS.run(work)
-
-
-def _found_in(
-    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
-) -> tuple[Selection, ...]:
-    """Every selector of a valid operation and of the fragments that it spreads, each fragment once."""
-    fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
-    root = schema.get_root_type(operation.operation)
-    found: list[Selection] = []
-    todo: list[tuple[Any, SelectionSetNode]] = [(root, operation.selection_set)]
-    while todo:
-        parent, below = todo.pop()
-        for node in below.selections:
-            match node:
-                case FieldNode() if field := getattr(parent, "fields", {}).get(node.name.value):
-                    found += _selections(parent.name, node, operation)
-                    if node.selection_set:
-                        todo.append((get_named_type(field.type), node.selection_set))
-                case InlineFragmentNode():
-                    condition = node.type_condition
-                    todo.append((schema.get_type(condition.name.value) if condition else parent, node.selection_set))
-                case FragmentSpreadNode() if fragment := fragments.pop(node.name.value, None):
-                    todo.append((schema.get_type(fragment.type_condition.name.value), fragment.selection_set))
-    return tuple(found)
 
 
 def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configuration) -> dict[str, Selector]:

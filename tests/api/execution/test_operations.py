@@ -106,11 +106,13 @@ async def test_a_field_that_fails_takes_nothing_from_others_that_wait_for_the_sa
     world = client.world
     await world.records(record(("Email", "ada@example.com")))
     operations = Operations(world.db, world.configurations, build_schema(), Limits(), compiles=compiles)
+    datasets = await client.data("{ datasets(first: 1) { pageInfo { endCursor } } }")
     _, body = await Client(world, operations).answer(
-        """{
-          a: profile(identity: {key: {namespace: "Email", value: "ada@example.com"}}) { limits { eventCount } events(after: "zzz") { totalCount } }
+        """query ($elsewhere: String) {
+          a: profile(identity: {key: {namespace: "Email", value: "ada@example.com"}}) { limits { eventCount } events(after: $elsewhere) { totalCount } }
           b: profile(identity: {key: {namespace: "Email", value: "ada@example.com"}}) { limits { eventCount } }
-        }"""
+        }""",
+        {"elsewhere": datasets["datasets"]["pageInfo"]["endCursor"]},
     )
     assert body["data"] == {"a": None, "b": {"limits": {"eventCount": 0}}}
     assert [error["path"] for error in body["errors"]] == [["a", "events"]]

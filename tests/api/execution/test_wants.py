@@ -120,11 +120,13 @@ async def test_what_is_asked_for_twice_is_read_and_written_once(people, statemen
 async def test_a_page_given_by_variables_is_read_with_the_person_and_what_is_wrong_with_it_told_at_its_place(
     people, statements
 ):
-    query = "query ($size: Int) { " + ONE.removeprefix("query { ") % f"profileId events(first: $size) {{ {NODES} }}"
+    page = f"profileId events(first: $size, after: $place) {{ {NODES} }}"
+    query = "query ($size: Int, $place: String) { " + ONE.removeprefix("query { ") % page
     with statements() as seen:
         assert len((await people.data(query, size=1))["profile"]["events"]["nodes"]) == 1
     assert seen[-1] == "people.glimpse_timelines"
-    _, answer = await people.answer(query, {"size": -1})
+    elsewhere = (await people.data("{ datasets(first: 1) { pageInfo { endCursor } } }"))["datasets"]["pageInfo"]
+    _, answer = await people.answer(query, {"size": 1, "place": elsewhere["endCursor"]})
     assert [error["path"] for error in answer["errors"]] == [["profile", "events"]]
 
 
