@@ -38,6 +38,7 @@ TESTS = Path(__file__).parent
 _numbers = count(1)
 
 
+@pytest.hookimpl(tryfirst=True)  # before groups become parts of names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep on one process what shares something dear: the loaded demo, or what a file's tests stand on together."""
     for item in items:
