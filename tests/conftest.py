@@ -33,27 +33,8 @@ settings.load_profile("repeatable")
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 (a directory of its own is made in it)
 TEMPLATE = "gateway_template"
-TESTS = Path(__file__).parent
 
 _numbers = count(1)
-
-
-@pytest.hookimpl(tryfirst=True)  # before groups become parts of names
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep on one process what shares something dear: the loaded demo, or what a file's tests stand on together."""
-    for item in items:
-        if group := _shared_by(item):
-            item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _shared_by(item: pytest.Item) -> str | None:
-    if not isinstance(item, pytest.Function):
-        return None
-    if "demo" in item.fixturenames:
-        return "demo"
-    definitions = item._fixtureinfo.name2fixturedefs
-    is_shared = any(found.scope == "module" for name in item.fixturenames for found in definitions.get(name, ()))
-    return str(item.path.relative_to(TESTS)) if is_shared else None
 
 
 @pytest.fixture(scope="session")
