@@ -91,6 +91,10 @@ def _once(_: Variables) -> int:
     return 1
 
 
+def _nothing(_: Variables) -> None:
+    return None
+
+
 def _always(number: int) -> Callable[[Variables], int]:
     return lambda _: number
 
@@ -108,9 +112,9 @@ class Given:
             for each in operation.variable_definitions or ()
         }
 
-    def value(self, node: ValueNode | None, variables: Variables) -> Any:
-        """The value of an argument; None for one that is not given."""
-        return None if node is None else self._reader(node)(variables)
+    def value(self, node: ValueNode | None) -> Callable[[Variables], Any]:
+        """What gives the value of an argument, by the variables; None for an argument that is not given."""
+        return _nothing if node is None else self._reader(node)
 
     def page(self, *sizes: ValueNode | None) -> Count:
         """How many items a page has at most, by the first size that is given."""

@@ -1,9 +1,9 @@
 """Pages in an operation's arguments: whether each can be one is found out before anything is read, whoever is found then."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 
-from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, ValueNode, VariableNode
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, VariableNode
 
 from gateway.api.execution.amounts import Given
 from gateway.api.execution.fields import SelectedField, fields_of
@@ -14,24 +14,25 @@ ARGUMENTS: Final = ("first", "last", "after", "before")
 
 
 class _AskedPage(NamedTuple):
-    """A page: the name of its field in the answer, and what stands for each of ARGUMENTS."""
+    """A page: the name of its field in the answer, what gives each of ARGUMENTS, and whether one of these is a variable."""
 
     field: str
-    arguments: tuple[ValueNode | None, ...]
+    arguments: tuple[Callable[[Mapping[str, Any]], Any], ...]
+    is_varying: bool
 
 
 class Pages:
     """The pages that an operation asks for, those of fields that it leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
-        self._given = Given(operation)
-        asked = [_asked(each) for each in fields_of(schema, document, operation) if "first" in each.field.args]
-        self._varying = [page for page in asked if any(isinstance(value, VariableNode) for value in page.arguments)]
+        given, fields = Given(operation), fields_of(schema, document, operation)
+        asked = [_asked(each, given) for each in fields if "first" in each.field.args]
+        self._varying = [page for page in asked if page.is_varying]
         self._fault: BadInput | None = None
         try:
             for page in asked:
-                if page not in self._varying:
-                    self._check(page, {})
+                if not page.is_varying:
+                    _check(page, {})
         except BadInput as error:
             self._fault = error
 
@@ -44,15 +45,18 @@ class Pages:
         if self._fault is not None:
             raise self._fault
         for page in self._varying:
-            self._check(page, variables)
-
-    def _check(self, page: _AskedPage, variables: Mapping[str, Any]) -> None:
-        try:
-            check_page(*(self._given.value(node, variables) for node in page.arguments))
-        except BadInput as error:
-            raise type(error)(f"`{page.field}`: {error.message}") from error
+            _check(page, variables)
 
 
-def _asked(selected: SelectedField) -> _AskedPage:
-    given = {argument.name.value: argument.value for argument in selected.node.arguments or ()}
-    return _AskedPage(selected.key, tuple(map(given.get, ARGUMENTS)))
+def _check(page: _AskedPage, variables: Mapping[str, Any]) -> None:
+    try:
+        check_page(*(value(variables) for value in page.arguments))
+    except BadInput as error:
+        raise type(error)(f"`{page.field}`: {error.message}") from error
+
+
+def _asked(selected: SelectedField, given: Given) -> _AskedPage:
+    stated = {argument.name.value: argument.value for argument in selected.node.arguments or ()}
+    nodes = [stated.get(name) for name in ARGUMENTS]
+    is_varying = any(isinstance(node, VariableNode) for node in nodes)
+    return _AskedPage(selected.key, tuple(map(given.value, nodes)), is_varying)
