@@ -53,9 +53,9 @@ async def cluster() -> AsyncIterator[Cluster]:
         shutil.rmtree(home)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def own_cluster() -> AsyncIterator[Cluster]:
-    """Another server with our schema in its database, for tests that stop it for a while."""
+    """Another server with our schema in its database, for a file's tests that stop it for a while."""
     with reachable_directory() as path:
         async with Cluster(path / "data", settings=UNSAFE_AND_FAST) as server:
             await migrate(server.dsn())

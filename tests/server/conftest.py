@@ -49,6 +49,7 @@ class Gateway:
         events = {"fieldGroups": ["experienceevent-web"]}
         chosen = records if xdm_class == "INDIVIDUAL_PROFILE" else events
         made = await self.run(CREATE_SCHEMA, {"input": {"title": name, "class": xdm_class, **chosen}})
+        assert made["createSchema"]["schema"], made
         schema_id = made["createSchema"]["schema"]["id"]
         made = await self.run(CREATE_DATASET, {"input": {"name": name, "schemaId": schema_id}})
         dataset_id: str = made["createDataset"]["dataset"]["id"]
