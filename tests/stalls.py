@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gateway.storage.cluster import Cluster
@@ -15,13 +15,17 @@ def stalled(cluster: Cluster) -> Iterator[None]:
     postmaster = int((cluster.data_dir / "postgres/postmaster.pid").read_text().split("\n", 1)[0])
     os.kill(postmaster, signal.SIGSTOP)  # first, so that it starts no others
     stopped = [postmaster, *children(postmaster)]
-    for process in stopped:
-        os.kill(process, signal.SIGSTOP)
     try:
+        _signal(stopped, signal.SIGSTOP)
         yield
     finally:
-        for process in stopped:
-            os.kill(process, signal.SIGCONT)
+        _signal(stopped, signal.SIGCONT)
+
+
+def _signal(processes: list[int], number: int) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError):  # one may have been ending as it was listed
+            os.kill(process, number)
 
 
 def children(parent: int) -> list[int]:

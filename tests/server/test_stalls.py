@@ -60,14 +60,14 @@ def code(answer):
 
 
 async def test_whoever_asks_while_postgres_does_not_answer_is_told_so_in_time(slow, own_cluster):
-    """By all doors, authentication included; and afterwards everybody is served as before, with no connection more than agreed."""
+    """By all doors, authentication included, be it the request's time that ends first or the statement's; and afterwards everybody is served as before, with no connection more than agreed."""
     to = (slow, await slow.headers(), await slow.dataset())
     await all_of(*to)
     with stalled(own_cluster):
         for _ in range(2):
             async with asyncio.timeout(IN_TIME):
                 answers = await all_of(*to)
-            assert {code(answer) for answer in answers} == {"TIMEOUT"}
+            assert {code(answer) for answer in answers} <= {"TIMEOUT", "UNAVAILABLE"}
             async with asyncio.timeout(IN_TIME):
                 ready = await slow.http.get("/readyz")
             assert (ready.status_code, ready.json()["reason"]) == (503, "the database does not answer")
