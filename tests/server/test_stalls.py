@@ -60,7 +60,10 @@ def code(answer):
 
 
 async def test_whoever_asks_while_postgres_does_not_answer_is_told_so_in_time(slow, own_cluster):
-    """By all doors, authentication included, be it the request's time that ends first or the statement's; and afterwards everybody is served as before, with no connection more than agreed."""
+    """By all doors, authentication included, be it the request's time that ends first or the statement's.
+
+    Afterwards everybody is served as before, with no connection more than agreed.
+    """
     to = (slow, await slow.headers(), await slow.dataset())
     await all_of(*to)
     with stalled(own_cluster):
