@@ -1,6 +1,7 @@
 """Events: what people did."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
@@ -32,6 +33,7 @@ from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected
 from gateway.domain import events, people
 from gateway.domain.batches import Batch
+from gateway.domain.configuration import Configuration
 from gateway.domain.datasets import Dataset
 from gateway.domain.events import (
     ComparisonOperator,
@@ -41,6 +43,8 @@ from gateway.domain.events import (
     EventOrder,
     EventOrderField,
     EventRequest,
+    PropertyCondition,
+    check_path,
     condition,
 )
 from gateway.domain.identities import Identity
@@ -48,6 +52,7 @@ from gateway.domain.merge import Document
 from gateway.domain.pages import Key, Window
 from gateway.domain.timelines import FinishedPage, Timeline, timeline_sql
 from gateway.errors import BadInput
+from gateway.xdm.classes import XdmClass
 
 described(
     EventOrderField,
@@ -75,7 +80,7 @@ described(
 @strawberry.input(name="PropertyCondition", description="A comparison of what an event says at a path with a value.")
 class PropertyConditionInput:
     path: str = strawberry.field(
-        description="Dotted path from the event's root, as in `commerce.order.priceTotal`. A path through an array holds if it does for any element."
+        description="Dotted path from the event's root, as in `commerce.order.priceTotal`. A path through an array holds if it does for any element. One that leads to a field that no event can have is BAD_INPUT."
     )
     operator: ComparisonOperator = strawberry.field(description="How the two are compared.")
     value: JSON = strawberry.field(
@@ -152,8 +157,36 @@ def _filter(given: EventFilterInput) -> EventFilter:
         dataset_ids=None
         if given.dataset_ids is None
         else tuple(parse_id(each, "Dataset", "datasetIds") for each in given.dataset_ids),
-        properties=tuple(condition(each.path, each.operator, each.value) for each in given.properties or ()),
+        properties=tuple(_conditions(given.properties or ())),
     )
+
+
+def _conditions(given: Sequence[PropertyConditionInput]) -> Iterator[PropertyCondition]:
+    for place, each in enumerate(given):
+        with _placed(place):
+            yield condition(each.path, each.operator, each.value)
+
+
+@contextmanager
+def _placed(place: int) -> Iterator[None]:
+    """Has a fault say at which of the conditions it is."""
+    try:
+        yield
+    except BadInput as error:
+        raise BadInput(f"`properties[{place}]`: {error.message}") from error
+
+
+def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
+    """Return if it can be a filter of events in this sandbox.
+
+    Raises BadInput where a value is none, or a path leads to a field that no event can have.
+    """
+    if given is None:
+        return
+    _filter(given)
+    for place, each in enumerate(given.properties or ()):
+        with _placed(place):
+            check_path(each.path, config.union(XdmClass.EXPERIENCE_EVENT))
 
 
 Events: TypeAlias = "Slice[Event] | FinishedSlice"

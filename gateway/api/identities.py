@@ -17,6 +17,7 @@ from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
 from gateway.api.rows import of_all
 from gateway.api.scalars import described
+from gateway.domain.configuration import Configuration
 from gateway.domain.datasets import Dataset
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.identities import Identity, Sighting, xid_of, xids_of
@@ -130,7 +131,12 @@ def parse_xid(text: str) -> UUID:
 
 def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
     """The policy that a field's argument names, or the default one. Raises BadInput for an unknown one."""
-    return context.config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
+    return policy_in(context.config, policy_id)
+
+
+def policy_in(config: Configuration, policy_id: str | None) -> MergePolicy:
+    """The policy of a sandbox that an argument names, or the default one. Raises BadInput for an unknown one, Misconfigured."""
+    return config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
 
 
 async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> Told | None:

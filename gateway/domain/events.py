@@ -14,12 +14,14 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.merge import Document
+from gateway.domain.names import MAX_NAME, did_you_mean
 from gateway.domain.pages import Key, Page, Window, trimmed
 from gateway.domain.shapes import Shape, expression
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
 from gateway.storage.queries import query
+from gateway.xdm.fields import Field, below, names_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
 
 READ = query("events.read_events")
@@ -92,13 +94,22 @@ class PropertyCondition:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """All that is given must hold; `since` is inclusive, `until` exclusive. An empty list lets nothing pass."""
+    """All that is given must hold; `since` is inclusive, `until` exclusive. An empty list lets nothing pass.
+
+    Raises BadInput when it is made with more than three conditions on properties, or an event type that none has.
+    """
 
     since: datetime | None = None
     until: datetime | None = None
     event_types: tuple[str, ...] | None = None
     dataset_ids: tuple[UUID, ...] | None = None
     properties: tuple[PropertyCondition, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.properties) > PROPERTIES:
+            raise BadInput(f"A filter has at most {PROPERTIES} conditions on properties.")
+        if any("\0" in event_type for event_type in self.event_types or ()):
+            raise BadInput("No event type has a NUL character.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +169,21 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
     return PropertyCondition(f"$.{keys} ? ({holds})", orjson.dumps(values).decode())
 
 
+def check_path(path: str, schema: Field) -> None:
+    """Raise BadInput, with the names most like it, where documents of the schema cannot have a field at this dotted path.
+
+    A path goes through arrays to any element, and through maps by any key.
+    """
+    field = schema
+    for place, name in enumerate(path.split(".")):
+        found = below(field, name)
+        if found is None:
+            above = ".".join(path.split(".")[:place])
+            where = f"below `{above[:MAX_NAME]}`" if above else "in an event"
+            raise BadInput(f"There is no field {name[:40]!r} {where}.{did_you_mean(name, names_below(field))}")
+        field = found
+
+
 async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> list[Event | None]:
     """The event of each key, None for unknown ones. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
@@ -172,7 +198,7 @@ async def list_events(
 ) -> list[Page[Event]]:
     """The page of each person's events, a person being given by its xids; the key of a page is the order's.
 
-    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadInput, BadCursor.
+    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
     xids = list({xid for members in people for xid in members})
@@ -189,7 +215,7 @@ async def list_events(
 async def count_events(
     db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], filter_: EventFilter
 ) -> list[int]:
-    """How many events of each person pass the filter. Needs `profile:read`. Raises Forbidden, BadInput."""
+    """How many events of each person pass the filter. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     xids = list({xid for members in people for xid in members})
     bound = Bound([scope.sandbox_id, xids])
@@ -227,7 +253,7 @@ def _given(wanted: Shape | None, document: str) -> dict[str, str]:
 
 
 def ordered(asked: EventRequest, bound: Bound) -> dict[str, str]:
-    """SQL for the words `where`, `time` and `direction`: which events, and in which order the nearest come first. Raises BadInput, BadCursor."""
+    """SQL for the words `where`, `time` and `direction`: which events, and in which order the nearest come first. Raises BadCursor."""
     where = _where(asked.filter, bound) + _between(asked, bound)
     return {"where": where, "time": asked.order.column, "direction": asked.direction}
 
@@ -238,10 +264,6 @@ def in_order(order: EventOrder, direction: str) -> str:
 
 
 def _where(filter_: EventFilter, bound: Bound) -> str:
-    if len(filter_.properties) > PROPERTIES:
-        raise BadInput(f"A filter has at most {PROPERTIES} conditions on properties.")
-    if any("\0" in event_type for event_type in filter_.event_types or ()):
-        raise BadInput("No event type has a NUL character.")
     text = ""
     if filter_.since is not None:
         text += f" and e.timestamp >= {bound.bind(filter_.since)}"

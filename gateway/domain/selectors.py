@@ -14,7 +14,7 @@ from typing import Any
 
 from gateway.domain.names import did_you_mean
 from gateway.errors import BadSelector
-from gateway.xdm.fields import Field, children
+from gateway.xdm.fields import Field, below, names_below
 
 Selector = Mapping[str, "Selector | None"]
 """Wanted fields by name: None takes all below, a tree only what it names."""
@@ -127,15 +127,12 @@ class _Parser:
 
     def field(self, above: Field, name: str) -> Field:
         """The field of this name one step below, in any element of an array and under any key of a map."""
-        while above["meta:xdmType"] == "array":
-            above = above["items"]
-        is_map = above["meta:xdmType"] == "map"
-        found: Field | None = above["additionalProperties"] if is_map else above.get("properties", {}).get(name)
+        found = below(above, name)
         if found is None:
-            below = dict(children(above))
+            names = names_below(above)
             raise self.error(
-                f"There is no field {name[:40]!r} here{'' if below else ', below a plain value'}",
-                did_you_mean(name, below),
+                f"There is no field {name[:40]!r} here{'' if names else ', below a plain value'}",
+                did_you_mean(name, names),
             )
         return found
 

@@ -98,7 +98,7 @@ async def list_timelines(
 ) -> list[FinishedPage]:
     """The pages that `list_events` gives, as they are wanted.
 
-    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadInput, BadCursor.
+    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
     if db.is_distributed:
@@ -172,7 +172,7 @@ _statements: Kept[Timeline, Sql] = Kept(KEPT_SQL)
 
 def timeline_sql(wanted: Timeline) -> Sql:
     """For a statement that gives the columns of `page_of_row`: SQL for its words in braces, and the values of its parameters from the fifth
-    on, which is how many events are looked for. Raises BadInput, BadCursor."""
+    on, which is how many events are looked for. Raises BadCursor."""
     made = _statements.get(wanted)
     if made is None:
         made = _timeline_sql(wanted)

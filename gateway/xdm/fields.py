@@ -17,7 +17,7 @@ can rely on `meta:xdmType` being there.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 Field = dict[str, Any]
 
@@ -56,6 +56,22 @@ def children(field: Field) -> Iterator[tuple[str, Field]]:
             yield "[]", field["items"]
         case "map":
             yield "*", field["additionalProperties"]
+
+
+def below(field: Field, name: str) -> Field | None:
+    """The field of this name one step below, in any element of an array and under any key of a map; None where there is none."""
+    while field["meta:xdmType"] == "array":
+        field = field["items"]
+    if field["meta:xdmType"] == "map":
+        return cast("Field", field["additionalProperties"])
+    return cast("Field | None", field.get("properties", {}).get(name))
+
+
+def names_below(field: Field) -> list[str]:
+    """The names that `below` finds something under in an object, or in the objects of an array; of anything else none."""
+    while field["meta:xdmType"] == "array":
+        field = field["items"]
+    return list(field.get("properties", ()))
 
 
 def join(path: str, step: str) -> str:

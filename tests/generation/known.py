@@ -43,7 +43,10 @@ FIXED: dict[str, list[Any]] = {
         "person", "person.name(firstName,lastName),homeAddress", "identityMap", "commerce.order.priceTotal,productListItems.SKU",
         "personalEmail.address", "segmentMembership", "_story", "nothing.at.all", "person(", "",
     ],
-    "path": ["commerce.order.priceTotal", "productListItems.SKU", "eventType", "_story.rating", "a..b", ""],
+    "path": [
+        *(["commerce.order.priceTotal", "productListItems.SKU", "eventType", "identityMap.Email.id", "web.webPageDetails.name"] * 2),
+        "_story.rating", "nothing.at.all", "a..b",
+    ],
     "property": [12.5, 10, "tea", "a", True, "", None, {"a": 1}, [1]],
     "event type": ["commerce.purchases", "web.webpagedetails.pageViews", "a", "b", ""],
     "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],

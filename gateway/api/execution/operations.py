@@ -135,6 +135,7 @@ class Operations:
         reason, errors = None, list[GraphQLError]()
         try:
             variables = await self._compilable(operation, given)
+            await _check(operation, given, variables, context.config)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
             run = await plan.run(context, variables, self._limits.answer_bytes)
@@ -163,9 +164,7 @@ class Operations:
             raise NotCompiled("compiling is off")
         if not operation.is_query:
             raise NotCompiled("not a query")
-        if operation.variables.are_many(given):
-            return await DOCUMENTS.run(operation.variables.read, given)
-        return operation.variables.read(given)
+        return await _read(operation, given)
 
     async def _compiled(
         self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
@@ -182,6 +181,8 @@ class Operations:
         self, operation: Prepared, context: Context, given: Mapping[str, Any]
     ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         check_values(operation.schema, operation.node, given)
+        if operation.preconditions:
+            await _check(operation, given, await _read(operation, given), context.config)
         result = execute(
             operation.schema,
             operation.document,
@@ -202,6 +203,26 @@ class Operations:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
         observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._documents.plans))
+
+
+async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
+    """The values of the operation's variables, many of them read beside the event loop. Raises VariablesRefused, LimitExceeded, Unavailable."""
+    if operation.variables.are_many(given):
+        return await DOCUMENTS.run(operation.variables.read, given)
+    return operation.variables.read(given)
+
+
+async def _check(
+    operation: Prepared, given: Mapping[str, Any], variables: VariableValues, config: Configuration
+) -> None:
+    """Return if its arguments mean something in the sandbox; of many values that is found out beside the event loop. Raises BadInput,
+    Unavailable."""
+    if not operation.preconditions:
+        return
+    if operation.variables.are_many(given):
+        await DOCUMENTS.run(operation.preconditions.check, variables, config)
+    else:
+        operation.preconditions.check(variables, config)
 
 
 def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:

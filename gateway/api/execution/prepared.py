@@ -21,6 +21,7 @@ from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
 from gateway.api.execution.introspection import FIELDS
 from gateway.api.execution.pages import Pages
+from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selections import Selectors
 from gateway.api.execution.stages import Stages
 
@@ -64,6 +65,11 @@ class Prepared:
     def pages(self) -> Pages:
         """The pages that it asks for."""
         return Pages(self.schema, self.document, self.node)
+
+    @cached_property
+    def preconditions(self) -> Preconditions:
+        """What its arguments must mean."""
+        return Preconditions(self.schema, self.document, self.node)
 
     @cached_property
     def variables(self) -> Variables:

@@ -1,0 +1,69 @@
+"""What an operation's arguments mean in its sandbox: filters of events and merge policies that cannot be are refused before anything is
+read, whoever is found then."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    get_named_type,
+)
+from graphql.execution.values import VariableValues
+
+from gateway.api.events import check_filter
+from gateway.api.execution.fields import SelectedField, fields_of
+from gateway.api.execution.inputs import Arguments
+from gateway.api.identities import policy_in
+from gateway.domain.configuration import Configuration
+from gateway.errors import BadInput, Misconfigured
+
+EVENT_FILTER: Final = "EventFilter"
+"""The type of the argument that filters events, and of no other."""
+POLICY_ID: Final = "mergePolicyId"
+"""The name of every argument that names the policy by which people are seen."""
+
+
+class Preconditions:
+    """The filters and policies that an operation asks for, those of fields that it leaves out included.
+
+    The policy of a field of the root type is not among them: it is always looked at, and where it is wrong the fields beside it are not.
+    """
+
+    def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
+        root = schema.get_root_type(operation.operation)
+        self._fields = [
+            (each.key, Arguments(schema, each.field, each.node))
+            for each in fields_of(schema, document, operation)
+            if _has_filter(each) or (_has_policy(each) and each.parent != getattr(root, "name", None))
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self._fields)
+
+    def check(self, variables: VariableValues, config: Configuration) -> None:
+        """Return if each of them can be, with these values of the variables. Raises BadInput, which names the field in the answer."""
+        for key, arguments in self._fields:
+            try:
+                given = arguments.read(variables)
+                check_filter(given.get("given"), config)
+                policy_in(config, given.get("merge_policy_id"))
+            except (GraphQLError, Misconfigured):
+                continue  # it does not fit its type, or is broken here: which is told where the field is read
+            except BadInput as error:
+                raise BadInput(f"`{key}`: {error.message}") from error
+
+
+def _has_filter(selected: SelectedField) -> bool:
+    types = (get_named_type(selected.field.args[name].type) for name in _stated(selected))
+    return any(each.name == EVENT_FILTER for each in types)
+
+
+def _has_policy(selected: SelectedField) -> bool:
+    return POLICY_ID in _stated(selected)
+
+
+def _stated(selected: SelectedField) -> Iterator[str]:
+    return (argument.name.value for argument in selected.node.arguments or ())
