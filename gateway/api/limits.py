@@ -9,7 +9,18 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.execution.limits import Limits
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
-from gateway.domain import documents, graphs, identity_settings, ingestion, limits, names, pages, selectors, simulation
+from gateway.domain import (
+    documents,
+    graphs,
+    identity_settings,
+    ingestion,
+    limits,
+    names,
+    namespaces,
+    pages,
+    selectors,
+    simulation,
+)
 from gateway.xdm import bounds, custom, patterns
 from gateway.xdm.classes import XdmClass
 
@@ -55,7 +66,7 @@ SERVICE_LIMITS: Final = tuple(
         ("recordSize", documents.MAX_SIZE[XdmClass.INDIVIDUAL_PROFILE], "bytes", "One record."),
         ("eventSize", documents.MAX_SIZE[XdmClass.EXPERIENCE_EVENT], "bytes", "One event."),
         ("documentIdentities", documents.MAX_IDENTITIES, "identities", "Identities that one document names."),
-        ("identityValue", documents.MAX_VALUE, "characters", "The value of an identity."),
+        ("identityValue", namespaces.MAX_VALUE, "characters", "The value of an identity."),
         ("eventId", documents.MAX_EVENT_ID, "characters", "The `_id` of an event."),
         ("graphIdentities", graphs.CAP, "identities", "Identities of one graph; others become people of their own."),
         ("pageSize", pages.MAX_SIZE, "items", "Items of one page."),

@@ -59,7 +59,9 @@ def _named(context: Context, given: IdentityInput, field: str) -> UUID:
     try:
         return asked(context, given)
     except BadInput as error:
-        raise NotFound(error.message, path=[field, *(["key", "namespace"] if given.key else ["xid"])]) from error
+        is_known = given.key and context.config.namespace(given.key.namespace)
+        place = ["key", "value" if is_known else "namespace"] if given.key else ["xid"]
+        raise NotFound(error.message, path=[field, *place]) from error
 
 
 @strawberry.type

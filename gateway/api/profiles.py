@@ -73,9 +73,8 @@ described(
     "What became of a person that was asked for.",
     FOUND="There is a profile.",
     NOT_FOUND="Nothing is known of the identity, or no person has data under this policy.",
-    INVALID="No such identity can exist: the sandbox lacks the namespace, or the xid is none. `message` says what to do.",
+    INVALID="No such identity can exist: the sandbox lacks the namespace, the namespace has no such value, the value names nobody, or the xid is none. `message` says which.",
     ERASED="The person was deleted for good; only the xid is remembered.",
-    FORBIDDEN="The caller may not see this one person.",
 )
 described(
     ProfileLimit,

@@ -27,10 +27,8 @@ from gateway.xdm.leaves import instant, others
 from gateway.xdm.violations import MAX_DEPTH, unreadable
 
 MAX_IDENTITIES = 20
-MAX_VALUE = 1024
 MAX_EVENT_ID = 512  # characters: it is part of a key
 MAX_SIZE: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
-ECID_DIGITS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,10 +241,8 @@ def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIden
     if namespace is None:
         raise Refused(claim.path, "IDENTITY_NAMESPACE", config.unknown_namespace(claim.code))
     value = RULES[sandbox.text_rules].forms[namespace.normalization](claim.value)
-    if len(value) > MAX_VALUE:
-        raise Refused(claim.path, "IDENTITY_VALUE", f"An identity has at most {MAX_VALUE:,} characters.")
-    if namespace.code == "ECID" and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
-        raise Refused(claim.path, "IDENTITY_VALUE", f"An ECID has exactly {ECID_DIGITS} digits.")
+    if (fault := namespace.fault(value)) is not None:
+        raise Refused(claim.path, "IDENTITY_VALUE", fault)
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 

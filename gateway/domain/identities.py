@@ -10,8 +10,10 @@ from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from gateway.domain import graphs
 from gateway.domain.configuration import Configuration
 from gateway.domain.namespaces import Namespace
+from gateway.domain.spelling import RULES
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput
 from gateway.storage.database import Database, Reader
@@ -44,8 +46,9 @@ class Sighting:
 
 
 def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
-    """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have."""
-    return _known(config, namespace).xid(scope.sandbox, value)
+    """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have, and for a value that no identity can
+    have: one that names nobody, or breaks a rule of its namespace."""
+    return _xids(scope, _known(config, namespace), [value])[0]
 
 
 def _known(config: Configuration, namespace: str) -> Namespace:
@@ -61,8 +64,18 @@ def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]
     values: dict[str, list[str]] = {}
     for namespace, value in pairs:
         values.setdefault(namespace, []).append(value)
-    xids = {name: iter(_known(config, name).xids(scope.sandbox, each)) for name, each in values.items()}
+    xids = {name: iter(_xids(scope, _known(config, name), each)) for name, each in values.items()}
     return [next(xids[namespace]) for namespace, _ in pairs]
+
+
+def _xids(scope: Scope, namespace: Namespace, values: Sequence[str]) -> list[UUID]:
+    sandbox = scope.sandbox
+    for value in filter(RULES[sandbox.text_rules].names_nobody, values):
+        raise BadInput(f"{value[:40]!r} names nobody, so no identity has this value.")
+    spelled = namespace.spelled(sandbox, values)
+    if not namespace.may_have(spelled):
+        raise BadInput(next(filter(None, map(namespace.fault, spelled))))
+    return graphs.xids_of(sandbox.secret, namespace.namespace_id, spelled)
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:

@@ -28,6 +28,9 @@ LIST_RULED = query("namespaces.list_ruled")
 
 FIRST_CUSTOM = 10_000_001  # above the model's numbers
 CODE_LENGTH = 64
+MAX_VALUE = 1024  # characters of an identity's value
+ECID = "ECID"
+ECID_DIGITS = 38
 COMPARED = 100  # codes that an unknown one is compared with, letter by letter
 
 
@@ -55,8 +58,25 @@ class Namespace:
 
     def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
         """The same for many values."""
-        form = RULES[sandbox.text_rules].forms[self.normalization]
-        return xids_of(sandbox.secret, self.namespace_id, map(form, values))
+        return xids_of(sandbox.secret, self.namespace_id, self.spelled(sandbox, values))
+
+    def spelled(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
+        """The values in the one form under which the namespace knows each."""
+        return list(map(RULES[sandbox.text_rules].forms[self.normalization], values))
+
+    def fault(self, value: str) -> str | None:
+        """Why no identity can have this value, which is in the namespace's form; None for one that can be."""
+        if len(value) > MAX_VALUE:
+            return f"An identity has at most {MAX_VALUE:,} characters."
+        if self.code == ECID and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
+            return f"An ECID has exactly {ECID_DIGITS} digits."
+        return "An identity has no NUL character." if "\0" in value else None
+
+    def may_have(self, values: Sequence[str]) -> bool:
+        """Whether none of many values has a `fault`, as it mostly is."""
+        if self.code == ECID:
+            return not any(map(self.fault, values))
+        return max(map(len, values), default=0) <= MAX_VALUE and "\0" not in "".join(values)
 
 
 def _standard(
@@ -151,14 +171,25 @@ async def create_namespace(
     async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[int] = {}
         known = await _locked(tx, scope, broken)
-        if code in known or code in {row.name for row in broken.values()}:
-            raise Taken(f"There is a namespace {code!r} already.", path=["code"])
+        _check_free(code, [*known, *(row.name for row in broken.values() if row.name)])
         check_room(sum(each.is_custom for each in known.values()), NAMESPACES, "custom namespaces", "A sandbox")
         number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
         named = (number, code, name, description, kind, normalization)
         namespace = Namespace(*named, is_custom=True, sandbox_id=scope.sandbox_id)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(namespace))
     return namespace
+
+
+def _check_free(code: str, taken: Iterable[str]) -> None:
+    """Raise Taken where the code is taken, or one that differs from it in case alone: look-ups tell them apart, and people do not."""
+    for other in taken:
+        if other == code:
+            raise Taken(f"There is a namespace {code!r} already.", path=["code"])
+        if other.casefold() == code.casefold():
+            raise Taken(
+                f"There is a namespace {other!r} already; codes may not differ in case alone. Use that one, or another code.",
+                path=["code"],
+            )
 
 
 async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:

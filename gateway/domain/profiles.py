@@ -60,7 +60,6 @@ class ProfileStatus(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     INVALID = "INVALID"
     ERASED = "ERASED"
-    FORBIDDEN = "FORBIDDEN"
 
 
 class ProfileLimit(StrEnum):

@@ -67,6 +67,8 @@ def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Ca
     shown = str.maketrans("", "", hidden)
 
     def names_nobody(value: str) -> bool:
+        if "@" in value:  # as in every e-mail address, and in none of these
+            return False
         bare = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
         if bare[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(bare):  # most end otherwise
             return True

@@ -250,6 +250,42 @@ async def test_a_lookup_takes_one_statement_and_events_one_more(people, statemen
         assert reads == ["people.find_people", *more]
 
 
+IMPOSSIBLE = {
+    ("ECID", "12"): "An ECID has exactly 38 digits.",
+    ("ECID", "\N{ARABIC-INDIC DIGIT ONE}" * 38): "An ECID has exactly 38 digits.",
+    ("Email", "x" * 1025): "at most 1,024 characters",
+    ("Email", "a\0@x.io"): "no NUL character",
+    **{("Email", value): "names nobody" for value in ("", " ", "Guest", "'null'", "0000")},
+    **{(namespace, "0" * 38): "names nobody" for namespace in ("ECID", "Phone", "Email")},
+}
+
+
+@pytest.mark.parametrize("key", IMPOSSIBLE, ids=repr)
+async def test_a_value_that_no_identity_can_have_is_invalid_by_every_door(client, key):
+    """As in the documents that would bring it."""
+    namespace, value = key
+    says, given = IMPOSSIBLE[key], {"key": {"namespace": namespace, "value": value}}
+    for others in ([], [{"key": {"namespace": "Email", "value": f"{n}@x.io"}} for n in range(10)]):
+        query = "query ($all: [IdentityInput!]!) { profiles(identities: $all) { status message } }"
+        *found, last = (await client.data(query, all=[*others, given]))["profiles"]
+        assert (last["status"], [each["status"] for each in found]) == ("INVALID", ["NOT_FOUND"] * len(others))
+        assert says in last["message"]
+    for field in ("profile", "identity", "identityGraph"):
+        error = await client.error(
+            f"query ($given: IdentityInput!) {{ {field}(identity: $given) {{ __typename }} }}", given=given
+        )
+        assert (error["extensions"]["code"], says in error["message"]) == ("BAD_INPUT", True)
+    for field in ("linkIdentities", "unlinkIdentities"):
+        mutation = (
+            f"mutation ($given: LinkIdentitiesInput!) {{ {field}(input: $given) {{ userErrors {{ path message }} }} }}"
+        )
+        pair = {"a": {"key": {"namespace": "Email", "value": "ana@x.io"}}, "b": given}
+        (told,) = (await client.data(mutation, given=pair))[field]["userErrors"]
+        assert (told["path"], says in told["message"]) == (["b", "key", "value"], True)
+    taken = await client.world.records(record(key))
+    assert len(taken.failed) == 1
+
+
 NAMESPACES = {"email": "Did you mean 'Email'?", "Emial": "Did you mean 'Email'", "xyzzy": "in this sandbox."}
 SELECTIONS = [
     "status message requested { namespace value xid } identity { value } profile { entityJson }",

@@ -1,5 +1,6 @@
 """Namespaces: the standard ones, custom ones, and what makes two values one identity."""
 
+import asyncio
 from dataclasses import replace
 
 import pytest
@@ -28,12 +29,31 @@ async def test_a_new_sandbox_has_the_standard_namespaces_under_the_models_number
 
 async def test_custom_namespaces_are_numbered_apart_in_each_sandbox(db, scope):
     first = await namespaces.create_namespace(db, scope, **LOYALTY)
-    second = await namespaces.create_namespace(db, scope, **{**LOYALTY, "code": "loyalty"})
+    second = await namespaces.create_namespace(db, scope, **{**LOYALTY, "code": "Club"})
     assert (first.namespace_id, second.namespace_id) == (10_000_001, 10_000_002)
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     assert await namespaces.list_namespaces(db, replace(scope, sandbox=dev)) == sorted(
         standard(dev), key=lambda namespace: namespace.code
     )
+
+
+@pytest.mark.parametrize(
+    ("code", "other"),
+    [("email", "Email"), ("eMail", "Email"), ("ecid", "ECID"), ("LOYALTY", "Loyalty"), ("STRASSE", "Straße")],
+)
+async def test_codes_do_not_differ_in_case_alone(db, scope, code, other):  # fmt: skip
+    for made in ("Loyalty", "Straße"):
+        await namespaces.create_namespace(db, scope, **LOYALTY | {"code": made})
+    with pytest.raises(Taken, match=f"There is a namespace '{other}' already") as caught:
+        await namespaces.create_namespace(db, scope, **LOYALTY | {"code": code})
+    assert caught.value.path == ["code"]
+
+
+async def test_of_two_callers_one_makes_a_code_in_its_case(db, scope):
+    codes = ["Club", "club", "CLUB"]
+    made = [namespaces.create_namespace(db, scope, **LOYALTY | {"code": code}) for code in codes]
+    results = await asyncio.gather(*made, return_exceptions=True)
+    assert sorted(type(each).__name__ for each in results) == ["Namespace", "Taken", "Taken"]
 
 
 async def test_email_addresses_are_compared_without_case_and_blanks_and_others_exactly(db, scope):
