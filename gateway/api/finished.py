@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from gateway.errors import AnswerTooLarge
+from gateway.garbage import GARBAGE
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -47,6 +48,7 @@ class Budget:
 
     def spend(self, size: int) -> None:
         """Note what was read. Raises LimitExceeded when it is too much."""
+        GARBAGE.pass_through(size)
         self._left -= size
         if self._left < 0:
             raise too_large(self._most)

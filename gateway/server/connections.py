@@ -255,6 +255,7 @@ class Connection(HttpToolsProtocol):
         """The connection is closed, by whomever."""
         self._connections.close(self)
         super().connection_lost(exc)
+        self.cycle = None  # type: ignore[assignment]  # it holds the body, and us
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""

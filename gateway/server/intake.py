@@ -10,6 +10,8 @@ from collections import deque
 from time import perf_counter
 from typing import Final, Protocol
 
+from gateway.garbage import GARBAGE
+
 STEP_BYTES: Final = 1 << 11
 """Parsed at once: half a millisecond at most."""
 
@@ -55,6 +57,7 @@ class Intake:
         if len(data) <= STEP_BYTES:
             source.parse(data)
             return True
+        GARBAGE.pass_through(len(data))
         left, end = memoryview(data), perf_counter() + FIRST_SECONDS
         while source.parse(left[:STEP_BYTES]):
             left = left[STEP_BYTES:]

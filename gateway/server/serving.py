@@ -21,9 +21,9 @@ from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
+from gateway.garbage import collect_rarely
 from gateway.server.app import create_app
 from gateway.server.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
-from gateway.server.garbage import collect_rarely
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, forget_process
 from gateway.server.services import Services

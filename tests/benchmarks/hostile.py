@@ -29,7 +29,7 @@ from hostility.attacks import ATTACKS, Target, run
 from hostility.wire import Wire
 
 GATEWAY = Path(sys.executable).parent / "gateway"
-PAUSE, TIMES = 250, 10  # what is promised: milliseconds of /healthz, and look-ups in quiet times
+PAUSE, TIMES, MEMORY = 250, 10, 400  # what is promised: milliseconds of /healthz, look-ups in quiet times, MB
 QUIET_SECONDS = 5
 PEOPLE = 200
 LOOK_UP = 'query ($v: String!) { profile(identity: {key: {namespace: "Email", value: $v}}) { id entityJson } }'
@@ -234,7 +234,7 @@ async def _attacks(server: Server, caller: Caller, target: dict[str, Any], names
         if seen.errors:
             print(f"    {', '.join(sorted(set(seen.errors)))}", flush=True)
         slow = statistics.median(seen.look_ups or [1e9]) > TIMES * quiet
-        is_well = is_well and not (seen.errors or max(seen.pauses or [1e9]) > PAUSE or slow)
+        is_well = is_well and not (seen.errors or max(seen.pauses or [1e9]) > PAUSE or slow or memory > MEMORY)
         await asyncio.sleep(0.5)
     return is_well
 

@@ -1,15 +1,18 @@
 """Connections over real sockets: who is slow, silent or endless is ended; who does as HTTP says is served."""
 
 import asyncio
+import gc
 import json
 import pickle
 import resource
 import socket
+import weakref
 from contextlib import asynccontextmanager
 
 import pytest
 import uvicorn
 
+from gateway import garbage
 from gateway.server import connections, intake
 from gateway.server.connections import (
     HEAD_BYTES,
@@ -352,3 +355,21 @@ async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal(caplog):
 def test_it_can_be_sent_to_the_process_that_serves():
     given = Connections(ConnectionLimits(**PATIENT), print)
     assert pickle.loads(pickle.dumps(given))._limits == given._limits  # noqa: S301
+
+
+async def test_what_large_bodies_leave_behind_is_freed_though_few_objects_hold_them():
+    class Circle:
+        def __init__(self):
+            self.itself = self
+
+    body = b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % garbage.BYTES + bytes(garbage.BYTES)
+    gc.disable()
+    try:
+        left = weakref.ref(Circle())
+        async with serving() as served:
+            reader, writer = await served.client(body)
+            assert (await answer(reader))[1] == garbage.BYTES
+            writer.close()
+        assert left() is None
+    finally:
+        gc.enable()

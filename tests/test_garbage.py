@@ -1,0 +1,32 @@
+"""What requests leave behind is freed after so many bytes, however few objects hold them."""
+
+import gc
+import weakref
+
+import pytest
+
+from gateway.garbage import BYTES, Garbage
+
+
+class Circle:
+    """Holds itself, so that a collection alone frees it."""
+
+    def __init__(self):
+        self.itself = self
+
+
+@pytest.fixture
+def lost():
+    """Whether what nobody holds any more is still there, as long as the interpreter does not collect by itself."""
+    gc.disable()
+    here = weakref.ref(Circle())
+    yield here
+    gc.enable()
+
+
+def test_what_nobody_holds_is_freed_after_so_many_bytes(lost):
+    garbage = Garbage()
+    garbage.pass_through(BYTES - 1)
+    assert lost() is not None
+    garbage.pass_through(1)
+    assert lost() is None
