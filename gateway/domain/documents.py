@@ -5,6 +5,7 @@ at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits,
 primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
 """
 
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +25,7 @@ from gateway.domain.tenants import Sandbox
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import instant, others
-from gateway.xdm.violations import MAX_DEPTH, unreadable
+from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, unreadable
 
 MAX_IDENTITIES = 20
 MAX_EVENT_ID = 512  # characters: it is part of a key
@@ -318,10 +319,7 @@ def _parsed(text: bytes) -> Any:
 
 
 _UNREADABLE: Mapping[str, tuple[str, str]] = {
-    "number is infinity when parsed as double": (
-        "RANGE",
-        "Numbers lie between -1.8e308 and 1.8e308; this one does not",
-    ),
+    "number is infinity when parsed as double": ("RANGE", OUT_OF_RANGE),
     "depth limit exceeded": ("DEPTH", f"Documents nest up to {MAX_DEPTH} levels"),
     **dict.fromkeys(
         ("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
@@ -350,8 +348,18 @@ def _kept(document: Any) -> Any:
         value = orjson.loads(document) if isinstance(document, bytes) else document
         text = orjson.dumps(value)
     except (orjson.JSONDecodeError, TypeError):
-        return document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else None
+        return (
+            document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else _text(document)
+        )
     return text.decode() if any(fault.code == "DEPTH" for fault in unreadable(value)) else value
+
+
+def _text(document: Any) -> str | None:
+    """JSON of a document that holds numbers or characters which cannot be stored, these written in ASCII."""
+    try:
+        return json.dumps(document)
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def ahead_of_time(sent: Iterable[Sent], now: datetime) -> list[Failure]:

@@ -18,9 +18,11 @@ from starlette.responses import Response
 from gateway.api.execution import operations
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
+from gateway.api.execution.unreadable import is_readable
 from gateway.errors import BadInput, GatewayError, LimitExceeded
 from gateway.server.answers import json_answer, refusal, server_timing
 from gateway.server.bodies import announced_size, read_body
+from gateway.server.leniently import read_leniently
 from gateway.server.media import GRAPHQL, is_json, wanted
 from gateway.server.services import Services, services
 
@@ -59,9 +61,25 @@ async def _answer(request: Request, here: Services, media_type: str) -> Response
     ):
         body = b"" if reads else await read_body(request, limits.body_bytes, here.settings.request_seconds)
         async with admission.operations.place(scope.sandbox_id):
-            asked = asked_of(_of_address(request.query_params) if reads else json_of(body, "The body"))
+            asked = asked_of(_of_address(request.query_params)) if reads else await _asked_by(body)
             answer = await here.operations.run(scope, asked, only_queries=reads)
             return response_of(answer, asked, media_type, limits)
+
+
+async def _asked_by(body: bytes) -> operations.Request:
+    """What a body asks for, which may hold in documents what nothing can store. Raises BadInput, LimitExceeded, Unavailable."""
+    try:
+        return asked_of(json_of(body, "The body"))
+    except BadInput as refused:
+        if not isinstance(refused.__cause__, orjson.JSONDecodeError):
+            raise
+        try:
+            asked = asked_of(await read_leniently(body, refused.__cause__))
+        except orjson.JSONDecodeError:
+            raise refused from None
+        if not is_readable([asked.query, asked.operation_name]):
+            raise
+        return asked._replace(unreadable=refused.message)
 
 
 def response_of(answer: operations.Response, asked: operations.Request, media_type: str, limits: Limits) -> Response:
@@ -110,6 +128,8 @@ def json_of(text: bytes, what: str) -> Any:
 def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:
     if answer.outcome is Outcome.ANSWERED:
         return HTTPStatus.OK
+    if answer.outcome is Outcome.NOT_JSON:
+        return HTTPStatus.BAD_REQUEST
     if answer.outcome is Outcome.NOT_A_QUERY:
         return HTTPStatus.METHOD_NOT_ALLOWED
     if answer.outcome in OPERATION_FAULTS:

@@ -22,6 +22,7 @@ DATE_PATTERN = "^[1-9]"
 STORABLE_PATTERN = "^[^\\x00]*$"
 EMAIL_PATTERN = "^(?: |[^\\p{Cc}\\p{Cf}\\p{Z}\\p{Default_Ignorable_Code_Point}\\u2800])*$"  # nothing that nobody sees
 _SURROGATES = re.compile("[\ud800-\udfff]")
+OUT_OF_RANGE: Final = "Numbers lie between -1.8e308 and 1.8e308; this one does not"
 _UNSTORABLE = "a character that cannot be stored: NUL, or half of a surrogate pair"
 _FORMAT_PATTERNS = frozenset({DATE_TIME_PATTERN, DATE_PATTERN})
 
@@ -35,11 +36,19 @@ class Violation:
     message: str
 
 
+class TooLarge(float):
+    """A number beyond all doubles: infinite, and told from what JSON cannot write."""
+
+    __slots__ = ()
+
+
 def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violation]:
-    """Nesting beyond any schema, and characters that Postgres cannot store (NUL, lone surrogates)."""
+    """Nesting beyond any schema, numbers beyond all doubles, and characters that Postgres cannot store (NUL, lone surrogates)."""
     if isinstance(value, str):
         if not _storable(value):
             yield Violation(path, "CHARACTER", f"The text holds {_UNSTORABLE}.")
+    elif isinstance(value, TooLarge):
+        yield Violation(path, "RANGE", OUT_OF_RANGE + ".")
     elif isinstance(value, dict | list) and depth > MAX_DEPTH:
         yield Violation(path, "DEPTH", f"Documents nest up to {MAX_DEPTH} levels.")
     elif isinstance(value, dict):

@@ -25,6 +25,7 @@ from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
+from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
 from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration, Configurations
@@ -42,6 +43,7 @@ class Outcome(Enum):
 
     ANSWERED = "it ran: the body has `data`, and `errors` where fields failed"
     NOT_PARSED = "the text is not GraphQL"
+    NOT_JSON = "it holds what nothing can store, elsewhere than in documents to be taken in"
     NOT_VALID = "the document asks for what the schema does not have"
     REFUSED = "the request is wrong otherwise: a limit, the operation's name, the variables"
     NOT_A_QUERY = "only a query was allowed here"
@@ -49,11 +51,15 @@ class Outcome(Enum):
 
 
 class Request(NamedTuple):
-    """What a client sends."""
+    """What a client sends.
+
+    `unreadable`: what is wrong with it, where its variables may hold texts and numbers that only documents to be taken in may have.
+    """
 
     query: str
     variables: Mapping[str, Any] | None = None
     operation_name: str | None = None
+    unreadable: str | None = None
 
 
 class Response(NamedTuple):
@@ -109,6 +115,8 @@ class Operations:
         if only_queries and not operation.is_query:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         given = request.variables or {}
+        if request.unreadable and not is_readable(beside_documents(operation.document, operation.node, given)):
+            return Response(Outcome.NOT_JSON, {"errors": told_fault(BadInput(request.unreadable))})
         check_cost(operation.cost(given), self._limits)
         operation.pages.check(given)
         selectors = await operation.selectors.parsed(given, config)
