@@ -11,7 +11,7 @@ from typing import Final
 OBJECTS: Final = 100_000
 """New objects after which the interpreter collects."""
 
-BYTES: Final = 32 << 20
+BYTES: Final = 16 << 20
 """Bytes that came in or were read from the store after which we collect. A request holds a few times as much as it brings."""
 
 

@@ -25,7 +25,7 @@ from gateway.domain.tenants import Sandbox
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import instant, others
-from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, unreadable
+from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreadable
 
 MAX_IDENTITIES = 20
 MAX_EVENT_ID = 512  # characters: it is part of a key
@@ -351,7 +351,8 @@ def _kept(document: Any) -> Any:
         return (
             document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else _text(document)
         )
-    return text.decode() if any(fault.code == "DEPTH" for fault in unreadable(value)) else value
+    is_deep = not is_readable(value) and any(fault.code == "DEPTH" for fault in unreadable(value))
+    return text.decode() if is_deep else value
 
 
 def _text(document: Any) -> str | None:

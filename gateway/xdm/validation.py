@@ -34,6 +34,7 @@ from gateway.xdm.violations import (
     STORABLE_PATTERN,
     Violation,
     explained,
+    is_readable,
     unreadable,
 )
 
@@ -73,8 +74,8 @@ class Validator:
         """
         if self.is_valid(document, partial=partial):
             return []
-        if faults := list(islice(unreadable(document), MAX_VIOLATIONS)):
-            return faults
+        if not is_readable(document):
+            return list(islice(unreadable(document), MAX_VIOLATIONS))
         worst: dict[str, Violation] = {}
         for error in _errors(self._partial if partial else self._whole, document):
             for violation in explained(error):
@@ -105,7 +106,7 @@ def _errors(validator: Draft7Validator, document: Any) -> Iterable[ValidationErr
     try:
         validator.validate(document)
     except ValidationError as error:
-        return [error]
+        return [error.with_traceback(None)]  # or it would hold the document until a collection
     return []
 
 

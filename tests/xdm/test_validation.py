@@ -1,6 +1,8 @@
 """Documents against a schema: what is generated from it passes, what is spoiled is found where it was spoiled."""
 
+import gc
 import string
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +16,7 @@ from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.fields import children
 from gateway.xdm.leaves import instant
 from gateway.xdm.validation import Validator
-from gateway.xdm.violations import MAX_DEPTH
+from gateway.xdm.violations import MAX_DEPTH, TooLarge, is_readable, unreadable
 
 CUSTOM = {
     "code": {"type": "string", "pattern": "^[A-Z]{3}$", "maxLength": 3},
@@ -219,6 +221,34 @@ def test_depth_bombs_are_named(levels: int, key: str) -> None:
     for _ in range(levels):
         document = {"a": document}
     assert [violation.code for violation in PROFILE.violations({key: document})] == ["DEPTH"]
+
+
+LEAVES = (
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.sampled_from(["\x00", "\ud800", TooLarge("inf")])
+)
+KEYS = st.text(max_size=2) | st.sampled_from(["\x00", "\udc00"])
+
+
+@given(
+    st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)),
+    st.sampled_from([0, 1, MAX_DEPTH - 1, MAX_DEPTH]),
+)
+def test_a_document_is_readable_exactly_if_nothing_in_it_is_unreadable(document: Any, levels: int) -> None:
+    for level in range(levels):
+        document = [document] if level % 2 else {"a": document}
+    assert is_readable(document) == (not list(unreadable(document)))
+
+
+@pytest.mark.parametrize("count", [10, 1_000])
+def test_a_document_is_let_go_of_once_it_is_checked(count: int) -> None:
+    document = {"person": [""] * count}
+    held = sys.getrefcount(document)
+    gc.disable()
+    try:
+        assert PROFILE.violations(document)
+        assert sys.getrefcount(document) == held
+    finally:
+        gc.enable()
 
 
 def test_at_most_five_faults_one_for_each_place() -> None:
