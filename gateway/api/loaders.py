@@ -109,6 +109,8 @@ class Sight(NamedTuple):
         text, timeline = self.text, self.timeline
         if text is None:
             return None
+        if len(results) == 1:
+            return [text.of(results[0], timeline)]
         told = {id(result): text.of(result, timeline) for result in results}  # of equal keys once
         return [told[id(result)] for result in results]
 
@@ -118,7 +120,10 @@ FEW: Final = 4
 
 
 EVENTS_AT_ONCE: Final = 2_500
-"""Events that one statement reads where many people's are asked for; one has up to 10 kB."""
+"""Events that one statement reads for one request; one has up to 10 kB."""
+
+PIECES_AT_ONCE: Final = 4
+"""Pieces that one statement reads for several requests. What each of these has in hand is one of them at most, however it is read."""
 
 FRAGMENTS_AT_ONCE: Final = 50
 """People whose records one statement reads where many are asked for; each has some, of up to 100 kB."""
@@ -138,42 +143,50 @@ class Loader(DataLoader[K, V], Generic[K, V]):
         return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
 
 
-class Kept(Generic[G, K, V]):
-    """What a request has asked of a shared loader, so that it asks but once. What is more than a few keys has trips of its own, each of at most
-    a `piece`, and is weighed."""
+class Shared(Generic[G, K, V]):
+    """A way to `read`, for requests that ask at the same moment. `small` is for a small part of what one statement may read for one request,
+    which is a `piece`; `large` for up to a piece, and nobody with little waits for that."""
 
-    def __init__(
-        self,
-        shared: Trips[tuple[G, tuple[K, ...]], list[V]],
-        read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
-        budget: Budget,
-        weight: Callable[[V], int],
-        piece: Callable[[G], int],
-    ) -> None:
+    def __init__(self, read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]], piece: Callable[[G], int]) -> None:
+        self.read = read
+        self.piece = piece
+        together = grouped(by_levels(read))
+        self.small: Trips[tuple[G, tuple[K, ...]], list[V]] = Trips(together)
+        self.large: Trips[tuple[G, tuple[K, ...]], list[V]] = Trips(
+            together, weight=lambda asked: len(asked[1]) / piece(asked[0]), most=PIECES_AT_ONCE
+        )
+
+
+class Kept(Generic[G, K, V]):
+    """What a request has asked of a shared loader, so that it asks but once. All but small parts of a piece is weighed; and what is more than
+    a few keys has statements of its own, each of at most a piece."""
+
+    def __init__(self, shared: Shared[G, K, V], budget: Budget, weight: Callable[[V], int]) -> None:
         self._shared = shared
-        self._read = read
         self._budget = budget
         self._weight = weight
-        self._piece = piece
         self._asked: dict[tuple[G, tuple[K, ...]], asyncio.Future[list[V]]] = {}
 
     def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
         """The values of the keys, when they are there."""
         found = self._asked.get(key)
         if found is None:
-            is_small = len(key[1]) <= FEW and self._piece(key[0]) >= FEW * FEW_PIECES
-            found = self._shared.load(key) if is_small else asyncio.ensure_future(self._alone(*key))
+            is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * FEW_PIECES
+            found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
             self._asked[key] = found
         return found
 
-    async def _alone(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
-        distinct = list(dict.fromkeys(keys))
-        read = partial(self._read, arguments)
-        values = await self._budget.read(distinct, read, self._weight, self._piece(arguments))
+    async def _weighed(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
+        distinct, shared = list(dict.fromkeys(keys)), self._shared
+        read = partial(shared.read if len(distinct) > FEW else self._together, arguments)
+        values = await self._budget.read(distinct, read, self._weight, shared.piece(arguments))
         if len(distinct) == len(keys):
             return values
         found = dict(zip(distinct, values, strict=True))
         return [found[key] for key in keys]
+
+    def _together(self, arguments: G, keys: Sequence[K]) -> "asyncio.Future[list[V]]":
+        return self._shared.large.load((arguments, tuple(keys)))
 
 
 def grouped(
@@ -241,16 +254,16 @@ class SharedLoaders:
         self.config = config
 
     @cached_property
-    def profiles_by_xids(self) -> Trips[tuple[Sight, tuple[UUID, ...]], list[AnyResult]]:
-        return Trips(grouped(by_levels(self.read_profiles)))
+    def profiles_by_xids(self) -> Shared[Sight, UUID, AnyResult]:
+        return Shared(self.read_profiles, people_at_once)
 
     @cached_property
-    def events_by_people(self) -> Trips[tuple[EventRequest, tuple[Xids, ...]], list[Page[Event]]]:
-        return Trips(grouped(by_levels(self.read_events)))
+    def events_by_people(self) -> Shared[EventRequest, Xids, Page[Event]]:
+        return Shared(self.read_events, _timelines_at_once)
 
     @cached_property
-    def timelines_by_people(self) -> Trips[tuple[Timeline, tuple[Xids, ...]], list[FinishedPage]]:
-        return Trips(grouped(by_levels(self.read_timelines)))
+    def timelines_by_people(self) -> Shared[Timeline, Xids, FinishedPage]:
+        return Shared(self.read_timelines, _nodes_at_once)
 
     async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
         policy = self.config.policy(sight.policy_id)
@@ -339,8 +352,7 @@ class Loaders:
     @cached_property
     def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
         """By how they are looked at, and the xids of all that a field asks for."""
-        shared = self._shared
-        return Kept(shared.profiles_by_xids, shared.read_profiles, self.budget, _size_of_result, people_at_once)
+        return Kept(self._shared.profiles_by_xids, self.budget, _size_of_result)
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -354,14 +366,12 @@ class Loaders:
     @cached_property
     def events_by_people(self) -> Kept[EventRequest, Xids, Page[Event]]:
         """By what is asked for, and the members of each person."""
-        shared = self._shared
-        return Kept(shared.events_by_people, shared.read_events, self.budget, _size_of_page, _timelines_at_once)
+        return Kept(self._shared.events_by_people, self.budget, _size_of_page)
 
     @cached_property
     def timelines_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
         """The same as finished JSON."""
-        shared = self._shared
-        return Kept(shared.timelines_by_people, shared.read_timelines, self.budget, _size_of_nodes, _nodes_at_once)
+        return Kept(self._shared.timelines_by_people, self.budget, _size_of_nodes)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:

@@ -6,6 +6,7 @@ question is in the answer. The busier it is, the more go together, and the less 
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import cached_property
 from typing import Final, Generic, TypeVar
 
 K = TypeVar("K")
@@ -16,35 +17,64 @@ AT_ONCE: Final = 2
 
 
 class Trips(Generic[K, V]):
-    """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for."""
+    """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for.
+
+    Where a key has a `weight`, those of one trip weigh at most `most` together, if they are several; and what came of each is dear to look
+    at, so that others have a turn of the event loop before the next one's asker goes on.
+    """
 
     def __init__(
-        self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]], *, at_once: int = AT_ONCE
+        self,
+        read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]],
+        *,
+        at_once: int = AT_ONCE,
+        weight: Callable[[K], float] | None = None,
+        most: float = 0,
     ) -> None:
         self._read = read
         self._at_once = at_once
+        self._weight = weight
+        self._most = most
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._under_way = 0
         self._is_called = False
         self._tasks = set[asyncio.Task[None]]()
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Asked for once: it takes a system call."""
+        return asyncio.get_running_loop()
+
     def load(self, key: K) -> "asyncio.Future[V]":
         """The key's value, read by a trip that begins after this call."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[V] = loop.create_future()
+        future: asyncio.Future[V] = self._loop.create_future()
         self._waiting.append((key, future))
         if not self._is_called and self._under_way < self._at_once:
             self._is_called = True
-            loop.call_soon(self._set_out)  # when all who are about to ask have asked
+            self._loop.call_soon(self._set_out)  # when all who are about to ask have asked
         return future
 
     def _set_out(self) -> None:
         self._is_called = False
-        askers, self._waiting = self._waiting, []
+        count = self._fitting()
+        askers, self._waiting = self._waiting[:count], self._waiting[count:]
         self._under_way += 1
-        task = asyncio.create_task(self._travel(askers))
+        task = self._loop.create_task(self._travel(askers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        if self._waiting and self._under_way < self._at_once:
+            self._set_out()
+
+    def _fitting(self) -> int:
+        """How many of those that wait go along with the next trip."""
+        if self._weight is None:
+            return len(self._waiting)
+        left = self._most
+        for count, (key, _) in enumerate(self._waiting):
+            left -= self._weight(key)
+            if left < 0:
+                return max(count, 1)
+        return len(self._waiting)
 
     async def _travel(self, askers: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
         try:
@@ -56,6 +86,8 @@ class Trips(Generic[K, V]):
             if self._waiting:
                 self._set_out()
         for (_, future), value in zip(askers, values, strict=True):
+            if self._weight is not None:
+                await asyncio.sleep(0)
             if future.done():
                 continue  # nobody waits any more
             if isinstance(value, Exception):

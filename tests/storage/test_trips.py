@@ -73,3 +73,30 @@ async def test_who_gives_up_leaves_the_others_on_their_way():
     goes.cancel()
     store.gate.set()
     assert await stays == 1
+
+
+async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
+    store = Store()
+    shared = Trips(store.read, weight=float, most=4)
+    asked = [shared.load(number) for number in (3, 1, 1, 9, 2, 2, 0, 1)]
+    await turns()
+    assert store.trips == [[3, 1], [1]]  # as many at once as ever
+    store.gate.set()
+    assert await asyncio.gather(*asked) == [3, 1, 1, 9, 2, 2, 0, 1]
+    assert store.trips == [[3, 1], [1], [9], [2, 2, 0], [1]]
+
+
+async def test_others_have_a_turn_between_those_whose_values_are_dear():
+    store, seen = Store(), []
+    store.gate.set()
+    shared = Trips(store.read, weight=float, most=4)
+
+    async def ask(number):
+        seen.append(await shared.load(number))
+
+    asking = [asyncio.create_task(ask(number)) for number in (1, 2)]
+    while not seen:  # noqa: ASYNC110 (each round is a turn of the loop)
+        await asyncio.sleep(0)
+    assert seen == [1]
+    await asyncio.gather(*asking)
+    assert seen == [1, 2]
