@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, TypeVar
 
 from gateway.errors import AnswerTooLarge
@@ -44,7 +45,11 @@ class Budget:
     def __init__(self, answer_bytes: int) -> None:
         self._most = answer_bytes
         self._left = answer_bytes * READ_FOR_ONE_TOLD
-        self._turn = asyncio.Lock()
+
+    @cached_property
+    def _turn(self) -> asyncio.Lock:
+        """Whose turn it is, of what is a good part of a piece. Few requests ask for as much."""
+        return asyncio.Lock()
 
     def spend(self, size: int) -> None:
         """Note what was read. Raises LimitExceeded when it is too much."""

@@ -13,6 +13,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -119,11 +120,16 @@ class Callers:
     async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
         return await authenticate(self._db, uses)
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Asked for once: it takes a system call."""
+        return asyncio.get_running_loop()
+
     def _due(self) -> float:
-        return asyncio.get_running_loop().time() + self._seconds
+        return self._loop.time() + self._seconds
 
     async def _confirmed(self, caller: Caller, due: float, home: asyncio.Future[Home | None]) -> Scope:
-        found = await _by(due, home)
+        found = home.result() if home.done() else await _by(due, home)
         return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
 
     def _let_in(self, credentials: Credentials, home: Home | None) -> Scope:
@@ -143,8 +149,6 @@ class Callers:
 
 async def _by(due: float, home: asyncio.Future[Home | None]) -> Home | None:
     """What comes back before this moment of the loop's clock. Raises Timeout."""
-    if home.done():
-        return home.result()
     try:
         async with asyncio.timeout_at(due):
             return await home

@@ -20,10 +20,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from enum import Enum
+from enum import IntEnum
 from http import HTTPStatus
 from typing import Any, Final, cast
 
+from httptools import HttpParserError, HttpParserUpgrade
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
@@ -62,15 +63,18 @@ FAULTS: Final = logging.getLogger("gateway.connections")
 FAULTS.setLevel(logging.ERROR)
 
 
-class Phase(Enum):
+class Phase(IntEnum):
     """What a connection is at, as told above."""
 
-    HEAD = "head"
-    WORK = "work"
-    DISCARD = "discard"
-    IDLE = "idle"
-    REFUSED = "refused"
-    CLOSING = "closing"
+    HEAD = 0
+    WORK = 1
+    DISCARD = 2
+    IDLE = 3
+    REFUSED = 4
+    CLOSING = 5
+
+
+HEAD, WORK, DISCARD, IDLE, REFUSED, CLOSING = Phase  # as such they are reached in no time
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,13 +108,13 @@ class Connections:
     def __init__(self, limits: ConnectionLimits, end: Callable[[Any], None]) -> None:
         self._limits = limits
         self._end = end
-        self._seconds = {
-            Phase.HEAD: limits.head_seconds,
-            Phase.DISCARD: DISCARD_SECONDS,
-            Phase.IDLE: limits.idle_seconds,
-            Phase.REFUSED: DISCARD_SECONDS,
+        self._seconds: dict[Phase, float] = {
+            HEAD: limits.head_seconds,
+            DISCARD: DISCARD_SECONDS,
+            IDLE: limits.idle_seconds,
+            REFUSED: DISCARD_SECONDS,
         }
-        self._since = {phase: OrderedDict[Connection, float]() for phase in self._seconds}
+        self._since = tuple(OrderedDict[Connection, float]() if phase in self._seconds else None for phase in Phase)
         self._unread = OrderedDict[Connection, tuple[float, int]]()
         self.intake = Intake()
         self._count = 0
@@ -123,7 +127,7 @@ class Connections:
     def open(self, connection: "Connection") -> bool:
         """Take in a new connection, in the place of another if need be. False: there is no place for it."""
         self._count += 1
-        self.enter(connection, Phase.HEAD)
+        self.move(connection, HEAD)
         if not self._is_sweeping:
             self._is_sweeping = True
             connection.loop.call_later(SWEEP_SECONDS, self._sweep, connection.loop)
@@ -132,19 +136,18 @@ class Connections:
     def close(self, connection: "Connection") -> None:
         """Forget a connection, which is closed."""
         self._count -= 1
-        self.leave(connection, connection.phase)
+        self.move(connection, CLOSING)
         self._unread.pop(connection, None)
         self.intake.forget(connection)
 
-    def enter(self, connection: "Connection", phase: Phase) -> None:
-        """Note the time, where the phase has a limit."""
-        if phase in self._since:
-            self._since[phase][connection] = connection.loop.time()
-
-    def leave(self, connection: "Connection", phase: Phase) -> None:
-        """Look no more at how long it is in this phase."""
-        if phase in self._since:
-            self._since[phase].pop(connection, None)
+    def move(self, connection: "Connection", phase: Phase) -> None:
+        """A connection is in this phase from now on; note the time, where the phase has a limit."""
+        since = self._since
+        if (left := since[connection.phase]) is not None:
+            left.pop(connection, None)
+        if (entered := since[phase]) is not None:
+            entered[connection] = connection.loop.time()
+        connection.phase, connection.is_over = phase, phase >= REFUSED
 
     def wait_for_client(self, connection: "Connection") -> None:
         """Look at how fast the client reads what was sent to it, until it has read it."""
@@ -159,8 +162,8 @@ class Connections:
             loop.call_later(self._limits.drain_seconds + ENDING_SECONDS, _cancel, tasks)
 
     def _make_room(self, newcomer: "Connection") -> bool:
-        for phase in (Phase.REFUSED, Phase.DISCARD, Phase.HEAD, Phase.IDLE):
-            longest = next(iter(self._since[phase]), newcomer)
+        for phase in (REFUSED, DISCARD, HEAD, IDLE):
+            longest = next(iter(self._since[phase] or ()), newcomer)
             if longest is not newcomer:
                 longest.cut("room")
                 return True
@@ -170,7 +173,7 @@ class Connections:
         """Look for what has taken too long; go on as long as there are connections."""
         now = loop.time()
         for phase, seconds in self._seconds.items():
-            for connection, since in list(self._since[phase].items()):
+            for connection, since in list((self._since[phase] or {}).items()):
                 if now - since < seconds:
                     break  # those behind it came later
                 connection.expire()
@@ -211,14 +214,10 @@ class Connection(HttpToolsProtocol):
         super().__init__(**given)
         self.logger = FAULTS
         self._connections = connections
-        self.phase = Phase.HEAD
-        self._comes = Phase.IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
+        self.phase = HEAD
+        self.is_over = False  # whether what comes in is not looked at any more
+        self._comes = IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
         self._beside_body = 0  # bytes of a head; then of trailers, or of a chunk's length and extensions
-
-    @property
-    def _is_over(self) -> bool:
-        """Whether what comes in is not looked at any more."""
-        return self.phase is Phase.REFUSED or self.phase is Phase.CLOSING
 
     @property
     def unread(self) -> int:
@@ -227,9 +226,9 @@ class Connection(HttpToolsProtocol):
 
     def expire(self) -> None:
         """The phase has gone on for too long."""
-        if self.phase in (Phase.HEAD, Phase.DISCARD):
-            observe(ConnectionCut(self.phase.value))
-        if self.phase is Phase.HEAD and self._comes is Phase.HEAD:
+        if self.phase in (HEAD, DISCARD):
+            observe(ConnectionCut(self.phase.name.lower()))
+        if self.phase is HEAD and self._comes is HEAD:
             self._refuse(SlowSender("The head of the request did not arrive in time."))
         else:
             self.transport.close()
@@ -237,7 +236,7 @@ class Connection(HttpToolsProtocol):
     def cut(self, reason: str) -> None:
         """Close it now, whatever the client has read."""
         observe(ConnectionCut(reason))
-        self._go(Phase.CLOSING)
+        self._connections.move(self, CLOSING)
         self.transport.abort()
 
     # -------------------------------------------------------------------------------------------- transport
@@ -259,16 +258,22 @@ class Connection(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        if not self._is_over and not self._connections.intake.take(self, data, self.loop):
+        if not self.is_over and not self._connections.intake.take(self, data, self.loop):
             self.cut("unparsed")
 
     def parse(self, step: bytes | memoryview) -> bool:
         """Parse some bytes. False: no more of what has come in is looked at."""
-        if not self._is_over:
-            super().data_received(step)  # type: ignore[arg-type]  # the parser takes any buffer
-        if self._comes is not Phase.IDLE and not self._is_over:
+        if self.is_over:
+            return False
+        try:
+            self.parser.feed_data(step)
+        except HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+        except HttpParserUpgrade:
+            pass  # we speak nothing but HTTP, and answer in it
+        if self._comes is not IDLE and not self.is_over:
             self._goes_on(len(step))
-        return not self._is_over
+        return not self.is_over
 
     def pause_reading(self) -> None:
         """Read no more from the client."""
@@ -281,11 +286,15 @@ class Connection(HttpToolsProtocol):
 
     def _goes_on(self, size: int) -> None:
         """A request is not whole yet after so many bytes more."""
-        if self._comes is Phase.HEAD and self.phase is Phase.IDLE:
-            self._go(Phase.HEAD)
+        if self._comes is HEAD:
+            if self.phase is IDLE:
+                self._connections.move(self, HEAD)
+            if len(self.headers) > HEADERS:
+                self._refuse_headers()
+                return
         self._beside_body += size
         if self._beside_body > HEAD_BYTES:
-            what = "The head of a request" if self._comes is Phase.HEAD else "What stands around or behind a body"
+            what = "The head of a request" if self._comes is HEAD else "What stands around or behind a body"
             self._refuse_head(f"{what} has at most {HEAD_BYTES:,} bytes.")
 
     def pause_writing(self) -> None:
@@ -302,39 +311,35 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A head begins."""
-        self._comes, self._beside_body = Phase.HEAD, 0
+        self._comes, self._beside_body = HEAD, 0
         super().on_message_begin()
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header is whole; what comes behind a body in pieces is none, and of too many no more is kept than shows it."""
-        if self._comes is Phase.HEAD and len(self.headers) <= HEADERS:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """A head is whole."""
-        self._comes, self._beside_body = Phase.WORK, 0
-        if self._is_over:
+        self._comes, self._beside_body = WORK, 0
+        headers, self.headers = self.headers, []  # what comes behind a body in pieces is no header of the request
+        if self.is_over:
             return
-        if len(self.headers) > HEADERS:
-            self._refuse_head(f"A request has at most {HEADERS} headers.")
+        if len(headers) > HEADERS:
+            self._refuse_headers()
         elif len(self.pipeline) >= PIPELINED:
             self.cut("pipelined")
         else:
-            self._go(Phase.WORK)
+            self._connections.move(self, WORK)
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a body."""
         self._beside_body = 0
-        if not self._is_over:
+        if not self.is_over:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
-        self._comes = Phase.IDLE
-        if self.phase is Phase.DISCARD:
-            self._go(Phase.IDLE)
-        if not self._is_over:
+        self._comes = IDLE
+        if self.phase is DISCARD:
+            self._connections.move(self, IDLE)
+        elif not self.is_over:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -346,7 +351,7 @@ class Connection(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._go(Phase.DISCARD if self._comes is Phase.WORK else self._comes)
+            self._connections.move(self, DISCARD if self._comes is WORK else self._comes)
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is no HTTP, in the shape of every other refusal."""
@@ -355,15 +360,14 @@ class Connection(HttpToolsProtocol):
 
     # -------------------------------------------------------------------------------------------- ends
 
-    def _go(self, phase: Phase) -> None:
-        self._connections.leave(self, self.phase)
-        self.phase = phase
-        self._connections.enter(self, phase)
-
     def _closing(self) -> None:
         """The transport is about to be closed, by whomever."""
-        self._go(Phase.CLOSING)
+        self._connections.move(self, CLOSING)
         self._connections.wait_for_client(self)
+
+    def _refuse_headers(self) -> None:
+        self.headers = []
+        self._refuse_head(f"A request has at most {HEADERS} headers.")
 
     def _refuse_head(self, message: str) -> None:
         self._refuse(LimitExceeded(message), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
@@ -374,12 +378,12 @@ class Connection(HttpToolsProtocol):
         if before is not None and not before.response_complete:
             self.transport.close()
             return
-        if self.phase is Phase.DISCARD:
-            self._go(Phase.REFUSED)
+        if self.phase is DISCARD:
+            self._connections.move(self, REFUSED)
             return
         response = refusal(error, status)
         headers = [*self.server_state.default_headers, *response.raw_headers, NOT_SNIFFED, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, bytes(response.body)))
         self.transport.write_eof()
-        self._go(Phase.REFUSED)
+        self._connections.move(self, REFUSED)

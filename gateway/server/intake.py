@@ -1,7 +1,8 @@
 """What comes in on connections is parsed in steps, so that bytes that are dear to parse hold up nobody.
 
 A quarter of a megabyte, which one read may bring, is parsed in microseconds where it is one piece of a body, and takes a tenth of a second
-where it is forty thousand chunks of one byte. So it is cut into steps. A connection whose bytes are dear is not read from until they are
+where it is forty thousand chunks of one byte. So it is cut into steps, shorter ones where it
+has many lines, of which each chunk and header has one or two. A connection whose bytes are dear is not read from until they are
 parsed, and all such connections share a small part of each turn of the event loop, a step each in turn.
 """
 
@@ -14,6 +15,12 @@ from gateway.garbage import GARBAGE
 
 STEP_BYTES: Final = 1 << 11
 """Parsed at once: half a millisecond at most."""
+
+FEW_LINES: Final = 100
+"""What has no more is parsed in steps of `LONG_STEP_BYTES`."""
+
+LONG_STEP_BYTES: Final = 1 << 14
+"""Parsed at once, where there are few lines: less than a head may have, since a step may have the end of one request and the head of another."""
 
 FIRST_SECONDS: Final = 0.00025
 """How long what one read brings is parsed at once, and the step that goes beyond; the rest waits for its turn."""
@@ -58,9 +65,10 @@ class Intake:
             source.parse(data)
             return True
         GARBAGE.pass_through(len(data))
+        step = LONG_STEP_BYTES if data.count(b"\n") <= FEW_LINES else STEP_BYTES
         left, end = memoryview(data), perf_counter() + FIRST_SECONDS
-        while source.parse(left[:STEP_BYTES]):
-            left = left[STEP_BYTES:]
+        while source.parse(left[:step]):
+            left = left[step:]
             if not left or perf_counter() >= end:
                 return not left or self._hold(source, left, loop)
         return True

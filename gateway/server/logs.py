@@ -25,12 +25,15 @@ from gateway.telemetry import (
     IssuerKeysFetched,
     JobLeft,
     Observation,
+    OperationRan,
     RequestServed,
+    StatementRan,
     TransactionRestarted,
     correlation_id,
 )
 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # asked every few seconds by machines
+FREQUENT = {StatementRan, OperationRan}  # they are counted elsewhere
 FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -105,9 +108,14 @@ def configure_logs(level: str) -> None:
 
 def log_observation(observation: Observation) -> None:
     """Write down what is worth a line; statements are counted elsewhere."""
+    if type(observation) is RequestServed:
+        _log_request(observation)
+    elif type(observation) not in FREQUENT:
+        _log_event(observation)
+
+
+def _log_event(observation: Observation) -> None:
     match observation:
-        case RequestServed():
-            _log_request(observation)
         case FaultMasked(error):
             _log.error("fault", id=correlation_id.get(), exc_info=error)
         case ConnectionRefused(reason):

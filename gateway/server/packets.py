@@ -26,6 +26,7 @@ class Packets:
         self._closing = closing
         self._held: list[bytes] = []
         self._size = 0
+        self.is_closing = transport.is_closing  # asked with every answer
 
     def write(self, data: bytes) -> None:
         """Have it sent."""

@@ -43,11 +43,11 @@ OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
 
 
 class _Ordinary(NamedTuple):
-    """An ordinary request. `size` is how large its body will be, if that is known."""
+    """An ordinary request, whose body may have `limit` bytes."""
 
     here: Services
     caller: Caller
-    size: int | None
+    limit: int
     media_type: str
     takes: Codings
 
@@ -74,16 +74,23 @@ class Shortcut:
         here: Services = scope["app"].state.services
         headers = _headers(scope)
         caller = here.callers.known(headers)
-        if caller is None or int(headers.get("content-length", 0)) > here.limits.body_bytes:
+        size, limit = announced_size(headers), here.limits.body_bytes
+        if caller is None or (size is not None and size > limit):
             await self._app(scope, receive, send)  # of a stranger no body is read here, and no header kept
             return
         media_type, takes = self._media_type(*map(headers.get, ORDINARY)), self._codings(headers.get("accept-encoding"))
         if media_type is None or not any(takes):
             await self._app(scope, receive, send)
             return
-        request, received = _Ordinary(here, caller, announced_size(headers), media_type, takes), list[Message]()
+        request, received = _Ordinary(here, caller, limit, media_type, takes), list[Message]()
+        requests, tenant = here.admission.requests, caller.scope.sandbox_id
+        answering = self._received if size is not None and size <= BODY_UNIT else partial(self._received_large, size)
         try:
-            response = await self._admitted(request, received, receive)
+            requests.enter(tenant)
+            try:
+                response = await answering(request, received, receive)
+            finally:
+                requests.leave(tenant)
         except GatewayError as error:
             response = self._packed(refusal(error))
         if response is None:
@@ -92,20 +99,16 @@ class Shortcut:
         scope["route"] = self._route
         await response(scope, receive, send)
 
-    async def _admitted(self, request: "_Ordinary", received: list[Message], receive: Receive) -> ASGIApp | None:
-        """The answer to what is `received`, when it is its turn; None to what is no ordinary query. Raises what answering raises."""
-        tenant, admission, size = request.caller.scope.sandbox_id, request.here.admission, request.size
-        admission.requests.enter(tenant)
-        try:
-            if size is not None and size <= BODY_UNIT:
-                return await self._received(request, received, receive)
-            async with admission.body(tenant, size, request.here.limits.body_bytes):
-                return await self._received(request, received, receive)
-        finally:
-            admission.requests.leave(tenant)
+    async def _received_large(
+        self, size: int | None, request: "_Ordinary", received: list[Message], receive: Receive
+    ) -> ASGIApp | None:
+        """What `_received` gives, when there is room for a body of this size; None is one of any size."""
+        async with request.here.admission.body(request.caller.scope.sandbox_id, size, request.limit):
+            return await self._received(request, received, receive)
 
     async def _received(self, request: "_Ordinary", received: list[Message], receive: Receive) -> ASGIApp | None:
-        await self._receive(received, receive, request.here.limits.body_bytes)
+        """The answer to what is `received`, when it is its turn; None to what is no ordinary query. Raises what answering raises."""
+        await self._receive(received, receive, request.limit)
         tenant, operations = request.caller.scope.sandbox_id, request.here.admission.operations
         if (turn := operations.enter(tenant)) is not None:
             await operations.wait(turn, tenant)
@@ -128,7 +131,7 @@ class Shortcut:
 
     async def _response(self, request: "_Ordinary", received: Sequence[Message]) -> ASGIApp | None:
         """The answer, None to what is no ordinary query. Raises Unauthenticated, Forbidden, Unavailable."""
-        here, asked = request.here, _asked(received, request.here.limits.body_bytes)
+        here, asked = request.here, _asked(received, request.limit)
         if asked is None:
             return None
         answer = await _answered(here, request.caller, asked)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.server import intake
-from gateway.server.intake import STEP_BYTES, Intake
+from gateway.server.intake import FEW_LINES, LONG_STEP_BYTES, STEP_BYTES, Intake
 
 
 class Client:
@@ -35,7 +35,8 @@ def dear(monkeypatch):
 
 
 def bytes_of(steps):
-    return b"".join(bytes([number % 256]) * STEP_BYTES for number in range(steps))
+    """Steps of lines, which are dear to parse."""
+    return b"".join(bytes([number % 256, 10]) * (STEP_BYTES // 2) for number in range(steps))
 
 
 async def until_read(*clients):
@@ -49,6 +50,16 @@ async def test_what_costs_nothing_is_parsed_at_once(monkeypatch):
     all_of_them, client = Intake(), Client()
     assert all_of_them.take(client, bytes_of(64), asyncio.get_running_loop())
     assert (client.parsed, client.is_read) == (bytes_of(64), True)
+
+
+@pytest.mark.usefixtures("dear")
+async def test_a_step_is_longer_where_there_are_few_lines():
+    all_of_them, loop = Intake(), asyncio.get_running_loop()
+    for lines, step in ((FEW_LINES, LONG_STEP_BYTES), (FEW_LINES + 1, STEP_BYTES)):
+        client = Client()
+        all_of_them.take(client, b"x" * LONG_STEP_BYTES + b"\n" * lines, loop)
+        assert (len(client.parsed), client.is_read) == (step, False)
+        all_of_them.forget(client)
 
 
 @pytest.mark.usefixtures("dear")

@@ -5,6 +5,7 @@ single timer, set for that one, does for all.
 """
 
 import asyncio
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -17,31 +18,29 @@ class Deadlines:
         self._running: dict[Deadline, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
+    @cached_property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        """Asked for once: it takes a system call."""
+        return asyncio.get_running_loop()
+
     def begin(self) -> "Deadline":
-        """For a `with` block of this task that is given up, with a TimeoutError, when the seconds are over."""
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
+        """For a `with` block of this task, which begins now, and is given up with a TimeoutError when the seconds are over."""
+        task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("only a task can be given up")
-        return Deadline(self, task, loop.time() + self._seconds)
-
-    def add(self, deadline: "Deadline") -> None:
-        """It runs, and is due after all others."""
-        self._running[deadline] = None
+        deadline = Deadline(self._running, task, self._loop.time() + self._seconds)
+        self._running[deadline] = None  # it is due after all others
         if self._timer is None:
             self._set_timer()
-
-    def remove(self, deadline: "Deadline") -> None:
-        """It has ended."""
-        del self._running[deadline]
+        return deadline
 
     def _set_timer(self) -> None:
         """For the first that has not been given up; the block of one that has is ending."""
         first = next((each.due for each in self._running if not each.is_given_up), None)
-        self._timer = None if first is None else asyncio.get_running_loop().call_at(first, self._expire)
+        self._timer = None if first is None else self._loop.call_at(first, self._expire)
 
     def _expire(self) -> None:
-        now = asyncio.get_running_loop().time()
+        now = self._loop.time()
         for deadline in self._running:
             if deadline.due > now:
                 break
@@ -56,10 +55,10 @@ class Deadline:
     Does what `asyncio.timeout` does, in less time: it need not be awaited.
     """
 
-    __slots__ = ("_all", "_cancelled", "_task", "due", "is_given_up")
+    __slots__ = ("_cancelled", "_running", "_task", "due", "is_given_up")
 
-    def __init__(self, all_of_them: Deadlines, task: asyncio.Task[Any], due: float) -> None:
-        self._all = all_of_them
+    def __init__(self, running: dict["Deadline", None], task: asyncio.Task[Any], due: float) -> None:
+        self._running = running
         self._task = task
         self._cancelled = task.cancelling()
         self.due = due
@@ -71,11 +70,12 @@ class Deadline:
         self._task.cancel()
 
     def __enter__(self) -> Self:
-        self._all.add(self)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._all.remove(self)
-        is_ours = self.is_given_up and self._task.uncancel() <= self._cancelled  # else somebody cancelled it, too
+        del self._running[self]
+        if not self.is_given_up:
+            return
+        is_ours = self._task.uncancel() <= self._cancelled  # else somebody cancelled it, too
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error

@@ -78,11 +78,13 @@ class Variables:
         self._definitions = operation.variable_definitions or ()
         self._max_errors = max_errors
         self._variables = [_variable(schema, definition, inside) for definition in self._definitions]
+        self._nested = [each.signature.name for each in self._variables if each.holds_many]
 
     def are_many(self, given: Mapping[str, Any]) -> bool:
         """Whether reading these takes so long that it is better done beside the event loop."""
-        nested = (each.signature.name for each in self._variables if each.holds_many)
-        return any(name in given for name in nested) and hold_more(self._schema, self._operation, given, FEW_VALUES)
+        return any(map(given.__contains__, self._nested)) and hold_more(
+            self._schema, self._operation, given, FEW_VALUES
+        )
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
         """Their values for one request. Raises VariablesRefused, LimitExceeded."""

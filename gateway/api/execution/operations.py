@@ -142,8 +142,10 @@ class Operations:
     ) -> Response:
         reason, errors = None, list[GraphQLError]()
         try:
-            variables = await self._compilable(operation, given)
-            await _check(operation, given, variables, context.config)
+            self._check_compiles(operation)
+            variables = await _read(operation, given)
+            if operation.preconditions:
+                await _check(operation, given, variables, context.config)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
             run = await plan.run(context, variables, self._limits.answer_bytes)
@@ -165,14 +167,12 @@ class Operations:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body, stages.seconds)
 
-    async def _compilable(self, operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
-        """The values of the operation's variables, many of them read beside the event loop. Raises NotCompiled, VariablesRefused,
-        LimitExceeded, Unavailable."""
+    def _check_compiles(self, operation: Prepared) -> None:
+        """Raise NotCompiled for what never is."""
         if not self._compiles:
             raise NotCompiled("compiling is off")
         if not operation.is_query:
             raise NotCompiled("not a query")
-        return await _read(operation, given)
 
     async def _compiled(
         self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
@@ -225,8 +225,6 @@ async def _check(
 ) -> None:
     """Return if its arguments mean something in the sandbox; of many values that is found out beside the event loop. Raises BadInput,
     Unavailable."""
-    if not operation.preconditions:
-        return
     if operation.variables.are_many(given):
         await DOCUMENTS.run(operation.preconditions.check, variables, config)
     else:

@@ -92,7 +92,7 @@ class Prepared:
     def kept_plan(self, values: VariableValues) -> Plan | None:
         """The plan for these values, if it is made already. Raises NotCompiled."""
         plan = self._plans.get(self._flags(values))
-        return None if plan is None else _compiled(plan)
+        return plan if plan is None or type(plan) is Plan else _compiled(plan)
 
     def plan(self, values: VariableValues, stages: Stages) -> Plan:
         """The plan for these values, made when it is first asked for. Raises NotCompiled."""
@@ -105,7 +105,8 @@ class Prepared:
         return _compiled(plan)
 
     def _flags(self, values: VariableValues) -> tuple[Any, ...]:
-        return tuple(map(values.coerced.get, self._flag_names))
+        names = self._flag_names
+        return tuple(map(values.coerced.get, names)) if names else ()
 
     def _made(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
         plan = self._compiled(flags)

@@ -47,6 +47,8 @@ class Selectors:
         Raises BadSelector for one that cannot be read, or names a field that no document of the sandbox can have, LimitExceeded where
         they are too long together, and Unavailable.
         """
+        if not self._found:
+            return {}
         asked: dict[tuple[XdmClass, str], Selection] = {}
         for selection in self._found:
             text = selection.text if selection.variable is None else given.get(selection.variable, selection.text)
