@@ -104,14 +104,16 @@ def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
     return xids_of(context.scope, context.config, pairs)
 
 
-def all_keys(context: Context, given: Sequence[IdentityInput]) -> list[UUID | InvalidKey]:
-    """The xids of up to 1,000 identities, or why one cannot exist. Raises LimitExceeded."""
+def all_keys(context: Context, given: Sequence[IdentityInput]) -> tuple[list[UUID], Sequence[UUID | InvalidKey]]:
+    """The xids of up to 1,000 identities; and all of them in their order, with why one cannot exist. Raises LimitExceeded."""
     try:
-        return [*all_asked(context, given)]
+        xids = all_asked(context, given)
     except LimitExceeded:
         raise
     except BadInput:  # rare: then each is looked at by itself
-        return [_key(context, each) for each in given]
+        keys = [_key(context, each) for each in given]
+        return [key for key in keys if not isinstance(key, InvalidKey)], keys
+    return xids, xids
 
 
 def _key(context: Context, given: IdentityInput) -> UUID | InvalidKey:

@@ -68,10 +68,11 @@ def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]
     return [next(xids[namespace]) for namespace, _ in pairs]
 
 
-def _xids(scope: Scope, namespace: Namespace, values: Sequence[str]) -> list[UUID]:
+def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     sandbox = scope.sandbox
-    for value in filter(RULES[sandbox.text_rules].names_nobody, values):
-        raise BadInput(f"{value[:40]!r} names nobody, so no identity has this value.")
+    nobody = RULES[sandbox.text_rules].first_nobody(values)
+    if nobody is not None:
+        raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
     spelled = namespace.spelled(sandbox, values)
     if not namespace.may_have(spelled):
         raise BadInput(next(filter(None, map(namespace.fault, spelled))))

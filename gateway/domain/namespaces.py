@@ -62,7 +62,7 @@ class Namespace:
 
     def spelled(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
         """The values in the one form under which the namespace knows each."""
-        return list(map(RULES[sandbox.text_rules].forms[self.normalization], values))
+        return RULES[sandbox.text_rules].spelled(self.normalization, list(values))
 
     def fault(self, value: str) -> str | None:
         """Why no identity can have this value, which is in the namespace's form; None for one that can be."""
@@ -74,9 +74,10 @@ class Namespace:
 
     def may_have(self, values: Sequence[str]) -> bool:
         """Whether none of many values has a `fault`, as it mostly is."""
+        text, lengths = "".join(values), set(map(len, values))
         if self.code == ECID:
-            return not any(map(self.fault, values))
-        return max(map(len, values), default=0) <= MAX_VALUE and "\0" not in "".join(values)
+            return lengths <= {ECID_DIGITS} and (not text or (text.isascii() and text.isdigit()))
+        return max(lengths, default=0) <= MAX_VALUE and "\0" not in text
 
 
 def _standard(

@@ -10,7 +10,7 @@ keeps (`Sandbox.text_rules`): what was made under earlier rules keeps them, and 
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -31,12 +31,26 @@ class IdentityNormalization(StrEnum):
 class TextRules:
     """`forms` make of a value the one form under which its namespace knows it; `names_nobody` says whether it is a placeholder.
 
-    `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`.
+    `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`. `forms_of_ascii` make of many values, all in ASCII, what
+    `forms` make of each, in less time.
     """
 
     forms: Mapping[IdentityNormalization, Callable[[str], str]]
     names_nobody: Callable[[str], bool]
     has_whole_numbers: bool
+    forms_of_ascii: Mapping[IdentityNormalization, Callable[[list[str]], list[str]]] = field(default_factory=dict)
+
+    def spelled(self, normalization: IdentityNormalization, values: list[str]) -> list[str]:
+        """Each value in the one form under which its namespace knows it."""
+        of_ascii = self.forms_of_ascii.get(normalization)
+        if of_ascii is not None and "".join(values).isascii():
+            return of_ascii(values)
+        return list(map(self.forms[normalization], values))
+
+    def first_nobody(self, values: list[str]) -> str | None:
+        """The first of these values that names nobody, as mostly none does: e-mail addresses and numbers are told at a glance."""
+        suspects = [value for value in values if "@" not in value and not (value.isdigit() and value.strip("0"))]
+        return next(filter(self.names_nobody, suspects), None) if suspects else None
 
 
 # ------------------------------------------------------------------------------------------------ values that name nobody
@@ -99,6 +113,14 @@ def _trimmed_lowercase(value: str) -> str:
     return stripped(_composed(_composed(value).lower()))  # in lower case a text may no longer be composed
 
 
+def _as_they_are(values: list[str]) -> list[str]:
+    return values
+
+
+def _all_trimmed_lowercase(values: list[str]) -> list[str]:
+    return [value.strip(ASCII_BLANKS).lower() for value in values]
+
+
 def _e164(value: str) -> str:
     """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
     if is_international(value):
@@ -128,6 +150,10 @@ RULES: Final[Mapping[int, TextRules]] = {
         },
         names_nobody=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
         has_whole_numbers=True,
+        forms_of_ascii={
+            IdentityNormalization.EXACT: _as_they_are,
+            IdentityNormalization.TRIM_LOWERCASE: _all_trimmed_lowercase,
+        },
     ),
 }
 NEWEST: Final = max(RULES)

@@ -4,6 +4,8 @@ import asyncio
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from world import record
 
 from gateway.domain import identities, namespaces, registry, sandboxes
@@ -19,6 +21,15 @@ LOYALTY = {"code": "Loyalty", "name": "Loyalty programme", "kind": IdentityType.
 
 def standard(sandbox):
     return [replace(namespace, sandbox_id=sandbox.sandbox_id) for namespace in namespaces.STANDARD]
+
+
+@given(
+    st.sampled_from(["ECID", "Email", "CORE"]),
+    st.lists(st.text(max_size=3) | st.sampled_from(["1" * 38, "1" * 37, "\u0661" * 38, "\0", "x" * 1024, "x" * 1025])),
+)
+def test_many_values_may_be_there_where_none_has_a_fault(code, values):
+    namespace = next(each for each in namespaces.STANDARD if each.code == code)
+    assert namespace.may_have(values) == (not any(map(namespace.fault, values)))
 
 
 async def test_a_new_sandbox_has_the_standard_namespaces_under_the_models_numbers(db, scope):

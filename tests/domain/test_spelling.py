@@ -99,6 +99,16 @@ def test_the_first_rules_stay_what_they_were(value):
     assert RULES[1].forms[LOWERCASE](value) == value.strip().lower()
 
 
+@rules
+@given(
+    st.lists(st.text() | st.text("ab@0189 \tAZ") | st.sampled_from(["0", "007", "null", "a@b"])),
+    st.sampled_from(IdentityNormalization),
+)
+def test_many_values_are_spelled_and_told_from_nobody_as_each_of_them(rules, values, normalization):
+    assert rules.spelled(normalization, values) == list(map(rules.forms[normalization], values))
+    assert rules.first_nobody(values) == next(filter(rules.names_nobody, values), None)
+
+
 @pytest.mark.parametrize(
     "number",
     [
