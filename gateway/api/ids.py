@@ -12,6 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.errors import BadInput, NotFound
+from gateway.storage.uuids import uuid_of
 
 Part = type[UUID] | type[int] | type[str]
 
@@ -106,7 +107,7 @@ def _unpacked(payload: bytes, parts: tuple[Part, ...]) -> tuple[UUID | int | str
 
 def _part(part: Part, piece: bytes) -> UUID | int | str:
     if part is UUID:
-        return UUID(bytes=piece)
+        return uuid_of(piece)
     if part is int:
         return int.from_bytes(piece, signed=True)
     if b"\0" in piece:

@@ -22,6 +22,7 @@ from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database
 from gateway.storage.queries import query
+from gateway.storage.uuids import uuid_of
 
 READ = query("batches.read_batches")
 CREATE = query("batches.create_batch")
@@ -182,7 +183,7 @@ async def failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int
 def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
     """The same id for the same text, always, so that a key needs no look-up; kinds never meet."""
     seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
-    return UUID(bytes=blake2b(seed, digest_size=16, person=kind.encode()).digest())
+    return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
 
 
 async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:

@@ -6,7 +6,7 @@ primary identity, records of at most 100 kB and events of at most 10 kB. A value
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ import orjson
 
 from gateway.domain.configuration import Configuration
 from gateway.domain.datasets import Dataset
-from gateway.domain.graphs import IdentityType, xid_of
+from gateway.domain.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.merge import Document
 from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
@@ -97,9 +97,11 @@ class Reader:
         self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
         self._are_events = schema.xdm_class is XdmClass.EXPERIENCE_EVENT
+        self._most = MAX_SIZE[schema.xdm_class]
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._form = self._validator.form
+        self._plainly = _Plainly(config, sandbox)
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
         self._is_ranked = self._are_events and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
@@ -111,7 +113,8 @@ class Reader:
         warned = len(self.warnings)
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
-            self._check_size(len(text))  # before it is parsed: a line may be anything
+            if len(text) > self._most:  # before it is parsed: a line may be anything
+                raise self._too_large()
             given = _parsed(text) if text is document else document
             if not self._validator.is_valid(given, partial=self._partial):
                 raise self._invalid(given)
@@ -129,7 +132,8 @@ class Reader:
         body = self._form(given)
         if text is None or body is not given:
             text = _dumped(body)
-        identities = self._identities(index, body if self._rules.has_whole_numbers else given)
+        read = body if self._rules.has_whole_numbers else given
+        identities = self._plain(read) or self._identities(index, read)
         xid, tied = identities[0].xid, tied_by(identities)
         at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
         as_sent = None
@@ -137,11 +141,8 @@ class Reader:
             as_sent = orjson.dumps(dict(others(given, body))).decode()
         return Sent(index, xid, text.decode(), body, identities, tied, at, as_sent)
 
-    def _check_size(self, size: int) -> None:
-        if size > MAX_SIZE[self.xdm_class]:
-            raise Refused(
-                "$", "SIZE", f"The document has more than {MAX_SIZE[self.xdm_class]:,} bytes, the most that is allowed."
-            )
+    def _too_large(self) -> Refused:
+        return Refused("$", "SIZE", f"The document has more than {self._most:,} bytes, the most that is allowed.")
 
     def _invalid(self, body: Any) -> Refused:
         """The document's first fault; its message names the others."""
@@ -158,7 +159,38 @@ class Reader:
 
     # -------------------------------------------------------------------------------------------- identities
 
+    def _plain(self, body: Document) -> tuple[NamedIdentity, ...] | None:
+        """What `_identities` finds where there is nothing to say of any of them, as in most documents; None for all others."""
+        named, marked, plainly = list[NamedIdentity](), list[NamedIdentity](), self._plainly
+        for claim in self._described(body) if self._descriptors else ():
+            if (each := plainly[claim.code](claim.value)) is None:
+                return None
+            named.append(each)
+            if claim.is_primary:
+                marked.append(each)
+        for code, items in (body.get("identityMap") or {}).items():
+            identity = plainly[code]
+            for item in items or ():
+                if (each := identity(item.get("id", ""))) is None or len(named) >= MAX_IDENTITIES:
+                    return None
+                named.append(each)
+                if item.get("primary"):
+                    marked.append(each)
+        return self._from_sole(named, marked)
+
+    def _from_sole(
+        self, named: Sequence[NamedIdentity], marked: Sequence[NamedIdentity]
+    ) -> tuple[NamedIdentity, ...] | None:
+        """The identities from the primary one on, if it is plain which one that is."""
+        first = highest(named, marked) if self._is_ranked else None
+        if first is None:
+            if len(marked) != 1:
+                return None
+            first = marked[0]
+        return (first,) if len(named) == 1 else from_primary(named, first)
+
     def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
+        """All identities that the document names, the primary one first. Raises Refused; warns of those that are not used as sent."""
         claims = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(claims) > MAX_IDENTITIES:
             raise Refused(
@@ -175,11 +207,11 @@ class Reader:
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
                 self.warnings.append(_kept_as_sent(index, claim))
-        place = highest(claims, named) if self._is_ranked else None
-        if place is None:
-            place = self._marked(claims, nobodys)
+        marked = [each for claim, each in zip(claims, named, strict=True) if claim.is_primary]
+        first = highest(named, marked) if self._is_ranked else None
+        place = self._marked(claims, nobodys) if first is None else named.index(first)
         check_primary(claims[place], named[place].namespace)
-        return from_primary(named, place)
+        return from_primary(named, named[place])
 
     def named(self, body: Document) -> frozenset[UUID]:
         """The xids of all identities that a stored document names; none where they cannot be read by today's rules."""
@@ -198,8 +230,6 @@ class Reader:
     def _marked(self, claims: Sequence[Claim], nobodys: Sequence[Claim]) -> int:
         """The identity that is said to be the primary one: of a record the schema's primary identity, else the one that
         identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
-        if len(claims) == 1 and claims[0].is_primary and not nobodys:  # most events
-            return 0
         for claim in nobodys:
             if claim.is_primary:
                 message = f"The primary identity names nobody: {claim.value[:40]!r}."
@@ -247,6 +277,42 @@ def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIden
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 
+class _Plainly(dict[str, Callable[[str], NamedIdentity | None]]):
+    """By the code of a namespace, what makes an identity of a value; None of one of which something has to be said."""
+
+    def __init__(self, config: Configuration, sandbox: Sandbox) -> None:
+        super().__init__()
+        self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
+
+    def __missing__(self, code: str) -> Callable[[str], NamedIdentity | None]:
+        try:
+            namespace = self._config.namespace(code)
+        except Misconfigured:
+            namespace = None
+        if namespace is None or namespace.type is IdentityType.NON_PEOPLE:
+            return _not_plainly
+        self[code] = identity = self._of(namespace)
+        return identity
+
+    def _of(self, namespace: Namespace) -> Callable[[str], NamedIdentity | None]:
+        names_nobody, form = self._rules.names_nobody, self._rules.forms[namespace.normalization]
+        xid, is_number = xids_in(self._sandbox.secret, namespace.namespace_id), namespace.normalization is _E164
+
+        def identity(value: str) -> NamedIdentity | None:
+            if names_nobody(value):
+                return None
+            value = form(value)
+            if namespace.fault(value) is not None or (is_number and not is_international(value)):
+                return None
+            return NamedIdentity(xid(value), namespace, value)
+
+        return identity
+
+
+def _not_plainly(_: str) -> None:
+    return None
+
+
 def check_primary(claim: Claim, namespace: Namespace) -> None:
     """Raise Refused where the namespace names no people: nothing that is kept is about one of those alone."""
     if namespace.type is IdentityType.NON_PEOPLE:
@@ -254,24 +320,21 @@ def check_primary(claim: Claim, namespace: Namespace) -> None:
         raise Refused(claim.path, "IDENTITY_PRIMARY", message)
 
 
-def highest(claims: Sequence[Claim], named: Sequence[NamedIdentity]) -> int | None:
-    """Of an event, the place of its identity of the namespace that ranks highest in the identity settings, if any is listed there,
-    whatever is marked as primary. Of several in that namespace, one that is marked."""
+def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
+    """Of an event, the identity of the namespace that ranks highest in the identity settings, if any is listed there, whatever is marked
+    as primary. Of several in that namespace, one that is marked."""
     listed = [
-        (each.namespace.priority, not claim.is_primary, each.xid, place)
-        for place, (claim, each) in enumerate(zip(claims, named, strict=True))
+        (each.namespace.priority, each not in marked, each.xid, each)
+        for each in named
         if each.namespace.priority is not None
     ]
     return min(listed)[-1] if listed else None
 
 
-def from_primary(named: Sequence[NamedIdentity], place: int) -> tuple[NamedIdentity, ...]:
-    """The identity at the place, then the others, each once; beside another one, one that names no people says nothing."""
-    first = named[place]
-    if len(named) == 1:
-        return (first,)
-    others = {n.xid: n for n in named if n.xid != first.xid and n.namespace.type is not IdentityType.NON_PEOPLE}
-    return (first, *others.values())
+def from_primary(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple[NamedIdentity, ...]:
+    """This identity, then the others, each once; beside another one, one that names no people says nothing."""
+    others = {n.xid: n for n in named if n.namespace.type is not IdentityType.NON_PEOPLE}
+    return tuple(({first.xid: first} | others).values())
 
 
 _MAP = "$.identityMap"
@@ -298,7 +361,7 @@ def tied_by(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
     """The xids that a document ties together by naming these, in order; fewer than two tie nobody."""
     if len(identities) < 2:
         return ()
-    return tuple(sorted(named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE))
+    return tuple(sorted([named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE]))
 
 
 def _value_at(body: Any, steps: Sequence[str]) -> Any:

@@ -8,7 +8,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from struct import Struct
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -17,8 +18,10 @@ from gateway.domain.documents import Failure, Sent
 from gateway.domain.records import Mode
 from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Scope
+from gateway.storage import packing
 from gateway.storage.database import Session
 from gateway.storage.queries import query
+from gateway.storage.uuids import uuid_of
 
 STAMP = query("facts.stamp")
 TIE = query("facts.tie")
@@ -64,12 +67,22 @@ class Call:
 
 async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sent]) -> None:
     """Append these record versions."""
+    sandbox_id, dataset_id, batch_id, at = call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at
+    ordinal, time_of = call.ordinal, call.time_of
     rows = [
         (
-            *(call.scope.sandbox_id, document.xid, call.dataset_id, call.ordinal(document.position), call.batch_id),
-            *(mode, document.text, call.at, document.observed_at and call.time_of(document), document.as_sent),
+            sandbox_id,
+            d.xid,
+            dataset_id,
+            ordinal(d.position),
+            batch_id,
+            mode,
+            d.text,
+            at,
+            d.observed_at and time_of(d),
+            d.as_sent,
         )
-        for document in sent
+        for d in sent
     ]
     await tx.copy("record", RECORD_COLUMNS, rows)
 
@@ -92,33 +105,46 @@ async def append_ties(
         ordinal = call.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
-    rows = list[tuple[Any, ...]]()
+    packed, rows = bytearray(packing.BEGIN), list[tuple[Any, ...]]()
 
     def add(tie: tuple[tuple[UUID, tuple[UUID, ...]], list[Any]]) -> None:
         (origin, tied), (ordinal, first, last) = tie
-        said = (
-            _tie_id(call, origin, tied, said_by),
-            call.batch_id,
-            call.dataset_id,
-            origin,
-            call.at,
-            ordinal,
-            list(tied),
-            first,
-            last,
-        )
-        rows.extend((xid, *said) for xid in tied)
+        tie_id = _tie_id(call, origin, tied, said_by)
+        if origin in newcomers:
+            packed.extend(_packed(call, tie_id, tied, (origin, ordinal, first, last)))
+        else:
+            said = (uuid_of(tie_id), call.batch_id, call.dataset_id, origin, call.at, ordinal, list(tied), first, last)
+            rows.extend((xid, *said) for xid in tied)
 
     await in_slices(add, ties.items())
-    sandbox_id = call.scope.sandbox_id
-    await tx.copy("tie", TIE_COLUMNS, [(sandbox_id, *row) for row in rows if row[4] in newcomers])
-    await tx.update_rows(TIE, sandbox_id, rows=sorted(row for row in rows if row[4] not in newcomers))
+    if len(packed) > len(packing.BEGIN):
+        await tx.copy_packed("tie", TIE_COLUMNS, packed + packing.END)
+    await tx.update_rows(TIE, call.scope.sandbox_id, rows=sorted(rows))
 
 
-def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> UUID:
+_TIE_FRONT: Final = Struct("!hiqi")
+_TIE_MIDDLE: Final = Struct("!" + 4 * "i16s" + "iqiq")
+_TIE_END: Final = Struct("!iqiq")
+
+
+def _packed(call: Call, tie_id: bytes, tied: Sequence[UUID], said: tuple[UUID, int, datetime, datetime]) -> bytes:
+    """The rows of a tie: one for each member, alike but for its xid. `said`: under which identity, as which number, when first and last."""
+    origin, ordinal, first, last = said
+    size, eight, at = packing.UUID_SIZE, packing.EIGHT, packing.instant
+    front = _TIE_FRONT.pack(len(TIE_COLUMNS), eight, call.scope.sandbox_id, size)
+    batch, dataset = call.batch_id.bytes, call.dataset_id.bytes
+    middle = _TIE_MIDDLE.pack(
+        *(size, tie_id, size, batch, size, dataset, size, origin.bytes),
+        *(eight, at(call.at), eight, ordinal),
+    )
+    rest = middle + packing.uuids(tied) + _TIE_END.pack(eight, at(first), eight, at(last))
+    return b"".join([front + xid.bytes + rest for xid in tied])
+
+
+def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> bytes:
     """One id for the same saying: of this dataset, under this identity, about these."""
-    parts = b"".join([*(uuid.bytes for uuid in (call.dataset_id, origin, *tied)), said_by])
-    return UUID(bytes=hashlib.blake2b(parts, digest_size=16).digest())
+    parts = b"".join([call.dataset_id.bytes, origin.bytes, *[xid.bytes for xid in tied], said_by])
+    return hashlib.blake2b(parts, digest_size=16).digest()
 
 
 # ------------------------------------------------------------------------------------------------ what was not used as sent
@@ -150,7 +176,7 @@ async def keep_warnings(tx: Session, call: Call, warnings: Sequence[Failure]) ->
 
 
 def _warning_id(call: Call, code: str) -> UUID:
-    return UUID(bytes=hashlib.blake2b(call.dataset_id.bytes + code.encode(), digest_size=16).digest())
+    return uuid_of(hashlib.blake2b(call.dataset_id.bytes + code.encode(), digest_size=16).digest())
 
 
 def _sample(warning: Failure) -> str:

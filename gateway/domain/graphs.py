@@ -8,7 +8,7 @@ links: a tie that names one says nothing about it.
 """
 
 import hashlib
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -127,25 +127,20 @@ def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
     `value` is in the form under which its namespace knows it; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
     It is one of the driver's UUIDs, which are hashed and compared in C: xids are keys everywhere.
     """
-    hashed = _begun(secret, namespace_id).copy()
-    hashed.update(value.encode())
-    return uuid_of(hashed.digest())
-
-
-def xids_of(secret: bytes, namespace_id: int, values: Iterable[str]) -> list[UUID]:
-    """`xid_of` for many values of a namespace."""
-    begun, xids = _begun(secret, namespace_id), list[UUID]()
-    for value in values:
-        hashed = begun.copy()
-        hashed.update(value.encode())
-        xids.append(uuid_of(hashed.digest()))
-    return xids
+    return xids_in(secret, namespace_id)(value)
 
 
 @lru_cache(KEPT)
-def _begun(secret: bytes, namespace_id: int) -> "hashlib.blake2b":
-    """What the hashes of a namespace have in common: never to be changed, only copied."""
-    return hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
+def xids_in(secret: bytes, namespace_id: int) -> Callable[[str], UUID]:
+    """`xid_of` for many values of a namespace: what their hashes have in common is made once."""
+    begun = hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
+
+    def xid(value: str) -> UUID:
+        hashed = begun.copy()
+        hashed.update(value.encode())
+        return uuid_of(hashed.digest())
+
+    return xid
 
 
 # ------------------------------------------------------------------------------------------------ graphs

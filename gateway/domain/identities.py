@@ -76,7 +76,7 @@ def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     spelled = namespace.spelled(sandbox, values)
     if not namespace.may_have(spelled):
         raise BadInput(next(filter(None, map(namespace.fault, spelled))))
-    return graphs.xids_of(sandbox.secret, namespace.namespace_id, spelled)
+    return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), spelled))
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.domain.broken import Broken, parsed, refuse_change
-from gateway.domain.graphs import IdentityType, xids_of
+from gateway.domain.graphs import IdentityType, xids_in
 from gateway.domain.limits import NAMESPACES, check_room
 from gateway.domain.names import check_description, check_name, did_you_mean
 from gateway.domain.spelling import RULES, IdentityNormalization
@@ -58,7 +58,7 @@ class Namespace:
 
     def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
         """The same for many values."""
-        return xids_of(sandbox.secret, self.namespace_id, self.spelled(sandbox, values))
+        return list(map(xids_in(sandbox.secret, self.namespace_id), self.spelled(sandbox, values)))
 
     def spelled(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
         """The values in the one form under which the namespace knows each."""

@@ -173,15 +173,14 @@ def sorted_out(
 
 
 async def _copy(tx: Session, call: Call, sent: Iterable[Sent]) -> None:
-    await tx.copy("event", EVENT_COLUMNS, [_row(call, document) for document in sent])
-
-
-def _row(call: Call, document: Sent) -> tuple[Any, ...]:
-    body = document.body
-    return (
-        *(call.scope.sandbox_id, document.xid, call.dataset_id, body["_id"], call.batch_id),
-        *(call.time_of(document), body.get("eventType"), document.text, call.at),
+    sandbox_id, dataset_id, batch_id, time_of, at = (
+        *(call.scope.sandbox_id, call.dataset_id, call.batch_id, call.time_of, call.at),
     )
+    rows = [
+        (sandbox_id, d.xid, dataset_id, d.body["_id"], batch_id, time_of(d), d.body.get("eventType"), d.text, at)
+        for d in sent
+    ]
+    await tx.copy("event", EVENT_COLUMNS, rows)
 
 
 def _sending(call: Call, document: Sent) -> Sending:

@@ -110,13 +110,13 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
     try:
         for claim in claims:
             named.append(believed(config, scope.sandbox, claim))
-        place = highest(claims, named) or 0
-        claim = claims[place]
-        check_primary(claim, named[place].namespace)
+        first = highest(named, named[:1]) or named[0]
+        claim = claims[named.index(first)]
+        check_primary(claim, first.namespace)
     except Refused as refused:
         at_fault = "value" if refused.code == "IDENTITY_VALUE" else "namespace"
         raise Invalid(refused.message, path=[*path, str(claim.place), at_fault]) from refused
-    return from_primary(named, place)
+    return from_primary(named, first)
 
 
 def _times(events: Sequence[SimulatedEvent]) -> Iterator[datetime]:

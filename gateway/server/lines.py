@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -42,9 +42,12 @@ class Lines:
     def feed(self, piece: bytes) -> Iterator[Chunk]:
         """The chunks that this piece completes. Raises LimitExceeded when too many blank lines follow each other."""
         *ended, begun = piece.split(b"\n")
-        for part in ended:
-            self.ended += 1
-            yield from self._add(self._joined(part) if self._begun or self._at_start else part)
+        if ended and (self._begun or self._at_start):
+            ended[0] = self._joined(ended[0])
+        if not self._take(ended):
+            for line in ended:
+                self.ended += 1
+                yield from self._add(line)
         self._extend(begun)
 
     def flush(self) -> Iterator[Chunk]:
@@ -71,6 +74,22 @@ class Lines:
     def _extend(self, part: bytes) -> None:
         room = LINE_BYTES + 1 - len(self._begun)
         self._begun += part[:room]
+
+    def _take(self, lines: Sequence[bytes]) -> bool:
+        """Keep these lines, if none is blank and they make no chunk full: most do neither."""
+        count = len(lines)
+        if len(self._lines) + count >= DOCUMENTS:
+            return False
+        kept = [line.strip() for line in lines]
+        size = sum(map(len, kept))
+        if self._bytes + size >= CHUNK_BYTES or not all(kept):
+            return False
+        self._lines += kept
+        self._numbers += range(self.ended + 1, self.ended + count + 1)
+        self.ended += count
+        self._bytes += size
+        self._blanks = 0 if kept else self._blanks
+        return True
 
     def _add(self, line: bytes) -> tuple[Chunk, ...]:
         """Keep a line; the chunk that is full with it."""

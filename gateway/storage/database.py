@@ -5,7 +5,7 @@ driver become ours: `faults` lists them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from time import perf_counter
 from typing import Any, TypeAlias
@@ -87,12 +87,19 @@ class Session:
         async with _transaction(self._connection):
             yield
 
-    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows by COPY. Raises ConstraintViolated when a concurrent writer was first."""
+    async def copy(self, table: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+        """Append rows by COPY, if there are any. Raises ConstraintViolated when a concurrent writer was first."""
+        if rows:
+            to = {"schema_name": "gateway", "columns": columns, "timeout": self._seconds}
+            await self._copied(table, self._connection.copy_records_to_table(table, records=rows, **to))
+
+    async def copy_packed(self, table: str, columns: Sequence[str], rows: bytearray) -> None:
+        """`copy` of rows that are in Postgres' binary format already (`packing`)."""
+        to = {"schema_name": "gateway", "columns": columns, "timeout": self._seconds}
+        await self._copied(table, self._connection.copy_to_table(table, source=rows, format="binary", **to))
+
+    async def _copied(self, table: str, copying: Coroutine[Any, Any, str]) -> None:
         begin = perf_counter()
-        copying = self._connection.copy_records_to_table(
-            table, schema_name="gateway", columns=columns, records=rows, timeout=self._seconds
-        )
         await told(self._connection, unless_lost(self._connection, copying))
         _observe(f"copy {table}", begin)
 

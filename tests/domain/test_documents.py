@@ -2,8 +2,14 @@
 
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from world import World, event, record
 
+from gateway.domain.documents import Reader
+from gateway.domain.graphs import IdentityType
+from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.namespaces import create_namespace
 from gateway.domain.registry import IdentityDescriptor
 
 ECID = "1" * 38
@@ -125,3 +131,54 @@ async def test_a_field_named_by_an_identity_descriptor_ties_too(db):
     assert len(person) == 2
     missing = await world.records({"workEmail": {"address": "ana@example.com"}})
     assert await failure_of(missing) == ("$.personID", "IDENTITY_MISSING")
+
+
+# ------------------------------------------------------------------------------------------------ the quick way
+
+PLAIN = [("Email", "a@b.c"), ("Email", " B@b.C "), ("Phone", "+1 513 0000001"), ("IDFA", "70"), ("ECID", ECID)]
+SAID_OF = [
+    *[("Email", "guest"), ("Email", "x" * 1025), ("Phone", "513"), ("ECID", "1"), ("IDFA", "\u200b"), ("IDFA", "0")],
+    *[("Nowhere", "1"), ("Shelf", "1")],
+]
+NAMED = st.tuples(
+    st.lists(st.sampled_from(PLAIN), unique=True, max_size=5),
+    st.sampled_from([1, 1, 1, 5]),  # how often each is named
+    st.lists(st.sampled_from(SAID_OF), max_size=1),
+    st.sampled_from([{0}, {1}, {2}, {0, 1}, set()]),  # which are marked as primary
+)
+
+
+class Explaining(Reader):
+    """Goes the long way with every document."""
+
+    def _plain(self, _):
+        return None
+
+
+@pytest.mark.parametrize("is_ranked", [False, True])
+async def test_documents_of_which_nothing_is_said_are_read_as_all_others(world, is_ranked):
+    """The quick way through a document's identities finds what the way finds that explains each of them, or leaves it to that one."""
+    await create_namespace(world.db, world.scope, code="Shelf", name="Shelf", kind=IdentityType.NON_PEOPLE)
+    if is_ranked:
+        rules = [NamespaceRule("Email", is_unique=True), NamespaceRule("ECID")]
+        await update_identity_settings(world.db, world.scope, rules)
+    config, went_quickly = await world.config(), set()
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+    @given(NAMED, st.booleans())
+    def check(named, is_event):
+        plain, times, said_of, marked = named
+        mapped = {}
+        for place, (code, value) in enumerate([*plain * times, *said_of]):
+            mark = {"primary": True} if place in marked else {}
+            mapped.setdefault(code, []).append({"id": value, **mark})
+        document = event("e1", "2026-01-01T00:00:00.000Z") if is_event else record(first_name="Ana")
+        document["identityMap"] = mapped
+        given_to = (config, world.scope.sandbox, world.shop if is_event else world.crm)
+        quick, explaining = Reader(*given_to), Explaining(*given_to)
+        assert quick.read(0, document) == explaining.read(0, document)
+        assert (quick.failures, quick.warnings) == (explaining.failures, explaining.warnings)
+        went_quickly.add(quick._plain(document) is not None)
+
+    check()
+    assert went_quickly == {True, False}

@@ -1,0 +1,47 @@
+"""Rows that are packed for COPY here are those that were meant."""
+
+from datetime import UTC, datetime, timedelta
+from struct import Struct
+from uuid import UUID
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.storage import packing
+from gateway.storage.database import Session
+from gateway.storage.queries import Query
+
+TIMES = (
+    datetime(1000, 1, 1, tzinfo=UTC),
+    datetime(1999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(2000, 1, 1, tzinfo=UTC),
+    datetime(2026, 2, 28, 12, 0, 0, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+)
+COLUMNS = ("at", "xids")
+READ = Query("test.read", "select at, xids from gateway.packed order by at", (), (), "rows", "For this test.")
+CREATE = Query(
+    "test.create", "create table gateway.packed (at timestamptz, xids uuid[])", (), (), "none", "For this test."
+)
+
+
+async def test_packed_rows_are_read_back_as_they_were_meant(db):
+    xids = [[UUID(int=number) for number in range(1, size + 1)] for size in (1, 2, 3, 20, 50)]
+    front, packed = Struct("!hiq"), bytearray(packing.BEGIN)
+    for at, some in zip(TIMES, xids, strict=True):
+        packed += front.pack(2, packing.EIGHT, packing.instant(at)) + packing.uuids(some)
+    async with db.trial() as tx:
+        await tx.execute(CREATE)
+        await tx.copy_packed("packed", COLUMNS, packed + packing.END)
+        rows = await tx.rows(READ)
+    assert [tuple(row) for row in rows] == list(zip(TIMES, xids, strict=True))
+
+
+async def test_no_rows_are_no_statement():
+    """Whoever has nothing to append asks the database nothing, and needs no connection for it."""
+    await Session(None).copy("event", ("xid",), [])
+
+
+@given(st.datetimes(timezones=st.just(UTC)))
+def test_an_instant_is_exact_to_the_microsecond(at):
+    assert datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=packing.instant(at)) == at
