@@ -12,6 +12,9 @@ T = TypeVar("T")
 SECONDS: Final = 0.002
 """How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
 
+TURNS: Final = 8
+"""Turns of the loop that others have after a slice which could not be cut, at most."""
+
 
 class Slices:
     """Hands out slices in the order in which they are asked for. Enter it around a piece of work; `is_over` says when to leave it."""
@@ -42,7 +45,8 @@ class Slices:
     async def __aexit__(self, *_: object) -> None:
         """Give way to others: for several turns of the loop where the slice went on for longer than it may, as a request takes several."""
         try:
-            for _ in range(1 + int((perf_counter() - self._begin) / SECONDS)):
+            times_too_long = int((perf_counter() - self._begin) / SECONDS)
+            for _ in range(min(1 + times_too_long, TURNS)):
                 await asyncio.sleep(0)
         finally:
             self._pass_on()

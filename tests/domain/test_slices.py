@@ -68,7 +68,7 @@ async def test_what_breaks_in_a_slice_gives_it_back():
 @pytest.fixture
 async def turns(monkeypatch):
     """Gives a way to spy on a function: in which turn of the event loop each call of it is. Slices are as short as can be."""
-    monkeypatch.setattr(slices, "SECONDS", 0)
+    monkeypatch.setattr(slices, "SECONDS", 1e-9)
     turn = 0
 
     async def others():
@@ -95,6 +95,13 @@ async def turns(monkeypatch):
 def assert_one_in_each_turn(calls, least):
     assert len(calls) >= least
     assert len(set(calls)) == len(calls)
+
+
+async def test_after_a_slice_that_could_not_be_cut_others_have_several_turns(turns):
+    thing = SimpleNamespace(work=str)
+    calls = turns(thing, "work")
+    await in_slices(thing.work, range(10))
+    assert all(after - before > 1 for before, after in pairwise(calls[1:]))  # the first is not waited for
 
 
 async def test_what_is_over_in_one_slice_costs_no_turn():
