@@ -98,6 +98,7 @@ def test_the_version_is_the_packages():
         (["token", "--help"], ["strawberry", "starlette"]),
         (["ingest", "--help"], ["strawberry", "starlette", "jwt"]),
         (["verify", "--help"], ["strawberry", "starlette"]),
+        (["--help"], ["strawberry", "starlette", "asyncpg", "uvloop", "gateway.settings"]),
     ],
 )
 def test_a_command_loads_only_what_it_needs(arguments, unneeded):

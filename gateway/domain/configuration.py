@@ -178,6 +178,11 @@ class Configurations:
         self._known: OrderedDict[int, Configuration] = OrderedDict()
         self._loading: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def broken_rows(self) -> int:
+        """How many rows of all that is known here cannot be used."""
+        return sum(len(config.broken) for config in self._known.values())
+
     async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
         """The configuration of the scope's sandbox, no older than the scope and than `at_least`; whoever asks.
 

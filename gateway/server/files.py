@@ -21,7 +21,7 @@ from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Scope
 from gateway.errors import BadInput, GatewayError, NotFound
-from gateway.server.source import Source
+from gateway.server.source import Source, in_front
 from gateway.server.tally import Tally
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -68,7 +68,7 @@ async def load_file(
     chunks = source.chunks(advance, settings.stream_bytes, partial(loaded.tally.check, settings.stream_failures))
     if (first := await anext(chunks, None)) is None:
         return loaded
-    chunks, batch_id = _from_first(first, chunks), None
+    chunks, batch_id = in_front(first, chunks), None
     if retry_failed:
         batch_id, places = await _retry(db, scope, config, dataset_id, key)
         chunks = _only(chunks, places)
@@ -160,12 +160,6 @@ async def _only(chunks: AsyncIterator[Chunk], places: Sequence[int]) -> AsyncIte
 
 def _chunk(first_index: int, found: Sequence[tuple[object, int]]) -> Chunk:
     return Chunk(first_index, [document for document, _ in found], [line for _, line in found])
-
-
-async def _from_first(first: Chunk, others: AsyncIterator[Chunk]) -> AsyncIterator[Chunk]:
-    yield first
-    async for chunk in others:
-        yield chunk
 
 
 def _dataset(config: Configuration, text: str) -> UUID:

@@ -12,6 +12,7 @@ from gateway.server.answers import json_answer
 from gateway.server.services import services
 from gateway.storage.migrations import check_schema
 
+BROKEN = "{} rows of configuration that were read cannot be used; the log and `gateway verify` name them"
 PATIENCE = 3  # seconds: who asks whether we are ready will not wait longer
 
 
@@ -21,7 +22,10 @@ async def alive(_: Request) -> Response:
 
 
 async def ready(request: Request) -> Response:
-    """200 only if a request would be answered: the database is there, and its schema is the one this code knows."""
+    """200 only if a request would be answered: the database is there, and its schema is the one this code knows.
+
+    Rows of configuration that cannot be used are counted in `warnings`. Anybody may ask, so the log names them.
+    """
     try:
         async with asyncio.timeout(PATIENCE):
             await check_schema(services(request).db)
@@ -29,7 +33,8 @@ async def ready(request: Request) -> Response:
         return _not_ready("the database does not answer")
     except (SchemaError, Unavailable) as error:
         return _not_ready(error.message)
-    return json_answer({"status": "ready"})
+    broken = services(request).configurations.broken_rows
+    return json_answer({"status": "ready"} | ({"warnings": [BROKEN.format(broken)]} if broken else {}))
 
 
 async def metrics(request: Request) -> Response:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from io import FileIO
 from pathlib import Path
+from typing import TypeVar
 
 from gateway.domain.ingestion import Chunk
 from gateway.errors import BadInput
@@ -16,6 +17,7 @@ from gateway.server.formats import HEAD_BYTES, check_lines, check_packing
 from gateway.server.lines import Gunzip, Plain, Stream
 
 PIECE_BYTES = 1 << 18
+T = TypeVar("T")
 GZIP = b"\x1f\x8b"  # no JSON begins like this
 
 
@@ -45,7 +47,7 @@ class Source:
         check_packing(head, self.name)
         stream = Stream(Gunzip() if head.startswith(GZIP) else Plain(), limit)
         is_first = True
-        async for chunk in stream.chunks(_from_head(head, pieces), check):
+        async for chunk in stream.chunks(in_front(head, pieces), check):
             if is_first:
                 check_lines(chunk.documents, self.name)
             is_first = False
@@ -88,11 +90,11 @@ async def _head(pieces: AsyncIterator[bytes]) -> bytes:
     return head
 
 
-async def _from_head(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    if head:
-        yield head
-    async for piece in pieces:
-        yield piece
+async def in_front(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
+    """One thing, and then what else comes: of a stream of which the first one was looked at."""
+    yield first
+    async for other in others:
+        yield other
 
 
 async def _readable(descriptor: int) -> None:

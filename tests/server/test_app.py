@@ -38,6 +38,23 @@ async def test_it_is_not_ready_without_the_database_or_with_a_schema_of_another_
     assert (await gateway.http.get("/healthz")).status_code == 200
 
 
+async def test_rows_that_cannot_be_used_are_counted_for_probes_and_named_to_no_stranger(gateway, dsn):
+    await gateway.dataset(name="Members of the club")
+    connection = await asyncpg.connect(dsn)
+    await connection.execute(
+        "update gateway.xdm_schema set custom_fields = '[1]', version = version + 1 where title = 'Members of the club'"
+    )
+    await connection.execute("update gateway.sandbox set config_version = config_version + 1")
+    await connection.close()
+    assert (await gateway.http.get("/readyz")).json() == {"status": "ready"}  # nobody has read them yet
+    await gateway.run("{ datasets { totalCount } }")
+    answer = await gateway.http.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    (warning,) = answer.json()["warnings"]
+    assert re.match(r"[12] rows of configuration", warning)
+    assert "Members" not in answer.text
+
+
 async def test_a_request_has_a_name_the_callers_if_it_is_a_sane_one(gateway):
     named = await gateway.http.get("/healthz", headers={"x-request-id": "order-66"})
     assert named.headers["x-request-id"] == "order-66"
