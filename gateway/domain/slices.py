@@ -42,7 +42,7 @@ class Slices:
         self._is_taken = True
         self._begin = perf_counter()
 
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *raised: object) -> None:
         """Give way to others: for several turns of the loop where the slice went on for longer than it may, as a request takes several."""
         try:
             times_too_long = int((perf_counter() - self._begin) / SECONDS)
