@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -31,6 +32,10 @@ from gateway.server.store import Store
 from gateway.settings import Settings
 
 BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
+"""After which a thread that computes gives way to the event loop, which waits for that each time when it has slept: a request takes several
+such times, and by default each is five milliseconds."""
+
 START_SECONDS = 60  # for a worker
 LAST_SECONDS = 2  # for the answers of what was ended to be read; then the connections are ended, too
 
@@ -129,6 +134,7 @@ def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = N
     if (supervisor := multiprocessing.parent_process()) is not None:
         asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
     collect_rarely()
+    sys.setswitchinterval(SWITCH_SECONDS)
     return app
 
 

@@ -21,6 +21,7 @@ from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
 from gateway.domain.computing import DOCUMENTS, Once
+from gateway.domain.slices import SLICES
 from gateway.errors import LimitExceeded
 from gateway.kept import Kept
 
@@ -114,11 +115,8 @@ class Documents:
         if held is not None:
             return held.document
         self._check_bytes(source)
-        if len(source) > SHORT:
-            key, work = (source, schema.digest), partial(DOCUMENTS.run, self._prepared, source, schema, stages)
-            document = await self._reading.do(key, work)
-        else:
-            document = self._prepared(source, schema, stages)
+        prepare = self._prepared_beside if len(source) > SHORT else self._prepared_in_slice
+        document = await self._reading.do((source, schema.digest), partial(prepare, source, schema, stages))
         self.keep(document)
         return document
 
@@ -137,6 +135,13 @@ class Documents:
             raise LimitExceeded(
                 f"The document has {size:,} bytes; at most {self._limits.document_bytes:,} are allowed. Put values into variables."
             )
+
+    async def _prepared_beside(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+        return await DOCUMENTS.run(self._prepared, source, schema, stages)
+
+    async def _prepared_in_slice(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
+        async with SLICES:
+            return self._prepared(source, schema, stages)
 
     def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         stages.begin()

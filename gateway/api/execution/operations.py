@@ -29,6 +29,7 @@ from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
 from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.slices import SLICES
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.storage.database import Database
@@ -181,7 +182,8 @@ class Operations:
         try:
             if document.is_large:
                 return await DOCUMENTS.run(operation.plan, variables, stages)
-            return operation.plan(variables, stages)
+            async with SLICES:
+                return operation.plan(variables, stages)
         finally:
             self._documents.keep(document)
 

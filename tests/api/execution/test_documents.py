@@ -75,6 +75,26 @@ async def test_a_long_document_is_read_beside_the_loop_and_once_for_all_who_ask(
     assert {type(each) for each in refused} == {ValidationFailed}
 
 
+async def test_new_documents_are_read_one_in_each_turn_of_the_loop(monkeypatch):
+    turn, turns, prepare = 0, [], Documents._prepared
+
+    async def others():
+        nonlocal turn
+        while True:
+            turn += 1
+            await asyncio.sleep(0)
+
+    def spy(*given):
+        turns.append(turn)
+        return prepare(*given)
+
+    monkeypatch.setattr(Documents, "_prepared", spy)
+    documents, watching = Documents(Limits()), asyncio.create_task(others())
+    await asyncio.gather(*(documents.read(f"{{ a{number}: hello }}", SCHEMA, Stages()) for number in range(5)))
+    watching.cancel()
+    assert len(set(turns)) == 5
+
+
 async def test_who_gives_up_waiting_takes_the_document_from_nobody():
     kept = Documents(Limits())
     first, second = [asyncio.create_task(kept.read(long("hello"), SCHEMA, Stages())) for _ in range(2)]
