@@ -76,7 +76,9 @@ class Namespace:
         """Whether none of many values has a `fault`, as it mostly is."""
         text, lengths = "".join(values), set(map(len, values))
         if self.code == ECID:
-            return lengths <= {ECID_DIGITS} and (not text or (text.isascii() and text.isdigit()))
+            return lengths <= {ECID_DIGITS} and (
+                not text or text.encode(errors="replace").isdigit()
+            )  # of bytes it is fast
         return max(lengths, default=0) <= MAX_VALUE and "\0" not in text
 
 

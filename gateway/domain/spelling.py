@@ -48,8 +48,8 @@ class TextRules:
         return list(map(self.forms[normalization], values))
 
     def first_nobody(self, values: list[str]) -> str | None:
-        """The first of these values that names nobody, as mostly none does: e-mail addresses and numbers are told at a glance."""
-        suspects = [value for value in values if "@" not in value and not (value.isdigit() and value.strip("0"))]
+        """The first of these values that names nobody, as mostly none does: e-mail addresses and most numbers are told at a glance."""
+        suspects = [value for value in values if "@" not in value and value[-1:] not in _PLAIN_ENDS]
         return next(filter(self.names_nobody, suspects), None) if suspects else None
 
 
@@ -62,6 +62,8 @@ _PLACEHOLDERS: Final = frozenset(
     }
 )  # fmt: skip
 _LONGEST: Final = max(map(len, _PLACEHOLDERS))
+_PLAIN_ENDS: Final = frozenset("23456789")
+"""Whatever has one of these at its end is neither a placeholder nor zeros, nor wrapped."""
 _QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 

@@ -16,10 +16,10 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from gateway.api.console import console_routes
-from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
+from gateway.deadlines import Deadlines
 from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.server import health

@@ -9,11 +9,9 @@ Every request asks the store anew, so that a revoked key, a deleted sandbox or a
 What was found before is remembered as a guess: a read may begin with it, but nothing is told until it is confirmed.
 """
 
-import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -71,9 +69,10 @@ class Callers:
         """`seconds` is how long the store may take to say who somebody is."""
         self._db = db
         self._tokens = tokens
-        self._seconds = seconds
         self._known: OrderedDict[Given, Caller] = OrderedDict()
-        self._homes: Trips[KeyUse, Home | None] = Trips(self._authenticate, at_once=1)  # they are short
+        self._homes: Trips[KeyUse, Home | None] = Trips(
+            self._authenticate, at_once=1, seconds=seconds
+        )  # they are short
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
         """What the caller may do and where. `headers` are looked up by lower-case names.
@@ -85,7 +84,7 @@ class Callers:
         if caller is not None:
             return await self.confirm(caller)
         credentials = await self._read(headers)
-        return self._let_in(credentials, await _by(self._due(), self._homes.load(credentials.use)))
+        return self._let_in(credentials, await _found(self._homes.load(credentials.use)))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Who sent just these headers before, and whose token is still good."""
@@ -104,7 +103,7 @@ class Callers:
 
         It is the caller's scope itself if nothing has changed since. Raises as `scope_of` does.
         """
-        return self._confirmed(caller, self._due(), self._homes.load(caller.credentials.use))
+        return self._confirmed(caller, self._homes.load(caller.credentials.use))
 
     async def _read(self, headers: Mapping[str, str]) -> Credentials:
         token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
@@ -120,16 +119,8 @@ class Callers:
     async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
         return await authenticate(self._db, uses)
 
-    @cached_property
-    def _loop(self) -> asyncio.AbstractEventLoop:
-        """Asked for once: it takes a system call."""
-        return asyncio.get_running_loop()
-
-    def _due(self) -> float:
-        return self._loop.time() + self._seconds
-
-    async def _confirmed(self, caller: Caller, due: float, home: asyncio.Future[Home | None]) -> Scope:
-        found = home.result() if home.done() else await _by(due, home)
+    async def _confirmed(self, caller: Caller, home: Awaitable[Home | None]) -> Scope:
+        found = await _found(home)
         return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
 
     def _let_in(self, credentials: Credentials, home: Home | None) -> Scope:
@@ -147,11 +138,9 @@ class Callers:
         return scope
 
 
-async def _by(due: float, home: asyncio.Future[Home | None]) -> Home | None:
-    """What comes back before this moment of the loop's clock. Raises Timeout."""
+async def _found(home: Awaitable[Home | None]) -> Home | None:
     try:
-        async with asyncio.timeout_at(due):
-            return await home
+        return await home
     except TimeoutError:
         raise Timeout from None
 

@@ -15,8 +15,8 @@ import orjson
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.operations import Outcome, Request, Response
+from gateway.deadlines import Deadlines
 from gateway.errors import BadInput, GatewayError, SlowSender
 from gateway.server.admission import BODY_UNIT
 from gateway.server.answers import GZIP_FROM, refusal, server_timing

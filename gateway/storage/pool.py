@@ -16,6 +16,7 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
+from gateway.deadlines import Deadlines
 from gateway.errors import DatabaseRefused, Unavailable
 from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, translated
 from gateway.storage.shares import Shares
@@ -32,7 +33,7 @@ class Pool:
         """`connect` opens a connection; `seconds` is how long anybody waits for one that is free."""
         self._connect = connect
         self._size = size
-        self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
         self._turns = asyncio.Semaphore(size)
         self._shares = Shares(max(1, size - part_of(size)), seconds)
         self._idle = deque[tuple[float, Any]]()  # since when, and what; in this order
@@ -62,7 +63,7 @@ class Pool:
 
     async def _take(self) -> Any:
         if self._turns.locked():
-            async with asyncio.timeout(self._seconds):
+            with self._deadlines.begin():
                 await self._turns.acquire()
         else:
             await self._turns.acquire()

@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
+from gateway.deadlines import Deadlines
+
 EVERYBODY = None
 """The key of a share that all have together."""
 
@@ -14,7 +16,7 @@ class Shares:
 
     def __init__(self, count: int, seconds: float) -> None:
         self._count = count
-        self._seconds = seconds
+        self._deadlines = Deadlines(seconds)
         self._held: dict[Hashable, int] = {}
         self._waiting: dict[Hashable, deque[asyncio.Future[None]]] = {}
 
@@ -36,7 +38,7 @@ class Shares:
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(key, deque()).append(turn)
         try:
-            async with asyncio.timeout(self._seconds):
+            with self._deadlines.begin():
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():

@@ -5,6 +5,7 @@ question is in the answer. The busier it is, the more go together, and the less 
 """
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Final, Generic, TypeVar
@@ -19,8 +20,7 @@ AT_ONCE: Final = 2
 class Trips(Generic[K, V]):
     """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for.
 
-    Where a key has a `weight`, those of one trip weigh at most `most` together, if they are several; and what came of each is dear to look
-    at, so that others have a turn of the event loop before the next one's asker goes on.
+    Whoever has waited for `seconds` is told so by a TimeoutError. Where a key has a `weight`, those of one trip weigh at most `most` together, if they are several.
     """
 
     def __init__(
@@ -30,11 +30,15 @@ class Trips(Generic[K, V]):
         at_once: int = AT_ONCE,
         weight: Callable[[K], float] | None = None,
         most: float = 0,
+        seconds: float | None = None,
     ) -> None:
         self._read = read
         self._at_once = at_once
         self._weight = weight
         self._most = most
+        self._seconds = seconds
+        self._due = deque[tuple[float, asyncio.Future[V]]]()
+        self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._under_way = 0
         self._is_called = False
@@ -49,6 +53,10 @@ class Trips(Generic[K, V]):
         """The key's value, read by a trip that begins after this call."""
         future: asyncio.Future[V] = self._loop.create_future()
         self._waiting.append((key, future))
+        if self._seconds is not None:
+            self._due.append((self._loop.time() + self._seconds, future))
+            if self._timer is None:
+                self._timer = self._loop.call_at(self._due[0][0], self._expire)
         if not self._is_called and self._under_way < self._at_once:
             self._is_called = True
             self._loop.call_soon(self._set_out)  # when all who are about to ask have asked
@@ -86,11 +94,25 @@ class Trips(Generic[K, V]):
             if self._waiting:
                 self._set_out()
         for (_, future), value in zip(askers, values, strict=True):
-            if self._weight is not None:
-                await asyncio.sleep(0)
             if future.done():
                 continue  # nobody waits any more
             if isinstance(value, Exception):
                 future.set_exception(value)
             else:
                 future.set_result(value)
+        self._drop_done()
+
+    def _expire(self) -> None:
+        """Tell those who have waited for too long; set the timer for the next one."""
+        now = self._loop.time()
+        for due, future in self._due:
+            if due > now:
+                break
+            if not future.done():
+                future.set_exception(TimeoutError())
+        self._drop_done()
+        self._timer = self._loop.call_at(self._due[0][0], self._expire) if self._due else None
+
+    def _drop_done(self) -> None:
+        while self._due and self._due[0][1].done():
+            self._due.popleft()

@@ -86,17 +86,15 @@ async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
     assert store.trips == [[3, 1], [1], [9], [2, 2, 0], [1]]
 
 
-async def test_others_have_a_turn_between_those_whose_values_are_dear():
-    store, seen = Store(), []
+async def test_who_has_waited_for_too_long_is_told_so_on_a_trip_or_before_it_and_the_next_are_served():
+    store = Store()
+    shared = Trips(store.read, at_once=1, seconds=0.05)
+    on_trip = shared.load(1)
+    await turns()
+    before_it = shared.load(2)
+    for waiting in (on_trip, before_it):
+        with pytest.raises(TimeoutError):
+            await waiting
     store.gate.set()
-    shared = Trips(store.read, weight=float, most=4)
-
-    async def ask(number):
-        seen.append(await shared.load(number))
-
-    asking = [asyncio.create_task(ask(number)) for number in (1, 2)]
-    while not seen:  # noqa: ASYNC110 (each round is a turn of the loop)
-        await asyncio.sleep(0)
-    assert seen == [1]
-    await asyncio.gather(*asking)
-    assert seen == [1, 2]
+    assert await shared.load(3) == 3
+    assert store.trips == [[1], [2, 3]]

@@ -13,7 +13,6 @@ columns       how they become finished ones, level by level
 introspection what is asked of the schema itself
 places        where they stand, for errors
 schemas     a sandbox's configuration → its GraphQL schema; kept
-deadlines   giving up what takes too long
 stages      how long each of these took
 errors      whatever went wrong → what the caller is told of it
 operations  the way through all of them

@@ -17,7 +17,6 @@ from graphql.execution.values import VariableValues
 from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
-from gateway.api.execution.deadlines import Deadlines
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import VariablesRefused, told, told_fault
 from gateway.api.execution.limits import Limits
@@ -27,6 +26,7 @@ from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
+from gateway.deadlines import Deadlines
 from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.slices import SLICES

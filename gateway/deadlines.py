@@ -1,6 +1,6 @@
 """Giving up what takes too long.
 
-A timer for each operation costs a tenth of a short one. All of them have the same time, so the one that began first is due first, and a
+A timer for each operation costs a tenth of a short one. All of a kind have the same time, so the one that began first is due first, and a
 single timer, set for that one, does for all.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 
 class Deadlines:
-    """The operations that run now, in the order in which they are due. `seconds` is what each may take."""
+    """Operations of a kind that run now, in the order in which they are due. `seconds` is what each may take."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.api.execution.deadlines import Deadlines
+from gateway.deadlines import Deadlines
 
 
 async def held(deadlines, run):
