@@ -52,5 +52,6 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
 
 
 def progress(*columns: Any) -> Progress:
-    """A progress bar on stderr, with these columns beside the usual ones."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn(), console=notes)
+    """A progress bar on stderr, with these columns beside the usual ones; nothing where nobody watches it, as in a log."""
+    shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
+    return Progress(*shown, console=notes, disable=not notes.is_terminal)

@@ -9,8 +9,8 @@ select exists (select 1 from pg_extension where extname = 'citus');
 select set_config('statement_timeout', '0', true);
 
 -- name: analyze() -> none
--- Counts the tables of facts and views that have grown by a tenth since they were last counted: on the statistics of empty ones Postgres
--- takes bad ways until it counts them by itself. A partition counts for its table.
+-- Counts the tables of facts and views that have doubled since they were last counted: on the statistics of empty ones Postgres takes bad
+-- ways until it counts them by itself, as it does with all that grow by a tenth. A partition counts for its table.
 do $$
 declare
   name text;
@@ -23,7 +23,7 @@ begin
      where root.relnamespace = 'gateway'::regnamespace
        and root.relname in ('identity', 'graph', 'tie', 'record', 'fragment', 'profile', 'event')
      group by root.relname
-    having sum(pg_relation_size(leaf.oid)) > 1.1 * sum(greatest(leaf.relpages, 0)) * current_setting('block_size')::bigint
+    having sum(pg_relation_size(leaf.oid)) > 2 * sum(greatest(leaf.relpages, 0)) * current_setting('block_size')::bigint
      order by root.relname
   loop
     execute format('analyze gateway.%I', name);

@@ -36,7 +36,7 @@ def dear(monkeypatch):
 
 def bytes_of(steps):
     """Steps of lines, which are dear to parse."""
-    return b"".join(bytes([number % 256, 10]) * (STEP_BYTES // 2) for number in range(steps))
+    return b"".join(bytes([number % 256, 13]) * (STEP_BYTES // 2) for number in range(steps))
 
 
 async def until_read(*clients):
@@ -57,7 +57,7 @@ async def test_a_step_is_longer_where_there_are_few_lines():
     all_of_them, loop = Intake(), asyncio.get_running_loop()
     for lines, step in ((FEW_LINES, LONG_STEP_BYTES), (FEW_LINES + 1, STEP_BYTES)):
         client = Client()
-        all_of_them.take(client, b"x" * LONG_STEP_BYTES + b"\n" * lines, loop)
+        all_of_them.take(client, b"x\n" * (LONG_STEP_BYTES // 2) + b"\r\n" * lines, loop)
         assert (len(client.parsed), client.is_read) == (step, False)
         all_of_them.forget(client)
 
