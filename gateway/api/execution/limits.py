@@ -95,13 +95,14 @@ def _check_text(document: DocumentNode, limits: Limits) -> int:
             _check_nesting(nesting, limits)
         elif isinstance(node, DirectiveNode):
             directives += 1
-        todo.extend((child, nesting) for child in _children(node))
+        todo.extend((child, nesting) for child in children_of(node))
     if directives > limits.directives:
         raise LimitExceeded(f"The document has {directives} directives; at most {limits.directives} are allowed.")
     return count
 
 
-def _children(node: Node) -> Iterator[Node]:
+def children_of(node: Node) -> Iterator[Node]:
+    """The nodes right below a node, in the order of the text."""
     for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
         child = getattr(node, key)
         if isinstance(child, Node):
