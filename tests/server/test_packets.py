@@ -1,8 +1,13 @@
 """Packets: what is written in one turn of the loop leaves at once, and nothing is lost."""
 
 import asyncio
+import logging
 
-from gateway.server.packets import MOST, Packets
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from gateway.server.packets import MOST, Answering, Packets
 
 
 class Line(asyncio.Transport):
@@ -66,3 +71,66 @@ async def test_nothing_is_sent_to_who_is_gone():
 async def test_everything_else_is_asked_of_the_transport():
     _, packets = opened()
     assert packets.get_extra_info("peername") == ("127.0.0.1", 1)
+
+
+class Cycle(Answering):
+    """A request to a connection that is kept, and notes what is written in its `line`."""
+
+    def __init__(self, line, *, keep_alive=True):
+        logger = logging.getLogger("test")
+        given = {"scope": {"method": "GET"}, "transport": line, "flow": FlowControl(line), "logger": logger}
+        super().__init__(
+            **given,
+            access_logger=logger,
+            access_log=False,
+            default_headers=[(b"date", b"today")],
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=keep_alive,
+            on_response=lambda: None,
+        )
+
+
+class Wire(Line):
+    def write(self, data):
+        self.sent.append(data)
+
+
+STARTS = [
+    [(b"content-length", b"4"), (b"content-type", b"text/plain")],
+    [(b"content-type", b"text/plain")],
+    [(b"content-length", b"4"), (b"connection", b"close")],
+    [(b"transfer-encoding", b"chunked")],
+]
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("headers", STARTS)
+async def test_an_answer_has_the_bytes_that_uvicorn_gives_it(headers, keep_alive):
+    sent = []
+    for kind in (Answering, RequestResponseCycle):
+        cycle = Cycle(Wire(), keep_alive=keep_alive)
+        cycle.__class__ = kind
+        await cycle.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await cycle.send({"type": "http.response.body", "body": b"body"})
+        sent.append((b"".join(cycle.transport.sent), cycle.keep_alive, cycle.response_complete, cycle.transport.is_cut))
+    assert sent[0] == sent[1]
+    assert sent[0][0].startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\n")
+
+
+@pytest.mark.parametrize("wrong", [b"a\r\nset-cookie: x", b"a\nb", b"a\rb"])
+async def test_a_header_with_a_line_break_is_never_sent(wrong):
+    for header in ((b"x", wrong), (wrong, b"x")):
+        cycle = Cycle(Wire())
+        with pytest.raises(RuntimeError, match="Invalid HTTP header"):
+            await cycle.send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), header]}
+            )
+        assert cycle.transport.sent == []
+
+
+async def test_a_body_of_another_length_than_was_said_is_refused():
+    cycle = Cycle(Wire())
+    await cycle.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    with pytest.raises(RuntimeError, match="longer"):
+        await cycle.send({"type": "http.response.body", "body": b"body"})
