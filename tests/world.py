@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
@@ -18,6 +18,7 @@ from gateway.domain.locking import LOCK_ALONE
 from gateway.domain.records import Mode
 from gateway.domain.registry import IdentityDescriptor
 from gateway.domain.tenants import EVERY_SANDBOX, Permission, Sandbox, Scope
+from gateway.domain.validators import VALIDATORS
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
@@ -84,6 +85,13 @@ class World:
             for name, schema in [("CRM", person), ("Loyalty", person), ("Shop", event)]
         ]
         return cls(db, scope, *made)
+
+    def inside_of(self, db: Database) -> "World":
+        """The same sandbox in a copy of its database. Its schemas have the ids that they have in other copies, so what the process keeps of
+        those that were changed there is forgotten."""
+        for key in [(schema_id, version) for schema_id, version in VALIDATORS._kept if version > 1]:
+            VALIDATORS._weight -= VALIDATORS._kept.pop(key)[1]
+        return replace(self, db=db, configurations=Configurations())
 
     async def config(self):
         """The configuration as it is now."""

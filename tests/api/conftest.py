@@ -119,6 +119,6 @@ async def open_console(chromium: Browser) -> AsyncIterator[Callable[[str], Await
 
 
 @pytest.fixture
-async def client(db: Database) -> Client:
+async def client(template_world: World, db: Database) -> Client:
     """A client of a sandbox with three empty datasets."""
-    return Client.of(await World.create(db))
+    return Client.of(template_world.inside_of(db))

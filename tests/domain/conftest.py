@@ -1,7 +1,6 @@
 """What the tests of the domain stand on: a caller who may do everything in a fresh organization's default sandbox."""
 
 import pytest
-from world import World
 
 from gateway.domain import sandboxes, tenants
 from gateway.domain.tenants import EVERY_SANDBOX, Permission, Scope
@@ -15,5 +14,5 @@ async def scope(db):
 
 
 @pytest.fixture
-async def world(db):
-    return await World.create(db)
+async def world(template_world, db):
+    return template_world.inside_of(db)

@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from world import World, at, day, event
+from world import at, day, event
 
 from gateway.domain import events
 from gateway.domain.events import (
@@ -24,11 +24,6 @@ ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
 OPERATORS = {
     "EQ": operator.eq, "NE": operator.ne, "LT": operator.lt, "LTE": operator.le, "GT": operator.gt, "GTE": operator.ge,
 }  # fmt: skip
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 async def ids(world, *identities, where=None, order=None, window=None):

@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
-from world import World, event, record
+from world import event, record
 
 from gateway.domain import identities
 from gateway.domain.records import Mode
@@ -12,11 +12,6 @@ from gateway.domain.tenants import Permission
 from gateway.errors import BadInput, Forbidden
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 async def xids(world, *names):

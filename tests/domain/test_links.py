@@ -7,7 +7,7 @@ from threading import Event
 from uuid import UUID
 
 import pytest
-from world import World, event, record
+from world import event, record
 
 from gateway.domain import links
 from gateway.domain.computing import COMPUTATIONS
@@ -22,11 +22,6 @@ CANNOT = Query(
     "test.cannot", "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at) values ($1, $2, $3, gateway.now()), ($1, $3, $2, gateway.now())",
     ("sandbox_id", "a", "b"), (), "none", "Unlinks two identities by hand.",
 )  # fmt: skip
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 async def graph(world, identity):

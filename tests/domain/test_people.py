@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import orjson
 import pytest
-from world import World, event, record
+from world import event, record
 
 from gateway.domain import namespaces, people
 from gateway.domain.graphs import IdentityType
@@ -18,11 +18,6 @@ from gateway.storage.queries import Query
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 NONE = IdentityGraphType.NONE
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 async def found(world, *identities, **view):

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import orjson
 import pytest
-from world import World, event, record
+from world import event, record
 
 from gateway.domain import policies, profiles, timelines
 from gateway.domain.events import EventFilter, EventOrder, EventRequest
@@ -23,11 +23,6 @@ from gateway.storage.queries import Query
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
 NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 NONE, PDG = IdentityGraphType.NONE, IdentityGraphType.PDG
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from world import World, at, day, event
+from world import at, day, event
 
 from gateway.api.ids import global_id
 from gateway.domain import datasets, events, timelines
@@ -14,11 +14,6 @@ from gateway.domain.timelines import EventColumn, PackedKey, Timeline
 from gateway.errors import Forbidden
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
-
-
-@pytest.fixture
-async def world(db):
-    return await World.create(db)
 
 
 async def test_timelines_are_one_statement_for_all_people(world, statements):

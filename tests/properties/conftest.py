@@ -2,9 +2,8 @@
 
 import pytest
 from properties.histories import Telling
-from world import World
 
 
 @pytest.fixture
-async def telling(db, dsn):
-    return Telling(await World.create(db), dsn)
+async def telling(template_world, db, dsn):
+    return Telling(template_world.inside_of(db), dsn)

@@ -2,7 +2,7 @@
 
 import pytest
 from client import Client
-from world import World, record
+from world import record
 
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
@@ -13,8 +13,8 @@ ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "stock"])
-async def client(db, request) -> Client:
-    world = await World.create(db)
+async def client(template_world, db, request) -> Client:
+    world = template_world.inside_of(db)
     await world.records(record(("Email", "ada@example.com")))
     return Client(world, Operations(db, world.configurations, build_schema(), Limits(), compiles=request.param))
 

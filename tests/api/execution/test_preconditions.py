@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from client import Client
 from graphql import get_named_type, is_object_type
-from world import World, event, record
+from world import event, record
 
 from gateway.api.execution import preconditions
 from gateway.api.execution.limits import Limits
@@ -21,8 +21,8 @@ GRAPH = 'identityGraph(identity: {key: {namespace: "Email", value: "nobody@examp
 
 
 @pytest.fixture(params=[True, False], ids=["compiled", "stock"])
-async def client(db, request) -> Client:
-    world = await World.create(db)
+async def client(template_world, db, request) -> Client:
+    world = template_world.inside_of(db)
     await world.records(record(("Email", "ada@example.com")))
     await world.events(event("1", "2026-01-01T00:00:00Z", ("Email", "ada@example.com"), eventType="a"))
     return Client(world, Operations(db, world.configurations, build_schema(), Limits(), compiles=request.param))

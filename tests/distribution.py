@@ -1,0 +1,68 @@
+"""How tests are spread over processes: a file's go to one, those over the demo to one together, and what takes longest begins first.
+
+So nothing is set up twice that a file or the demo stands on, and no process is left with a long file when the others are done.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+from xdist.scheduler import LoadScopeScheduling
+
+DEMO = ("tests/api/test_console.py", "tests/server/test_loader.py", "tests/test_readme.py")
+"""Files with tests over the demo, which takes half a minute to load, in the order in which they may change it."""
+
+LONGEST = (
+    *DEMO,
+    "tests/properties/test_facts_and_views.py",
+    "tests/test_cli.py",
+    "tests/properties/test_links_by_hand.py",
+    "tests/api/execution/test_differential.py",
+    "tests/properties/test_one_truth.py",
+    "tests/properties/test_crowds.py",
+    "tests/storage/test_cluster.py",
+    "tests/test_ending.py",
+    "tests/server/test_connections.py",
+    "tests/test_pooler.py",
+    "tests/server/test_own_postgres.py",
+    "tests/test_backup.py",
+    "tests/properties/test_races.py",
+    "tests/api/test_wall.py",
+    "tests/domain/test_removals.py",
+    "tests/domain/test_identity_settings.py",
+    "tests/api/test_garbage.py",
+    "tests/api/test_schemas_of_any_kind.py",
+    "tests/domain/test_shapes.py",
+    "tests/domain/test_materialization.py",
+    "tests/api/test_profiles.py",
+    "tests/server/test_shortcut.py",
+    "tests/server/test_stalls.py",
+    "tests/storage/test_stalls.py",
+    "tests/storage/test_faults.py",
+    "tests/api/test_hatch_build.py",
+    "tests/sql/test_migrations.py",
+)
+"""Files that take ten seconds or more, about in the order of their time; those over the demo come first, as they are one."""
+
+_RANKS = {file: rank for rank, file in enumerate(LONGEST)}
+
+
+def file_of(nodeid: str) -> str:
+    """The file of a test."""
+    return nodeid.partition("::")[0]
+
+
+def in_order(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """The tests as they should begin. Raises UsageError for one over the demo in another file than those of DEMO."""
+    ordered = sorted(items, key=lambda item: _RANKS.get(file_of(item.nodeid), len(_RANKS)))
+    for item in ordered:
+        if "demo" in getattr(item, "fixturenames", ()) and file_of(item.nodeid) not in DEMO:
+            raise pytest.UsageError(f"{file_of(item.nodeid)} is over the demo: name it in tests/distribution.py.")
+    return ordered
+
+
+class Distribution(LoadScopeScheduling):
+    """Gives a process a file's tests at once, in the order of the tests."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = file_of(nodeid)
+        return "the demo" if file in DEMO else file
