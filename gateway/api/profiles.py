@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import nullcontext
 from datetime import datetime
 from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
@@ -65,6 +66,7 @@ from gateway.domain.profiles import (
     ResultText,
     limits_of,
 )
+from gateway.domain.slices import SLICES
 from gateway.errors import BadInput
 
 described(
@@ -85,6 +87,9 @@ described(
     DOCUMENT_SIZE="A merged document of more than 50 MB.",
 )
 
+
+MANY: Final = 250
+"""Identities of one field beyond which what is computed for them has a slice of the event loop's time of its own."""
 
 FEW_CHARACTERS: Final = 50_000
 """Of records that are explained on the event loop: a few milliseconds' work."""
@@ -307,7 +312,9 @@ async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | list[Finished] | Finished:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
-    sight, (xids, keys) = sight_of(info, policy.policy_id), all_keys(context, identities)
+    turn = SLICES if len(identities) > MANY else nullcontext()
+    async with turn:
+        sight, (xids, keys) = sight_of(info, policy.policy_id), all_keys(context, identities)
     distinct = {xid.bytes for xid in xids}  # to hash these costs a third of hashing UUIDs for the first time
     if sight.result is not None and len(distinct) == len(keys) > FEW:  # fewer share a statement with those of others
         return Finished(await _written(context, policy, sight, sight.result, xids))
@@ -316,7 +323,8 @@ async def _profiles(
     told = sight.told(found)
     if told is not None:
         return [Finished(text or "null") for text in told]
-    return list(map(Requested, identities, found))
+    async with turn:
+        return list(map(Requested, identities, found))
 
 
 async def _written(context: Context, policy: MergePolicy, sight: Sight, text: ResultText, xids: Sequence[UUID]) -> str:
