@@ -1,6 +1,6 @@
 """Everything that can be set from outside, read once from environment variables: `GATEWAY_PORT=8080` sets `port`.
 
-Only `cli` and `server` see these; below them configuration arrives as arguments. The table in the README is held against this class.
+Only `cli` and `server` see these; below them configuration arrives as arguments. The table in `docs/operations.md` is held against this class.
 """
 
 import os

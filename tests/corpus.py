@@ -1,12 +1,13 @@
-"""Every operation that the project shows: golden ones, those of the README, the console's examples."""
+"""Every operation that the project shows: golden ones, those of the documents, the console's examples."""
 
 import re
 from pathlib import Path
 
 from gateway.api.console import BUILT
+from gateway.server.docs import NAMES, read_document
 
 HERE = Path(__file__).parent
-README = (HERE.parent / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [(HERE.parent / "README.md").read_text(encoding="utf-8"), *(read_document(name).text for name in NAMES)]
 
 
 def _texts(directory: Path) -> dict[str, str]:
@@ -17,7 +18,9 @@ def _texts(directory: Path) -> dict[str, str]:
 GOLDEN = _texts(HERE / "api" / "operations")
 EXAMPLES = _texts(BUILT.parent / "page" / "examples")
 SHOWN = {
-    re.findall(r"\w+", text)[1]: text for text in re.findall(r"^```graphql\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
-}  # fmt: skip
+    re.search(r"^(?:query|mutation) (\w+)", text, re.MULTILINE)[1]: text
+    for document in DOCUMENTS
+    for text in re.findall(r"^```graphql\n(.*?)^```$", document, re.DOTALL | re.MULTILINE)
+}
 OPERATIONS = GOLDEN | EXAMPLES | SHOWN
 """Their texts by name."""

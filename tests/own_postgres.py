@@ -4,12 +4,13 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import asyncpg
 from places import reachable_directory
 
 from gateway.storage.account import server_account
+from gateway.storage.binaries import server_binaries
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """The oldest release that is supported, as Debian 12 brings it."""
@@ -23,15 +24,28 @@ class OwnPostgres:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
+    @property
+    def where(self) -> dict[str, str]:
+        """What leads to the server, by the names that Postgres has for it."""
+        return {"host": str(self._socket), "port": f"{PORT}"}
+
     def dsn(self, role: str, password: str, database: str) -> str:
         login = f"{role}:{quote(password)}" if password else role
-        return f"postgresql://{login}@/{database}?host={quote(str(self._socket))}&port={PORT}"
+        return f"postgresql://{login}@/{database}?{urlencode(self.where)}"
 
     async def execute(self, *statements: str, database: str = "postgres") -> None:
         connection = await asyncpg.connect(self.dsn("postgres", "", database))
         for statement in statements:
             await connection.execute(statement)
         await connection.close()
+
+
+@contextmanager
+def oldest_postgres() -> Iterator[OwnPostgres]:
+    """Start the oldest release that is supported, where it is installed; else the newest, which the embedded one is."""
+    programs = DEBIAN if (DEBIAN / "initdb").exists() else server_binaries(server_account()).directory
+    with own_postgres(programs) as started:
+        yield started
 
 
 @contextmanager

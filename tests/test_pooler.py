@@ -44,7 +44,7 @@ async def empty(cluster: Cluster) -> AsyncIterator[str]:
     ("cache", "ignore"), [("0", ""), ("500", STARTUP_PARAMETERS)], ids=["told of it", "finds it out"]
 )
 def test_every_command_works_through_a_pooler(empty: str, tmp_path: Path, cache: str, ignore: str) -> None:
-    """With the setting that the README names, and without it, where the pooler drops what would tell."""
+    """With the setting that is documented, and without it, where the pooler drops what would tell."""
     with pooler(empty, ignore=ignore) as address:
         _go_through(address, tmp_path, cache)
 

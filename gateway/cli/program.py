@@ -55,7 +55,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="A real-time customer profile service: one GraphQL graph over Postgres.\n\n"
     "Without any setting it runs an embedded Postgres and can be reached from this machine only. Environment variables "
-    "`GATEWAY_*` set everything else, such as `GATEWAY_DATABASE_URL`; the README lists them.",
+    "`GATEWAY_*` set everything else, such as `GATEWAY_DATABASE_URL`; the document Operations lists them, which a server shows at `/docs/operations`.",
 )
 
 

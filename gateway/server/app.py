@@ -26,6 +26,7 @@ from gateway.server import health
 from gateway.server.admission import Admissions, in_turn
 from gateway.server.answers import refusal
 from gateway.server.auth import Callers
+from gateway.server.docs import Documents
 from gateway.server.graphql import graphql
 from gateway.server.hosts import HostCheck, HostNames
 from gateway.server.index import Index
@@ -108,6 +109,7 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         GRAPHQL,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
+        *Documents().routes(),
         Route("/healthz", health.alive),
         Route("/readyz", in_turn(health.ready)),
         Route("/metrics", in_turn(health.metrics)),

@@ -18,6 +18,8 @@ PLACES: Final = (
     ("graphql", "POST, GET", "GraphQL: every read and every change, with four headers that `gateway token` prints"),
     ("ingest/{datasetId}", "POST", "records or events as a stream of JSON lines"),
     ("schema.graphql", "GET", "the schema as a file, for code generators"),
+    ("docs", "GET", "documents: how to use it, how to run it"),
+    ("docs/{page}", "GET", "one of them, as a page or as `text/markdown`"),
     ("healthz", "GET", "200 while the process runs"),
     ("readyz", "GET", "200 while requests can be answered"),
     ("metrics", "GET", "counts and durations for Prometheus"),
@@ -72,6 +74,6 @@ class Index:
 
 def _row(path: str, methods: str, what: str) -> str:
     shown = f"<code>/{escape(path)}</code>"
-    is_link = "GET" in methods and path != "graphql"  # that one wants a query
+    is_link = "GET" in methods and path != "graphql" and "{" not in path  # a query is wanted, or a name
     told = "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(escape(what).split("`")))
     return f'      <tr><td>{f"""<a href="{path}">{shown}</a>""" if is_link else shown}</td><td>{methods}</td><td>{told}</td></tr>'

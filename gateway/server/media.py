@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 JSON = "application/json"
+HTML = "text/html"
+MARKDOWN = "text/markdown"
 GRAPHQL = "application/graphql-response+json"
 NDJSON = "application/x-ndjson"
 JSON_LINES: Final = {NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
@@ -46,7 +48,13 @@ def wanted(accept: str | None) -> str | None:
 def prefers_html(accept: str | None) -> bool:
     """Whether a page is wanted rather than JSON: by browsers, who name it."""
     qualities = dict(_qualities(accept or ""))
-    return qualities.get("text/html", 0) > qualities.get(JSON, 0)
+    return qualities.get(HTML, 0) > qualities.get(JSON, 0)
+
+
+def prefers_markdown(accept: str | None) -> bool:
+    """Whether a document is wanted as Markdown rather than as a page: by those who name it."""
+    qualities = dict(_qualities(accept or ""))
+    return qualities.get(MARKDOWN, 0) > qualities.get(HTML, 0)
 
 
 def codings(accept_encoding: str | None) -> Codings:

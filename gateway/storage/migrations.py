@@ -78,7 +78,7 @@ async def migrate(dsn: str) -> Migrated:
         role, database = await connection.fetchrow("select current_user, current_database()")
         raise SchemaError(
             f"The role {role!r} may not bring the database {database!r} to the schema {wanted_version()}: {error}. Run"
-            " `gateway migrate` as a role that may; the README says which grants are needed."
+            " `gateway migrate` as a role that may; the document Operations says which grants are needed."
         ) from error
     except DRIVER as error:
         raise translated(error, is_closed=connection.is_closed()) from error

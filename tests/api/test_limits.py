@@ -1,13 +1,11 @@
-"""The list of limits says what holds, and the README says the same."""
+"""The list of limits says what holds, and the documents say the same."""
 
 import re
-from pathlib import Path
 
 from gateway.api.limits import SERVICE_LIMITS
 from gateway.domain import limits
+from gateway.server.docs import read_document
 from gateway.xdm import bounds
-
-README = Path(__file__).parents[2] / "README.md"
 
 
 def test_each_limit_has_a_name_of_its_own_and_says_what_it_counts():
@@ -27,8 +25,8 @@ def test_every_limit_on_how_many_and_on_custom_fields_is_listed():
                 assert value in listed, name
 
 
-def test_the_readme_names_the_same_numbers():
-    section = README.read_text("utf-8").partition("\n## Limits\n")[2].partition("\n## Settings\n")[0]
+def test_the_documents_name_the_same_numbers():
+    section = read_document("admin").text.partition("\n## Limits\n")[2]
     for name, value in vars(limits).items():
         if name.isupper() and isinstance(value, int):
             assert re.search(rf"(?<![0-9,]){value:,}(?![0-9,])", section.replace(", ", " ; ")), name

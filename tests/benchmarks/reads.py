@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
-    """Every scenario, subject by subject, and then the table for the README."""
+    """Every scenario, subject by subject, and then the table for `docs/figures.md`."""
     crowd, installed = Crowd(chosen.people, chosen.events), _postgraphile(chosen)
     ingest(home, crowd)
     if installed:
@@ -148,7 +148,7 @@ def load(home: Path, scenario: Scenario, crowd: Crowd, subject: Subject) -> Load
 
 
 def summary(found: Mapping[Scenario, Figures], there: Mapping[str, Subject]) -> str:
-    """A table for the README: requests a second, and how many times as many are ours."""
+    """A table for `docs/figures.md`: requests a second, and how many times as many are ours."""
     others = [name for name in there if name != BASE] if BASE in there else []
     head = ["requests/s", *(subject.title for subject in there.values()), *(f"{BASE} : {name}" for name in others)]
     lines = [head, ["---"] * len(head)]

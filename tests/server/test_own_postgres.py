@@ -1,18 +1,15 @@
-"""On a Postgres of one's own: the grants of the README are enough, and what is wrong is said as the server says it."""
+"""On a Postgres of one's own: the documented grants are enough, and what is wrong is said as the server says it."""
 
 import re
-from pathlib import Path
 
 import httpx
 import pytest
-from own_postgres import DEBIAN, own_postgres
+from own_postgres import oldest_postgres
 from program import environment, gateway, server
 
-from gateway.storage.account import server_account
-from gateway.storage.binaries import server_binaries
+from gateway.server.docs import read_document
 
-README = (Path(__file__).parents[2] / "README.md").read_text("utf-8")
-BLOCKS = re.findall(r"^```sql\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+BLOCKS = re.findall(r"^```sql\n(.*?)^```$", read_document("operations").text, re.DOTALL | re.MULTILINE)
 DATASETS = "{ datasets { totalCount } }"
 CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,
   fieldGroups: ["profile-personal-contact"],
@@ -28,15 +25,13 @@ CREATE_SANDBOX = """mutation { createSandbox(input: {name: "other", title: "Othe
 
 @pytest.fixture(scope="module")
 def postgres():
-    """Of the oldest release that is supported, where it is installed; else of the newest, which the embedded one is."""
-    embedded = server_binaries(server_account()).directory
-    with own_postgres(DEBIAN if (DEBIAN / "initdb").exists() else embedded) as started:
+    with oldest_postgres() as started:
         yield started
 
 
 @pytest.fixture
 async def database(postgres):
-    """Drops what the README's statements make."""
+    """Drops what the documented statements make."""
     yield postgres
     await postgres.execute(
         "drop database if exists profiles", "drop role if exists gateway", "drop role if exists serving"
@@ -51,7 +46,7 @@ def statements(block):
     return [one.strip() for one in block.split(";") if one.strip()]
 
 
-async def test_the_readmes_grants_are_enough_to_migrate_and_to_serve(database, tmp_path):
+async def test_the_documented_grants_are_enough_to_migrate_and_to_serve(database, tmp_path):
     await database.execute(*statements(BLOCKS[0]))
     env = settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))
     assert gateway("migrate", env=env).returncode == 0
@@ -59,10 +54,10 @@ async def test_the_readmes_grants_are_enough_to_migrate_and_to_serve(database, t
 
 
 async def test_who_only_serves_needs_no_right_to_change_tables(database, tmp_path):
-    await database.execute(*statements(BLOCKS[0]), "create role serving login password 'choose one'")
+    await database.execute(*statements(BLOCKS[0]))
     assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
     await database.execute(*statements(BLOCKS[1]), database="profiles")
-    assert works(tmp_path, settings(tmp_path, database.dsn("serving", "choose one", "profiles")))
+    assert works(tmp_path, settings(tmp_path, database.dsn("serving", "choose another", "profiles")))
 
 
 def client_of(started, env):
@@ -97,7 +92,7 @@ async def test_a_role_that_may_not_make_a_schema_is_told_in_a_sentence(database,
     assert result.returncode == 1
     assert re.fullmatch(
         r"Error: The role 'gateway' may not bring the database 'profiles' to the schema \w+: permission denied for database"
-        r" profiles\. Run `gateway migrate` as a role that may; the README says which grants are needed\.\n",
+        r" profiles\. Run `gateway migrate` as a role that may; the document Operations says which grants are needed\.\n",
         result.stderr,
     )
 
