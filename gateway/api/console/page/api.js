@@ -1,6 +1,6 @@
 // Where the API is, and questions of the page itself.
 
-import { parsedHeaders } from './credentials.js';
+import { parsedHeaders, token } from './credentials.js';
 
 const PATIENCE = 5000; // milliseconds: without an answer the page opens, too
 
@@ -8,14 +8,13 @@ export const endpoint = new URL('../graphql', location.href);
 endpoint.hash = '';
 endpoint.search = '';
 
-// The data that a query answers to the page's own headers; null where there are none, or no answer.
+// The data that a query answers to the page's own headers; null where there is no token, or no answer.
 export async function ask(query) {
-  const headers = parsedHeaders();
-  if (!headers.Authorization) return null;
+  if (token() === '') return null;
   try {
     const response = await fetch(endpoint, {
       method: 'POST',
-      headers: { ...headers, 'content-type': 'application/json' },
+      headers: { ...parsedHeaders(), 'content-type': 'application/json' },
       body: JSON.stringify({ query }),
       signal: AbortSignal.timeout(PATIENCE),
     });

@@ -1,5 +1,7 @@
 // The request headers, kept for as long as this browser tab lives: in session storage, never in local storage.
 
+import { parseJSONC } from '@graphiql/react';
+
 const STORED = 'profile-gateway:headers';
 
 const HINT = `// Open the link that "gateway serve" prints, or paste here what this command prints:
@@ -18,7 +20,7 @@ function headersOf(fragment) {
   };
 }
 
-// Takes the credentials out of the address bar, so that no bookmark, history entry or screenshot holds them.
+// Takes the credentials out of the address bar, so that no bookmark, history entry or screenshot holds them. Tells whether there were any.
 export function takeFromAddress() {
   const headers = headersOf(location.hash);
   if (!headers) return false;
@@ -29,28 +31,40 @@ export function takeFromAddress() {
 
 export const storedHeaders = () => sessionStorage.getItem(STORED) ?? HINT;
 
-export function parsedHeaders() {
+// Read as GraphiQL reads its editors: with comments and trailing commas. No headers where it is half written.
+function headersIn(text) {
   try {
-    return JSON.parse(storedHeaders());
+    const read = parseJSONC(text);
+    return typeof read === 'object' && read !== null && !Array.isArray(read) ? read : {};
   } catch {
-    return {}; // the hint, or something half written
+    return {};
   }
 }
 
-// Keeps them; whether they say something else than before, and not something half written.
+export const parsedHeaders = () => headersIn(storedHeaders());
+
+// Whether the text says what is kept, perhaps in another form.
+export const saysTheSame = (text) => JSON.stringify(headersIn(text)) === JSON.stringify(parsedHeaders());
+
+// Keeps the text; tells whether it says something else than before, and not something half written.
 export function storeHeaders(text) {
-  const before = JSON.stringify(parsedHeaders());
+  const isNew = !saysTheSame(text);
   sessionStorage.setItem(STORED, text);
-  const now = parsedHeaders();
-  return Object.keys(now).length > 0 && JSON.stringify(now) !== before;
+  return isNew && Object.keys(parsedHeaders()).length > 0;
 }
 
-// When the token expires, in milliseconds since 1970; NaN where that cannot be read.
-export function expiresAt() {
+// The bearer token, however its header is spelt; an empty text where there is none.
+export function token() {
+  const [, value] = Object.entries(parsedHeaders()).find(([name]) => name.toLowerCase() === 'authorization') ?? [];
+  return String(value ?? '').replace(/^Bearer\b\s*/i, '');
+}
+
+// What the token claims; nothing where it cannot be read.
+export function claims() {
   try {
-    const payload = parsedHeaders().Authorization.split('.')[1];
-    return JSON.parse(atob(payload.replaceAll('-', '+').replaceAll('_', '/'))).exp * 1000;
+    const payload = atob(token().split('.')[1].replaceAll('-', '+').replaceAll('_', '/'));
+    return JSON.parse(new TextDecoder().decode(Uint8Array.from(payload, (byte) => byte.charCodeAt(0)))) ?? {};
   } catch {
-    return NaN;
+    return {};
   }
 }

@@ -5,49 +5,68 @@ import { ask } from './api.js';
 const queries = import.meta.glob('./examples/*/*.graphql', { query: '?raw', import: 'default', eager: true });
 const variables = import.meta.glob('./examples/*/*.json', { query: '?raw', import: 'default', eager: true });
 
-const OF_THE_DEMO = ['Household demographics (CRM)', 'Purchases'];
-const MADE_BY = { 'create-schema': ['schema', 'Customer'], 'create-dataset': ['dataset', 'Customers'] };
+// Which set fits a sandbox: the first of which all the datasets are there.
+const SETS = [
+  { set: 'demo', datasets: ['Household demographics (CRM)', 'Purchases'] },
+  { set: 'start', datasets: [] },
+];
+
+// What an example makes, by name. Where all of it is there, the example is left out.
+const MADE_BY = {
+  './examples/start/1-create-schemas.graphql': { schema: ['Customer', 'Visit'] },
+  './examples/start/2-create-datasets.graphql': { dataset: ['Customers', 'Visits'] },
+};
 
 const NAMES = `query Names {
   schemas(first: 1000) { nodes { id title identities { path } } }
   datasets(first: 1000) { nodes { id name } }
 }`;
 
-// The ids of what the caller's sandbox holds, by kind and name, and the object under which the organization's own fields stand; of nothing
+// The ids of what the caller's sandbox holds, by kind and name, and the object under which the organization's own fields stand; null
 // where it cannot be asked.
 async function idsByName() {
   const data = await ask(NAMES);
-  const paths = data?.schemas.nodes.flatMap(({ identities }) => identities.map(({ path }) => path)) ?? [];
+  if (!data) return null;
+  const paths = data.schemas.nodes.flatMap(({ identities }) => identities.map(({ path }) => path));
   return {
-    schema: new Map(data?.schemas.nodes.map(({ id, title }) => [title, id])),
-    dataset: new Map(data?.datasets.nodes.map(({ id, name }) => [name, id])),
+    schema: new Map(data.schemas.nodes.map(({ id, title }) => [title, id])),
+    dataset: new Map(data.datasets.nodes.map(({ id, name }) => [name, id])),
     own: paths.find((path) => path.startsWith('_'))?.split('.')[0] ?? '_local',
   };
 }
 
-// The examples that work in the caller's sandbox: the demo's on the demo, elsewhere the first steps, without those that were taken.
+// The examples that work in the caller's sandbox as it is.
 export async function examples() {
-  const ids = await idsByName();
-  const set = OF_THE_DEMO.every((name) => ids.dataset.has(name)) ? 'demo' : 'start';
+  const ids = (await idsByName()) ?? { schema: new Map(), dataset: new Map(), own: '_local' };
+  const areThere = (kind, names) => names.every((name) => ids[kind].has(name));
+  const { set } = SETS.find(({ datasets }) => areThere('dataset', datasets));
+  const isMade = (path) => path in MADE_BY && Object.entries(MADE_BY[path]).every((made) => areThere(...made));
   return Object.keys(queries)
-    .filter((path) => path.startsWith(`./examples/${set}/`))
-    .filter((path) => {
-      const [kind, name] = MADE_BY[path.replace(/.*\/\d-|\.graphql$/g, '')] ?? [];
-      return kind === undefined || set === 'demo' || !ids[kind].has(name);
-    })
+    .filter((path) => path.startsWith(`./examples/${set}/`) && !isMade(path))
     .sort()
     .map((path) => ({ query: queries[path], variables: variables[path.replace(/\.graphql$/, '.json')]?.replaceAll('_local', ids.own) }));
 }
 
+// GraphiQL brings back the tabs that were open. Those of another sandbox go as long as they are examples that nobody changed.
+export function forgetExamples() {
+  const known = new Set(Object.values(queries));
+  const tabs = JSON.parse(sessionStorage.getItem('graphiql:tabState'))?.tabs ?? [];
+  if (!tabs.every(({ query }) => known.has(query))) return;
+  for (const name of ['tabState', 'query', 'variables']) sessionStorage.removeItem(`graphiql:${name}`);
+}
+
 const PLACEHOLDER = /^<id of the (schema|dataset) '(.+)'>$/;
 
-// The variables with ids in the place of `<id of the dataset 'Customers'>`; what has no such name stays, and the API says what is wrong.
+// The variables with ids in the place of `<id of the dataset 'Customers'>`. Throws where the sandbox has nothing of that name.
 export async function withIds(given) {
-  if (!Object.values(given ?? {}).some((value) => PLACEHOLDER.test(value))) return given;
+  const named = Object.entries(given ?? {}).filter(([, value]) => PLACEHOLDER.test(value));
+  if (named.length === 0) return given;
   const ids = await idsByName();
-  const filled = Object.entries(given).map(([name, value]) => {
-    const [, kind, called] = PLACEHOLDER.exec(value) ?? [];
-    return [name, ids[kind]?.get(called) ?? value];
+  if (ids === null) return given; // the API says what is wrong
+  const filled = named.map(([variable, value]) => {
+    const [, kind, name] = PLACEHOLDER.exec(value);
+    if (!ids[kind].has(name)) throw new Error(`There is no ${kind} '${name}' in this sandbox: run the tab that makes it first.`);
+    return [variable, ids[kind].get(name)];
   });
-  return Object.fromEntries(filled);
+  return { ...given, ...Object.fromEntries(filled) };
 }

@@ -4,15 +4,15 @@ import '@graphiql/plugin-explorer/style.css';
 import './console.css';
 
 import { explorerPlugin } from '@graphiql/plugin-explorer';
-import { useGraphiQLActions } from '@graphiql/react';
+import { useGraphiQL, useGraphiQLActions } from '@graphiql/react';
 import { createGraphiQLFetcher } from '@graphiql/toolkit';
 import { GraphiQL, HISTORY_PLUGIN } from 'graphiql';
 import { useEffect } from 'react';
 import { createRoot } from 'react-dom/client';
 
 import { endpoint } from './api.js';
-import { parsedHeaders, storedHeaders, storeHeaders, takeFromAddress } from './credentials.js';
-import { examples, withIds } from './examples.js';
+import { parsedHeaders, saysTheSame, storedHeaders, storeHeaders, takeFromAddress, token } from './credentials.js';
+import { examples, forgetExamples, withIds } from './examples.js';
 import { heard, Notice, watchToken } from './notice.jsx';
 
 const socket = new URL(endpoint);
@@ -30,13 +30,12 @@ const send = createGraphiQLFetcher({
   },
 });
 
-// GraphiQL asks for the schema before it has read its own headers editor, and just after a change of tabs it still names the operation
-// of the tab before.
+// The headers are the page's, whatever GraphiQL has in its editor: it asks for the schema before it has read it. Just after a change of tabs
+// it still names the operation of the tab before.
 async function fetcher(asked, options) {
   const named = asked.operationName && asked.query.includes(asked.operationName);
-  const headers = Object.keys(options?.headers ?? {}).length > 0 ? options.headers : parsedHeaders();
   const variables = await withIds(asked.variables);
-  return send({ ...asked, variables, operationName: named ? asked.operationName : undefined }, { ...options, headers });
+  return send({ ...asked, variables, operationName: named ? asked.operationName : undefined }, { ...options, headers: parsedHeaders() });
 }
 
 // Set by the component below; each sandbox has a schema of its own, and a registered XDM schema changes it.
@@ -56,10 +55,42 @@ function headersEdited(text) {
   schemaChanged();
 }
 
+// One set of headers for all tabs. GraphiQL puts those of a tab, or of an item of the history, into the editor as a whole: only what
+// somebody writes there counts, else an older token would come back.
+function HeadersKeeper() {
+  const editor = useGraphiQL((state) => state.headerEditor);
+  useEffect(() => {
+    const keep = () => saysTheSame(editor.getValue()) || editor.setValue(storedHeaders());
+    const changed = ({ isFlush }) => (isFlush ? queueMicrotask(keep) : headersEdited(editor.getValue()));
+    const listening = editor?.onDidChangeModelContent(changed);
+    return () => listening?.dispose();
+  }, [editor]);
+  return null;
+}
+
+// Long lines are folded instead of hidden, but for headers: a token would fill the pane. Where there is little room, none is spent on numbers.
+function EditorLayout() {
+  const query = useGraphiQL((state) => state.queryEditor);
+  const variables = useGraphiQL((state) => state.variableEditor);
+  const headers = useGraphiQL((state) => state.headerEditor);
+  useEffect(() => {
+    const follow = ({ matches }) => {
+      const layout = { lineNumbers: matches ? 'off' : 'on', folding: !matches };
+      [query, variables].forEach((editor) => editor?.updateOptions({ ...layout, wordWrap: 'on' }));
+      headers?.updateOptions(layout);
+    };
+    const narrow = matchMedia('(max-width: 600px)');
+    follow(narrow);
+    narrow.addEventListener('change', follow);
+    return () => narrow.removeEventListener('change', follow);
+  }, [query, variables, headers]);
+  return null;
+}
+
 const plugins = [HISTORY_PLUGIN, explorerPlugin()];
 
-// Everything that GraphiQL remembers stays in this browser tab: queries and their history name people. Headers are ours to keep:
-// GraphiQL stores none with its tabs, so a newer link reaches all of them. They are shown only where they have to be written.
+// Everything that GraphiQL remembers stays in this browser tab: queries and their history name people. The headers are shown only to whoever
+// asks for them, and where they have to be written.
 function Console({ tabs }) {
   return (
     <>
@@ -70,22 +101,29 @@ function Console({ tabs }) {
         plugins={plugins}
         defaultTabs={tabs}
         defaultHeaders={storedHeaders()}
-        defaultEditorToolsVisibility={parsedHeaders().Authorization ? 'variables' : 'headers'}
-        onEditHeaders={headersEdited}
+        defaultEditorToolsVisibility={token() === '' ? 'headers' : 'variables'}
         showPersistHeadersSettings={false}
         schemaDescription
         inputValueDeprecation
       >
         <SchemaFollower />
+        <HeadersKeeper />
+        <EditorLayout />
       </GraphiQL>
     </>
   );
 }
 
-// A second link pasted into the same tab only changes the fragment: the page starts again with the new headers.
-addEventListener('hashchange', () => takeFromAddress() && location.reload());
+function openLink() {
+  const isLink = takeFromAddress();
+  if (isLink) forgetExamples();
+  return isLink;
+}
 
-takeFromAddress();
+// A second link pasted into the same tab only changes the fragment: the page starts again with the new headers.
+addEventListener('hashchange', () => openLink() && location.reload());
+
+openLink();
 watchToken();
 const tabs = await examples();
 createRoot(document.getElementById('console')).render(<Console tabs={tabs} />);
