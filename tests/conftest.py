@@ -24,7 +24,7 @@ from program import Server, server
 from world import World
 from xdist.scheduler import LoadScopeScheduling
 
-from gateway.garbage import collect_rarely
+from gateway.runtime.garbage_collection import collect_rarely
 from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate

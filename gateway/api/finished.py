@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Final, TypeVar
 
 from gateway.errors import AnswerTooLarge
-from gateway.garbage import GARBAGE
+from gateway.runtime.garbage_collection import GARBAGE
 
 K = TypeVar("K")
 V = TypeVar("V")

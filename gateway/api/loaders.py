@@ -27,8 +27,8 @@ from gateway.domain.profiles import AnyProfile, AnyResult, InvalidKey, Origin, P
 from gateway.domain.shapes import Shape
 from gateway.domain.tenants import Scope
 from gateway.domain.timelines import FinishedPage, Node, Timeline
+from gateway.runtime.batching import Trips
 from gateway.storage.database import Database
-from gateway.storage.trips import Trips
 
 Xids: TypeAlias = tuple[UUID, ...]
 """The members of one person."""

@@ -48,7 +48,6 @@ from gateway.api.policies import MergePolicyType
 from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.domain import profiles
-from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.datasets import Dataset
 from gateway.domain.events import EventFilter
 from gateway.domain.identities import Identity
@@ -66,8 +65,9 @@ from gateway.domain.profiles import (
     ResultText,
     limits_of,
 )
-from gateway.domain.slices import SLICES
 from gateway.errors import BadInput
+from gateway.runtime.slices import SLICES
+from gateway.runtime.threads import COMPUTATIONS
 
 described(
     ProfileStatus,

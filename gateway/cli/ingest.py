@@ -10,7 +10,7 @@ from rich.progress import DownloadColumn, Progress
 from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.records import Mode
-from gateway.garbage import collect_rarely
+from gateway.runtime.garbage_collection import collect_rarely
 from gateway.server.files import Loaded, load_file
 from gateway.server.source import Source, open_source
 from gateway.server.store import open_store

@@ -17,13 +17,13 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from gateway.domain import graphs
-from gateway.domain.computing import Thread
 from gateway.domain.configuration import Configuration
 from gateway.domain.documents import NamedIdentity
 from gateway.domain.graphs import Graph, Member, RefusedLink, Rules, Tie
-from gateway.domain.slices import in_slices
 from gateway.domain.stitching import READ_GRAPHS, READ_MEMBERS
 from gateway.domain.tenants import Scope
+from gateway.runtime.slices import in_slices
+from gateway.runtime.threads import Thread
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 

@@ -18,9 +18,9 @@ from gateway.domain.pages import Window
 from gateway.domain.people import list_people
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus, check_policy
 from gateway.domain.profiles import ProfileResult, read_profiles
-from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, LimitExceeded
+from gateway.runtime.slices import in_slices
 from gateway.storage.database import Database, Session
 
 CHUNK = 500

@@ -16,8 +16,8 @@ import orjson
 
 from gateway.domain.documents import Failure, Sent
 from gateway.domain.records import Mode
-from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Scope
+from gateway.runtime.slices import in_slices
 from gateway.storage import packing
 from gateway.storage.database import Session
 from gateway.storage.queries import query

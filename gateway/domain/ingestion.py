@@ -22,7 +22,6 @@ from gateway.domain.documents import Failure, Reader, Sent
 from gateway.domain.facts import keep_failures, keep_warnings
 from gateway.domain.locking import lock_alone, lock_beside
 from gateway.domain.records import Mode
-from gateway.domain.slices import SLICES
 from gateway.domain.stitching import Restart
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.turns import Turns
@@ -39,6 +38,7 @@ from gateway.errors import (
     Unavailable,
     Unstorable,
 )
+from gateway.runtime.slices import SLICES
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe

@@ -10,11 +10,11 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.components import Component, looked_at, read_component, refused_of
-from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.people import Found, read_people
 from gateway.domain.tenants import Permission, Scope
+from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 

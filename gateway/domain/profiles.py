@@ -34,10 +34,10 @@ from gateway.domain.people import NOBODY, Keeper, Person
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.selectors import Selector
 from gateway.domain.shapes import Shape
-from gateway.domain.slices import in_slices
 from gateway.domain.tenants import Permission, Scope
 from gateway.domain.timelines import FinishedPage, Timeline
 from gateway.errors import Unavailable
+from gateway.runtime.slices import in_slices
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 

@@ -11,7 +11,6 @@ from itertools import chain
 from uuid import UUID
 
 from gateway.domain.components import NOBODY, Component, graphs_of, looked_at, read_component
-from gateway.domain.computing import WRITES
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
 from gateway.domain.locking import lock_alone, lock_beside
@@ -26,6 +25,7 @@ from gateway.domain.stitching import (
 )
 from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, forget, materialize, read_states, read_versions, refold
+from gateway.runtime.threads import WRITES
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 

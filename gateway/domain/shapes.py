@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from gateway.kept import Kept
+from gateway.runtime.cache import Kept
 
 KEPT_SQL: Final = 8_000_000
 """Characters of SQL that is kept for the shapes, and of that for the timelines, which are read again."""

@@ -15,7 +15,7 @@ from gateway.domain.events import Bound, Event, EventOrderField, EventRequest, i
 from gateway.domain.pages import Key, Page, Window, goes_on
 from gateway.domain.shapes import KEPT_SQL, Shape, literal, object_of, pick, printed
 from gateway.domain.tenants import Permission, Scope
-from gateway.kept import Kept
+from gateway.runtime.cache import Kept
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 

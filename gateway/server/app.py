@@ -19,9 +19,9 @@ from gateway.api.console import console_routes
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
-from gateway.deadlines import Deadlines
 from gateway.domain.configuration import Configurations
 from gateway.errors import BadInput
+from gateway.runtime.deadlines import Deadlines
 from gateway.server import health
 from gateway.server.admission import Admissions, in_turn
 from gateway.server.answers import refusal

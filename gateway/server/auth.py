@@ -18,10 +18,10 @@ from uuid import UUID
 
 from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
 from gateway.errors import Forbidden, Timeout, Unauthenticated
+from gateway.runtime.batching import Trips
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
-from gateway.storage.trips import Trips
 
 REMEMBERED: Final = 1_000
 """Callers that are known again; of more of them the one that was away for longest is forgotten."""

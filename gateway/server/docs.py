@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 import gateway
-from gateway.domain.computing import Once, Thread
+from gateway.runtime.threads import Once, Thread
 from gateway.server.index import POLICY
 from gateway.server.media import prefers_markdown
 

@@ -11,7 +11,7 @@ from collections import deque
 from time import perf_counter
 from typing import Final, Protocol
 
-from gateway.garbage import GARBAGE
+from gateway.runtime.garbage_collection import GARBAGE
 
 STEP_BYTES: Final = 1 << 11
 """Parsed at once: half a millisecond at most."""

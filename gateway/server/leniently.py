@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.domain.computing import DOCUMENTS
+from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.violations import TooLarge
 
 FEW_BYTES: Final = 16_000

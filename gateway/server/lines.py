@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from gateway.domain.ingestion import DOCUMENTS, Chunk
-from gateway.domain.slices import SLICES
 from gateway.errors import BadInput, LimitExceeded
+from gateway.runtime.slices import SLICES
 
 LINE_BYTES = 1 << 20  # of a longer line no more is kept than shows that it is too long
 CHUNK_BYTES = 1 << 20  # a chunk ends here even with fewer lines; parsed, its documents may take twenty times as much

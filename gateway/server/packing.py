@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.middleware.gzip import GZipResponder, IdentityResponder
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from gateway.domain.computing import Thread
 from gateway.errors import BadInput
+from gateway.runtime.threads import Thread
 from gateway.server.answers import GZIP_FROM, refusal
 from gateway.server.media import codings
 

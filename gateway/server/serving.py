@@ -22,7 +22,7 @@ from starlette.applications import Starlette
 from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
-from gateway.garbage import collect_rarely
+from gateway.runtime.garbage_collection import collect_rarely
 from gateway.server.app import create_app
 from gateway.server.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
 from gateway.server.logs import configure_logs

@@ -16,8 +16,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.api.execution.operations import Outcome, Request, Response
-from gateway.deadlines import Deadlines
 from gateway.errors import BadInput, GatewayError, SlowSender
+from gateway.runtime.deadlines import Deadlines
 from gateway.server.admission import BODY_UNIT
 from gateway.server.answers import GZIP_FROM, refusal, server_timing
 from gateway.server.auth import HEADERS, Caller

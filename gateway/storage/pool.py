@@ -16,8 +16,8 @@ from time import monotonic
 from types import TracebackType
 from typing import Any
 
-from gateway.deadlines import Deadlines
 from gateway.errors import DatabaseRefused, Unavailable
+from gateway.runtime.deadlines import Deadlines
 from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, translated
 from gateway.storage.shares import Shares
 from gateway.telemetry import ConnectionRefused, observe

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway.kept import Kept
+from gateway.runtime.cache import Kept
 
 Shape = Literal["rows", "row", "value", "none"]
 

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Hashable
 from contextlib import asynccontextmanager
 
-from gateway.deadlines import Deadlines
+from gateway.runtime.deadlines import Deadlines
 
 EVERYBODY = None
 """The key of a share that all have together."""

@@ -13,8 +13,8 @@ from gateway.api.execution import resolvers, selections
 from gateway.api.execution.operations import Outcome
 from gateway.api.schema import build_schema
 from gateway.api.selectors import ARGUMENT
-from gateway.domain import slices
-from gateway.domain.computing import DOCUMENTS
+from gateway.runtime import slices
+from gateway.runtime.threads import DOCUMENTS
 
 NOBODY = '(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 FIELDS = ["entityJson(select: {})", "explain(select: {}) {{ rule }}"]

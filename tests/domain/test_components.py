@@ -8,9 +8,9 @@ import pytest
 from world import World, event, record
 
 from gateway.domain import components, graphs, stitching
-from gateway.domain.computing import WRITES
 from gateway.domain.removals import abort_batch
 from gateway.domain.verification import verify
+from gateway.runtime.threads import WRITES
 
 NOON = "2026-01-01T12:00:00Z"
 

@@ -10,11 +10,11 @@ import pytest
 from world import event, record
 
 from gateway.domain import links
-from gateway.domain.computing import COMPUTATIONS
 from gateway.domain.graphs import CAP, HUB, LinkRefusal
 from gateway.domain.records import Mode
 from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden
+from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.queries import Query
 
 ANA, PHONE, DEVICE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38), ("Email", "ben@x.io")

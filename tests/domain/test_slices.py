@@ -8,11 +8,12 @@ import orjson
 import pytest
 from world import event, record
 
-from gateway.domain import components, diffs, documents, facts, merge, policies, profiles, slices
+from gateway.domain import components, diffs, documents, facts, merge, policies, profiles
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
-from gateway.domain.slices import Slices, in_slices
+from gateway.runtime import slices
+from gateway.runtime.slices import Slices, in_slices
 
 PEOPLE = [(("Email", f"p{number}@x.io"), ("Phone", f"+{number}")) for number in range(40)]
 

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from gateway import garbage
+from gateway.runtime import garbage_collection
 from gateway.server import connections, intake
 from gateway.server.connections import (
     HEAD_BYTES,
@@ -362,13 +362,15 @@ async def test_what_large_bodies_leave_behind_is_freed_though_few_objects_hold_t
         def __init__(self):
             self.itself = self
 
-    body = b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % garbage.BYTES + bytes(garbage.BYTES)
+    body = b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % garbage_collection.BYTES + bytes(
+        garbage_collection.BYTES
+    )
     gc.disable()
     try:
         left = weakref.ref(Circle())
         async with serving() as served:
             reader, writer = await served.client(body)
-            assert (await answer(reader))[1] == garbage.BYTES
+            assert (await answer(reader))[1] == garbage_collection.BYTES
             writer.close()
         assert left() is None
     finally:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from gateway.api.execution.unreadable import DOCUMENTS, TAKING
 from gateway.api.schema import build_schema
-from gateway.domain import computing
+from gateway.runtime import threads
 from gateway.server.leniently import FEW_BYTES, read_leniently
 from gateway.server.media import GRAPHQL
 
@@ -122,9 +122,9 @@ async def test_a_long_body_is_read_beside_the_event_loop(gateway, post):
     long = json.dumps({"x": "y" * FEW_BYTES})
     (text, *_) = by_each_way(dataset, [person(0), r'{"x": "\ud800"}', long])
     busy = Event()
-    blocker = asyncio.ensure_future(computing.DOCUMENTS.run(busy.wait))
+    blocker = asyncio.ensure_future(threads.DOCUMENTS.run(busy.wait))
     waiting = asyncio.ensure_future(post(text))
-    while computing.DOCUMENTS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+    while threads.DOCUMENTS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
         await asyncio.sleep(0.001)
     assert not waiting.done()
     busy.set()

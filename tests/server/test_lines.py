@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain import slices
 from gateway.domain.ingestion import DOCUMENTS
 from gateway.errors import BadInput, LimitExceeded
+from gateway.runtime import slices
 from gateway.server.lines import (
     BLANK_LINES,
     BYTE_ORDER_MARK,

@@ -21,10 +21,10 @@ from gateway.api.execution.limits import Limits, Size, check, children_of, too_n
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
-from gateway.domain.computing import DOCUMENTS, Once
-from gateway.domain.slices import SLICES
 from gateway.errors import LimitExceeded
-from gateway.kept import Kept
+from gateway.runtime.cache import Kept
+from gateway.runtime.slices import SLICES
+from gateway.runtime.threads import DOCUMENTS, Once
 
 KEPT_NODES: Final = 50_000
 """Nodes of documents and of plans that are kept; an operation with twenty fields has about 200 of them."""

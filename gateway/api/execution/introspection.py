@@ -27,8 +27,8 @@ from graphql import (
 )
 
 from gateway.api.execution.columns import FAILED, Fault, Resolver, Run
-from gateway.domain.computing import COMPUTATIONS, Once
 from gateway.errors import LimitExceeded
+from gateway.runtime.threads import COMPUTATIONS, Once
 
 FIELDS: Final = ("__schema", "__type")
 

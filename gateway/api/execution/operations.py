@@ -26,12 +26,12 @@ from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
-from gateway.deadlines import Deadlines
-from gateway.domain.computing import DOCUMENTS
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.slices import SLICES
 from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput, Timeout
+from gateway.runtime.deadlines import Deadlines
+from gateway.runtime.slices import SLICES
+from gateway.runtime.threads import DOCUMENTS
 from gateway.storage.database import Database
 from gateway.telemetry import OperationRan, observe
 

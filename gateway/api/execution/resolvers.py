@@ -13,7 +13,7 @@ from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
 from gateway.api.finished import Finished
 from gateway.api.loaders import Wanted
-from gateway.domain.slices import in_slices
+from gateway.runtime.slices import in_slices
 
 Fail = Callable[[Exception, int], Any]
 

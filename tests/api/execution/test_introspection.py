@@ -12,7 +12,7 @@ from gateway.api.execution import introspection
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
-from gateway.domain.computing import COMPUTATIONS
+from gateway.runtime.threads import COMPUTATIONS
 
 DEEP = "fields { name args { name type { name ofType { name } } } type { name kind fields { name description type { name } } } }"
 REPEATED = "query ($x: Boolean!) { __schema { " + " ".join(f"a{n}: types @include(if: $x) {{ ...F }}" for n in range(16)) + f" }} }} fragment F on __Type {{ name {DEEP} }}"  # fmt: skip

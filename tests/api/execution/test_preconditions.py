@@ -13,7 +13,7 @@ from gateway.api.execution.operations import Operations
 from gateway.api.execution.preconditions import EVENT_FILTER, POLICY_ID
 from gateway.api.schema import build_schema
 from gateway.domain import registry
-from gateway.domain.computing import DOCUMENTS
+from gateway.runtime.threads import DOCUMENTS
 
 NOBODY = 'profile(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'

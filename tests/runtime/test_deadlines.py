@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.deadlines import Deadlines
+from gateway.runtime.deadlines import Deadlines
 
 
 async def held(deadlines, run):

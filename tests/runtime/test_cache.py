@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.kept import Kept
+from gateway.runtime.cache import Kept
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans())))

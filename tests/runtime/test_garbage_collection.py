@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from gateway.garbage import BYTES, Garbage
+from gateway.runtime.garbage_collection import BYTES, Garbage
 
 
 class Circle:

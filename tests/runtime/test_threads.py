@@ -9,8 +9,8 @@ from world import World
 
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
-from gateway.domain.computing import COMPUTATIONS, Once, Thread
 from gateway.errors import Unavailable
+from gateway.runtime.threads import COMPUTATIONS, Once, Thread
 
 EVENT = {"identities": [{"namespace": "Email", "value": "a@b.c"}, {"namespace": "ECID", "value": "9" * 38}]}
 SIMULATE = "query ($e: [SimulatedEventInput!]!) { simulateIdentityGraph(events: $e) { identities { value } } }"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.storage.trips import AT_ONCE, Trips
+from gateway.runtime.batching import AT_ONCE, Trips
 
 
 class Store:
