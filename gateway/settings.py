@@ -28,7 +28,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.errors import SettingsError
-from gateway.storage.directories import default_data_dir
+from gateway.postgres.directories import default_data_dir
 
 PREFIX = "GATEWAY_"
 NEARLY = (

@@ -24,8 +24,8 @@ from program import Server, server
 from world import World
 from xdist.scheduler import LoadScopeScheduling
 
+from gateway.postgres.cluster import Cluster
 from gateway.runtime.garbage_collection import collect_rarely
-from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 from gateway.telemetry import StatementRan, listen

@@ -19,7 +19,7 @@ LONGEST = (
     "tests/api/execution/test_differential.py",
     "tests/properties/test_one_truth.py",
     "tests/properties/test_crowds.py",
-    "tests/storage/test_cluster.py",
+    "tests/postgres/test_cluster.py",
     "tests/test_ending.py",
     "tests/server/test_connections.py",
     "tests/test_pooler.py",

@@ -9,8 +9,8 @@ from urllib.parse import quote, urlencode
 import asyncpg
 from places import reachable_directory
 
-from gateway.storage.account import server_account
-from gateway.storage.binaries import server_binaries
+from gateway.postgres.account import server_account
+from gateway.postgres.binaries import server_binaries
 
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
 """The oldest release that is supported, as Debian 12 brings it."""

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from places import reachable_directory
 
-from gateway.storage.account import server_account
+from gateway.postgres.account import server_account
 
 STARTUP_PARAMETERS = "search_path,jit,enable_memoize,plan_cache_mode,statement_timeout,gateway.session"
 CONNECTIONS = 3

@@ -18,8 +18,8 @@ import httpx
 import pytest
 
 import gateway as package
-from gateway.storage.account import Account
-from gateway.storage.locks import acquire, open_lock
+from gateway.postgres.account import Account
+from gateway.postgres.file_locks import acquire, open_lock
 
 GATEWAY = [sys.executable, "-m", "gateway"]
 INSTALLED = (Path(package.__file__).parents[1], Path(httpx.__file__).parents[1])  # our code, and what it stands on

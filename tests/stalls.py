@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from gateway.storage.cluster import Cluster
+from gateway.postgres.cluster import Cluster
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from typer.testing import CliRunner
 
 from gateway import cli
 from gateway.cli.program import COMMANDS, app
-from gateway.storage.account import Account
+from gateway.postgres.account import Account
 from gateway.storage.migrations import wanted_version
 
 CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIVIDUAL_PROFILE,

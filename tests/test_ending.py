@@ -13,8 +13,8 @@ import pytest
 from places import reachable_directory
 from program import GATEWAY, environment, postgres_runs, server
 
-from gateway.storage.account import server_account
-from gateway.storage.locks import locked
+from gateway.postgres.account import server_account
+from gateway.postgres.file_locks import locked
 
 VIEWER = {"query": "{ viewer { organization } }"}
 PATIENCE = 60  # seconds; far more than any command takes to end

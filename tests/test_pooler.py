@@ -15,7 +15,7 @@ from pooler import STARTUP_PARAMETERS, pooler
 from program import GATEWAY, environment, gateway, server
 
 from gateway.errors import Timeout
-from gateway.storage.cluster import Cluster
+from gateway.postgres.cluster import Cluster
 from gateway.storage.connections import MARK
 from gateway.storage.database import Database
 from gateway.storage.queries import Query, query

@@ -17,12 +17,12 @@ from typing import Any
 import orjson
 
 from gateway.errors import BadInput, Conflict, SettingsError
+from gateway.postgres.account import server_account
+from gateway.postgres.dumps import dump, is_empty, load
 from gateway.server.credentials import FILE as CREDENTIALS
 from gateway.server.credentials import check_credentials, put_credentials
 from gateway.server.store import database_address, open_store
 from gateway.settings import Settings
-from gateway.storage.account import server_account
-from gateway.storage.dumps import dump, is_empty, load
 from gateway.storage.migrations import migrations, wanted_version
 
 FORM = 1

@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 
 from gateway.errors import SettingsError
-from gateway.storage.locks import locked
+from gateway.postgres.file_locks import locked
 
 FILE = "credentials.json"
 

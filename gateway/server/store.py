@@ -17,10 +17,10 @@ from gateway.domain.tenants import (
     read_sandbox,
 )
 from gateway.errors import NotFound, Taken
+from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials
 from gateway.server.logs import log_observation
 from gateway.settings import Settings
-from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 

@@ -32,8 +32,8 @@ from gateway.domain.identity_settings import NamespaceRule, update_identity_sett
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.verification import verify
+from gateway.postgres.cluster import Cluster
 from gateway.server.worker import work_off
-from gateway.storage.cluster import Cluster
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 

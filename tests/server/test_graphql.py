@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway.postgres.cluster import Cluster
 from gateway.server.media import GRAPHQL, JSON
-from gateway.storage.cluster import Cluster
 
 QUERY = "{ __typename }"
 BROKEN = {

@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from stalls import stalled
 
-from gateway.storage.cluster import Cluster
+from gateway.postgres.cluster import Cluster
 
 LIMIT = 2.0
 IN_TIME = 5.0  # less than the time that a connection has for ending: nobody waits for that

@@ -8,7 +8,7 @@ from pathlib import Path
 import asyncpg
 from ingestion import Server, written
 
-from gateway.storage.cluster import Cluster
+from gateway.postgres.cluster import Cluster
 from reading.people import Crowd
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import asyncpg
 
 from gateway.errors import ClusterError
-from gateway.storage.account import server_account
-from gateway.storage.binaries import server_binaries
+from gateway.postgres.account import server_account
+from gateway.postgres.binaries import server_binaries
 from gateway.storage.faults import OPENING, opening_failed
 
 OURS = "select to_regclass('gateway.migration')"

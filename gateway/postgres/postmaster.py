@@ -15,10 +15,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gateway.errors import ClusterError
-from gateway.storage.account import Account
-from gateway.storage.binaries import Binaries
-from gateway.storage.directories import claim_socket_directory, write_unlinked
-from gateway.storage.locks import acquire, open_lock
+from gateway.postgres.account import Account
+from gateway.postgres.binaries import Binaries
+from gateway.postgres.directories import claim_socket_directory, write_unlinked
+from gateway.postgres.file_locks import acquire, open_lock
 
 ROLE = "gateway"
 PORT = 5432  # only part of the socket's name

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.storage.account import server_account
-from gateway.storage.binaries import PACKAGE, server_binaries
+from gateway.postgres.account import server_account
+from gateway.postgres.binaries import PACKAGE, server_binaries
 
 
 def test_the_programs_run_and_their_release_is_known() -> None:

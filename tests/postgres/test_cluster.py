@@ -20,9 +20,9 @@ import pytest
 
 import gateway
 from gateway.errors import ClusterError
-from gateway.storage.account import Account, server_account
-from gateway.storage.cluster import Cluster
-from gateway.storage.locks import acquire, locked, open_lock
+from gateway.postgres.account import Account, server_account
+from gateway.postgres.cluster import Cluster
+from gateway.postgres.file_locks import acquire, locked, open_lock
 from gateway.telemetry import EmbeddedPostgres
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "shared_buffers": "16MB"}
@@ -194,7 +194,7 @@ async def test_stop_leaves_no_process_and_the_data_stay(data_dir: Path) -> None:
 async def test_a_server_that_does_not_stop_is_left_to_itself_in_bounded_time(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.storage.postmaster.STOP_LIMIT", 0.1)
+    monkeypatch.setattr("gateway.postgres.postmaster.STOP_LIMIT", 0.1)
     cluster = Cluster(data_dir, settings=FAST)
     await cluster.start()
     process = postmaster(data_dir)

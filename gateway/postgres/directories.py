@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from gateway.errors import ClusterError
-from gateway.storage.account import Account
+from gateway.postgres.account import Account
 
 ROOT_DATA_DIR = Path("/var/lib/profile-gateway")
 SOCKET_PATH_LIMIT = 103  # bytes; Linux allows 107, macOS 103

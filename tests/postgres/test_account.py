@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ClusterError
-from gateway.storage.account import ENVIRONMENT, SYSTEM_USER, Account, server_account
+from gateway.postgres.account import ENVIRONMENT, SYSTEM_USER, Account, server_account
 
 STRANGER = Account("stranger", 54321, 54321)
 

@@ -7,13 +7,8 @@ from pathlib import Path
 import pytest
 
 from gateway.errors import ClusterError
-from gateway.storage.account import Account, server_account
-from gateway.storage.directories import (
-    claim_data_directory,
-    claim_socket_directory,
-    default_data_dir,
-    write_unlinked,
-)
+from gateway.postgres.account import Account, server_account
+from gateway.postgres.directories import claim_data_directory, claim_socket_directory, default_data_dir, write_unlinked
 
 
 @pytest.fixture

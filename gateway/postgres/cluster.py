@@ -26,11 +26,11 @@ from urllib.parse import quote
 import asyncpg
 
 from gateway.errors import ClusterError
-from gateway.storage.account import server_account
-from gateway.storage.binaries import server_binaries
-from gateway.storage.directories import claim_data_directory, default_data_dir
-from gateway.storage.locks import acquire, locked_unless, open_lock
-from gateway.storage.postmaster import PORT, ROLE, Postmaster, quoted
+from gateway.postgres.account import server_account
+from gateway.postgres.binaries import server_binaries
+from gateway.postgres.directories import claim_data_directory, default_data_dir
+from gateway.postgres.file_locks import acquire, locked_unless, open_lock
+from gateway.postgres.postmaster import PORT, ROLE, Postmaster, quoted
 from gateway.telemetry import EmbeddedPostgres, Observation, observe
 
 __all__ = ["Cluster", "default_data_dir"]

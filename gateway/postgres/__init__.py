@@ -1,0 +1,1 @@
+"""The embedded Postgres: its programs, system user, directories, processes and dumps."""
