@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-DEMO = ("tests/api/test_console.py", "tests/server/test_loader.py", "tests/test_documents.py")
+DEMO = ("tests/api/test_console.py", "tests/demo/test_loader.py", "tests/test_documents.py")
 """Files with tests over the demo, which takes half a minute to load, in the order in which they may change it."""
 
 LONGEST = (

@@ -7,8 +7,8 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from gateway.cli.options import DataDir, Host, Port, Workers, progress, run, settings_of
 from gateway.cli.serve import serve_store
+from gateway.demo.loader import load_demo
 from gateway.server import serving
-from gateway.server.demo.loader import load_demo
 from gateway.server.store import open_store
 from gateway.settings import Settings
 

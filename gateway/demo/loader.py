@@ -12,15 +12,15 @@ from uuid import UUID
 
 from rich.progress import Progress
 
+from gateway.demo.catalogue import count, documents
+from gateway.demo.configuration import DATASETS
+from gateway.demo.setup import set_up
+from gateway.demo.source import Document, Journey
 from gateway.domain.batches import BatchStatus, complete_batch, create_batch, list_batches
 from gateway.domain.configuration import Configurations
 from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.pages import MAX_SIZE, Window
 from gateway.domain.tenants import Scope, read_sandbox
-from gateway.server.demo.catalogue import count, documents
-from gateway.server.demo.configuration import DATASETS
-from gateway.server.demo.setup import set_up
-from gateway.server.demo.source import Document, Journey
 from gateway.server.files import refresh_statistics
 from gateway.storage.database import Database
 

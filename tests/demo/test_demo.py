@@ -9,13 +9,13 @@ from typing import Any
 import orjson
 import pytest
 
+from gateway.demo import source, synthetic
+from gateway.demo.catalogue import count, documents
+from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, Schema
+from gateway.demo.purchases import LINES_PER_EVENT, NEWEST_BASKETS
+from gateway.demo.source import Journey
+from gateway.demo.visits import STRANGERS
 from gateway.errors import BadInput
-from gateway.server.demo import source, synthetic
-from gateway.server.demo.catalogue import count, documents
-from gateway.server.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, Schema
-from gateway.server.demo.purchases import LINES_PER_EVENT, NEWEST_BASKETS
-from gateway.server.demo.source import Journey
-from gateway.server.demo.visits import STRANGERS
 from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.evolution import conflicts, union
 from gateway.xdm.paths import field_at

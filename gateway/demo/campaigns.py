@@ -5,7 +5,7 @@ Both are real. That a campaign came by e-mail is not known: the source says only
 
 from collections.abc import Iterator
 
-from gateway.server.demo.source import Document, Journey, Row
+from gateway.demo.source import Document, Journey, Row
 
 
 def campaigns(journey: Journey, tenant: str) -> Iterator[Document]:

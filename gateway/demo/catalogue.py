@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
+from gateway.demo import campaigns, people, purchases, visits
+from gateway.demo.source import Document, Journey
 from gateway.errors import BadInput
-from gateway.server.demo import campaigns, people, purchases, visits
-from gateway.server.demo.source import Document, Journey
 
 _MAKERS: Mapping[str, Callable[[Journey, str], Iterator[Document]]] = {
     "crm": people.crm,

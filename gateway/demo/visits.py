@@ -6,8 +6,8 @@ Strangers never sign in. They are people too, with events and no records.
 
 from collections.abc import Iterator
 
-from gateway.server.demo import synthetic
-from gateway.server.demo.source import Document, Journey, instant
+from gateway.demo import synthetic
+from gateway.demo.source import Document, Journey, instant
 
 STRANGERS = 600
 SHOP = "https://shop.example.com"

@@ -7,21 +7,24 @@ import program
 import pytest
 from rich.progress import Progress
 
+from gateway.demo.catalogue import count
+from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
+from gateway.demo.loader import load_demo
+from gateway.demo.setup import set_up
+from gateway.demo.source import Journey
 from gateway.domain.batches import BatchStatus, list_batches
 from gateway.domain.configuration import Configurations
 from gateway.domain.pages import Window
-from gateway.server.demo.catalogue import count
-from gateway.server.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
-from gateway.server.demo.loader import load_demo
-from gateway.server.demo.setup import set_up
-from gateway.server.demo.source import Journey
+from gateway.server.store import open_store
+from gateway.settings import read_settings
 
 LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedCount } } } } }"
 
 
 @pytest.fixture
-def store(gateway):
-    return gateway.store
+async def store(dsn, tmp_path):
+    async with open_store(read_settings(database_url=dsn, data_dir=tmp_path)) as opened:
+        yield opened
 
 
 def test_every_document_of_every_dataset_is_in_one_complete_batch_without_failures(demo):

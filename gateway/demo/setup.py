@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from uuid import UUID
 
+from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, MergePolicy, Schema
 from gateway.domain import datasets, namespaces, policies, registry
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import IdentityType
@@ -10,7 +11,6 @@ from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.registry import IdentityDescriptor
 from gateway.domain.tenants import Scope
-from gateway.server.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, MergePolicy, Schema
 from gateway.storage.database import Database
 
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from gateway.server.demo import synthetic
-from gateway.server.demo.source import Document, Journey, Row, instant
+from gateway.demo import synthetic
+from gateway.demo.source import Document, Journey, Row, instant
 
 INVENTED_CONTACT = ["person.name", "personalEmail", "mobilePhone", "homeAddress", "extSourceSystemAudit"]
 DEMOGRAPHICS = {  # our name of a field: the source's column

@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 from sys import intern
 
-from gateway.server.demo import synthetic
-from gateway.server.demo.source import Basket, Document, Journey, Line
+from gateway.demo import synthetic
+from gateway.demo.source import Basket, Document, Journey, Line
 
 LINES_PER_EVENT = 10
 NEWEST_BASKETS = 100  # of each household in the default load: the whole year for four households of five
