@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
-from gateway.server.hosts import HostNames
+from gateway.server.http.hosts import HostNames
 from gateway.settings import LOOPBACK_NAMES, Settings, read_settings
 
 ISSUER = '{"issuer": "https://idp.example", "audience": "gateway", "jwks_url": "https://idp.example/keys"}'

@@ -8,8 +8,8 @@ from rich.progress import MofNCompleteColumn, Progress
 from gateway.cli.options import DataDir, Host, Port, Workers, progress, run, settings_of
 from gateway.cli.serve import serve_store
 from gateway.demo.loader import load_demo
-from gateway.server import serving
-from gateway.server.store import open_store
+from gateway.server import process
+from gateway.server.deployment import open_store
 from gateway.settings import Settings
 
 
@@ -30,7 +30,7 @@ def demo(
 
 
 async def _serve_demo(settings: Settings, bar: Progress, *, full: bool) -> None:
-    with serving.bind(settings) as port:
+    with process.bind(settings) as port:
         async with open_store(settings) as store:
             with bar:
                 await load_demo(store.db, await store.scope(), bar, full=full)

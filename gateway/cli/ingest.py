@@ -11,9 +11,9 @@ from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.records import Mode
 from gateway.runtime.garbage_collection import collect_rarely
-from gateway.server.files import Loaded, load_file
-from gateway.server.source import Source, open_source
-from gateway.server.store import open_store
+from gateway.server.deployment import open_store
+from gateway.server.streams.batch_files import Loaded, load_file
+from gateway.server.streams.sources import Source, open_source
 from gateway.settings import Settings
 
 

@@ -3,7 +3,7 @@
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.server.store import database_address
+from gateway.server.deployment import database_address
 from gateway.settings import Settings
 from gateway.storage import migrations
 

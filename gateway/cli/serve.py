@@ -7,9 +7,9 @@ import typer
 from gateway.api.console import console_link
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
 from gateway.domain.tenants import Permission
-from gateway.server import serving
-from gateway.server.headers import request_headers
-from gateway.server.store import Store, open_store
+from gateway.server import process
+from gateway.server.client_headers import request_headers
+from gateway.server.deployment import Store, open_store
 from gateway.settings import Settings
 
 
@@ -23,17 +23,17 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, data_di
 
 
 async def _serve(settings: Settings) -> None:
-    with serving.bind(settings) as port:
+    with process.bind(settings) as port:
         async with open_store(settings) as store:
             await serve_store(settings, store, port, link_to_stderr=True)
 
 
-async def serve_store(settings: Settings, store: Store, port: serving.Port, *, link_to_stderr: bool) -> None:
+async def serve_store(settings: Settings, store: Store, port: process.Port, *, link_to_stderr: bool) -> None:
     """Serve an open store until told to stop; announce the address, and where only this machine can reach it a link to GraphiQL."""
-    url, link = serving.base_url(port), None
+    url, link = process.base_url(port), None
     if settings.console and settings.is_loopback:
         link = console_link(url, request_headers(store, await store.sandbox(None), Permission))
-    await serving.serve(settings, store, port, partial(_announce, url, link, err=link_to_stderr))
+    await process.serve(settings, store, port, partial(_announce, url, link, err=link_to_stderr))
 
 
 def _announce(url: str, link: str | None, *, err: bool) -> None:

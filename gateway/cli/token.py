@@ -7,8 +7,8 @@ import typer
 
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.tenants import EVERY_SANDBOX, Permission, permissions
-from gateway.server.headers import request_headers
-from gateway.server.store import open_store
+from gateway.server.client_headers import request_headers
+from gateway.server.deployment import open_store
 from gateway.settings import Settings
 
 ALL_SCOPES = " ".join(Permission)

@@ -12,7 +12,7 @@ from gateway.domain.configuration import Configurations
 from gateway.domain.tenants import list_sandboxes
 from gateway.domain.verification import Difference, count_other_spellings
 from gateway.domain.verification import verify as verify_sandbox
-from gateway.server.store import open_store
+from gateway.server.deployment import open_store
 from gateway.settings import Settings
 
 

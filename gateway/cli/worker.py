@@ -7,8 +7,8 @@ import typer
 
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.configuration import Configurations
+from gateway.server.deployment import open_store
 from gateway.server.logs import log_observation
-from gateway.server.store import open_store
 from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen

@@ -21,7 +21,7 @@ from gateway.domain.configuration import Configurations
 from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.pages import MAX_SIZE, Window
 from gateway.domain.tenants import Scope, read_sandbox
-from gateway.server.files import refresh_statistics
+from gateway.server.streams.batch_files import refresh_statistics
 from gateway.storage.database import Database
 
 BATCH, FULL_BATCH = "demo", "demo --full"  # keys; the full load holds the default one

@@ -21,7 +21,7 @@ from gateway.postgres.account import server_account
 from gateway.postgres.dumps import dump, is_empty, load
 from gateway.server.credentials import FILE as CREDENTIALS
 from gateway.server.credentials import check_credentials, put_credentials
-from gateway.server.store import database_address, open_store
+from gateway.server.deployment import database_address, open_store
 from gateway.settings import Settings
 from gateway.storage.migrations import migrations, wanted_version
 

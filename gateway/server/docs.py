@@ -21,8 +21,8 @@ from starlette.routing import BaseRoute, Route
 
 import gateway
 from gateway.runtime.threads import Once, Thread
-from gateway.server.index import POLICY
-from gateway.server.media import prefers_markdown
+from gateway.server.http.index import POLICY
+from gateway.server.http.negotiation import prefers_markdown
 
 DIRECTORY: Final = Path(gateway.__file__).parent / "docs"
 NAMES: Final = (

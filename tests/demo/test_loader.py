@@ -15,7 +15,7 @@ from gateway.demo.source import Journey
 from gateway.domain.batches import BatchStatus, list_batches
 from gateway.domain.configuration import Configurations
 from gateway.domain.pages import Window
-from gateway.server.store import open_store
+from gateway.server.deployment import open_store
 from gateway.settings import read_settings
 
 LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedCount } } } } }"

@@ -12,9 +12,9 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.domain.tenants import Permission
-from gateway.server.app import create_app
-from gateway.server.headers import request_headers
-from gateway.server.store import Store, open_store
+from gateway.server.client_headers import request_headers
+from gateway.server.deployment import Store, open_store
+from gateway.server.http.app import create_app
 from gateway.settings import Settings, read_settings
 
 CREATE_SCHEMA = """mutation Create($input: CreateSchemaInput!) {

@@ -7,7 +7,7 @@ import inspect
 from functools import partial
 
 from gateway import cli
-from gateway.server import app
+from gateway.server.http import app
 
 if __name__ == "__main__":
     if "compiles" in inspect.signature(app.Operations).parameters:

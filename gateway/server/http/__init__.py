@@ -1,0 +1,1 @@
+"""HTTP: the application and its routes, who may call, how much at once, what requests and responses look like."""

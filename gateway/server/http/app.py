@@ -1,0 +1,142 @@
+"""The composition root: settings → a Starlette application. Its routes and the order of its middleware are here on one page."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
+
+from gateway.api.console import console_routes
+from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Operations
+from gateway.api.schema import build_schema
+from gateway.domain.configuration import Configurations
+from gateway.errors import BadInput
+from gateway.runtime.deadlines import Deadlines
+from gateway.server.deployment import connect
+from gateway.server.docs import Documents
+from gateway.server.http import health
+from gateway.server.http.admission import Admissions, in_turn
+from gateway.server.http.auth import Callers
+from gateway.server.http.compression import Packing
+from gateway.server.http.cors import ForeignPages
+from gateway.server.http.graphql import graphql
+from gateway.server.http.hosts import HostCheck, HostNames
+from gateway.server.http.index import Index
+from gateway.server.http.ingest import ingest
+from gateway.server.http.observability import Watch
+from gateway.server.http.printed_schemas import PrintedSchemas
+from gateway.server.http.responses import refusal
+from gateway.server.http.sdl import schema
+from gateway.server.http.services import Services
+from gateway.server.http.shortcut import Shortcut
+from gateway.server.logs import log_observation
+from gateway.server.metrics import Metrics
+from gateway.server.token_reader import TokenReader
+from gateway.server.worker import working
+from gateway.settings import Settings
+from gateway.telemetry import listen
+
+GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
+
+
+def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+    """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins.
+
+    `counts` is the directory in which several processes count together.
+    """
+    metrics, base = Metrics(counts), build_schema()
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        endings = [listen(metrics), listen(log_observation)]
+        db = await connect(settings, dsn)
+        configurations, limits = (
+            Configurations(),
+            Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes),
+        )
+        operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
+        tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
+        callers = Callers(db, tokens, seconds=settings.request_seconds)
+        drained = asyncio.get_running_loop().create_future()
+        app.state.services = Services(
+            settings,
+            db,
+            callers,
+            configurations,
+            operations,
+            limits,
+            metrics,
+            drained,
+            Admissions(settings),
+            PrintedSchemas(),
+        )
+        try:
+            async with working(db, configurations) if settings.run_jobs else nullcontext():
+                yield
+        finally:
+            await db.close()
+            for end in endings:
+                end()
+
+    return _Gateway(
+        routes=_routes(settings),
+        middleware=_middleware(settings),
+        exception_handlers={HTTPException: _refuse},
+        lifespan=lifespan,
+    )
+
+
+class _Gateway(Starlette):
+    def build_middleware_stack(self) -> ASGIApp:
+        """Without what Starlette puts around it all to answer what breaks: that is watched for here."""
+        watch: ASGIApp = super().build_middleware_stack().app  # type: ignore[attr-defined]
+        return watch
+
+
+def _routes(settings: Settings) -> list[BaseRoute]:
+    return [
+        Route("/", Index(has_console=settings.console).answer),
+        GRAPHQL,
+        Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
+        Route("/schema.graphql", schema),
+        *Documents().routes(),
+        Route("/healthz", health.alive),
+        Route("/readyz", in_turn(health.ready)),
+        Route("/metrics", in_turn(health.metrics)),
+        *(console_routes() if settings.console else []),
+    ]
+
+
+def _middleware(settings: Settings) -> list[Middleware]:
+    """The first one is the outermost."""
+    hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
+    callable_from_elsewhere = bool(settings.cors_origins)
+    return [
+        Middleware(Watch, around=foreign_pages) if callable_from_elsewhere else Middleware(Watch),
+        *([Middleware(foreign_pages)] if callable_from_elsewhere else []),
+        Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing, bodies=Deadlines(settings.request_seconds)),
+        Middleware(Packing),
+        Middleware(HostCheck, hosts=hosts),
+    ]
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    """What Starlette refuses by itself: an unknown route, a method that a route does not know."""
+    if not isinstance(error, HTTPException):
+        raise error
+    said = error.detail
+    if error.status_code == HTTPStatus.NOT_FOUND:
+        said = "There is nothing at this address; `GET /` tells what is where."
+    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        said = f"This address does not take {request.method}; the header `allow` lists what it takes."
+    return refusal(BadInput(said), error.status_code, error.headers)

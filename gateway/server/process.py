@@ -1,0 +1,187 @@
+"""The server process: from a bound port to a clean end.
+
+It says that it is ready when it is, and ends on SIGTERM or Ctrl-C like a function that returns: what runs is answered, then what it
+stands on is taken down. With several workers, this process holds the port and the embedded Postgres, and watches over them: one that
+dies is replaced, and if this process dies they end.
+"""
+
+import asyncio
+import multiprocessing
+import signal
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from uvicorn.supervisors.multiprocess import Multiprocess
+
+from gateway.errors import SettingsError, Unavailable
+from gateway.runtime.garbage_collection import collect_rarely
+from gateway.server.deployment import Store
+from gateway.server.http.app import create_app
+from gateway.server.http.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
+from gateway.server.http.services import Services
+from gateway.server.logs import configure_logs
+from gateway.server.metrics import count_together, forget_process
+from gateway.settings import Settings
+
+BACKLOG = 2048
+SWITCH_SECONDS = 0.0005
+"""After which a thread that computes gives way to the event loop, which waits for that each time when it has slept: a request takes several
+such times, and by default each is five milliseconds."""
+
+START_SECONDS = 60  # for a worker
+LAST_SECONDS = 2  # for the answers of what was ended to be read; then the connections are ended, too
+
+
+class Port(socket.socket):
+    """A port of ours. Sent to a worker it becomes a socket of the worker's own, and the kernel spreads connections over those.
+
+    Of one that they share, a single worker takes all connections that come in at once.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _beside, (self.family, self.getsockname())
+
+
+def bind(settings: Settings) -> Port:
+    """The port, ours but not listening yet: until we are ready, callers are refused. Raises SettingsError."""
+    try:
+        family, *_, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        bound = Port(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(address)
+    except OSError as error:
+        raise SettingsError(
+            f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}."
+        ) from error
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now, so that a port in use is in use
+    return bound
+
+
+def _beside(family: int, address: Any) -> socket.socket:
+    own = socket.socket(family)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    own.bind(address)
+    return own
+
+
+def base_url(bound: socket.socket) -> str:
+    """Where the server is, for somebody on this machine."""
+    host, port = bound.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # an address to call, not to listen on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve(settings: Settings, store: Store, bound: Port, ready: Callable[[], None]) -> None:
+    """Serve until told to stop; `ready` is called once requests are answered. Raises Unavailable when no worker starts."""
+    make = partial(_make, settings, store.dsn, store.jwt_secret)
+    if settings.workers == 1:
+        await _Server(_config(settings, make), ready).serve(sockets=[bound])
+        return
+    with count_together() as counts:
+        make = partial(make, counts)
+        _Workers(_config(settings, make), bound, ready, counts).run()  # nothing else runs on this loop
+
+
+def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config:
+    return uvicorn.Config(
+        make,
+        factory=True,
+        lifespan="on",
+        workers=settings.workers,
+        loop="auto",
+        http=Connections(_limits(settings), _end_requests),  # type: ignore[arg-type]  # called as the class of a protocol would be
+        ws="none",
+        backlog=BACKLOG,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=ceil(settings.drain_seconds) + ENDING_SECONDS + LAST_SECONDS,
+    )
+
+
+def _limits(settings: Settings) -> ConnectionLimits:
+    return ConnectionLimits(
+        connections_within_files(settings.connections),
+        head_seconds=settings.head_seconds,
+        idle_seconds=settings.idle_seconds,
+        read_seconds=settings.read_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+
+
+def _end_requests(app: Starlette) -> None:
+    """Tell the requests that still run that the process wants to end."""
+    here: Services = app.state.services
+    here.drained.set_result(None)
+
+
+def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+    """The application, in the process that serves it."""
+    configure_logs(settings.log_level)
+    app = create_app(settings, dsn, jwt_secret, counts)
+    if (supervisor := multiprocessing.parent_process()) is not None:
+        asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
+    collect_rarely()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    return app
+
+
+def _end_with_it(sentinel: int) -> None:
+    """The process that watches over us is gone: nobody else would tell us to stop."""
+    asyncio.get_running_loop().remove_reader(sentinel)
+    signal.raise_signal(signal.SIGTERM)
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """As uvicorn does it, but without sending itself the signal again at the end: its default action would kill us half-way."""
+        before: dict[int, Any] = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+
+
+class _Workers(Multiprocess):
+    def __init__(self, config: uvicorn.Config, bound: Port, ready: Callable[[], None], counts: Path) -> None:
+        super().__init__(config, [bound])
+        self._ready = ready
+        self._counts = counts
+        self._counted: set[int | None] = set()
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        if not all(process.wait_until_ready(START_SECONDS) for process in self.processes):
+            self.terminate_all()
+            self.join_all()
+            raise Unavailable("The workers do not start; the log says why.")
+        self._ready()
+
+    def keep_subprocess_alive(self) -> None:
+        super().keep_subprocess_alive()
+        alive = {process.pid for process in self.processes}
+        for gone in self._counted - alive:
+            forget_process(self._counts, gone)
+        self._counted = alive

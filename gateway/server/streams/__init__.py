@@ -1,0 +1,1 @@
+"""Documents as JSON lines, from a request, a file or a pipe: cut into chunks, counted, ingested as one batch."""

@@ -1,0 +1,109 @@
+"""What `gateway ingest` reads from: a file or a pipe of JSON lines, perhaps packed."""
+
+import asyncio
+import hashlib
+import os
+import stat
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from io import FileIO
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.domain.ingestion import Chunk
+from gateway.errors import BadInput
+from gateway.server.streams.file_formats import HEAD_BYTES, check_lines, check_packing
+from gateway.server.streams.ndjson import Gunzip, Plain, Stream
+
+PIECE_BYTES = 1 << 18
+T = TypeVar("T")
+GZIP = b"\x1f\x8b"  # no JSON begins like this
+
+
+class Source:
+    """Bytes of a file or a pipe. `name` is what people call it; `size` is how many bytes there are, None where only the end will tell."""
+
+    def __init__(self, name: str, file: FileIO) -> None:
+        self.name, self._file = name, file
+        status = os.fstat(file.fileno())
+        self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
+
+    def digest(self) -> str | None:
+        """What tells the content from any other; None for a pipe."""
+        if self.size is None:
+            return None
+        digest = hashlib.file_digest(self._file, "sha256").hexdigest()
+        self._file.seek(0)
+        return digest
+
+    async def chunks(
+        self, advance: Callable[[int], None], limit: int, check: Callable[[], None]
+    ) -> AsyncIterator[Chunk]:
+        """Its lines, unpacked if they are packed; `advance` is told how many bytes were read, of which there may be `limit`. `check` is
+        called before each chunk. Raises BadInput, also for what is no JSON lines at all; LimitExceeded, and what `check` raises."""
+        pieces = self._pieces(advance)
+        head = await _head(pieces)
+        check_packing(head, self.name)
+        stream = Stream(Gunzip() if head.startswith(GZIP) else Plain(), limit)
+        is_first = True
+        async for chunk in stream.chunks(in_front(head, pieces), check):
+            if is_first:
+                check_lines(chunk.documents, self.name)
+            is_first = False
+            yield chunk
+
+    async def _pieces(self, advance: Callable[[int], None]) -> AsyncIterator[bytes]:
+        descriptor = self._file.fileno()
+        while True:
+            if self.size is None:
+                await _readable(descriptor)  # so that an interrupt need not wait for who writes into the pipe
+            piece = os.read(descriptor, PIECE_BYTES)
+            if not piece:
+                return
+            advance(len(piece))
+            yield piece
+
+
+@contextmanager
+def open_source(path: Path) -> Iterator[Source]:
+    """The file, or standard input for `-`. Raises BadInput where it cannot be read."""
+    if str(path) == "-":
+        with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
+            yield Source("standard input", file)
+        return
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as error:
+        raise BadInput(f"Cannot read {path}: {error.strerror}.") from error
+    with file:
+        yield Source(str(path), file)
+
+
+async def _head(pieces: AsyncIterator[bytes]) -> bytes:
+    """As many pieces as show what the file is; all of them where there are too few."""
+    head = b""
+    async for piece in pieces:
+        head += piece
+        if len(head) >= HEAD_BYTES:
+            break
+    return head
+
+
+async def in_front(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
+    """One thing, and then what else comes: of a stream of which the first one was looked at."""
+    yield first
+    async for other in others:
+        yield other
+
+
+async def _readable(descriptor: int) -> None:
+    loop, something = asyncio.get_running_loop(), asyncio.Event()
+    try:
+        loop.add_reader(descriptor, something.set)
+    except PermissionError:  # /dev/null and its like, which never make anybody wait
+        return
+    try:
+        await something.wait()
+    finally:
+        loop.remove_reader(descriptor)

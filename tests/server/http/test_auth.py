@@ -1,0 +1,215 @@
+"""The four headers: where they lead, the model's own code for each way in which they do not, and what is remembered of them."""
+
+import asyncio
+from datetime import timedelta
+from time import time
+from uuid import uuid4
+
+import pytest
+
+from gateway.domain import namespaces, sandboxes
+from gateway.domain.namespaces import IdentityType
+from gateway.domain.tenants import Permission, SandboxType, issue_api_key, key_hash
+from gateway.errors import Forbidden, Unauthenticated
+from gateway.server.http import auth
+from gateway.server.http.auth import Callers
+from gateway.server.token_reader import TokenReader
+from gateway.server.tokens import issue_token
+from gateway.storage.queries import Query
+
+SECRET = "a secret of at least thirty-two bytes"
+LIFETIME = timedelta(hours=1)
+TOKENS = TokenReader(SECRET)
+REVOKE = Query(
+    "test.revoke",
+    "update gateway.api_key set revoked_at = now() where key_hash = $1",
+    (),
+    (),
+    "value",
+    "For this test.",
+)
+
+
+class Client:
+    """Headers as a client builds them, lower-case as a server sees them."""
+
+    def __init__(self, organization, key):
+        self.organization, self.key = organization, key
+
+    def headers(self, sandboxes=("*",), permissions=(Permission.PROFILE_READ,), **changes):
+        token = issue_token(SECRET, self.organization.organization_id, permissions, sandboxes, LIFETIME)
+        given = {
+            "authorization": f"Bearer {token}",
+            "x-api-key": self.key,
+            "x-gw-ims-org-id": str(self.organization.organization_id),
+            "x-sandbox-name": "prod",
+        }
+        given |= {name.replace("_", "-"): value for name, value in changes.items()}
+        return {name: value for name, value in given.items() if value is not None}
+
+
+async def client_of(db, code):
+    organization = await sandboxes.create_organization(db, code, code.title())
+    return Client(organization, await issue_api_key(db, organization, "test"))
+
+
+@pytest.fixture
+async def callers(db):
+    return Callers(db, TOKENS)
+
+
+@pytest.fixture
+async def client(db):
+    return await client_of(db, "acme")
+
+
+async def test_headers_lead_to_the_sandbox_in_one_statement(callers, client, statements):
+    with statements() as ran:
+        scope = await callers.scope_of(client.headers())
+    assert (scope.organization, scope.sandbox.name) == (client.organization, "prod")
+    assert scope.permissions == {Permission.PROFILE_READ}
+    assert ran == ["tenants.authenticate"]
+
+
+@pytest.mark.parametrize("name", [None, ""])
+async def test_without_a_sandbox_name_the_default_one_answers(callers, client, name):
+    scope = await callers.scope_of(client.headers(**{"x-sandbox-name": name}))
+    assert scope.sandbox.is_default
+
+
+async def test_the_header_selects_among_the_tokens_sandboxes_only(db, callers, client):
+    admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
+    await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
+    assert (await callers.scope_of(client.headers(["dev"], x_sandbox_name="dev"))).sandbox.name == "dev"
+    assert (await callers.scope_of(client.headers(["*"], x_sandbox_name="dev"))).sandbox.name == "dev"
+    messages = set()
+    for sandboxes_of_token, name in [(["prod"], "dev"), (["*"], "none"), (["none"], "none")]:
+        with pytest.raises(Forbidden) as caught:
+            await callers.scope_of(client.headers(sandboxes_of_token, x_sandbox_name=name))
+        messages.add(caught.value.message.replace(repr(name), "?"))
+    assert len(messages) == 1  # whether it exists is not told
+    with pytest.raises(Forbidden, match="default sandbox"):
+        await callers.scope_of(client.headers(["dev"], x_sandbox_name=None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"authorization": None}, 403, "403010"),
+        ({"authorization": "Basic dXNlcjpwYXNz"}, 403, "403010"),
+        ({"authorization": "Bearer "}, 403, "403010"),
+        ({"authorization": "Bearer nonsense"}, 401, "401013"),
+        ({"x_api_key": None}, 403, "403000"),
+        ({"x_api_key": "no such key"}, 403, "403003"),
+        ({"x_gw_ims_org_id": None}, 400, "400003"),
+        ({"x_gw_ims_org_id": "acme"}, 403, "403025"),
+        ({"x_gw_ims_org_id": str(uuid4())}, 403, "403025"),
+    ],
+)
+async def test_each_fault_has_the_models_code(callers, client, changes, status, code):
+    with pytest.raises(Unauthenticated) as caught:
+        await callers.scope_of(client.headers(**changes))
+    assert (caught.value.status, caught.value.error_code) == (status, code)
+
+
+async def test_nothing_of_one_organization_opens_another(db, callers, client):
+    other = await client_of(db, "other")
+    theirs = other.headers()
+    for name in ["x-gw-ims-org-id", "x-api-key", "authorization"]:
+        with pytest.raises(Unauthenticated) as caught:
+            await callers.scope_of(client.headers() | {name: theirs[name]})
+        assert caught.value.error_code == "403025"
+        with pytest.raises(Unauthenticated) as caught:
+            await callers.scope_of(theirs | {name: client.headers()[name]})
+        assert caught.value.error_code == "403025"
+
+
+async def test_who_comes_again_is_known_and_has_the_same_scope(callers, client, statements):
+    headers = client.headers()
+    assert callers.known(headers) is None
+    scope = await callers.scope_of(headers)
+    with statements() as ran:
+        caller = callers.known(headers)
+        assert ran == []
+        assert await callers.confirm(caller) is caller.scope is scope
+        assert await callers.scope_of(headers) is scope
+    assert ran == ["tenants.authenticate"] * 2
+
+
+async def test_a_key_that_was_revoked_is_refused_from_then_on(db, callers, client):
+    headers = client.headers()
+    await callers.scope_of(headers)
+    caller = callers.known(headers)
+    await db.value(REVOKE, key_hash(client.key))
+    with pytest.raises(Unauthenticated) as caught:
+        await callers.confirm(caller)
+    assert caught.value.error_code == "403003"
+    assert callers.known(headers) is None
+    with pytest.raises(Unauthenticated):
+        await callers.scope_of(headers)
+
+
+async def test_a_sandbox_that_was_deleted_is_refused_from_then_on(db, callers, client):
+    admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
+    sandbox = await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
+    headers = client.headers(x_sandbox_name="dev")
+    await callers.scope_of(headers)
+    caller = callers.known(headers)
+    await sandboxes.delete_sandbox(db, admin, sandbox.sandbox_id)
+    with pytest.raises(Forbidden):
+        await callers.confirm(caller)
+    assert callers.known(headers) is None
+
+
+async def test_a_changed_configuration_is_seen_from_then_on(db, callers, client):
+    headers = client.headers(permissions=[Permission.CONFIG_WRITE])
+    before = await callers.scope_of(headers)
+    caller = callers.known(headers)
+    await namespaces.create_namespace(db, before, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
+    after = await callers.confirm(caller)
+    assert after.sandbox.config_version == before.sandbox.config_version + 1
+    assert callers.known(headers).scope is after
+    assert await callers.scope_of(headers) is after
+
+
+async def test_a_token_that_expired_meanwhile_is_not_known(callers, client, monkeypatch):
+    headers = client.headers()
+    await callers.scope_of(headers)
+    monkeypatch.setattr(auth, "time", lambda: time() + LIFETIME.total_seconds())
+    assert callers.known(headers) is None
+
+
+async def test_who_differs_in_a_header_is_somebody_else(callers, client):
+    headers = client.headers()
+    await callers.scope_of(headers)
+    for name in headers:
+        assert callers.known({header: value for header, value in headers.items() if header != name}) is None
+        assert callers.known(headers | {name: headers[name] + " "}) is None
+    fewer = client.headers(permissions=[])
+    assert await callers.scope_of(fewer) != await callers.scope_of(headers)
+
+
+async def test_callers_who_were_away_for_longest_are_forgotten(callers, client, monkeypatch):
+    monkeypatch.setattr(auth, "REMEMBERED", 2)
+    one, two, three = (client.headers(permissions=[permission]) for permission in list(Permission)[:3])
+    await callers.scope_of(one)
+    await callers.scope_of(two)
+    assert callers.known(one)
+    await callers.scope_of(three)
+    assert [callers.known(headers) is not None for headers in (one, two, three)] == [True, False, True]
+
+
+async def test_those_who_ask_at_once_share_a_statement_and_nothing_else(db, callers, client, statements):
+    other = await client_of(db, "other")
+    good = [client.headers(), other.headers(), client.headers(x_sandbox_name=None)] * 5
+    wrong = [
+        client.headers(x_api_key="no such key"),
+        client.headers(x_gw_ims_org_id=str(other.organization.organization_id)),
+        other.headers(x_sandbox_name="nowhere"),
+    ]
+    with statements() as ran:
+        found = await asyncio.gather(*map(callers.scope_of, good + wrong), return_exceptions=True)
+    assert ran == ["tenants.authenticate"]
+    scopes, faults = found[: len(good)], found[len(good) :]
+    assert [one.organization for one in scopes] == [client.organization, other.organization, client.organization] * 5
+    assert [getattr(one, "error_code", type(one)) for one in faults] == ["403003", "403025", Forbidden]

@@ -1,0 +1,313 @@
+"""What holds of every answer of every route, whoever asks and however: its headers, its shape, and that no header is a fault of ours."""
+
+import asyncio
+import gzip
+from collections.abc import Sequence
+from threading import Event
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from gateway.errors import Unavailable
+from gateway.server.http.compression import PACKERS, PIECE, Packing
+
+ORIGIN = "https://shop.example"
+QUERY = b'{"query": "{ __typename }"}'
+ROUTES = (
+    "/",
+    "/graphql",
+    "/ingest/nonsense",
+    "/schema.graphql",
+    "/docs",
+    "/docs/tutorial",
+    "/docs/picture.svg",
+    "/docs/nope",
+    "/healthz",
+    "/readyz",
+    "/metrics",
+    "/graphiql",
+    "/nope",
+    "/graphiql/nope",
+)
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "BREW")
+PROBES = {"/healthz", "/readyz", "/metrics"}
+
+
+class Answer(NamedTuple):
+    """An answer as it leaves the application."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+    def all(self, name: str) -> list[str]:
+        return [value.decode() for key, value in self.headers if key.lower() == name.encode()]
+
+    def code(self) -> str:
+        """The code of its one error, which has GraphQL's shape."""
+        assert self.all("content-type")[0].startswith(("application/json", "application/graphql-response+json"))
+        body = gzip.decompress(self.body) if self.all("content-encoding") else self.body
+        (error,) = orjson.loads(body)["errors"]
+        assert error["message"]
+        code: str = error["extensions"]["code"]
+        return code
+
+
+async def ask(
+    app: Any, method: str, path: str, headers: Sequence[tuple[bytes, bytes]] = (), body: bytes = QUERY
+) -> Answer:
+    """Send a request past everything that a server or a client would refuse before."""
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    named = {name for name, _ in headers}
+    more = [] if b"host" in named else [(b"host", b"127.0.0.1:8000")]
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b""}
+    scope |= {"headers": [*more, *headers], "root_path": "", "scheme": "http", "server": ("127.0.0.1", 8000)}
+    await app(scope, receive, send)
+    start, *pieces = sent
+    return Answer(start["status"], start["headers"], b"".join(piece.get("body", b"") for piece in pieces))
+
+
+def lines(**headers: str) -> list[tuple[bytes, bytes]]:
+    return [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
+
+
+@pytest.fixture
+async def open_gateway(start_gateway):
+    """A gateway that pages of one other origin may call, with routes that break."""
+
+    async def breaks(_: Request) -> None:
+        raise ValueError("nobody expected that")
+
+    async def is_away(_: Request) -> None:
+        raise Unavailable
+
+    async with start_gateway(cors_origins=ORIGIN) as started:
+        started.app.router.routes += [Route("/breaks", breaks), Route("/away", is_away)]
+        yield started
+
+
+@pytest.fixture
+async def credentials(open_gateway):
+    given = await open_gateway.headers()
+    return [(name.lower().encode(), value.encode()) for name, value in given.items()]
+
+
+async def test_no_answer_may_be_taken_for_something_else_and_pages_that_may_call_can_read_all(
+    open_gateway, credentials
+):
+    seen = set()
+    for path in (*ROUTES, "/breaks", "/away"):
+        for method in METHODS:
+            for more in (
+                [],
+                credentials,
+                lines(host="evil.example"),
+                lines(accept="text/html", content_type="text/plain"),
+            ):
+                answer = await ask(open_gateway.app, method, path, [*more, *lines(origin=ORIGIN)])
+                assert answer.all("x-content-type-options") == ["nosniff"], (method, path)
+                assert answer.all("access-control-allow-origin") == [ORIGIN], (method, path)
+                assert len(answer.all("x-request-id")) == 1
+                seen.add(answer.status)
+    assert seen >= {200, 307, 400, 403, 404, 405, 406, 415, 500, 503}
+
+
+async def test_whatever_is_refused_has_graphqls_shape(open_gateway, credentials):
+    refusals = 0
+    for path in ROUTES:
+        for method in METHODS:
+            for more in ([], credentials, lines(host="evil.example"), lines(accept_encoding="identity;q=0")):
+                answer = await ask(open_gateway.app, method, path, more)
+                if answer.status >= 400 and not (path.startswith("/graphiql") and answer.status == 503):
+                    assert answer.code() in {"BAD_INPUT", "UNAUTHENTICATED"}, (method, path)
+                    refusals += 1
+                if answer.status == 405:
+                    assert answer.all("allow")
+    assert refusals > len(ROUTES) * len(METHODS)
+
+
+async def test_another_page_reads_nothing_and_is_told_so_in_the_same_shape(open_gateway):
+    asks = lines(origin="https://evil.example", access_control_request_method="POST")
+    refused = await ask(open_gateway.app, "OPTIONS", "/graphql", asks)
+    assert (refused.status, refused.code(), refused.all("access-control-allow-origin")) == (400, "BAD_INPUT", [])
+    asks = lines(
+        origin=ORIGIN, access_control_request_method="POST", access_control_request_headers="x-api-key,content-encoding"
+    )
+    allowed = await ask(open_gateway.app, "OPTIONS", "/graphql", asks)
+    assert (allowed.status, allowed.all("access-control-allow-origin")) == (204, [ORIGIN])
+    answer = await ask(open_gateway.app, "GET", "/breaks", lines(origin="https://evil.example"))
+    assert (answer.status, answer.all("access-control-allow-origin")) == (500, [])
+
+
+@pytest.mark.parametrize(
+    ("coding", "small", "large"),
+    [
+        ("gzip", False, True),
+        ("gzip;q=0", False, False),
+        ("gzip;q=0.5, identity", False, False),
+        ("*", False, True),
+        ("*;q=0.1, gzip;q=0", False, False),
+        ("identity;q=0, gzip", True, True),
+        ("br", False, False),
+    ],
+)
+async def test_answers_are_packed_for_who_takes_them_so_on_every_way(open_gateway, credentials, coding, small, large):
+    page = b'{"query": "{ identityNamespaces(first: 500) { nodes { code name description idType id isCustom } } }"}'
+    given = [*credentials, *lines(content_type="application/json", accept_encoding=coding)]
+    for body, is_packed in ((QUERY, small), (page, large)):
+        for _ in range(2):  # a stranger's way, and that of somebody who was here before
+            answer = await ask(open_gateway.app, "POST", "/graphql", given, body)
+            assert (answer.status, answer.all("content-encoding")) == (200, ["gzip"] if is_packed else [])
+            told = orjson.loads(gzip.decompress(answer.body) if is_packed else answer.body)
+            assert "errors" not in told
+        open_gateway.app.state.services.callers._known.clear()
+
+
+async def test_a_long_answer_is_packed_beside_the_event_loop_in_turns_with_others_and_comes_whole():
+    """While the thread is busy a long answer waits, a short one does not; of two long ones the pieces take turns."""
+    texts = [number.to_bytes(4) * (3 * PIECE // 4) + b"end" for number in range(2)]
+    busy, sent = Event(), []
+    long, short = Packing(Response(b"".join(texts))), Packing(PlainTextResponse("short " * 1_000))
+    blocker = asyncio.ensure_future(PACKERS.run(busy.wait))
+    waiting = asyncio.ensure_future(ask(long, "GET", "/", lines(accept_encoding="gzip")))
+    while PACKERS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        answer = await ask(short, "GET", "/", lines(accept_encoding="gzip"))
+        assert gzip.decompress(answer.body) == b"short " * 1_000
+        assert not waiting.done()
+        others = PACKERS.run(sent.append, len(texts))
+    finally:
+        busy.set()
+    await asyncio.gather(blocker, others)
+    assert not waiting.done()
+    answer = await waiting
+    assert answer.all("content-length") == [str(len(answer.body))]
+    assert gzip.decompress(answer.body) == b"".join(texts)
+
+
+async def test_who_takes_no_coding_is_refused_before_anything_is_done(open_gateway, credentials):
+    make = b'{"query": "mutation { createSandbox(input: {name: \\"dev\\"}) { sandbox { name } } }"}'
+    for _ in range(2):
+        more = lines(content_type="application/json", accept_encoding="identity;q=0")
+        refused = await ask(open_gateway.app, "POST", "/graphql", [*credentials, *more], make)
+        assert (refused.status, refused.code()) == (406, "BAD_INPUT")
+        await ask(open_gateway.app, "POST", "/graphql", [*credentials, *lines(content_type="application/json")])
+    assert (await open_gateway.run("{ sandboxes { nodes { name } } }"))["sandboxes"]["nodes"] == [{"name": "prod"}]
+
+
+# ---------------------------------------------------------------------------------------------- headers that strangers make up
+
+PARSED = (
+    *(
+        "accept",
+        "accept-encoding",
+        "authorization",
+        "content-encoding",
+        "content-type",
+        "host",
+        "if-modified-since",
+        "if-none-match",
+    ),
+    *(
+        "origin",
+        "range",
+        "access-control-request-headers",
+        "access-control-request-method",
+        "x-api-key",
+        "x-gw-ims-org-id",
+    ),
+    *("x-request-id", "x-sandbox-name"),
+)
+PIECES = (
+    *(
+        "application/json",
+        "application/x-ndjson",
+        "gzip",
+        "identity",
+        "utf-8",
+        "charset",
+        "Bearer ",
+        "*",
+        "*/*",
+        "x*",
+        "x*0",
+    ),
+    *(
+        "bytes=",
+        "W/",
+        "q",
+        "e30",
+        ".",
+        "[",
+        "]",
+        "{",
+        "}",
+        "=",
+        ";",
+        ",",
+        ":",
+        "-",
+        " ",
+        "\t",
+        '"',
+        "\\",
+        "'",
+        "0",
+        "9" * 30,
+    ),
+    *(
+        "nan",
+        "1e400",
+        "\xa0",
+        "\xff",
+        "\x7f",
+        "\x01",
+        "{}",
+        "[" * 3_000,
+        "127.0.0.1",
+        "00000000-0000-0000-0000-000000000000",
+    ),
+)
+VALUES = st.lists(st.sampled_from(PIECES), max_size=8).map("".join) | st.text(
+    st.characters(codec="latin-1"), max_size=40
+)
+HEADERS = st.lists(st.tuples(st.sampled_from(PARSED), VALUES), max_size=6)
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(request_made_up=st.tuples(HEADERS, st.sampled_from(METHODS), st.sampled_from(ROUTES), st.booleans()))
+@pytest.mark.parametrize("encoded", [False, True])
+async def test_no_header_of_a_stranger_or_of_a_caller_is_a_fault_of_ours(
+    open_gateway, credentials, request_made_up, encoded
+):
+    made_up, method, path, is_known = request_made_up
+    more = [(name.encode(), value.encode("utf-8" if encoded else "latin-1")) for name, value in made_up]
+    known = [*credentials, *lines(content_type="application/json")] if is_known else []
+    answer = await ask(open_gateway.app, method, path, [*more, *known] if encoded else [*known, *more])
+    assert answer.status < 500 or (path.startswith("/graphiql") and answer.status == 503), (method, path, more)
+    assert answer.all("x-content-type-options") == ["nosniff"]
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/ingest/nonsense"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; x*=a; x*0=b", "application/x-ndjson; x*=a; x*0=b", "application/json; charset*0=a; charset*=b"],
+)
+async def test_a_malformed_media_type_is_refused_as_one(open_gateway, credentials, path, content_type):
+    for known in ([], credentials, credentials):
+        answer = await ask(open_gateway.app, "POST", path, [*known, *lines(content_type=content_type)])
+        assert (answer.status, answer.code()) == (415, "BAD_INPUT")

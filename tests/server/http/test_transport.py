@@ -1,0 +1,136 @@
+"""Packets: what is written in one turn of the loop leaves at once, and nothing is lost."""
+
+import asyncio
+import logging
+
+import pytest
+from uvicorn.protocols.http.flow_control import FlowControl
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from gateway.server.http.transport import MOST, Answering, Packets
+
+
+class Line(asyncio.Transport):
+    """Notes what is sent."""
+
+    def __init__(self):
+        super().__init__({"peername": ("127.0.0.1", 1)})
+        self.sent, self.is_cut = [], False
+
+    def writelines(self, pieces):
+        self.sent.append(b"".join(pieces))
+
+    def is_closing(self):
+        return self.is_cut
+
+    def close(self):
+        self.is_cut = True
+
+
+def opened():
+    line = Line()
+    return line, Packets(line, asyncio.get_running_loop(), lambda: line.sent.append(b"closing"))
+
+
+async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():
+    line, packets = opened()
+    packets.write(b"head")
+    packets.write(b"body")
+    assert line.sent == []
+    await asyncio.sleep(0)
+    packets.write(b"more")
+    await asyncio.sleep(0)
+    assert line.sent == [b"headbody", b"more"]
+
+
+async def test_no_more_is_held_than_a_slow_client_may_cost():
+    line, packets = opened()
+    for size in (1, MOST, 1):
+        packets.write(b"x" * size)
+    assert [len(piece) for piece in line.sent] == [1 + MOST]
+    await asyncio.sleep(0)
+    assert [len(piece) for piece in line.sent] == [1 + MOST, 1]
+
+
+async def test_what_is_written_is_sent_before_it_is_closed():
+    line, packets = opened()
+    packets.write(b"head")
+    packets.close()
+    assert (line.sent, packets.is_closing()) == ([b"head", b"closing"], True)
+
+
+async def test_nothing_is_sent_to_who_is_gone():
+    line, packets = opened()
+    packets.write(b"head")
+    line.is_cut = True
+    await asyncio.sleep(0)
+    packets.close()
+    assert line.sent == [b"closing"]
+
+
+async def test_everything_else_is_asked_of_the_transport():
+    _, packets = opened()
+    assert packets.get_extra_info("peername") == ("127.0.0.1", 1)
+
+
+class Cycle(Answering):
+    """A request to a connection that is kept, and notes what is written in its `line`."""
+
+    def __init__(self, line, *, keep_alive=True):
+        logger = logging.getLogger("test")
+        given = {"scope": {"method": "GET"}, "transport": line, "flow": FlowControl(line), "logger": logger}
+        super().__init__(
+            **given,
+            access_logger=logger,
+            access_log=False,
+            default_headers=[(b"date", b"today")],
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=keep_alive,
+            on_response=lambda: None,
+        )
+
+
+class Wire(Line):
+    def write(self, data):
+        self.sent.append(data)
+
+
+STARTS = [
+    [(b"content-length", b"4"), (b"content-type", b"text/plain")],
+    [(b"content-type", b"text/plain")],
+    [(b"content-length", b"4"), (b"connection", b"close")],
+    [(b"transfer-encoding", b"chunked")],
+]
+
+
+@pytest.mark.parametrize("keep_alive", [True, False])
+@pytest.mark.parametrize("headers", STARTS)
+async def test_an_answer_has_the_bytes_that_uvicorn_gives_it(headers, keep_alive):
+    sent = []
+    for kind in (Answering, RequestResponseCycle):
+        cycle = Cycle(Wire(), keep_alive=keep_alive)
+        cycle.__class__ = kind
+        await cycle.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await cycle.send({"type": "http.response.body", "body": b"body"})
+        sent.append((b"".join(cycle.transport.sent), cycle.keep_alive, cycle.response_complete, cycle.transport.is_cut))
+    assert sent[0] == sent[1]
+    assert sent[0][0].startswith(b"HTTP/1.1 200 OK\r\ndate: today\r\n")
+
+
+@pytest.mark.parametrize("wrong", [b"a\r\nset-cookie: x", b"a\nb", b"a\rb"])
+async def test_a_header_with_a_line_break_is_never_sent(wrong):
+    for header in ((b"x", wrong), (wrong, b"x")):
+        cycle = Cycle(Wire())
+        with pytest.raises(RuntimeError, match="Invalid HTTP header"):
+            await cycle.send(
+                {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0"), header]}
+            )
+        assert cycle.transport.sent == []
+
+
+async def test_a_body_of_another_length_than_was_said_is_refused():
+    cycle = Cycle(Wire())
+    await cycle.send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"1")]})
+    with pytest.raises(RuntimeError, match="longer"):
+        await cycle.send({"type": "http.response.body", "body": b"body"})

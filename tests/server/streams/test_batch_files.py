@@ -1,0 +1,78 @@
+"""What `gateway ingest` does with a file, beside what the command line says of it."""
+
+import gzip
+from uuid import UUID
+
+import orjson
+import pytest
+from world import World, record
+
+from gateway.domain.documents import Failure
+from gateway.domain.ingestion import IngestResult
+from gateway.domain.records import Mode
+from gateway.errors import LimitExceeded
+from gateway.server.streams.batch_files import load_file, refresh_statistics
+from gateway.server.streams.ndjson import BLANK_LINES
+from gateway.server.streams.outcomes import Tally
+from gateway.server.streams.sources import open_source
+from gateway.settings import read_settings
+from gateway.storage.queries import Query
+
+COUNTED = Query(
+    "test.counted",
+    "select reltuples::bigint from pg_class where oid = 'gateway.identity'::regclass",
+    (),
+    (),
+    "value",
+    "For these tests.",
+)
+
+
+async def test_tables_are_counted_anew_once_they_have_doubled(db):
+    world = await World.create(db)
+    people = [record(("Email", f"{number}@example.com")) for number in range(1500)]
+    await world.records(*people[:500])
+    await refresh_statistics(db)
+    assert await db.value(COUNTED) == 500
+    await world.records(*people[500:700])
+    await refresh_statistics(db)
+    assert await db.value(COUNTED) == 500
+    await world.records(*people[700:])
+    await refresh_statistics(db)
+    assert await db.value(COUNTED) == 1500
+
+
+@pytest.mark.parametrize(
+    ("rest", "limits"),
+    [
+        (b"\n" * (BLANK_LINES + 1), {}),
+        (b"{}\n" * 10_000, {"stream_failures": 5}),
+        (b"x" * 300_000, {"stream_bytes": 100_000}),
+    ],
+    ids=["blank lines", "failures", "bytes"],
+)
+@pytest.mark.parametrize("packed", [False, True])
+async def test_a_file_has_the_limits_of_a_stream_and_what_came_before_lands(db, tmp_path, rest, limits, packed):
+    world, file = await World.create(db), tmp_path / "people.ndjson"
+    whole = [record(("Email", f"{number}@example.com")) for number in range(1_500)]
+    body = b"".join(orjson.dumps(document) + b"\n" for document in whole) + rest
+    file.write_bytes(gzip.compress(body) if packed else body)
+    settings = read_settings(**limits)
+    with open_source(file) as source:
+        loaded = await load_file(
+            *(db, world.scope, source, "CRM"),
+            mode=Mode.REPLACE,
+            key=None,
+            retry_failed=False,
+            advance=lambda _: None,
+            settings=settings,
+        )
+    assert isinstance(loaded.broken, LimitExceeded)
+    assert loaded.tally.accepted >= 1_000 - limits.get("stream_bytes", 0)
+    assert loaded.tally.batch_id is not None
+
+
+def test_of_a_failure_that_is_told_no_document_is_held():
+    tally, failure = Tally(), Failure(0, "$", "JSON", "This is no JSON.", document="x" * 1_000_000)
+    tally.add(IngestResult(UUID(int=1), 0, 0, [failure], [failure]))
+    assert [each.document for each in (*tally.failed, *tally.warnings)] == [None, None]
