@@ -11,7 +11,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
 from gateway.domain import tenants
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 
 
 @dataclass

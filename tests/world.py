@@ -17,7 +17,7 @@ from gateway.domain.ingestion import IngestResult
 from gateway.domain.locking import LOCK_ALONE
 from gateway.domain.records import Mode
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import EVERY_SANDBOX, Permission, Sandbox, Scope
+from gateway.domain.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.validators import VALIDATORS
 from gateway.storage.database import Database
 from gateway.storage.queries import Query

@@ -16,8 +16,8 @@ from graphql import GraphQLSchema
 from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Sight, Wanted
 from gateway.domain import tenants
 from gateway.domain.configuration import Configuration, Configurations
+from gateway.domain.scope import READ_CONFIGURATION, Scope
 from gateway.domain.selectors import Selector
-from gateway.domain.tenants import READ_CONFIGURATION, Scope
 from gateway.storage.database import Database
 
 

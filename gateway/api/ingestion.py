@@ -12,9 +12,9 @@ from gateway.api.ids import input_id
 from gateway.api.scalars import JSON, described
 from gateway.domain import ingestion
 from gateway.domain.batches import Batch
-from gateway.domain.documents import Failure
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.records import Mode
+from gateway.domain.stated import Failure
 
 described(
     Mode,

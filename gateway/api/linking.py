@@ -11,7 +11,7 @@ from gateway.api.identities import IdentityGraphNode, IdentityInput, asked
 from gateway.domain import linking
 from gateway.domain.configuration import Configurations
 from gateway.domain.links import IdentityGraph
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.errors import BadInput, NotFound
 from gateway.storage.database import Database
 

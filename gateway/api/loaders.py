@@ -24,8 +24,8 @@ from gateway.domain.merge import Fragment
 from gateway.domain.namespaces import Namespace
 from gateway.domain.pages import Page, Window
 from gateway.domain.profiles import AnyProfile, AnyResult, InvalidKey, Origin, Profile, ProfileStatus, ResultText
+from gateway.domain.scope import Scope
 from gateway.domain.shapes import Shape
-from gateway.domain.tenants import Scope
 from gateway.domain.timelines import FinishedPage, Node, Timeline
 from gateway.runtime.batching import Trips
 from gateway.storage.database import Database

@@ -10,9 +10,10 @@ from gateway.api.faults import top_level
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, rules_of
 from gateway.domain import simulation
-from gateway.domain.documents import MAX_IDENTITIES, NamedIdentity
+from gateway.domain.documents import MAX_IDENTITIES
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
+from gateway.domain.stated import NamedIdentity
 from gateway.runtime.threads import COMPUTATIONS
 
 

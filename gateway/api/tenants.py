@@ -14,7 +14,7 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.scalars import described
 from gateway.domain import sandboxes, tenants
 from gateway.domain.namespaces import Namespace
-from gateway.domain.tenants import Permission, Sandbox, SandboxType, Scope
+from gateway.domain.scope import Permission, Sandbox, SandboxType, Scope
 
 described(
     SandboxType,

@@ -6,7 +6,8 @@ import orjson
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.tenants import EVERY_SANDBOX, Permission, permissions
+from gateway.domain.scope import EVERY_SANDBOX, Permission
+from gateway.domain.tenants import permissions
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import open_store
 from gateway.settings import Settings

@@ -20,7 +20,8 @@ from gateway.domain.batches import BatchStatus, complete_batch, create_batch, li
 from gateway.domain.configuration import Configurations
 from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.pages import MAX_SIZE, Window
-from gateway.domain.tenants import Scope, read_sandbox
+from gateway.domain.scope import Scope
+from gateway.domain.tenants import read_sandbox
 from gateway.server.streams.batch_files import refresh_statistics
 from gateway.storage.database import Database
 

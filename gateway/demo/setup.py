@@ -10,7 +10,7 @@ from gateway.domain.graphs import IdentityType
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.storage.database import Database
 
 

@@ -18,7 +18,7 @@ import orjson
 from gateway.domain.configuration import Configuration
 from gateway.domain.names import check_name
 from gateway.domain.pages import Page, Window, trimmed
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database
 from gateway.storage.queries import query

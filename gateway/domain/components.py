@@ -18,10 +18,10 @@ from uuid import UUID
 
 from gateway.domain import graphs
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import NamedIdentity
 from gateway.domain.graphs import Graph, Member, RefusedLink, Rules, Tie
+from gateway.domain.scope import Scope
+from gateway.domain.stated import NamedIdentity
 from gateway.domain.stitching import READ_GRAPHS, READ_MEMBERS
-from gateway.domain.tenants import Scope
 from gateway.runtime.slices import in_slices
 from gateway.runtime.threads import Thread
 from gateway.storage.database import Session

@@ -20,7 +20,7 @@ from gateway.domain.graphs import Rules
 from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.policies import MergePolicy, load_policies
 from gateway.domain.registry import XdmSchema, load_schemas, usable
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.errors import BadInput, Forbidden, Misconfigured, NotFound, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

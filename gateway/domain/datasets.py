@@ -12,7 +12,8 @@ from uuid import UUID, uuid4
 from gateway.domain.broken import Broken, parsed
 from gateway.domain.limits import DATASETS, check_room
 from gateway.domain.names import check_description, check_name
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
+from gateway.domain.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.tenants import lock_configuration
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

@@ -18,7 +18,7 @@ from gateway.domain.pages import Window
 from gateway.domain.people import list_people
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus, check_policy
 from gateway.domain.profiles import ProfileResult, read_profiles
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.scope import Permission, Scope
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime.slices import in_slices
 from gateway.storage.database import Database, Session

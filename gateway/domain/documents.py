@@ -7,7 +7,6 @@ primary identity, records of at most 100 kB and events of at most 10 kB. A value
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -20,8 +19,9 @@ from gateway.domain.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.merge import Document
 from gateway.domain.namespaces import Namespace
 from gateway.domain.records import Mode
+from gateway.domain.scope import Sandbox
 from gateway.domain.spelling import RULES, IdentityNormalization, is_international
-from gateway.domain.tenants import Sandbox
+from gateway.domain.stated import Failure, NamedIdentity, Sent, last_updated
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import instant, others
@@ -30,41 +30,6 @@ from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreada
 MAX_IDENTITIES = 20
 MAX_EVENT_ID = 512  # characters: it is part of a key
 MAX_SIZE: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """Something that was not used as sent: where, which rule, and what to do. `path` is a JSON path, `index` the document's place."""
-
-    index: int
-    path: str | None
-    code: str
-    message: str
-    document: Any = None
-
-
-class NamedIdentity(NamedTuple):
-    """An identity as documents name it and graphs show it. A tuple, as there are many: they are made in half the time."""
-
-    xid: UUID
-    namespace: Namespace
-    value: str
-
-
-class Sent(NamedTuple):
-    """A document that may be stored, under `xid`. `identities` are all that it names, that one first, each once.
-
-    `tied` are the xids that it ties together, in order; fewer than two tie nobody.
-    """
-
-    position: int  # among all that the client sends, from 0
-    xid: UUID
-    text: str
-    body: Document  # in the one form of its leaves; `text` says the same
-    identities: tuple[NamedIdentity, ...]
-    tied: tuple[UUID, ...]
-    observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
-    as_sent: str | None = None  # of a record: JSON of the leaves that were sent in another form, by JSON pointer
 
 
 class Claim(NamedTuple):
@@ -437,10 +402,3 @@ def _ahead_of_time(document: Sent) -> Failure:
         "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
     )
     return Failure(document.position, path, "FUTURE_TIME", message, document.body)
-
-
-def last_updated(body: Document) -> datetime | None:
-    """When the record's source last changed it, if it says so."""
-    audit = body.get("extSourceSystemAudit")
-    stated = audit.get("lastUpdatedDate") if isinstance(audit, dict) else None
-    return instant(stated) if isinstance(stated, str) else None

@@ -16,8 +16,8 @@ import orjson
 from gateway.domain.merge import Document
 from gateway.domain.names import MAX_NAME, did_you_mean
 from gateway.domain.pages import Key, Page, Window, trimmed
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.shapes import Shape, expression
-from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.storage.database import Database
 from gateway.storage.queries import query

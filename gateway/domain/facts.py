@@ -14,9 +14,9 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.documents import Failure, Sent
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
+from gateway.domain.stated import Failure, Sent
 from gateway.runtime.slices import in_slices
 from gateway.storage import packing
 from gateway.storage.database import Session

@@ -13,8 +13,8 @@ from uuid import UUID
 from gateway.domain import graphs
 from gateway.domain.configuration import Configuration
 from gateway.domain.namespaces import Namespace
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.spelling import RULES
-from gateway.domain.tenants import Permission, Scope
 from gateway.errors import BadInput
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query

@@ -7,36 +7,26 @@ stored.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
-from uuid import UUID
-
-import orjson
 
 from gateway.domain import jobs
-from gateway.domain.configuration import Configurations
-from gateway.domain.graphs import IdentityType, Rules
-from gateway.domain.jobs import Claim, JobKind
+from gateway.domain.graphs import IdentityType
+from gateway.domain.jobs import JobKind
 from gateway.domain.locking import lock_alone
 from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
-from gateway.domain.people import COUNT
-from gateway.domain.regrouping import alone, beside, settle
-from gateway.domain.tenants import Permission, Scope, lock_configuration
+from gateway.domain.scope import Permission, Scope
+from gateway.domain.tenants import lock_configuration
 from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 CLEAR_RULES = query("namespaces.clear_rules")
 SET_RULES = query("namespaces.set_rules")
-LIST_GRAPHS = query("regrouping.list_graphs")
 
 UNIQUE = 3
 """The most namespaces that are unique in a graph."""
 
 PEOPLES = frozenset({IdentityType.CROSS_DEVICE, IdentityType.EMAIL, IdentityType.PHONE})
 """The kinds of namespaces that name people."""
-
-PEOPLE = 500
-"""How many people one piece of the job looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,40 +87,3 @@ def _check_rule(namespace: Namespace, rule: NamespaceRule, above: Sequence[Names
     if weak is not None and namespace.type in PEOPLES:
         message = f"{rule.code} names people; {weak.code} is of type {weak.type} and cannot stand above it."
         raise Invalid(message, path=[*path, "namespace"])
-
-
-# ------------------------------------------------------------------------------------------------ the job
-
-
-async def regroup_sandbox(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
-    """The job that groups the people who are there by the present settings, some at a time."""
-    last: UUID | None = UUID(claim.cursor or str(jobs.SANDBOX))
-    while last is not None:
-        last = await _regroup(db, scope, configurations, claim, last)
-
-
-async def _regroup(
-    db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID
-) -> UUID | None:
-    """Group the next people; the last of them, or None when there are no more. Most need not be touched, so writers go on."""
-    config = await configurations.read(db, scope)
-    rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE)
-    if not rows:
-        return None
-    seeds = {xid for row in rows if _may_change(row, config.namespaces, config.rules) for xid in row["xids"]}
-    async with (alone if seeds else beside)(db, scope, configurations) as (tx, current):
-        if seeds:
-            await settle(tx, scope, current, (), seeds, recount=False)
-        last: UUID = rows[-1]["profile_id"]
-        done = claim.done + len(rows)
-        total = claim.total or await tx.value(COUNT, scope.sandbox_id)
-        await jobs.advance(tx, claim, str(last), done=done, total=max(done, total))  # people who part are counted twice
-        return last
-
-
-def _may_change(row: Any, namespaces: Mapping[int, Namespace], rules: Rules) -> bool:
-    """Whether other rules may make something else of the graph. One that nothing is refused to and that breaks no rule stays."""
-    if row["is_contested"]:
-        return True
-    identity_map = orjson.loads(row["identity_map"]) if rules.unique else {}
-    return any(len(identity_map.get(namespaces[number].code, ())) > 1 for number in rules.unique)

@@ -18,12 +18,13 @@ from uuid import UUID
 
 from gateway.domain import batches
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.documents import Failure, Reader, Sent
+from gateway.domain.documents import Reader
 from gateway.domain.facts import keep_failures, keep_warnings
 from gateway.domain.locking import lock_alone, lock_beside
 from gateway.domain.records import Mode
+from gateway.domain.scope import Permission, Scope
+from gateway.domain.stated import Failure, Sent
 from gateway.domain.stitching import Restart
-from gateway.domain.tenants import Permission, Scope
 from gateway.domain.turns import Turns
 from gateway.domain.views import States
 from gateway.domain.writing import Outdated, Writing, settle_all

@@ -21,7 +21,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import GatewayError, Timeout, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

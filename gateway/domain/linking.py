@@ -11,8 +11,8 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.facts import STAMP, TIE
 from gateway.domain.graphs import IdentityType
 from gateway.domain.regrouping import alone, settle
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.stitching import READ_MEMBERS
-from gateway.domain.tenants import Permission, Scope
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

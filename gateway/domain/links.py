@@ -13,7 +13,7 @@ from gateway.domain.components import Component, looked_at, read_component, refu
 from gateway.domain.configuration import Configuration
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.people import Found, read_people
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.scope import Permission, Scope
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query

@@ -15,8 +15,9 @@ from gateway.domain.jobs import Claim
 from gateway.domain.people import COUNT
 from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.regrouping import alone, beside
+from gateway.domain.scope import Scope
 from gateway.domain.stitching import Person
-from gateway.domain.tenants import Scope, lock_configuration
+from gateway.domain.tenants import lock_configuration
 from gateway.domain.views import materialize, read_states
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

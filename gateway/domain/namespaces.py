@@ -13,8 +13,9 @@ from gateway.domain.broken import Broken, parsed, refuse_change
 from gateway.domain.graphs import IdentityType, xids_in
 from gateway.domain.limits import NAMESPACES, check_room
 from gateway.domain.names import check_description, check_name, did_you_mean
+from gateway.domain.scope import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.domain.spelling import RULES, IdentityNormalization
-from gateway.domain.tenants import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope, lock_configuration
+from gateway.domain.tenants import lock_configuration
 from gateway.domain.text import stripped
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session

@@ -16,8 +16,8 @@ from gateway.domain.identities import Identity, pointers, read_primaries
 from gateway.domain.merge import Document, Merged
 from gateway.domain.pages import Page, Window, trimmed
 from gateway.domain.policies import IdentityGraphType
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.shapes import Shape, between, expression, literal, pick
-from gateway.domain.tenants import Permission, Scope
 from gateway.domain.timelines import FinishedPage, Timeline, page_of_row, timeline_sql
 from gateway.errors import Unavailable
 from gateway.storage.database import Database, Reader

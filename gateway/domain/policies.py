@@ -19,7 +19,8 @@ from gateway.domain.limits import POLICIES, check_room
 from gateway.domain.locking import lock_alone
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.names import check_name
-from gateway.domain.tenants import READ_CONFIGURATION, Permission, Scope, lock_configuration
+from gateway.domain.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.tenants import lock_configuration
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

@@ -32,9 +32,9 @@ from gateway.domain.merge import (
 from gateway.domain.pages import Page, Window
 from gateway.domain.people import NOBODY, Keeper, Person
 from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicyStatus
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.selectors import Selector
 from gateway.domain.shapes import Shape
-from gateway.domain.tenants import Permission, Scope
 from gateway.domain.timelines import FinishedPage, Timeline
 from gateway.errors import Unavailable
 from gateway.runtime.slices import in_slices

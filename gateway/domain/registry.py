@@ -19,7 +19,8 @@ from gateway.domain.graphs import IdentityType
 from gateway.domain.limits import CUSTOM_FIELD_BYTES, CUSTOM_FIELDS, IDENTITY_FIELDS, SCHEMAS, check_room
 from gateway.domain.names import check_name
 from gateway.domain.namespaces import Namespace, load_namespaces, unknown_namespace
-from gateway.domain.tenants import Permission, Scope, lock_configuration
+from gateway.domain.scope import Permission, Scope
+from gateway.domain.tenants import lock_configuration
 from gateway.domain.validators import VALIDATORS
 from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany, UserFault
 from gateway.storage.database import Database, Session

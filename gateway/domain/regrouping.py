@@ -15,6 +15,7 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.graphs import Graph
 from gateway.domain.locking import lock_alone, lock_beside
 from gateway.domain.records import Place, Version, last_deletion
+from gateway.domain.scope import Scope
 from gateway.domain.stitching import (
     DELETE_GRAPHS,
     GRAPH_COLUMNS,
@@ -23,7 +24,6 @@ from gateway.domain.stitching import (
     Person,
     graph_row,
 )
-from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, forget, materialize, read_states, read_versions, refold
 from gateway.runtime.threads import WRITES
 from gateway.storage.database import Database, Session

@@ -13,7 +13,7 @@ from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.jobs import Claim, JobKind, JobStatus
 from gateway.domain.regrouping import alone, settle
 from gateway.domain.resends import take_heirs, tell_heirs
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.scope import Permission, Scope
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

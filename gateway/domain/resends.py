@@ -16,10 +16,11 @@ from zlib import crc32
 import orjson
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import Failure, Reader, Sent
+from gateway.domain.documents import Reader
 from gateway.domain.facts import Call
+from gateway.domain.scope import Scope
+from gateway.domain.stated import Failure, Sent
 from gateway.domain.stitching import canonical_place
-from gateway.domain.tenants import Scope
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import query

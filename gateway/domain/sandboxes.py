@@ -12,17 +12,9 @@ from gateway.domain import namespaces, policies
 from gateway.domain.limits import SANDBOXES, check_room
 from gateway.domain.locking import lock_alone
 from gateway.domain.names import check_name
+from gateway.domain.scope import Organization, Permission, Sandbox, SandboxType, Scope
 from gateway.domain.spelling import NEWEST
-from gateway.domain.tenants import (
-    Organization,
-    Permission,
-    Sandbox,
-    SandboxType,
-    Scope,
-    lock_organization,
-    read_sandboxes,
-    sandbox_of,
-)
+from gateway.domain.tenants import lock_organization, read_sandboxes, sandbox_of
 from gateway.errors import Conflict, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query

@@ -15,7 +15,6 @@ from gateway.domain.configuration import Configuration, Known
 from gateway.domain.documents import (
     MAX_IDENTITIES,
     Claim,
-    NamedIdentity,
     Refused,
     believed,
     check_primary,
@@ -25,8 +24,9 @@ from gateway.domain.documents import (
 )
 from gateway.domain.graphs import LinkRefusal, Member, Resolution, Tie, resolve
 from gateway.domain.identity_settings import NamespaceRule, check_rules
+from gateway.domain.scope import READ_CONFIGURATION, Scope
 from gateway.domain.spelling import RULES
-from gateway.domain.tenants import READ_CONFIGURATION, Scope
+from gateway.domain.stated import NamedIdentity
 from gateway.errors import Invalid, TooMany
 
 MAX_EVENTS = 1_000

@@ -15,9 +15,9 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import NamedIdentity, Sent
 from gateway.domain.graphs import CAP
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
+from gateway.domain.stated import NamedIdentity, Sent
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 

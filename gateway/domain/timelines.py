@@ -13,8 +13,8 @@ import orjson
 
 from gateway.domain.events import Bound, Event, EventOrderField, EventRequest, in_order, list_events, ordered
 from gateway.domain.pages import Key, Page, Window, goes_on
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.shapes import KEPT_SQL, Shape, literal, object_of, pick, printed
-from gateway.domain.tenants import Permission, Scope
 from gateway.runtime.cache import Kept
 from gateway.storage.database import Database
 from gateway.storage.queries import query

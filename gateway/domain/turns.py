@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from gateway.domain.locking import lock_alone
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.storage.database import Database, Session
 
 Work = TypeVar("Work")

@@ -17,7 +17,7 @@ from gateway.domain import jobs
 from gateway.domain.components import Component, read_component
 from gateway.domain.configuration import Configuration, Configurations
 from gateway.domain.datasets import Dataset
-from gateway.domain.documents import Reader, last_updated
+from gateway.domain.documents import Reader
 from gateway.domain.jobs import JobKind
 from gateway.domain.merge import canonical
 from gateway.domain.namespaces import STANDARD
@@ -25,9 +25,10 @@ from gateway.domain.policies import PolicyStatus
 from gateway.domain.records import Place, Version, fold, last_deletion
 from gateway.domain.regrouping import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.resends import KNOWN_EVENTS
+from gateway.domain.scope import Permission, Scope
 from gateway.domain.spelling import NEWEST, RULES
+from gateway.domain.stated import last_updated
 from gateway.domain.stitching import graph_row
-from gateway.domain.tenants import Permission, Scope
 from gateway.domain.views import RecordKey, States, fragments_by_xid, profile_row, read_states, read_versions, subjects
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query

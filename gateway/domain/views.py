@@ -8,13 +8,13 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import last_updated
 from gateway.domain.graphs import Graph
 from gateway.domain.merge import Fragment, Merged
 from gateway.domain.policies import IdentityGraphType, MergePolicy
 from gateway.domain.records import Mode, Place, RecordState, Version, fold
+from gateway.domain.scope import Scope
+from gateway.domain.stated import last_updated
 from gateway.domain.stitching import Person
-from gateway.domain.tenants import Scope
 from gateway.runtime.slices import in_slices
 from gateway.storage.database import Session
 from gateway.storage.queries import query

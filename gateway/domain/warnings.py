@@ -9,7 +9,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.pages import Page, Window, trimmed
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.scope import Permission, Scope
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 

@@ -10,13 +10,14 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.configuration import Configuration
-from gateway.domain.documents import Failure, Sent, ahead_of_time
+from gateway.domain.documents import ahead_of_time
 from gateway.domain.facts import STAMP, Call, append_records, append_ties
 from gateway.domain.records import Mode, Place, Version, advance
 from gateway.domain.regrouping import settle
 from gateway.domain.resends import append_events
+from gateway.domain.scope import Scope
+from gateway.domain.stated import Failure, Sent
 from gateway.domain.stitching import READ_POINTERS, Person, Restart, insert_identities, join
-from gateway.domain.tenants import Scope
 from gateway.domain.views import RecordKey, States, materialize, read_states, write_states
 from gateway.errors import NotFound
 from gateway.storage.database import Session

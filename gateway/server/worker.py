@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from gateway.domain import identity_settings, jobs, materialization, removals
+from gateway.domain import jobs, materialization, removals, sandbox_regrouping
 from gateway.domain.configuration import Configurations
 from gateway.domain.jobs import Claim, JobKind
-from gateway.domain.tenants import Scope, read_own_scope
+from gateway.domain.scope import Scope
+from gateway.domain.tenants import read_own_scope
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
@@ -16,7 +17,7 @@ Handler = Callable[[Database, Scope, Configurations, Claim], Awaitable[None]]
 
 HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.MATERIALIZE_POLICY: materialization.materialize_policy,
-    JobKind.REGROUP_SANDBOX: identity_settings.regroup_sandbox,
+    JobKind.REGROUP_SANDBOX: sandbox_regrouping.regroup_sandbox,
     JobKind.ABORT_BATCH: removals.empty_batch,
 }
 

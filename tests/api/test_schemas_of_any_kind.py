@@ -13,7 +13,7 @@ from world import World, record
 from gateway.api.execution.operations import Outcome
 from gateway.domain import datasets, sandboxes, tenants
 from gateway.domain.configuration import Configurations
-from gateway.domain.tenants import EVERY_SANDBOX, Permission, Scope
+from gateway.domain.scope import EVERY_SANDBOX, Permission, Scope
 
 ADA = ("Email", "ada@example.com")
 NUMBERS = count(1)

@@ -16,7 +16,7 @@ from world import World
 
 from gateway.api.ids import global_id
 from gateway.domain import sandboxes
-from gateway.domain.tenants import EVERY_SANDBOX, SandboxType
+from gateway.domain.scope import EVERY_SANDBOX, SandboxType
 
 MARK = "FOREIGN"
 """In every text that the other sandbox holds, and in no request."""

@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.domain import sandboxes, tenants
-from gateway.domain.tenants import EVERY_SANDBOX, Permission, Scope
+from gateway.domain.scope import EVERY_SANDBOX, Permission, Scope
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from world import event, record
 from gateway.domain import batches, removals, sandboxes
 from gateway.domain.batches import BatchStatus
 from gateway.domain.pages import Window
-from gateway.domain.tenants import Permission, SandboxType
+from gateway.domain.scope import Permission, SandboxType
 from gateway.errors import BadCursor, Conflict, Forbidden, Invalid, NotFound
 from gateway.storage.database import Database
 

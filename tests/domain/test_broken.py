@@ -9,7 +9,7 @@ from world import World, event, record
 from gateway.domain import datasets, namespaces, policies, registry
 from gateway.domain.configuration import Configurations
 from gateway.domain.graphs import IdentityType
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.domain.verification import verify
 from gateway.errors import Conflict, Misconfigured, Taken
 from gateway.storage.queries import Query

@@ -12,7 +12,7 @@ from gateway.domain.graphs import IdentityType, Rules
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import SandboxType
+from gateway.domain.scope import SandboxType
 from gateway.errors import BadInput, Forbidden, NotFound
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass, compose

@@ -9,7 +9,7 @@ from world import event, record
 from gateway.domain import datasets, registry, removals, sandboxes
 from gateway.domain.batches import create_batch
 from gateway.domain.configuration import Configurations
-from gateway.domain.tenants import Permission, SandboxType
+from gateway.domain.scope import Permission, SandboxType
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 from gateway.xdm.classes import XdmClass
 

@@ -11,7 +11,7 @@ from gateway.domain import diffs, jobs, policies
 from gateway.domain.diffs import diff_policies
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import BadInput, Conflict, Forbidden, Invalid, LimitExceeded, NotFound, Taken
 
 ANA, PHONE, BEN, CLEO = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("ECID", "1" * 38)

@@ -17,7 +17,7 @@ from gateway.domain.events import (
     condition,
 )
 from gateway.domain.pages import Window
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import BadCursor, BadInput, Forbidden
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")

@@ -8,7 +8,7 @@ from world import event, record
 
 from gateway.domain import identities
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import BadInput, Forbidden
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")

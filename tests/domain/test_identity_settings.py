@@ -9,11 +9,12 @@ from world import event, record
 
 from gateway.domain import identities, identity_settings, jobs, links, namespaces
 from gateway.domain.graphs import IdentityType, LinkRefusal
-from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
+from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
-from gateway.domain.tenants import Permission
+from gateway.domain.sandbox_regrouping import regroup_sandbox
+from gateway.domain.scope import Permission
 from gateway.domain.verification import verify
 from gateway.errors import Forbidden, Invalid, NotFound, TooMany
 

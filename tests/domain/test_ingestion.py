@@ -15,7 +15,7 @@ from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings
 from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.domain.verification import verify
 from gateway.errors import Conflict, Forbidden, Invalid, LimitExceeded, NotFound
 

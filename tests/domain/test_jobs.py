@@ -10,7 +10,7 @@ import pytest
 
 from gateway.domain import jobs, sandboxes
 from gateway.domain.jobs import ATTEMPTS, LEASE, JobKind, JobStatus, Lost
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import Conflict, Forbidden
 
 KIND = JobKind.MATERIALIZE_POLICY

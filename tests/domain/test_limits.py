@@ -10,7 +10,7 @@ from gateway.domain import datasets, namespaces, policies, registry, sandboxes, 
 from gateway.domain.configuration import Configurations
 from gateway.domain.graphs import IdentityType
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import SandboxType
+from gateway.domain.scope import SandboxType
 from gateway.errors import TooMany
 from gateway.storage.database import Database
 from gateway.storage.queries import Query

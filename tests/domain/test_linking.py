@@ -10,7 +10,7 @@ from gateway.domain.graphs import IdentityType, LinkRefusal
 from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.domain.verification import verify
 from gateway.errors import Forbidden, Invalid, NotFound
 

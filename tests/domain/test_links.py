@@ -12,7 +12,7 @@ from world import event, record
 from gateway.domain import links
 from gateway.domain.graphs import CAP, HUB, LinkRefusal
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import Forbidden
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.queries import Query

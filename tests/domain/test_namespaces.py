@@ -11,8 +11,8 @@ from world import record
 from gateway.domain import identities, namespaces, registry, sandboxes
 from gateway.domain.graphs import IdentityType
 from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.scope import Permission, SandboxType
 from gateway.domain.spelling import IdentityNormalization
-from gateway.domain.tenants import Permission, SandboxType
 from gateway.errors import BadInput, Forbidden, Invalid, NotFound, Taken
 from gateway.xdm.classes import XdmClass
 

@@ -11,8 +11,8 @@ from gateway.domain.graphs import IdentityType
 from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType
 from gateway.domain.records import Mode
+from gateway.domain.scope import Permission
 from gateway.domain.shapes import Fields, Leaf
-from gateway.domain.tenants import Permission
 from gateway.errors import BadCursor, Forbidden, Unavailable
 from gateway.storage.queries import Query
 

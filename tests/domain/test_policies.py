@@ -9,7 +9,7 @@ from world import record
 from gateway.domain import policies
 from gateway.domain.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Stale, Taken, TooMany
 
 NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)

@@ -14,8 +14,8 @@ from gateway.domain.pages import Window
 from gateway.domain.policies import IdentityGraphType, PolicySettings, PolicyStatus
 from gateway.domain.profiles import ProfileStatus, ResultText
 from gateway.domain.records import Mode
+from gateway.domain.scope import Permission
 from gateway.domain.shapes import Fields, Leaf, pick
-from gateway.domain.tenants import Permission
 from gateway.domain.timelines import EventColumn, Timeline
 from gateway.errors import Forbidden
 from gateway.storage.queries import Query

@@ -9,7 +9,7 @@ import pytest
 from gateway.domain import registry, sandboxes
 from gateway.domain.configuration import Configurations
 from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.tenants import Permission, SandboxType
+from gateway.domain.scope import Permission, SandboxType
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from gateway.xdm.classes import XdmClass, field_groups
 

@@ -13,7 +13,7 @@ from gateway.domain.identity_settings import NamespaceRule
 from gateway.domain.namespaces import STANDARD
 from gateway.domain.policies import HAS_RECORDS
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Permission, SandboxType
+from gateway.domain.scope import Permission, SandboxType
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from gateway.server.worker import work_off
 from gateway.telemetry import FaultMasked, listen

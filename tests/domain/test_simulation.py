@@ -9,8 +9,8 @@ from world import event
 from gateway.domain import linking
 from gateway.domain.graphs import LinkRefusal
 from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.scope import Permission
 from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, SimulatedEvent, simulate
-from gateway.domain.tenants import Permission
 from gateway.errors import Forbidden, Invalid, NotFound, TooMany
 
 ANA, BOB, DEVICE = ("Email", "ana@x.io"), ("Email", "bob@x.io"), ("ECID", "1" * 38)

@@ -4,7 +4,8 @@ import pytest
 
 from gateway.domain import namespaces, sandboxes, tenants
 from gateway.domain.namespaces import IdentityType
-from gateway.domain.tenants import EVERY_SANDBOX, KeyUse, Permission, SandboxType, Scope, key_hash
+from gateway.domain.scope import EVERY_SANDBOX, Permission, SandboxType, Scope
+from gateway.domain.tenants import KeyUse, key_hash
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
 

@@ -9,7 +9,7 @@ from gateway.api.ids import global_id
 from gateway.domain import datasets, events, timelines
 from gateway.domain.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.pages import Window
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.domain.timelines import EventColumn, PackedKey, Timeline
 from gateway.errors import Forbidden
 

@@ -8,7 +8,7 @@ from world import event, record
 
 from gateway.domain import sandboxes, warnings
 from gateway.domain.pages import Window
-from gateway.domain.tenants import Permission, SandboxType
+from gateway.domain.scope import Permission, SandboxType
 from gateway.errors import BadCursor, Forbidden
 
 ANA, NOBODY = ("Email", "ana@x.io"), ("Phone", "0000")

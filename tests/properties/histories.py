@@ -17,11 +17,12 @@ from world import World, event, record
 
 from gateway.domain import jobs
 from gateway.domain.identities import read_sightings
-from gateway.domain.identity_settings import NamespaceRule, regroup_sandbox, update_identity_settings
+from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.ingestion import IngestResult
 from gateway.domain.jobs import JobKind
 from gateway.domain.records import Mode
 from gateway.domain.removals import abort_batch
+from gateway.domain.sandbox_regrouping import regroup_sandbox
 from gateway.domain.verification import verify
 from gateway.storage.database import Database
 from gateway.storage.queries import Query

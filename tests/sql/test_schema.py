@@ -11,8 +11,8 @@ from gateway.domain.jobs import JobKind, JobStatus
 from gateway.domain.merge import AttributeMergeType
 from gateway.domain.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.records import Mode
+from gateway.domain.scope import SandboxType
 from gateway.domain.spelling import IdentityNormalization
-from gateway.domain.tenants import SandboxType
 from gateway.errors import CONSTRAINTS
 from gateway.xdm.classes import XdmClass
 

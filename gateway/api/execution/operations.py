@@ -27,7 +27,7 @@ from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.tenants import Permission, Scope
+from gateway.domain.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES

@@ -16,7 +16,8 @@ from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from gateway.domain.tenants import Home, KeyUse, Scope, authenticate, key_hash
+from gateway.domain.scope import Scope
+from gateway.domain.tenants import Home, KeyUse, authenticate, key_hash
 from gateway.errors import Forbidden, Timeout, Unauthenticated
 from gateway.runtime.batching import Trips
 from gateway.server.token_reader import TokenReader

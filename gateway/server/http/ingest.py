@@ -22,7 +22,7 @@ from gateway.api.ids import input_id
 from gateway.domain.batches import create_batch
 from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
 from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.server.http.negotiation import is_ndjson
 from gateway.server.http.request_body import Pace, check_announced, paced

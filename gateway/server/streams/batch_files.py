@@ -16,10 +16,10 @@ from uuid import UUID
 from gateway.api.ids import read_id
 from gateway.domain.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
 from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.documents import Failure
 from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.records import Mode
-from gateway.domain.tenants import Scope
+from gateway.domain.scope import Scope
+from gateway.domain.stated import Failure
 from gateway.errors import BadInput, GatewayError, NotFound
 from gateway.server.streams.outcomes import Tally
 from gateway.server.streams.sources import Source, in_front

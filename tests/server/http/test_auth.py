@@ -9,7 +9,8 @@ import pytest
 
 from gateway.domain import namespaces, sandboxes
 from gateway.domain.namespaces import IdentityType
-from gateway.domain.tenants import Permission, SandboxType, issue_api_key, key_hash
+from gateway.domain.scope import Permission, SandboxType
+from gateway.domain.tenants import issue_api_key, key_hash
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.server.http import auth
 from gateway.server.http.auth import Callers

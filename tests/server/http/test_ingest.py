@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 import pytest
 
 from gateway.domain.ingestion import DOCUMENTS
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.server.streams.ndjson import LINE_BYTES
 from gateway.server.streams.outcomes import TOLD
 

@@ -6,7 +6,7 @@ import pytest
 
 from gateway.domain import namespaces
 from gateway.domain.namespaces import IdentityType
-from gateway.domain.tenants import Permission
+from gateway.domain.scope import Permission
 from gateway.storage.queries import Query
 from gateway.telemetry import RequestServed, listen
 

@@ -1,0 +1,95 @@
+"""Scope: who asks, in which sandbox of which organization, and what they may do there. The first argument of every verb."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from gateway.errors import Forbidden
+
+EVERY_SANDBOX: Final = "*"
+"""Stands in a token for all sandboxes of its organization, those that are still to be made included."""
+
+
+class Permission(StrEnum):
+    """What a token allows; `admin` includes the others."""
+
+    PROFILE_READ = "profile:read"
+    PROFILE_WRITE = "profile:write"
+    CONFIG_WRITE = "config:write"
+    JOBS_WRITE = "jobs:write"
+    ADMIN = "admin"
+
+
+READ_CONFIGURATION = (Permission.PROFILE_READ, Permission.CONFIG_WRITE)
+"""Either will do to look at the configuration: who reads profiles has to understand them, who changes it has to see it."""
+
+
+class SandboxType(StrEnum):
+    """A development sandbox never becomes a production one."""
+
+    PRODUCTION = "PRODUCTION"
+    DEVELOPMENT = "DEVELOPMENT"
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """A customer of the gateway. Its custom fields live under `_{code}`."""
+
+    organization_id: UUID
+    code: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sandbox:
+    """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server.
+
+    `text_rules`: by which rules its identities are spelled (`spelling.RULES`).
+    """
+
+    sandbox_id: int
+    organization_id: UUID
+    name: str
+    title: str | None
+    type: SandboxType
+    is_default: bool
+    secret: bytes
+    config_version: int
+    created_at: datetime
+    text_rules: int
+
+    def __repr__(self) -> str:
+        return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Who asks, and where: the organization, the sandbox, and what the caller may do there.
+
+    `sandboxes` are the names of all that the caller's token is good for, or `*`; they bound whatever the permissions allow.
+    """
+
+    organization: Organization
+    sandbox: Sandbox
+    permissions: frozenset[Permission]
+    sandboxes: frozenset[str] = frozenset()
+
+    @property
+    def sandbox_id(self) -> int:
+        return self.sandbox.sandbox_id
+
+    def require(self, *any_of: Permission) -> None:
+        """Raise Forbidden unless the caller has one of the permissions."""
+        if not self.permissions & {*any_of, Permission.ADMIN}:
+            raise Forbidden(f"This needs the scope {' or '.join(any_of)}.")
+
+    def covers(self, sandbox: Sandbox) -> bool:
+        """Whether the caller's token is good for this sandbox of the organization: the scope's own, one that it names, or any."""
+        return sandbox.sandbox_id == self.sandbox_id or not self.sandboxes.isdisjoint({sandbox.name, EVERY_SANDBOX})
+
+    def require_every_sandbox(self) -> None:
+        """Raise Forbidden unless the caller's token is good for all sandboxes of the organization."""
+        if EVERY_SANDBOX not in self.sandboxes:
+            raise Forbidden("This concerns the whole organization: it needs a token for all of its sandboxes (`*`).")
