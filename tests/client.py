@@ -10,8 +10,8 @@ from world import World
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
-from gateway.domain import tenants
-from gateway.domain.scope import Scope
+from gateway.domain.config import tenants
+from gateway.domain.rules.scope import Scope
 
 
 @dataclass

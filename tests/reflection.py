@@ -27,9 +27,9 @@ from world import World, event, record
 from gateway.api.execution.limits import Limits
 from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
-from gateway.domain import policies
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config import policies
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 
 SCHEMA = build_schema()
 LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, cost=10**9)

@@ -13,11 +13,12 @@ from uuid import UUID
 from world import World, event, record
 
 from gateway.api.ids import global_id
-from gateway.domain import batches, namespaces, policies, tenants
-from gateway.domain.configuration import Configurations
-from gateway.domain.graphs import IdentityType
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config import namespaces, policies, tenants
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.facts import batches
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from world import record
 
-from gateway.domain import registry
+from gateway.domain.config import registry
 
 
 @pytest.mark.parametrize("field", ["one", "other"])

@@ -10,15 +10,17 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain import batches, datasets, ingestion, registry, sandboxes, tenants
-from gateway.domain.configuration import Configurations
-from gateway.domain.datasets import Dataset
-from gateway.domain.ingestion import IngestResult
-from gateway.domain.locking import LOCK_ALONE
-from gateway.domain.records import Mode
-from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
-from gateway.domain.validators import VALIDATORS
+from gateway.domain.config import datasets, registry, sandboxes, tenants
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.config.validator_cache import VALIDATORS
+from gateway.domain.facts import batches
+from gateway.domain.ingest import ingestion
+from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
+from gateway.domain.rules.versions import Mode
+from gateway.domain.work.locks import LOCK_ALONE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass

@@ -14,9 +14,10 @@ from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long, described
-from gateway.domain import batches, removals
-from gateway.domain.batches import READ_BATCHES, Batch, BatchStatus, IngestError
-from gateway.domain.datasets import Dataset
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.facts import batches
+from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, IngestError
+from gateway.domain.operations import deletions
 
 described(
     BatchStatus,
@@ -145,7 +146,7 @@ async def _complete(context: Context, given: BatchInput) -> Batch:
 
 async def _abort(context: Context, given: BatchInput) -> Batch:
     batch_id = input_id(given.id, "Batch", "id")
-    return await removals.abort_batch(context.db, context.scope, context.configurations, batch_id)
+    return await deletions.abort_batch(context.db, context.scope, context.configurations, batch_id)
 
 
 @strawberry.type

@@ -14,10 +14,10 @@ import strawberry
 from graphql import GraphQLSchema
 
 from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Sight, Wanted
-from gateway.domain import tenants
-from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.scope import READ_CONFIGURATION, Scope
-from gateway.domain.selectors import Selector
+from gateway.domain.config import tenants
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
+from gateway.domain.rules.selectors import Selector
 from gateway.storage.database import Database
 
 

@@ -14,10 +14,10 @@ from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
 from gateway.api.scalars import Long
-from gateway.domain import datasets
-from gateway.domain.batches import Batch
-from gateway.domain.datasets import Dataset
-from gateway.domain.registry import XdmSchema
+from gateway.domain.config import datasets
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.registry import XdmSchema
+from gateway.domain.facts.batches import Batch
 
 DATASETS: Listing[Dataset] = Listing("datasets", lambda dataset: (dataset.name, dataset.dataset_id))
 

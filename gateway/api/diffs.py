@@ -10,9 +10,9 @@ from gateway.api.identities import IdentityNode
 from gateway.api.ids import parse_id
 from gateway.api.policies import MergePolicyInput, settings_of
 from gateway.api.scalars import JSON, Long
-from gateway.domain import diffs
-from gateway.domain.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
-from gateway.domain.identities import Identity
+from gateway.domain.operations import diffs
+from gateway.domain.operations.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
+from gateway.domain.reading.identities import Identity
 from gateway.errors import BadInput, LimitExceeded
 
 SHARE = 0.8

@@ -31,11 +31,11 @@ from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected
-from gateway.domain import events, people
-from gateway.domain.batches import Batch
-from gateway.domain.configuration import Configuration
-from gateway.domain.datasets import Dataset
-from gateway.domain.events import (
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.facts.batches import Batch
+from gateway.domain.reading import events, people
+from gateway.domain.reading.events import (
     ComparisonOperator,
     Event,
     EventFilter,
@@ -47,10 +47,10 @@ from gateway.domain.events import (
     check_path,
     condition,
 )
-from gateway.domain.identities import Identity
-from gateway.domain.merge import Document
-from gateway.domain.pages import Key, Window
-from gateway.domain.timelines import FinishedPage, Timeline, timeline_sql
+from gateway.domain.reading.identities import Identity
+from gateway.domain.reading.timelines import FinishedPage, Timeline, timeline_sql
+from gateway.domain.rules.keyset import Key, Window
+from gateway.domain.rules.merge import Document
 from gateway.errors import BadInput
 from gateway.xdm.classes import XdmClass
 

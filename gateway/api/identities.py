@@ -17,14 +17,14 @@ from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node
 from gateway.api.rows import of_all
 from gateway.api.scalars import described
-from gateway.domain.configuration import Configuration
-from gateway.domain.datasets import Dataset
-from gateway.domain.graphs import LinkRefusal
-from gateway.domain.identities import Identity, Sighting, xid_of, xids_of
-from gateway.domain.links import IdentityGraph, Link
-from gateway.domain.namespaces import Namespace
-from gateway.domain.policies import MergePolicy
-from gateway.domain.profiles import AnyProfile, InvalidKey
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading.identities import Identity, Sighting, xid_of, xids_of
+from gateway.domain.reading.identity_graphs import IdentityGraph, Link
+from gateway.domain.reading.profiles import AnyProfile, InvalidKey
+from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Unavailable
 
 described(

@@ -7,8 +7,8 @@ import strawberry
 from gateway.api.context import Context, resolved_by
 from gateway.api.faults import UserError, changed, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
-from gateway.domain import identity_settings
-from gateway.domain.namespaces import Namespace
+from gateway.domain.config import identity_settings
+from gateway.domain.config.namespaces import Namespace
 
 # ------------------------------------------------------------------------------------------------ types
 

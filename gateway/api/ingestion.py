@@ -10,11 +10,11 @@ from gateway.api.context import Context, Info, resolved_by
 from gateway.api.faults import Answer, UserError, mutation, user_errors
 from gateway.api.ids import input_id
 from gateway.api.scalars import JSON, described
-from gateway.domain import ingestion
-from gateway.domain.batches import Batch
-from gateway.domain.ingestion import IngestResult
-from gateway.domain.records import Mode
-from gateway.domain.stated import Failure
+from gateway.domain.facts.batches import Batch
+from gateway.domain.facts.documents import Failure
+from gateway.domain.ingest import ingestion
+from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.rules.versions import Mode
 
 described(
     Mode,

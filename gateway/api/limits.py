@@ -9,18 +9,10 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.execution.limits import Limits
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
-from gateway.domain import (
-    documents,
-    graphs,
-    identity_settings,
-    ingestion,
-    limits,
-    names,
-    namespaces,
-    pages,
-    selectors,
-    simulation,
-)
+from gateway.domain.config import identity_settings, namespaces
+from gateway.domain.ingest import ingestion, validation
+from gateway.domain.operations import simulation
+from gateway.domain.rules import graphs, keyset, limits, names, selectors
 from gateway.xdm import bounds, custom, patterns
 from gateway.xdm.classes import XdmClass
 
@@ -63,13 +55,13 @@ SERVICE_LIMITS: Final = tuple(
         ("name", names.MAX_NAME, "characters", "Names and titles of whatever has one, and keys of batches."),
         ("description", names.MAX_DESCRIPTION, "characters", "Descriptions of datasets and namespaces."),
         ("documents", ingestion.DOCUMENTS, "documents", "Records or events of one mutation."),
-        ("recordSize", documents.MAX_SIZE[XdmClass.INDIVIDUAL_PROFILE], "bytes", "One record."),
-        ("eventSize", documents.MAX_SIZE[XdmClass.EXPERIENCE_EVENT], "bytes", "One event."),
-        ("documentIdentities", documents.MAX_IDENTITIES, "identities", "Identities that one document names."),
+        ("recordSize", validation.MAX_SIZE[XdmClass.INDIVIDUAL_PROFILE], "bytes", "One record."),
+        ("eventSize", validation.MAX_SIZE[XdmClass.EXPERIENCE_EVENT], "bytes", "One event."),
+        ("documentIdentities", validation.MAX_IDENTITIES, "identities", "Identities that one document names."),
         ("identityValue", namespaces.MAX_VALUE, "characters", "The value of an identity."),
-        ("eventId", documents.MAX_EVENT_ID, "characters", "The `_id` of an event."),
+        ("eventId", validation.MAX_EVENT_ID, "characters", "The `_id` of an event."),
         ("graphIdentities", graphs.CAP, "identities", "Identities of one graph; others become people of their own."),
-        ("pageSize", pages.MAX_SIZE, "items", "Items of one page."),
+        ("pageSize", keyset.MAX_SIZE, "items", "Items of one page."),
         ("lookUp", MAX_NODES, "keys", "Identities, keys or ids of one look-up."),
         ("simulatedEvents", simulation.MAX_EVENTS, "events", "Events of one simulation."),
         ("simulatedIdentities", simulation.MAX_NAMED, "identities", "Identities of all events of one simulation."),

@@ -14,19 +14,29 @@ from uuid import UUID
 from aiodataloader import DataLoader
 
 from gateway.api.finished import FEW_PIECES, PIECE, Budget
-from gateway.domain import batches, datasets, events, identities, links, namespaces, profiles, timelines
-from gateway.domain.batches import Batch, IngestError
-from gateway.domain.configuration import Configuration
-from gateway.domain.events import Event, EventFilter, EventRequest
-from gateway.domain.identities import Identity, Sighting
-from gateway.domain.links import IdentityGraph, Members
-from gateway.domain.merge import Fragment
-from gateway.domain.namespaces import Namespace
-from gateway.domain.pages import Page, Window
-from gateway.domain.profiles import AnyProfile, AnyResult, InvalidKey, Origin, Profile, ProfileStatus, ResultText
-from gateway.domain.scope import Scope
-from gateway.domain.shapes import Shape
-from gateway.domain.timelines import FinishedPage, Node, Timeline
+from gateway.domain.config import datasets, namespaces
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.facts import batches
+from gateway.domain.facts.batches import Batch, IngestError
+from gateway.domain.reading import events, identities, identity_graphs, profiles, timelines
+from gateway.domain.reading.events import Event, EventFilter, EventRequest
+from gateway.domain.reading.identities import Identity, Sighting
+from gateway.domain.reading.identity_graphs import IdentityGraph, Members
+from gateway.domain.reading.profiles import (
+    AnyProfile,
+    AnyResult,
+    InvalidKey,
+    Origin,
+    Profile,
+    ProfileStatus,
+    ResultText,
+)
+from gateway.domain.reading.shapes import Shape
+from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
+from gateway.domain.rules.keyset import Page, Window
+from gateway.domain.rules.merge import Fragment
+from gateway.domain.rules.scope import Scope
 from gateway.runtime.batching import Trips
 from gateway.storage.database import Database
 
@@ -341,11 +351,11 @@ class Loaders:
 
     @cached_property
     def graph_by_xid(self) -> Loader[UUID, IdentityGraph | None]:
-        return Loader(partial(links.find_graphs, self._db, self._scope, self._config))
+        return Loader(partial(identity_graphs.find_graphs, self._db, self._scope, self._config))
 
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
-        return Loader(partial(links.read_graphs, self._db, self._scope, self._config))
+        return Loader(partial(identity_graphs.read_graphs, self._db, self._scope, self._config))
 
     # -------------------------------------------------------------------------------------------- profiles and events
 

@@ -9,10 +9,10 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.identities import IdentityNode
 from gateway.api.scalars import JSON, described
-from gateway.domain.batches import Batch
-from gateway.domain.datasets import Dataset
-from gateway.domain.identities import Identity
-from gateway.domain.merge import Candidate, Fragment, MergeRule
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.facts.batches import Batch
+from gateway.domain.reading.identities import Identity
+from gateway.domain.rules.merge import Candidate, Fragment, MergeRule
 
 described(
     MergeRule,

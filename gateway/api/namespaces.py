@@ -10,10 +10,10 @@ from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
-from gateway.domain import namespaces
-from gateway.domain.graphs import IdentityType
-from gateway.domain.namespaces import Namespace
-from gateway.domain.spelling import IdentityNormalization
+from gateway.domain.config import namespaces
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.errors import NotFound
 
 described(

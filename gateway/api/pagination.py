@@ -18,7 +18,7 @@ import strawberry
 
 from gateway.api.context import resolved_by
 from gateway.api.scalars import Long, described
-from gateway.domain.pages import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
+from gateway.domain.rules.keyset import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
 
 T = TypeVar("T")

@@ -15,10 +15,10 @@ from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import described
-from gateway.domain import policies
-from gateway.domain.datasets import Dataset
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus
+from gateway.domain.config import policies
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.xdm.classes import XdmClass
 
 described(

@@ -47,14 +47,13 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.policies import MergePolicyType
 from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
-from gateway.domain import profiles
-from gateway.domain.datasets import Dataset
-from gateway.domain.events import EventFilter
-from gateway.domain.identities import Identity
-from gateway.domain.links import IdentityGraph
-from gateway.domain.merge import Document, Fragment, Provenance
-from gateway.domain.policies import MergePolicy
-from gateway.domain.profiles import (
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading import profiles
+from gateway.domain.reading.events import EventFilter
+from gateway.domain.reading.identities import Identity
+from gateway.domain.reading.identity_graphs import IdentityGraph
+from gateway.domain.reading.profiles import (
     AnyProfile,
     AnyResult,
     InvalidKey,
@@ -65,6 +64,7 @@ from gateway.domain.profiles import (
     ResultText,
     limits_of,
 )
+from gateway.domain.rules.merge import Document, Fragment, Provenance
 from gateway.errors import BadInput
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS

@@ -13,9 +13,9 @@ from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, described
-from gateway.domain import registry
-from gateway.domain.namespaces import Namespace
-from gateway.domain.registry import IdentityDescriptor, XdmSchema
+from gateway.domain.config import registry
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.config.registry import IdentityDescriptor, XdmSchema
 from gateway.xdm.classes import XdmClass
 
 described(

@@ -28,7 +28,7 @@ from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.identity_settings import IdentitySettingsMutation
 from gateway.api.ingestion import IngestionMutation
 from gateway.api.limits import ServiceLimitQuery
-from gateway.api.linking import LinkingMutation
+from gateway.api.manual_links import LinkingMutation
 from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
 from gateway.api.nodes import Node, Reader, read_nodes
 from gateway.api.policies import PolicyMutation, PolicyQuery, read_policies
@@ -38,7 +38,7 @@ from gateway.api.scalars import SCALARS
 from gateway.api.simulation import SimulationQuery
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
 from gateway.api.warnings import WarningQuery, read_warnings
-from gateway.domain.configuration import Configuration
+from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass, compose
 
 READERS: Final[Mapping[str, Reader]] = {

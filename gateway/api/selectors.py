@@ -5,9 +5,9 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Context
-from gateway.domain import selectors
-from gateway.domain.merge import Document
-from gateway.domain.selectors import Selector
+from gateway.domain.rules import selectors
+from gateway.domain.rules.merge import Document
+from gateway.domain.rules.selectors import Selector
 
 ARGUMENT = "select"
 """The name of every argument that takes a selector, and of no other."""

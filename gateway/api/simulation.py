@@ -9,11 +9,11 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.faults import top_level
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, rules_of
-from gateway.domain import simulation
-from gateway.domain.documents import MAX_IDENTITIES
-from gateway.domain.graphs import LinkRefusal
-from gateway.domain.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
-from gateway.domain.stated import NamedIdentity
+from gateway.domain.facts.documents import NamedIdentity
+from gateway.domain.ingest.validation import MAX_IDENTITIES
+from gateway.domain.operations import simulation
+from gateway.domain.operations.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
+from gateway.domain.rules.graphs import LinkRefusal
 from gateway.runtime.threads import COMPUTATIONS
 
 

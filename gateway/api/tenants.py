@@ -12,9 +12,9 @@ from gateway.api.ids import global_id, input_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
-from gateway.domain import sandboxes, tenants
-from gateway.domain.namespaces import Namespace
-from gateway.domain.scope import Permission, Sandbox, SandboxType, Scope
+from gateway.domain.config import sandboxes, tenants
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.rules.scope import Permission, Sandbox, SandboxType, Scope
 
 described(
     SandboxType,

@@ -13,10 +13,10 @@ from gateway.api.ids import global_id
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long
-from gateway.domain import warnings
-from gateway.domain.batches import Batch
-from gateway.domain.datasets import Dataset
-from gateway.domain.warnings import IngestionWarning
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.facts import warnings
+from gateway.domain.facts.batches import Batch
+from gateway.domain.facts.warnings import IngestionWarning
 
 WARNINGS: Listing[IngestionWarning] = Listing(
     "ingestionWarnings", lambda warning: (warning.first_seen_at, warning.warning_id)

@@ -9,7 +9,7 @@ from rich.progress import DownloadColumn, Progress
 
 from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
-from gateway.domain.records import Mode
+from gateway.domain.rules.versions import Mode
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.server.deployment import open_store
 from gateway.server.streams.batch_files import Loaded, load_file

@@ -8,7 +8,7 @@ import typer
 
 from gateway.api.schema import print_sdl
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.configuration import Configurations
+from gateway.domain.config.configuration import Configurations
 from gateway.server.deployment import open_store
 from gateway.settings import Settings
 

@@ -6,7 +6,7 @@ import typer
 
 from gateway.api.console import console_link
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 from gateway.server import process
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Store, open_store

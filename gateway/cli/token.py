@@ -6,8 +6,8 @@ import orjson
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.scope import EVERY_SANDBOX, Permission
-from gateway.domain.tenants import permissions
+from gateway.domain.config.tenants import permissions
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import open_store
 from gateway.settings import Settings

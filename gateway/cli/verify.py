@@ -8,10 +8,10 @@ import typer
 from rich.progress import Progress, TaskID
 
 from gateway.cli.options import DataDir, progress, run, settings_of
-from gateway.domain.configuration import Configurations
-from gateway.domain.tenants import list_sandboxes
-from gateway.domain.verification import Difference, count_other_spellings
-from gateway.domain.verification import verify as verify_sandbox
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.tenants import list_sandboxes
+from gateway.domain.operations.verification import Difference, count_other_spellings
+from gateway.domain.operations.verification import verify as verify_sandbox
 from gateway.server.deployment import open_store
 from gateway.settings import Settings
 

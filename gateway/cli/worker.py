@@ -6,7 +6,7 @@ from contextlib import suppress
 import typer
 
 from gateway.cli.options import DataDir, run, settings_of
-from gateway.domain.configuration import Configurations
+from gateway.domain.config.configuration import Configurations
 from gateway.server.deployment import open_store
 from gateway.server.logs import log_observation
 from gateway.server.worker import working

@@ -16,12 +16,12 @@ from gateway.demo.catalogue import count, documents
 from gateway.demo.configuration import DATASETS
 from gateway.demo.setup import set_up
 from gateway.demo.source import Document, Journey
-from gateway.domain.batches import BatchStatus, complete_batch, create_batch, list_batches
-from gateway.domain.configuration import Configurations
-from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
-from gateway.domain.pages import MAX_SIZE, Window
-from gateway.domain.scope import Scope
-from gateway.domain.tenants import read_sandbox
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.tenants import read_sandbox
+from gateway.domain.facts.batches import BatchStatus, complete_batch, create_batch, list_batches
+from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
+from gateway.domain.rules.keyset import MAX_SIZE, Window
+from gateway.domain.rules.scope import Scope
 from gateway.server.streams.batch_files import refresh_statistics
 from gateway.storage.database import Database
 

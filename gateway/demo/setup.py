@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, MergePolicy, Schema
-from gateway.domain import datasets, namespaces, policies, registry
-from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.graphs import IdentityType
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicySettings
-from gateway.domain.registry import IdentityDescriptor
-from gateway.domain.scope import Scope
+from gateway.domain.config import datasets, namespaces, policies, registry
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Database
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from gateway.domain.scope import EVERY_SANDBOX, Permission, Sandbox
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox
 from gateway.server.deployment import Store
 from gateway.server.tokens import issue_token
 

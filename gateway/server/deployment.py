@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from gateway.domain.sandboxes import create_organization
-from gateway.domain.scope import EVERY_SANDBOX, Organization, Permission, Sandbox, Scope
-from gateway.domain.tenants import issue_api_key, list_organizations, read_sandbox
+from gateway.domain.config.sandboxes import create_organization
+from gateway.domain.config.tenants import issue_api_key, list_organizations, read_sandbox
+from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Permission, Sandbox, Scope
 from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials

@@ -8,7 +8,7 @@ from uuid import UUID
 import jwt
 from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated
 from gateway.server.issuers import IssuerKeys
 from gateway.server.tokens import ALGORITHM, Claims

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import jwt
 
-from gateway.domain.scope import EVERY_SANDBOX, Permission
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission
 from gateway.settings import OWN_ISSUER
 
 ALGORITHM = "HS256"  # of our own tokens

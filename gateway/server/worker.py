@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 
-from gateway.domain import jobs, materialization, removals, sandbox_regrouping
-from gateway.domain.configuration import Configurations
-from gateway.domain.jobs import Claim, JobKind
-from gateway.domain.scope import Scope
-from gateway.domain.tenants import read_own_scope
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.tenants import read_own_scope
+from gateway.domain.operations import deletions, policy_materialization, sandbox_regrouping
+from gateway.domain.rules.scope import Scope
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import Claim, JobKind
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
@@ -16,9 +17,9 @@ Handler = Callable[[Database, Scope, Configurations, Claim], Awaitable[None]]
 """Does the job from its cursor to the end. It may be cut off anywhere: what counts are the pieces that it committed."""
 
 HANDLERS: Mapping[JobKind, Handler] = {
-    JobKind.MATERIALIZE_POLICY: materialization.materialize_policy,
+    JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
     JobKind.REGROUP_SANDBOX: sandbox_regrouping.regroup_sandbox,
-    JobKind.ABORT_BATCH: removals.empty_batch,
+    JobKind.ABORT_BATCH: deletions.empty_batch,
 }
 
 POLL = 1.0  # seconds between two looks for work; a look is one probe of an index

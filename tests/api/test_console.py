@@ -26,7 +26,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from strawberry.asgi import GraphQL
 
 from gateway.api.console import BUILT, console_link, console_routes
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 from gateway.server.tokens import issue_token
 from gateway.settings import OWN_ISSUER
 

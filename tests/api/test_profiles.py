@@ -6,7 +6,7 @@ import pytest
 from client import Client
 from world import event, record
 
-from gateway.domain.records import Mode
+from gateway.domain.rules.versions import Mode
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 KEY = "query ($key: IdentityKeyInput!, $policy: ID) { profile(identity: {key: $key}, mergePolicyId: $policy) { %s } }"
@@ -231,7 +231,7 @@ async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_fo
         "batches.read_batches", "batches.read_batches",  # of fragments and of events: one where both come at the same moment
         "events.count_events", "events.list_events",
         "people.find_people", "identities.read_identities",  # those asked for, then everybody's members
-        "identities.read_primaries", "identities.read_sightings", "links.read_ties",
+        "identities.read_primaries", "identities.read_sightings", "identity_graphs.read_ties",
         "profiles.read_event_origins", "profiles.read_fragment_times",  # of who has no records
         "profiles.read_fragments", "profiles.read_fragments",  # of who has nothing kept merged, then everybody's
     ])  # fmt: skip

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from world import World, record
 
 from gateway.api.execution.operations import Outcome
-from gateway.domain import datasets, sandboxes, tenants
-from gateway.domain.configuration import Configurations
-from gateway.domain.scope import EVERY_SANDBOX, Permission, Scope
+from gateway.domain.config import datasets, sandboxes, tenants
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 
 ADA = ("Email", "ada@example.com")
 NUMBERS = count(1)

@@ -4,7 +4,7 @@ import pytest
 from reflection import arguments, furnished, operation, root_fields
 from world import World
 
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 
 ANY = {"profile:read", "profile:write", "config:write", "jobs:write", "admin"}
 CONFIGURATION = {"profile:read", "config:write", "admin"}

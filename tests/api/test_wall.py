@@ -15,8 +15,8 @@ from reflection import Place, Side, arguments, codes, furnished, operation, plac
 from world import World
 
 from gateway.api.ids import global_id
-from gateway.domain import sandboxes
-from gateway.domain.scope import EVERY_SANDBOX, SandboxType
+from gateway.domain.config import sandboxes
+from gateway.domain.rules.scope import EVERY_SANDBOX, SandboxType
 
 MARK = "FOREIGN"
 """In every text that the other sandbox holds, and in no request."""

@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from world import World, event, record
 
-from gateway.domain import policies
-from gateway.domain.graphs import IdentityType, Member, Rules, Tie, resolve
-from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicySettings
-from gateway.domain.verification import verify
+from gateway.domain.config import policies
+from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.operations.verification import verify
+from gateway.domain.rules.graphs import IdentityType, Member, Rules, Tie, resolve
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.postgres.cluster import Cluster
 from gateway.server.worker import work_off
 from gateway.storage.database import Database

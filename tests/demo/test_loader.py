@@ -12,9 +12,9 @@ from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCH
 from gateway.demo.loader import load_demo
 from gateway.demo.setup import set_up
 from gateway.demo.source import Journey
-from gateway.domain.batches import BatchStatus, list_batches
-from gateway.domain.configuration import Configurations
-from gateway.domain.pages import Window
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.facts.batches import BatchStatus, list_batches
+from gateway.domain.rules.keyset import Window
 from gateway.server.deployment import open_store
 from gateway.settings import read_settings
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from gateway.domain import sandboxes, tenants
-from gateway.domain.scope import EVERY_SANDBOX, Permission, Scope
+from gateway.domain.config import sandboxes, tenants
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 
 
 @pytest.fixture

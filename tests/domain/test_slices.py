@@ -8,10 +8,16 @@ import orjson
 import pytest
 from world import event, record
 
-from gateway.domain import components, diffs, documents, facts, merge, policies, profiles
-from gateway.domain.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.pages import Window
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config import policies
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.facts import appending
+from gateway.domain.ingest import validation
+from gateway.domain.operations import diffs
+from gateway.domain.reading import profiles
+from gateway.domain.rules import merge
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.views import graph_component
 from gateway.runtime import slices
 from gateway.runtime.slices import Slices, in_slices
 
@@ -119,7 +125,7 @@ async def test_others_have_turns_between_pieces_of_long_work(turns):
 
 
 async def test_documents_are_read_in_slices_however_they_are_sent(world, turns):
-    calls = turns(documents.Reader, "_sent")
+    calls = turns(validation.Reader, "_sent")
     for document in (record(*PEOPLE[0]), orjson.dumps(record(*PEOPLE[1]))):
         await world.records(*[document] * 300)
     assert_one_in_each_turn(calls, 600)
@@ -158,13 +164,13 @@ async def test_policies_are_compared_in_slices(world, turns):
 
 async def test_those_who_hang_together_are_walked_in_slices(world, turns):
     """A chain of people that is longer than a graph may be: each of them is looked at in a turn of its own."""
-    calls = turns(components._Web, "_unite")
+    calls = turns(graph_component._Web, "_unite")
     names = [name for person in PEOPLE for name in person]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", *pair) for n, pair in enumerate(pairwise(names))))
     assert_one_in_each_turn(calls, len(names))
 
 
 async def test_what_documents_say_of_who_belongs_together_is_put_together_in_slices(world, turns):
-    calls = turns(facts, "_tie_id")
+    calls = turns(appending, "_tie_id")
     await world.records(*(record(*person) for person in PEOPLE))
     assert_one_in_each_turn(calls, len(PEOPLE))

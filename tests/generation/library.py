@@ -13,8 +13,8 @@ from properties.histories import Telling, histories
 from story import FIX_SECRET, Story
 from world import World, event, record
 
-from gateway.domain import registry
-from gateway.domain.configuration import Configurations
+from gateway.domain.config import registry
+from gateway.domain.config.configuration import Configurations
 
 NOW = "2026-04-01T00:00:00Z"
 

@@ -15,15 +15,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from world import World, event, record
 
-from gateway.domain import jobs
-from gateway.domain.identities import read_sightings
-from gateway.domain.identity_settings import NamespaceRule, update_identity_settings
-from gateway.domain.ingestion import IngestResult
-from gateway.domain.jobs import JobKind
-from gateway.domain.records import Mode
-from gateway.domain.removals import abort_batch
-from gateway.domain.sandbox_regrouping import regroup_sandbox
-from gateway.domain.verification import verify
+from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.operations.deletions import abort_batch
+from gateway.domain.operations.sandbox_regrouping import regroup_sandbox
+from gateway.domain.operations.verification import verify
+from gateway.domain.reading.identities import read_sightings
+from gateway.domain.rules.versions import Mode
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import JobKind
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 

@@ -5,13 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import by_examples, histories, identity_rules, without_first_senders
 
-from gateway.domain import graphs, stitching
+from gateway.domain.rules import graphs
+from gateway.domain.views import graph_union
 
 
 @pytest.fixture
 def crowded(monkeypatch):
     monkeypatch.setattr(graphs, "CAP", 3)
-    monkeypatch.setattr(stitching, "CAP", 3)
+    monkeypatch.setattr(graph_union, "CAP", 3)
     monkeypatch.setattr(graphs, "CROWD", 5)
     monkeypatch.setattr(graphs, "LADDER", (graphs.HUB, 3, 2, 1))
 

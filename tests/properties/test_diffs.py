@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import VALUES, by_examples, histories
 
-from gateway.domain import diffs, identities, policies, profiles
-from gateway.domain.merge import AttributeMerge, AttributeMergeType, canonical, leaves
-from gateway.domain.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config import policies
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.operations import diffs
+from gateway.domain.reading import identities, profiles
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, canonical, leaves
 
 
 @st.composite

@@ -7,7 +7,7 @@ from hypothesis import given
 from properties.histories import VALUES, by_examples, histories
 
 from gateway.api.ids import global_id, parse_id
-from gateway.domain.merge import canonical
+from gateway.domain.rules.merge import canonical
 
 CREATE = "mutation ($given: MergePolicyInput!) { createMergePolicy(input: $given) { mergePolicy { id } userErrors { message } } }"
 READ = """

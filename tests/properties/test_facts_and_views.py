@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import by_examples, histories, identity_rules, without_first_senders
 
-from gateway.domain.records import Mode
+from gateway.domain.rules.versions import Mode
 
 
 async def told(telling, history, rules=()):

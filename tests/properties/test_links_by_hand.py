@@ -4,7 +4,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from properties.histories import VALUES, by_examples, histories, identity_rules
 
-from gateway.domain.linking import READ_PAIR, link_identities, unlink_identities
+from gateway.domain.operations.manual_links import READ_PAIR, link_identities, unlink_identities
 
 IDENTITIES = [(namespace, value) for namespace, values in VALUES.items() for value in values]
 pairs = st.lists(st.sampled_from(IDENTITIES), min_size=2, max_size=2, unique=True)

@@ -8,13 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from properties.histories import START, VALUES, by_examples, histories
 
-from gateway.domain import events, links, people, profiles, timelines
-from gateway.domain.events import EventFilter, EventOrder, EventOrderField, EventRequest
-from gateway.domain.merge import canonical
-from gateway.domain.pages import Window
-from gateway.domain.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.shapes import Constant, Fields, Leaf, pick
-from gateway.domain.timelines import EventColumn, Timeline
+from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.reading import events, identity_graphs, people, profiles, timelines
+from gateway.domain.reading.events import EventFilter, EventOrder, EventOrderField, EventRequest
+from gateway.domain.reading.shapes import Constant, Fields, Leaf, pick
+from gateway.domain.reading.timelines import EventColumn, Timeline
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.merge import canonical
 
 JSON, TEXT = Leaf("JSON"), Leaf("String")
 NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
@@ -160,7 +160,7 @@ async def test_events_of_all_people_together_are_those_of_each(telling, history,
 @given(history=histories())
 async def test_links_hold_each_person_together_and_touch_nobody_else(telling, history):
     world, config, xids = await told(telling, history)
-    for xid, graph in zip(xids, await links.find_graphs(world.db, world.scope, config, xids), strict=True):
+    for xid, graph in zip(xids, await identity_graphs.find_graphs(world.db, world.scope, config, xids), strict=True):
         if graph is None:
             continue
         reached, todo = {xid}, [xid]

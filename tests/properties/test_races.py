@@ -6,9 +6,9 @@ import random
 import pytest
 from world import World, event, record
 
-from gateway.domain.records import Mode
-from gateway.domain.removals import abort_batch
-from gateway.domain.verification import verify
+from gateway.domain.operations.deletions import abort_batch
+from gateway.domain.operations.verification import verify
+from gateway.domain.rules.versions import Mode
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.telemetry import TransactionRestarted, listen

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from properties.histories import VALUES, by_examples, identity_rules
 from world import event
 
-from gateway.domain import links, namespaces
-from gateway.domain.graphs import CAP, HUB, IdentityType
-from gateway.domain.identity_settings import NamespaceRule
-from gateway.domain.simulation import SimulatedEvent, simulate
-from gateway.domain.spelling import NEWEST, RULES
+from gateway.domain.config import namespaces
+from gateway.domain.config.identity_settings import NamespaceRule
+from gateway.domain.operations.simulation import SimulatedEvent, simulate
+from gateway.domain.reading import identity_graphs
+from gateway.domain.rules.graphs import CAP, HUB, IdentityType
+from gateway.domain.rules.normalization import NEWEST, RULES
 
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
 NAMED = [
@@ -60,7 +61,7 @@ async def ingested(telling, rows, rules, order):
             result = await world.events(event(f"e{place}", at.isoformat(), *named))
             assert result.failed == []
     xids = {await world.xid(*identity) for row in rows for identity in row.identities}
-    graphs = await links.find_graphs(world.db, world.scope, await world.config(), list(xids))
+    graphs = await identity_graphs.find_graphs(world.db, world.scope, await world.config(), list(xids))
     return {
         xid: (
             graph.xids,

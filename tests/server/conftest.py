@@ -11,7 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Store, open_store
 from gateway.server.http.app import create_app

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 from places import reachable_directory
 
-from gateway.domain.scope import Permission
-from gateway.domain.tenants import list_organizations
+from gateway.domain.config.tenants import list_organizations
+from gateway.domain.rules.scope import Permission
 from gateway.errors import NotFound, SettingsError, Unavailable
 from gateway.server.client_headers import request_headers
 from gateway.server.credentials import FILE, keep_credentials

@@ -9,7 +9,7 @@ import asyncpg
 import orjson
 import pytest
 
-from gateway.domain.verification import verify
+from gateway.domain.operations.verification import verify
 
 END_ALL = """select count(pg_terminate_backend(pid)) from pg_stat_activity
               where datname = current_database() and pid <> pg_backend_pid()"""

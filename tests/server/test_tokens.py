@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 from jwt.utils import base64url_encode
 
-from gateway.domain.scope import Permission
+from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated, Unavailable
 from gateway.server import issuers
 from gateway.server.issuers import FRESH_SECONDS, INTERVAL_SECONDS, STALE_SECONDS, IssuerKeys

@@ -8,11 +8,11 @@ from places import reachable_directory
 from program import GATEWAY, environment, server
 from world import World, record
 
-from gateway.domain import policies
-from gateway.domain.configuration import Configurations
-from gateway.domain.jobs import JobKind
-from gateway.domain.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.verification import verify
+from gateway.domain.config import policies
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.operations.verification import verify
+from gateway.domain.work.jobs import JobKind
 from gateway.server import worker
 from gateway.server.worker import HANDLERS, work_off, working
 from gateway.storage.database import Database

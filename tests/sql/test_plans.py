@@ -9,7 +9,7 @@ import re
 import asyncpg
 import pytest
 
-from gateway.domain.shapes import Fields, Items, Leaf, expression
+from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
 from gateway.storage.queries import all_queries
 
 LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_repeat", "ingest_error")

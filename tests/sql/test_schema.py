@@ -5,14 +5,14 @@ import re
 import asyncpg
 import pytest
 
-from gateway.domain.batches import BatchStatus
-from gateway.domain.graphs import IdentityType
-from gateway.domain.jobs import JobKind, JobStatus
-from gateway.domain.merge import AttributeMergeType
-from gateway.domain.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.records import Mode
-from gateway.domain.scope import SandboxType
-from gateway.domain.spelling import IdentityNormalization
+from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.facts.batches import BatchStatus
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.merge import AttributeMergeType
+from gateway.domain.rules.normalization import IdentityNormalization
+from gateway.domain.rules.scope import SandboxType
+from gateway.domain.rules.versions import Mode
+from gateway.domain.work.jobs import JobKind, JobStatus
 from gateway.errors import CONSTRAINTS
 from gateway.xdm.classes import XdmClass
 

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from graphql import DirectiveNode, OperationDefinitionNode, ValueNode, VariableNode, value_from_ast_untyped
 
-from gateway.domain.pages import DEFAULT_SIZE, MAX_SIZE
+from gateway.domain.rules.keyset import DEFAULT_SIZE, MAX_SIZE
 
 Variables: TypeAlias = Mapping[str, Any]
 Count: TypeAlias = int | Callable[[Variables], int]

@@ -47,7 +47,7 @@ from graphql import (
 
 from gateway.api.execution.amounts import Amount, Count, Given, Sum, Sums, added_up
 from gateway.api.execution.limits import Limits
-from gateway.domain.pages import DEFAULT_SIZE
+from gateway.domain.rules.keyset import DEFAULT_SIZE
 from gateway.errors import LimitExceeded
 
 LEAF: Final = 1

@@ -26,8 +26,8 @@ from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import beside_documents, is_readable
 from gateway.api.loaders import SharedLoaders
-from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.scope import Permission, Scope
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES

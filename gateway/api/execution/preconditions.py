@@ -17,7 +17,7 @@ from gateway.api.events import check_filter
 from gateway.api.execution.fields import SelectedField, fields_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.identities import policy_in
-from gateway.domain.configuration import Configuration
+from gateway.domain.config.configuration import Configuration
 from gateway.errors import BadInput, Misconfigured
 
 EVENT_FILTER: Final = "EventFilter"

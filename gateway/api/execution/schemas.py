@@ -15,7 +15,7 @@ import orjson
 from graphql import GraphQLSchema
 
 from gateway.api.entities import with_entities
-from gateway.domain.configuration import Configuration
+from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass
 
 KEPT: Final = 64

@@ -8,8 +8,8 @@ from graphql import DocumentNode, FieldNode, GraphQLSchema, OperationDefinitionN
 
 from gateway.api.execution.fields import fields_of
 from gateway.api.selectors import ARGUMENT
-from gateway.domain.configuration import Configuration
-from gateway.domain.selectors import MAX_LENGTH, Selector, parse
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.rules.selectors import MAX_LENGTH, Selector, parse
 from gateway.errors import BadSelector, LimitExceeded
 from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.classes import XdmClass

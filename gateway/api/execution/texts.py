@@ -15,10 +15,10 @@ from gateway.api.events import cursor_at, timeline_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.ids import global_id
 from gateway.api.loaders import Value, WantedPage, WantedText
-from gateway.domain.pages import Key
-from gateway.domain.profiles import AnyProfile, ProfileStatus, ResultText
-from gateway.domain.shapes import Shape
-from gateway.domain.timelines import Timeline
+from gateway.domain.reading.profiles import AnyProfile, ProfileStatus, ResultText
+from gateway.domain.reading.shapes import Shape
+from gateway.domain.reading.timelines import Timeline
+from gateway.domain.rules.keyset import Key
 from gateway.errors import GatewayError
 
 Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]

@@ -24,8 +24,8 @@ from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.texts import TYPENAME, Below, result_of, text_of
 from gateway.api.ids import prefix
 from gateway.api.loaders import Wanted, WantedPage
-from gateway.domain.shapes import Constant, Fields, Items, Leaf, Shape
-from gateway.domain.timelines import EventColumn, NodePart, PackedKey
+from gateway.domain.reading.shapes import Constant, Fields, Items, Leaf, Shape
+from gateway.domain.reading.timelines import EventColumn, NodePart, PackedKey
 
 NOTHING: Final = Fields(())
 """No field of the document."""

@@ -19,7 +19,7 @@ from gateway.api.console import console_routes
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
-from gateway.domain.configuration import Configurations
+from gateway.domain.config.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.runtime.deadlines import Deadlines
 from gateway.server.deployment import connect

@@ -16,8 +16,8 @@ from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from gateway.domain.scope import Scope
-from gateway.domain.tenants import Home, KeyUse, authenticate, key_hash
+from gateway.domain.config.tenants import Home, KeyUse, authenticate, key_hash
+from gateway.domain.rules.scope import Scope
 from gateway.errors import Forbidden, Timeout, Unauthenticated
 from gateway.runtime.batching import Trips
 from gateway.server.token_reader import TokenReader

@@ -19,10 +19,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gateway.api.ids import input_id
-from gateway.domain.batches import create_batch
-from gateway.domain.ingestion import Chunk, IngestResult, ingest_stream
-from gateway.domain.records import Mode
-from gateway.domain.scope import Scope
+from gateway.domain.facts.batches import create_batch
+from gateway.domain.ingest.ingestion import Chunk, IngestResult, ingest_stream
+from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.server.http.negotiation import is_ndjson
 from gateway.server.http.request_body import Pace, check_announced, paced

@@ -5,7 +5,7 @@ from collections import OrderedDict
 from typing import Final, TypeAlias
 
 from gateway.api.schema import print_sdl
-from gateway.domain.configuration import Configuration
+from gateway.domain.config.configuration import Configuration
 
 KEPT: Final = 16
 """Texts that are kept, of some 200 kB each."""

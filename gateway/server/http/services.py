@@ -7,8 +7,8 @@ from starlette.requests import Request
 
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
-from gateway.domain.configuration import Configurations
-from gateway.domain.scope import Scope
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.rules.scope import Scope
 from gateway.server.http.admission import Admissions, address
 from gateway.server.http.auth import Callers
 from gateway.server.http.printed_schemas import PrintedSchemas

@@ -14,12 +14,12 @@ from itertools import count
 from uuid import UUID
 
 from gateway.api.ids import read_id
-from gateway.domain.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
-from gateway.domain.configuration import Configuration, Configurations
-from gateway.domain.ingestion import DOCUMENTS, Chunk, ingest_stream
-from gateway.domain.records import Mode
-from gateway.domain.scope import Scope
-from gateway.domain.stated import Failure
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.facts.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
+from gateway.domain.facts.documents import Failure
+from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
+from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, NotFound
 from gateway.server.streams.outcomes import Tally
 from gateway.server.streams.sources import Source, in_front

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Se
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.domain.ingestion import DOCUMENTS, Chunk
+from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime.slices import SLICES
 

@@ -5,8 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from gateway.api.ids import global_id
-from gateway.domain.ingestion import IngestResult
-from gateway.domain.stated import Failure
+from gateway.domain.facts.documents import Failure
+from gateway.domain.ingest.ingestion import IngestResult
 from gateway.errors import LimitExceeded
 
 TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with their batch

@@ -11,7 +11,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-from gateway.domain.ingestion import Chunk
+from gateway.domain.ingest.ingestion import Chunk
 from gateway.errors import BadInput
 from gateway.server.streams.file_formats import HEAD_BYTES, check_lines, check_packing
 from gateway.server.streams.ndjson import Gunzip, Plain, Stream

@@ -27,8 +27,8 @@ from world import World
 
 from gateway.api.execution.operations import Outcome, Request, Response
 from gateway.api.schema import build_schema
-from gateway.domain import registry
-from gateway.domain.configuration import Configurations
+from gateway.domain.config import registry
+from gateway.domain.config.configuration import Configurations
 
 COUNT = int(os.environ.get("OPERATIONS", "2000"))
 VALUES = 3

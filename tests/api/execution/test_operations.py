@@ -13,7 +13,7 @@ from gateway.api.execution.compiler import NotCompiled
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations, Outcome, Request
 from gateway.api.schema import build_schema
-from gateway.domain import sandboxes
+from gateway.domain.config import sandboxes
 from gateway.storage.queries import Query
 from gateway.telemetry import FaultMasked, StatementRan, correlation_id, listen
 

@@ -12,7 +12,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.execution.preconditions import EVENT_FILTER, POLICY_ID
 from gateway.api.schema import build_schema
-from gateway.domain import registry
+from gateway.domain.config import registry
 from gateway.runtime.threads import DOCUMENTS
 
 NOBODY = 'profile(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
@@ -125,7 +125,7 @@ async def test_a_mutation_whose_answer_cannot_be_told_changes_nothing(client, st
     with statements() as seen:
         error = await client.error(mutation, a=a, b=b, f=given("nowhere"))
     assert error["extensions"]["code"] == "BAD_INPUT"
-    assert not [name for name in seen if name.startswith(("links", "stitching", "identities"))]
+    assert not [name for name in seen if name.startswith(("identity_graphs", "graph_union", "identities"))]
 
 
 async def test_many_values_are_checked_beside_the_event_loop(client, monkeypatch):

@@ -23,9 +23,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.graphs import xid_of
-from gateway.domain.namespaces import STANDARD
-from gateway.domain.spelling import NEWEST, RULES
+from gateway.domain.config.namespaces import STANDARD
+from gateway.domain.rules.graphs import xid_of
+from gateway.domain.rules.normalization import NEWEST, RULES
 
 SETTINGS = {
     "jit": "off",

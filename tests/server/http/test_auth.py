@@ -7,10 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.domain import namespaces, sandboxes
-from gateway.domain.namespaces import IdentityType
-from gateway.domain.scope import Permission, SandboxType
-from gateway.domain.tenants import issue_api_key, key_hash
+from gateway.domain.config import namespaces, sandboxes
+from gateway.domain.config.namespaces import IdentityType
+from gateway.domain.config.tenants import issue_api_key, key_hash
+from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.server.http import auth
 from gateway.server.http.auth import Callers

@@ -8,8 +8,8 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from gateway.domain.ingestion import DOCUMENTS
-from gateway.domain.scope import Permission
+from gateway.domain.ingest.ingestion import DOCUMENTS
+from gateway.domain.rules.scope import Permission
 from gateway.server.streams.ndjson import LINE_BYTES
 from gateway.server.streams.outcomes import TOLD
 

@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from gateway.domain import namespaces
-from gateway.domain.namespaces import IdentityType
-from gateway.domain.scope import Permission
+from gateway.domain.config import namespaces
+from gateway.domain.config.namespaces import IdentityType
+from gateway.domain.rules.scope import Permission
 from gateway.storage.queries import Query
 from gateway.telemetry import RequestServed, listen
 

@@ -7,9 +7,9 @@ import orjson
 import pytest
 from world import World, record
 
-from gateway.domain.ingestion import IngestResult
-from gateway.domain.records import Mode
-from gateway.domain.stated import Failure
+from gateway.domain.facts.documents import Failure
+from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.rules.versions import Mode
 from gateway.errors import LimitExceeded
 from gateway.server.streams.batch_files import load_file, refresh_statistics
 from gateway.server.streams.ndjson import BLANK_LINES

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ingestion import DOCUMENTS
+from gateway.domain.ingest.ingestion import DOCUMENTS
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime import slices
 from gateway.server.streams.ndjson import (

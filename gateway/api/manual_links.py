@@ -1,0 +1,76 @@
+"""Links by hand: two identities that are kept apart for good, or tied although no row says so."""
+
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, resolved_by
+from gateway.api.faults import Answer, UserError, mutation, user_errors
+from gateway.api.identities import IdentityGraphNode, IdentityInput, asked
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.operations import manual_links
+from gateway.domain.reading.identity_graphs import IdentityGraph
+from gateway.domain.rules.scope import Scope
+from gateway.errors import BadInput, NotFound
+from gateway.storage.database import Database
+
+
+@strawberry.input(description="Two identities that data names, in either order.")
+class LinkIdentitiesInput:
+    a: IdentityInput = strawberry.field(description="The one identity; it must name a person, a device or a browser.")
+    b: IdentityInput = strawberry.field(description="The other identity, of which the same holds.")
+
+
+async def _graphs(answer: strawberry.Parent[Answer], info: Info) -> list[IdentityGraph]:
+    graphs = await info.context.loaders.graph_by_xid.load_many(answer.changed or [])
+    return list({graph.xids: graph for graph in graphs if graph}.values())
+
+
+@strawberry.type(description="Whom two identities belong to after they were linked or unlinked, or what was wrong.")
+class IdentityGraphPayload:
+    identity_graphs: list[IdentityGraphNode] = resolved_by(
+        _graphs,
+        "The graph of `a`, then that of `b`; one graph where they are together, none where nothing was done. To see them takes the scope `profile:read`.",
+    )
+    user_errors: list[UserError] = user_errors()
+
+
+async def _unlink(context: Context, given: LinkIdentitiesInput) -> list[UUID]:
+    return await _done(manual_links.unlink_identities, context, given)
+
+
+async def _link(context: Context, given: LinkIdentitiesInput) -> list[UUID]:
+    return await _done(manual_links.link_identities, context, given)
+
+
+async def _done(
+    verb: Callable[[Database, Scope, Configurations, UUID, UUID], Awaitable[None]],
+    context: Context,
+    given: LinkIdentitiesInput,
+) -> list[UUID]:
+    pair = _named(context, given.a, "a"), _named(context, given.b, "b")
+    await verb(context.db, context.scope, context.configurations, *pair)
+    return list(pair)
+
+
+def _named(context: Context, given: IdentityInput, field: str) -> UUID:
+    """The xid of the input's identity, where one that means nothing is an unknown one. Raises NotFound with the path."""
+    try:
+        return asked(context, given)
+    except BadInput as error:
+        is_known = given.key and context.config.namespace(given.key.namespace)
+        place = ["key", "value" if is_known else "namespace"] if given.key else ["xid"]
+        raise NotFound(error.message, path=[field, *place]) from error
+
+
+@strawberry.type
+class LinkingMutation:
+    unlink_identities: IdentityGraphPayload = mutation(
+        _unlink,
+        "Keeps two identities apart for good, whatever names both of them, now or later; what others join is not touched. Needs the scope `profile:write`.",
+    )
+    link_identities: IdentityGraphPayload = mutation(
+        _link,
+        "Lets two identities join that were unlinked; where no data ties them, or they were not unlinked, ties them by hand, as of now. The identity settings hold all the same. Needs the scope `profile:write`.",
+    )

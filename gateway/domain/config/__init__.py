@@ -1,0 +1,1 @@
+"""Configuration: what people set. Organizations, sandboxes, namespaces, schemas, datasets, merge policies."""

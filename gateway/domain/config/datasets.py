@@ -1,0 +1,111 @@
+"""Datasets: where the documents of one source go, all of one schema.
+
+A dataset's schema never changes. Enabled for profile, it feeds profiles and the identity graph, and stays enabled.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from gateway.domain.config.broken_rows import Broken, parsed
+from gateway.domain.config.tenants import lock_configuration
+from gateway.domain.rules.limits import DATASETS, check_room
+from gateway.domain.rules.names import check_description, check_name
+from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.errors import Invalid, NotFound, Taken
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+LIST = query("datasets.list_datasets")
+READ_SCHEMA = query("datasets.read_schema")
+CREATE = query("datasets.create_dataset")
+UPDATE = query("datasets.update_dataset")
+COUNT_RECORDS = query("datasets.count_records")
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset as it stands."""
+
+    dataset_id: UUID
+    schema_id: UUID
+    name: str
+    description: str | None
+    is_profile_enabled: bool
+    created_at: datetime
+
+
+async def load_datasets(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[Dataset]:
+    """All datasets of the sandbox, by name; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    rows = await tx.rows(LIST, scope.sandbox_id)
+    return parsed(rows, lambda row: Dataset(**row), broken, table="dataset", key="dataset_id", name="name")
+
+
+async def create_dataset(
+    db: Database,
+    scope: Scope,
+    *,
+    name: str,
+    schema_id: UUID,
+    description: str | None = None,
+    is_profile_enabled: bool = True,
+) -> Dataset:
+    """A new dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany, NotFound for the schema."""
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction(scope.sandbox_id) as tx:
+        others = await _locked(tx, scope)
+        check_room(len(others), DATASETS, "datasets", "A sandbox")
+        _check(name, description, others)
+        await _check_schema(tx, scope, schema_id, enables=is_profile_enabled)
+        columns = (uuid4(), schema_id, name, description, is_profile_enabled)
+        return Dataset(*columns, await tx.value(CREATE, scope.sandbox_id, *columns))
+
+
+async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: Mapping[str, Any]) -> Dataset:
+    """The dataset with another `name`, `description` or `is_profile_enabled`. Needs `config:write`.
+
+    Raises Forbidden, NotFound, Taken, and Invalid also for turning profile off.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction(scope.sandbox_id) as tx:
+        datasets = await _locked(tx, scope)
+        old = next((dataset for dataset in datasets if dataset.dataset_id == dataset_id), None)
+        if old is None:
+            raise NotFound("There is no dataset with this id.", path=["id"])
+        new = replace(old, **changes)
+        _check(new.name, new.description, [dataset for dataset in datasets if dataset is not old])
+        if old.is_profile_enabled and not new.is_profile_enabled:
+            raise Invalid("A dataset that is enabled for profile stays so.", path=["enableForProfile"])
+        await _check_schema(tx, scope, new.schema_id, enables=new.is_profile_enabled)
+        await tx.execute(UPDATE, scope.sandbox_id, dataset_id, new.name, new.description, new.is_profile_enabled)
+    return new
+
+
+async def record_counts(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
+    """How many accepted records or events each dataset has, aborted and removed batches apart; 0 for an unknown one."""
+    scope.require(*READ_CONFIGURATION)
+    counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT_RECORDS, scope.sandbox_id, dataset_ids)}
+    return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
+
+
+async def _locked(tx: Session, scope: Scope) -> list[Dataset]:
+    """The datasets, with every other change of this sandbox's configuration kept waiting."""
+    await lock_configuration(tx, scope)
+    return await load_datasets(tx, scope)
+
+
+def _check(name: str, description: str | None, others: Collection[Dataset]) -> None:
+    check_name(name)
+    check_description(description)
+    if any(other.name == name for other in others):
+        raise Taken(f"There is a dataset {name!r} already.", path=["name"])
+
+
+async def _check_schema(tx: Session, scope: Scope, schema_id: UUID, *, enables: bool) -> None:
+    enabled = await tx.value(READ_SCHEMA, scope.sandbox_id, schema_id)
+    if enabled is None:
+        raise NotFound("There is no schema with this id.", path=["schemaId"])
+    if enables and not enabled:
+        raise Invalid("The schema is not enabled for profile; enable the schema first.", path=["enableForProfile"])

@@ -1,0 +1,1 @@
+"""Facts: what came in, appended and kept. Everything else about people is derived from them."""

@@ -1,0 +1,207 @@
+"""Batches: what came in together and can be undone together, and the documents that were refused.
+
+A batch takes documents while it is LOADING and is completed, or aborted, for good. The client's key makes it: whoever sends the same key
+for the same dataset, after a crash too, gets the same batch. Calls that name no batch share a rolling one, a new one every day (UTC).
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.rules.keyset import Page, Window, trimmed
+from gateway.domain.rules.names import check_name
+from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.errors import Conflict, NotFound
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+from gateway.storage.uuids import uuid_of
+
+READ = query("batches.read_batches")
+CREATE = query("batches.create_batch")
+COMPLETE = query("batches.complete_batch")
+LIST_ROLLING = query("batches.list_rolling")
+LIST = query("batches.list_batches")
+LIST_BACKWARD = query("batches.list_batches_backward")
+COUNT = query("batches.count_batches")
+LIST_ERRORS = query("batches.list_errors")
+LIST_ERRORS_BACKWARD = query("batches.list_errors_backward")
+COUNT_ERRORS = query("batches.count_errors")
+LIST_FAILED_INDEXES = query("batches.list_failed_indexes")
+
+READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
+"""Who loads data may see what became of it, too."""
+
+
+class BatchStatus(StrEnum):
+    """LOADING takes documents; ACTIVE is complete; FAILED is complete and brought nothing; the others are taken back."""
+
+    LOADING = "LOADING"
+    ACTIVE = "ACTIVE"
+    FAILED = "FAILED"
+    ABORTED = "ABORTED"
+    REVERTED = "REVERTED"
+    DELETED = "DELETED"
+
+
+COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """A batch as it stands. `record_count` counts accepted documents, duplicates and failures apart; a rolling batch has no key."""
+
+    batch_id: UUID
+    dataset_id: UUID
+    key: str | None
+    status: BatchStatus
+    record_count: int
+    failed_count: int
+    created_at: datetime
+    completed_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class IngestError:
+    """A refused document: its place in what the client sent, from 0, what is wrong where, and the document itself."""
+
+    ordinal: int
+    index: int
+    path: str | None
+    code: str
+    message: str
+    document: Any
+
+
+async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
+    """The dataset's batch of this key, made if there is none; without a key a new one. Needs `profile:write`.
+
+    The batch may be complete already, if the key was used before. Raises Forbidden, Invalid, NotFound for the dataset.
+    """
+    scope.require(Permission.PROFILE_WRITE)
+    config.dataset(dataset_id)
+    key = str(uuid4()) if key is None else key
+    check_name(key, "key")
+    batch_id = _batch_id("key", dataset_id, key)
+    await _create(db, scope, batch_id, dataset_id, key)
+    return await _read(db, scope, batch_id)
+
+
+async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
+    """The batch, ACTIVE, or FAILED if no document in it was taken: it takes no more. Completing it again changes nothing. Needs
+    `profile:write`.
+
+    Raises Forbidden, NotFound, and Conflict for a batch that was aborted or taken back.
+    """
+    scope.require(Permission.PROFILE_WRITE)
+    await db.value(COMPLETE, scope.sandbox_id, batch_id)
+    batch = await _read(db, scope, batch_id)
+    if batch.status not in COMPLETE_STATUSES:
+        raise Conflict(f"The batch is {batch.status} and cannot be completed.", path=["id"])
+    return batch
+
+
+async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
+    """The LOADING batch that today's calls without a batch share, made if there is none. Needs `profile:write`.
+
+    Raises Forbidden, NotFound for the dataset.
+    """
+    scope.require(Permission.PROFILE_WRITE)
+    rows = await db.rows(LIST_ROLLING, scope.sandbox_id, dataset_id)
+    for row in rows:
+        if row["status"] == BatchStatus.LOADING:
+            open_id: UUID = row["batch_id"]
+            return open_id
+    closed = sum(row["batch_id"] is not None for row in rows)
+    batch_id = _batch_id("rolling", dataset_id, f"{rows[0]['day']:%Y-%m-%d}/{closed}")
+    await _create(db, scope, batch_id, dataset_id, None)
+    return batch_id
+
+
+async def read_batches(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[Batch | None]:
+    """The batches with these ids, in their order; None for an unknown one."""
+    scope.require(*READ_BATCHES)
+    found = {row["batch_id"]: _batch(row) for row in await db.rows(READ, scope.sandbox_id, batch_ids)}
+    return [found.get(batch_id) for batch_id in batch_ids]
+
+
+async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], window: Window) -> list[Page[Batch]]:
+    """The same page of each dataset's batches, the newest first, by (created_at, batch_id)."""
+    scope.require(*READ_BATCHES)
+    statement = LIST_BACKWARD if window.backward else LIST
+    bounds = window.bounds(datetime, UUID)
+    below = defaultdict(list)
+    for row in await db.rows(statement, scope.sandbox_id, dataset_ids, *bounds, window.fetch):
+        below[row["dataset_id"]].append(_batch(row))
+    return [trimmed(below[dataset_id], window) for dataset_id in dataset_ids]
+
+
+async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
+    """How many batches each dataset has."""
+    scope.require(*READ_BATCHES)
+    counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT, scope.sandbox_id, dataset_ids)}
+    return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
+
+
+async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], window: Window) -> list[Page[IngestError]]:
+    """The same page of each batch's refused documents, as they came, by (ordinal,). Needs `profile:read`: they are data of people."""
+    scope.require(Permission.PROFILE_READ)
+    statement = LIST_ERRORS_BACKWARD if window.backward else LIST_ERRORS
+    below = defaultdict(list)
+    for row in await db.rows(statement, scope.sandbox_id, batch_ids, *window.bounds(int), window.fetch):
+        below[row["batch_id"]].append(_error(row))
+    return [trimmed(below[batch_id], window) for batch_id in batch_ids]
+
+
+async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[int]:
+    """How many refused documents of each batch are kept. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    counts = {row["batch_id"]: row["count"] for row in await db.rows(COUNT_ERRORS, scope.sandbox_id, batch_ids)}
+    return [counts.get(batch_id, 0) for batch_id in batch_ids]
+
+
+async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> Batch | None:
+    """Return the dataset's batch of this key, None if there is none. Needs `config:read` or `profile:write`."""
+    (batch,) = await read_batches(db, scope, [_batch_id("key", dataset_id, key)])
+    return batch
+
+
+async def failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
+    """Return the places of a batch's refused documents in what the client sent, in order, each once. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)
+    return [row["index"] for row in rows]
+
+
+def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
+    """The same id for the same text, always, so that a key needs no look-up; kinds never meet."""
+    seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
+    return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
+
+
+async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:
+    """Make the batch unless it is there, in a statement of its own: whoever makes it at the same time need not wait."""
+    await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
+
+
+async def _read(db: Database, scope: Scope, batch_id: UUID) -> Batch:
+    (batch,) = await read_batches(db, scope, [batch_id])
+    if batch is None:
+        raise NotFound("There is no batch with this id.", path=["id"])
+    return batch
+
+
+def _batch(row: Any) -> Batch:
+    return Batch(**{**row, "status": BatchStatus(row["status"])})
+
+
+def _error(row: Any) -> IngestError:
+    document = orjson.loads(row["document"]) if row["document"] is not None else None
+    return IngestError(row["ordinal"], row["index"], row["path"], row["code"], row["message"], document)

@@ -1,0 +1,84 @@
+"""Links by hand: a pair that is kept apart whatever rows say of it, or tied although none says so.
+
+Both are facts. A pair that was unlinked is never joined directly, not by anything that comes later either, until it is linked again;
+what others join is not touched. What is tied by hand belongs to no batch and no dataset, and stays until it is unlinked.
+"""
+
+import hashlib
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.facts.appending import STAMP, TIE
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.views.graph_rebuild import alone, settle
+from gateway.domain.views.graph_union import READ_MEMBERS
+from gateway.errors import Invalid, NotFound
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+READ_PAIR = query("manual_links.read_pair")
+PART = query("manual_links.part")
+LET_JOIN = query("manual_links.let_join")
+UNTIE = query("manual_links.untie")
+
+BY_HAND = UUID(int=0)
+"""The batch of what is tied by hand."""
+
+
+async def unlink_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
+    """Keep the two apart for good, whatever ties them. To do so again changes nothing. Needs `profile:write`.
+
+    Raises Forbidden, Invalid; NotFound for an unknown identity, or if nothing ties the two.
+    """
+    scope.require(Permission.PROFILE_WRITE)
+    async with alone(db, scope, configurations) as (tx, config):
+        await _check(tx, scope, config, a, b)
+        (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
+        if pair["is_apart"]:
+            return
+        if not pair["is_tied"]:
+            raise NotFound("The two are not linked: nothing names both of them.")
+        await tx.update_rows(PART, scope.sandbox_id, rows=sorted([(a, b), (b, a)]))
+        await tx.execute(UNTIE, scope.sandbox_id, [a, b], _tie_id(a, b))
+        await settle(tx, scope, config, (), {a, b}, recount=True)
+
+
+async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
+    """Let the two join again if they were unlinked; if no row ties them then, or they were not, tie them by hand, as of now.
+
+    The identity settings may refuse the link all the same. Needs `profile:write`. Raises Forbidden, Invalid, NotFound.
+    """
+    scope.require(Permission.PROFILE_WRITE)
+    async with alone(db, scope, configurations) as (tx, config):
+        await _check(tx, scope, config, a, b)
+        (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
+        await tx.execute(LET_JOIN, scope.sandbox_id, [a, b])
+        if not (pair["is_apart"] and pair["is_tied"]):
+            await _tie(tx, scope, sorted([a, b]))
+        await settle(tx, scope, config, (), {a, b}, recount=False)
+
+
+async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID) -> None:
+    if a == b:
+        raise Invalid("An identity is always one with itself; name two.", path=["b"])
+    known = {row["xid"]: row for row in await tx.rows(READ_MEMBERS, scope.sandbox_id, [a, b])}
+    for field, xid in (("a", a), ("b", b)):
+        if xid not in known or known[xid]["value"] is None:
+            raise NotFound("No data names this identity.", path=[field])
+        namespace = config.namespaces[known[xid]["namespace_id"]]
+        if namespace.type is IdentityType.NON_PEOPLE:
+            raise Invalid(f"{namespace.code} names no people, so it joins nobody.", path=[field])
+
+
+async def _tie(tx: Session, scope: Scope, pair: list[UUID]) -> None:
+    (stamp,) = await tx.rows(STAMP, scope.sandbox_id, ())
+    at = stamp["at"]
+    said = (_tie_id(*pair), BY_HAND, None, pair[0], at, stamp["ordinal"], pair, at, at)
+    await tx.update_rows(TIE, scope.sandbox_id, rows=[(xid, *said) for xid in pair])
+
+
+def _tie_id(a: UUID, b: UUID) -> UUID:
+    """One id for the pair, and none that a row's tie can have."""
+    parts = b"".join(xid.bytes for xid in (BY_HAND, *sorted([a, b])))
+    return UUID(bytes=hashlib.blake2b(parts, digest_size=16).digest())

@@ -1,0 +1,58 @@
+"""The job that rebuilds a sandbox's identity graphs after its identity settings changed."""
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.reading.people import COUNT
+from gateway.domain.rules.graphs import Rules
+from gateway.domain.rules.scope import Scope
+from gateway.domain.views.graph_rebuild import alone, beside, settle
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import Claim
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+LIST_GRAPHS = query("graph_rebuild.list_graphs")
+
+
+PEOPLE = 500
+"""How many people one piece of the job looks at."""
+
+
+async def regroup_sandbox(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+    """The job that groups the people who are there by the present settings, some at a time."""
+    last: UUID | None = UUID(claim.cursor or str(jobs.SANDBOX))
+    while last is not None:
+        last = await _regroup(db, scope, configurations, claim, last)
+
+
+async def _regroup(
+    db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID
+) -> UUID | None:
+    """Group the next people; the last of them, or None when there are no more. Most need not be touched, so writers go on."""
+    config = await configurations.read(db, scope)
+    rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE)
+    if not rows:
+        return None
+    seeds = {xid for row in rows if _may_change(row, config.namespaces, config.rules) for xid in row["xids"]}
+    async with (alone if seeds else beside)(db, scope, configurations) as (tx, current):
+        if seeds:
+            await settle(tx, scope, current, (), seeds, recount=False)
+        last: UUID = rows[-1]["profile_id"]
+        done = claim.done + len(rows)
+        total = claim.total or await tx.value(COUNT, scope.sandbox_id)
+        await jobs.advance(tx, claim, str(last), done=done, total=max(done, total))  # people who part are counted twice
+        return last
+
+
+def _may_change(row: Any, namespaces: Mapping[int, Namespace], rules: Rules) -> bool:
+    """Whether other rules may make something else of the graph. One that nothing is refused to and that breaks no rule stays."""
+    if row["is_contested"]:
+        return True
+    identity_map = orjson.loads(row["identity_map"]) if rules.unique else {}
+    return any(len(identity_map.get(namespaces[number].code, ())) > 1 for number in rules.unique)

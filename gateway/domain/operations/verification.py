@@ -1,0 +1,344 @@
+"""Verification: every view rebuilt from the facts and compared with what is stored. It writes nothing.
+
+The facts are read in one snapshot, some identities at a time with everything that ties connect with them; so the store may be written
+to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten tie, a fragment, a merged profile that the facts do not
+make, or one that they make and that is not there; two events of which one repeats the other.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.namespaces import STANDARD
+from gateway.domain.config.policies import PolicyStatus
+from gateway.domain.facts.documents import last_updated
+from gateway.domain.ingest.resends import KNOWN_EVENTS
+from gateway.domain.ingest.validation import Reader
+from gateway.domain.rules.merge import canonical
+from gateway.domain.rules.normalization import NEWEST, RULES
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.rules.versions import Place, Version, fold, last_deletion
+from gateway.domain.views.graph_component import Component, read_component
+from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group
+from gateway.domain.views.graph_union import graph_row
+from gateway.domain.views.materialized import (
+    RecordKey,
+    States,
+    fragments_by_xid,
+    profile_row,
+    read_states,
+    read_versions,
+    subjects,
+)
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import JobKind
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import Query, query
+from gateway.xdm.classes import XdmClass
+
+LIST_IDENTITIES = query("verification.list_identities")
+LIST_VALUES = query("verification.list_values")
+READ_RECORDS = query("verification.read_records")
+READ_GRAPHS = query("verification.read_graphs")
+READ_PROFILES = query("verification.read_profiles")
+READ_TIES = query("verification.read_ties")
+LIST_TWINS = query("verification.list_twins")
+LIST_STRAYS = query("verification.list_strays")
+LIST_GRAPHS = query("verification.list_graphs")
+LIST_FRAGMENTS = query("verification.list_fragments")
+LIST_PROFILES = query("verification.list_profiles")
+FIND_STRAY = query("verification.find_stray")
+
+CHUNK = 1000
+NIL = UUID(int=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Something stored that the facts do not make, or the other way round. `key` holds no personal data."""
+
+    table: str
+    key: str
+    message: str
+
+
+@dataclass(slots=True)
+class _Expected:
+    """The keys of all views that the facts make, as far as they were rebuilt."""
+
+    identities: set[UUID] = field(default_factory=set)
+    graphs: set[UUID] = field(default_factory=set)
+    fragments: set[RecordKey] = field(default_factory=set)
+    profiles: dict[UUID, set[UUID]] = field(default_factory=dict)
+
+
+async def verify(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    sample: int | None = None,
+    progress: Callable[[int], None] = lambda _: None,
+) -> list[Difference]:
+    """All differences between the sandbox's views and its facts; of about `sample` identities, if given. Needs `admin`.
+
+    `progress` is told how many identities have been compared. Merged profiles of a policy that is being built are passed over.
+    After a change of identity settings, people whom its job has still to regroup differ.
+    """
+    scope.require(Permission.ADMIN)
+    async with configurations.snapshot(db, scope) as (tx, config):
+        if config.broken:  # views cannot be rebuilt by what is broken
+            return [
+                Difference(row.table, str(row.key), f"{row.name!r} cannot be used: {row.fault}")
+                for row in config.broken
+            ]
+        check = _Check(tx, scope, config)
+        after = NIL if sample is None else uuid4()  # xids are hashes: those after any value are a fair sample
+        while sample is None or len(check.expected.identities) < sample:
+            rows = await tx.rows(LIST_IDENTITIES, scope.sandbox_id, after, CHUNK)
+            if not rows:
+                break
+            after = rows[-1]["xid"]
+            await check.people_of({row["xid"] for row in rows} - check.expected.identities)
+            progress(len(check.expected.identities))
+        if sample is None:
+            await check.leftovers()
+        return check.differences
+
+
+async def count_other_spellings(db: Database, scope: Scope, configurations: Configurations) -> int:
+    """How many identities today's rules of text would spell otherwise, or take for nobody's. Needs `admin`.
+
+    They stay as they are: their sandbox keeps the rules under which it was made. In a sandbox with today's rules there are none.
+    """
+    scope.require(Permission.ADMIN)
+    if scope.sandbox.text_rules == NEWEST:
+        return 0
+    config, rules, count, after = await configurations.read(db, scope), RULES[NEWEST], 0, NIL
+    today = {namespace.namespace_id: namespace.normalization for namespace in (*config.namespaces.values(), *STANDARD)}
+    while rows := await db.rows(LIST_VALUES, scope.sandbox_id, after, CHUNK):
+        after = rows[-1]["xid"]
+        for _, namespace_id, value in rows:
+            count += rules.names_nobody(value) or rules.forms[today[namespace_id]](value) != value
+    return count
+
+
+class _Check:
+    """Rebuilds views and notes where the stored ones differ."""
+
+    def __init__(self, tx: Session, scope: Scope, config: Configuration) -> None:
+        self._tx, self._scope, self._config = tx, scope, config
+        self._policies = [p for p in config.materialized if p.status is PolicyStatus.ACTIVE]
+        self.expected = _Expected(profiles={policy.policy_id: set() for policy in self._policies})
+        self.differences: list[Difference] = []
+
+    def _differs(self, table: str, key: Any, message: str) -> None:
+        self.differences.append(Difference(table, str(key), message))
+
+    async def people_of(self, seeds: set[UUID]) -> None:
+        """Compare everything about these identities and all whom ties connect with them."""
+        component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
+        members = list(component.rungs.keys() - self.expected.identities)
+        self.expected.identities |= component.rungs.keys()
+        grouping = group(self._config, component)
+        self._compare_pointers(component, grouping)
+        await self._compare_names(grouping)
+        await self._compare_graphs(component, grouping)
+        states = await self._compare_records(members)
+        await self._compare_profiles(component, grouping, states)
+        await self._compare_events(members, list(component.members))
+
+    # -------------------------------------------------------------------------------------------- people
+
+    def _compare_pointers(self, component: Component, grouping: Grouping) -> None:
+        owner = {xid: graph.profile_id for graph in grouping.people for xid in graph.xids}
+        for xid, pointer in component.pointers.items():
+            if pointer != owner.get(xid):
+                self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
+        for xid, rung in component.rungs.items():
+            if rung != component.stored_rungs[xid]:
+                self._differs("identity", xid, f"rung is {component.stored_rungs[xid]}; it stands on {rung}")
+
+    async def _compare_names(self, grouping: Grouping) -> None:
+        nobodys = list(grouping.nobodys)
+        rows = await self._tx.rows(NAMED_BY_FACTS, self._scope.sandbox_id, nobodys) if nobodys else []
+        for xid in grouping.nobodys - {row["xid"] for row in rows}:
+            self._differs("identity", xid, "no fact names it")
+
+    async def _compare_graphs(self, component: Component, grouping: Grouping) -> None:
+        wanted = {graph.profile_id: graph for graph in grouping.people}
+        self.expected.graphs |= wanted.keys()
+        keys = list(wanted.keys() | component.rungs.keys())
+        stored = {row["profile_id"]: row for row in await self._tx.rows(READ_GRAPHS, self._scope.sandbox_id, keys)}
+        for profile_id in stored.keys() - wanted.keys():
+            self._differs("graph", profile_id, "nobody is this person")
+        for profile_id, graph in wanted.items():
+            row = graph_row(profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+            if profile_id not in stored:
+                self._differs("graph", profile_id, "is missing")
+            elif tuple(stored[profile_id]) != row:
+                fields = [
+                    name
+                    for name, a, b in zip(stored[profile_id].keys(), stored[profile_id], row, strict=True)
+                    if a != b
+                ]
+                self._differs("graph", profile_id, f"differs in {', '.join(fields)}")
+
+    # -------------------------------------------------------------------------------------------- records
+
+    async def _compare_records(self, xids: Sequence[UUID]) -> States:
+        """Compare what records say and which ties they took back; the states that the versions make."""
+        rows = await self._tx.rows(READ_RECORDS, self._scope.sandbox_id, xids)
+        versions = await read_versions(self._tx, self._scope, [(row["xid"], row["dataset_id"]) for row in rows])
+        wanted = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
+        stored = await read_states(self._tx, self._scope, xids)
+        self.expected.fragments |= wanted.keys()
+        for key in stored.keys() | wanted.keys():
+            if key not in stored or key not in wanted:
+                self._differs("fragment", key, "is missing" if key in wanted else "has no version")
+            elif stored[key] != wanted[key] or canonical(stored[key].document) != canonical(wanted[key].document):
+                self._differs("fragment", key, "is not the fold of its versions")
+        await self._compare_ties(xids, versions)
+        return wanted
+
+    async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Sequence[Version]]) -> None:
+        """Compare what records tied together, when, and whether a later deletion took it back."""
+        records = {d.dataset_id for d in self._config.datasets.values() if self._holds_records(d)}
+        for tie in await self._tx.rows(READ_TIES, self._scope.sandbox_id, xids):
+            if tie["origin"] != tie["xid"] or tie["dataset_id"] not in records:
+                continue
+            sent = versions.get((tie["origin"], tie["dataset_id"]), ())
+            deletion = last_deletion(sent)
+            is_retracted = _is_taken_back(Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
+            if tie["is_retracted"] != is_retracted:
+                self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
+            said = [
+                _tied_at(version)
+                for version in sent
+                if version.place.batch_id == tie["batch_id"] and _is_taken_back(version.place, deletion) == is_retracted
+            ]
+            if tie["first_at"] not in said or tie["last_at"] not in said:
+                self._differs("tie", tie["tie_id"], "no version of its batch says so at its time")
+
+    def _holds_records(self, dataset: Dataset) -> bool:
+        return self._config.schemas[dataset.schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
+
+    # -------------------------------------------------------------------------------------------- events
+
+    async def _compare_events(self, xids: Collection[UUID], near: Sequence[UUID]) -> None:
+        """Look for events of these identities that repeat one of theirs or of those near them, and for repeats of none."""
+        for twins in await self._tx.rows(LIST_TWINS, self._scope.sandbox_id, near):
+            for xid, first in await self._repeating(*twins):
+                if xid in xids:
+                    self._differs(
+                        "event", (xid, twins["dataset_id"], twins["event_id"]), f"repeats the event of {first}"
+                    )
+        for stray in await self._tx.rows(LIST_STRAYS, self._scope.sandbox_id, list(xids)):
+            self._differs("event_repeat", tuple(stray), "repeats no event that it names")
+
+    async def _repeating(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+        """Of these identities, which have an event of this `_id` each: those whose event names the identity of an earlier one."""
+        keys = list(xids), [event_id] * len(xids)
+        rows = await self._tx.rows(KNOWN_EVENTS, self._scope.sandbox_id, dataset_id, *keys)
+        reader = Reader(self._config, self._scope.sandbox, self._config.dataset(dataset_id))
+        named = {row["xid"]: reader.named(orjson.loads(row["document"])) for row in rows}
+        return [
+            (xid, first)
+            for place, xid in enumerate(xids)
+            for first in named[xid].intersection(xids[:place])
+            if await self._did_name(dataset_id, xid, first)
+        ]
+
+    async def _did_name(self, dataset_id: UUID, origin: UUID, xid: UUID) -> bool:
+        """Whether it did so when it came in: descriptors may have come since."""
+        ties = await self._tx.rows(READ_TIES, self._scope.sandbox_id, [xid])
+        return any((tie["origin"], tie["dataset_id"]) == (origin, dataset_id) for tie in ties)
+
+    # -------------------------------------------------------------------------------------------- profiles
+
+    async def _compare_profiles(self, component: Component, grouping: Grouping, states: States) -> None:
+        fragments = fragments_by_xid(states)
+        ids = [policy.policy_id for policy in self._policies]
+        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.rungs))
+        stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
+        for policy in self._policies:
+            for subject, xids in subjects(policy, grouping.people):
+                given = [fragment for xid in xids for fragment in fragments.get(xid, ())]
+                wanted = profile_row(self._config, policy, subject, given)
+                self._compare_profile(
+                    (policy.policy_id, subject), stored.pop((policy.policy_id, subject), None), wanted
+                )
+        for key in stored:
+            self._differs("profile", key, "nobody is this person")
+
+    def _compare_profile(self, key: tuple[UUID, UUID], stored: Any, wanted: tuple[Any, ...] | None) -> None:
+        if wanted is not None:
+            self.expected.profiles[key[0]].add(key[1])
+        if stored is None or wanted is None:
+            if stored is not wanted:
+                self._differs("profile", key, "is missing" if stored is None else "has no fragment that takes part")
+        elif not _same_profile(stored, wanted):
+            self._differs("profile", key, "is not what its fragments merge to")
+
+    # -------------------------------------------------------------------------------------------- what nobody points to
+
+    async def leftovers(self) -> None:
+        """Compare the keys of all views with those that were rebuilt."""
+        for row in await self._all(LIST_GRAPHS, NIL):
+            if row[0] not in self.expected.graphs:
+                self._differs("graph", row[0], "nobody is this person")
+        others = [
+            key
+            for row in await self._all(LIST_FRAGMENTS, NIL, NIL)
+            if (key := tuple(row)) not in self.expected.fragments
+        ]
+        for start in range(0, len(others), CHUNK):
+            await self._compare_deleted(others[start : start + CHUNK])
+        for policy in self._policies:
+            for row in await self._all(LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
+                if row[0] not in self.expected.profiles[policy.policy_id]:
+                    self._differs("profile", (policy.policy_id, row[0]), "nobody is this person")
+        kept = [policy.policy_id for policy in self._config.materialized]
+        stray = await self._tx.value(FIND_STRAY, self._scope.sandbox_id, kept)
+        if stray and not await jobs.is_open(self._tx, self._scope, JobKind.MATERIALIZE_POLICY, stray):
+            self._differs("profile", stray, "is kept by a policy that keeps nothing, and no job is to forget it")
+
+    async def _compare_deleted(self, keys: Sequence[RecordKey]) -> None:
+        """Of whom nobody knows there can only be records that were deleted before they ever were."""
+        versions = await read_versions(self._tx, self._scope, keys)
+        states = {key: fold(sent) for key, sent in versions.items()}
+        deleted = {key: state for key, state in states.items() if state is not None and state.document is None}
+        stored = await read_states(self._tx, self._scope, {xid for xid, _ in deleted})
+        for key in keys:
+            if key not in deleted:
+                self._differs("fragment", key, "has no identity")
+            elif stored[key] != deleted[key]:
+                self._differs("fragment", key, "is not the fold of its versions")
+
+    async def _all(self, statement: Query, *after: UUID, fixed: tuple[UUID, ...] = ()) -> list[Any]:
+        found: list[Any] = []
+        while rows := await self._tx.rows(statement, self._scope.sandbox_id, *fixed, *after, 10 * CHUNK):
+            found += rows
+            after = tuple(rows[-1])
+        return found
+
+
+def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:
+    _, _, document, sources, modified_at = wanted
+    same: bool = stored["sources"] == sources and stored["modified_at"] == modified_at
+    return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))
+
+
+def _is_taken_back(place: Place, deletion: Place | None) -> bool:
+    return deletion is not None and place < deletion
+
+
+def _tied_at(version: Version) -> datetime:
+    """The time of what the version ties together."""
+    came = version.place.ingested_at
+    return min(last_updated(version.input) or came, came)

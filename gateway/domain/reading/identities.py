@@ -1,0 +1,107 @@
+"""Identities: a namespace and a value, under an xid that stands for both.
+
+An identity is known while some fact names it: a record or an event stored under it, or a row that names it beside others. Of an erased
+one only the xid stays, as a tombstone.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.namespaces import Namespace
+from gateway.domain.rules import graphs
+from gateway.domain.rules.normalization import RULES
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.errors import BadInput
+from gateway.storage.database import Database, Reader
+from gateway.storage.queries import query
+
+READ = query("identities.read_identities")
+READ_PRIMARIES = query("identities.read_primaries")
+READ_SIGHTINGS = query("identities.read_sightings")
+
+
+class Identity(NamedTuple):
+    """A known identity. `profile_id` is the person that it belongs to, None while none exists; `value` is None once erased."""
+
+    xid: UUID
+    namespace_id: int
+    value: str | None
+    profile_id: UUID | None
+
+    @property
+    def is_erased(self) -> bool:
+        return self.value is None
+
+
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """The first and the last time at which a live fact speaks of an identity."""
+
+    first_at: datetime
+    last_at: datetime
+
+
+def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
+    """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have, and for a value that no identity can
+    have: one that names nobody, or breaks a rule of its namespace."""
+    return _xids(scope, _known(config, namespace), [value])[0]
+
+
+def _known(config: Configuration, namespace: str) -> Namespace:
+    known = config.namespace(namespace)
+    if known is None:
+        raise BadInput(config.unknown_namespace(namespace))
+    return known
+
+
+def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
+    """The xids of many pairs of a namespace and a value. Raises BadInput as `xid_of` does."""
+    pairs = list(given)
+    values: dict[str, list[str]] = {}
+    for namespace, value in pairs:
+        values.setdefault(namespace, []).append(value)
+    xids = {name: iter(_xids(scope, _known(config, name), each)) for name, each in values.items()}
+    return [next(xids[namespace]) for namespace, _ in pairs]
+
+
+def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
+    sandbox = scope.sandbox
+    nobody = RULES[sandbox.text_rules].first_nobody(values)
+    if nobody is not None:
+        raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
+    spelled = namespace.spelled(sandbox, values)
+    if not namespace.may_have(spelled):
+        raise BadInput(next(filter(None, map(namespace.fault, spelled))))
+    return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), spelled))
+
+
+async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
+    """Each one as it is known, tombstones of erased ones included, None for the others. Needs `profile:read`."""
+    known = await pointers(db, scope, xids)
+    return [known.get(xid) for xid in xids]
+
+
+async def pointers(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
+    """The known ones of these identities. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}
+
+
+async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[bool]:
+    """Whether a live fragment or an event is stored under each of them. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    rows = await db.rows(READ_PRIMARIES, scope.sandbox_id, list(set(xids)))
+    primaries = {row["xid"] for row in rows}
+    return [xid in primaries for xid in xids]
+
+
+async def read_sightings(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[Sighting | None]:
+    """When facts first and last spoke of each of them, None for unknown ones. Needs `profile:read`."""
+    scope.require(Permission.PROFILE_READ)
+    rows: list[Any] = await db.rows(READ_SIGHTINGS, scope.sandbox_id, list(set(xids)))
+    seen = {row["xid"]: Sighting(row["first_at"], row["last_at"]) for row in rows if row["first_at"] is not None}
+    return [seen.get(xid) for xid in xids]

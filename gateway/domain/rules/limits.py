@@ -1,0 +1,33 @@
+"""How many things of a kind there may be: checked in the transaction that makes one more, under the lock that keeps all others waiting.
+
+Texts have their limits in `names`, custom fields in `xdm/bounds`, documents in `ingest/validation`; `api/limits` tells callers all of them.
+"""
+
+from typing import Final
+
+from gateway.errors import TooMany
+
+SANDBOXES: Final = 75
+"""Sandboxes of an organization, as in the model."""
+API_KEYS: Final = 1_000
+"""API keys of an organization that are not revoked."""
+POLICIES: Final = 5
+"""Merge policies of a sandbox, as in the model."""
+SCHEMAS: Final = 500
+"""Schemas of a sandbox."""
+CUSTOM_FIELDS: Final = 20_000
+"""Custom fields of all schemas of a sandbox together: they make its GraphQL types."""
+CUSTOM_FIELD_BYTES: Final = 8_000_000
+"""Bytes of JSON of all custom fields of a sandbox together: they are kept in memory."""
+IDENTITY_FIELDS: Final = 20
+"""Fields of a schema that hold identities, as many as a document may name."""
+DATASETS: Final = 1_000
+"""Datasets of a sandbox."""
+NAMESPACES: Final = 500
+"""Custom namespaces of a sandbox."""
+
+
+def check_room(present: int, most: int, things: str, owner: str) -> None:
+    """Raise TooMany unless there is room for one more of these things, of which so many are present."""
+    if present >= most:
+        raise TooMany(f"{owner} has at most {most:,} {things}.")

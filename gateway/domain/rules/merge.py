@@ -1,0 +1,348 @@
+"""One document out of a person's fragments.
+
+    merge     fragments of one person    → the profile, by an attribute merge rule
+    explain   the same fragments         → for each leaf of that profile: the value, who gave it, who lost, and why
+
+A *leaf* is what is decided as one: a plain value, an array, a composite (a postal address, an amount of money), one segment.
+Objects and maps are decided leaf by leaf; an object without any leaf counts as absent. Where one fragment has a plain value
+and another an object, the better one's kind holds: an object is filled up with leaves of other objects only.
+
+Nothing here changes its inputs, and results share structure with them: treat both as immutable.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property, reduce
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.rules.selectors import Selector, apply
+
+Document = dict[str, Any]
+Path = tuple[str, ...]
+
+Composites = Mapping[str, "Composites | None"]
+"""The paths whose values are taken whole (None), as a tree; the key `*` stands for any key of a map."""
+
+
+class AttributeMergeType(StrEnum):
+    """What decides between fragments: the time of what they say, or a chosen order of their datasets."""
+
+    TIMESTAMP_ORDERED = "TIMESTAMP_ORDERED"
+    DATASET_PRECEDENCE = "DATASET_PRECEDENCE"
+
+
+class MergeRule(StrEnum):
+    """What decided a leaf.
+
+    NEWEST: the greatest `at` among all candidates. DATASET_ORDER: the candidates are of several datasets, and the first in
+    the policy's order won, by its newest fragment. TIE_BREAK: `at` was equal; the later ingestion won, within one call the
+    later document. UNION: nothing is lost, so nobody won; the first candidate is shown.
+    """
+
+    ONLY_CANDIDATE = "ONLY_CANDIDATE"
+    NEWEST = "NEWEST"
+    DATASET_ORDER = "DATASET_ORDER"
+    TIE_BREAK = "TIE_BREAK"
+    UNION = "UNION"
+
+
+@dataclass(frozen=True, slots=True)
+class Fragment:
+    """What one dataset says of one identity. `ordinal` grows with arrival, also within a call, which has one `ingested_at`; `size` is how many
+    characters of JSON the document was read from, 0 where it was not read."""
+
+    xid: UUID
+    dataset_id: UUID
+    batch_id: UUID
+    document: Document
+    ingested_at: datetime
+    observed_at: datetime | None
+    ordinal: int
+    size: int = field(default=0, compare=False)
+
+    @property
+    def at(self) -> datetime:
+        """The effective time: when its source last changed it, but not after it came in; when it came in, if the source does not say."""
+        return min(self.observed_at or self.ingested_at, self.ingested_at)
+
+
+@dataclass(frozen=True)
+class AttributeMerge:
+    """The attribute merge rule of a policy; `order` lists datasets, the best first, for DATASET_PRECEDENCE."""
+
+    type: AttributeMergeType
+    order: tuple[UUID, ...] = ()
+
+    @cached_property
+    def positions(self) -> Mapping[UUID, int]:
+        return {dataset_id: place for place, dataset_id in enumerate(self.order)}
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A value that a fragment offers for a leaf; `at` is the time that is compared, `ingested_at` and then `ordinal` break a tie."""
+
+    value: Any
+    xid: UUID
+    dataset_id: UUID
+    batch_id: UUID
+    at: datetime
+    ingested_at: datetime
+    ordinal: int
+
+
+class Merged(NamedTuple):
+    """A profile as it is kept: the document as JSON text, but for the identity map; the datasets in it; the newest ingestion."""
+
+    document: str
+    sources: tuple[UUID, ...]
+    modified_at: datetime
+
+    @classmethod
+    def of(cls, fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> "Merged | None":
+        """What the fragments make; None if none of them takes part."""
+        ranked = participants(fragments, rule)
+        if not ranked:
+            return None
+        return cls(
+            document=orjson.dumps(merge(ranked, rule, composites)).decode(),
+            sources=tuple(dict.fromkeys(fragment.dataset_id for fragment in ranked)),
+            modified_at=max(fragment.ingested_at for fragment in ranked),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Why a leaf has its value. `candidates` are those that lost, best first; of a union, all."""
+
+    path: Path
+    value: Any
+    winner: Candidate | None
+    rule: MergeRule
+    candidates: tuple[Candidate, ...]
+
+
+# ------------------------------------------------------------------------------------------------ fragments
+
+_UNIONS: Composites = {"segmentMembership": {"*": {"*": None}}}  # namespace → segment → its status, whole
+_NOT_MERGED = frozenset({"identityMap", *_UNIONS})  # the identity map is rendered from the graph
+_NONE: Composites = {}
+_ABSENT = object()
+
+
+def participants(fragments: Iterable[Fragment], rule: AttributeMerge) -> list[Fragment]:
+    """The fragments that take part, the best first: one total order, whatever order they are given in.
+
+    The later effective time wins, then the later ingestion, then the greater ordinal; ordinals are unique in a sandbox, and where the
+    caller's are not, the smaller dataset id, then the smaller xid wins. DATASET_PRECEDENCE
+    puts the dataset's place in its order before all that, and leaves out the datasets that it does not list.
+    """
+    ranked = _newest_first(fragments)
+    if rule.type is AttributeMergeType.TIMESTAMP_ORDERED:
+        return ranked
+    positions = rule.positions
+    listed = [fragment for fragment in ranked if fragment.dataset_id in positions]
+    listed.sort(key=lambda fragment: positions[fragment.dataset_id])
+    return listed
+
+
+def _newest_first(fragments: Iterable[Fragment]) -> list[Fragment]:
+    ranked = list(fragments)
+    if len(ranked) > 1:
+        ranked.sort(key=lambda f: (f.dataset_id.int, f.xid.int))
+        ranked.sort(key=lambda f: (f.at, f.ingested_at, f.ordinal), reverse=True)  # sorts are stable
+    return ranked
+
+
+def merge(fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> Document:
+    """The profile: each leaf from the best fragment that has it.
+
+    `identityMap` is left out, since the caller renders it from the graph. `segmentMembership` holds the segments of all
+    participants; of a segment that several have, the newest, whatever the policy's type. No object in the result is
+    empty, but for those within arrays. Keys come in the order of the best fragment, then the next.
+    """
+    ranked = participants(fragments, rule)
+    document = _stacked([_attributes(fragment.document) for fragment in ranked], composites)
+    unions = [fragment for fragment in ranked if not _UNIONS.keys().isdisjoint(fragment.document)]
+    if unions:
+        document = document | _stacked([_in_union(f.document) for f in _newest_first(unions)], _UNIONS)
+    return document
+
+
+def _attributes(document: Document) -> Document:
+    if _NOT_MERGED.isdisjoint(document):
+        return document
+    return {key: value for key, value in document.items() if key not in _NOT_MERGED}
+
+
+def _in_union(document: Document) -> Document:
+    return {key: value for key, value in document.items() if key in _UNIONS}
+
+
+def _stacked(documents: Sequence[Document], composites: Composites) -> Document:
+    """The best document, filled up from the next, and so on."""
+    pruned = [_pruned(document) for document in documents]
+    return reduce(lambda upper, lower: _filled(upper, lower, composites), pruned) if pruned else {}
+
+
+def _filled(upper: Document, lower: Document, composites: Composites) -> Document:
+    """`upper` with the leaves that only `lower` has; `upper` itself if there are none."""
+    filled = upper
+    for key, value in lower.items():
+        held = upper.get(key, _ABSENT)
+        if held is not _ABSENT:
+            if not (isinstance(held, dict) and isinstance(value, dict)):
+                continue
+            below = _below(composites, key)
+            if below is None or (value := _filled(held, value, below)) is held:
+                continue
+        if filled is upper:
+            filled = dict(upper)
+        filled[key] = value
+    return filled
+
+
+def _pruned(document: Document) -> Document:
+    """The document without objects that have no leaf; the document itself if it has none such."""
+    pruned = document
+    for key, value in document.items():
+        if not isinstance(value, dict) or ((inner := _pruned(value)) is value and value):
+            continue
+        if pruned is document:
+            pruned = dict(document)
+        if inner:
+            pruned[key] = inner
+        else:
+            del pruned[key]
+    return pruned
+
+
+def _below(composites: Composites, key: str) -> Composites | None:
+    return composites[key] if key in composites else composites.get("*", _NONE)
+
+
+# ------------------------------------------------------------------------------------------------ why
+
+
+def explain(
+    fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites, select: Selector | None = None
+) -> list[Provenance]:
+    """The provenance of each leaf of `merge`, in the order of the document; or of those that the selector touches, in its order.
+
+    Applying the stated rule to the stated candidates gives the stated value. A leaf is explained whole, also where the
+    selector takes only a part of it.
+    """
+    ranked = participants(fragments, rule)
+    merged = merge(ranked, rule, composites)
+    chosen = merged if select is None else apply(select, merged)
+    best_first = [(fragment, _pruned(fragment.document)) for fragment in ranked]
+    newest_first = [(fragment, _pruned(fragment.document)) for fragment in _newest_first(ranked)]
+    return [
+        _union(path, _offers(newest_first, path))
+        if path[0] in _UNIONS
+        else _choice(path, _offers(best_first, path), rule)
+        for path in leaves(chosen, composites)
+    ]
+
+
+def _offers(sources: Iterable[tuple[Fragment, Document]], path: Path) -> tuple[Candidate, ...]:
+    values = [(fragment, _value(document, path)) for fragment, document in sources]
+    return tuple(
+        Candidate(value, f.xid, f.dataset_id, f.batch_id, f.at, f.ingested_at, f.ordinal)
+        for f, value in values
+        if value is not _ABSENT
+    )
+
+
+def _union(path: Path, offers: tuple[Candidate, ...]) -> Provenance:
+    return Provenance(path, offers[0].value, None, MergeRule.UNION, offers)
+
+
+def _choice(path: Path, offers: tuple[Candidate, ...], rule: AttributeMerge) -> Provenance:
+    winner, losers = offers[0], offers[1:]
+    return Provenance(path, winner.value, winner, _decided_by(winner, losers, rule), losers)
+
+
+def _decided_by(winner: Candidate, losers: Sequence[Candidate], rule: AttributeMerge) -> MergeRule:
+    if not losers:
+        return MergeRule.ONLY_CANDIDATE
+    by_dataset = rule.type is AttributeMergeType.DATASET_PRECEDENCE
+    if by_dataset and any(loser.dataset_id != winner.dataset_id for loser in losers):
+        return MergeRule.DATASET_ORDER
+    return MergeRule.NEWEST if winner.at > losers[0].at else MergeRule.TIE_BREAK
+
+
+def _value(document: Any, path: Path) -> Any:
+    for key in path:
+        if not isinstance(document, dict) or key not in document:
+            return _ABSENT
+        document = document[key]
+    return document
+
+
+# ------------------------------------------------------------------------------------------------ leaves
+
+
+def leaves(document: Document, composites: Composites) -> dict[Path, Any]:
+    """The leaves of the document by their paths, in its order."""
+    found: dict[Path, Any] = {}
+    _collect(found, (), document, {**composites, **_UNIONS})
+    return found
+
+
+def _collect(found: dict[Path, Any], above: Path, document: Document, composites: Composites) -> None:
+    for key, value in document.items():
+        if not isinstance(value, dict):
+            found[*above, key] = value
+        elif (below := _below(composites, key)) is not None:
+            _collect(found, (*above, key), value, below)
+        elif _pruned(value):
+            found[*above, key] = value
+
+
+def changed_paths(before: Document | None, after: Document | None, composites: Composites) -> list[Path]:
+    """The paths of the leaves that came, went or changed, sorted; None is a document that is not there."""
+    if before is after or (before == after and canonical(before) == canonical(after)):  # most documents do not change
+        return []
+    old, new = leaves(before or {}, composites), leaves(after or {}, composites)
+    return sorted(path for path in old.keys() | new.keys() if not _same(old.get(path, _ABSENT), new.get(path, _ABSENT)))
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Canonical equality; of two plain values of one type Python's is the same, and cheaper."""
+    if a is _ABSENT or b is _ABSENT or (type(a) is type(b) and isinstance(a, str | int | float)):
+        return bool(a == b)
+    return canonical(a) == canonical(b)
+
+
+_FLOAT_TO_MEND = re.compile(rb"\d\.0(?!\d)|\de[+-]?\d")
+
+
+def canonical(value: Any) -> bytes:
+    """The one JSON text of a value: two documents are equal when these are.
+
+    Keys are sorted; a number is its value, however it is written: 1.0 and 1e0 are 1 and -0.0 is 0, since a database may
+    give back any of them.
+    """
+    text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if _FLOAT_TO_MEND.search(text):  # rare, and maybe only inside a string: then mending changes nothing
+        text = orjson.dumps(_mended(value), option=orjson.OPT_SORT_KEYS)
+    return text
+
+
+def _mended(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _mended(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_mended(inner) for inner in value]
+    if isinstance(value, float) and value.is_integer():
+        whole = int(Decimal(repr(value)))  # the digits that it is written with: a database keeps those
+        return whole if -(2**63) <= whole < 2**64 else value
+    return value

@@ -1,0 +1,161 @@
+"""How values of identities are spelled: which spellings are one identity, and which values name nobody.
+
+Every xid is a hash of a spelling, so the rules of a sandbox never change while it holds identities. They have a number, which the sandbox
+keeps (`Sandbox.text_rules`): what was made under earlier rules keeps them, and new or emptied sandboxes have the newest.
+
+    1   values as they are sent, or without blanks at their ends and in lower case
+    2   also in Unicode's composed form (NFC); unseen characters are blanks; a whole number has one spelling, however it is written
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+
+from gateway.domain.rules.text import ASCII_BLANKS, BLANKS, UNSEEN, stripped
+
+
+class IdentityNormalization(StrEnum):
+    """How values of a namespace are brought into the one form that is compared; fixed when the namespace is made."""
+
+    EXACT = "EXACT"
+    TRIM_LOWERCASE = "TRIM_LOWERCASE"
+    E164 = "E164"
+
+    __hash__ = str.__hash__  # enums are hashed in Python, and every identity of every document looks for its form
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """`forms` make of a value the one form under which its namespace knows it; `names_nobody` says whether it is a placeholder.
+
+    `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`. `forms_of_ascii` make of many values, all in ASCII, what
+    `forms` make of each, in less time.
+    """
+
+    forms: Mapping[IdentityNormalization, Callable[[str], str]]
+    names_nobody: Callable[[str], bool]
+    has_whole_numbers: bool
+    forms_of_ascii: Mapping[IdentityNormalization, Callable[[list[str]], list[str]]] = field(default_factory=dict)
+
+    def spelled(self, normalization: IdentityNormalization, values: list[str]) -> list[str]:
+        """Each value in the one form under which its namespace knows it."""
+        of_ascii = self.forms_of_ascii.get(normalization)
+        if of_ascii is not None and "".join(values).isascii():
+            return of_ascii(values)
+        return list(map(self.forms[normalization], values))
+
+    def first_nobody(self, values: list[str]) -> str | None:
+        """The first of these values that names nobody, as mostly none does: e-mail addresses and most numbers are told at a glance."""
+        suspects = [value for value in values if "@" not in value and value[-1:] not in _PLAIN_ENDS]
+        return next(filter(self.names_nobody, suspects), None) if suspects else None
+
+
+# ------------------------------------------------------------------------------------------------ values that name nobody
+
+_PLACEHOLDERS: Final = frozenset(
+    {
+        "null", "none", "nil", "nan", "undefined", "true", "false", "anonymous", "guest", "unknown", "not_authenticated",
+        "id", "distinct_id", "distinctid", "email", "[object object]", "-1", "n/a",
+    }
+)  # fmt: skip
+_LONGEST: Final = max(map(len, _PLACEHOLDERS))
+_PLAIN_ENDS: Final = frozenset("23456789")
+"""Whatever has one of these at its end is neither a placeholder nor zeros, nor wrapped."""
+_QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
+_SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
+
+
+_ZEROS: Final = re.compile("[0-]*")
+_ZEROS_OF_NUMBERS: Final = re.compile(r"(?:\+0(?=0))?[0() -]*")
+"""No country's number begins with a zero. `+0` alone may be anything."""
+_ENDS_OF_ZEROS: Final = "0-() "
+
+
+def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Callable[[str], bool]:
+    """Whether a value names nobody, in any case and in any wrapping: an empty one, `zeros`, `null`, `guest` …
+
+    `hidden` characters are none, wherever they stand.
+    """
+    ascii_wrapping = "".join(filter(str.isascii, wrapping))
+    shown = str.maketrans("", "", hidden)
+
+    def names_nobody(value: str) -> bool:
+        if "@" in value:  # as in every e-mail address, and in none of these
+            return False
+        bare = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
+        if bare[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(bare):  # most end otherwise
+            return True
+        return len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS
+
+    return names_nobody
+
+
+# ------------------------------------------------------------------------------------------------ forms
+
+_DASHES: Final = "-\N{MINUS SIGN}" + "".join(map(chr, range(ord("\N{HYPHEN}"), ord("\N{HORIZONTAL BAR}") + 1)))
+_BARE: Final = str.maketrans("", "", f"{BLANKS}{_DASHES}()[]")
+_INTERNATIONAL: Final = re.compile(r"\+[0-9]{8,15}")
+
+
+def is_international(number: str) -> bool:
+    """Whether a phone number is in the form of E.164: `+` and 8 to 15 digits."""
+    return _INTERNATIONAL.fullmatch(number) is not None
+
+
+def _composed(value: str) -> str:
+    return value if value.isascii() else unicodedata.normalize("NFC", value)
+
+
+def _trimmed_lowercase(value: str) -> str:
+    if value.isascii():
+        return value.strip(ASCII_BLANKS).lower()
+    return stripped(_composed(_composed(value).lower()))  # in lower case a text may no longer be composed
+
+
+def _as_they_are(values: list[str]) -> list[str]:
+    return values
+
+
+def _all_trimmed_lowercase(values: list[str]) -> list[str]:
+    return [value.strip(ASCII_BLANKS).lower() for value in values]
+
+
+def _e164(value: str) -> str:
+    """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
+    if is_international(value):
+        return value
+    bare = value.translate(_BARE)
+    number = f"+{bare[2:]}" if bare.startswith("00") else bare
+    return number if is_international(number) else _composed(value)
+
+
+# ------------------------------------------------------------------------------------------------ the rules by their numbers
+
+RULES: Final[Mapping[int, TextRules]] = {
+    1: TextRules(
+        forms={
+            IdentityNormalization.EXACT: str,
+            IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
+            IdentityNormalization.E164: _e164,
+        },
+        names_nobody=_names_nobody(_QUOTES + _SPACES, _ZEROS),
+        has_whole_numbers=False,
+    ),
+    2: TextRules(
+        forms={
+            IdentityNormalization.EXACT: _composed,
+            IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
+            IdentityNormalization.E164: _e164,
+        },
+        names_nobody=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
+        has_whole_numbers=True,
+        forms_of_ascii={
+            IdentityNormalization.EXACT: _as_they_are,
+            IdentityNormalization.TRIM_LOWERCASE: _all_trimmed_lowercase,
+        },
+    ),
+}
+NEWEST: Final = max(RULES)

@@ -1,0 +1,157 @@
+"""Selectors: which fields of a document are wanted, as text and as a tree.
+
+    selector = item *( "," item )
+    item     = path [ "(" selector ")" ]
+    path     = name *( "." name )
+
+`person.name(firstName,lastName),workEmail` wants two leaves and one whole object. Blanks and line ends are free around names
+and signs. Paths that overlap add up: `a,a.b` is `a`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from gateway.domain.rules.names import did_you_mean
+from gateway.errors import BadSelector
+from gateway.xdm.fields import Field, below, names_below
+
+Selector = Mapping[str, "Selector | None"]
+"""Wanted fields by name: None takes all below, a tree only what it names."""
+
+MAX_LENGTH = 100_000
+MAX_DEPTH = 64
+
+_Tree = dict[str, "_Tree | None"]
+_TOKEN = re.compile(r"[.,()]|[^\s.,()]+")
+_SIGNS = frozenset(".,()")
+_ABSENT = object()
+
+
+def parse(text: str, schema: Field | None = None) -> Selector:
+    """The tree of a selector. Raises BadSelector with the line and column where it goes wrong.
+
+    It goes wrong, too, where it names a field that documents of the schema, if one is given, cannot have.
+    """
+    if len(text) > MAX_LENGTH:
+        raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.")
+    if not text.strip():
+        raise BadSelector("The selector is empty. Name at least one field, or leave the selector out to take all.")
+    return _Parser(text).selector(schema)
+
+
+def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
+    """What the selector wants of the document, and nothing else.
+
+    A path through an array goes through each element, and the array keeps its length and order. The parents on the way
+    are kept, as empty objects if they hold nothing that is wanted. Fields that are not there, and fields below a plain
+    value, are left out. Whole values are shared with the document, not copied.
+    """
+    return {
+        name: picked
+        for name, inner in selector.items()
+        if name in document and (picked := _pick(inner, document[name])) is not _ABSENT
+    }
+
+
+def paths(selector: Selector) -> list[tuple[str, ...]]:
+    """The paths of everything that is taken whole, in the selector's order."""
+    return list(_paths(selector, ()))
+
+
+def _paths(selector: Selector, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for name, inner in selector.items():
+        if inner is None:
+            yield (*above, name)
+        else:
+            yield from _paths(inner, (*above, name))
+
+
+def _pick(inner: Selector | None, value: Any) -> Any:
+    if inner is None:
+        return value
+    if isinstance(value, dict):
+        return apply(inner, value)
+    if not isinstance(value, list):
+        return _ABSENT
+    picked = [_pick(inner, element) for element in value]
+    if value and all(element is _ABSENT for element in picked):
+        return _ABSENT
+    return [{} if element is _ABSENT else element for element in picked]
+
+
+class _Parser:
+    """Recursive descent into a tree that grows in place, so that overlapping paths meet in it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tokens = [(match[0], match.start()) for match in _TOKEN.finditer(text)]
+        self.tokens.append(("", len(text)))
+        self.next = 0
+
+    def selector(self, schema: Field | None) -> Selector:
+        tree: _Tree = {}
+        self.items(tree, 0, schema)
+        if self.tokens[self.next][0]:
+            raise self.unexpected("a comma or the end")
+        return tree
+
+    def items(self, tree: _Tree, depth: int, field: Field | None) -> None:
+        self.item(tree, depth, field)
+        while self.accept(","):
+            self.item(tree, depth, field)
+
+    def item(self, tree: _Tree, depth: int, field: Field | None) -> None:
+        """One item below a field of the schema; None knows nothing of what lies below it."""
+        name, field = self.name(depth := depth + 1, field)
+        while self.accept("."):
+            tree = _below(tree, name)
+            name, field = self.name(depth := depth + 1, field)
+        if self.accept("("):
+            self.items(_below(tree, name), depth, field)
+            if not self.accept(")"):
+                raise self.unexpected("a comma or a closing parenthesis")
+        else:
+            tree[name] = None
+
+    def name(self, depth: int, above: Field | None) -> tuple[str, Field | None]:
+        """The next name, and the field that it names."""
+        token, _ = self.tokens[self.next]
+        if not token or token in _SIGNS:
+            raise self.unexpected("the name of a field")
+        if depth > MAX_DEPTH:
+            raise self.error(f"The selector goes deeper than {MAX_DEPTH} levels")
+        field = above and self.field(above, token)
+        self.next += 1
+        return token, field
+
+    def field(self, above: Field, name: str) -> Field:
+        """The field of this name one step below, in any element of an array and under any key of a map."""
+        found = below(above, name)
+        if found is None:
+            names = names_below(above)
+            raise self.error(
+                f"There is no field {name[:40]!r} here{'' if names else ', below a plain value'}",
+                did_you_mean(name, names),
+            )
+        return found
+
+    def accept(self, sign: str) -> bool:
+        found = self.tokens[self.next][0] == sign
+        self.next += found
+        return found
+
+    def unexpected(self, expected: str) -> BadSelector:
+        token = self.tokens[self.next][0]
+        return self.error(f"Expected {expected}, found {repr(token[:40]) if token else 'the end'}")
+
+    def error(self, message: str, hint: str = "") -> BadSelector:
+        before = self.text[: self.tokens[self.next][1]]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        return BadSelector(f"{message} (line {line}, column {column}).{hint}", line=line, column=column)
+
+
+def _below(tree: _Tree, name: str) -> _Tree:
+    """The tree under the name, to add to; one that nobody reads if the name is already taken whole."""
+    inner = tree.setdefault(name, {})
+    return {} if inner is None else inner

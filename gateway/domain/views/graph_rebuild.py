@@ -1,0 +1,192 @@
+"""The thorough way: graphs from the facts themselves, for people who may part. The caller has the sandbox's facts to itself.
+
+`settle` makes every view right again after any change of facts: record versions that came or went, ties that came, went or were taken
+back, pairs unlinked by hand. What it writes depends on nothing but the facts that are there now.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from itertools import chain
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.graphs import Graph
+from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.versions import Place, Version, last_deletion
+from gateway.domain.views.graph_component import NOBODY, Component, graphs_of, looked_at, read_component
+from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, Person, graph_row
+from gateway.domain.views.materialized import RecordKey, forget, materialize, read_states, read_versions, refold
+from gateway.domain.work.locks import lock_alone, lock_beside
+from gateway.runtime.threads import WRITES
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+READ_VERSION = query("configuration.read_version")
+READ_RECORD_TIES = query("graph_rebuild.read_record_ties")
+RETRACT_TIES = query("graph_rebuild.retract_ties")
+NAMED_BY_FACTS = query("graph_rebuild.named_by_facts")
+DELETE_IDENTITIES = query("graph_rebuild.delete_identities")
+SET_RUNGS = query("graph_rebuild.set_rungs")
+
+
+def alone(
+    db: Database, scope: Scope, configurations: Configurations
+) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
+    """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
+    return _locked(db, scope, configurations, lock_alone)
+
+
+def beside(
+    db: Database, scope: Scope, configurations: Configurations
+) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
+    """A transaction beside those who add facts, and the configuration that they know too."""
+    return _locked(db, scope, configurations, lock_beside)
+
+
+@asynccontextmanager
+async def _locked(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    lock: Callable[[Database, int], AbstractAsyncContextManager[Session]],
+) -> AsyncIterator[tuple[Session, Configuration]]:
+    config = await configurations.read(db, scope)
+    while True:
+        async with lock(db, scope.sandbox_id) as tx:
+            version = await tx.value(READ_VERSION, scope.sandbox_id)
+            if version == config.version:
+                yield tx, config
+                return
+        config = await configurations.read(db, scope, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """What the rules make of a component: its people's graphs, which of their members are contested, and who is nobody's."""
+
+    people: tuple[Graph, ...]
+    nobodys: frozenset[UUID]
+
+
+async def settle(
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    keys: Collection[RecordKey],
+    seeds: Collection[UUID],
+    *,
+    recount: bool,
+    changed: Collection[UUID] = (),
+) -> set[UUID]:
+    """Make the views right of these records and of everybody whom they or the seeds concern. `recount`: ties may have gone.
+
+    `changed`: those seeds whose records say something else now, as is written already.
+    Gives the identities that join nobody from now on, as too many hang together with them.
+    """
+    versions = await read_versions(tx, scope, sorted(keys))
+    await refold(tx, scope, versions)
+    touched = {xid for xid, _ in keys} | set(seeds) | await _retract(tx, scope, versions)
+    component = await read_component(tx, scope, config, touched, recount=recount)
+    grouping = await looked_at(group, config, component, WRITES)
+    people = await _regroup(tx, scope, component, grouping)
+    if recount:
+        await _drop_unnamed(tx, scope, grouping.nobodys)
+    rewritten = {*changed, *(xid for xid, _ in keys)}
+    concerned = [person for person in people if person.is_regrouped or not rewritten.isdisjoint(person.xids)]
+    states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
+    vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
+    await forget(tx, scope, config, vanished | (rewritten - component.with_facts))
+    await materialize(tx, scope, config, concerned, states, fresh=set())
+    return {xid for xid, rung in component.rungs.items() if rung <= NOBODY < component.stored_rungs[xid]}
+
+
+async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
+    """Take back the ties of deleted records, and let those live that no deletion covers; all members of ties that changed."""
+    if not versions:
+        return set()
+    origins = list({xid for xid, _ in versions})
+    deleted_at = {key: last_deletion(sent) for key, sent in versions.items()}
+    changed, members = [], set[UUID]()
+    for row in await tx.rows(READ_RECORD_TIES, scope.sandbox_id, origins):
+        key = (row["origin"], row["dataset_id"])
+        if key not in deleted_at:
+            continue
+        deletion = deleted_at[key]
+        is_retracted = deletion is not None and Place(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        if is_retracted != row["is_retracted"]:
+            changed.append((row["tie_id"], row["batch_id"], is_retracted))
+            members |= set(row["xids"])
+    if changed:
+        await tx.update_rows(RETRACT_TIES, scope.sandbox_id, list(members), rows=sorted(changed))
+    return members
+
+
+# ------------------------------------------------------------------------------------------------ rules
+
+
+def group(config: Configuration, component: Component) -> Grouping:
+    """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
+    joined = graphs_of(config, component)
+    people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
+    contested = {xid for xid, rung in component.rungs.items() if rung <= NOBODY} | set(chain(*component.cannot))
+    marked = (
+        Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
+    )
+    nobodys = component.rungs.keys() - {xid for graph in people for xid in graph.xids}
+    return Grouping(tuple(marked), frozenset(nobodys))
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> list[Person]:
+    """Write the graphs and the pointers that differ; the people of the component."""
+    pointers = dict.fromkeys(grouping.nobodys) | {xid: g.profile_id for g in grouping.people for xid in g.xids}
+    moved = [(xid, profile_id) for xid, profile_id in pointers.items() if component.pointers[xid] != profile_id]
+    if moved:
+        moved.sort(key=lambda pair: pair[0].int)
+        await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=moved)
+    await _set_rungs(tx, scope, component)
+    regrouped = await _write_graphs(tx, scope, component, grouping)
+    return [
+        Person(g.profile_id, g.xids, _former(component, g), is_regrouped=g.profile_id in regrouped)
+        for g in grouping.people
+    ]
+
+
+def _former(component: Component, graph: Graph) -> tuple[UUID, ...]:
+    return tuple({former for xid in graph.xids if (former := component.pointers[xid]) is not None})
+
+
+async def _write_graphs(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> set[UUID]:
+    former = list({profile_id for profile_id in component.pointers.values() if profile_id})
+    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, former) if former else []
+    stored = {row["profile_id"]: (tuple(row["xids"]), row["is_contested"], row["size"]) for row in rows}
+    wanted = {graph.profile_id: (graph.xids, graph.contested, graph.size) for graph in grouping.people}
+    changed = {profile_id for profile_id, graph in wanted.items() if stored.get(profile_id) != graph}
+    gone = [profile_id for profile_id in stored if profile_id not in wanted or profile_id in changed]
+    if gone:
+        await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
+    written = [
+        graph_row(graph.profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+        for graph in grouping.people
+        if graph.profile_id in changed
+    ]
+    await tx.copy("graph", GRAPH_COLUMNS, [(scope.sandbox_id, *row) for row in written])
+    return {profile_id for profile_id in changed if stored.get(profile_id, ((),))[0] != wanted[profile_id][0]}
+
+
+async def _set_rungs(tx: Session, scope: Scope, component: Component) -> None:
+    turned = [(xid, rung) for xid, rung in component.rungs.items() if rung != component.stored_rungs[xid]]
+    if turned:
+        turned.sort(key=lambda pair: pair[0].int)
+        await tx.update_rows(SET_RUNGS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
+
+
+async def _drop_unnamed(tx: Session, scope: Scope, nobodys: Collection[UUID]) -> None:
+    if not nobodys:
+        return
+    named = {row["xid"] for row in await tx.rows(NAMED_BY_FACTS, scope.sandbox_id, list(nobodys))}
+    if unnamed := [xid for xid in nobodys if xid not in named]:
+        await tx.execute(DELETE_IDENTITIES, scope.sandbox_id, unnamed)

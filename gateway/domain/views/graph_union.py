@@ -1,0 +1,248 @@
+"""The quick way in: identities join people, and people join each other, where no rule can be broken.
+
+A union is right without looking at the ties as long as every graph that takes part is uncontested, nothing grows past the cap and no
+unique namespace occurs twice. Everything else, and everything that may part people, is `regrouping`, alone in its sandbox.
+
+Locks, always in this order: the sandbox's advisory lock, graphs by profile id, identities by xid. Whoever finds that the store moved
+between looking and locking begins again (`Restart`) with fresh pointers.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.facts.documents import NamedIdentity, Sent
+from gateway.domain.rules.graphs import CAP
+from gateway.domain.rules.scope import Scope
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+READ_POINTERS = query("graph_union.read_pointers")
+READ_MEMBERS = query("graph_union.read_members")
+READ_GRAPHS = query("graph_union.read_graphs")
+LOCK_GRAPHS = query("graph_union.lock_graphs")
+INSERT_IDENTITIES = query("graph_union.insert_identities")
+RELINK = query("graph_union.relink")
+UPDATE_GRAPHS = query("graph_union.update_graphs")
+DELETE_GRAPHS = query("graph_union.delete_graphs")
+
+GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
+
+
+class Restart(Exception):
+    """The transaction must begin again; `alone`: with the sandbox's facts to itself, since people may have to part."""
+
+    def __init__(self, reason: str, *, alone: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.alone = alone
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """A person that a write touches. `former` are the ids of the people it is made of, none if it is new."""
+
+    profile_id: UUID
+    xids: tuple[UUID, ...]
+    former: tuple[UUID, ...]
+    is_regrouped: bool
+
+
+@dataclass(slots=True)
+class _Group:
+    """Identities that belong together after this call: known people, and identities that nobody knew."""
+
+    people: set[UUID] = field(default_factory=set)
+    newcomers: set[UUID] = field(default_factory=set)
+    is_tied: bool = False
+    has_facts: bool = False
+
+    @property
+    def changes(self) -> bool:
+        return len(self.people) + bool(self.newcomers) > 1 or not self.people
+
+    def take_in(self, other: "_Group") -> None:
+        self.people |= other.people
+        self.newcomers |= other.newcomers
+        self.is_tied |= other.is_tied
+        self.has_facts |= other.has_facts
+
+
+async def join(
+    tx: Session, scope: Scope, config: Configuration, sent: Sequence[Sent], *, rewriting: bool
+) -> tuple[list[Person], set[UUID]]:
+    """The people whom these documents are about, joined as the documents say, and the xids that nobody knew before.
+
+    People whose graph changes are locked, with `rewriting` all others too; of the others, without it, none is given back.
+    Raises Restart.
+    """
+    members = {named.xid: named for document in sent for named in document.identities}
+    rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
+    pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
+    if None in pointers.values():
+        raise Restart("an identity has no person", alone=True)
+    telling = sent if rewriting else [d for d in sent if len(d.tied) > 1 or d.xid not in pointers]
+    groups = _groups(telling, pointers)
+    wanted = [group for group in groups if group.changes or rewriting]
+    graphs = await _locked(tx, scope, wanted, pointers)
+    await _check_others(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
+    newcomers = members.keys() - pointers.keys()
+    members |= await _members_of(tx, scope, config, wanted, graphs)
+    people = [_united(config, group, graphs, members) for group in wanted if group.people or group.has_facts]
+    regrouped = [person for person in people if person.is_regrouped]
+    await _write_identities(tx, scope, regrouped, members, newcomers)
+    await _relink(tx, scope, regrouped, graphs)
+    await _write_graphs(tx, scope, regrouped, members)
+    return people, newcomers
+
+
+def _groups(sent: Iterable[Sent], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
+    """Union-find over people and identities that nobody knows."""
+    group_of: dict[UUID, _Group] = {}
+
+    def group_at(xid: UUID) -> _Group:
+        node = pointers.get(xid) or xid
+        if node not in group_of:
+            known = xid in pointers
+            group_of[node] = _Group({node} if known else set(), set() if known else {node})
+        return group_of[node]
+
+    for document in sent:
+        group_at(document.xid).has_facts = True
+        tied = document.tied
+        for xid in tied[1:]:
+            first, other = group_at(tied[0]), group_at(xid)
+            first.is_tied = True
+            if first is not other:
+                first.take_in(other)
+                group_of.update(dict.fromkeys((*other.people, *other.newcomers), first))
+    return list({id(group): group for group in group_of.values()}.values())
+
+
+async def _locked(
+    tx: Session, scope: Scope, groups: Iterable[_Group], pointers: Mapping[UUID, UUID | None]
+) -> dict[UUID, Any]:
+    """The rows of all people in these groups, locked; what the pointers said of them still holds."""
+    ids = sorted({profile_id for group in groups for profile_id in group.people}, key=lambda uuid: uuid.int)
+    if not ids:
+        return {}
+    graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, ids)}
+    if len(graphs) < len(ids):
+        raise Restart("a person is gone")
+    for xid, profile_id in pointers.items():
+        if profile_id in graphs and xid not in graphs[profile_id]["xids"]:
+            raise Restart("an identity moved")
+    return graphs
+
+
+async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> None:
+    """People whose graph stays as it is, unless a newer tie could regroup it."""
+    ids = [profile_id for group in groups for profile_id in group.people]
+    if not ids:
+        return
+    rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, ids)
+    if len(rows) < len(ids):
+        raise Restart("a person is gone")
+    if any(row["is_contested"] for row in rows):
+        raise Restart("a contested graph", alone=True)
+
+
+async def _members_of(
+    tx: Session, scope: Scope, config: Configuration, groups: Iterable[_Group], graphs: Mapping[UUID, Any]
+) -> dict[UUID, NamedIdentity]:
+    """All members of the people whose graph changes, or is tied again while contested."""
+    growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
+    contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
+    if contested or any(graph["is_contested"] for graph in growing):
+        raise Restart("a contested graph", alone=True)
+    xids = [xid for graph in growing for xid in graph["xids"]]
+    rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, xids) if xids else []
+    return {row["xid"]: NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
+
+
+def _united(
+    config: Configuration, group: _Group, graphs: Mapping[UUID, Any], members: Mapping[UUID, NamedIdentity]
+) -> Person:
+    if not group.changes:
+        (profile_id,) = group.people
+        return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_regrouped=False)
+    xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
+    if len(xids) > CAP:
+        raise Restart("a graph grows past the cap", alone=True)
+    together = sorted((members[xid] for xid in xids), key=canonical_place)
+    claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]
+    if len(claimed) > len(set(claimed)):
+        raise Restart("two values of a unique namespace", alone=True)
+    return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_regrouped=True)
+
+
+def canonical_place(member: NamedIdentity) -> tuple[int, int]:
+    """Where a member stands in its graph: the first one names the person."""
+    return member.namespace.type.rank, member.xid.int
+
+
+async def _write_identities(
+    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity], newcomers: set[UUID]
+) -> None:
+    """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
+    pointers = {xid: person.profile_id for person in people for xid in person.xids}
+    newcoming = [members[xid] for xid in newcomers]
+    if await insert_identities(tx, scope, newcoming, pointers) < len(newcomers):
+        raise Restart("another writer brought an identity first")
+
+
+async def insert_identities(
+    tx: Session, scope: Scope, identities: Iterable[NamedIdentity], pointers: Mapping[UUID, UUID]
+) -> int:
+    """Make these identities known, in the order of xids, with their pointers if they have one; how many nobody brought before."""
+    rows = [(n.xid, n.namespace.namespace_id, n.value, pointers.get(n.xid)) for n in identities]
+    return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
+
+
+async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: Mapping[UUID, Any]) -> None:
+    moved = [
+        (xid, person.profile_id)
+        for person in people
+        for former in person.former
+        if former != person.profile_id
+        for xid in graphs[former]["xids"]
+    ]
+    if moved:
+        await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=sorted(moved))
+
+
+async def _write_graphs(
+    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity]
+) -> None:
+    gone = [former for person in people for former in person.former if former != person.profile_id]
+    if gone:
+        await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
+    rows = {person.profile_id: graph_row(person.profile_id, person.xids, members) for person in people}
+    kept = sorted(person.profile_id for person in people if person.profile_id in person.former)
+    if kept:
+        await tx.update_rows(UPDATE_GRAPHS, scope.sandbox_id, kept, rows=[rows.pop(profile_id) for profile_id in kept])
+    await tx.copy("graph", GRAPH_COLUMNS, [(scope.sandbox_id, *row) for row in rows.values()])
+
+
+def graph_row(
+    profile_id: UUID,
+    xids: Sequence[UUID],
+    members: Mapping[UUID, NamedIdentity],
+    *,
+    contested: bool = False,
+    size: int | None = None,
+) -> tuple[Any, ...]:
+    """The row of a person's graph, without the sandbox. `size` is the true one, where the cap cut the graph."""
+    return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
+
+
+def identity_map(members: Iterable[NamedIdentity]) -> str:
+    """The identityMap of these members, in their order."""
+    rendered: dict[str, list[dict[str, str]]] = {}
+    for member in members:
+        rendered.setdefault(member.namespace.code, []).append({"id": member.value})
+    return orjson.dumps(rendered).decode()

@@ -1,0 +1,211 @@
+"""Sandboxes that are reset: nothing is left but what a new one has, and nothing else is touched."""
+
+import asyncio
+from dataclasses import replace
+
+import asyncpg
+import pytest
+from world import World, event, record
+
+from gateway.domain.config import datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
+from gateway.domain.config.identity_settings import NamespaceRule
+from gateway.domain.config.namespaces import STANDARD
+from gateway.domain.config.policies import HAS_RECORDS
+from gateway.domain.facts import batches
+from gateway.domain.rules.graphs import IdentityType
+from gateway.domain.rules.scope import Permission, SandboxType
+from gateway.domain.rules.versions import Mode
+from gateway.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
+from gateway.server.worker import work_off
+from gateway.telemetry import FaultMasked, listen
+from gateway.xdm.classes import XdmClass
+
+ANA, PHONE = ("Email", "ana@x.io"), ("Phone", "+49")
+
+
+async def reset(world, **changes):
+    sandbox = world.scope.sandbox
+    given = {"sandbox_id": sandbox.sandbox_id, "confirm_name": sandbox.name} | changes
+    return await sandboxes.reset_sandbox(world.db, world.scope, **given)
+
+
+async def rows_by_table(dsn, sandbox_id):
+    """How many rows each table has of the sandbox, tables without any left out."""
+    connection = await asyncpg.connect(dsn)
+    try:
+        tables = await connection.fetch(
+            "select distinct table_name as name from information_schema.columns"
+            " where table_schema = 'gateway' and column_name = 'sandbox_id' and table_name !~ '_[0-7]$'"
+        )
+        counts = {
+            table["name"]: await connection.fetchval(
+                f"select count(*) from gateway.{table['name']} where sandbox_id = $1", sandbox_id
+            )
+            for table in tables
+        }
+    finally:
+        await connection.close()
+    return {name: count for name, count in counts.items() if count}
+
+
+@pytest.fixture
+async def lived_in(world):
+    """A sandbox in which something of nearly everything is."""
+    await namespaces.create_namespace(world.db, world.scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
+    await world.records(record(ANA, PHONE, ("ECID", "0"), first_name="Ana"), {"nobody": 1})
+    await batches.create_batch(world.db, world.scope, await world.config(), world.crm.dataset_id, "key")
+    return world
+
+
+async def test_a_reset_sandbox_is_as_new(lived_in, dsn):
+    scope = lived_in.scope
+    fresh = await sandboxes.create_sandbox(lived_in.db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    before = await rows_by_table(dsn, scope.sandbox_id)
+    assert before.keys() > {"identity", "graph", "tie", "record", "fragment", "profile", "batch", "ingest_error"}
+    version = (await lived_in.config()).version
+    sandbox = await reset(lived_in)
+    assert await rows_by_table(dsn, sandbox.sandbox_id) == await rows_by_table(dsn, fresh.sandbox_id)
+    assert replace(sandbox, config_version=1) == scope.sandbox
+    assert sandbox.config_version > version
+    config = await lived_in.configurations.read(lived_in.db, replace(scope, sandbox=sandbox))
+    assert {namespace.code for namespace in config.namespaces.values()} == {namespace.code for namespace in STANDARD}
+    assert (config.schemas, config.datasets) == ({}, {})
+    assert config.default_policy.settings == policies.DEFAULT
+
+
+async def test_what_is_in_other_sandboxes_stays(lived_in, dsn):
+    dev = await sandboxes.create_sandbox(lived_in.db, lived_in.scope, "dev", None, SandboxType.DEVELOPMENT)
+    before = await rows_by_table(dsn, lived_in.scope.sandbox_id)
+    await reset(lived_in, sandbox_id=dev.sandbox_id, confirm_name="dev")
+    assert await rows_by_table(dsn, lived_in.scope.sandbox_id) == before
+
+
+async def test_a_reset_sandbox_can_be_used_at_once_and_knows_the_same_xids(lived_in):
+    xid = await lived_in.xid(*ANA)
+    await reset(lived_in)
+    with pytest.raises(NotFound):
+        await lived_in.records(record(ANA))
+    assert await lived_in.xid(*ANA) == xid
+
+
+async def test_who_writes_while_the_sandbox_is_reset_finishes_first_or_finds_no_dataset(lived_in, dsn):
+    writers = (lived_in.records(record(("Email", f"{number}@x.io"))) for number in range(10))
+    results = await asyncio.gather(*writers, reset(lived_in), return_exceptions=True)
+    assert {type(result) for result in results if isinstance(result, Exception)} <= {NotFound}
+    left = await rows_by_table(dsn, lived_in.scope.sandbox_id)
+    assert left.keys() == {"sandbox", "namespace", "merge_policy"}
+
+
+async def inside_another(world) -> World:
+    """A world in a sandbox that can be deleted."""
+    sandbox = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
+    return await World.inside(world.db, replace(world.scope, sandbox=sandbox))
+
+
+async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exception]:
+    """Write whatever there is to write until the sandbox has been gone for a whole round; what went wrong."""
+    errors: list[Exception] = []
+    config = await world.config()
+    for turn in range(1_000):
+        was_gone = gone.is_set()
+        name, at = f"{number}-{turn}", f"2024-05-01T00:00:{turn % 60:02}Z"
+        email = ("Email", f"{name}@x.io")
+        for call in (
+            world.records(record(email, PHONE, first_name="Ana")),
+            world.events(event(name, at, email)),
+            world.records(record(email), mode=Mode.DELETE),
+            batches.create_batch(world.db, world.scope, config, world.crm.dataset_id, name),
+            datasets.create_dataset(world.db, world.scope, name=name, schema_id=world.crm.schema_id),
+            namespaces.create_namespace(world.db, world.scope, code=name, name=name, kind=IdentityType.COOKIE),
+            registry.create_schema(world.db, world.scope, title=name, xdm_class=XdmClass.EXPERIENCE_EVENT),
+            policies.create_policy(world.db, world.scope, replace(policies.DEFAULT, name=name, is_default=True)),
+            identity_settings.update_identity_settings(world.db, world.scope, [NamespaceRule("Email", turn % 2 == 0)]),
+            work_off(world.db, world.configurations),
+        ):
+            try:
+                await call
+            except Exception as error:  # noqa: BLE001 (they are looked at)
+                errors.append(error)
+        if was_gone:
+            return errors
+    raise AssertionError("The sandbox was never deleted.")
+
+
+@pytest.mark.timeout(180)
+async def test_a_sandbox_that_is_deleted_while_it_is_written_to_is_gone_and_everybody_is_told(db, world, dsn):
+    """Whoever writes finishes first or learns that nothing is there any more: no deadlock, and nothing is left behind."""
+    masked: list[BaseException] = []
+    stop = listen(lambda seen: masked.append(seen.error) if isinstance(seen, FaultMasked) else None)
+    for _ in range(3):
+        doomed, gone = await inside_another(world), asyncio.Event()
+        writers = [asyncio.create_task(keep_writing(doomed, number, gone)) for number in range(3)]
+        while not await db.value(HAS_RECORDS, doomed.scope.sandbox_id):  # noqa: ASYNC110 (nobody says so)
+            await asyncio.sleep(0)
+        await sandboxes.delete_sandbox(db, world.scope, doomed.scope.sandbox_id)
+        gone.set()
+        errors = [error for found in await asyncio.gather(*writers) for error in found]
+        kinds = {type(error) for error in errors}
+        assert kinds & {NotFound, Forbidden}
+        assert kinds <= {NotFound, Forbidden, TooMany}, [e for e in errors if type(e) not in {NotFound, Forbidden}]
+        assert await rows_by_table(dsn, doomed.scope.sandbox_id) == {}
+    stop()
+    assert {type(error) for error in masked} <= {NotFound, Forbidden}
+
+
+async def test_the_default_sandbox_stays(db, scope):
+    with pytest.raises(Conflict) as caught:
+        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
+    assert caught.value.path == ["id"]
+
+
+@pytest.mark.parametrize("name", ["", "dev", "PROD", "prod "])
+async def test_the_name_must_be_given_as_it_is(lived_in, dsn, name):
+    before = await rows_by_table(dsn, lived_in.scope.sandbox_id)
+    with pytest.raises(Invalid) as caught:
+        await reset(lived_in, confirm_name=name)
+    assert caught.value.path == ["confirmName"]
+    assert await rows_by_table(dsn, lived_in.scope.sandbox_id) == before
+
+
+async def test_only_sandboxes_of_the_organization_are_reset_and_only_by_an_admin(world):
+    other = await sandboxes.create_organization(world.db, "other", "Other")
+    theirs = await tenants.read_sandbox(world.db, other.organization_id, None)
+    for sandbox_id in (theirs.sandbox_id, 999):
+        with pytest.raises(NotFound) as caught:
+            await reset(world, sandbox_id=sandbox_id)
+        assert caught.value.path == ["id"]
+    world.scope = replace(world.scope, permissions=frozenset(Permission) - {Permission.ADMIN})
+    with pytest.raises(Forbidden):
+        await reset(world)
+
+
+# ------------------------------------------------------------------------------------------------ reading them
+
+
+async def test_sandboxes_are_read_in_the_order_asked_for_and_others_only_by_an_admin(db, scope):
+    dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    asked = [dev.sandbox_id, 999, scope.sandbox_id]
+    assert await tenants.read_sandboxes(db, scope, asked) == [dev, None, scope.sandbox]
+    loader = replace(scope, permissions=frozenset({Permission.PROFILE_WRITE}))
+    assert await tenants.read_sandboxes(db, loader, [scope.sandbox_id]) == [scope.sandbox]
+    with pytest.raises(Forbidden):
+        await tenants.read_sandboxes(db, loader, asked)
+    with pytest.raises(Forbidden):
+        await tenants.list_sandboxes(db, loader)
+
+
+async def test_identity_settings_of_many_sandboxes_are_read_at_once(db, scope, statements):
+    dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    with statements() as names:
+        assert await namespaces.read_settings(db, scope, [dev.sandbox_id, scope.sandbox_id]) == [[], []]
+    assert names == ["namespaces.list_ruled"]
+    reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
+    assert await namespaces.read_settings(db, reader, [scope.sandbox_id]) == [[]]
+    with pytest.raises(Forbidden):
+        await namespaces.read_settings(db, reader, [dev.sandbox_id])
+
+
+async def test_a_title_is_a_line_of_text(db, scope):
+    with pytest.raises(Invalid) as caught:
+        await sandboxes.create_sandbox(db, scope, "dev", "two\nlines", SandboxType.DEVELOPMENT)
+    assert caught.value.path == ["title"]

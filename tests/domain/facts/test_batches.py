@@ -1,0 +1,274 @@
+"""Batches: one for each key, one rolling one a day for calls that name none, and the documents that were refused."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import quote
+from uuid import UUID, uuid4
+
+import pytest
+from world import event, record
+
+from gateway.domain.config import sandboxes
+from gateway.domain.facts import batches
+from gateway.domain.facts.batches import BatchStatus
+from gateway.domain.operations import deletions
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.scope import Permission, SandboxType
+from gateway.errors import BadCursor, Conflict, Forbidden, Invalid, NotFound
+from gateway.storage.database import Database
+
+ANA = ("Email", "ana@x.io")
+
+
+async def create(world, key=None, dataset=None):
+    dataset_id = (dataset or world.crm).dataset_id
+    return await batches.create_batch(world.db, world.scope, await world.config(), dataset_id, key)
+
+
+async def read(world, batch_id):
+    (batch,) = await batches.read_batches(world.db, world.scope, [batch_id])
+    return batch
+
+
+# ------------------------------------------------------------------------------------------------ keys
+
+
+async def test_the_same_key_gives_the_same_batch_even_once_it_is_complete(world):
+    batch = await create(world, "2026-01-01.ndjson")
+    assert (batch.status, batch.record_count, batch.failed_count, batch.completed_at) == ("LOADING", 0, 0, None)
+    await world.records(record(ANA, first_name="Ana"), {}, batch_id=batch.batch_id)
+    complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+    assert await create(world, "2026-01-01.ndjson") == complete
+    assert (complete.record_count, complete.failed_count) == (1, 1)
+
+
+async def test_a_key_means_a_batch_of_its_dataset_and_sandbox_alone(world):
+    dev = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
+    there = replace(world, scope=replace(world.scope, sandbox=dev))
+    batch = await create(world, "key")
+    assert (await create(world, "key", world.shop)).batch_id != batch.batch_id
+    assert await read(there, batch.batch_id) is None
+    with pytest.raises(NotFound):
+        await batches.complete_batch(there.db, there.scope, batch.batch_id)
+
+
+async def test_without_a_key_each_batch_is_new(world):
+    assert await create(world) != await create(world)
+
+
+async def test_many_at_once_get_one_batch(world):
+    made = await asyncio.gather(*(create(world, "key") for _ in range(8)))
+    assert made == [made[0]] * 8
+    rolling = await asyncio.gather(
+        *(batches.rolling_batch(world.db, world.scope, world.crm.dataset_id) for _ in range(8))
+    )
+    assert rolling == [rolling[0]] * 8
+
+
+@pytest.mark.parametrize("key", ["", " ", "a\x00b", "x" * 256])
+async def test_a_key_is_a_line_of_text(world, key):
+    with pytest.raises(Invalid) as caught:
+        await create(world, key)
+    assert caught.value.path == ["key"]
+
+
+async def test_an_unknown_dataset_is_not_found(world):
+    with pytest.raises(NotFound) as caught:
+        await batches.create_batch(world.db, world.scope, await world.config(), uuid4(), "key")
+    assert caught.value.path == ["datasetId"]
+    with pytest.raises(NotFound):
+        await batches.rolling_batch(world.db, world.scope, uuid4())
+
+
+# ------------------------------------------------------------------------------------------------ their end
+
+
+@pytest.mark.parametrize("documents", [(), ({},), ({}, {"x": 1})])
+async def test_a_batch_that_brought_nothing_fails_when_it_is_completed(world, documents):
+    batch = await create(world)
+    if documents:
+        await world.records(*documents, batch_id=batch.batch_id)
+    failed = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+    assert (failed.status, failed.record_count, failed.failed_count) == (BatchStatus.FAILED, 0, len(documents))
+    assert await batches.complete_batch(world.db, world.scope, batch.batch_id) == failed
+    with pytest.raises(Conflict):
+        await world.records(record(ANA), batch_id=batch.batch_id)
+
+
+async def test_a_batch_that_brought_what_was_there_already_is_active(world):
+    """Records and events; also once its events are the first ones, since the batch that brought them before is gone."""
+    before, again, records = (
+        await create(world, "1", world.shop),
+        await create(world, "2", world.shop),
+        await create(world),
+    )
+    visit = event("e1", "2026-01-01T00:00:00Z", ANA)
+    await world.events(visit, batch_id=before.batch_id)
+    await world.events(visit, batch_id=again.batch_id)
+    await world.records(record(ANA))
+    await world.records(record(ANA), {}, batch_id=records.batch_id)
+    await deletions.abort_batch(world.db, world.scope, world.configurations, before.batch_id)
+    for batch in (again, records):
+        complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+        assert (complete.status, complete.record_count) == (BatchStatus.ACTIVE, 0)
+
+
+async def test_completing_twice_changes_nothing(world):
+    batch = await create(world)
+    await world.records(record(ANA), batch_id=batch.batch_id)
+    batch = await read(world, batch.batch_id)
+    complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
+    assert complete == replace(batch, status=BatchStatus.ACTIVE, completed_at=complete.completed_at)
+    assert complete.completed_at > batch.created_at
+    assert await batches.complete_batch(world.db, world.scope, batch.batch_id) == complete
+    with pytest.raises(Conflict):
+        await world.records(record(ANA), batch_id=batch.batch_id)
+
+
+async def test_an_aborted_batch_cannot_be_completed(world):
+    batch = await create(world, "key")
+    await deletions.abort_batch(world.db, world.scope, world.configurations, batch.batch_id)
+    with pytest.raises(Conflict, match="ABORTED"):
+        await batches.complete_batch(world.db, world.scope, batch.batch_id)
+    assert (await create(world, "key")).status is BatchStatus.ABORTED
+    with pytest.raises(NotFound):
+        await batches.complete_batch(world.db, world.scope, uuid4())
+
+
+# ------------------------------------------------------------------------------------------------ rolling batches
+
+
+async def rolling(dsn, world, now):
+    """The rolling batch of that time."""
+    then = await Database.connect(f"{dsn}&gateway.now={quote(now)}", size=1)
+    try:
+        return await batches.rolling_batch(then, world.scope, world.crm.dataset_id)
+    finally:
+        await then.close()
+
+
+async def test_calls_that_name_no_batch_share_one_each_day(world, dsn):
+    morning = await rolling(dsn, world, "2026-03-01T00:00:00Z")
+    assert await rolling(dsn, world, "2026-03-01T23:59:59.999Z") == morning
+    assert await rolling(dsn, world, "2026-03-02T01:00:00+02:00") == morning  # a day is one of UTC
+    assert await rolling(dsn, world, "2026-03-02T00:00:00Z") != morning
+    assert await rolling(dsn, world, "2026-03-01T12:00:00Z") == morning
+    batch = await read(world, morning)
+    assert (batch.key, batch.status, batch.dataset_id) == (None, "LOADING", world.crm.dataset_id)
+
+
+async def test_a_rolling_batch_that_was_closed_is_followed_by_another(world):
+    db, scope, dataset_id = world.db, world.scope, world.crm.dataset_id
+    first = await batches.rolling_batch(db, scope, dataset_id)
+    await batches.complete_batch(db, scope, first)
+    second = await batches.rolling_batch(db, scope, dataset_id)
+    await deletions.abort_batch(db, scope, world.configurations, second)
+    third = await batches.rolling_batch(db, scope, dataset_id)
+    assert len({first, second, third}) == 3
+    assert third == await batches.rolling_batch(db, scope, dataset_id)
+    assert (await world.records(record(ANA))).batch_id == third
+
+
+async def test_a_keyed_batch_is_never_a_rolling_one(world):
+    batch = await create(world, "key")
+    assert await batches.rolling_batch(world.db, world.scope, world.crm.dataset_id) != batch.batch_id
+
+
+# ------------------------------------------------------------------------------------------------ lists
+
+
+async def test_batches_are_read_in_the_order_asked_for_in_one_statement(world, statements):
+    made = [await create(world, f"{number}") for number in range(3)]
+    asked = [made[2].batch_id, uuid4(), made[0].batch_id, made[2].batch_id]
+    with statements() as names:
+        assert await batches.read_batches(world.db, world.scope, asked) == [made[2], None, made[0], made[2]]
+    assert names == ["batches.read_batches"]
+
+
+@pytest.mark.parametrize("backward", [False, True])
+async def test_batches_of_many_datasets_are_paged_at_once_the_newest_first(world, statements, backward):
+    made = [await create(world, f"{number}") for number in range(5)][::-1]
+    other = await create(world, "other", world.shop)
+    asked = [world.shop.dataset_id, uuid4(), world.crm.dataset_id]
+    with statements() as names:
+        shop, unknown, crm = await batches.list_batches(world.db, world.scope, asked, Window(2, backward))
+    assert len(names) == 1
+    assert (shop.items, unknown.items, crm.items) == ([other], [], made[3:] if backward else made[:2])
+    edge = crm.items[0] if backward else crm.items[-1]
+    place = {"before" if backward else "after": (edge.created_at, edge.batch_id)}
+    (following,) = await batches.list_batches(world.db, world.scope, asked[2:], Window(2, backward, **place))
+    assert following.items == (made[1:3] if backward else made[2:4])
+    assert following.has_next
+    assert following.has_previous
+    assert await batches.count_batches(world.db, world.scope, asked) == [1, 0, 5]
+
+
+async def test_both_bounds_hold(world):
+    made = [await create(world, f"{number}") for number in range(4)][::-1]
+    after, before = ((batch.created_at, batch.batch_id) for batch in (made[0], made[3]))
+    (page,) = await batches.list_batches(
+        world.db, world.scope, [world.crm.dataset_id], Window(after=after, before=before)
+    )
+    assert page.items == made[1:3]
+
+
+@pytest.mark.parametrize("place", [("2026-01-01", UUID(int=1)), (datetime(2026, 1, 1, tzinfo=UTC),), (1,)])
+async def test_a_cursor_of_another_list_is_refused(world, place):
+    with pytest.raises(BadCursor):
+        await batches.list_batches(world.db, world.scope, [world.crm.dataset_id], Window(after=place))
+
+
+# ------------------------------------------------------------------------------------------------ errors
+
+
+async def test_refused_documents_stay_with_their_batch_in_the_order_in_which_they_came(world, statements):
+    one, two = await create(world, "one"), await create(world, "two")
+    await world.records({"a": 0}, record(ANA), {"a": 2}, batch_id=one.batch_id)
+    await world.records({"b": 0}, batch_id=two.batch_id)
+    await world.records({"a": 3}, batch_id=one.batch_id)
+    asked = [two.batch_id, uuid4(), one.batch_id]
+    with statements() as names:
+        second, unknown, first = await batches.list_errors(world.db, world.scope, asked, Window(2))
+    assert len(names) == 1
+    assert [error.document for error in first.items] == [{"a": 0}, {"a": 2}]
+    assert [(error.index, error.code, error.path) for error in first.items] == [
+        (0, "UNKNOWN_FIELD", "$.a"),
+        (2, "UNKNOWN_FIELD", "$.a"),
+    ]
+    assert (first.has_next, unknown.items, [error.document for error in second.items]) == (True, [], [{"b": 0}])
+    (rest,) = await batches.list_errors(world.db, world.scope, [one.batch_id], Window(after=(first.items[-1].ordinal,)))
+    assert [error.document for error in rest.items] == [{"a": 3}]
+    (back,) = await batches.list_errors(
+        world.db, world.scope, [one.batch_id], Window(1, backward=True, before=(rest.items[0].ordinal,))
+    )
+    assert back.items == first.items[1:]
+    assert await batches.count_errors(world.db, world.scope, asked) == [1, 0, 3]
+
+
+async def test_who_loads_data_sees_batches_and_only_readers_of_profiles_see_refused_documents(world):
+    def scope(*permissions):
+        return replace(world.scope, permissions=frozenset(permissions))
+
+    batch = await create(world)
+    loader = scope(Permission.PROFILE_WRITE)
+    assert await batches.read_batches(world.db, loader, [batch.batch_id]) == [batch]
+    for errors in (batches.list_errors(world.db, loader, [], Window()), batches.count_errors(world.db, loader, [])):
+        with pytest.raises(Forbidden, match="profile:read"):
+            await errors
+    outsider = scope(Permission.JOBS_WRITE)
+    for read_verb in (
+        batches.read_batches(world.db, outsider, []),
+        batches.list_batches(world.db, outsider, [], Window()),
+        batches.count_batches(world.db, outsider, []),
+    ):
+        with pytest.raises(Forbidden):
+            await read_verb
+    reader = scope(Permission.PROFILE_READ)
+    for write_verb in (
+        batches.create_batch(world.db, reader, await world.config(), world.crm.dataset_id, "key"),
+        batches.complete_batch(world.db, reader, batch.batch_id),
+        batches.rolling_batch(world.db, reader, world.crm.dataset_id),
+    ):
+        with pytest.raises(Forbidden, match="profile:write"):
+            await write_verb

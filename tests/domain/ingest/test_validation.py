@@ -1,0 +1,184 @@
+"""Documents that break a rule: where, which rule, and the rest lands."""
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from world import World, event, record
+
+from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.config.namespaces import create_namespace
+from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.ingest.validation import Reader
+from gateway.domain.rules.graphs import IdentityType
+
+ECID = "1" * 38
+GOOD = record(("Email", "ana@example.com"), first_name="Ana")
+
+
+async def failure_of(result):
+    (failure,) = result.failed
+    return failure.path, failure.code
+
+
+@pytest.mark.parametrize(
+    ("document", "path", "code"),
+    [
+        ({**GOOD, "colour": "red"}, "$.colour", "UNKNOWN_FIELD"),
+        ({**GOOD, "person": {"name": {"firstName": 7}}}, "$.person.name.firstName", "TYPE"),
+        ({**GOOD, "person": {"birthDate": "1985-02-30"}}, "$.person.birthDate", "FORMAT"),
+        ({**GOOD, "person": {"gender": "robot"}}, "$.person.gender", "ENUM"),
+        ({**GOOD, "person": {"name": {"firstName": ""}}}, "$.person.name.firstName", "EMPTY_VALUE"),
+        ({**GOOD, "person": None}, "$.person", "EMPTY_VALUE"),
+        ({**GOOD, "person": {"name": {"firstName": "x" * 100_000}}}, "$", "SIZE"),
+        ({"person": {"name": {"firstName": "Ana"}}}, "$.identityMap", "IDENTITY_MISSING"),
+        ({"identityMap": {"Email": [{"id": "a@b.c"}], "Phone": [{"id": "+1"}]}}, "$.identityMap", "IDENTITY_MISSING"),
+        (
+            {"identityMap": {"Email": [{"id": "a@b.c", "primary": True}, {"id": "b@b.c", "primary": True}]}},
+            "$.identityMap.Email[1].id",
+            "IDENTITY_PRIMARY",
+        ),
+        (record(("Nowhere", "1")), "$.identityMap.Nowhere[0].id", "IDENTITY_NAMESPACE"),
+        (record(("ECID", "123")), "$.identityMap.ECID[0].id", "IDENTITY_VALUE"),
+        (record(("Email", "x" * 1025)), "$.identityMap.Email[0].id", "LENGTH"),
+        (record(*(("Phone", f"+{n}") for n in range(1, 22))), "$", "IDENTITY_COUNT"),
+        (record(("Email", " NULL ")), "$.identityMap.Email[0].id", "IDENTITY_PLACEHOLDER"),
+        ({"identityMap": {"Email": [{"id": "guest"}]}}, "$.identityMap.Email[0].id", "IDENTITY_PLACEHOLDER"),
+        ([], "$", "EMPTY_VALUE"),
+        (7, "$", "TYPE"),
+        (b'{"person": ', "$", "JSON"),
+        (b"\xff", "$", "JSON"),
+        (b'{"identityMap": {"Email": [{"id": "a\\u0000b"}]}}', "$.identityMap.Email[0].id", "CHARACTER"),
+    ],
+)
+async def test_a_bad_record_is_answered_for_and_the_rest_lands(world, document, path, code):
+    result = await world.records(GOOD, document, record(("Email", "bob@example.com")))
+    assert await failure_of(result) == (path, code)
+    assert (result.accepted, result.duplicates, result.failed[0].index) == (2, 0, 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "path", "code"),
+    [
+        ({"_id": None}, "$._id", "EMPTY_VALUE"),
+        ({"_id": "x" * 513}, "$._id", "LENGTH"),
+        ({"timestamp": "yesterday"}, "$.timestamp", "FORMAT"),
+        ({"timestamp": "2026-01-01T00:00:00"}, "$.timestamp", "FORMAT"),
+        ({"eventType": "x" * 10_000}, "$", "SIZE"),
+    ],
+)
+async def test_a_bad_event_is_answered_for_and_the_rest_lands(world, change, path, code):
+    good = event("e1", "2026-01-01T00:00:00Z", ("ECID", ECID))
+    result = await world.events(good, {**good, "_id": "e2", **change})
+    assert await failure_of(result) == (path, code)
+    assert result.accepted == 1
+
+
+async def test_several_faults_of_one_document_are_one_failure_that_names_them_all(world):
+    result = await world.records({**GOOD, "colour": "red", "person": {"birthDate": "never"}})
+    (failure,) = result.failed
+    assert {failure.path, *(word for word in failure.message.split() if word.startswith("$"))} >= {
+        "$.colour",
+        "$.person.birthDate",
+    }
+
+
+async def test_warnings_are_about_what_is_stored(world):
+    """A document that is refused, by our rules or by the database, has its failure and no warning beside it."""
+    refused = record(("Email", "null"), ("Phone", "guest"))
+    result = await world.records(refused, record(("Email", "ana@example.com"), ("Phone", "guest")))
+    assert [failure.index for failure in result.failed] == [0]
+    assert [warning.index for warning in result.warnings] == [1]
+
+
+async def test_a_line_of_text_is_read_like_a_value(world):
+    lines = [orjson.dumps(GOOD), orjson.dumps(GOOD)]
+    result = await world.records(*lines)
+    assert (result.accepted, result.duplicates) == (1, 1)
+
+
+async def test_a_placeholder_beside_a_real_identity_is_left_out_and_reported(world):
+    result = await world.records(record(("Email", "ana@example.com"), ("Phone", "000-000")))
+    assert (result.accepted, [(w.code, w.path) for w in result.warnings]) == (
+        1,
+        [("IDENTITY_PLACEHOLDER", "$.identityMap.Phone[0].id")],
+    )
+    other = await world.records(record(("Email", "bob@example.com"), ("Phone", "000-000")))
+    assert other.accepted == 1
+    assert len(await world.people()) == 2
+
+
+async def test_a_sole_identity_needs_no_mark(world):
+    result = await world.records({"identityMap": {"Email": [{"id": "ana@example.com"}]}})
+    assert result.accepted == 1
+
+
+async def test_values_are_compared_as_their_namespace_says(world):
+    await world.records(record(("Email", " Ana@Example.com ")), record(("Email", "ana@example.com")))
+    await world.records(record(("Phone", "+1a")), record(("Phone", "+1A")))
+    assert len(await world.people()) == 3
+
+
+async def test_a_field_named_by_an_identity_descriptor_ties_too(db):
+    described = [
+        IdentityDescriptor("personID", "Phone", is_primary=True),
+        IdentityDescriptor("workEmail.address", "Email", is_primary=False),
+    ]
+    world = await World.create(db, identities=described)
+    result = await world.records({"personID": "p1", "workEmail": {"address": "ana@example.com"}})
+    assert result.accepted == 1
+    (person,) = await world.people()
+    assert len(person) == 2
+    missing = await world.records({"workEmail": {"address": "ana@example.com"}})
+    assert await failure_of(missing) == ("$.personID", "IDENTITY_MISSING")
+
+
+# ------------------------------------------------------------------------------------------------ the quick way
+
+PLAIN = [("Email", "a@b.c"), ("Email", " B@b.C "), ("Phone", "+1 513 0000001"), ("IDFA", "70"), ("ECID", ECID)]
+SAID_OF = [
+    *[("Email", "guest"), ("Email", "x" * 1025), ("Phone", "513"), ("ECID", "1"), ("IDFA", "\u200b"), ("IDFA", "0")],
+    *[("Nowhere", "1"), ("Shelf", "1")],
+]
+NAMED = st.tuples(
+    st.lists(st.sampled_from(PLAIN), unique=True, max_size=5),
+    st.sampled_from([1, 1, 1, 5]),  # how often each is named
+    st.lists(st.sampled_from(SAID_OF), max_size=1),
+    st.sampled_from([{0}, {1}, {2}, {0, 1}, set()]),  # which are marked as primary
+)
+
+
+class Explaining(Reader):
+    """Goes the long way with every document."""
+
+    def _plain(self, _):
+        return None
+
+
+@pytest.mark.parametrize("is_ranked", [False, True])
+async def test_documents_of_which_nothing_is_said_are_read_as_all_others(world, is_ranked):
+    """The quick way through a document's identities finds what the way finds that explains each of them, or leaves it to that one."""
+    await create_namespace(world.db, world.scope, code="Shelf", name="Shelf", kind=IdentityType.NON_PEOPLE)
+    if is_ranked:
+        rules = [NamespaceRule("Email", is_unique=True), NamespaceRule("ECID")]
+        await update_identity_settings(world.db, world.scope, rules)
+    config, went_quickly = await world.config(), set()
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
+    @given(NAMED, st.booleans())
+    def check(named, is_event):
+        plain, times, said_of, marked = named
+        mapped = {}
+        for place, (code, value) in enumerate([*plain * times, *said_of]):
+            mark = {"primary": True} if place in marked else {}
+            mapped.setdefault(code, []).append({"id": value, **mark})
+        document = event("e1", "2026-01-01T00:00:00.000Z") if is_event else record(first_name="Ana")
+        document["identityMap"] = mapped
+        given_to = (config, world.scope.sandbox, world.shop if is_event else world.crm)
+        quick, explaining = Reader(*given_to), Explaining(*given_to)
+        assert quick.read(0, document) == explaining.read(0, document)
+        assert (quick.failures, quick.warnings) == (explaining.failures, explaining.warnings)
+        went_quickly.add(quick._plain(document) is not None)
+
+    check()
+    assert went_quickly == {True, False}

@@ -1,0 +1,75 @@
+"""`verify` finds what is wrong, wherever it is, and nothing where nothing is."""
+
+import pytest
+from world import event, record
+
+from gateway.domain.operations.verification import verify
+from gateway.domain.rules.versions import Mode
+from gateway.storage.queries import Query
+
+ANA, PHONE = ("Email", "ana@example.com"), ("Phone", "+1")
+
+BREAKAGES = {
+    "identity": "update gateway.identity set profile_id = null",
+    "graph": "update gateway.graph set xids = xids[1:1]",
+    "fragment": "update gateway.fragment set ingested_at = ingested_at - interval '1 day'",
+    "profile": """update gateway.profile set document = '{"person": {}}'""",
+    "tie": "update gateway.tie set is_retracted = not is_retracted",
+}
+ELSEWHERE = {
+    "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
+    "identity": "update gateway.identity set rung = 20",
+    "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
+}
+LOSSES = {
+    "graph": "delete from gateway.graph",
+    "fragment": "delete from gateway.fragment",
+    "profile": "delete from gateway.profile",
+}
+STRAYS = {
+    "graph": "insert into gateway.graph (sandbox_id, profile_id, xids, identity_map, size) select $1, gen_random_uuid(), '{}', '{}', 0",
+    "fragment": "insert into gateway.fragment select sandbox_id, gen_random_uuid(), dataset_id, ordinal, batch_id, ingested_at, observed_at,"
+    " folded, is_deleted, head_at, head_batch_id, head_ordinal from gateway.fragment",
+    "profile": "insert into gateway.profile select sandbox_id, policy_id, gen_random_uuid(), document, sources, modified_at from gateway.profile",
+    "identity": "insert into gateway.identity (sandbox_id, xid, namespace_id, value) select $1, gen_random_uuid(), 6, 'x'",
+}
+
+
+async def broken(world, sql):
+    await world.records(record(ANA, PHONE, first_name="Ana"), record(("Email", "gone@example.com"), PHONE))
+    await world.records(record(("Email", "gone@example.com")), mode=Mode.DELETE)
+    await world.events(event("e1", "2026-01-01T12:00:00Z", ANA))
+    assert await verify(world.db, world.scope, world.configurations) == []
+    parameters = ("sandbox_id",) if "$1" in sql else ()
+    async with world.db.transaction() as tx:
+        await tx.execute(
+            Query("test.break", sql, parameters, (), "none", "For tests."),
+            *([world.scope.sandbox_id] if parameters else []),
+        )
+    return {difference.table for difference in await verify(world.db, world.scope, world.configurations)}
+
+
+@pytest.mark.parametrize("table", BREAKAGES)
+async def test_a_changed_row_is_found(world, table):
+    assert table in await broken(world, BREAKAGES[table])
+
+
+@pytest.mark.parametrize("table", ELSEWHERE)
+async def test_what_no_read_looks_at_is_found_too(world, table):
+    """How far an identity may join others, and what is kept by a policy that keeps nothing."""
+    assert await broken(world, ELSEWHERE[table]) == {table}
+
+
+@pytest.mark.parametrize("table", LOSSES)
+async def test_a_lost_row_is_found(world, table):
+    assert table in await broken(world, LOSSES[table])
+
+
+@pytest.mark.parametrize("table", STRAYS)
+async def test_a_row_that_no_fact_makes_is_found(world, table):
+    assert table in await broken(world, STRAYS[table])
+
+
+async def test_a_sample_is_enough_to_find_what_is_wrong_everywhere(world):
+    await world.records(*(record(("Email", f"a{n}@example.com")) for n in range(50)))
+    assert await verify(world.db, world.scope, world.configurations, sample=10) == []

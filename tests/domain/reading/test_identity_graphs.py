@@ -1,0 +1,151 @@
+"""Identity graphs as they are shown: links with their times and sources, refused ones on both sides."""
+
+import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
+from threading import Event
+from uuid import UUID
+
+import pytest
+from world import event, record
+
+from gateway.domain.reading import identity_graphs
+from gateway.domain.rules.graphs import CAP, HUB, LinkRefusal
+from gateway.domain.rules.scope import Permission
+from gateway.domain.rules.versions import Mode
+from gateway.errors import Forbidden
+from gateway.runtime.threads import COMPUTATIONS
+from gateway.storage.queries import Query
+
+ANA, PHONE, DEVICE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38), ("Email", "ben@x.io")
+CANNOT = Query(
+    "test.cannot", "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at) values ($1, $2, $3, gateway.now()), ($1, $3, $2, gateway.now())",
+    ("sandbox_id", "a", "b"), (), "none", "Unlinks two identities by hand.",
+)  # fmt: skip
+
+
+async def graph(world, identity):
+    (found,) = await identity_graphs.find_graphs(
+        world.db, world.scope, await world.config(), [await world.xid(*identity)]
+    )
+    return found
+
+
+async def pair(world, a, b):
+    return tuple(sorted([await world.xid(*a), await world.xid(*b)]))
+
+
+def said(shown):
+    return {(link.a, link.b): link for link in shown}
+
+
+async def test_a_link_knows_when_rows_spoke_of_it_and_in_which_datasets(world):
+    updated = {"extSourceSystemAudit": {"lastUpdatedDate": "2020-02-02T00:00:00.000Z"}}
+    await world.records(record(ANA, PHONE, **updated))
+    await world.records(record(PHONE, ANA, **updated), dataset=world.loyalty)
+    await world.events(
+        event("1", "2021-01-01T00:00:00.000Z", ANA, PHONE), event("2", "2019-01-01T00:00:00.000Z", ANA, DEVICE)
+    )
+    shown = await graph(world, DEVICE)
+    assert set(shown.xids) == {await world.xid(*name) for name in (ANA, PHONE, DEVICE)}
+    by_pair = said(shown.links)
+    assert by_pair.keys() == {await pair(world, ANA, PHONE), await pair(world, ANA, DEVICE)}
+    link = by_pair[await pair(world, ANA, PHONE)]
+    assert (link.first_at, link.last_at) == (datetime(2020, 2, 2, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC))
+    assert set(link.dataset_ids) == {world.crm.dataset_id, world.loyalty.dataset_id, world.shop.dataset_id}
+    assert shown.refused_links == ()
+
+
+async def test_a_lone_identity_has_a_graph_of_one_and_an_unknown_one_has_none(world):
+    await world.records(record(ANA))
+    shown = await graph(world, ANA)
+    assert (shown.xids, shown.links, shown.refused_links) == ((await world.xid(*ANA),), (), ())
+    assert await graph(world, BEN) is None
+
+
+async def test_what_a_row_said_and_took_back_does_not_count(world):
+    await world.records(record(ANA, PHONE))
+    await world.records(record(ANA, PHONE), dataset=world.loyalty)
+    await world.records(record(ANA), mode=Mode.DELETE)
+    (link,) = (await graph(world, PHONE)).links
+    assert link.dataset_ids == (world.loyalty.dataset_id,)
+
+
+async def test_a_refused_link_is_shown_on_both_sides(world):
+    await world.records(record(ANA, PHONE))
+    await world.records(record(PHONE), dataset=world.loyalty)
+    async with world.db.transaction() as tx:
+        await tx.execute(CANNOT, world.scope.sandbox_id, await world.xid(*ANA), await world.xid(*PHONE))
+    await world.records(record(ANA), mode=Mode.DELETE)  # regroups those whom it concerns
+    await world.records(record(ANA, PHONE))
+    for name, other in ((ANA, PHONE), (PHONE, ANA)):
+        shown = await graph(world, name)
+        assert shown.xids == (await world.xid(*name),)
+        assert shown.links == ()
+        (refused,) = shown.refused_links
+        assert (refused.a, refused.b) == await pair(world, name, other)
+        assert refused.refusal is LinkRefusal.UNLINKED
+        assert refused.dataset_ids == (world.crm.dataset_id,)
+
+
+async def test_what_is_cut_off_at_the_cap_stands_beside_it(world):
+    devices = [("ECID", f"1{n:037}") for n in range(CAP + 3)]
+    await world.events(
+        *(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, device) for n, device in enumerate(devices))
+    )
+    shown = await graph(world, ANA)
+    assert len(shown.xids) == CAP
+    assert len(shown.links) == CAP - 1
+    assert {link.refusal for link in shown.refused_links} == {LinkRefusal.IDENTITY_CAP}
+    assert len(shown.refused_links) == len(devices) - (CAP - 1)
+    oldest = await graph(world, devices[0])
+    assert oldest.xids == (await world.xid(*devices[0]),)
+    assert said(oldest.refused_links).keys() == {await pair(world, ANA, devices[0])}
+
+
+async def test_a_hub_shows_what_it_was_refused(world):
+    devices = [("ECID", f"1{n:037}") for n in range(HUB + 1)]
+    await world.events(*(event(f"{n}", "2026-01-01T00:00:00.000Z", ANA, device) for n, device in enumerate(devices)))
+    shown = await graph(world, ANA)
+    assert (len(shown.xids), shown.links, len(shown.refused_links)) == (1, (), HUB + 1)
+    assert len((await graph(world, devices[5])).refused_links) == 1
+
+
+async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, statements):
+    names = [("Email", f"{n}@x.io") for n in range(20)]
+    await world.records(*(record(name, ("Phone", f"{n}")) for n, name in enumerate(names)))
+    config = await world.config()
+    xids = [await world.xid(*name) for name in names]
+    counts = []
+    for asked in (xids[:1], xids):
+        with statements() as seen:
+            await identity_graphs.find_graphs(world.db, world.scope, config, asked)
+        counts.append(seen)
+    assert counts[0] == counts[1] == ["people.find_people", "identity_graphs.read_ties"]
+
+
+async def test_profile_read_is_needed(world):
+    writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
+    with pytest.raises(Forbidden):
+        await identity_graphs.find_graphs(world.db, writer, await world.config(), [UUID(int=1)])
+    with pytest.raises(Forbidden):
+        await identity_graphs.read_graphs(world.db, writer, await world.config(), [])
+
+
+async def test_links_of_many_ties_are_put_together_beside_the_event_loop_and_hold_up_nobody(world, monkeypatch):
+    """Of who joins nobody, as a shared terminal, there may be any number of ties."""
+    monkeypatch.setattr(identity_graphs, "FEW", 10)
+    await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", ANA, ("Phone", f"+{n}")) for n in range(8)))
+    await world.records(record(BEN, DEVICE))
+    busy = Event()
+    blocker = asyncio.ensure_future(COMPUTATIONS.run(busy.wait))
+    large = asyncio.ensure_future(graph(world, ANA))
+    while COMPUTATIONS._waiting < 2 and not large.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+        await asyncio.sleep(0)
+    try:
+        assert len((await graph(world, BEN)).links) == 1
+        assert not large.done()
+    finally:
+        busy.set()
+    await blocker
+    assert len((await large).links) == 8

@@ -1,0 +1,181 @@
+"""Jobs: enqueued with their cause, done by one worker at a time, gone on with by the next."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+
+from gateway.domain.config import sandboxes
+from gateway.domain.rules.scope import Permission
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import ATTEMPTS, LEASE, JobKind, JobStatus, Lost
+from gateway.errors import Conflict, Forbidden
+
+KIND = JobKind.MATERIALIZE_POLICY
+POLICY = uuid4()
+MINUTE = timedelta(seconds=LEASE + 1)
+
+
+async def enqueued(db, scope, subject=POLICY, **given):
+    async with db.transaction() as tx:
+        return await jobs.enqueue(tx, scope, KIND, subject, **given)
+
+
+async def advanced(db, claim, cursor, done=1, total=None):
+    async with db.transaction() as tx:
+        await jobs.advance(tx, claim, cursor, done=done, total=total)
+
+
+async def statuses(db, scope):
+    return [job.status for job in await jobs.list_jobs(db, scope)]
+
+
+async def nothing():
+    pass
+
+
+async def failing(error):
+    raise error
+
+
+async def test_a_job_exists_if_and_only_if_its_cause_was_committed(db, scope):
+    with suppress(ZeroDivisionError):
+        async with db.transaction() as tx:
+            await jobs.enqueue(tx, scope, KIND, POLICY)
+            raise ZeroDivisionError
+    assert await jobs.claim(db, [KIND]) is None
+    job_id = await enqueued(db, scope)
+    assert (await jobs.claim(db, [KIND])).job_id == job_id
+
+
+async def test_each_job_goes_to_one_worker_the_longest_due_first(db, scope):
+    made = [await enqueued(db, scope, uuid4()) for _ in range(5)]
+    claims = await asyncio.gather(*(jobs.claim(db, [KIND]) for _ in range(8)))
+    assert sorted(claim.job_id for claim in claims if claim) == sorted(made)
+    made = [await enqueued(db, scope, uuid4()) for _ in range(3)]
+    assert [(await jobs.claim(db, [KIND])).job_id for _ in made] == made
+
+
+async def test_a_worker_takes_only_what_it_can_do_and_what_is_due(db, scope, later):
+    await enqueued(db, scope, seconds=50)
+    assert await jobs.claim(db, [KIND]) is None
+    soon = await later(MINUTE)
+    assert await jobs.claim(soon, [JobKind.ABORT_BATCH]) is None
+    assert await jobs.claim(soon, [KIND]) is not None
+
+
+async def test_a_new_job_takes_the_place_of_an_open_one_like_it(db, scope):
+    await enqueued(db, scope)
+    taken = await jobs.claim(db, [KIND])
+    await enqueued(db, scope, uuid4())
+    await enqueued(db, scope)
+    assert sorted(await statuses(db, scope)) == [JobStatus.CANCELLED, JobStatus.NEW, JobStatus.NEW]
+    with pytest.raises(Lost):
+        await advanced(db, taken, "further")
+
+
+async def test_the_job_of_a_killed_worker_goes_on_where_it_was(db, scope, later):
+    await enqueued(db, scope)
+    killed = await jobs.claim(db, [KIND])
+    await advanced(db, killed, ["at", 7], done=7, total=9)
+    assert await jobs.claim(db, [KIND]) is None
+    claim = await jobs.claim(await later(MINUTE), [KIND])
+    assert (claim.job_id, claim.cursor, claim.done, claim.total) == (killed.job_id, ["at", 7], 7, 9)
+    with pytest.raises(Lost):  # the first one was only slow: what it does now is undone
+        await advanced(db, killed, ["at", 8])
+
+
+async def test_a_heartbeat_keeps_the_job(db, scope, later):
+    await enqueued(db, scope)
+    claim = await jobs.claim(db, [KIND])
+    soon, afterwards = await later(MINUTE / 2), await later(MINUTE)
+    assert await jobs.keep(soon, claim)
+    assert await jobs.claim(afterwards, [KIND]) is None
+    assert await jobs.claim(await later(MINUTE * 2), [KIND]) is not None
+    assert not await jobs.keep(soon, claim)
+
+
+async def test_work_that_ends_well_is_complete(db, scope):
+    await enqueued(db, scope)
+    claim = await jobs.claim(db, [KIND])
+    await advanced(db, claim, None, done=3, total=3)
+    await jobs.carry_out(db, claim, nothing())
+    (job,) = await jobs.list_jobs(db, scope)
+    assert (job.kind, job.subject, job.status, job.done, job.total) == (KIND, POLICY, JobStatus.COMPLETED, 3, 3)
+
+
+async def test_work_that_breaks_off_is_tried_again_ever_later_and_fails_in_the_end(db, scope, later):
+    await enqueued(db, scope)
+    waited = timedelta()
+    for attempt in range(1, ATTEMPTS + 1):
+        then = await later(waited)
+        claim = await jobs.claim(then, [KIND])
+        assert claim.attempt == attempt
+        with pytest.raises(Conflict):
+            await jobs.carry_out(then, claim, failing(Conflict("Not now.")))
+        if attempt < ATTEMPTS:
+            assert await jobs.claim(then, [KIND]) is None
+        waited += timedelta(seconds=2**attempt)
+    (job,) = await jobs.list_jobs(db, scope)
+    assert (job.status, job.error) == (JobStatus.FAILED, "Not now.")
+    assert await jobs.claim(await later(timedelta(days=1)), [KIND]) is None
+
+
+async def test_getting_on_makes_good_for_failures(db, scope, later):
+    await enqueued(db, scope)
+    with pytest.raises(Conflict):
+        await jobs.carry_out(db, await jobs.claim(db, [KIND]), failing(Conflict()))
+    then = await later(MINUTE)
+    claim = await jobs.claim(then, [KIND])
+    assert claim.attempt == 2
+    await advanced(then, claim, 1)
+    assert claim.attempt == 0
+    assert [job.error for job in await jobs.list_jobs(db, scope)] == [None]
+
+
+async def test_a_job_that_kills_its_workers_fails_in_the_end(db, scope, later):
+    await enqueued(db, scope)
+    for attempt in range(ATTEMPTS):
+        assert await jobs.claim(await later(attempt * MINUTE), [KIND]) is not None
+    assert await jobs.claim(await later(ATTEMPTS * MINUTE), [KIND]) is None
+    assert await statuses(db, scope) == [JobStatus.FAILED]
+
+
+async def test_an_unexpected_error_is_kept_without_its_text(db, scope):
+    await enqueued(db, scope)
+    with pytest.raises(ValueError):
+        await jobs.carry_out(db, await jobs.claim(db, [KIND]), failing(ValueError("ana@example.com")))
+    assert [job.error for job in await jobs.list_jobs(db, scope)] == ["Something broke inside (ValueError)."]
+
+
+async def test_a_worker_that_is_told_to_stop_frees_its_job(db, scope):
+    await enqueued(db, scope)
+    claim = await jobs.claim(db, [KIND])
+    working = asyncio.Event()
+
+    async def endless():
+        working.set()
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(jobs.carry_out(db, claim, endless()))
+    await working.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (await jobs.claim(db, [KIND])).job_id == claim.job_id
+
+
+async def test_jobs_go_with_their_sandbox(db, scope):
+    await enqueued(db, scope)
+    claim = await jobs.claim(db, [KIND])
+    await sandboxes.reset_sandbox(db, scope, scope.sandbox_id, scope.sandbox.name)
+    await jobs.carry_out(db, claim, nothing())
+    assert await jobs.list_jobs(db, scope) == []
+
+
+async def test_a_permission_is_needed_to_look_at_them(db, scope):
+    with pytest.raises(Forbidden):
+        await jobs.list_jobs(db, replace(scope, permissions=frozenset({Permission.PROFILE_WRITE})))
