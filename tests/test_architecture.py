@@ -117,7 +117,7 @@ def test_a_noun_has_one_name_in_every_layer():
     infrastructure = {
         "context",
         "entities",
-        "faults",
+        "mutations",
         "finished",
         "ids",
         "loaders",

@@ -9,8 +9,8 @@ import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
-from gateway.api.faults import UserError, changed, mutation, user_errors
 from gateway.api.ids import global_id, input_id
+from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long, described

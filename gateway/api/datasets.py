@@ -8,8 +8,8 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, Info, later, resolved_by
-from gateway.api.faults import UserError, changed, mutation, user_errors
 from gateway.api.ids import global_id, input_id
+from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
 from gateway.api.registry import XdmSchemaType

@@ -5,9 +5,9 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Info, resolved_by
-from gateway.api.faults import top_level
 from gateway.api.identities import IdentityNode
 from gateway.api.ids import parse_id
+from gateway.api.mutations import top_level
 from gateway.api.policies import MergePolicyInput, settings_of
 from gateway.api.scalars import JSON, Long
 from gateway.domain.operations import diffs

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import strawberry
 
 from gateway.api.context import Context, resolved_by
-from gateway.api.faults import UserError, changed, mutation, user_errors
+from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
 from gateway.domain.config import identity_settings
 from gateway.domain.config.namespaces import Namespace

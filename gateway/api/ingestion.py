@@ -7,8 +7,8 @@ import strawberry
 
 from gateway.api.batches import BatchType, IngestErrorType
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.faults import Answer, UserError, mutation, user_errors
 from gateway.api.ids import input_id
+from gateway.api.mutations import Answer, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
 from gateway.domain.facts.documents import Failure

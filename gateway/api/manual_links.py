@@ -6,8 +6,8 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.faults import Answer, UserError, mutation, user_errors
 from gateway.api.identities import IdentityGraphNode, IdentityInput, asked
+from gateway.api.mutations import Answer, UserError, mutation, user_errors
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.operations import manual_links
 from gateway.domain.reading.identity_graphs import IdentityGraph

@@ -10,8 +10,8 @@ import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
-from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
 from gateway.api.ids import global_id, input_id
+from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import described

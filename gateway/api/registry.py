@@ -8,8 +8,8 @@ import strawberry
 
 from gateway.api.context import Context, Info, later, resolved_by
 from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
-from gateway.api.faults import UserError, changed, mutation, user_errors
 from gateway.api.ids import global_id, input_id
+from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, described

@@ -6,9 +6,9 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Info, resolved_by
-from gateway.api.faults import top_level
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, rules_of
+from gateway.api.mutations import top_level
 from gateway.domain.facts.documents import NamedIdentity
 from gateway.domain.ingest.validation import MAX_IDENTITIES
 from gateway.domain.operations import simulation

@@ -6,9 +6,9 @@ from datetime import datetime
 import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.faults import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
 from gateway.api.identity_settings import IdentitySettings
 from gateway.api.ids import global_id, input_id
+from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described

@@ -9,7 +9,7 @@ from graphql import is_object_type
 from world import record
 
 from gateway.api import profiles
-from gateway.api.execution import resolvers, selections
+from gateway.api.execution import resolvers, selector_arguments
 from gateway.api.execution.operations import Outcome
 from gateway.api.schema import build_schema
 from gateway.api.selectors import ARGUMENT
@@ -55,8 +55,8 @@ LONG = ",".join(["person.name.firstName"] * 200)
 async def test_a_selector_is_read_once_in_an_operation_whoever_it_is_for(client, monkeypatch):
     names = [("Email", f"p{number}@example.com") for number in range(20)]
     await client.world.records(*(record(name, first_name="Ana") for name in names))
-    read, parse = [], selections.parse
-    monkeypatch.setattr(selections, "parse", lambda text, schema: read.append(text) or parse(text, schema))
+    read, parse = [], selector_arguments.parse
+    monkeypatch.setattr(selector_arguments, "parse", lambda text, schema: read.append(text) or parse(text, schema))
     keys = [{"key": {"namespace": namespace, "value": value}} for namespace, value in names]
     found = await client.data(
         "query($k: [IdentityInput!]!, $s: String) { profiles(identities: $k) { profile { entityJson(select: $s) explain(select: $s) { value } } } }",
@@ -100,7 +100,7 @@ def test_every_selector_is_found_where_those_of_an_operation_are_looked_for():
     taking = {
         type_.name for type_ in types if is_object_type(type_) for f in type_.fields.values() if ARGUMENT in f.args
     }
-    assert taking == selections.CLASSES.keys()
+    assert taking == selector_arguments.CLASSES.keys()
 
 
 async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, monkeypatch):

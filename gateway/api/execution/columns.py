@@ -20,7 +20,7 @@ from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
-from gateway.api.execution.places import Items, Path, Places, Some, Under
+from gateway.api.execution.paths import Items, Path, Places, Some, Under
 from gateway.api.finished import Finished, too_large
 from gateway.api.loaders import together
 from gateway.errors import AnswerTooLarge

@@ -54,7 +54,7 @@ from gateway.api.execution.columns import (
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
 from gateway.api.execution.introspection import Introspection
-from gateway.api.execution.places import Root
+from gateway.api.execution.paths import Root
 from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key, RootFunction
 from gateway.api.execution.texts import TYPENAME
 from gateway.api.execution.wants import ENTITY, HOLDERS, wanted

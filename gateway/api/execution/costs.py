@@ -45,7 +45,7 @@ from graphql import (
     is_required_argument,
 )
 
-from gateway.api.execution.amounts import Amount, Count, Given, Sum, Sums, added_up
+from gateway.api.execution.cost_terms import Amount, Count, Given, Sum, Sums, added_up
 from gateway.api.execution.limits import Limits
 from gateway.domain.rules.keyset import DEFAULT_SIZE
 from gateway.errors import LimitExceeded

@@ -20,9 +20,9 @@ from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Inside, Variables
 from gateway.api.execution.introspection import FIELDS
-from gateway.api.execution.pages import Pages
+from gateway.api.execution.page_arguments import Pages
 from gateway.api.execution.preconditions import Preconditions
-from gateway.api.execution.selections import Selectors
+from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
 
 PLANS: Final = 16

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, VariableNode
 
-from gateway.api.execution.amounts import Given
+from gateway.api.execution.cost_terms import Given
 from gateway.api.execution.fields import SelectedField, fields_of
 from gateway.api.pagination import check_page
 from gateway.errors import BadInput
