@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-DEMO = ("tests/api/test_console.py", "tests/demo/test_loader.py", "tests/test_documents.py")
+DEMO = ("tests/server/http/test_console.py", "tests/demo/test_loader.py", "tests/test_documents.py")
 """Files with tests over the demo, which takes half a minute to load, in the order in which they may change it."""
 
 LONGEST = (
@@ -38,7 +38,7 @@ LONGEST = (
     "tests/server/test_stalls.py",
     "tests/storage/test_stalls.py",
     "tests/storage/test_faults.py",
-    "tests/api/test_hatch_build.py",
+    "tests/server/http/test_hatch_build.py",
     "tests/sql/test_migrations.py",
 )
 """Files that take ten seconds or more, about in the order of their time; those over the demo come first, as they are one."""

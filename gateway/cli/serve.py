@@ -4,12 +4,12 @@ from functools import partial
 
 import typer
 
-from gateway.api.console import console_link
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
 from gateway.domain.rules.scope import Permission
 from gateway.server import process
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Store, open_store
+from gateway.server.http.console import console_link
 from gateway.settings import Settings
 
 

@@ -15,7 +15,6 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
-from gateway.api.console import console_routes
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
@@ -28,6 +27,7 @@ from gateway.server.http import health
 from gateway.server.http.admission import Admissions, in_turn
 from gateway.server.http.auth import Callers
 from gateway.server.http.compression import Packing
+from gateway.server.http.console import console_routes
 from gateway.server.http.cors import ForeignPages
 from gateway.server.http.graphql import graphql
 from gateway.server.http.hosts import HostCheck, HostNames

@@ -8,8 +8,8 @@ from hatchling.bridge.app import Application
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.wheel import WheelBuilder
 
-from gateway.api.console import hatch_build
-from gateway.api.console.hatch_build import ConsoleHook
+from gateway.server.http.console import hatch_build
+from gateway.server.http.console.hatch_build import ConsoleHook
 
 PAGE = Path(hatch_build.__file__).parent / "page"
 

