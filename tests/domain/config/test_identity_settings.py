@@ -7,8 +7,9 @@ import pytest
 from crashes import killed_at
 from world import event, record
 
-from gateway.domain.config import identity_settings, namespaces
+from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.operations import sandbox_regrouping
 from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.sandbox_regrouping import regroup_sandbox
 from gateway.domain.operations.verification import verify
@@ -177,7 +178,7 @@ async def test_people_who_are_there_part_and_come_together_by_the_job(world):
 
 
 async def test_progress_counts_people(world, monkeypatch):
-    monkeypatch.setattr(identity_settings, "PEOPLE", 2)
+    monkeypatch.setattr(sandbox_regrouping, "PEOPLE", 2)
     await world.records(*(record(("Phone", f"+{n}")) for n in range(5)))
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
@@ -186,7 +187,7 @@ async def test_progress_counts_people(world, monkeypatch):
 
 
 async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):
-    monkeypatch.setattr(identity_settings, "PEOPLE", 2)
+    monkeypatch.setattr(sandbox_regrouping, "PEOPLE", 2)
     for n in range(3):
         phone = ("Phone", f"+{n}")
         await world.records(record(("Email", f"a{n}@x.io"), phone), record(("Email", f"b{n}@x.io"), phone))
