@@ -20,7 +20,7 @@ from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work.locks import LOCK_ALONE
+from gateway.domain.work.locks import LOCK_EXCLUSIVE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
@@ -121,7 +121,7 @@ class World:
     async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
         """What becomes of calls that wait for the sandbox together. The first one is a deletion: it must wait, so others go with it."""
         async with asyncio.timeout(60), self.db.transaction() as tx:
-            await tx.execute(LOCK_ALONE, self.scope.sandbox_id)
+            await tx.execute(LOCK_EXCLUSIVE, self.scope.sandbox_id)
             tasks = []
             for call in calls:
                 tasks.append(asyncio.create_task(call))
@@ -130,7 +130,7 @@ class World:
         return await asyncio.gather(*tasks, return_exceptions=True)
 
     def _waiting(self) -> int:
-        queue = ingestion.TURNS._queues.get((self.db, self.scope.sandbox_id))
+        queue = ingestion.GROUP_COMMITS._queues.get((self.db, self.scope.sandbox_id))
         return len(queue.waiting) if queue else 0
 
     async def empty(self) -> None:

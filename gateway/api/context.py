@@ -13,7 +13,7 @@ from uuid import UUID
 import strawberry
 from graphql import GraphQLSchema
 
-from gateway.api.loaders import EVERYTHING, Loaders, SharedLoaders, Sight, Wanted
+from gateway.api.loaders import EVERYTHING, CoalescedLoaders, Loaders, Sight, Wanted
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
@@ -36,7 +36,7 @@ class Context:
     schema: GraphQLSchema
     deadline: float
     answer_bytes: int
-    shared: SharedLoaders
+    shared: CoalescedLoaders
     selectors: Mapping[str, Selector]
     loaders: Loaders = field(init=False)
 
@@ -60,7 +60,7 @@ class Context:
             if sandbox is not None:  # else the caller has just deleted the sandbox it is in
                 self.scope = replace(self.scope, sandbox=sandbox)
                 self.config = await self.configurations.read(self.db, self.scope)
-        self.shared = SharedLoaders(self.db, self.scope, self.config)
+        self.shared = CoalescedLoaders(self.db, self.scope, self.config)
         self.loaders = Loaders(self.db, self.scope, self.config, self.shared, self.answer_bytes)
 
 

@@ -11,7 +11,7 @@ from gateway.api.ids import input_id
 from gateway.api.mutations import Answer, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
-from gateway.domain.facts.documents import Failure
+from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.versions import Mode
@@ -70,12 +70,12 @@ def _duplicates(answer: strawberry.Parent[Answer]) -> int:
     return result.duplicates if result else 0
 
 
-def _failed(answer: strawberry.Parent[Answer]) -> list[Failure]:
+def _failed(answer: strawberry.Parent[Answer]) -> list[DocumentProblem]:
     result = _result(answer)
     return result.failed if result else []
 
 
-def _warnings(answer: strawberry.Parent[Answer]) -> list[Failure]:
+def _warnings(answer: strawberry.Parent[Answer]) -> list[DocumentProblem]:
     result = _result(answer)
     return result.warnings if result else []
 

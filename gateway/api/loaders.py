@@ -37,7 +37,7 @@ from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
-from gateway.runtime.batching import Trips
+from gateway.runtime.batching import Coalescer
 from gateway.storage.database import Database
 
 Xids: TypeAlias = tuple[UUID, ...]
@@ -161,8 +161,8 @@ class Shared(Generic[G, K, V]):
         self.read = read
         self.piece = piece
         together = grouped(by_levels(read))
-        self.small: Trips[tuple[G, tuple[K, ...]], list[V]] = Trips(together)
-        self.large: Trips[tuple[G, tuple[K, ...]], list[V]] = Trips(
+        self.small: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(together)
+        self.large: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(
             together, weight=lambda asked: len(asked[1]) / piece(asked[0]), most=PIECES_AT_ONCE
         )
 
@@ -254,7 +254,7 @@ async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
         raise
 
 
-class SharedLoaders:
+class CoalescedLoaders:
     """Loaders of all requests that a caller has in hand at the same moment. They keep nothing: whoever asks is answered by a statement
     that begins afterwards."""
 
@@ -295,7 +295,7 @@ class Loaders:
     """The loaders of one request."""
 
     def __init__(
-        self, db: Database, scope: Scope, config: Configuration, shared: SharedLoaders, answer_bytes: int
+        self, db: Database, scope: Scope, config: Configuration, shared: CoalescedLoaders, answer_bytes: int
     ) -> None:
         self._db = db
         self._scope = scope

@@ -6,10 +6,10 @@ import typer
 from rich.progress import MofNCompleteColumn, Progress
 
 from gateway.cli.options import DataDir, Host, Port, Workers, progress, run, settings_of
-from gateway.cli.serve import serve_store
+from gateway.cli.serve import serve_deployment
 from gateway.demo.loader import load_demo
 from gateway.server import process
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
 
@@ -31,7 +31,7 @@ def demo(
 
 async def _serve_demo(settings: Settings, bar: Progress, *, full: bool) -> None:
     with process.bind(settings) as port:
-        async with open_store(settings) as store:
+        async with open_deployment(settings) as store:
             with bar:
                 await load_demo(store.db, await store.scope(), bar, full=full)
-            await serve_store(settings, store, port, link_to_stderr=False)
+            await serve_deployment(settings, store, port, link_to_stderr=False)

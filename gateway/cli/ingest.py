@@ -11,7 +11,7 @@ from gateway.api.ids import global_id
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.rules.versions import Mode
 from gateway.runtime.garbage_collection import collect_rarely
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.server.streams.batch_files import Loaded, load_file
 from gateway.server.streams.sources import Source, open_source
 from gateway.settings import Settings
@@ -64,7 +64,7 @@ async def _ingest(
     collect_rarely()
     with bar:
         task = bar.add_task("Ingesting", total=source.size)
-        async with open_store(settings) as store:
+        async with open_deployment(settings) as store:
             to, advance = (store.db, await store.scope(sandbox), source, dataset), partial(bar.advance, task)
             return await load_file(*to, **how, advance=advance, settings=settings)
 

@@ -9,7 +9,7 @@ import typer
 from gateway.api.schema import print_sdl
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.configuration import Configurations
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
 SCHEMA_FILE = Path("schema.graphql")
@@ -39,5 +39,5 @@ async def _sdl(settings: Settings, sandbox: str | None) -> str:
     """The schema of a sandbox as SDL; of a new one without a name, for which no database is needed."""
     if sandbox is None:
         return print_sdl()
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         return print_sdl(await Configurations().read(store.db, await store.scope(sandbox)))

@@ -8,7 +8,7 @@ from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
 from gateway.domain.rules.scope import Permission
 from gateway.server import process
 from gateway.server.client_headers import request_headers
-from gateway.server.deployment import Store, open_store
+from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.http.console import console_link
 from gateway.settings import Settings
 
@@ -24,11 +24,11 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, data_di
 
 async def _serve(settings: Settings) -> None:
     with process.bind(settings) as port:
-        async with open_store(settings) as store:
-            await serve_store(settings, store, port, link_to_stderr=True)
+        async with open_deployment(settings) as store:
+            await serve_deployment(settings, store, port, link_to_stderr=True)
 
 
-async def serve_store(settings: Settings, store: Store, port: process.Port, *, link_to_stderr: bool) -> None:
+async def serve_deployment(settings: Settings, store: Deployment, port: process.Port, *, link_to_stderr: bool) -> None:
     """Serve an open store until told to stop; announce the address, and where only this machine can reach it a link to GraphiQL."""
     url, link = process.base_url(port), None
     if settings.console and settings.is_loopback:

@@ -9,7 +9,7 @@ from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.tenants import permissions
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission
 from gateway.server.client_headers import request_headers
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
 ALL_SCOPES = " ".join(Permission)
@@ -39,6 +39,6 @@ def token(
 async def _headers(settings: Settings, scopes: str, sandbox: str | None) -> dict[str, str]:
     """The four headers, with a token for one sandbox or for all. Raises Invalid for a scope nobody knows, NotFound."""
     allowed = permissions(scopes.split())
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         found = await store.sandbox(sandbox)
         return request_headers(store, found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])

@@ -12,7 +12,7 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
 from gateway.domain.operations.verification import Difference, count_other_spellings
 from gateway.domain.operations.verification import verify as verify_sandbox
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
 
@@ -49,7 +49,7 @@ class _Found:
 
 async def _verify(settings: Settings, sandbox: str | None, sample: int | None, bar: Progress) -> _Found:
     found = _Found()
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         every = await list_sandboxes(store.db, await store.scope())
         for name in [sandbox] if sandbox else [one.name for one in every]:
             task = bar.add_task(name, total=sample)

@@ -7,7 +7,7 @@ import typer
 
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.configuration import Configurations
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.server.logs import log_observation
 from gateway.server.worker import working
 from gateway.settings import Settings
@@ -24,7 +24,7 @@ def worker(data_dir: DataDir = None) -> None:
 
 
 async def _work(settings: Settings) -> None:
-    async with open_store(settings) as store, working(store.db, Configurations()):
+    async with open_deployment(settings) as store, working(store.db, Configurations()):
         end = listen(log_observation)
         typer.echo("working")
         with suppress(asyncio.CancelledError):  # so that to be told to stop is no failure

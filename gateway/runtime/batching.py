@@ -17,7 +17,7 @@ AT_ONCE: Final = 2
 """Trips under way, unless said otherwise: of more, each would be smaller, and of a single one, a long one would hold up all others."""
 
 
-class Trips(Generic[K, V]):
+class Coalescer(Generic[K, V]):
     """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for.
 
     Whoever has waited for `seconds` is told so by a TimeoutError. Where a key has a `weight`, those of one trip weigh at most `most` together, if they are several.

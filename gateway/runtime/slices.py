@@ -12,7 +12,7 @@ T = TypeVar("T")
 SECONDS: Final = 0.002
 """How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
 
-TURNS: Final = 8
+GROUP_COMMITS: Final = 8
 """Turns of the loop that others have after a slice which could not be cut, at most."""
 
 
@@ -46,7 +46,7 @@ class Slices:
         """Give way to others: for several turns of the loop where the slice went on for longer than it may, as a request takes several."""
         try:
             times_too_long = int((perf_counter() - self._begin) / SECONDS)
-            for _ in range(min(1 + times_too_long, TURNS)):
+            for _ in range(min(1 + times_too_long, GROUP_COMMITS)):
                 await asyncio.sleep(0)
         finally:
             self._pass_on()
@@ -65,7 +65,7 @@ SLICES: Final = Slices()
 """Those of this process."""
 
 
-async def in_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
+async def in_time_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
     """What the work makes of each item, in their order; others have turns of the loop in between where it takes longer than a slice.
 
     It begins at once, and most of it is over then. What is left waits for slices.

@@ -21,7 +21,7 @@ from gateway.postgres.account import server_account
 from gateway.postgres.dumps import dump, is_empty, load
 from gateway.server.credentials import FILE as CREDENTIALS
 from gateway.server.credentials import check_credentials, put_credentials
-from gateway.server.deployment import database_address, open_store
+from gateway.server.deployment import database_address, open_deployment
 from gateway.settings import Settings
 from gateway.storage.migrations import migrations, wanted_version
 
@@ -33,7 +33,7 @@ PART = "backup.part"
 async def back_up(settings: Settings, file: Path) -> None:
     """Write a backup while others go on working. Raises SettingsError for a Postgres of one's own, BadInput for a file that cannot be."""
     _check_embedded(settings)
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         with _beside_the_data(settings) as part:
             await dump(store.dsn, part)
             await asyncio.to_thread(_pack, file, part, settings.data_dir.expanduser() / CREDENTIALS)

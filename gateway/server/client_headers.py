@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox
-from gateway.server.deployment import Store
+from gateway.server.deployment import Deployment
 from gateway.server.tokens import issue_token
 
 
 def request_headers(
-    store: Store, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
+    store: Deployment, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
 ) -> dict[str, str]:
     """Give the four headers of a request to this sandbox, with a new token that is good for `sandboxes`."""
     organization_id = store.organization.organization_id

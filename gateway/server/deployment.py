@@ -20,7 +20,7 @@ LEAST_CONNECTIONS, BESIDE = 100, 20  # of the embedded Postgres: in all, and for
 
 
 @dataclass(frozen=True, slots=True)
-class Store:
+class Deployment:
     """A database at the newest schema, with the organization of the settings in it."""
 
     dsn: str
@@ -54,7 +54,7 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def open_store(settings: Settings) -> AsyncIterator[Store]:
+async def open_deployment(settings: Settings) -> AsyncIterator[Deployment]:
     """The store of these settings, made if this is the first time. Raises ClusterError, SchemaError, SettingsError, Unavailable."""
     async with database_address(settings) as dsn:
         await migrate(dsn)
@@ -75,13 +75,13 @@ async def connect(settings: Settings, dsn: str) -> Database:
     )
 
 
-async def _provide(settings: Settings, dsn: str, db: Database) -> Store:
+async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
     """Every step may be done again, and by two gateways at once."""
     kept = await asyncio.to_thread(keep_credentials, settings.data_dir, settings.organization)
     organization = await _organization(db, settings.organization)
     await issue_api_key(db, organization, "first start", kept.api_key)
     secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else kept.jwt_secret
-    return Store(dsn, db, organization, kept.api_key, secret)
+    return Deployment(dsn, db, organization, kept.api_key, secret)
 
 
 async def _organization(db: Database, code: str) -> Organization:

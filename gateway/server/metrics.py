@@ -53,7 +53,7 @@ def count_together() -> Iterator[Path]:
             os.unsetenv(DIRECTORY)
 
 
-def forget_process(directory: Path, process_id: int | None) -> None:
+def drop_process_gauges(directory: Path, process_id: int | None) -> None:
     """What a process that ended had at hand counts no more; what it did still does."""
     mark_process_dead(process_id, str(directory))
 

@@ -23,12 +23,12 @@ from uvicorn.supervisors.multiprocess import Multiprocess
 
 from gateway.errors import SettingsError, Unavailable
 from gateway.runtime.garbage_collection import collect_rarely
-from gateway.server.deployment import Store
+from gateway.server.deployment import Deployment
 from gateway.server.http.app import create_app
 from gateway.server.http.connections import ENDING_SECONDS, ConnectionLimits, Connections, connections_within_files
 from gateway.server.http.services import Services
 from gateway.server.logs import configure_logs
-from gateway.server.metrics import count_together, forget_process
+from gateway.server.metrics import count_together, drop_process_gauges
 from gateway.settings import Settings
 
 BACKLOG = 2048
@@ -82,7 +82,7 @@ def base_url(bound: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, store: Store, bound: Port, ready: Callable[[], None]) -> None:
+async def serve(settings: Settings, store: Deployment, bound: Port, ready: Callable[[], None]) -> None:
     """Serve until told to stop; `ready` is called once requests are answered. Raises Unavailable when no worker starts."""
     make = partial(_make, settings, store.dsn, store.jwt_secret)
     if settings.workers == 1:
@@ -183,5 +183,5 @@ class _Workers(Multiprocess):
         super().keep_subprocess_alive()
         alive = {process.pid for process in self.processes}
         for gone in self._counted - alive:
-            forget_process(self._counts, gone)
+            drop_process_gauges(self._counts, gone)
         self._counted = alive

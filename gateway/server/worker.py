@@ -18,7 +18,7 @@ Handler = Callable[[Database, Scope, Configurations, Claim], Awaitable[None]]
 
 HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
-    JobKind.REGROUP_SANDBOX: sandbox_regrouping.regroup_sandbox,
+    JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
     JobKind.ABORT_BATCH: deletions.empty_batch,
 }
 

@@ -1,18 +1,18 @@
 -- The person as a row: pointers of identities, and the graphs they lead to.
 
--- name: try_beside(sandbox_id) -> value
+-- name: try_shared(sandbox_id) -> value
 -- Whether those who only add may work now, side by side; not while somebody waits who may part people.
 select pg_try_advisory_xact_lock_shared(74023, $1::bigint::integer);
 
--- name: try_alone(sandbox_id) -> value
+-- name: try_exclusive(sandbox_id) -> value
 -- Whether nobody else writes to the sandbox's facts until the transaction ends; reads go on.
 select pg_try_advisory_xact_lock(74023, $1::bigint::integer);
 
--- name: lock_beside(sandbox_id) -> value
+-- name: lock_shared(sandbox_id) -> value
 -- Those who only add work side by side; whoever may part people waits for them, and they for him.
 select pg_advisory_xact_lock_shared(74023, $1::bigint::integer);
 
--- name: lock_alone(sandbox_id) -> value
+-- name: lock_exclusive(sandbox_id) -> value
 -- Nobody else writes to the sandbox's facts until the transaction ends; reads go on.
 select pg_advisory_xact_lock(74023, $1::bigint::integer);
 

@@ -82,7 +82,7 @@ update gateway.sandbox
  where sandbox_id = $1
 returning config_version;
 
--- name: read_home(sandbox_id) -> row
+-- name: read_key_owner(sandbox_id) -> row
 -- The sandbox and its organization. Walks sandbox_pkey and organization_pkey.
 select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
        s.config_version, s.created_at, s.text_rules

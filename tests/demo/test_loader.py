@@ -15,7 +15,7 @@ from gateway.demo.source import Journey
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.facts.batches import BatchStatus, list_batches
 from gateway.domain.rules.keyset import Window
-from gateway.server.deployment import open_store
+from gateway.server.deployment import open_deployment
 from gateway.settings import read_settings
 
 LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedCount } } } } }"
@@ -23,7 +23,7 @@ LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedC
 
 @pytest.fixture
 async def store(dsn, tmp_path):
-    async with open_store(read_settings(database_url=dsn, data_dir=tmp_path)) as opened:
+    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path)) as opened:
         yield opened
 
 

@@ -19,7 +19,7 @@ from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.views import graph_component
 from gateway.runtime import slices
-from gateway.runtime.slices import Slices, in_slices
+from gateway.runtime.slices import Slices, in_time_slices
 
 PEOPLE = [(("Email", f"p{number}@x.io"), ("Phone", f"+{number}")) for number in range(40)]
 
@@ -107,20 +107,20 @@ def assert_one_in_each_turn(calls, least):
 async def test_after_a_slice_that_could_not_be_cut_others_have_several_turns(turns):
     thing = SimpleNamespace(work=str)
     calls = turns(thing, "work")
-    await in_slices(thing.work, range(10))
+    await in_time_slices(thing.work, range(10))
     assert all(after - before > 1 for before, after in pairwise(calls[1:]))  # the first is not waited for
 
 
 async def test_what_is_over_in_one_slice_costs_no_turn():
     turned = asyncio.create_task(asyncio.sleep(0))
-    assert await in_slices(str, range(3)) == ["0", "1", "2"]
+    assert await in_time_slices(str, range(3)) == ["0", "1", "2"]
     assert not turned.done()
 
 
 async def test_others_have_turns_between_pieces_of_long_work(turns):
     thing = SimpleNamespace(work=str)
     calls = turns(thing, "work")
-    assert await in_slices(thing.work, range(100)) == [str(number) for number in range(100)]
+    assert await in_time_slices(thing.work, range(100)) == [str(number) for number in range(100)]
     assert_one_in_each_turn(calls, 100)
 
 

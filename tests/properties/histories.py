@@ -18,7 +18,7 @@ from world import World, event, record
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.operations.deletions import abort_batch
-from gateway.domain.operations.sandbox_regrouping import regroup_sandbox
+from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.identities import read_sightings
 from gateway.domain.rules.versions import Mode
@@ -172,9 +172,9 @@ class Telling:
     async def regroup(self) -> None:
         """Do the job that a change of settings leaves."""
         world = self.world
-        while claim := await jobs.claim(world.db, [JobKind.REGROUP_SANDBOX]):
+        while claim := await jobs.claim(world.db, [JobKind.REGROUP_IDENTITIES]):
             scope = replace(world.scope, sandbox=await world.fresh_sandbox())
-            await jobs.carry_out(world.db, claim, regroup_sandbox(world.db, scope, world.configurations, claim))
+            await jobs.carry_out(world.db, claim, regroup_identities(world.db, scope, world.configurations, claim))
 
     async def undo(self, step: Step) -> None:
         """Abort the step's batch, and with it all steps that share it."""

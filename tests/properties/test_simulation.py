@@ -27,7 +27,7 @@ times = st.none() | st.integers(0, 4).map(lambda hours: LONG_AGO + timedelta(hou
 
 def real(row):
     """The identities of the row that name somebody."""
-    return [each for each in row.identities if not RULES[NEWEST].names_nobody(each[1])]
+    return [each for each in row.identities if not RULES[NEWEST].is_placeholder(each[1])]
 
 
 def is_about_people(row):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.runtime.batching import AT_ONCE, Trips
+from gateway.runtime.batching import AT_ONCE, Coalescer
 
 
 class Store:
@@ -27,7 +27,7 @@ async def turns(count=3):
 @pytest.mark.parametrize("at_once", [1, AT_ONCE])
 async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next(at_once):
     store = Store()
-    shared = Trips(store.read, at_once=at_once)
+    shared = Coalescer(store.read, at_once=at_once)
     first = [shared.load(number) for number in (1, 2, 1)]
     await turns()
     later = []
@@ -45,7 +45,7 @@ async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_wit
 async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():
     store = Store()
     store.gate.set()
-    shared = Trips(store.read)
+    shared = Coalescer(store.read)
     good, bad = shared.load(1), shared.load(-1)
     assert await good == 1
     with pytest.raises(ValueError, match="-1"):
@@ -58,7 +58,7 @@ async def test_a_trip_that_fails_fails_for_all_who_are_on_it_and_not_for_the_nex
             raise OSError
         return keys
 
-    shared = Trips(read)
+    shared = Coalescer(read)
     assert [type(each) for each in await asyncio.gather(shared.load(0), shared.load(1), return_exceptions=True)] == [
         OSError
     ] * 2
@@ -67,7 +67,7 @@ async def test_a_trip_that_fails_fails_for_all_who_are_on_it_and_not_for_the_nex
 
 async def test_who_gives_up_leaves_the_others_on_their_way():
     store = Store()
-    shared = Trips(store.read)
+    shared = Coalescer(store.read)
     stays, goes = shared.load(1), shared.load(2)
     await turns()
     goes.cancel()
@@ -77,7 +77,7 @@ async def test_who_gives_up_leaves_the_others_on_their_way():
 
 async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
     store = Store()
-    shared = Trips(store.read, weight=float, most=4)
+    shared = Coalescer(store.read, weight=float, most=4)
     asked = [shared.load(number) for number in (3, 1, 1, 9, 2, 2, 0, 1)]
     await turns()
     assert store.trips == [[3, 1], [1]]  # as many at once as ever
@@ -88,7 +88,7 @@ async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
 
 async def test_who_has_waited_for_too_long_is_told_so_on_a_trip_or_before_it_and_the_next_are_served():
     store = Store()
-    shared = Trips(store.read, at_once=1, seconds=0.05)
+    shared = Coalescer(store.read, at_once=1, seconds=0.05)
     on_trip = shared.load(1)
     await turns()
     before_it = shared.load(2)

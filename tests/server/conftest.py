@@ -13,7 +13,7 @@ from starlette.applications import Starlette
 
 from gateway.domain.rules.scope import Permission
 from gateway.server.client_headers import request_headers
-from gateway.server.deployment import Store, open_store
+from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.http.app import create_app
 from gateway.settings import Settings, read_settings
 
@@ -31,7 +31,7 @@ class Gateway:
 
     settings: Settings
     app: Starlette
-    store: Store
+    store: Deployment
     http: httpx.AsyncClient
 
     async def run(self, query: str, variables: Any = None, **headers: Any) -> Any:
@@ -62,7 +62,7 @@ class Gateway:
 @asynccontextmanager
 async def running(dsn: str, data_dir: Path, **settings: Any) -> AsyncIterator[Gateway]:
     given = read_settings(database_url=dsn, data_dir=data_dir, **settings)
-    async with open_store(given) as store:
+    async with open_deployment(given) as store:
         app = create_app(given, dsn, store.jwt_secret)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000")
         async with app.router.lifespan_context(app), client as http:

@@ -12,7 +12,7 @@ from gateway.domain.rules.scope import Permission
 from gateway.errors import NotFound, SettingsError, Unavailable
 from gateway.server.client_headers import request_headers
 from gateway.server.credentials import FILE, keep_credentials
-from gateway.server.deployment import database_address, open_store
+from gateway.server.deployment import database_address, open_deployment
 from gateway.server.http.auth import Callers
 from gateway.server.token_reader import TokenReader
 from gateway.settings import read_settings
@@ -20,7 +20,7 @@ from gateway.settings import read_settings
 
 async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn, tmp_path):
     settings = read_settings(database_url=dsn, data_dir=tmp_path)
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         headers = request_headers(store, await store.sandbox(None), [Permission.PROFILE_READ])
         given = {name.lower(): value for name, value in headers.items()}
         scope = await Callers(store.db, TokenReader(store.jwt_secret)).scope_of(given)
@@ -32,18 +32,18 @@ async def test_many_starts_at_once_make_one_organization_and_one_key(dsn, tmp_pa
     settings = read_settings(database_url=dsn, data_dir=tmp_path)
 
     async def start():
-        async with open_store(settings) as store:
+        async with open_deployment(settings) as store:
             return store.organization, store.api_key, store.jwt_secret
 
     assert len(set(await asyncio.gather(*(start() for _ in range(5))))) == 1
-    async with open_store(settings) as store:
+    async with open_deployment(settings) as store:
         assert len(await list_organizations(store.db)) == 1
 
 
 async def test_each_organization_has_a_key_of_its_own(dsn, tmp_path):
     stores = []
     for code in ["local", "acme"]:
-        async with open_store(read_settings(database_url=dsn, data_dir=tmp_path, organization=code)) as store:
+        async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, organization=code)) as store:
             stores.append(store)
     assert stores[0].jwt_secret == stores[1].jwt_secret
     assert stores[0].api_key != stores[1].api_key
@@ -51,17 +51,17 @@ async def test_each_organization_has_a_key_of_its_own(dsn, tmp_path):
 
 async def test_a_secret_of_the_environment_signs_instead(dsn, tmp_path):
     secret = "from the environment " * 3
-    async with open_store(read_settings(database_url=dsn, data_dir=tmp_path, jwt_secret=secret)) as store:
+    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, jwt_secret=secret)) as store:
         assert store.jwt_secret == secret
     assert secret not in (tmp_path / FILE).read_text()
 
 
 async def test_an_unknown_sandbox_and_an_unreachable_database_are_said(dsn, tmp_path):
-    async with open_store(read_settings(database_url=dsn, data_dir=tmp_path)) as store:
+    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path)) as store:
         with pytest.raises(NotFound, match="'nope'"):
             await store.scope("nope")
     with pytest.raises(Unavailable):
-        async with open_store(read_settings(database_url="postgresql://127.0.0.1:1/none", data_dir=tmp_path)):
+        async with open_deployment(read_settings(database_url="postgresql://127.0.0.1:1/none", data_dir=tmp_path)):
             pass
 
 

@@ -5,7 +5,7 @@ import sys
 from typing import get_args
 
 from gateway.server import metrics
-from gateway.server.metrics import Metrics, count_together, forget_process
+from gateway.server.metrics import Metrics, count_together, drop_process_gauges
 from gateway.telemetry import (
     FaultMasked,
     IssuerKeysFetched,
@@ -97,7 +97,7 @@ def test_processes_count_together_and_what_one_kept_goes_with_it():
         assert [process.wait() for process in started] == [0, 0]
         ours = Metrics(directory)
         assert lines(ours) >= {"gateway_plans 6.0", KEPT_TWICE}
-        forget_process(directory, started[0].pid)
+        drop_process_gauges(directory, started[0].pid)
         assert lines(ours) >= {"gateway_plans 3.0", KEPT_TWICE}
     assert not directory.exists()
     assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0

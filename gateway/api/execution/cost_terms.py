@@ -34,7 +34,7 @@ class Sum:
     parts: tuple[tuple[Callable[[Variables], int], int], ...] = ()
 
 
-class Sums:
+class CostTerms:
     """Notes sums in an order in which each needs earlier ones only."""
 
     def __init__(self) -> None:

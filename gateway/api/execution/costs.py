@@ -45,7 +45,7 @@ from graphql import (
     is_required_argument,
 )
 
-from gateway.api.execution.cost_terms import Amount, Count, Given, Sum, Sums, added_up
+from gateway.api.execution.cost_terms import Amount, CostTerms, Count, Given, Sum, added_up
 from gateway.api.execution.limits import Limits
 from gateway.domain.rules.keyset import DEFAULT_SIZE
 from gateway.errors import LimitExceeded
@@ -73,7 +73,7 @@ AT_HAND: Final = frozenset({
 })  # fmt: skip
 """Types that come with the object around them or with the configuration, or whose work is counted at the field that gives them."""
 
-SHELLS: Final = ("Connection", "Edge", "Payload")
+CONTAINERS: Final = ("Connection", "Edge", "Payload")
 """How the names of types end that only hold what is loaded."""
 
 INTROSPECTION: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
@@ -101,7 +101,7 @@ GIVEN: Final[Mapping[str, int]] = {
 }
 """What each item costs that a look-up of many is given, where it is not as much as an object."""
 
-LENGTHS: Final[Mapping[str, int]] = {
+ASSUMED_SIZES: Final[Mapping[str, int]] = {
     "Profile.explain": 20,  # leaves of a document
     "MergePolicyDiff.fields": 20,
 }
@@ -154,7 +154,7 @@ class _Walk:
         }
         self._walked: dict[str, _Selected] = {}
         self._given = Given(operation)
-        self._sums = Sums()
+        self._sums = CostTerms()
 
     def sums(self) -> tuple[Sum, ...]:
         root = self._schema.get_root_type(self._operation.operation)
@@ -213,7 +213,7 @@ class _Walk:
 
     def _usual(self, coordinate: str) -> int:
         """The usual length of a field's list."""
-        lengths = self._introspected if coordinate.startswith("__") else LENGTHS
+        lengths = self._introspected if coordinate.startswith("__") else ASSUMED_SIZES
         return lengths.get(coordinate, FEW)
 
     @cached_property
@@ -265,4 +265,4 @@ def _weight(named: GraphQLNamedType) -> int:
     if is_leaf_type(named):
         return JSON_LEAF if named.name == "JSON" else LEAF
     is_part_of_document = "strawberry-definition" not in named.extensions
-    return LEAF if is_part_of_document or named.name in AT_HAND or named.name.endswith(SHELLS) else OBJECT
+    return LEAF if is_part_of_document or named.name in AT_HAND or named.name.endswith(CONTAINERS) else OBJECT

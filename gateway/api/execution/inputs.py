@@ -325,7 +325,7 @@ class Arguments:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taker:
+class _ResolverArgument:
     """A resolver's parameter: its name in the schema and in Python, and how a coerced value becomes its own type."""
 
     name: str
@@ -333,10 +333,10 @@ class _Taker:
     convert: Callable[[Any], Any]
 
 
-def _takers(schema: GraphQLSchema, definition: StrawberryField) -> list[_Taker]:
+def _takers(schema: GraphQLSchema, definition: StrawberryField) -> list[_ResolverArgument]:
     config = schema._strawberry_schema.config  # type: ignore[attr-defined]  # noqa: SLF001 (it has no public name)
     return [
-        _Taker(config.name_converter.from_argument(each), str(each.python_name), _conversion(schema, each))
+        _ResolverArgument(config.name_converter.from_argument(each), str(each.python_name), _conversion(schema, each))
         for each in definition.arguments
     ]
 

@@ -25,7 +25,7 @@ from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import beside_documents, is_readable
-from gateway.api.loaders import SharedLoaders
+from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
@@ -95,7 +95,7 @@ class Operations:
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._deadlines = Deadlines(limits.seconds)
-        self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], SharedLoaders] = OrderedDict()
+        self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], CoalescedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """The answer; never raises for what a request can bring about."""
@@ -128,12 +128,12 @@ class Operations:
         )
         return await self._run_operation(document, operation, context, given, stages)
 
-    def _shared(self, scope: Scope, config: Configuration) -> SharedLoaders:
+    def _shared(self, scope: Scope, config: Configuration) -> CoalescedLoaders:
         """Those of all callers who may do the same in this sandbox, as long as its configuration is the same."""
         key = (scope.sandbox_id, scope.permissions)
         shared = self._shared_by_rights.get(key)
         if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
-            shared = self._shared_by_rights[key] = SharedLoaders(self._db, scope, config)
+            shared = self._shared_by_rights[key] = CoalescedLoaders(self._db, scope, config)
             if len(self._shared_by_rights) > SHARED:
                 self._shared_by_rights.popitem(last=False)
         return shared

@@ -13,7 +13,7 @@ from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
 from gateway.api.finished import Finished
 from gateway.api.loaders import Wanted
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 
 Fail = Callable[[Exception, int], Any]
 
@@ -126,7 +126,7 @@ async def _called(function: Callable[[Any], Any], parents: list[Any], fail: Fail
         found = dict(zip(distinct, await _each(function, list(distinct.values())), strict=True))
         return [found[key] for key in keys]
     except Exception:  # noqa: BLE001 (whose it is shows when each is asked alone)
-        return await in_slices(lambda index: _one(function, parents[index], index, fail), range(len(parents)))
+        return await in_time_slices(lambda index: _one(function, parents[index], index, fail), range(len(parents)))
 
 
 async def _each(function: Callable[[Any], Any], parents: list[Any]) -> list[Any]:
@@ -134,7 +134,7 @@ async def _each(function: Callable[[Any], Any], parents: list[Any]) -> list[Any]
     if len(parents) <= FEW:
         return [function(parent) for parent in parents]
     pieces = [parents[begin : begin + FEW] for begin in range(0, len(parents), FEW)]
-    return list(chain.from_iterable(await in_slices(lambda piece: [function(parent) for parent in piece], pieces)))
+    return list(chain.from_iterable(await in_time_slices(lambda piece: [function(parent) for parent in piece], pieces)))
 
 
 def _read(get: Callable[[Any], Any], parents: list[Any], fail: Fail) -> list[Any]:

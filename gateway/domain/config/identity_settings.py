@@ -14,7 +14,7 @@ from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import jobs
 from gateway.domain.work.jobs import JobKind
-from gateway.domain.work.locks import lock_alone
+from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -43,7 +43,7 @@ async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[N
     Raises Forbidden, NotFound for an unknown code, Invalid, TooMany.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with lock_alone(db, scope.sandbox_id) as tx:  # whoever stitches now does it by the rules that it knows
+    async with lock_exclusive(db, scope.sandbox_id) as tx:  # whoever stitches now does it by the rules that it knows
         await lock_configuration(tx, scope)
         known = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
         ruled = check_rules(known, rules)
@@ -51,7 +51,7 @@ async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[N
             rows = [(each.namespace_id, each.priority, each.is_unique_per_graph) for each in ruled]
             await tx.execute(CLEAR_RULES, scope.sandbox_id)
             await tx.update_rows(SET_RULES, scope.sandbox_id, rows=rows)
-            await jobs.enqueue(tx, scope, JobKind.REGROUP_SANDBOX)
+            await jobs.enqueue(tx, scope, JobKind.REGROUP_IDENTITIES)
     return ruled
 
 

@@ -20,7 +20,7 @@ from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work import jobs
 from gateway.domain.work.jobs import JobKind, JobStatus
-from gateway.domain.work.locks import lock_alone
+from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -112,7 +112,7 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
     """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict."""
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
-    async with lock_alone(db, scope.sandbox_id) as tx:
+    async with lock_exclusive(db, scope.sandbox_id) as tx:
         others = await _locked(tx, scope)
         check_room(len(others), POLICIES, "merge policies; delete one first", "A sandbox")
         await _check(tx, scope, settings, others)
@@ -132,7 +132,7 @@ async def update_policy(
     and is not the policy's.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with lock_alone(db, scope.sandbox_id) as tx:
+    async with lock_exclusive(db, scope.sandbox_id) as tx:
         policies = await _locked(tx, scope)
         policy = _find(policies, policy_id)
         if current_version not in (None, policy.version):
@@ -152,7 +152,7 @@ async def update_policy(
 async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
     """The policy is gone. Needs `config:write`. Raises Forbidden, NotFound; Conflict for the default and the edge's policy."""
     scope.require(Permission.CONFIG_WRITE)
-    async with lock_alone(db, scope.sandbox_id) as tx:
+    async with lock_exclusive(db, scope.sandbox_id) as tx:
         policy = _find(await _locked(tx, scope), policy_id)
         if policy.settings.is_default:
             raise Conflict("The default cannot be deleted; make another policy the default first.", path=["id"])

@@ -14,7 +14,7 @@ from gateway.domain.rules.limits import SANDBOXES, check_room
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.normalization import NEWEST
 from gateway.domain.rules.scope import Organization, Permission, Sandbox, SandboxType, Scope
-from gateway.domain.work.locks import lock_alone
+from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import Conflict, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -64,7 +64,7 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
         raise NotFound("There is no sandbox with this id.", path=["id"])
     if known.name != confirm_name:
         raise Invalid("This is not the name of the sandbox that would be reset.", path=["confirmName"])
-    async with lock_alone(
+    async with lock_exclusive(
         db, sandbox_id
     ) as tx:  # whoever writes now finishes first, and finds nothing to write to later
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
@@ -91,7 +91,7 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
         raise NotFound("There is no sandbox with this id.", path=["id"])
     if known.is_default:
         raise Conflict("The default sandbox stays; `resetSandbox` empties it.", path=["id"])
-    async with lock_alone(db, sandbox_id) as tx:
+    async with lock_exclusive(db, sandbox_id) as tx:
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
         await _empty(tx, sandbox_id)

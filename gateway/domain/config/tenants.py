@@ -25,17 +25,17 @@ READ_SANDBOXES = query("tenants.read_sandboxes")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
 CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
-READ_HOME = query("tenants.read_home")
+READ_KEY_OWNER = query("tenants.read_key_owner")
 LOCK_CONFIGURATION = query("tenants.lock_configuration")
 LOCK_ORGANIZATION = query("tenants.lock_organization")
 COUNT_API_KEYS = query("tenants.count_api_keys")
 
 
-HOMES: Final = 1_000
+KEY_OWNERS_KEPT: Final = 1_000
 """Where keys lead, as rows said it: what says the same is not read again."""
 
 
-class KeyUse(NamedTuple):
+class ApiKeyUse(NamedTuple):
     """An API key, and what its user says to have it for: an organization (None: not even a valid id) and a sandbox (None: the default one)."""
 
     key_hash: bytes
@@ -43,7 +43,7 @@ class KeyUse(NamedTuple):
     sandbox: str | None
 
 
-class Home(NamedTuple):
+class ApiKeyOwner(NamedTuple):
     """Where the use of a key leads: the organization named if it is the key's own, and in it the sandbox named."""
 
     organization: Organization | None
@@ -116,7 +116,7 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
     return key
 
 
-async def authenticate(db: Database, uses: Sequence[KeyUse]) -> list[Home | None]:
+async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
     """Where each key leads, in the order of the uses; None for one that is unknown or revoked. One statement for any number.
 
     What leads to the same place again is mostly the same object.
@@ -129,23 +129,23 @@ async def authenticate(db: Database, uses: Sequence[KeyUse]) -> list[Home | None
     return [homes[use] for use in uses]
 
 
-@lru_cache(HOMES)
-def _home(use: KeyUse, rows: tuple[Any, ...]) -> Home | None:
+@lru_cache(KEY_OWNERS_KEPT)
+def _home(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
     if not rows:
         return None
     own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]
     if not own:
-        return Home(None, None)
+        return ApiKeyOwner(None, None)
     organization = Organization(own[0]["organization_id"], own[0]["code"], own[0]["organization"])
     for row in own:
         if row["is_default"] if use.sandbox is None else row["name"] == use.sandbox:
-            return Home(organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS}))
-    return Home(organization, None)
+            return ApiKeyOwner(organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS}))
+    return ApiKeyOwner(organization, None)
 
 
 async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:
     """The scope of the gateway's own work in a sandbox: all permissions there, and there only. None once the sandbox is gone."""
-    row = await db.row(READ_HOME, sandbox_id)
+    row = await db.row(READ_KEY_OWNER, sandbox_id)
     if row is None:
         return None
     organization = Organization(row["organization_id"], row["code"], row["organization"])

@@ -14,10 +14,10 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.facts.documents import Failure, Sent
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 from gateway.storage import packing
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -45,7 +45,7 @@ KEPT_DOCUMENT = 100_000  # bytes: what is larger is not kept with its error
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class IngestStamp:
     """What all documents of one call share, once its transaction holds every lock: where they go and when they came."""
 
     scope: Scope
@@ -59,13 +59,13 @@ class Call:
         """The number of the document at this index; numbers grow with arrival."""
         return self.first_ordinal + index - self.first_index
 
-    def time_of(self, document: Sent) -> datetime:
+    def time_of(self, document: ValidDocument) -> datetime:
         """When what the document says was so: as it says itself, but not after it came in."""
         stated = document.observed_at
         return self.at if stated is None or stated > self.at else stated
 
 
-async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sent]) -> None:
+async def append_records(tx: Session, call: IngestStamp, mode: Mode, sent: Sequence[ValidDocument]) -> None:
     """Append these record versions."""
     sandbox_id, dataset_id, batch_id, at = call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at
     ordinal, time_of = call.ordinal, call.time_of
@@ -88,7 +88,7 @@ async def append_records(tx: Session, call: Call, mode: Mode, sent: Sequence[Sen
 
 
 async def append_ties(
-    tx: Session, call: Call, sent: Iterable[Sent], newcomers: set[UUID], *, are_records: bool
+    tx: Session, call: IngestStamp, sent: Iterable[ValidDocument], newcomers: set[UUID], *, are_records: bool
 ) -> None:
     """Append what these documents tie together: once for what several of them say, with its first and its last time.
 
@@ -116,7 +116,7 @@ async def append_ties(
             said = (uuid_of(tie_id), call.batch_id, call.dataset_id, origin, call.at, ordinal, list(tied), first, last)
             rows.extend((xid, *said) for xid in tied)
 
-    await in_slices(add, ties.items())
+    await in_time_slices(add, ties.items())
     if len(packed) > len(packing.BEGIN):
         await tx.copy_packed("tie", TIE_COLUMNS, packed + packing.END)
     await tx.update_rows(TIE, call.scope.sandbox_id, rows=sorted(rows))
@@ -127,7 +127,9 @@ _TIE_MIDDLE: Final = Struct("!" + 4 * "i16s" + "iqiq")
 _TIE_END: Final = Struct("!iqiq")
 
 
-def _packed(call: Call, tie_id: bytes, tied: Sequence[UUID], said: tuple[UUID, int, datetime, datetime]) -> bytes:
+def _packed(
+    call: IngestStamp, tie_id: bytes, tied: Sequence[UUID], said: tuple[UUID, int, datetime, datetime]
+) -> bytes:
     """The rows of a tie: one for each member, alike but for its xid. `said`: under which identity, as which number, when first and last."""
     origin, ordinal, first, last = said
     size, eight, at = packing.UUID_SIZE, packing.EIGHT, packing.instant
@@ -141,7 +143,7 @@ def _packed(call: Call, tie_id: bytes, tied: Sequence[UUID], said: tuple[UUID, i
     return b"".join([front + xid.bytes + rest for xid in tied])
 
 
-def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> bytes:
+def _tie_id(call: IngestStamp, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> bytes:
     """One id for the same saying: of this dataset, under this identity, about these."""
     parts = b"".join([call.dataset_id.bytes, origin.bytes, *[xid.bytes for xid in tied], said_by])
     return hashlib.blake2b(parts, digest_size=16).digest()
@@ -150,7 +152,7 @@ def _tie_id(call: Call, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> b
 # ------------------------------------------------------------------------------------------------ what was not used as sent
 
 
-async def keep_failures(tx: Session, call: Call, failures: Sequence[Failure]) -> None:
+async def keep_failures(tx: Session, call: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
     """Keep what was refused with its batch."""
     rows = [
         (
@@ -163,7 +165,7 @@ async def keep_failures(tx: Session, call: Call, failures: Sequence[Failure]) ->
         await tx.copy("ingest_error", ERROR_COLUMNS, rows)
 
 
-async def keep_warnings(tx: Session, call: Call, warnings: Sequence[Failure]) -> None:
+async def keep_warnings(tx: Session, call: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:
     """Count the warnings, one row for each kind and dataset."""
     counts = Counter(warning.code for warning in warnings)
     first = {warning.code: warning for warning in reversed(warnings)}
@@ -175,11 +177,11 @@ async def keep_warnings(tx: Session, call: Call, warnings: Sequence[Failure]) ->
         await tx.update_rows(WARN, call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at, rows=rows)
 
 
-def _warning_id(call: Call, code: str) -> UUID:
+def _warning_id(call: IngestStamp, code: str) -> UUID:
     return uuid_of(hashlib.blake2b(call.dataset_id.bytes + code.encode(), digest_size=16).digest())
 
 
-def _sample(warning: Failure) -> str:
+def _sample(warning: DocumentProblem) -> str:
     return orjson.dumps({"index": warning.index, "path": warning.path, "message": warning.message}).decode()
 
 

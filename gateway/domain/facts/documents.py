@@ -11,7 +11,7 @@ from gateway.xdm.leaves import instant
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class DocumentProblem:
     """Something that was not used as sent: where, which rule, and what to do. `path` is a JSON path, `index` the document's place."""
 
     index: int
@@ -29,7 +29,7 @@ class NamedIdentity(NamedTuple):
     value: str
 
 
-class Sent(NamedTuple):
+class ValidDocument(NamedTuple):
     """A document that may be stored, under `xid`. `identities` are all that it names, that one first, each once.
 
     `tied` are the xids that it ties together, in order; fewer than two tie nobody.

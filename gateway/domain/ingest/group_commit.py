@@ -13,7 +13,7 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from gateway.domain.rules.scope import Scope
-from gateway.domain.work.locks import lock_alone
+from gateway.domain.work.locks import lock_exclusive
 from gateway.storage.database import Database, Session
 
 Work = TypeVar("Work")
@@ -36,7 +36,7 @@ class _Queue(Generic[Work, Done]):
     visiting: list[_Turn[Work, Done]] = field(default_factory=list)
 
 
-class Turns(Generic[Work, Done]):
+class GroupCommit(Generic[Work, Done]):
     """Who waits for which sandbox. `do` works for several callers and says what came of each; what it raises is everybody's.
 
     It takes the next work when it has done one, so that whoever comes meanwhile is among them. Together are at most as many as weigh no more than `limit`, by `weight`; one that weighs more goes by itself.
@@ -74,16 +74,16 @@ class Turns(Generic[Work, Done]):
         queue = self._queues[db, sandbox_id]
         try:
             while queue.waiting:
-                await self._visit(db, sandbox_id, queue)
+                await self._commit_group(db, sandbox_id, queue)
         finally:
             del self._queues[db, sandbox_id]
 
-    async def _visit(self, db: Database, sandbox_id: int, queue: _Queue[Work, Done]) -> None:
+    async def _commit_group(self, db: Database, sandbox_id: int, queue: _Queue[Work, Done]) -> None:
         outcomes: Sequence[Done | Exception]
         queue.visiting = []
         try:
-            async with lock_alone(db, sandbox_id) as tx:
-                outcomes = await self._do(tx, self._company(queue))
+            async with lock_exclusive(db, sandbox_id) as tx:
+                outcomes = await self._do(tx, self._next_group(queue))
         except Exception as error:  # noqa: BLE001 (given to whose work raised it)
             if len(queue.visiting) > 1:
                 for turn in reversed(queue.visiting):
@@ -91,12 +91,12 @@ class Turns(Generic[Work, Done]):
                     queue.waiting.appendleft(turn)
                 return
             if not queue.visiting:
-                list(self._company(queue))  # who would have come in
+                list(self._next_group(queue))  # who would have come in
             outcomes = [error] * len(queue.visiting)
         for turn, outcome in zip(queue.visiting, outcomes, strict=True):
             _tell(turn.done, outcome)
 
-    def _company(self, queue: _Queue[Work, Done]) -> Iterator[Work]:
+    def _next_group(self, queue: _Queue[Work, Done]) -> Iterator[Work]:
         """The next of those who wait, and who goes along with it; without those who gave up."""
         weight = 0
         while queue.waiting:

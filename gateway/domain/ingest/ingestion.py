@@ -19,15 +19,15 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts import batches
 from gateway.domain.facts.appending import keep_failures, keep_warnings
-from gateway.domain.facts.documents import Failure, Sent
-from gateway.domain.ingest.group_commit import Turns
-from gateway.domain.ingest.transaction import Outdated, Writing, settle_all
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument
+from gateway.domain.ingest.group_commit import GroupCommit
+from gateway.domain.ingest.transaction import IngestTransaction, StaleConfiguration, commit_calls
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.versions import Mode
-from gateway.domain.views.graph_union import Restart
-from gateway.domain.views.materialized import States
-from gateway.domain.work.locks import lock_alone, lock_beside
+from gateway.domain.views.graph_union import RetryTransaction
+from gateway.domain.views.materialized import RecordStates
+from gateway.domain.work.locks import lock_exclusive, lock_shared
 from gateway.errors import (
     Conflict,
     ConstraintViolated,
@@ -65,8 +65,8 @@ class IngestResult:
     batch_id: UUID
     accepted: int
     duplicates: int
-    failed: list[Failure]
-    warnings: list[Failure]
+    failed: list[DocumentProblem]
+    warnings: list[DocumentProblem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class _Target:
     async def refuse_batch(self) -> None:
         """Say why the batch takes no documents; one that the caller did not choose is simply chosen again."""
         if self.batch_id is None:
-            raise Restart("the rolling batch was closed")
+            raise RetryTransaction("the rolling batch was closed")
         (batch,) = await batches.read_batches(self.db, self.scope, [self.batch_id])
         if batch is None or batch.dataset_id != self.dataset_id:
             raise NotFound("There is no such batch of this dataset.", path=["batchId"])
@@ -218,7 +218,7 @@ class _Prepared:
 
     _config: Configuration
     _reader: Reader
-    _sent: list[Sent]
+    _sent: list[ValidDocument]
     _batch_id: UUID
 
     def __init__(self, target: _Target, chunk: Chunk) -> None:
@@ -260,9 +260,9 @@ class _Prepared:
         for attempt in range(ATTEMPTS):
             try:
                 return await self._attempt(alone=alone)
-            except Outdated as outdated:
+            except StaleConfiguration as outdated:
                 await self.read(await target.configurations.read(target.db, target.scope, outdated.version))
-            except Restart as restart:
+            except RetryTransaction as restart:
                 observe(TransactionRestarted(restart.reason, attempt))
                 alone = alone or restart.alone or attempt >= PATIENCE
             except (ConstraintViolated, Contended) as error:
@@ -276,17 +276,17 @@ class _Prepared:
             return await self._store(alone=alone)
         except Unstorable as error:
             await self._take_out_unstorable(error)
-            raise Restart("documents that cannot be stored were taken out") from error
+            raise RetryTransaction("documents that cannot be stored were taken out") from error
 
     async def _store(self, *, alone: bool) -> IngestResult:
         """Whoever would only wait for those who must be alone goes with them."""
         target = self._target
         self._batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
-        if alone or TURNS.are_needed(target.db, target.scope):
-            return await TURNS.take(target.db, target.scope, self, is_needed=alone)
-        async with lock_beside(target.db, target.scope.sandbox_id) as tx:
+        if alone or GROUP_COMMITS.are_needed(target.db, target.scope):
+            return await GROUP_COMMITS.take(target.db, target.scope, self, is_needed=alone)
+        async with lock_shared(target.db, target.scope.sandbox_id) as tx:
             writing = self.writing(tx)
-            await writing.quickly()
+            await writing.append_and_union()
             await self.count(tx, writing)
             return await self.end(tx, writing)
 
@@ -304,7 +304,7 @@ class _Prepared:
         else:
             raise error
 
-    async def _unstorable(self, sent: Sequence[Sent]) -> dict[int, Unstorable]:
+    async def _unstorable(self, sent: Sequence[ValidDocument]) -> dict[int, Unstorable]:
         """The places of the documents that cannot be stored, and why: by halves, in transactions that are undone."""
         error = await self._trial(sent)
         if error is None:
@@ -314,21 +314,21 @@ class _Prepared:
         half = len(sent) // 2
         return await self._unstorable(sent[:half]) | await self._unstorable(sent[half:])
 
-    async def _trial(self, sent: Sequence[Sent]) -> Unstorable | None:
+    async def _trial(self, sent: Sequence[ValidDocument]) -> Unstorable | None:
         """Why these documents cannot be stored together; None if they can. Nothing of them stays."""
         target = self._target
         try:
-            async with lock_alone(target.db, target.scope.sandbox_id, is_trial=True) as tx:
+            async with lock_exclusive(target.db, target.scope.sandbox_id, is_trial=True) as tx:
                 writing = self.writing(tx, sent)
-                await settle_all(tx, [writing], await writing.append(States()))
+                await commit_calls(tx, [writing], await writing.append(RecordStates()))
         except Unstorable as error:
             return error
         return None
 
-    def writing(self, tx: Session, sent: Sequence[Sent] | None = None) -> Writing:
+    def writing(self, tx: Session, sent: Sequence[ValidDocument] | None = None) -> IngestTransaction:
         """The writes of the documents, or of these of them."""
         target = self._target
-        return Writing(
+        return IngestTransaction(
             *(tx, target.scope, self._config, self._sent if sent is None else sent),
             dataset_id=target.dataset_id,
             batch_id=self._batch_id,
@@ -336,7 +336,7 @@ class _Prepared:
             first_index=self._chunk.first_index,
         )
 
-    async def count(self, tx: Session, writing: Writing) -> None:
+    async def count(self, tx: Session, writing: IngestTransaction) -> None:
         """Count what the batch takes in, if it still does, and keep what was refused."""
         target, failures = self._target, self._reader.failures
         accepted = len(self._sent) - writing.duplicates
@@ -345,26 +345,26 @@ class _Prepared:
             await target.refuse_batch()
         await keep_failures(tx, writing.call, failures)
 
-    async def end(self, tx: Session, writing: Writing) -> IngestResult:
+    async def end(self, tx: Session, writing: IngestTransaction) -> IngestResult:
         """Keep the warnings, which are all there now, and say what became of the documents."""
         duplicates, warnings = writing.duplicates, [*self._reader.warnings, *writing.warnings]
         await keep_warnings(tx, writing.call, warnings)
         return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
 
 
-def _not_stored(position: int, cause: Unstorable) -> Failure:
+def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
     """The failure of a document that Postgres refuses."""
     reason = f"{cause.condition} ({cause.sqlstate or 'when it was sent'})"
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
     )
-    return Failure(position, "$", "UNSTORABLE", message)
+    return DocumentProblem(position, "$", "UNSTORABLE", message)
 
 
 async def _store_alone(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:
     """Store these calls, with the sandbox to themselves: the facts of each, or none of those that are refused, then every view."""
     taken, outcomes = list[_Prepared](), dict[_Prepared, IngestResult | Exception]()
-    written, said = dict[_Prepared, Writing](), States()
+    written, said = dict[_Prepared, IngestTransaction](), RecordStates()
     for call in calls:
         taken.append(call)
         writing = call.writing(tx)
@@ -372,15 +372,15 @@ async def _store_alone(tx: Session, calls: Iterable[_Prepared]) -> list[IngestRe
             async with tx.savepoint():
                 after = await writing.append(said)
                 await call.count(tx, writing)
-        except (GatewayError, Outdated, Restart) as error:
+        except (GatewayError, StaleConfiguration, RetryTransaction) as error:
             outcomes[call] = error
         else:
             written[call], said = writing, after
     if written:
-        await settle_all(tx, list(written.values()), said)
+        await commit_calls(tx, list(written.values()), said)
     for call, writing in written.items():
         outcomes[call] = await call.end(tx, writing)
     return [outcomes[call] for call in taken]
 
 
-TURNS = Turns(_store_alone, weight=len, limit=DOCUMENTS)
+GROUP_COMMITS = GroupCommit(_store_alone, weight=len, limit=DOCUMENTS)

@@ -16,11 +16,11 @@ from zlib import crc32
 import orjson
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.facts.appending import Call
-from gateway.domain.facts.documents import Failure, Sent
+from gateway.domain.facts.appending import IngestStamp
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_union import canonical_place
+from gateway.domain.views.graph_union import canonical_order
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -77,11 +77,11 @@ class Appended:
 
     added: int
     repeated: int
-    differing: list[Failure]
+    differing: list[DocumentProblem]
 
 
 async def append_events(
-    tx: Session, call: Call, sent: Sequence[Sent], newcomers: Collection[UUID], *, beside: bool
+    tx: Session, call: IngestStamp, sent: Sequence[ValidDocument], newcomers: Collection[UUID], *, beside: bool
 ) -> Appended:
     """Append the events that are new. Of the others the first body stays, and what this batch sent is noted beside it.
 
@@ -112,7 +112,7 @@ async def append_events(
     return Appended(len(new), len(repeats), warnings)
 
 
-async def _lock(tx: Session, call: Call, several: Iterable[Sent]) -> None:
+async def _lock(tx: Session, call: IngestStamp, several: Iterable[ValidDocument]) -> None:
     """Keep others from storing one of these events under another of its identities at the same moment.
 
     Two sendings with the same identities and different primary ones have no key in common that would stop the later one. At most one of
@@ -122,7 +122,7 @@ async def _lock(tx: Session, call: Call, several: Iterable[Sent]) -> None:
     keys: dict[int, bool] = {}
     for document in several:
         key = base + crc32(document.body["_id"].encode()) % LOCKS
-        is_alone = min(document.identities, key=canonical_place).xid != document.xid
+        is_alone = min(document.identities, key=canonical_order).xid != document.xid
         keys[key] = keys.get(key, False) or is_alone
     if keys:
         ordered = sorted(keys)
@@ -144,8 +144,8 @@ async def _known(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[Eve
 
 
 def _sorted_out(
-    call: Call, sent: Sequence[Sent], known: Mapping[EventKey, Known]
-) -> tuple[Sequence[Sent], list[tuple[Sending, Known]]]:
+    call: IngestStamp, sent: Sequence[ValidDocument], known: Mapping[EventKey, Known]
+) -> tuple[Sequence[ValidDocument], list[tuple[Sending, Known]]]:
     """Which of these documents are new, and which repeat what is known or came before them."""
     if not known and len({document.body["_id"] for document in sent}) == len(sent):
         return sent, []
@@ -173,7 +173,7 @@ def sorted_out(
     return repeats, new
 
 
-async def _copy(tx: Session, call: Call, sent: Iterable[Sent]) -> None:
+async def _copy(tx: Session, call: IngestStamp, sent: Iterable[ValidDocument]) -> None:
     sandbox_id, dataset_id, batch_id, time_of, at = (
         *(call.scope.sandbox_id, call.dataset_id, call.batch_id, call.time_of, call.at),
     )
@@ -184,7 +184,7 @@ async def _copy(tx: Session, call: Call, sent: Iterable[Sent]) -> None:
     await tx.copy("event", EVENT_COLUMNS, rows)
 
 
-def _sending(call: Call, document: Sent) -> Sending:
+def _sending(call: IngestStamp, document: ValidDocument) -> Sending:
     return Sending(
         origin=document.xid,
         event_id=document.body["_id"],
@@ -210,9 +210,9 @@ async def _write_repeats(tx: Session, scope: Scope, dataset_id: UUID, repeats: I
     await tx.update_rows(REPEAT_EVENTS, scope.sandbox_id, dataset_id, rows=[rows[key] for key in sorted(rows)])
 
 
-def _differing(document: Sent) -> Failure:
+def _differing(document: ValidDocument) -> DocumentProblem:
     message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
-    return Failure(document.position, "$._id", "EVENT_DIFFERS", message, document.body)
+    return DocumentProblem(document.position, "$._id", "EVENT_DIFFERS", message, document.body)
 
 
 # ------------------------------------------------------------------------------------------------ removal

@@ -10,21 +10,21 @@ from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.facts.appending import STAMP, Call, append_records, append_ties
-from gateway.domain.facts.documents import Failure, Sent
+from gateway.domain.facts.appending import STAMP, IngestStamp, append_records, append_ties
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.resends import append_events
-from gateway.domain.ingest.validation import ahead_of_time
+from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, Place, Version, advance
 from gateway.domain.views.graph_rebuild import settle
-from gateway.domain.views.graph_union import READ_POINTERS, Person, Restart, insert_identities, join
-from gateway.domain.views.materialized import RecordKey, States, materialize, read_states, write_states
+from gateway.domain.views.graph_union import READ_POINTERS, Person, RetryTransaction, insert_identities, join
+from gateway.domain.views.materialized import RecordKey, RecordStates, materialize, read_states, write_states
 from gateway.errors import NotFound
 from gateway.storage.database import Session
 from gateway.xdm.classes import XdmClass
 
 
-class Outdated(Exception):
+class StaleConfiguration(Exception):
     """The configuration changed since the documents were read; `version` is the new one."""
 
     def __init__(self, version: int) -> None:
@@ -32,13 +32,13 @@ class Outdated(Exception):
         self.version = version
 
 
-class Writing:
+class IngestTransaction:
     """The documents of one call and where they go. `call` and `duplicates` are there, and `warnings` grow, once they are written.
 
     `keys` are the records that it appended to without saying yet what they say now.
     """
 
-    call: Call
+    call: IngestStamp
     duplicates: int
 
     def __init__(
@@ -46,7 +46,7 @@ class Writing:
         tx: Session,
         scope: Scope,
         config: Configuration,
-        sent: Sequence[Sent],
+        sent: Sequence[ValidDocument],
         *,
         dataset_id: UUID,
         batch_id: UUID,
@@ -60,9 +60,9 @@ class Writing:
         )
         self.newcomers = set[UUID]()
         self.keys, self.changed, self.late = set[RecordKey](), set[RecordKey](), set[RecordKey]()
-        self.warnings: list[Failure] = []
+        self.warnings: list[DocumentProblem] = []
 
-    async def quickly(self) -> None:
+    async def append_and_union(self) -> None:
         """Join and append beside other writers, each view right when it is done."""
         records = self._are_records
         people, newcomers = await join(self._tx, self.scope, self.config, self.sent, rewriting=records)
@@ -78,8 +78,8 @@ class Writing:
         concerned = _concerned(people, states, {xid for xid, _ in changed})
         await materialize(self._tx, self.scope, self.config, concerned, states, fresh=newcomers)
 
-    async def append(self, said: States) -> States:
-        """Append, with the sandbox to itself, and leave the views to `settle_all`.
+    async def append(self, said: RecordStates) -> RecordStates:
+        """Append, with the sandbox to itself, and leave the views to `commit_calls`.
 
         `said`: what records say by the calls before this one in the transaction. Given back with what they say by this one.
         """
@@ -105,13 +105,13 @@ class Writing:
         if row is None:
             raise NotFound("The sandbox is gone.")
         if row["config_version"] != self.config.version:
-            raise Outdated(row["config_version"])
+            raise StaleConfiguration(row["config_version"])
         if row["is_apart"]:
-            raise Restart("an identity comes back that was unlinked by hand", alone=True)
-        self.call = Call(
+            raise RetryTransaction("an identity comes back that was unlinked by hand", alone=True)
+        self.call = IngestStamp(
             self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )
-        self.warnings += ahead_of_time(self.sent, row["at"])
+        self.warnings += future_times(self.sent, row["at"])
 
     async def _introduce(self) -> set[UUID]:
         """Make known the identities that nobody knows, as nobody's for now. Nobody is known by being deleted."""
@@ -123,18 +123,18 @@ class Writing:
         await insert_identities(self._tx, self.scope, [named[xid] for xid in newcomers], {})
         return newcomers
 
-    async def _append_records(self, states: States, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
+    async def _append_records(self, states: RecordStates, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
         """Append versions and write what the records say now; the keys of those that changed, and how many did not."""
         late = set[RecordKey]()
         changed, duplicates = self._advance(states, late)
         if late:
-            raise Restart("a version older than the newest one", alone=True)
+            raise RetryTransaction("a version older than the newest one", alone=True)
         await append_records(self._tx, self.call, self.mode, self.sent)
         sent = {(document.xid, self._dataset_id) for document in self.sent}
         await write_states(self._tx, self.scope, {key: states[key] for key in sent}, fresh=newcomers)
         return changed, duplicates
 
-    def _advance(self, states: States, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
+    def _advance(self, states: RecordStates, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
         """Advance the states by the sent versions; what is older than a head is `late`."""
         changed, duplicates = set[RecordKey](), 0
         for document in self.sent:
@@ -158,7 +158,7 @@ class Writing:
         return appended.repeated
 
 
-async def settle_all(tx: Session, appended: Sequence[Writing], said: States) -> None:
+async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], said: RecordStates) -> None:
     """Make every view right after these calls were appended in one transaction, with their sandbox to itself.
 
     `said`: what the records say by now to which they appended, as far as no late version makes it another story.
@@ -179,20 +179,22 @@ async def settle_all(tx: Session, appended: Sequence[Writing], said: States) -> 
         _warn_of_too_many_links(appended, fallen)
 
 
-def _warn_of_too_many_links(appended: Sequence[Writing], fallen: Collection[UUID]) -> None:
+def _warn_of_too_many_links(appended: Sequence[IngestTransaction], fallen: Collection[UUID]) -> None:
     """One warning for each document that names an identity which joins nobody from now on; if none does, for the first one."""
     message = f"{len(fallen):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
     sent = [(writing, document) for writing in appended for document in writing.sent]
     naming = [(w, document) for w, document in sent if any(named.xid in fallen for named in document.identities)]
     for writing, document in naming or sent[:1]:
-        writing.warnings.append(Failure(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body))
+        writing.warnings.append(
+            DocumentProblem(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
+        )
 
 
-def _concerned(people: Sequence[Person], states: States, changed: set[UUID]) -> list[Person]:
+def _concerned(people: Sequence[Person], states: RecordStates, changed: set[UUID]) -> list[Person]:
     """Whose merged document may differ: those whose records changed, and those with records whose graph did."""
     with_records = {xid for xid, _ in states}
     return [
         person
         for person in people
-        if not changed.isdisjoint(person.xids) or (person.is_regrouped and not with_records.isdisjoint(person.xids))
+        if not changed.isdisjoint(person.xids) or (person.is_rebuilt and not with_records.isdisjoint(person.xids))
     ]

@@ -1,6 +1,6 @@
 """Sent documents, before any transaction: checked against their schema and taken apart into who and what.
 
-A document that breaks a rule becomes a `Failure` with its place, a code and a sentence; the others go on. Rules beyond the schema's:
+A document that breaks a rule becomes a `DocumentProblem` with its place, a code and a sentence; the others go on. Rules beyond the schema's:
 at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one
 primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
 """
@@ -16,7 +16,7 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
-from gateway.domain.facts.documents import Failure, NamedIdentity, Sent, last_updated
+from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated
 from gateway.domain.rules.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.normalization import RULES, IdentityNormalization, is_international
@@ -46,7 +46,7 @@ class Claim(NamedTuple):
         return f"$.{self.field}" if self.field else f"{_MAP}.{self.code}[{self.place}].id"
 
 
-class Refused(Exception):
+class InvalidDocument(Exception):
     """What cannot be used as it was sent: where, which rule it breaks, and a sentence."""
 
     def __init__(self, path: str, code: str, message: str) -> None:
@@ -70,10 +70,10 @@ class Reader:
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
         self._is_ranked = self._are_events and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
-        self.failures: list[Failure] = []
-        self.warnings: list[Failure] = []
+        self.failures: list[DocumentProblem] = []
+        self.warnings: list[DocumentProblem] = []
 
-    def read(self, index: int, document: Any) -> Sent | None:
+    def read(self, index: int, document: Any) -> ValidDocument | None:
         """The document if it may be stored; else None, and why it may not is among the `failures`. `index` is its place."""
         warned = len(self.warnings)
         try:
@@ -84,12 +84,12 @@ class Reader:
             if not self._validator.is_valid(given, partial=self._partial):
                 raise self._invalid(given)
             return self._sent(index, given, text if text is not document else None)
-        except Refused as refused:
+        except InvalidDocument as refused:
             del self.warnings[warned:]  # they are about what is stored
-            self.failures.append(Failure(index, refused.path, refused.code, refused.message, _kept(document)))
+            self.failures.append(DocumentProblem(index, refused.path, refused.code, refused.message, _kept(document)))
             return None
 
-    def _sent(self, index: int, given: Document, text: bytes | None) -> Sent:
+    def _sent(self, index: int, given: Document, text: bytes | None) -> ValidDocument:
         """The valid document in the form in which it is stored. `text`: that of the document as it was given, if it is at hand.
 
         A line of text is written anew from what was read: the last of equal keys, and no number that Postgres lacks.
@@ -99,26 +99,28 @@ class Reader:
             text = _dumped(body)
         read = body if self._rules.has_whole_numbers else given
         identities = self._plain(read) or self._identities(index, read)
-        xid, tied = identities[0].xid, tied_by(identities)
+        xid, tied = identities[0].xid, linked_xids(identities)
         at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
         as_sent = None
         if body is not given and not self._are_events:
             as_sent = orjson.dumps(dict(others(given, body))).decode()
-        return Sent(index, xid, text.decode(), body, identities, tied, at, as_sent)
+        return ValidDocument(index, xid, text.decode(), body, identities, tied, at, as_sent)
 
-    def _too_large(self) -> Refused:
-        return Refused("$", "SIZE", f"The document has more than {self._most:,} bytes, the most that is allowed.")
+    def _too_large(self) -> InvalidDocument:
+        return InvalidDocument(
+            "$", "SIZE", f"The document has more than {self._most:,} bytes, the most that is allowed."
+        )
 
-    def _invalid(self, body: Any) -> Refused:
+    def _invalid(self, body: Any) -> InvalidDocument:
         """The document's first fault; its message names the others."""
         first, *others = self._validator.violations(body, partial=self._partial)
         more = f" Also wrong: {', '.join(f'{fault.path} ({fault.code})' for fault in others)}." if others else ""
-        return Refused(first.path, first.code, first.message + more)
+        return InvalidDocument(first.path, first.code, first.message + more)
 
     def _observed_at(self, body: Document) -> datetime | None:
         if self._are_events:
             if len(body["_id"]) > MAX_EVENT_ID:
-                raise Refused("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
+                raise InvalidDocument("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
             return instant(body["timestamp"])
         return last_updated(body)
 
@@ -152,23 +154,23 @@ class Reader:
             if len(marked) != 1:
                 return None
             first = marked[0]
-        return (first,) if len(named) == 1 else from_primary(named, first)
+        return (first,) if len(named) == 1 else primary_first(named, first)
 
     def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
         """All identities that the document names, the primary one first. Raises Refused; warns of those that are not used as sent."""
         claims = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(claims) > MAX_IDENTITIES:
-            raise Refused(
+            raise InvalidDocument(
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
             )
-        names_nobody = self._rules.names_nobody
-        nobodys = [claim for claim in claims if names_nobody(claim.value)]
+        is_placeholder = self._rules.is_placeholder
+        nobodys = [claim for claim in claims if is_placeholder(claim.value)]
         if nobodys:
             self.warnings += [_names_nobody(index, claim) for claim in nobodys]
             claims = [claim for claim in claims if claim not in nobodys]
         named = list[NamedIdentity]()
         for claim in claims:
-            each = believed(self._config, self._sandbox, claim)
+            each = to_identity(self._config, self._sandbox, claim)
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
                 self.warnings.append(_kept_as_sent(index, claim))
@@ -176,13 +178,13 @@ class Reader:
         first = highest(named, marked) if self._is_ranked else None
         place = self._marked(claims, nobodys) if first is None else named.index(first)
         check_primary(claims[place], named[place].namespace)
-        return from_primary(named, named[place])
+        return primary_first(named, named[place])
 
     def named(self, body: Document) -> frozenset[UUID]:
         """The xids of all identities that a stored document names; none where they cannot be read by today's rules."""
         try:
             return frozenset(named.xid for named in self._identities(0, body))
-        except Refused:
+        except InvalidDocument:
             return frozenset()
 
     def _described(self, body: Document) -> Iterator[Claim]:
@@ -198,7 +200,7 @@ class Reader:
         for claim in nobodys:
             if claim.is_primary:
                 message = f"The primary identity names nobody: {claim.value[:40]!r}."
-                raise Refused(claim.path, "IDENTITY_PLACEHOLDER", message)
+                raise InvalidDocument(claim.path, "IDENTITY_PLACEHOLDER", message)
         marked = [place for place, claim in enumerate(claims) if claim.is_primary]
         if len(marked) > 1:
             marked = self._preferred(claims, marked)
@@ -206,9 +208,11 @@ class Reader:
             return marked[0]
         if nobodys and not claims:
             message = f"It names nobody: {nobodys[0].value[:40]!r}, and the document has no other identity."
-            raise Refused(nobodys[0].path, "IDENTITY_PLACEHOLDER", message)
+            raise InvalidDocument(nobodys[0].path, "IDENTITY_PLACEHOLDER", message)
         if marked:
-            raise Refused(claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary.")
+            raise InvalidDocument(
+                claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary."
+            )
         if len(claims) == 1 and not self._has_primary:
             return 0
         raise self._missing(claims)
@@ -219,26 +223,30 @@ class Reader:
         preferred = [place for place in marked if (claims[place].field is None) is by_map]
         return preferred or list(marked)
 
-    def _missing(self, claims: Sequence[Claim]) -> Refused:
+    def _missing(self, claims: Sequence[Claim]) -> InvalidDocument:
         for path, _, _, is_primary in self._descriptors:
             if is_primary:
-                return Refused(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
+                return InvalidDocument(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
         if claims:
-            return Refused(_MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several.")
-        return Refused(_MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about.")
+            return InvalidDocument(
+                _MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several."
+            )
+        return InvalidDocument(
+            _MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about."
+        )
 
 
-def believed(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
+def to_identity(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
     """The identity that a claim states; its value names somebody. Raises Refused."""
     try:
         namespace = config.namespace(claim.code)
     except Misconfigured as error:
-        raise Refused(claim.path, "IDENTITY_NAMESPACE", error.message) from error
+        raise InvalidDocument(claim.path, "IDENTITY_NAMESPACE", error.message) from error
     if namespace is None:
-        raise Refused(claim.path, "IDENTITY_NAMESPACE", config.unknown_namespace(claim.code))
+        raise InvalidDocument(claim.path, "IDENTITY_NAMESPACE", config.unknown_namespace(claim.code))
     value = RULES[sandbox.text_rules].forms[namespace.normalization](claim.value)
     if (fault := namespace.fault(value)) is not None:
-        raise Refused(claim.path, "IDENTITY_VALUE", fault)
+        raise InvalidDocument(claim.path, "IDENTITY_VALUE", fault)
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 
@@ -260,11 +268,11 @@ class _Plainly(dict[str, Callable[[str], NamedIdentity | None]]):
         return identity
 
     def _of(self, namespace: Namespace) -> Callable[[str], NamedIdentity | None]:
-        names_nobody, form = self._rules.names_nobody, self._rules.forms[namespace.normalization]
+        is_placeholder, form = self._rules.is_placeholder, self._rules.forms[namespace.normalization]
         xid, is_number = xids_in(self._sandbox.secret, namespace.namespace_id), namespace.normalization is _E164
 
         def identity(value: str) -> NamedIdentity | None:
-            if names_nobody(value):
+            if is_placeholder(value):
                 return None
             value = form(value)
             if namespace.fault(value) is not None or (is_number and not is_international(value)):
@@ -282,7 +290,7 @@ def check_primary(claim: Claim, namespace: Namespace) -> None:
     """Raise Refused where the namespace names no people: nothing that is kept is about one of those alone."""
     if namespace.type is IdentityType.NON_PEOPLE:
         message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
-        raise Refused(claim.path, "IDENTITY_PRIMARY", message)
+        raise InvalidDocument(claim.path, "IDENTITY_PRIMARY", message)
 
 
 def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
@@ -296,7 +304,7 @@ def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -
     return min(listed)[-1] if listed else None
 
 
-def from_primary(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple[NamedIdentity, ...]:
+def primary_first(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple[NamedIdentity, ...]:
     """This identity, then the others, each once; beside another one, one that names no people says nothing."""
     others = {n.xid: n for n in named if n.namespace.type is not IdentityType.NON_PEOPLE}
     return tuple(({first.xid: first} | others).values())
@@ -312,17 +320,17 @@ def _mapped(body: Document) -> Iterator[Claim]:
             yield Claim(code, item.get("id", ""), item.get("primary", False), None, place)
 
 
-def _names_nobody(index: int, claim: Claim) -> Failure:
+def _names_nobody(index: int, claim: Claim) -> DocumentProblem:
     message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
-    return Failure(index, claim.path, "IDENTITY_PLACEHOLDER", message)
+    return DocumentProblem(index, claim.path, "IDENTITY_PLACEHOLDER", message)
 
 
-def _kept_as_sent(index: int, claim: Claim) -> Failure:
+def _kept_as_sent(index: int, claim: Claim) -> DocumentProblem:
     message = f"{claim.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
-    return Failure(index, claim.path, "IDENTITY_E164", message)
+    return DocumentProblem(index, claim.path, "IDENTITY_E164", message)
 
 
-def tied_by(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
+def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
     """The xids that a document ties together by naming these, in order; fewer than two tie nobody."""
     if len(identities) < 2:
         return ()
@@ -343,7 +351,7 @@ def _parsed(text: bytes) -> Any:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
         code, message = _UNREADABLE.get(error.msg, ("JSON", f"This is no JSON: {error.msg}"))
-        raise Refused("$", code, f"{message} (column {error.colno}).") from error
+        raise InvalidDocument("$", code, f"{message} (column {error.colno}).") from error
 
 
 _UNREADABLE: Mapping[str, tuple[str, str]] = {
@@ -363,8 +371,8 @@ def _dumped(document: Any) -> bytes:
         return orjson.dumps(document)
     except TypeError as error:
         for fault in unreadable(document):
-            raise Refused(fault.path, fault.code, fault.message) from error
-        raise Refused("$", "JSON", "The document holds a value that JSON cannot carry.") from error
+            raise InvalidDocument(fault.path, fault.code, fault.message) from error
+        raise InvalidDocument("$", "JSON", "The document holds a value that JSON cannot carry.") from error
 
 
 def _kept(document: Any) -> Any:
@@ -391,14 +399,14 @@ def _text(document: Any) -> str | None:
         return None
 
 
-def ahead_of_time(sent: Iterable[Sent], now: datetime) -> list[Failure]:
+def future_times(sent: Iterable[ValidDocument], now: datetime) -> list[DocumentProblem]:
     """A warning for each document that speaks of a time which has not come: it counts as of now."""
     return [_ahead_of_time(each) for each in sent if each.observed_at is not None and each.observed_at > now]
 
 
-def _ahead_of_time(document: Sent) -> Failure:
+def _ahead_of_time(document: ValidDocument) -> DocumentProblem:
     path = "$.timestamp" if "timestamp" in document.body else "$.extSourceSystemAudit.lastUpdatedDate"
     message = (
         "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
     )
-    return Failure(document.position, path, "FUTURE_TIME", message, document.body)
+    return DocumentProblem(document.position, path, "FUTURE_TIME", message, document.body)

@@ -20,7 +20,7 @@ from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import Document, Path, changed_paths, leaves
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, LimitExceeded
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Session
 
 CHUNK = 500
@@ -150,7 +150,7 @@ class _Comparison:
                     self._note(one.xid, known[key], one.profile.document, other.profile.document)
             self._compared += 1
 
-        await in_slices(compare, zip(base, candidate, strict=True))
+        await in_time_slices(compare, zip(base, candidate, strict=True))
 
     def _note(self, xid: UUID, paths: Sequence[Path], base: Document, candidate: Document) -> None:
         self._changed += 1

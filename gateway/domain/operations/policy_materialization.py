@@ -70,7 +70,7 @@ async def _merge(db: Database, scope: Scope, configurations: Configurations, cla
         rows = await tx.rows(LOCK_PEOPLE, scope.sandbox_id, after, PEOPLE)
         if not rows:
             return None
-        people = [Person(row["profile_id"], tuple(row["xids"]), (), is_regrouped=False) for row in rows]
+        people = [Person(row["profile_id"], tuple(row["xids"]), (), is_rebuilt=False) for row in rows]
         await _keep(tx, scope, config, policy, people)
         last: UUID = rows[-1]["profile_id"]
         await jobs.advance(tx, claim, ("merge", str(last)), done=claim.done + len(rows))

@@ -24,7 +24,7 @@ PEOPLE = 500
 """How many people one piece of the job looks at."""
 
 
-async def regroup_sandbox(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
     """The job that groups the people who are there by the present settings, some at a time."""
     last: UUID | None = UUID(claim.cursor or str(jobs.SANDBOX))
     while last is not None:

@@ -17,12 +17,12 @@ from gateway.domain.facts.documents import NamedIdentity
 from gateway.domain.ingest.validation import (
     MAX_IDENTITIES,
     Claim,
-    Refused,
-    believed,
+    InvalidDocument,
     check_primary,
-    from_primary,
     highest,
-    tied_by,
+    linked_xids,
+    primary_first,
+    to_identity,
 )
 from gateway.domain.rules.graphs import LinkRefusal, Member, Resolution, Tie, resolve
 from gateway.domain.rules.normalization import RULES
@@ -82,7 +82,7 @@ def simulate(
     config = config if rules is None else _under(config, rules)
     named = [_named(scope, config, place, event) for place, event in enumerate(events)]
     members = {each.xid: each for each in chain.from_iterable(named)}
-    ties = [Tie(tied_by(each), at) for each, at in zip(named, _times(events), strict=True)]
+    ties = [Tie(linked_xids(each), at) for each, at in zip(named, _times(events), strict=True)]
     seen = {xid: Member(xid, each.namespace.namespace_id, each.namespace.type) for xid, each in members.items()}
     found = resolve(seen, ties, (), config.rules)
     return _previews(members, ties, found, {each[0].xid for each in named if each})
@@ -102,21 +102,21 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
     if len(event.identities) > MAX_IDENTITIES:
         raise TooMany(f"An event names at most {MAX_IDENTITIES} identities.", path=path)
     stated = (Claim(code, value, number == 0, None, number) for number, (code, value) in enumerate(event.identities))
-    names_nobody = RULES[scope.sandbox.text_rules].names_nobody
-    claims = [claim for claim in stated if not names_nobody(claim.value)]
+    is_placeholder = RULES[scope.sandbox.text_rules].is_placeholder
+    claims = [claim for claim in stated if not is_placeholder(claim.value)]
     if not claims:
         return ()
     named = list[NamedIdentity]()
     try:
         for claim in claims:
-            named.append(believed(config, scope.sandbox, claim))
+            named.append(to_identity(config, scope.sandbox, claim))
         first = highest(named, named[:1]) or named[0]
         claim = claims[named.index(first)]
         check_primary(claim, first.namespace)
-    except Refused as refused:
+    except InvalidDocument as refused:
         at_fault = "value" if refused.code == "IDENTITY_VALUE" else "namespace"
         raise Invalid(refused.message, path=[*path, str(claim.place), at_fault]) from refused
-    return from_primary(named, first)
+    return primary_first(named, first)
 
 
 def _times(events: Sequence[SimulatedEvent]) -> Iterator[datetime]:

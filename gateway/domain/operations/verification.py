@@ -29,7 +29,7 @@ from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.views.graph_union import graph_row
 from gateway.domain.views.materialized import (
     RecordKey,
-    States,
+    RecordStates,
     fragments_by_xid,
     profile_row,
     read_states,
@@ -124,7 +124,7 @@ async def count_other_spellings(db: Database, scope: Scope, configurations: Conf
     while rows := await db.rows(LIST_VALUES, scope.sandbox_id, after, CHUNK):
         after = rows[-1]["xid"]
         for _, namespace_id, value in rows:
-            count += rules.names_nobody(value) or rules.forms[today[namespace_id]](value) != value
+            count += rules.is_placeholder(value) or rules.forms[today[namespace_id]](value) != value
     return count
 
 
@@ -143,8 +143,8 @@ class _Check:
     async def people_of(self, seeds: set[UUID]) -> None:
         """Compare everything about these identities and all whom ties connect with them."""
         component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
-        members = list(component.rungs.keys() - self.expected.identities)
-        self.expected.identities |= component.rungs.keys()
+        members = list(component.degree_limits.keys() - self.expected.identities)
+        self.expected.identities |= component.degree_limits.keys()
         grouping = group(self._config, component)
         self._compare_pointers(component, grouping)
         await self._compare_names(grouping)
@@ -160,7 +160,7 @@ class _Check:
         for xid, pointer in component.pointers.items():
             if pointer != owner.get(xid):
                 self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
-        for xid, rung in component.rungs.items():
+        for xid, rung in component.degree_limits.items():
             if rung != component.stored_rungs[xid]:
                 self._differs("identity", xid, f"rung is {component.stored_rungs[xid]}; it stands on {rung}")
 
@@ -173,7 +173,7 @@ class _Check:
     async def _compare_graphs(self, component: Component, grouping: Grouping) -> None:
         wanted = {graph.profile_id: graph for graph in grouping.people}
         self.expected.graphs |= wanted.keys()
-        keys = list(wanted.keys() | component.rungs.keys())
+        keys = list(wanted.keys() | component.degree_limits.keys())
         stored = {row["profile_id"]: row for row in await self._tx.rows(READ_GRAPHS, self._scope.sandbox_id, keys)}
         for profile_id in stored.keys() - wanted.keys():
             self._differs("graph", profile_id, "nobody is this person")
@@ -191,7 +191,7 @@ class _Check:
 
     # -------------------------------------------------------------------------------------------- records
 
-    async def _compare_records(self, xids: Sequence[UUID]) -> States:
+    async def _compare_records(self, xids: Sequence[UUID]) -> RecordStates:
         """Compare what records say and which ties they took back; the states that the versions make."""
         rows = await self._tx.rows(READ_RECORDS, self._scope.sandbox_id, xids)
         versions = await read_versions(self._tx, self._scope, [(row["xid"], row["dataset_id"]) for row in rows])
@@ -261,10 +261,10 @@ class _Check:
 
     # -------------------------------------------------------------------------------------------- profiles
 
-    async def _compare_profiles(self, component: Component, grouping: Grouping, states: States) -> None:
+    async def _compare_profiles(self, component: Component, grouping: Grouping, states: RecordStates) -> None:
         fragments = fragments_by_xid(states)
         ids = [policy.policy_id for policy in self._policies]
-        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.rungs))
+        rows = await self._tx.rows(READ_PROFILES, self._scope.sandbox_id, ids, list(component.degree_limits))
         stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
         for policy in self._policies:
             for subject, xids in subjects(policy, grouping.people):

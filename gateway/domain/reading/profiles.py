@@ -37,7 +37,7 @@ from gateway.domain.rules.merge import (
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.errors import Unavailable
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
@@ -313,7 +313,7 @@ async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID,
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
     by_xid: dict[UUID, list[Fragment]] = {}
-    for fragment in await in_slices(_fragment, rows):
+    for fragment in await in_time_slices(_fragment, rows):
         by_xid.setdefault(fragment.xid, []).append(fragment)
     return [participants((f for xid in xids for f in by_xid.get(xid, ())), NEWEST_FIRST) for xids in members]
 
@@ -376,7 +376,7 @@ async def _profiles(
             person = bare[0]._replace(merged=Merged.of(bare[1], rule, config.composites))
             return Profile(policy, person, None if wanted is None else person.finished(wanted))
 
-        found = await in_slices(merge, zip(bare, fragments, strict=True))
+        found = await in_time_slices(merge, zip(bare, fragments, strict=True))
         merged_now = {profile.profile_id: profile for profile in found}
     return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]
 

@@ -33,7 +33,7 @@ CROWD = 2000
 KEPT = 4096
 """Namespaces of which the beginning of a hash is kept."""
 
-LADDER = (HUB, 50, 20, 10, 5, 2)
+DEGREE_LIMITS = (HUB, 50, 20, 10, 5, 2)
 """In a larger crowd an identity with more neighbours than the next rung is no person's either; and so on down, until what is left fits."""
 
 
@@ -157,7 +157,7 @@ def resolve(
 
     1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
        as IDENTITY_CAP. A hub is listed in `hubs`, or has more than HUB distinct neighbours among the members, or is one of
-       the busiest in a crowd (`busiest`).
+       the busiest in a crowd (`excluded_by_degree`).
     2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
        higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
        values of a unique namespace together is refused.
@@ -204,14 +204,14 @@ def _joined(
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def busiest(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> set[_Key]:
+def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> set[_Key]:
     """Those who join nobody although they are no hubs, given the neighbours of all: the busiest of each crowd.
 
     On a rung of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
     stand there, with no more than CROWD joins them; who does on no rung joins nobody.
     """
     left = near.keys() - hubs
-    for rung in LADDER:
+    for rung in DEGREE_LIMITS:
         standing = {key for key in left if len(near[key]) <= rung}
         left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= CROWD))
     return left
@@ -297,7 +297,7 @@ class _Web:
         self.outside = {place for place, others in enumerate(self.near) if len(others) > HUB}
         self.outside |= {self.place[xid] for xid in hubs if xid in self.place}
         if len(self.people) > CROWD:
-            self.outside |= busiest(dict(enumerate(self.near)), self.outside)
+            self.outside |= excluded_by_degree(dict(enumerate(self.near)), self.outside)
 
     def join(self, rules: Rules) -> Iterable[list[_Place]]:
         """Adds the links one by one and refuses those that break a rule; gives the groups that result."""

@@ -29,14 +29,14 @@ class IdentityNormalization(StrEnum):
 
 @dataclass(frozen=True)
 class TextRules:
-    """`forms` make of a value the one form under which its namespace knows it; `names_nobody` says whether it is a placeholder.
+    """`forms` make of a value the one form under which its namespace knows it; `is_placeholder` says whether it is a placeholder.
 
     `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`. `forms_of_ascii` make of many values, all in ASCII, what
     `forms` make of each, in less time.
     """
 
     forms: Mapping[IdentityNormalization, Callable[[str], str]]
-    names_nobody: Callable[[str], bool]
+    is_placeholder: Callable[[str], bool]
     has_whole_numbers: bool
     forms_of_ascii: Mapping[IdentityNormalization, Callable[[list[str]], list[str]]] = field(default_factory=dict)
 
@@ -50,7 +50,7 @@ class TextRules:
     def first_nobody(self, values: list[str]) -> str | None:
         """The first of these values that names nobody, as mostly none does: e-mail addresses and most numbers are told at a glance."""
         suspects = [value for value in values if "@" not in value and value[-1:] not in _PLAIN_ENDS]
-        return next(filter(self.names_nobody, suspects), None) if suspects else None
+        return next(filter(self.is_placeholder, suspects), None) if suspects else None
 
 
 # ------------------------------------------------------------------------------------------------ values that name nobody
@@ -82,7 +82,7 @@ def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Ca
     ascii_wrapping = "".join(filter(str.isascii, wrapping))
     shown = str.maketrans("", "", hidden)
 
-    def names_nobody(value: str) -> bool:
+    def is_placeholder(value: str) -> bool:
         if "@" in value:  # as in every e-mail address, and in none of these
             return False
         bare = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
@@ -90,7 +90,7 @@ def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Ca
             return True
         return len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS
 
-    return names_nobody
+    return is_placeholder
 
 
 # ------------------------------------------------------------------------------------------------ forms
@@ -141,7 +141,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
             IdentityNormalization.E164: _e164,
         },
-        names_nobody=_names_nobody(_QUOTES + _SPACES, _ZEROS),
+        is_placeholder=_names_nobody(_QUOTES + _SPACES, _ZEROS),
         has_whole_numbers=False,
     ),
     2: TextRules(
@@ -150,7 +150,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
             IdentityNormalization.E164: _e164,
         },
-        names_nobody=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
+        is_placeholder=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
         has_whole_numbers=True,
         forms_of_ascii={
             IdentityNormalization.EXACT: _as_they_are,

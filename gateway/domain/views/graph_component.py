@@ -22,7 +22,7 @@ from gateway.domain.rules import graphs
 from gateway.domain.rules.graphs import Graph, Member, RefusedLink, Rules, Tie
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_union import READ_GRAPHS, READ_MEMBERS
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 from gateway.runtime.threads import Thread
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -44,14 +44,14 @@ _Asked = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID
 
 @dataclass(slots=True)
 class Component:
-    """Identities whose people may be others now, as `rungs` has it, and all that the graph rules ask about them.
+    """Identities whose people may be others now, as `degree_limits` has it, and all that the graph rules ask about them.
 
     `stored_rungs` and `pointers` are what the store has of them, `near` their neighbours; `members` holds those at the edge, too,
     who join nobody.
     """
 
     members: dict[UUID, NamedIdentity] = field(default_factory=dict)
-    rungs: dict[UUID, int] = field(default_factory=dict)
+    degree_limits: dict[UUID, int] = field(default_factory=dict)
     stored_rungs: dict[UUID, int] = field(default_factory=dict)
     pointers: dict[UUID, UUID | None] = field(default_factory=dict)
     near: dict[UUID, set[UUID]] = field(default_factory=dict)
@@ -74,7 +74,7 @@ async def read_component(
     touched |= await web.neighbours(touched)
     hubs = {xid for xid in touched if not web.stands(xid, graphs.HUB)}
     left = touched - hubs
-    for rung in graphs.LADDER:
+    for rung in graphs.DEGREE_LIMITS:
         left = await web.stand(rung, left)
     return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
 
@@ -90,13 +90,15 @@ async def looked_at(
 
 def graphs_of(config: Configuration, component: Component) -> Iterator[Graph]:
     """The graphs of the component's identities."""
-    return (graph for graph in graphs.graphs_of(*_asked(config, component)) if graph.profile_id in component.rungs)
+    return (
+        graph for graph in graphs.graphs_of(*_asked(config, component)) if graph.profile_id in component.degree_limits
+    )
 
 
 def refused_of(config: Configuration, component: Component) -> Iterator[RefusedLink]:
     """The refused links that touch one of the component's identities."""
     refused = graphs.resolve(*_asked(config, component)).refused
-    return (link for link in refused if link.a in component.rungs or link.b in component.rungs)
+    return (link for link in refused if link.a in component.degree_limits or link.b in component.degree_limits)
 
 
 def _asked(config: Configuration, component: Component) -> _Asked:
@@ -106,7 +108,7 @@ def _asked(config: Configuration, component: Component) -> _Asked:
         for xid, member in component.members.items()
     }
     ties = [Tie(xids, at) for xids, at in component.ties.items()]
-    joining = {xid for xid, rung in component.rungs.items() if rung > NOBODY}
+    joining = {xid for xid, rung in component.degree_limits.items() if rung > NOBODY}
     return members, ties, component.cannot, config.rules, members.keys() - joining
 
 
@@ -139,7 +141,7 @@ class _Web:
                 if xid in near:
                     near[xid].update(together)
 
-        await in_slices(note, await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ())
+        await in_time_slices(note, await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ())
         for xid, others in near.items():
             others.discard(xid)
         self.known.near |= near
@@ -154,7 +156,7 @@ class _Web:
         """The neighbours of these, read; those of a hub only if it has just become one."""
         new = (xid for xid in xids if self.stands(xid, graphs.HUB) or self.known.stored_rungs[xid] != HUB)
         found = set[UUID]()
-        await in_slices(lambda xid: found.update(self.known.near[xid]), new)
+        await in_time_slices(lambda xid: found.update(self.known.near[xid]), new)
         await self.read(found)
         return found & self.known.members.keys()
 
@@ -170,14 +172,14 @@ class _Web:
         groups = {xid: {xid} for xid in left if self.stands(xid, rung)}
         todo, stored = set(groups), self.known.stored_rungs
         while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= rung}:
-            unread = await in_slices(lambda xid: self.known.near[xid] - self._asked, todo)
+            unread = await in_time_slices(lambda xid: self.known.near[xid] - self._asked, todo)
             await self.read(islice(set[UUID]().union(*unread), graphs.CROWD))
             ready = {xid for xid in todo if self.known.near[xid] <= self._asked}
-            met = await in_slices(lambda xid: self._unite(groups, xid, rung), ready)
+            met = await in_time_slices(lambda xid: self._unite(groups, xid, rung), ready)
             todo = (todo - ready).union(*met)
         for group in {id(group): group for group in groups.values()}.values():
             if len(group) <= graphs.CROWD:
-                self.known.rungs.update(dict.fromkeys(group, rung))
+                self.known.degree_limits.update(dict.fromkeys(group, rung))
                 left = left - group
             else:
                 left = left | {xid for xid in group if stored[xid] >= rung}
@@ -201,9 +203,9 @@ class _Web:
     async def complete(self, others: dict[UUID, int]) -> Component:
         """The component: those whose rung is settled, and these."""
         known, sandbox_id = self.known, self._scope.sandbox_id
-        known.rungs |= others
-        known.pointers = {xid: known.pointers[xid] for xid in known.rungs}
-        xids = list(known.rungs)
+        known.degree_limits |= others
+        known.pointers = {xid: known.pointers[xid] for xid in known.degree_limits}
+        xids = list(known.degree_limits)
         known.cannot = {(row["xid"], row["other_xid"]) for row in await self._tx.rows(READ_CANNOT, sandbox_id, xids)}
         known.with_facts = {row["xid"] for row in await self._tx.rows(WITH_FACTS, sandbox_id, xids)}
         return known

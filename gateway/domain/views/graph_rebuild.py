@@ -17,7 +17,7 @@ from gateway.domain.rules.versions import Place, Version, last_deletion
 from gateway.domain.views.graph_component import NOBODY, Component, graphs_of, looked_at, read_component
 from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, Person, graph_row
 from gateway.domain.views.materialized import RecordKey, forget, materialize, read_states, read_versions, refold
-from gateway.domain.work.locks import lock_alone, lock_beside
+from gateway.domain.work.locks import lock_exclusive, lock_shared
 from gateway.runtime.threads import WRITES
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -34,14 +34,14 @@ def alone(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
-    return _locked(db, scope, configurations, lock_alone)
+    return _locked(db, scope, configurations, lock_exclusive)
 
 
 def beside(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction beside those who add facts, and the configuration that they know too."""
-    return _locked(db, scope, configurations, lock_beside)
+    return _locked(db, scope, configurations, lock_shared)
 
 
 @asynccontextmanager
@@ -93,12 +93,12 @@ async def settle(
     if recount:
         await _drop_unnamed(tx, scope, grouping.nobodys)
     rewritten = {*changed, *(xid for xid, _ in keys)}
-    concerned = [person for person in people if person.is_regrouped or not rewritten.isdisjoint(person.xids)]
+    concerned = [person for person in people if person.is_rebuilt or not rewritten.isdisjoint(person.xids)]
     states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
     vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
     await forget(tx, scope, config, vanished | (rewritten - component.with_facts))
     await materialize(tx, scope, config, concerned, states, fresh=set())
-    return {xid for xid, rung in component.rungs.items() if rung <= NOBODY < component.stored_rungs[xid]}
+    return {xid for xid, rung in component.degree_limits.items() if rung <= NOBODY < component.stored_rungs[xid]}
 
 
 async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
@@ -129,11 +129,11 @@ def group(config: Configuration, component: Component) -> Grouping:
     """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
     joined = graphs_of(config, component)
     people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
-    contested = {xid for xid, rung in component.rungs.items() if rung <= NOBODY} | set(chain(*component.cannot))
+    contested = {xid for xid, rung in component.degree_limits.items() if rung <= NOBODY} | set(chain(*component.cannot))
     marked = (
         Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
     )
-    nobodys = component.rungs.keys() - {xid for graph in people for xid in graph.xids}
+    nobodys = component.degree_limits.keys() - {xid for graph in people for xid in graph.xids}
     return Grouping(tuple(marked), frozenset(nobodys))
 
 
@@ -150,7 +150,7 @@ async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Gr
     await _set_rungs(tx, scope, component)
     regrouped = await _write_graphs(tx, scope, component, grouping)
     return [
-        Person(g.profile_id, g.xids, _former(component, g), is_regrouped=g.profile_id in regrouped)
+        Person(g.profile_id, g.xids, _former(component, g), is_rebuilt=g.profile_id in regrouped)
         for g in grouping.people
     ]
 
@@ -178,7 +178,7 @@ async def _write_graphs(tx: Session, scope: Scope, component: Component, groupin
 
 
 async def _set_rungs(tx: Session, scope: Scope, component: Component) -> None:
-    turned = [(xid, rung) for xid, rung in component.rungs.items() if rung != component.stored_rungs[xid]]
+    turned = [(xid, rung) for xid, rung in component.degree_limits.items() if rung != component.stored_rungs[xid]]
     if turned:
         turned.sort(key=lambda pair: pair[0].int)
         await tx.update_rows(SET_RUNGS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)

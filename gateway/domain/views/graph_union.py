@@ -4,7 +4,7 @@ A union is right without looking at the ties as long as every graph that takes p
 unique namespace occurs twice. Everything else, and everything that may part people, is `regrouping`, alone in its sandbox.
 
 Locks, always in this order: the sandbox's advisory lock, graphs by profile id, identities by xid. Whoever finds that the store moved
-between looking and locking begins again (`Restart`) with fresh pointers.
+between looking and locking begins again (`RetryTransaction`) with fresh pointers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.facts.documents import NamedIdentity, Sent
+from gateway.domain.facts.documents import NamedIdentity, ValidDocument
 from gateway.domain.rules.graphs import CAP
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Session
@@ -33,7 +33,7 @@ DELETE_GRAPHS = query("graph_union.delete_graphs")
 GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
 
 
-class Restart(Exception):
+class RetryTransaction(Exception):
     """The transaction must begin again; `alone`: with the sandbox's facts to itself, since people may have to part."""
 
     def __init__(self, reason: str, *, alone: bool = False) -> None:
@@ -49,7 +49,7 @@ class Person:
     profile_id: UUID
     xids: tuple[UUID, ...]
     former: tuple[UUID, ...]
-    is_regrouped: bool
+    is_rebuilt: bool
 
 
 @dataclass(slots=True)
@@ -73,7 +73,7 @@ class _Group:
 
 
 async def join(
-    tx: Session, scope: Scope, config: Configuration, sent: Sequence[Sent], *, rewriting: bool
+    tx: Session, scope: Scope, config: Configuration, sent: Sequence[ValidDocument], *, rewriting: bool
 ) -> tuple[list[Person], set[UUID]]:
     """The people whom these documents are about, joined as the documents say, and the xids that nobody knew before.
 
@@ -84,7 +84,7 @@ async def join(
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
     pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
     if None in pointers.values():
-        raise Restart("an identity has no person", alone=True)
+        raise RetryTransaction("an identity has no person", alone=True)
     telling = sent if rewriting else [d for d in sent if len(d.tied) > 1 or d.xid not in pointers]
     groups = _groups(telling, pointers)
     wanted = [group for group in groups if group.changes or rewriting]
@@ -93,14 +93,14 @@ async def join(
     newcomers = members.keys() - pointers.keys()
     members |= await _members_of(tx, scope, config, wanted, graphs)
     people = [_united(config, group, graphs, members) for group in wanted if group.people or group.has_facts]
-    regrouped = [person for person in people if person.is_regrouped]
+    regrouped = [person for person in people if person.is_rebuilt]
     await _write_identities(tx, scope, regrouped, members, newcomers)
     await _relink(tx, scope, regrouped, graphs)
     await _write_graphs(tx, scope, regrouped, members)
     return people, newcomers
 
 
-def _groups(sent: Iterable[Sent], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
+def _groups(sent: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
     """Union-find over people and identities that nobody knows."""
     group_of: dict[UUID, _Group] = {}
 
@@ -132,10 +132,10 @@ async def _locked(
         return {}
     graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, ids)}
     if len(graphs) < len(ids):
-        raise Restart("a person is gone")
+        raise RetryTransaction("a person is gone")
     for xid, profile_id in pointers.items():
         if profile_id in graphs and xid not in graphs[profile_id]["xids"]:
-            raise Restart("an identity moved")
+            raise RetryTransaction("an identity moved")
     return graphs
 
 
@@ -146,9 +146,9 @@ async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> 
         return
     rows = await tx.rows(READ_GRAPHS, scope.sandbox_id, ids)
     if len(rows) < len(ids):
-        raise Restart("a person is gone")
+        raise RetryTransaction("a person is gone")
     if any(row["is_contested"] for row in rows):
-        raise Restart("a contested graph", alone=True)
+        raise RetryTransaction("a contested graph", alone=True)
 
 
 async def _members_of(
@@ -158,7 +158,7 @@ async def _members_of(
     growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
     contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
     if contested or any(graph["is_contested"] for graph in growing):
-        raise Restart("a contested graph", alone=True)
+        raise RetryTransaction("a contested graph", alone=True)
     xids = [xid for graph in growing for xid in graph["xids"]]
     rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, xids) if xids else []
     return {row["xid"]: NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
@@ -169,18 +169,18 @@ def _united(
 ) -> Person:
     if not group.changes:
         (profile_id,) = group.people
-        return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_regrouped=False)
+        return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_rebuilt=False)
     xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
     if len(xids) > CAP:
-        raise Restart("a graph grows past the cap", alone=True)
-    together = sorted((members[xid] for xid in xids), key=canonical_place)
+        raise RetryTransaction("a graph grows past the cap", alone=True)
+    together = sorted((members[xid] for xid in xids), key=canonical_order)
     claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]
     if len(claimed) > len(set(claimed)):
-        raise Restart("two values of a unique namespace", alone=True)
-    return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_regrouped=True)
+        raise RetryTransaction("two values of a unique namespace", alone=True)
+    return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_rebuilt=True)
 
 
-def canonical_place(member: NamedIdentity) -> tuple[int, int]:
+def canonical_order(member: NamedIdentity) -> tuple[int, int]:
     """Where a member stands in its graph: the first one names the person."""
     return member.namespace.type.rank, member.xid.int
 
@@ -192,7 +192,7 @@ async def _write_identities(
     pointers = {xid: person.profile_id for person in people for xid in person.xids}
     newcoming = [members[xid] for xid in newcomers]
     if await insert_identities(tx, scope, newcoming, pointers) < len(newcomers):
-        raise Restart("another writer brought an identity first")
+        raise RetryTransaction("another writer brought an identity first")
 
 
 async def insert_identities(

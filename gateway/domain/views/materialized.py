@@ -15,7 +15,7 @@ from gateway.domain.rules.merge import Fragment, Merged
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, Place, RecordState, Version, fold
 from gateway.domain.views.graph_union import Person
-from gateway.runtime.slices import in_slices
+from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
@@ -32,17 +32,17 @@ PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROF
 RecordKey = tuple[UUID, UUID]
 """The xid and the dataset of a record."""
 
-States = dict[RecordKey, RecordState]
+RecordStates = dict[RecordKey, RecordState]
 
 
 # ------------------------------------------------------------------------------------------------ records
 
 
-async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> States:
+async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> RecordStates:
     """What every record of these identities says now, deleted ones included."""
     if not xids:
         return {}
-    return dict(await in_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
+    return dict(await in_time_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
 
 
 async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
@@ -57,21 +57,21 @@ async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) ->
             place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
             versions[key].append(Version(Mode(row["mode"]), orjson.loads(row["input"]), place))
 
-    await in_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
+    await in_time_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
     return versions
 
 
 async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
     """Write what these records say, from all of their versions."""
-    folded = dict(await in_slices(lambda item: (item[0], fold(item[1])), versions.items()))
+    folded = dict(await in_time_slices(lambda item: (item[0], fold(item[1])), versions.items()))
     gone = sorted(key for key, state in folded.items() if state is None)
     await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=gone)
     await write_states(tx, scope, {key: state for key, state in folded.items() if state}, fresh=set())
 
 
-async def write_states(tx: Session, scope: Scope, states: States, *, fresh: set[UUID]) -> None:
+async def write_states(tx: Session, scope: Scope, states: RecordStates, *, fresh: set[UUID]) -> None:
     """Write what these records say. `fresh` xids are new in this transaction: theirs are appended by COPY."""
-    rows = await in_slices(lambda item: fragment_row(*item), states.items())
+    rows = await in_time_slices(lambda item: fragment_row(*item), states.items())
     rows.sort(key=lambda row: row[:2])
     await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])
     await tx.update_rows(WRITE_FRAGMENTS, scope.sandbox_id, rows=[row for row in rows if row[0] not in fresh])
@@ -102,7 +102,7 @@ def _state(row: Any) -> tuple[RecordKey, RecordState]:
 # ------------------------------------------------------------------------------------------------ profiles
 
 
-def fragments_by_xid(states: States) -> dict[UUID, list[Fragment]]:
+def fragments_by_xid(states: RecordStates) -> dict[UUID, list[Fragment]]:
     """The live fragments among these states."""
     fragments: dict[UUID, list[Fragment]] = {}
     for (xid, dataset_id), state in states.items():
@@ -121,7 +121,7 @@ async def materialize(
     scope: Scope,
     config: Configuration,
     people: Sequence[Person],
-    states: States,
+    states: RecordStates,
     *,
     fresh: set[UUID],
     policies: Sequence[MergePolicy] | None = None,
@@ -137,7 +137,7 @@ async def materialize(
     rows = []
     for policy in config.materialized if policies is None else policies:
         merge = partial(_merged, config, policy, fragments)
-        merged = dict(await in_slices(merge, subjects(policy, people)))
+        merged = dict(await in_time_slices(merge, subjects(policy, people)))
         rows += [row for row in merged.values() if row]
         gone = {subject for subject, row in merged.items() if row is None} - fresh
         if policy.settings.identity_graph is IdentityGraphType.PDG:

@@ -11,20 +11,20 @@ from typing import Final
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
-TRY_ALONE: Final = query("graph_union.try_alone")
-TRY_BESIDE: Final = query("graph_union.try_beside")
-LOCK_ALONE: Final = query("graph_union.lock_alone")
-LOCK_BESIDE: Final = query("graph_union.lock_beside")
+TRY_EXCLUSIVE: Final = query("graph_union.try_exclusive")
+TRY_SHARED: Final = query("graph_union.try_shared")
+LOCK_EXCLUSIVE: Final = query("graph_union.lock_exclusive")
+LOCK_SHARED: Final = query("graph_union.lock_shared")
 
 
-def lock_alone(db: Database, sandbox_id: int, *, is_trial: bool = False) -> AbstractAsyncContextManager[Session]:
+def lock_exclusive(db: Database, sandbox_id: int, *, is_trial: bool = False) -> AbstractAsyncContextManager[Session]:
     """A transaction that has the sandbox's facts to itself. A trial is undone at its end. Raises Timeout."""
-    return _locked(db, sandbox_id, TRY_ALONE, LOCK_ALONE, is_trial=is_trial)
+    return _locked(db, sandbox_id, TRY_EXCLUSIVE, LOCK_EXCLUSIVE, is_trial=is_trial)
 
 
-def lock_beside(db: Database, sandbox_id: int) -> AbstractAsyncContextManager[Session]:
+def lock_shared(db: Database, sandbox_id: int) -> AbstractAsyncContextManager[Session]:
     """A transaction beside those who add facts to the sandbox. Raises Timeout."""
-    return _locked(db, sandbox_id, TRY_BESIDE, LOCK_BESIDE, is_trial=False)
+    return _locked(db, sandbox_id, TRY_SHARED, LOCK_SHARED, is_trial=False)
 
 
 @asynccontextmanager

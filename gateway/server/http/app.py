@@ -33,7 +33,7 @@ from gateway.server.http.graphql import graphql
 from gateway.server.http.hosts import HostCheck, HostNames
 from gateway.server.http.index import Index
 from gateway.server.http.ingest import ingest
-from gateway.server.http.observability import Watch
+from gateway.server.http.observability import Observability
 from gateway.server.http.printed_schemas import PrintedSchemas
 from gateway.server.http.responses import refusal
 from gateway.server.http.sdl import schema
@@ -122,7 +122,7 @@ def _middleware(settings: Settings) -> list[Middleware]:
     hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
     callable_from_elsewhere = bool(settings.cors_origins)
     return [
-        Middleware(Watch, around=foreign_pages) if callable_from_elsewhere else Middleware(Watch),
+        Middleware(Observability, around=foreign_pages) if callable_from_elsewhere else Middleware(Observability),
         *([Middleware(foreign_pages)] if callable_from_elsewhere else []),
         Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing, bodies=Deadlines(settings.request_seconds)),
         Middleware(Packing),

@@ -16,10 +16,10 @@ from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from gateway.domain.config.tenants import Home, KeyUse, authenticate, key_hash
+from gateway.domain.config.tenants import ApiKeyOwner, ApiKeyUse, authenticate, key_hash
 from gateway.domain.rules.scope import Scope
 from gateway.errors import Forbidden, Timeout, Unauthenticated
-from gateway.runtime.batching import Trips
+from gateway.runtime.batching import Coalescer
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
@@ -29,7 +29,7 @@ REMEMBERED: Final = 1_000
 
 HEADERS = ("authorization", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name")
 
-Given: TypeAlias = tuple[str | None, ...]
+HeaderValues: TypeAlias = tuple[str | None, ...]
 """The four headers just as they came."""
 
 
@@ -37,11 +37,11 @@ Given: TypeAlias = tuple[str | None, ...]
 class Credentials:
     """What the headers say, as far as that can be known without the store. `use` is of the key, `claims` are of the token."""
 
-    given: Given
-    use: KeyUse
+    given: HeaderValues
+    use: ApiKeyUse
     claims: Claims
 
-    def scope(self, home: Home | None) -> Scope:
+    def scope(self, home: ApiKeyOwner | None) -> Scope:
         """What they allow, by where the key leads. Raises Unauthenticated, Forbidden."""
         if home is None:
             raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
@@ -59,7 +59,7 @@ class Caller:
     """Someone who was let in before. `home` and `scope` are what was found then."""
 
     credentials: Credentials
-    home: Home | None
+    home: ApiKeyOwner | None
     scope: Scope
 
 
@@ -70,8 +70,8 @@ class Callers:
         """`seconds` is how long the store may take to say who somebody is."""
         self._db = db
         self._tokens = tokens
-        self._known: OrderedDict[Given, Caller] = OrderedDict()
-        self._homes: Trips[KeyUse, Home | None] = Trips(
+        self._known: OrderedDict[HeaderValues, Caller] = OrderedDict()
+        self._homes: Coalescer[ApiKeyUse, ApiKeyOwner | None] = Coalescer(
             self._authenticate, at_once=1, seconds=seconds
         )  # they are short
 
@@ -114,17 +114,17 @@ class Callers:
             raise Unauthenticated("Api Key is required", status=403, error_code="403000")
         if not organization:
             raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
-        use = KeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
+        use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
         return Credentials(_given(headers), use, await self._tokens.read(token))
 
-    async def _authenticate(self, uses: Sequence[KeyUse]) -> Sequence[Home | None]:
+    async def _authenticate(self, uses: Sequence[ApiKeyUse]) -> Sequence[ApiKeyOwner | None]:
         return await authenticate(self._db, uses)
 
-    async def _confirmed(self, caller: Caller, home: Awaitable[Home | None]) -> Scope:
+    async def _confirmed(self, caller: Caller, home: Awaitable[ApiKeyOwner | None]) -> Scope:
         found = await _found(home)
         return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
 
-    def _let_in(self, credentials: Credentials, home: Home | None) -> Scope:
+    def _let_in(self, credentials: Credentials, home: ApiKeyOwner | None) -> Scope:
         try:
             scope = credentials.scope(home)
         except (Unauthenticated, Forbidden):
@@ -139,14 +139,14 @@ class Callers:
         return scope
 
 
-async def _found(home: Awaitable[Home | None]) -> Home | None:
+async def _found(home: Awaitable[ApiKeyOwner | None]) -> ApiKeyOwner | None:
     try:
         return await home
     except TimeoutError:
         raise Timeout from None
 
 
-def _given(headers: Mapping[str, str]) -> Given:
+def _given(headers: Mapping[str, str]) -> HeaderValues:
     return tuple(map(headers.get, HEADERS))
 
 

@@ -30,9 +30,9 @@ from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from gateway.errors import BadInput, GatewayError, LimitExceeded, SlowSender, Unavailable
-from gateway.server.http.parsing import Intake
+from gateway.server.http.parsing import ParsingQueue
 from gateway.server.http.responses import NOT_SNIFFED, refusal
-from gateway.server.http.transport import Answering, Packets
+from gateway.server.http.transport import Answering, CoalescingTransport
 from gateway.telemetry import ConnectionCut, observe
 
 HEAD_BYTES: Final = 32_768
@@ -117,7 +117,7 @@ class Connections:
         }
         self._since = tuple(OrderedDict[Connection, float]() if phase in self._seconds else None for phase in Phase)
         self._unread = OrderedDict[Connection, tuple[float, int]]()
-        self.intake = Intake()
+        self.intake = ParsingQueue()
         self._count = 0
         self._is_sweeping = False
         self._is_draining = False
@@ -247,7 +247,7 @@ class Connection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is there."""
-        super().connection_made(cast("asyncio.Transport", Packets(transport, self.loop, self._closing)))
+        super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport, self.loop, self._closing)))
         self.flow = FlowControl(cast("asyncio.Transport", self))
         if not self._connections.open(self):
             observe(ConnectionCut("refused"))

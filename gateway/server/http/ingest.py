@@ -29,14 +29,14 @@ from gateway.server.http.request_body import Pace, check_announced, paced
 from gateway.server.http.responses import json_answer, refusal
 from gateway.server.http.services import Services, services
 from gateway.server.streams.ndjson import Gunzip, Plain, Stream
-from gateway.server.streams.outcomes import Tally
+from gateway.server.streams.outcomes import StreamOutcome
 
 PARAMETERS = {"mode", "batchId", "batchKey"}
 
 
 async def ingest(request: Request) -> Response:
     """Take in a stream."""
-    tally = Tally()
+    tally = StreamOutcome()
     try:
         if (refused := _unsupported(request)) is not None:
             return refused
@@ -62,7 +62,7 @@ def _unsupported(request: Request) -> Response | None:
     return refusal(fault, HTTPStatus.UNSUPPORTED_MEDIA_TYPE)
 
 
-async def _results(request: Request, here: Services, scope: Scope, tally: Tally) -> AsyncIterator[IngestResult]:
+async def _results(request: Request, here: Services, scope: Scope, tally: StreamOutcome) -> AsyncIterator[IngestResult]:
     """What becomes of the stream, chunk by chunk; `tally` is what became of it so far."""
     asked = request.query_params
     if unknown := sorted(set(asked) - PARAMETERS):
@@ -94,7 +94,7 @@ async def _batch(here: Services, scope: Scope, dataset_id: UUID, asked: Mapping[
     return (await create_batch(here.db, scope, config, dataset_id, asked["batchKey"])).batch_id
 
 
-async def _chunks(request: Request, here: Services, tally: Tally) -> AsyncIterator[Chunk]:
+async def _chunks(request: Request, here: Services, tally: StreamOutcome) -> AsyncIterator[Chunk]:
     settings, is_packed = here.settings, request.headers.get("content-encoding", "").lower() == "gzip"
     stream = Stream(Gunzip() if is_packed else Plain(), settings.stream_bytes)
     pace = Pace(settings.stream_commit_seconds, settings.request_seconds, here.drained)

@@ -19,7 +19,7 @@ GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own re
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
-class Watch:
+class Observability:
     """ASGI middleware; the outermost, so that nothing goes by it. `around` is put around the answer to what broke, as it is around others."""
 
     def __init__(self, app: ASGIApp, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> None:

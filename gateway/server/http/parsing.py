@@ -45,7 +45,7 @@ class Source(Protocol):
         """Read on, where nothing else stands against it."""
 
 
-class Intake:
+class ParsingQueue:
     """What waits to be parsed, of all connections of a process."""
 
     def __init__(self) -> None:

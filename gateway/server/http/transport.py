@@ -49,7 +49,7 @@ class Answering(RequestResponseCycle):
         return head
 
 
-class Packets:
+class CoalescingTransport:
     """A transport that sends what is written in one turn of the event loop together, when the turn is over.
 
     `closing` is called before it is closed, when everything written is on its way.

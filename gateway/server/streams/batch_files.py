@@ -16,12 +16,12 @@ from uuid import UUID
 from gateway.api.ids import read_id
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
-from gateway.domain.facts.documents import Failure
+from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, NotFound
-from gateway.server.streams.outcomes import Tally
+from gateway.server.streams.outcomes import StreamOutcome
 from gateway.server.streams.sources import Source, in_front
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -39,8 +39,8 @@ class Loaded:
     `broken`: why the file could not be read to its end; what came before that is in the tally.
     """
 
-    tally: Tally = field(default_factory=Tally)
-    failed: list[tuple[int, Failure]] = field(default_factory=list)
+    tally: StreamOutcome = field(default_factory=StreamOutcome)
+    failed: list[tuple[int, DocumentProblem]] = field(default_factory=list)
     was_there: bool = False
     broken: GatewayError | None = None
 
@@ -75,7 +75,9 @@ async def load_file(
     elif key:
         batch = await create_batch(db, scope, config, dataset_id, key)
         if batch.status in COMPLETE_STATUSES:
-            return Loaded(Tally(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True)
+            return Loaded(
+                StreamOutcome(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True
+            )
         batch_id = batch.batch_id
     await _send((db, scope, configurations, dataset_id), chunks, loaded, mode, batch_id)
     if batch_id is not None and loaded.broken is None:

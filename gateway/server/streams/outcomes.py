@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.api.ids import global_id
-from gateway.domain.facts.documents import Failure
+from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.errors import LimitExceeded
 
@@ -13,15 +13,15 @@ TOLD = 1_000  # failures, and warnings, in an answer; all failures are kept with
 
 
 @dataclass(slots=True)
-class Tally:
+class StreamOutcome:
     """What became of a stream so far."""
 
     batch_id: UUID | None = None
     accepted: int = 0
     duplicates: int = 0
     failed_count: int = 0
-    failed: list[Failure] = field(default_factory=list)
-    warnings: list[Failure] = field(default_factory=list)
+    failed: list[DocumentProblem] = field(default_factory=list)
+    warnings: list[DocumentProblem] = field(default_factory=list)
 
     def add(self, result: IngestResult) -> None:
         self.batch_id = result.batch_id
@@ -48,10 +48,10 @@ class Tally:
         }
 
 
-def _without_document(failure: Failure) -> Failure:
+def _without_document(failure: DocumentProblem) -> DocumentProblem:
     """It is kept with the batch; a thousand of them would take more memory than a stream may."""
     return replace(failure, document=None)
 
 
-def _told(failure: Failure) -> dict[str, Any]:
+def _told(failure: DocumentProblem) -> dict[str, Any]:
     return {"index": failure.index, "path": failure.path, "code": failure.code, "message": failure.message}

@@ -197,7 +197,7 @@ def test_all_that_has_a_weight_is_in_the_schema():
         (named.name, name) for named in SCHEMA.type_map.values() if is_object_type(named) for name in named.fields
     }
     known = {f"{owner}.{name}" for owner, name in fields} | {name for _, name in fields}
-    assert costs.WEIGHTS.keys() | costs.LENGTHS.keys() <= known
+    assert costs.WEIGHTS.keys() | costs.ASSUMED_SIZES.keys() <= known
     assert SCHEMA.type_map.keys() >= costs.AT_HAND
 
 

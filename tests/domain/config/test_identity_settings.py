@@ -11,7 +11,7 @@ from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.operations import sandbox_regrouping
 from gateway.domain.operations.deletions import abort_batch
-from gateway.domain.operations.sandbox_regrouping import regroup_sandbox
+from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identities, identity_graphs
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
@@ -31,9 +31,9 @@ async def ruled(world, rules):
 
 async def regrouped(world, db=None):
     db = db or world.db
-    while claim := await jobs.claim(db, [JobKind.REGROUP_SANDBOX]):
+    while claim := await jobs.claim(db, [JobKind.REGROUP_IDENTITIES]):
         scope = replace(world.scope, sandbox=await world.fresh_sandbox())
-        await jobs.carry_out(db, claim, regroup_sandbox(db, scope, world.configurations, claim))
+        await jobs.carry_out(db, claim, regroup_identities(db, scope, world.configurations, claim))
 
 
 async def together(world, *identities):

@@ -4,7 +4,7 @@ import pytest
 
 from gateway.domain.config import namespaces, sandboxes, tenants
 from gateway.domain.config.namespaces import IdentityType
-from gateway.domain.config.tenants import KeyUse, key_hash
+from gateway.domain.config.tenants import ApiKeyUse, key_hash
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, SandboxType, Scope
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, Taken
 from gateway.storage.queries import Query
@@ -78,8 +78,8 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
     key, ours = await tenants.issue_api_key(db, scope.organization, "test"), scope.organization.organization_id
     theirs = other.organization.organization_id
     uses = [(key, ours, None), (key, ours, "dev"), (key, ours, "foreign"), (key, theirs, None), (key, None, None)]
-    asked = [KeyUse(key_hash(given), organization_id, name) for given, organization_id, name in uses]
-    strange = KeyUse(key_hash(key + "x"), ours, None)
+    asked = [ApiKeyUse(key_hash(given), organization_id, name) for given, organization_id, name in uses]
+    strange = ApiKeyUse(key_hash(key + "x"), ours, None)
     assert await tenants.authenticate(db, [*asked, strange, asked[0]]) == [
         (scope.organization, scope.sandbox),
         (scope.organization, dev),
@@ -94,7 +94,7 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
 async def test_what_leads_to_the_same_place_again_is_the_same_object_until_something_is_changed(db):
     scope = await scope_of(db)
     key = await tenants.issue_api_key(db, scope.organization, "crm")
-    use = KeyUse(key_hash(key), scope.organization.organization_id, None)
+    use = ApiKeyUse(key_hash(key), scope.organization.organization_id, None)
     [first], [second] = await tenants.authenticate(db, [use]), await tenants.authenticate(db, [use])
     assert second is first
     await namespaces.create_namespace(db, scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)

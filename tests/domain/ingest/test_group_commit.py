@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.domain.ingest.group_commit import Turns
-from gateway.domain.work.locks import LOCK_ALONE
+from gateway.domain.ingest.group_commit import GroupCommit
+from gateway.domain.work.locks import LOCK_EXCLUSIVE
 from gateway.errors import Unavailable
 from gateway.storage.database import Database
 
@@ -15,7 +15,7 @@ class Visits:
 
     def __init__(self, db, scope):
         self.db, self.scope, self.seen, self.needed = db, scope, [], []
-        self.turns = Turns(self.do, weight=len, limit=12)
+        self.turns = GroupCommit(self.do, weight=len, limit=12)
 
     async def do(self, _tx, works):
         works = list(works)
@@ -29,7 +29,7 @@ class Visits:
         """Let them come one after the other while somebody else has the sandbox; what became of each."""
         tasks = []
         async with asyncio.timeout(60), self.db.transaction() as tx:
-            await tx.execute(LOCK_ALONE, self.scope.sandbox_id)
+            await tx.execute(LOCK_EXCLUSIVE, self.scope.sandbox_id)
             for work in works:
                 tasks.append(
                     asyncio.create_task(self.turns.take(self.db, self.scope, work, is_needed=work == "needed"))
@@ -62,14 +62,14 @@ async def test_whoever_comes_while_others_are_worked_for_goes_with_them(db, scop
                 await asyncio.sleep(0)
         return [len(seen)] * len(seen)
 
-    turns = Turns(do, weight=len, limit=12)
+    turns = GroupCommit(do, weight=len, limit=12)
     assert await turns.take(db, scope, "a", is_needed=True) == await later[0] == 2
 
 
 async def test_without_a_store_everybody_is_told(dsn, scope):
     db = await Database.connect(dsn, size=1)
     await db.close()
-    turns = Turns(None, weight=len, limit=12)
+    turns = GroupCommit(None, weight=len, limit=12)
     tasks = [turns.take(db, scope, work, is_needed=True) for work in "ab"]
     assert [type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)] == [Unavailable] * 2
 

@@ -76,7 +76,9 @@ def dispersed(links, neighbours):
 
     if len(neighbours) <= rules_of.CROWD:
         return []
-    return [link for link in links if not any(0 < crowd(link, rung) <= rules_of.CROWD for rung in rules_of.LADDER)]
+    return [
+        link for link in links if not any(0 < crowd(link, rung) <= rules_of.CROWD for rung in rules_of.DEGREE_LIMITS)
+    ]
 
 
 def reference(members, ties, cannot, rules, hubs) -> Resolution:
@@ -273,7 +275,7 @@ def test_crowds_resolve_as_the_reference_does(history):
     """With limits so low that a few identities are a crowd."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules_of, "CROWD", 4)
-        patch.setattr(rules_of, "LADDER", (HUB, 3, 2))
+        patch.setattr(rules_of, "DEGREE_LIMITS", (HUB, 3, 2))
         assert resolve(*history) == reference(*history)
 
 

@@ -59,31 +59,31 @@ def test_what_is_unseen_is_every_blank_control_and_format_character():
 @given(st.sampled_from(NOBODY), st.sampled_from(["", '"', "'", "`"]), st.sampled_from(["", " ", "\t", "\u00a0"]))
 def test_placeholders_in_any_case_and_quotes_name_nobody(rules, value, quote, blank):
     for text in (value, value.upper(), value.title()):
-        assert rules.names_nobody(f"{blank}{quote}{blank}{text}{blank}{quote}{blank}")
+        assert rules.is_placeholder(f"{blank}{quote}{blank}{text}{blank}{quote}{blank}")
 
 
 @rules
 @pytest.mark.parametrize("value", ["ana@example.com", "1", "-2", "a0", "guest1", "anonymous@example.com", "x-0", "007"])
 def test_real_values_name_somebody(rules, value):
-    assert not rules.names_nobody(value)
+    assert not rules.is_placeholder(value)
 
 
 @pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
 @pytest.mark.parametrize("value", ["", "null", '"guest"', "0"])
 def test_unseen_characters_around_a_placeholder_do_not_hide_it(unseen, value):
-    assert RULES[NEWEST].names_nobody(f"{unseen}{value}{unseen}")
-    assert not RULES[1].names_nobody(f"{unseen}{value}{unseen}") or unseen in "\u2028\u3000"
+    assert RULES[NEWEST].is_placeholder(f"{unseen}{value}{unseen}")
+    assert not RULES[1].is_placeholder(f"{unseen}{value}{unseen}") or unseen in "\u2028\u3000"
 
 
 @pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
 @pytest.mark.parametrize("value", ["gu{}est", "{}0{}0{}", "n{}ull", "'{}'"])
 def test_unseen_characters_inside_a_placeholder_do_not_hide_it(unseen, value):
-    assert RULES[NEWEST].names_nobody(value.format(*[unseen] * 3))
+    assert RULES[NEWEST].is_placeholder(value.format(*[unseen] * 3))
 
 
 @pytest.mark.parametrize("value", ["+0000000000", "000 000 0000", "(000) 000-0000", "+00 00", "0 0", "()"])
 def test_a_number_of_zeros_names_nobody_however_it_is_written(value):
-    assert RULES[NEWEST].names_nobody(value)
+    assert RULES[NEWEST].is_placeholder(value)
 
 
 @given(st.text(), st.sampled_from(IdentityNormalization))
@@ -106,7 +106,7 @@ def test_the_first_rules_stay_what_they_were(value):
 )
 def test_many_values_are_spelled_and_told_from_nobody_as_each_of_them(rules, values, normalization):
     assert rules.spelled(normalization, values) == list(map(rules.forms[normalization], values))
-    assert rules.first_nobody(values) == next(filter(rules.names_nobody, values), None)
+    assert rules.first_nobody(values) == next(filter(rules.is_placeholder, values), None)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
-from gateway.domain.work.locks import LOCK_ALONE, LOCK_BESIDE, lock_alone, lock_beside
+from gateway.domain.work.locks import LOCK_EXCLUSIVE, LOCK_SHARED, lock_exclusive, lock_shared
 from gateway.errors import Timeout
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -52,7 +52,7 @@ async def until(watcher: asyncpg.Connection, statement: str, count: int) -> None
             pass
 
 
-@pytest.mark.parametrize("lock", [lock_beside, lock_alone])
+@pytest.mark.parametrize("lock", [lock_shared, lock_exclusive])
 async def test_those_who_wait_for_one_sandbox_hold_one_connection(db: Database, tried: Database, watcher, lock) -> None:
     """Whoever has the lock is another process; another sandbox is read and written meanwhile, by as many as ever."""
     done = []
@@ -62,7 +62,7 @@ async def test_those_who_wait_for_one_sandbox_hold_one_connection(db: Database, 
             done.append(await tx.value(ECHO, BUSY))
 
     async with db.transaction() as holder:
-        await holder.execute(LOCK_ALONE, BUSY)
+        await holder.execute(LOCK_EXCLUSIVE, BUSY)
         async with crowd(work, 40) as tasks:
             await until(watcher, WAITING, 1)
             for _ in range(3):
@@ -74,12 +74,12 @@ async def test_those_who_wait_for_one_sandbox_hold_one_connection(db: Database, 
 
 
 async def other(db: Database) -> int:
-    async with lock_beside(db, OTHER) as tx:
+    async with lock_shared(db, OTHER) as tx:
         await tx.value(ECHO, OTHER)
     return await db.value(ECHO, OTHER)
 
 
-@pytest.mark.parametrize("lock", [lock_beside, lock_alone])
+@pytest.mark.parametrize("lock", [lock_shared, lock_exclusive])
 async def test_all_have_their_turn_once_the_lock_is_free(db: Database, tried: Database, watcher, lock) -> None:
     done = []
 
@@ -89,7 +89,7 @@ async def test_all_have_their_turn_once_the_lock_is_free(db: Database, tried: Da
 
     async with crowd(work, 40) as tasks:
         async with db.transaction() as holder:
-            await holder.execute(LOCK_ALONE, BUSY)
+            await holder.execute(LOCK_EXCLUSIVE, BUSY)
             await until(watcher, WAITING, 1)
         async with asyncio.timeout(60):
             await asyncio.gather(*tasks)
@@ -99,11 +99,11 @@ async def test_all_have_their_turn_once_the_lock_is_free(db: Database, tried: Da
 async def test_locks_of_many_sandboxes_leave_connections_to_others(db: Database, tried: Database, watcher) -> None:
     async with db.transaction() as holder:
         for sandbox_id in range(1, 31):
-            await holder.execute(LOCK_BESIDE, sandbox_id)
+            await holder.execute(LOCK_SHARED, sandbox_id)
         waiting = iter(range(1, 31))
 
         async def work() -> None:
-            async with lock_alone(tried, next(waiting)):
+            async with lock_exclusive(tried, next(waiting)):
                 raise AssertionError("it is not free")
 
         async with crowd(work, 30):
@@ -146,14 +146,14 @@ async def test_long_reads_have_a_part_of_the_connections_together(tried: Databas
 async def test_who_waits_for_too_long_is_told_so_and_leaves_no_place_taken(db: Database, dsn: str) -> None:
     short = await Database.connect(dsn, size=4, statement_seconds=0.5)
     async with db.transaction() as holder:
-        await holder.execute(LOCK_ALONE, BUSY)
+        await holder.execute(LOCK_EXCLUSIVE, BUSY)
 
         async def work() -> None:
-            async with lock_beside(short, BUSY):
+            async with lock_shared(short, BUSY):
                 raise AssertionError("it is not free")
 
         tasks = [asyncio.create_task(work()) for _ in range(10)]
         assert {type(error) for error in await asyncio.gather(*tasks, return_exceptions=True)} == {Timeout}
-    async with lock_beside(short, BUSY) as tx:
+    async with lock_shared(short, BUSY) as tx:
         assert await tx.value(ECHO, BUSY) == BUSY
     await short.close()

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.routing import Route
 
 from gateway.api.schema import print_sdl
-from gateway.server.http.observability import Watch
+from gateway.server.http.observability import Observability
 from gateway.server.logs import described
 from gateway.telemetry import listen
 
@@ -146,6 +146,6 @@ async def test_a_client_that_went_away_is_counted_too():
     scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
     seen = []
     end = listen(seen.append)
-    await Watch(gone)(scope, None, None)
+    await Observability(gone)(scope, None, None)
     end()
     assert [(one.route, one.status) for one in seen] == [("other", 499)]

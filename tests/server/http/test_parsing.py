@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.server.http import parsing
-from gateway.server.http.parsing import FEW_LINES, LONG_STEP_BYTES, STEP_BYTES, Intake
+from gateway.server.http.parsing import FEW_LINES, LONG_STEP_BYTES, STEP_BYTES, ParsingQueue
 
 
 class Client:
@@ -47,14 +47,14 @@ async def until_read(*clients):
 
 async def test_what_costs_nothing_is_parsed_at_once(monkeypatch):
     monkeypatch.setattr(parsing, "FIRST_SECONDS", 60)
-    all_of_them, client = Intake(), Client()
+    all_of_them, client = ParsingQueue(), Client()
     assert all_of_them.take(client, bytes_of(64), asyncio.get_running_loop())
     assert (client.parsed, client.is_read) == (bytes_of(64), True)
 
 
 @pytest.mark.usefixtures("dear")
 async def test_a_step_is_longer_where_there_are_few_lines():
-    all_of_them, loop = Intake(), asyncio.get_running_loop()
+    all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
     for lines, step in ((FEW_LINES, LONG_STEP_BYTES), (FEW_LINES + 1, STEP_BYTES)):
         client = Client()
         all_of_them.take(client, b"x\n" * (LONG_STEP_BYTES // 2) + b"\r\n" * lines, loop)
@@ -64,7 +64,7 @@ async def test_a_step_is_longer_where_there_are_few_lines():
 
 @pytest.mark.usefixtures("dear")
 async def test_one_step_is_parsed_in_a_turn_of_the_loop_and_all_in_their_order():
-    all_of_them, client, loop = Intake(), Client(), asyncio.get_running_loop()
+    all_of_them, client, loop = ParsingQueue(), Client(), asyncio.get_running_loop()
     assert all_of_them.take(client, bytes_of(20) + b"end", loop)
     assert (len(client.turns), client.is_read, all_of_them.is_holding(client)) == (1, False, True)
     await asyncio.sleep(0)
@@ -75,7 +75,7 @@ async def test_one_step_is_parsed_in_a_turn_of_the_loop_and_all_in_their_order()
 
 @pytest.mark.usefixtures("dear")
 async def test_turns_are_fair_however_much_one_sends():
-    all_of_them, turns, loop = Intake(), [], asyncio.get_running_loop()
+    all_of_them, turns, loop = ParsingQueue(), [], asyncio.get_running_loop()
     much, little = Client("much", turns), Client("little", turns)
     all_of_them.take(much, bytes_of(60), loop)
     all_of_them.take(little, bytes_of(3), loop)
@@ -87,7 +87,7 @@ async def test_turns_are_fair_however_much_one_sends():
 
 @pytest.mark.usefixtures("dear")
 async def test_of_who_is_refused_or_gone_nothing_more_is_parsed():
-    all_of_them, loop = Intake(), asyncio.get_running_loop()
+    all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
     refused, gone, other = Client(until=2 * STEP_BYTES), Client(), Client()
     for client in (refused, gone, other):
         all_of_them.take(client, bytes_of(10), loop)
@@ -99,7 +99,7 @@ async def test_of_who_is_refused_or_gone_nothing_more_is_parsed():
 @pytest.mark.usefixtures("dear")
 async def test_what_waits_is_bounded_in_all(monkeypatch):
     monkeypatch.setattr(parsing, "HELD_BYTES", 10 * STEP_BYTES)
-    all_of_them, loop = Intake(), asyncio.get_running_loop()
+    all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
     first, second = Client(), Client()
     assert all_of_them.take(first, bytes_of(10), loop)
     assert not all_of_them.take(second, bytes_of(10), loop)

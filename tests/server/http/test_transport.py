@@ -7,7 +7,7 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.http.transport import MOST, Answering, Packets
+from gateway.server.http.transport import MOST, Answering, CoalescingTransport
 
 
 class Line(asyncio.Transport):
@@ -29,7 +29,7 @@ class Line(asyncio.Transport):
 
 def opened():
     line = Line()
-    return line, Packets(line, asyncio.get_running_loop(), lambda: line.sent.append(b"closing"))
+    return line, CoalescingTransport(line, asyncio.get_running_loop(), lambda: line.sent.append(b"closing"))
 
 
 async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():

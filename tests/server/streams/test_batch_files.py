@@ -7,13 +7,13 @@ import orjson
 import pytest
 from world import World, record
 
-from gateway.domain.facts.documents import Failure
+from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.versions import Mode
 from gateway.errors import LimitExceeded
 from gateway.server.streams.batch_files import load_file, refresh_statistics
 from gateway.server.streams.ndjson import BLANK_LINES
-from gateway.server.streams.outcomes import Tally
+from gateway.server.streams.outcomes import StreamOutcome
 from gateway.server.streams.sources import open_source
 from gateway.settings import read_settings
 from gateway.storage.queries import Query
@@ -73,6 +73,6 @@ async def test_a_file_has_the_limits_of_a_stream_and_what_came_before_lands(db, 
 
 
 def test_of_a_failure_that_is_told_no_document_is_held():
-    tally, failure = Tally(), Failure(0, "$", "JSON", "This is no JSON.", document="x" * 1_000_000)
+    tally, failure = StreamOutcome(), DocumentProblem(0, "$", "JSON", "This is no JSON.", document="x" * 1_000_000)
     tally.add(IngestResult(UUID(int=1), 0, 0, [failure], [failure]))
     assert [each.document for each in (*tally.failed, *tally.warnings)] == [None, None]
