@@ -2,9 +2,9 @@
 
 -- name: stamp(sandbox_id, newcomers) -> row
 -- The time that this call is stamped with, its thousand ordinals, the version of the configuration, and whether an identity that
--- nobody knew was unlinked by hand when it was known. Called once all locks are held. Walks sandbox_pkey and cannot_pkey.
+-- nobody knew was unlinked by hand when it was known. Called once all locks are held. Walks sandbox_pkey and unlinked_pair_pkey.
 select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
-       exists (select from gateway.cannot as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
+       exists (select from gateway.unlinked_pair as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
   from gateway.sandbox
  where sandbox_id = $1;
 

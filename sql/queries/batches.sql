@@ -15,12 +15,12 @@ returning batch_id;
 
 -- name: complete_batch(sandbox_id, batch_id) -> value
 -- The batch's id; none if it is not LOADING. It has FAILED if it brought nothing, not even what was there already. Walks batch_pkey,
--- record_batch_idx, event_batch_idx and event_repeat_batch_idx.
+-- record_batch_idx, event_batch_idx and event_resend_batch_idx.
 update gateway.batch
    set status = case when record_count > 0
                        or exists (select from gateway.record as r where r.sandbox_id = $1 and r.batch_id = $2)
                        or exists (select from gateway.event as e where e.sandbox_id = $1 and e.batch_id = $2)
-                       or exists (select from gateway.event_repeat as r where r.sandbox_id = $1 and r.batch_id = $2)
+                       or exists (select from gateway.event_resend as r where r.sandbox_id = $1 and r.batch_id = $2)
                      then 'ACTIVE' else 'FAILED' end,
        completed_at = gateway.now()
  where sandbox_id = $1 and batch_id = $2 and status = 'LOADING'

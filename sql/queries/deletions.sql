@@ -16,8 +16,8 @@ select distinct xid from (select xid from gateway.record where sandbox_id = $1 a
 select distinct xid from (select xid from gateway.event where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: find_repeats(sandbox_id, batch_id, most) -> rows
--- Identities of whose known events the batch sent some again. Walks event_repeat_batch_idx.
-select distinct xid from (select xid from gateway.event_repeat where sandbox_id = $1 and batch_id = $2 limit $3) as found;
+-- Identities of whose known events the batch sent some again. Walks event_resend_batch_idx.
+select distinct xid from (select xid from gateway.event_resend where sandbox_id = $1 and batch_id = $2 limit $3) as found;
 
 -- name: find_ties(sandbox_id, batch_id, most) -> rows
 -- Identities whose documents in the batch tied some. Walks tie_batch_idx.
@@ -36,8 +36,8 @@ delete from gateway.tie
 returning xid;
 
 -- name: remove_repeats(sandbox_id, batch_id, xids) -> none
--- Walks event_repeat_pkey.
-delete from gateway.event_repeat
+-- Walks event_resend_pkey.
+delete from gateway.event_resend
  where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[]);
 
 -- name: remove_events(sandbox_id, batch_id, xids) -> none

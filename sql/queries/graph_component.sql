@@ -7,10 +7,10 @@ select xids, max(last_at) as at
  where sandbox_id = $1 and xid = any($2::uuid[]) and not is_retracted
  group by xids;
 
--- name: read_cannot(sandbox_id, xids) -> rows
--- The pairs with one of these identities that were unlinked by hand. Walks cannot_pkey.
+-- name: read_unlinked_pairs(sandbox_id, xids) -> rows
+-- The pairs with one of these identities that were unlinked by hand. Walks unlinked_pair_pkey.
 select xid, other_xid
-  from gateway.cannot
+  from gateway.unlinked_pair
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: with_facts(sandbox_id, xids) -> rows

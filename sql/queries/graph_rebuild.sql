@@ -28,11 +28,11 @@ select i.xid
 delete from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
--- name: set_rungs(sandbox_id, xids | xid uuid, rung smallint) -> none
+-- name: set_degree_limits(sandbox_id, xids | xid uuid, degree_limit smallint) -> none
 -- Walks identity_pkey.
 update gateway.identity as i
-   set rung = v.rung
-  from (values {rows}) as v (xid, rung)
+   set degree_limit = v.degree_limit
+  from (values {rows}) as v (xid, degree_limit)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
 
 -- name: list_graphs(sandbox_id, after, size) -> rows

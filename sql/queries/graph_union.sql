@@ -24,7 +24,7 @@ select xid, profile_id
 
 -- name: read_members(sandbox_id, xids) -> rows
 -- The known ones of these identities as the graph rules look at them. Walks identity_pkey.
-select xid, namespace_id, value, profile_id, rung
+select xid, namespace_id, value, profile_id, degree_limit
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 

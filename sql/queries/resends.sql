@@ -20,20 +20,20 @@ select known.*
         limit 1) as known
  where known.event_id = sent.event_id;
 
--- name: repeat_events(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named uuid[], timestamp timestamptz, document jsonb) -> none
--- Notes that a batch sent a known event again; of several times the first. Walks event_repeat_pkey.
-insert into gateway.event_repeat (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document)
-select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document)
+-- name: repeat_events(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb) -> none
+-- Notes that a batch sent a known event again; of several times the first. Walks event_resend_pkey.
+insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
+select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
 on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
 
 -- name: take_heirs(sandbox_id, batch_id, xids) -> rows
--- What other batches sent again of the batch's events under these identities, no longer noted as repeats. Walks event_repeat_pkey, and
+-- What other batches sent again of the batch's events under these identities, no longer noted as repeats. Walks event_resend_pkey, and
 -- event_pkey once for each.
-delete from gateway.event_repeat as r
+delete from gateway.event_resend as r
  using gateway.event as e
  where r.sandbox_id = $1 and r.xid = any($3::uuid[])
    and e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id and e.batch_id = $2
-returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named, r.timestamp,
+returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
           coalesce(r.document, e.document) as document;
 
 -- name: naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
@@ -49,18 +49,18 @@ select asked.xid as named, e.xid, e.event_id, e.batch_id, e.ingested_at, e.docum
 
 -- name: take_events(sandbox_id, dataset_id, xids, event_ids) -> rows
 -- These events, which are no longer stored, and their repeats, which are no longer noted. Of an event nobody knows its place within what came
--- at its time, nor all that it named. Walks event_pkey and event_repeat_pkey.
+-- at its time, nor all that it named. Walks event_pkey and event_resend_pkey.
 with gone as (
   delete from gateway.event as e
    using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
    where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
   returning e.xid, e.event_id, e.batch_id, e.ingested_at, e.timestamp, e.document
 ), noted as (
-  delete from gateway.event_repeat as r
+  delete from gateway.event_resend as r
    using gone
    where r.sandbox_id = $1 and r.xid = gone.xid and r.dataset_id = $2 and r.event_id = gone.event_id
-  returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named, r.timestamp, coalesce(r.document, gone.document) as document
+  returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp, coalesce(r.document, gone.document) as document
 )
-select event_id, batch_id, ingested_at, -1 as ordinal, xid as origin, null::uuid[] as named, timestamp, document from gone
+select event_id, batch_id, ingested_at, -1 as ordinal, xid as origin, null::uuid[] as named_xids, timestamp, document from gone
  union all
-select event_id, batch_id, ingested_at, ordinal, origin, named, timestamp, document from noted;
+select event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document from noted;

@@ -127,9 +127,9 @@ delete from gateway.graph
 delete from gateway.tie
  where sandbox_id = $1;
 
--- name: empty_cannot(sandbox_id) -> none
+-- name: empty_unlinked_pair(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
-delete from gateway.cannot
+delete from gateway.unlinked_pair
  where sandbox_id = $1;
 
 -- name: empty_record(sandbox_id) -> none
@@ -152,7 +152,7 @@ delete from gateway.profile
 delete from gateway.event
  where sandbox_id = $1;
 
--- name: empty_event_repeat(sandbox_id) -> none
+-- name: empty_event_resend(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
-delete from gateway.event_repeat
+delete from gateway.event_resend
  where sandbox_id = $1;

@@ -80,11 +80,11 @@ select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) 
 having count(*) > 1;
 
 -- name: list_strays(sandbox_id, xids) -> rows
--- The repeats of events of these identities of which there is no such event, or one that they do not name. Walks event_repeat_pkey and
+-- The repeats of events of these identities of which there is no such event, or one that they do not name. Walks event_resend_pkey and
 -- event_pkey.
 select r.xid, r.dataset_id, r.event_id
-  from gateway.event_repeat as r
+  from gateway.event_resend as r
  where r.sandbox_id = $1 and r.xid = any($2::uuid[])
-   and (r.xid <> all(r.named)
+   and (r.xid <> all(r.named_xids)
         or not exists (select from gateway.event as e
                         where e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id));

@@ -4,9 +4,9 @@
 --
 --   record     every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
 --   event      one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
---   event_repeat  what other batches said of it again
+--   event_resend   what other batches sent of it again
 --   tie        which identities one row named together                      one row per member
---   cannot     pairs that a person unlinked
+--   unlinked_pair  pairs of identities that somebody unlinked by hand
 --
 -- Views are pure functions of the live facts and the configuration; `gateway verify` rebuilds them and compares:
 --

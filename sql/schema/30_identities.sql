@@ -7,7 +7,7 @@ create table gateway.identity (
   namespace_id integer not null,
   value        text,
   profile_id   uuid,                                                              -- no index: a person's members are in graph.xids
-  rung         smallint not null default 100,                                     -- with how many neighbours it may still join others: fewer in a crowd, 0 or -1 not at all
+  degree_limit         smallint not null default 100,                                     -- with how many neighbours it may still join others: fewer in a crowd, 0 or -1 not at all
   erased_at    timestamptz,
   primary key (sandbox_id, xid)
 );
@@ -42,7 +42,7 @@ create table gateway.tie (
 
 create index tie_batch_idx on gateway.tie (sandbox_id, batch_id);
 
-create table gateway.cannot (
+create table gateway.unlinked_pair (
   sandbox_id bigint not null,
   xid        uuid not null,                                                       -- one row per side
   other_xid  uuid not null,

@@ -3,7 +3,7 @@
 create table gateway.job (
   sandbox_id bigint not null references gateway.sandbox on delete cascade,
   job_id     uuid not null,
-  kind       text not null constraint job_kind_known check (kind in ('materialize_policy', 'regroup_sandbox', 'abort_batch')),
+  kind       text not null constraint job_kind_known check (kind in ('materialize_policy', 'regroup_identities', 'abort_batch')),
   subject    uuid not null,                                                       -- what it works on: a policy, a batch; nil: the sandbox
   status     text not null constraint job_status_known check (status in ('NEW', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   cursor     json,                                                                -- where to go on: written in the transaction of the piece that got there

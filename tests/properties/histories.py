@@ -216,7 +216,7 @@ FORGET_BATCHES = Query(
     "test.forget_batches", "delete from gateway.batch where sandbox_id = $1", ("sandbox_id",), (), "none", "For tests."
 )
 VIEWS = [
-    _view("identity", "xid, namespace_id, value, profile_id, rung"),
+    _view("identity", "xid, namespace_id, value, profile_id, degree_limit"),
     _view("graph", "profile_id, xids, identity_map::text, is_contested, size"),
     _view("fragment", "xid, dataset_id, batch_id, ingested_at, observed_at, folded::text, is_deleted, head_at"),
     _view("profile", "policy_id, profile_id, document::text, sources, modified_at"),

@@ -14,7 +14,7 @@ def crowded(monkeypatch):
     monkeypatch.setattr(graphs, "CAP", 3)
     monkeypatch.setattr(graph_union, "CAP", 3)
     monkeypatch.setattr(graphs, "CROWD", 5)
-    monkeypatch.setattr(graphs, "LADDER", (graphs.HUB, 3, 2, 1))
+    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.HUB, 3, 2, 1))
 
 
 async def told(telling, history, rules):

@@ -89,6 +89,20 @@ async def content_of(dsn, columns=None):
     return columns, found
 
 
+RENAMED = {
+    "cannot": "unlinked_pair",
+    "event_repeat": "event_resend",
+    "rung": "degree_limit",
+    "named": "named_xids",
+    "regroup_sandbox": "regroup_identities",
+}
+"""Tables, columns and values that a migration called otherwise."""
+
+
+def renamed(text):
+    return re.sub(r"\b\w+\b", lambda word: RENAMED.get(word[0], word[0]), text)
+
+
 def test_migrations_are_numbered_without_gaps_and_say_what_they_bring():
     assert [one.name[:5] for one in migrations()] == [f"{n:04}_" for n in range(1, len(migrations()) + 1)]
     assert not [one for one in migrations() if not re.fullmatch(r"[A-Z].*\.", one.sentence)]
@@ -109,6 +123,8 @@ async def test_a_filled_database_of_the_first_release_becomes_one_of_today_and_k
     assert await catalogue_of(empty) != await catalogue_of(dsn)
     await migrate(empty)
     assert await catalogue_of(empty) == await catalogue_of(dsn)
+    columns = {renamed(table): list(map(renamed, names)) for table, names in columns.items()}
+    before = {renamed(table): sorted(map(renamed, rows)) for table, rows in before.items()}
     assert await content_of(empty, columns) == (columns, before)
     with reachable_directory() as place:
         env = environment(GATEWAY_DATABASE_URL=empty, GATEWAY_ORGANIZATION="story", GATEWAY_DATA_DIR=str(place))

@@ -38,7 +38,7 @@ FREE = {
     *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
     *("dataset.name", "dataset.description", "batch.key", "merge_policy.name", "job.error"),
-    *("identity.value", "event.event_id", "event.event_type", "event_repeat.event_id"),
+    *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
     *("ingestion_warning.code", "ingestion_warning.message"),
 }

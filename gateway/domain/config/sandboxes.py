@@ -100,7 +100,7 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
 # Facts and views carry no foreign key to the sandbox: one per row would be checked at every ingested document.
 EMPTY_SANDBOX = [
     query(f"tenants.empty_{table}")
-    for table in ("identity", "graph", "tie", "cannot", "record", "fragment", "profile", "event", "event_repeat")
+    for table in ("identity", "graph", "tie", "unlinked_pair", "record", "fragment", "profile", "event", "event_resend")
 ]
 
 

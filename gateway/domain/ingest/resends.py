@@ -243,7 +243,7 @@ def _heir(row: Any) -> Sending:
     return Sending(
         origin=row["origin"],
         event_id=row["event_id"],
-        named=row["named"] or (),
+        named=row["named_xids"] or (),
         place=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
         timestamp=row["timestamp"],
         text=row["document"],

@@ -160,9 +160,11 @@ class _Check:
         for xid, pointer in component.pointers.items():
             if pointer != owner.get(xid):
                 self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
-        for xid, rung in component.degree_limits.items():
-            if rung != component.stored_rungs[xid]:
-                self._differs("identity", xid, f"rung is {component.stored_rungs[xid]}; it stands on {rung}")
+        for xid, degree_limit in component.degree_limits.items():
+            if degree_limit != component.stored_rungs[xid]:
+                self._differs(
+                    "identity", xid, f"degree_limit is {component.stored_rungs[xid]}; it stands on {degree_limit}"
+                )
 
     async def _compare_names(self, grouping: Grouping) -> None:
         nobodys = list(grouping.nobodys)
@@ -239,7 +241,7 @@ class _Check:
                         "event", (xid, twins["dataset_id"], twins["event_id"]), f"repeats the event of {first}"
                     )
         for stray in await self._tx.rows(LIST_STRAYS, self._scope.sandbox_id, list(xids)):
-            self._differs("event_repeat", tuple(stray), "repeats no event that it names")
+            self._differs("event_resend", tuple(stray), "repeats no event that it names")
 
     async def _repeating(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
         """Of these identities, which have an event of this `_id` each: those whose event names the identity of an earlier one."""

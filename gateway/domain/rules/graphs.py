@@ -34,7 +34,7 @@ KEPT = 4096
 """Namespaces of which the beginning of a hash is kept."""
 
 DEGREE_LIMITS = (HUB, 50, 20, 10, 5, 2)
-"""In a larger crowd an identity with more neighbours than the next rung is no person's either; and so on down, until what is left fits."""
+"""In a larger crowd an identity with more neighbours than the next degree_limit is no person's either; and so on down, until what is left fits."""
 
 
 class IdentityType(StrEnum):
@@ -207,12 +207,12 @@ _Key = TypeVar("_Key", bound=Hashable)
 def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> set[_Key]:
     """Those who join nobody although they are no hubs, given the neighbours of all: the busiest of each crowd.
 
-    On a rung of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
-    stand there, with no more than CROWD joins them; who does on no rung joins nobody.
+    On a degree_limit of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
+    stand there, with no more than CROWD joins them; who does on no degree_limit joins nobody.
     """
     left = near.keys() - hubs
-    for rung in DEGREE_LIMITS:
-        standing = {key for key in left if len(near[key]) <= rung}
+    for degree_limit in DEGREE_LIMITS:
+        standing = {key for key in left if len(near[key]) <= degree_limit}
         left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= CROWD))
     return left
 

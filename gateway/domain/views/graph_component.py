@@ -1,10 +1,10 @@
 """Components: who hangs together with whom by ties, read as far as a change of facts can reach and no further.
 
 Nobody is followed through an identity that joins nobody, and what hangs together through others is at most a crowd. So that this holds
-where millions hang together, each identity keeps the rung of the ladder on which it joins others (`graphs.busiest`): those who
-keep a lower rung than the one that is looked at are known to be in a crowd there, and not walked again.
+where millions hang together, each identity keeps the degree_limit of the ladder on which it joins others (`graphs.busiest`): those who
+keep a lower degree_limit than the one that is looked at are known to be in a crowd there, and not walked again.
 
-Whose rung may be another after ties came or went: those whom the ties name and their neighbours; those who stood on a rung together
+Whose degree_limit may be another after ties came or went: those whom the ties name and their neighbours; those who stood on a degree_limit together
 with one of them, since that may have become a crowd; and those who stand there together with one of them now.
 """
 
@@ -28,7 +28,7 @@ from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 READ_TIES = query("graph_component.read_ties")
-READ_CANNOT = query("graph_component.read_cannot")
+READ_UNLINKED_PAIRS = query("graph_component.read_unlinked_pairs")
 WITH_FACTS = query("graph_component.with_facts")
 
 NOBODY, HUB = 0, -1
@@ -74,8 +74,8 @@ async def read_component(
     touched |= await web.neighbours(touched)
     hubs = {xid for xid in touched if not web.stands(xid, graphs.HUB)}
     left = touched - hubs
-    for rung in graphs.DEGREE_LIMITS:
-        left = await web.stand(rung, left)
+    for degree_limit in graphs.DEGREE_LIMITS:
+        left = await web.stand(degree_limit, left)
     return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
 
 
@@ -108,7 +108,7 @@ def _asked(config: Configuration, component: Component) -> _Asked:
         for xid, member in component.members.items()
     }
     ties = [Tie(xids, at) for xids, at in component.ties.items()]
-    joining = {xid for xid, rung in component.degree_limits.items() if rung > NOBODY}
+    joining = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit > NOBODY}
     return members, ties, component.cannot, config.rules, members.keys() - joining
 
 
@@ -128,8 +128,10 @@ class _Web:
         for row in rows:
             member = NamedIdentity(row["xid"], self._config.namespaces[row["namespace_id"]], row["value"])
             self.known.members[member.xid], self.known.pointers[member.xid] = member, row["profile_id"]
-            self.known.stored_rungs[member.xid] = row["rung"]
-        await self._read_ties({row["xid"] for row in rows if row["rung"] != HUB or row["xid"] in self._recounted})
+            self.known.stored_rungs[member.xid] = row["degree_limit"]
+        await self._read_ties(
+            {row["xid"] for row in rows if row["degree_limit"] != HUB or row["xid"] in self._recounted}
+        )
 
     async def _read_ties(self, xids: set[UUID]) -> None:
         near: dict[UUID, set[UUID]] = {xid: set() for xid in xids}
@@ -160,37 +162,37 @@ class _Web:
         await self.read(found)
         return found & self.known.members.keys()
 
-    def stands(self, xid: UUID, rung: int) -> bool:
-        """Whether an identity that was read has no more neighbours than the rung says."""
-        return xid in self.known.near and len(self.known.near[xid]) <= rung
+    def stands(self, xid: UUID, degree_limit: int) -> bool:
+        """Whether an identity that was read has no more neighbours than the degree_limit says."""
+        return xid in self.known.near and len(self.known.near[xid]) <= degree_limit
 
-    async def stand(self, rung: int, left: set[UUID]) -> set[UUID]:
-        """Find out who of those left joins others on this rung; who is left for the lower ones.
+    async def stand(self, degree_limit: int, left: set[UUID]) -> set[UUID]:
+        """Find out who of those left joins others on this degree_limit; who is left for the lower ones.
 
         It is walked on from who is in no crowd yet, and from who was in none before.
         """
-        groups = {xid: {xid} for xid in left if self.stands(xid, rung)}
+        groups = {xid: {xid} for xid in left if self.stands(xid, degree_limit)}
         todo, stored = set(groups), self.known.stored_rungs
-        while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= rung}:
+        while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= degree_limit}:
             unread = await in_time_slices(lambda xid: self.known.near[xid] - self._asked, todo)
             await self.read(islice(set[UUID]().union(*unread), graphs.CROWD))
             ready = {xid for xid in todo if self.known.near[xid] <= self._asked}
-            met = await in_time_slices(lambda xid: self._unite(groups, xid, rung), ready)
+            met = await in_time_slices(lambda xid: self._unite(groups, xid, degree_limit), ready)
             todo = (todo - ready).union(*met)
         for group in {id(group): group for group in groups.values()}.values():
             if len(group) <= graphs.CROWD:
-                self.known.degree_limits.update(dict.fromkeys(group, rung))
+                self.known.degree_limits.update(dict.fromkeys(group, degree_limit))
                 left = left - group
             else:
-                left = left | {xid for xid in group if stored[xid] >= rung}
+                left = left | {xid for xid in group if stored[xid] >= degree_limit}
         return left
 
-    def _unite(self, groups: dict[UUID, set[UUID]], xid: UUID, rung: int) -> set[UUID]:
-        """Put an identity into a group with its neighbours who stand on the rung; those of them who were in none."""
+    def _unite(self, groups: dict[UUID, set[UUID]], xid: UUID, degree_limit: int) -> set[UUID]:
+        """Put an identity into a group with its neighbours who stand on the degree_limit; those of them who were in none."""
         new = set[UUID]()
         for other in self.known.near[xid]:
             if other not in groups:
-                if not self.stands(other, rung):
+                if not self.stands(other, degree_limit):
                     continue
                 groups[other] = {other}
                 new.add(other)
@@ -201,11 +203,13 @@ class _Web:
         return new
 
     async def complete(self, others: dict[UUID, int]) -> Component:
-        """The component: those whose rung is settled, and these."""
+        """The component: those whose degree_limit is settled, and these."""
         known, sandbox_id = self.known, self._scope.sandbox_id
         known.degree_limits |= others
         known.pointers = {xid: known.pointers[xid] for xid in known.degree_limits}
         xids = list(known.degree_limits)
-        known.cannot = {(row["xid"], row["other_xid"]) for row in await self._tx.rows(READ_CANNOT, sandbox_id, xids)}
+        known.cannot = {
+            (row["xid"], row["other_xid"]) for row in await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
+        }
         known.with_facts = {row["xid"] for row in await self._tx.rows(WITH_FACTS, sandbox_id, xids)}
         return known

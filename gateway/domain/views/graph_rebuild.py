@@ -27,7 +27,7 @@ READ_RECORD_TIES = query("graph_rebuild.read_record_ties")
 RETRACT_TIES = query("graph_rebuild.retract_ties")
 NAMED_BY_FACTS = query("graph_rebuild.named_by_facts")
 DELETE_IDENTITIES = query("graph_rebuild.delete_identities")
-SET_RUNGS = query("graph_rebuild.set_rungs")
+SET_DEGREE_LIMITS = query("graph_rebuild.set_degree_limits")
 
 
 def alone(
@@ -98,7 +98,11 @@ async def settle(
     vanished = {p for p in component.pointers.values() if p} - {person.profile_id for person in people}
     await forget(tx, scope, config, vanished | (rewritten - component.with_facts))
     await materialize(tx, scope, config, concerned, states, fresh=set())
-    return {xid for xid, rung in component.degree_limits.items() if rung <= NOBODY < component.stored_rungs[xid]}
+    return {
+        xid
+        for xid, degree_limit in component.degree_limits.items()
+        if degree_limit <= NOBODY < component.stored_rungs[xid]
+    }
 
 
 async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
@@ -129,7 +133,9 @@ def group(config: Configuration, component: Component) -> Grouping:
     """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
     joined = graphs_of(config, component)
     people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
-    contested = {xid for xid, rung in component.degree_limits.items() if rung <= NOBODY} | set(chain(*component.cannot))
+    contested = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit <= NOBODY} | set(
+        chain(*component.cannot)
+    )
     marked = (
         Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
     )
@@ -178,10 +184,14 @@ async def _write_graphs(tx: Session, scope: Scope, component: Component, groupin
 
 
 async def _set_rungs(tx: Session, scope: Scope, component: Component) -> None:
-    turned = [(xid, rung) for xid, rung in component.degree_limits.items() if rung != component.stored_rungs[xid]]
+    turned = [
+        (xid, degree_limit)
+        for xid, degree_limit in component.degree_limits.items()
+        if degree_limit != component.stored_rungs[xid]
+    ]
     if turned:
         turned.sort(key=lambda pair: pair[0].int)
-        await tx.update_rows(SET_RUNGS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
+        await tx.update_rows(SET_DEGREE_LIMITS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
 
 
 async def _drop_unnamed(tx: Session, scope: Scope, nobodys: Collection[UUID]) -> None:

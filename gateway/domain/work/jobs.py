@@ -52,7 +52,7 @@ class JobKind(StrEnum):
     """The kinds of work."""
 
     MATERIALIZE_POLICY = "materialize_policy"
-    REGROUP_IDENTITIES = "regroup_sandbox"
+    REGROUP_IDENTITIES = "regroup_identities"
     ABORT_BATCH = "abort_batch"
 
 

@@ -55,12 +55,17 @@ async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     plant = Query(
         "test.plant",
-        "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at)"
+        "insert into gateway.unlinked_pair (sandbox_id, xid, other_xid, created_at)"
         " values ($1, gen_random_uuid(), gen_random_uuid(), gateway.now())",
         ("sandbox_id",), (), "none", "For this test.",
     )  # fmt: skip
     count = Query(
-        "test.count", "select count(*) from gateway.cannot where sandbox_id = $1", ("sandbox_id",), (), "value", "Same."
+        "test.count",
+        "select count(*) from gateway.unlinked_pair where sandbox_id = $1",
+        ("sandbox_id",),
+        (),
+        "value",
+        "Same.",
     )
     async with db.transaction() as tx:
         await tx.execute(plant, dev.sandbox_id)

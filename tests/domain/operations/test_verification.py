@@ -18,7 +18,7 @@ BREAKAGES = {
 }
 ELSEWHERE = {
     "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
-    "identity": "update gateway.identity set rung = 20",
+    "identity": "update gateway.identity set degree_limit = 20",
     "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
 }
 LOSSES = {

@@ -19,7 +19,7 @@ from gateway.storage.queries import Query
 
 ANA, PHONE, DEVICE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38), ("Email", "ben@x.io")
 CANNOT = Query(
-    "test.cannot", "insert into gateway.cannot (sandbox_id, xid, other_xid, created_at) values ($1, $2, $3, gateway.now()), ($1, $3, $2, gateway.now())",
+    "test.unlinked_pair", "insert into gateway.unlinked_pair (sandbox_id, xid, other_xid, created_at) values ($1, $2, $3, gateway.now()), ($1, $3, $2, gateway.now())",
     ("sandbox_id", "a", "b"), (), "none", "Unlinks two identities by hand.",
 )  # fmt: skip
 

@@ -65,10 +65,10 @@ def sets(*groups: Iterable[Member]) -> set[frozenset[UUID]]:
 
 
 def dispersed(links, neighbours):
-    """The links that hang together with too many on every rung of the ladder on which they stand."""
+    """The links that hang together with too many on every degree_limit of the ladder on which they stand."""
 
-    def crowd(link, rung):
-        steps = [each for each in links if all(len(neighbours[x]) <= rung for x in each)]
+    def crowd(link, degree_limit):
+        steps = [each for each in links if all(len(neighbours[x]) <= degree_limit for x in each)]
         met = set(link) if link in steps else set()
         while more := {x for each in steps if met & set(each) for x in each} - met:
             met |= more
@@ -77,7 +77,9 @@ def dispersed(links, neighbours):
     if len(neighbours) <= rules_of.CROWD:
         return []
     return [
-        link for link in links if not any(0 < crowd(link, rung) <= rules_of.CROWD for rung in rules_of.DEGREE_LIMITS)
+        link
+        for link in links
+        if not any(0 < crowd(link, degree_limit) <= rules_of.CROWD for degree_limit in rules_of.DEGREE_LIMITS)
     ]
 
 

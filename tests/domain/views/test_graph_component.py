@@ -22,7 +22,7 @@ def small(monkeypatch):
     monkeypatch.setattr(graphs, "CAP", 4)
     monkeypatch.setattr(graph_union, "CAP", 4)
     monkeypatch.setattr(graphs, "CROWD", 5)
-    monkeypatch.setattr(graphs, "LADDER", (graphs.HUB, 3, 2))
+    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.HUB, 3, 2))
 
 
 def email(number):
