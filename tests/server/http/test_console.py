@@ -465,6 +465,16 @@ async def test_in_an_empty_sandbox_every_tab_works_one_after_the_other(bare, ope
     assert console.problems == later.problems == []
 
 
+async def test_the_page_leads_to_the_documents(bare, open_console) -> None:
+    console = await open_console(console_link(bare.url, headers_of(bare)))
+    async with console.page.expect_popup() as opened:
+        await console.page.get_by_role("link", name="Documents").click()
+    documents = await opened.value
+    await documents.get_by_role("heading", name="Documents of the profile gateway").wait_for()
+    assert documents.url == f"{bare.url}/docs"
+    assert console.problems == []
+
+
 async def test_a_step_that_is_taken_too_early_says_what_is_missing(bare, open_console) -> None:
     console = await open_console(console_link(bare.url, headers_of(bare)))
     await console.choose("AddEvent")

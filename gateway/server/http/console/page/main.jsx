@@ -106,6 +106,11 @@ function Console({ tabs }) {
         schemaDescription
         inputValueDeprecation
       >
+        <GraphiQL.Logo>
+          <a className="graphiql-logo-link" href="../docs" target="_blank" rel="noreferrer">
+            Documents
+          </a>
+        </GraphiQL.Logo>
         <SchemaFollower />
         <HeadersKeeper />
         <EditorLayout />
