@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
-DEMO = ("tests/server/http/test_console.py", "tests/demo/test_loader.py", "tests/test_documents.py")
+DEMO = ("tests/server/http/test_console_over_a_gateway.py", "tests/demo/test_loader.py", "tests/test_documents.py")
 """Files with tests over the demo, which takes half a minute to load, in the order in which they may change it."""
 
 LONGEST = (
@@ -21,6 +21,7 @@ LONGEST = (
     "tests/properties/test_crowds.py",
     "tests/postgres/test_cluster.py",
     "tests/cli/test_ending.py",
+    "tests/server/http/test_console.py",
     "tests/server/http/test_connections.py",
     "tests/storage/test_pooler.py",
     "tests/server/test_own_postgres.py",
