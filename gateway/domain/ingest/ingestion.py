@@ -264,7 +264,7 @@ class _Prepared:
                 await self.read(await target.configurations.read(target.db, target.scope, outdated.version))
             except RetryTransaction as restart:
                 observe(TransactionRestarted(restart.reason, attempt))
-                alone = alone or restart.alone or attempt >= PATIENCE
+                alone = alone or restart.exclusive or attempt >= PATIENCE
             except (ConstraintViolated, Contended) as error:
                 observe(TransactionRestarted(type(error).__name__, attempt))
                 alone = alone or attempt >= PATIENCE

@@ -3,7 +3,7 @@
 join      lock the people, join them as the documents say       stitching
 append    record versions, ties, events                         facts, resends
 view      what the records say now, merged                      views
-settle    instead of join and view where people may part        regrouping; once for all calls of a transaction
+rebuild_views    instead of join and view where people may part        regrouping; once for all calls of a transaction
 """
 
 from collections.abc import Collection, Sequence
@@ -16,8 +16,8 @@ from gateway.domain.ingest.resends import append_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, Place, Version, advance
-from gateway.domain.views.graph_rebuild import settle
-from gateway.domain.views.graph_union import READ_POINTERS, Person, RetryTransaction, insert_identities, join
+from gateway.domain.views.graph_rebuild import rebuild_views
+from gateway.domain.views.graph_union import READ_POINTERS, GraphChange, RetryTransaction, insert_identities, join
 from gateway.domain.views.materialized import RecordKey, RecordStates, materialize, read_states, write_states
 from gateway.errors import NotFound
 from gateway.storage.database import Session
@@ -107,7 +107,7 @@ class IngestTransaction:
         if row["config_version"] != self.config.version:
             raise StaleConfiguration(row["config_version"])
         if row["is_apart"]:
-            raise RetryTransaction("an identity comes back that was unlinked by hand", alone=True)
+            raise RetryTransaction("an identity comes back that was unlinked by hand", exclusive=True)
         self.call = IngestStamp(
             self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )
@@ -128,7 +128,7 @@ class IngestTransaction:
         late = set[RecordKey]()
         changed, duplicates = self._advance(states, late)
         if late:
-            raise RetryTransaction("a version older than the newest one", alone=True)
+            raise RetryTransaction("a version older than the newest one", exclusive=True)
         await append_records(self._tx, self.call, self.mode, self.sent)
         sent = {(document.xid, self._dataset_id) for document in self.sent}
         await write_states(self._tx, self.scope, {key: states[key] for key in sent}, fresh=newcomers)
@@ -175,7 +175,7 @@ async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], said:
     await write_states(tx, scope, {key: said[key] for key in sent - unsure}, fresh=newcomers)
     recount = any(writing.mode is Mode.DELETE for writing in appended)
     changed_xids = {xid for xid, _ in changed}
-    if fallen := await settle(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
+    if fallen := await rebuild_views(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
         _warn_of_too_many_links(appended, fallen)
 
 
@@ -190,7 +190,7 @@ def _warn_of_too_many_links(appended: Sequence[IngestTransaction], fallen: Colle
         )
 
 
-def _concerned(people: Sequence[Person], states: RecordStates, changed: set[UUID]) -> list[Person]:
+def _concerned(people: Sequence[GraphChange], states: RecordStates, changed: set[UUID]) -> list[GraphChange]:
     """Whose merged document may differ: those whose records changed, and those with records whose graph did."""
     with_records = {xid for xid, _ in states}
     return [

@@ -12,7 +12,7 @@ from gateway.domain.facts import batches
 from gateway.domain.facts.batches import Batch
 from gateway.domain.ingest.resends import take_heirs, tell_heirs
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_rebuild import alone, settle
+from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
 from gateway.domain.work import jobs
 from gateway.domain.work.jobs import Claim, JobKind, JobStatus
 from gateway.errors import Conflict, NotFound
@@ -57,7 +57,7 @@ async def empty_batch(db: Database, scope: Scope, configurations: Configurations
 
 async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> int:
     """Remove the batch's facts under some identities; how many identities these were."""
-    async with alone(db, scope, configurations) as (tx, config):
+    async with exclusive_transaction(db, scope, configurations) as (tx, config):
         xids = await _some(tx, scope, batch_id)
         if xids:
             await _remove(tx, scope, config, batch_id, xids)
@@ -80,4 +80,4 @@ async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UU
     heirs = await take_heirs(tx, scope, batch_id, xids)
     await tx.execute(REMOVE_EVENTS, *where)
     told = await tell_heirs(tx, scope, config, heirs) if heirs else set[UUID]()
-    await settle(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)
+    await rebuild_views(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)

@@ -11,7 +11,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts.appending import STAMP, TIE
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_rebuild import alone, settle
+from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
 from gateway.domain.views.graph_union import READ_MEMBERS
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
@@ -32,7 +32,7 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
     Raises Forbidden, Invalid; NotFound for an unknown identity, or if nothing ties the two.
     """
     scope.require(Permission.PROFILE_WRITE)
-    async with alone(db, scope, configurations) as (tx, config):
+    async with exclusive_transaction(db, scope, configurations) as (tx, config):
         await _check(tx, scope, config, a, b)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
         if pair["is_apart"]:
@@ -41,7 +41,7 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
             raise NotFound("The two are not linked: nothing names both of them.")
         await tx.update_rows(PART, scope.sandbox_id, rows=sorted([(a, b), (b, a)]))
         await tx.execute(UNTIE, scope.sandbox_id, [a, b], _tie_id(a, b))
-        await settle(tx, scope, config, (), {a, b}, recount=True)
+        await rebuild_views(tx, scope, config, (), {a, b}, recount=True)
 
 
 async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
@@ -50,13 +50,13 @@ async def link_identities(db: Database, scope: Scope, configurations: Configurat
     The identity settings may refuse the link all the same. Needs `profile:write`. Raises Forbidden, Invalid, NotFound.
     """
     scope.require(Permission.PROFILE_WRITE)
-    async with alone(db, scope, configurations) as (tx, config):
+    async with exclusive_transaction(db, scope, configurations) as (tx, config):
         await _check(tx, scope, config, a, b)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
         await tx.execute(LET_JOIN, scope.sandbox_id, [a, b])
         if not (pair["is_apart"] and pair["is_tied"]):
             await _tie(tx, scope, sorted([a, b]))
-        await settle(tx, scope, config, (), {a, b}, recount=False)
+        await rebuild_views(tx, scope, config, (), {a, b}, recount=False)
 
 
 async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID) -> None:

@@ -14,8 +14,8 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_rebuild import alone, beside
-from gateway.domain.views.graph_union import Person
+from gateway.domain.views.graph_rebuild import exclusive_transaction, shared_transaction
+from gateway.domain.views.graph_union import GraphChange
 from gateway.domain.views.materialized import materialize, read_states
 from gateway.domain.work import jobs
 from gateway.domain.work.jobs import Claim
@@ -50,7 +50,7 @@ async def materialize_policy(db: Database, scope: Scope, configurations: Configu
 
 async def _forget(db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID) -> UUID | None:
     """Forget some; the last of them, or None when nothing is left. The first time, it waits until writers know the new settings."""
-    async with alone(db, scope, configurations) as (tx, _):
+    async with exclusive_transaction(db, scope, configurations) as (tx, _):
         rows = await tx.rows(FORGET_SOME, scope.sandbox_id, claim.subject, after, FORGOTTEN)
         last = max((row["profile_id"] for row in rows), default=None)
         if last is None:
@@ -63,21 +63,23 @@ async def _forget(db: Database, scope: Scope, configurations: Configurations, cl
 
 async def _merge(db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID) -> UUID | None:
     """Merge the next people; the last of them, or None when there are no more, or nothing is to be kept."""
-    async with beside(db, scope, configurations) as (tx, config):
+    async with shared_transaction(db, scope, configurations) as (tx, config):
         policy = config.policies.find(claim.subject)
         if policy is None or not policy.is_materialized:
             return None
         rows = await tx.rows(LOCK_PEOPLE, scope.sandbox_id, after, PEOPLE)
         if not rows:
             return None
-        people = [Person(row["profile_id"], tuple(row["xids"]), (), is_rebuilt=False) for row in rows]
+        people = [GraphChange(row["profile_id"], tuple(row["xids"]), (), is_rebuilt=False) for row in rows]
         await _keep(tx, scope, config, policy, people)
         last: UUID = rows[-1]["profile_id"]
         await jobs.advance(tx, claim, ("merge", str(last)), done=claim.done + len(rows))
         return last
 
 
-async def _keep(tx: Session, scope: Scope, config: Configuration, policy: MergePolicy, people: list[Person]) -> None:
+async def _keep(
+    tx: Session, scope: Scope, config: Configuration, policy: MergePolicy, people: list[GraphChange]
+) -> None:
     states = await read_states(tx, scope, [xid for person in people for xid in person.xids])
     subjects = {person.profile_id for person in people}
     if policy.settings.identity_graph is IdentityGraphType.NONE:
@@ -87,7 +89,7 @@ async def _keep(tx: Session, scope: Scope, config: Configuration, policy: MergeP
 
 
 async def _activate(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
-    async with alone(db, scope, configurations) as (tx, config):
+    async with exclusive_transaction(db, scope, configurations) as (tx, config):
         policy = config.policies.find(claim.subject)
         if policy is not None and policy.is_materialized:
             await lock_configuration(tx, scope)

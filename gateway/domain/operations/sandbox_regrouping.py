@@ -11,7 +11,7 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_rebuild import alone, beside, settle
+from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views, shared_transaction
 from gateway.domain.work import jobs
 from gateway.domain.work.jobs import Claim
 from gateway.storage.database import Database
@@ -40,9 +40,9 @@ async def _regroup(
     if not rows:
         return None
     seeds = {xid for row in rows if _may_change(row, config.namespaces, config.rules) for xid in row["xids"]}
-    async with (alone if seeds else beside)(db, scope, configurations) as (tx, current):
+    async with (exclusive_transaction if seeds else shared_transaction)(db, scope, configurations) as (tx, current):
         if seeds:
-            await settle(tx, scope, current, (), seeds, recount=False)
+            await rebuild_views(tx, scope, current, (), seeds, recount=False)
         last: UUID = rows[-1]["profile_id"]
         done = claim.done + len(rows)
         total = claim.total or await tx.value(COUNT, scope.sandbox_id)

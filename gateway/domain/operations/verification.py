@@ -161,15 +161,17 @@ class _Check:
             if pointer != owner.get(xid):
                 self._differs("identity", xid, f"points to {pointer}; its person is {owner.get(xid)}")
         for xid, degree_limit in component.degree_limits.items():
-            if degree_limit != component.stored_rungs[xid]:
+            if degree_limit != component.stored_degree_limits[xid]:
                 self._differs(
-                    "identity", xid, f"degree_limit is {component.stored_rungs[xid]}; it stands on {degree_limit}"
+                    "identity",
+                    xid,
+                    f"degree_limit is {component.stored_degree_limits[xid]}; it stands on {degree_limit}",
                 )
 
     async def _compare_names(self, grouping: Grouping) -> None:
-        nobodys = list(grouping.nobodys)
-        rows = await self._tx.rows(NAMED_BY_FACTS, self._scope.sandbox_id, nobodys) if nobodys else []
-        for xid in grouping.nobodys - {row["xid"] for row in rows}:
+        unowned = list(grouping.unowned)
+        rows = await self._tx.rows(NAMED_BY_FACTS, self._scope.sandbox_id, unowned) if unowned else []
+        for xid in grouping.unowned - {row["xid"] for row in rows}:
             self._differs("identity", xid, "no fact names it")
 
     async def _compare_graphs(self, component: Component, grouping: Grouping) -> None:

@@ -13,7 +13,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.people import Found, read_people
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_component import Component, looked_at, read_component, refused_of
+from gateway.domain.views.graph_component import Component, examine_component, read_component, refused_links_in
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -93,11 +93,11 @@ async def _refused(
     named = {xid for tie in ties for xid in tie["xids"] if not contested.isdisjoint(tie["xids"])}
     async with db.transaction(scope.sandbox_id) as tx:
         component = await read_component(tx, scope, config, contested | named, recount=False)
-    return await looked_at(_reasons, config, component, COMPUTATIONS)
+    return await examine_component(_reasons, config, component, COMPUTATIONS)
 
 
 def _reasons(config: Configuration, component: Component) -> dict[Pair, LinkRefusal]:
-    return {(link.a, link.b): link.reason for link in refused_of(config, component)}
+    return {(link.a, link.b): link.reason for link in refused_links_in(config, component)}
 
 
 def _graphs(

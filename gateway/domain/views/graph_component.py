@@ -46,13 +46,13 @@ _Asked = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID
 class Component:
     """Identities whose people may be others now, as `degree_limits` has it, and all that the graph rules ask about them.
 
-    `stored_rungs` and `pointers` are what the store has of them, `near` their neighbours; `members` holds those at the edge, too,
+    `stored_degree_limits` and `pointers` are what the store has of them, `near` their neighbours; `members` holds those at the edge, too,
     who join nobody.
     """
 
     members: dict[UUID, NamedIdentity] = field(default_factory=dict)
     degree_limits: dict[UUID, int] = field(default_factory=dict)
-    stored_rungs: dict[UUID, int] = field(default_factory=dict)
+    stored_degree_limits: dict[UUID, int] = field(default_factory=dict)
     pointers: dict[UUID, UUID | None] = field(default_factory=dict)
     near: dict[UUID, set[UUID]] = field(default_factory=dict)
     ties: dict[tuple[UUID, ...], datetime] = field(default_factory=dict)
@@ -79,7 +79,7 @@ async def read_component(
     return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
 
 
-async def looked_at(
+async def examine_component(
     look: Callable[[Configuration, Component], T], config: Configuration, component: Component, thread: Thread
 ) -> T:
     """What a look at a component by the graph rules gives: at a small one here, as most are, at another in the thread."""
@@ -88,14 +88,14 @@ async def looked_at(
     return await thread.run(look, config, component)
 
 
-def graphs_of(config: Configuration, component: Component) -> Iterator[Graph]:
+def graphs_in(config: Configuration, component: Component) -> Iterator[Graph]:
     """The graphs of the component's identities."""
     return (
         graph for graph in graphs.graphs_of(*_asked(config, component)) if graph.profile_id in component.degree_limits
     )
 
 
-def refused_of(config: Configuration, component: Component) -> Iterator[RefusedLink]:
+def refused_links_in(config: Configuration, component: Component) -> Iterator[RefusedLink]:
     """The refused links that touch one of the component's identities."""
     refused = graphs.resolve(*_asked(config, component)).refused
     return (link for link in refused if link.a in component.degree_limits or link.b in component.degree_limits)
@@ -128,7 +128,7 @@ class _Web:
         for row in rows:
             member = NamedIdentity(row["xid"], self._config.namespaces[row["namespace_id"]], row["value"])
             self.known.members[member.xid], self.known.pointers[member.xid] = member, row["profile_id"]
-            self.known.stored_rungs[member.xid] = row["degree_limit"]
+            self.known.stored_degree_limits[member.xid] = row["degree_limit"]
         await self._read_ties(
             {row["xid"] for row in rows if row["degree_limit"] != HUB or row["xid"] in self._recounted}
         )
@@ -156,7 +156,7 @@ class _Web:
 
     async def neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
         """The neighbours of these, read; those of a hub only if it has just become one."""
-        new = (xid for xid in xids if self.stands(xid, graphs.HUB) or self.known.stored_rungs[xid] != HUB)
+        new = (xid for xid in xids if self.stands(xid, graphs.HUB) or self.known.stored_degree_limits[xid] != HUB)
         found = set[UUID]()
         await in_time_slices(lambda xid: found.update(self.known.near[xid]), new)
         await self.read(found)
@@ -172,7 +172,7 @@ class _Web:
         It is walked on from who is in no crowd yet, and from who was in none before.
         """
         groups = {xid: {xid} for xid in left if self.stands(xid, degree_limit)}
-        todo, stored = set(groups), self.known.stored_rungs
+        todo, stored = set(groups), self.known.stored_degree_limits
         while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= degree_limit}:
             unread = await in_time_slices(lambda xid: self.known.near[xid] - self._asked, todo)
             await self.read(islice(set[UUID]().union(*unread), graphs.CROWD))

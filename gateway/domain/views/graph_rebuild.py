@@ -1,6 +1,6 @@
 """The thorough way: graphs from the facts themselves, for people who may part. The caller has the sandbox's facts to itself.
 
-`settle` makes every view right again after any change of facts: record versions that came or went, ties that came, went or were taken
+`rebuild_views` makes every view right again after any change of facts: record versions that came or went, ties that came, went or were taken
 back, pairs unlinked by hand. What it writes depends on nothing but the facts that are there now.
 """
 
@@ -14,8 +14,8 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.graphs import Graph
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Place, Version, last_deletion
-from gateway.domain.views.graph_component import NOBODY, Component, graphs_of, looked_at, read_component
-from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, Person, graph_row
+from gateway.domain.views.graph_component import NOBODY, Component, examine_component, graphs_in, read_component
+from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, GraphChange, graph_row
 from gateway.domain.views.materialized import RecordKey, forget, materialize, read_states, read_versions, refold
 from gateway.domain.work.locks import lock_exclusive, lock_shared
 from gateway.runtime.threads import WRITES
@@ -30,14 +30,14 @@ DELETE_IDENTITIES = query("graph_rebuild.delete_identities")
 SET_DEGREE_LIMITS = query("graph_rebuild.set_degree_limits")
 
 
-def alone(
+def exclusive_transaction(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction that has the sandbox's facts to itself, and the configuration as it is now."""
     return _locked(db, scope, configurations, lock_exclusive)
 
 
-def beside(
+def shared_transaction(
     db: Database, scope: Scope, configurations: Configurations
 ) -> AbstractAsyncContextManager[tuple[Session, Configuration]]:
     """A transaction beside those who add facts, and the configuration that they know too."""
@@ -66,10 +66,10 @@ class Grouping:
     """What the rules make of a component: its people's graphs, which of their members are contested, and who is nobody's."""
 
     people: tuple[Graph, ...]
-    nobodys: frozenset[UUID]
+    unowned: frozenset[UUID]
 
 
-async def settle(
+async def rebuild_views(
     tx: Session,
     scope: Scope,
     config: Configuration,
@@ -88,10 +88,10 @@ async def settle(
     await refold(tx, scope, versions)
     touched = {xid for xid, _ in keys} | set(seeds) | await _retract(tx, scope, versions)
     component = await read_component(tx, scope, config, touched, recount=recount)
-    grouping = await looked_at(group, config, component, WRITES)
+    grouping = await examine_component(group, config, component, WRITES)
     people = await _regroup(tx, scope, component, grouping)
     if recount:
-        await _drop_unnamed(tx, scope, grouping.nobodys)
+        await _drop_unnamed(tx, scope, grouping.unowned)
     rewritten = {*changed, *(xid for xid, _ in keys)}
     concerned = [person for person in people if person.is_rebuilt or not rewritten.isdisjoint(person.xids)]
     states = await read_states(tx, scope, [xid for person in concerned for xid in person.xids])
@@ -101,7 +101,7 @@ async def settle(
     return {
         xid
         for xid, degree_limit in component.degree_limits.items()
-        if degree_limit <= NOBODY < component.stored_rungs[xid]
+        if degree_limit <= NOBODY < component.stored_degree_limits[xid]
     }
 
 
@@ -131,7 +131,7 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
 
 def group(config: Configuration, component: Component) -> Grouping:
     """The people of a component: its graphs with a fragment or an event, and the identities that no person has."""
-    joined = graphs_of(config, component)
+    joined = graphs_in(config, component)
     people = [graph for graph in joined if not component.with_facts.isdisjoint(graph.xids)]
     contested = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit <= NOBODY} | set(
         chain(*component.cannot)
@@ -139,24 +139,24 @@ def group(config: Configuration, component: Component) -> Grouping:
     marked = (
         Graph(g.profile_id, g.xids, g.size, contested=g.contested or not contested.isdisjoint(g.xids)) for g in people
     )
-    nobodys = component.degree_limits.keys() - {xid for graph in people for xid in graph.xids}
-    return Grouping(tuple(marked), frozenset(nobodys))
+    unowned = component.degree_limits.keys() - {xid for graph in people for xid in graph.xids}
+    return Grouping(tuple(marked), frozenset(unowned))
 
 
 # ------------------------------------------------------------------------------------------------ writing
 
 
-async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> list[Person]:
+async def _regroup(tx: Session, scope: Scope, component: Component, grouping: Grouping) -> list[GraphChange]:
     """Write the graphs and the pointers that differ; the people of the component."""
-    pointers = dict.fromkeys(grouping.nobodys) | {xid: g.profile_id for g in grouping.people for xid in g.xids}
+    pointers = dict.fromkeys(grouping.unowned) | {xid: g.profile_id for g in grouping.people for xid in g.xids}
     moved = [(xid, profile_id) for xid, profile_id in pointers.items() if component.pointers[xid] != profile_id]
     if moved:
         moved.sort(key=lambda pair: pair[0].int)
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=moved)
-    await _set_rungs(tx, scope, component)
+    await _set_degree_limits(tx, scope, component)
     regrouped = await _write_graphs(tx, scope, component, grouping)
     return [
-        Person(g.profile_id, g.xids, _former(component, g), is_rebuilt=g.profile_id in regrouped)
+        GraphChange(g.profile_id, g.xids, _former(component, g), is_rebuilt=g.profile_id in regrouped)
         for g in grouping.people
     ]
 
@@ -183,20 +183,20 @@ async def _write_graphs(tx: Session, scope: Scope, component: Component, groupin
     return {profile_id for profile_id in changed if stored.get(profile_id, ((),))[0] != wanted[profile_id][0]}
 
 
-async def _set_rungs(tx: Session, scope: Scope, component: Component) -> None:
+async def _set_degree_limits(tx: Session, scope: Scope, component: Component) -> None:
     turned = [
         (xid, degree_limit)
         for xid, degree_limit in component.degree_limits.items()
-        if degree_limit != component.stored_rungs[xid]
+        if degree_limit != component.stored_degree_limits[xid]
     ]
     if turned:
         turned.sort(key=lambda pair: pair[0].int)
         await tx.update_rows(SET_DEGREE_LIMITS, scope.sandbox_id, [xid for xid, _ in turned], rows=turned)
 
 
-async def _drop_unnamed(tx: Session, scope: Scope, nobodys: Collection[UUID]) -> None:
-    if not nobodys:
+async def _drop_unnamed(tx: Session, scope: Scope, unowned: Collection[UUID]) -> None:
+    if not unowned:
         return
-    named = {row["xid"] for row in await tx.rows(NAMED_BY_FACTS, scope.sandbox_id, list(nobodys))}
-    if unnamed := [xid for xid in nobodys if xid not in named]:
+    named = {row["xid"] for row in await tx.rows(NAMED_BY_FACTS, scope.sandbox_id, list(unowned))}
+    if unnamed := [xid for xid in unowned if xid not in named]:
         await tx.execute(DELETE_IDENTITIES, scope.sandbox_id, unnamed)

@@ -34,16 +34,16 @@ GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contest
 
 
 class RetryTransaction(Exception):
-    """The transaction must begin again; `alone`: with the sandbox's facts to itself, since people may have to part."""
+    """The transaction must begin again; `exclusive`: with the sandbox's facts to itself, since people may have to part."""
 
-    def __init__(self, reason: str, *, alone: bool = False) -> None:
+    def __init__(self, reason: str, *, exclusive: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.alone = alone
+        self.exclusive = exclusive
 
 
 @dataclass(frozen=True, slots=True)
-class Person:
+class GraphChange:
     """A person that a write touches. `former` are the ids of the people it is made of, none if it is new."""
 
     profile_id: UUID
@@ -74,7 +74,7 @@ class _Group:
 
 async def join(
     tx: Session, scope: Scope, config: Configuration, sent: Sequence[ValidDocument], *, rewriting: bool
-) -> tuple[list[Person], set[UUID]]:
+) -> tuple[list[GraphChange], set[UUID]]:
     """The people whom these documents are about, joined as the documents say, and the xids that nobody knew before.
 
     People whose graph changes are locked, with `rewriting` all others too; of the others, without it, none is given back.
@@ -84,7 +84,7 @@ async def join(
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
     pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
     if None in pointers.values():
-        raise RetryTransaction("an identity has no person", alone=True)
+        raise RetryTransaction("an identity has no person", exclusive=True)
     telling = sent if rewriting else [d for d in sent if len(d.tied) > 1 or d.xid not in pointers]
     groups = _groups(telling, pointers)
     wanted = [group for group in groups if group.changes or rewriting]
@@ -148,7 +148,7 @@ async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> 
     if len(rows) < len(ids):
         raise RetryTransaction("a person is gone")
     if any(row["is_contested"] for row in rows):
-        raise RetryTransaction("a contested graph", alone=True)
+        raise RetryTransaction("a contested graph", exclusive=True)
 
 
 async def _members_of(
@@ -158,7 +158,7 @@ async def _members_of(
     growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
     contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
     if contested or any(graph["is_contested"] for graph in growing):
-        raise RetryTransaction("a contested graph", alone=True)
+        raise RetryTransaction("a contested graph", exclusive=True)
     xids = [xid for graph in growing for xid in graph["xids"]]
     rows = await tx.rows(READ_MEMBERS, scope.sandbox_id, xids) if xids else []
     return {row["xid"]: NamedIdentity(row["xid"], config.namespaces[row["namespace_id"]], row["value"]) for row in rows}
@@ -166,18 +166,18 @@ async def _members_of(
 
 def _united(
     config: Configuration, group: _Group, graphs: Mapping[UUID, Any], members: Mapping[UUID, NamedIdentity]
-) -> Person:
+) -> GraphChange:
     if not group.changes:
         (profile_id,) = group.people
-        return Person(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_rebuilt=False)
+        return GraphChange(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_rebuilt=False)
     xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
     if len(xids) > CAP:
-        raise RetryTransaction("a graph grows past the cap", alone=True)
+        raise RetryTransaction("a graph grows past the cap", exclusive=True)
     together = sorted((members[xid] for xid in xids), key=canonical_order)
     claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]
     if len(claimed) > len(set(claimed)):
-        raise RetryTransaction("two values of a unique namespace", alone=True)
-    return Person(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_rebuilt=True)
+        raise RetryTransaction("two values of a unique namespace", exclusive=True)
+    return GraphChange(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_rebuilt=True)
 
 
 def canonical_order(member: NamedIdentity) -> tuple[int, int]:
@@ -186,7 +186,11 @@ def canonical_order(member: NamedIdentity) -> tuple[int, int]:
 
 
 async def _write_identities(
-    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity], newcomers: set[UUID]
+    tx: Session,
+    scope: Scope,
+    people: Sequence[GraphChange],
+    members: Mapping[UUID, NamedIdentity],
+    newcomers: set[UUID],
 ) -> None:
     """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
     pointers = {xid: person.profile_id for person in people for xid in person.xids}
@@ -203,7 +207,7 @@ async def insert_identities(
     return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
 
 
-async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: Mapping[UUID, Any]) -> None:
+async def _relink(tx: Session, scope: Scope, people: Sequence[GraphChange], graphs: Mapping[UUID, Any]) -> None:
     moved = [
         (xid, person.profile_id)
         for person in people
@@ -216,7 +220,7 @@ async def _relink(tx: Session, scope: Scope, people: Sequence[Person], graphs: M
 
 
 async def _write_graphs(
-    tx: Session, scope: Scope, people: Sequence[Person], members: Mapping[UUID, NamedIdentity]
+    tx: Session, scope: Scope, people: Sequence[GraphChange], members: Mapping[UUID, NamedIdentity]
 ) -> None:
     gone = [former for person in people for former in person.former if former != person.profile_id]
     if gone:

@@ -14,7 +14,7 @@ from gateway.domain.rules.graphs import Graph
 from gateway.domain.rules.merge import Fragment, Merged
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, Place, RecordState, Version, fold
-from gateway.domain.views.graph_union import Person
+from gateway.domain.views.graph_union import GraphChange
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -120,7 +120,7 @@ async def materialize(
     tx: Session,
     scope: Scope,
     config: Configuration,
-    people: Sequence[Person],
+    people: Sequence[GraphChange],
     states: RecordStates,
     *,
     fresh: set[UUID],
@@ -180,7 +180,7 @@ def _merged(
     return subject, profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
 
 
-def subjects(policy: MergePolicy, people: Iterable[Person | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
     """Whom a policy makes a profile of: the person, or each identity."""
     if policy.settings.identity_graph is IdentityGraphType.PDG:
         yield from ((person.profile_id, person.xids) for person in people)
