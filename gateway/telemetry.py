@@ -76,7 +76,7 @@ class ConfigurationBroken(NamedTuple):
 class EmbeddedPostgres(NamedTuple):
     """The embedded Postgres died, and what became of it after so many seconds. `reason`: why it could not be started again."""
 
-    state: Literal["gone", "back", "not started"]
+    state: Literal["lost", "recovered", "failed"]
     seconds: float
     reason: str | None
 

@@ -168,15 +168,15 @@ class Cluster:
                 continue
             if died_at is None:
                 died_at = monotonic()
-                self._tell(EmbeddedPostgres("gone", 0, None))
+                self._tell(EmbeddedPostgres("lost", 0, None))
             try:
                 self._bring_up()
             except ClusterError as error:
                 pause = min(2 * pause, LONGEST_PAUSE)
                 if not self._ending.is_set():
-                    self._tell(EmbeddedPostgres("not started", monotonic() - died_at, error.message))
+                    self._tell(EmbeddedPostgres("failed", monotonic() - died_at, error.message))
             else:
-                self._tell(EmbeddedPostgres("back", monotonic() - died_at, None))
+                self._tell(EmbeddedPostgres("recovered", monotonic() - died_at, None))
                 pause, died_at = LOOK_SECONDS, None
 
     def _register(self) -> None:

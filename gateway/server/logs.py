@@ -117,19 +117,19 @@ def log_observation(observation: Observation) -> None:
 def _log_event(observation: Observation) -> None:
     match observation:
         case FaultMasked(error):
-            _log.error("fault", id=correlation_id.get(), exc_info=error)
+            _log.error("unexpected error", request_id=correlation_id.get(), exc_info=error)
         case ConnectionRefused(reason):
-            _log.error("database refuses", id=correlation_id.get(), reason=reason)
+            _log.error("database connection refused", request_id=correlation_id.get(), reason=reason)
         case IssuerKeysFetched(issuer, reason, seconds):
             level = logging.INFO if reason is None else logging.WARNING
             _log.log(level, "issuer keys", issuer=issuer, failed=reason, ms=round(seconds * 1000, 1))
         case ConfigurationBroken(sandbox_id, message):
-            _log.error("configuration broken", sandbox=sandbox_id, message=message)
+            _log.error("configuration error", sandbox=sandbox_id, message=message)
         case EmbeddedPostgres(state, seconds, reason):
-            level = {"gone": logging.WARNING, "back": logging.INFO, "not started": logging.ERROR}[state]
+            level = {"lost": logging.WARNING, "recovered": logging.INFO, "failed": logging.ERROR}[state]
             _log.log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
         case JobLeft(kind, outcome, seconds):
-            _log.info("job", id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
+            _log.info("job", request_id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):
             _log.debug("transaction restarted", reason=reason, attempt=attempt)
 
@@ -137,7 +137,7 @@ def _log_event(observation: Observation) -> None:
 def _log_request(served: RequestServed) -> None:
     level = "warning" if served.status >= 500 else "debug" if served.route in PROBES else "info"
     line = {
-        "id": correlation_id.get(),
+        "request_id": correlation_id.get(),
         "route": served.route,
         "method": served.method,
         "status": served.status,

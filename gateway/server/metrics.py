@@ -39,6 +39,7 @@ from gateway.telemetry import (
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BUCKETS = (*map(str, map(float, SECONDS)), "+Inf")
 SCRAPE_REST = 19  # times as long as the exposition took to make is it told again
+EXECUTORS = {"compiled": "compiled", "stock": "graphql_core"}
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
 
 
@@ -116,13 +117,15 @@ class Metrics:
         self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements gave back.", "name")
         self._operations = self._counts(
             "gateway_operations",
-            "GraphQL operations that ran, by why one was not compiled, and whether its plan was kept from an earlier one.",
-            *("kind", "way", "reason", "kept"),
+            "GraphQL operations that ran, by why one was not compiled, and whether its plan was cached.",
+            *("kind", "executor", "reason", "plan_cached"),
         )
         self._stages = self._times(
             "gateway_operation_stage_seconds", "Time of the stages of GraphQL operations.", "stage"
         )
-        self._plans = Gauge("gateway_plans", "Plans that are kept.", registry=registry, multiprocess_mode="livesum")
+        self._plans = Gauge(
+            "gateway_cached_plans", "Plans of operations in the cache.", registry=registry, multiprocess_mode="livesum"
+        )
         self._restarts = self._counts(
             "gateway_transaction_restarts", "Writes that met another and began anew.", "reason"
         )
@@ -140,7 +143,9 @@ class Metrics:
                 multiprocess_mode="livesum",
             ).labels
         )
-        self._cuts = self._counts("gateway_connections_cut", "Connections that were ended by us, by why.", "reason")
+        self._cuts = self._counts(
+            "gateway_connections_closed", "Client connections that the gateway closed early, by why.", "reason"
+        )
         self._counting: Mapping[type, Callable[[Any], None]] = {
             StatementRan: self._count_statement,
             RequestServed: self._count_request,
@@ -159,10 +164,13 @@ class Metrics:
     def _count_alone(self) -> Mapping[type, Callable[[Any], None]]:
         """What is only counted, whatever it says."""
         counters = {
-            ConnectionRefused: ("gateway_database_refusals", "Connections that the database refused for good."),
-            ConfigurationBroken: ("gateway_configuration_broken", "Broken rows of configuration that were met."),
+            ConnectionRefused: (
+                "gateway_database_connection_errors",
+                "Connections that the database refused for good.",
+            ),
+            ConfigurationBroken: ("gateway_configuration_errors", "Broken rows of configuration that were read."),
             EmbeddedPostgres: ("gateway_embedded_postgres_events", "Losses and starts of the embedded Postgres."),
-            FaultMasked: ("gateway_faults", "Unexpected errors, masked for the caller."),
+            FaultMasked: ("gateway_unexpected_errors", "Unexpected errors, masked for the caller."),
         }
         made = {kind: Counter(*texts, registry=self._registry) for kind, texts in counters.items()}
         return {kind: partial(_count, counter) for kind, counter in made.items()}
@@ -178,7 +186,8 @@ class Metrics:
         self._requests(served.route, served.method, served.status).observe(served.seconds)
 
     def _count_operation(self, ran: OperationRan) -> None:
-        self._operations(ran.kind, ran.way, ran.reason or "", "true" if ran.is_kept else "false").inc()
+        is_cached = "true" if ran.is_kept else "false"
+        self._operations(ran.kind, EXECUTORS[ran.way], ran.reason or "", is_cached).inc()
         if ran.plans != self._kept:
             self._kept = ran.plans
             self._plans.set(ran.plans)

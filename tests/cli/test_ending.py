@@ -112,11 +112,11 @@ def test_the_embedded_postgres_comes_back_by_itself(data_dir):
         os.kill(before, signal.SIGKILL)
         seen = {client.post("/graphql", json=VIEWER).status_code}
         end = monotonic() + PATIENCE
-        while "back" not in states(started.log) or client.get("/readyz").status_code != 200:
+        while "recovered" not in states(started.log) or client.get("/readyz").status_code != 200:
             seen.add(client.post("/graphql", json=VIEWER).status_code)
             assert monotonic() < end
         assert client.post("/graphql", json=VIEWER).status_code == 200
-        assert states(started.log) == ["gone", "back"]
+        assert states(started.log) == ["lost", "recovered"]
         assert seen <= {200, 503}
         assert started.end() == 0
     assert not postgres_runs(data_dir)

@@ -336,7 +336,7 @@ async def test_a_server_that_dies_while_it_is_used_is_started_again_and_told_of(
         os.kill(postmaster(data_dir), signal.SIGKILL)
 
         async def is_back() -> bool:
-            return [one.state for one in told] == ["gone", "back"]
+            return [one.state for one in told] == ["lost", "recovered"]
 
         await until(is_back)
         connection = await asyncpg.connect(cluster.dsn("kept"))
@@ -354,10 +354,10 @@ async def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(data_
         os.kill(postmaster(data_dir), signal.SIGKILL)
 
         async def is_said() -> bool:
-            return [one.state for one in told] == ["gone", "not started"]
+            return [one.state for one in told] == ["lost", "failed"]
 
         async def is_back() -> bool:
-            return told[-1].state == "back"
+            return told[-1].state == "recovered"
 
         await until(is_said)
         assert "written by Postgres 15" in (told[-1].reason or "")
@@ -375,7 +375,7 @@ async def test_gateways_that_share_a_server_start_it_again_once(data_dir: Path) 
 
     async def is_back() -> bool:
         states = [one.state for one in told]
-        return states.count("back") == states.count("gone") > 0
+        return states.count("recovered") == states.count("lost") > 0
 
     await until(is_back)
     assert postmaster(data_dir) != died

@@ -17,7 +17,7 @@ from gateway.telemetry import (
     TransactionRestarted,
 )
 
-KEPT_TWICE = 'gateway_operations_total{kept="true",kind="query",reason="",way="compiled"} 2.0'
+KEPT_TWICE = 'gateway_operations_total{executor="compiled",kind="query",plan_cached="true",reason=""} 2.0'
 COMPILED = OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3)
 STOCK = OperationRan("mutation", "stock", "mutation", [("parse", 0.001), ("run", 0.003)], is_kept=False, plans=4)
 COUNT = """
@@ -39,12 +39,12 @@ def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
     for operation in [COMPILED, COMPILED, STOCK]:
         metrics(operation)
     assert lines(metrics) >= {
-        'gateway_operations_total{kept="true",kind="query",reason="",way="compiled"} 2.0',
-        'gateway_operations_total{kept="false",kind="mutation",reason="mutation",way="stock"} 1.0',
+        'gateway_operations_total{executor="compiled",kind="query",plan_cached="true",reason=""} 2.0',
+        'gateway_operations_total{executor="graphql_core",kind="mutation",plan_cached="false",reason="mutation"} 1.0',
         'gateway_operation_stage_seconds_count{stage="parse"} 1.0',
         'gateway_operation_stage_seconds_count{stage="run"} 3.0',
         'gateway_operation_stage_seconds_bucket{le="0.0025",stage="run"} 2.0',
-        "gateway_plans 4.0",
+        "gateway_cached_plans 4.0",
     }
 
 
@@ -65,7 +65,7 @@ def test_everything_that_can_be_noticed_is_counted():
         'gateway_request_seconds_count{method="POST",route="/graphql",status="200"} 1.0',
         'gateway_transaction_restarts_total{reason="outdated"} 1.0',
         'gateway_jobs_total{kind="ABORT_BATCH",outcome="completed"} 1.0',
-        "gateway_faults_total 1.0",
+        "gateway_unexpected_errors_total 1.0",
         'gateway_issuer_key_fetches_total{issuer="https://idp.example",outcome="failed"} 1.0',
     }
     assert "ada" not in metrics.exposition().decode()
@@ -96,9 +96,9 @@ def test_processes_count_together_and_what_one_kept_goes_with_it():
         started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]
         assert [process.wait() for process in started] == [0, 0]
         ours = Metrics(directory)
-        assert lines(ours) >= {"gateway_plans 6.0", KEPT_TWICE}
+        assert lines(ours) >= {"gateway_cached_plans 6.0", KEPT_TWICE}
         drop_process_gauges(directory, started[0].pid)
-        assert lines(ours) >= {"gateway_plans 3.0", KEPT_TWICE}
+        assert lines(ours) >= {"gateway_cached_plans 3.0", KEPT_TWICE}
     assert not directory.exists()
     assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0
 

@@ -122,7 +122,7 @@ async def test_what_breaks_is_masked_and_found_in_the_log_by_its_id(gateway):
     assert told["extensions"] == {"code": "INTERNAL", "correlationId": answer.headers["x-request-id"]}
     assert "ada" not in answer.text
     fault, request = lines
-    assert (fault["event"], fault["id"]) == ("fault", told["extensions"]["correlationId"])
+    assert (fault["event"], fault["request_id"]) == ("unexpected error", told["extensions"]["correlationId"])
     assert (request["event"], request["route"], request["status"]) == ("request", "/breaks", 500)
 
 
