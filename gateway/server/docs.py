@@ -64,7 +64,7 @@ PAGE: Final = """<!doctype html>
       nav [aria-current] {{ font-weight: 600; color: inherit; text-decoration: none; }}
       h1, h2, h3 {{ line-height: 1.25; margin: 2rem 0 0.75rem; }}
       h1 a, h2 a, h3 a {{ margin-left: 0.4rem; opacity: 0.4; text-decoration: none; }}
-      code {{ font: 0.9em ui-monospace, monospace; background: var(--shade); border-radius: 3px; padding: 0.1em 0.25em; }}
+      code {{ font: 0.9em ui-monospace, monospace; background: var(--shade); border-radius: 3px; padding: 0.1em 0.25em; overflow-wrap: anywhere; }}
       pre {{ background: var(--shade); border-radius: 6px; padding: 0.75rem; overflow-x: auto; line-height: 1.4; }}
       pre code {{ background: none; padding: 0; }}
       table {{ display: block; overflow-x: auto; border-collapse: collapse; }}
@@ -74,7 +74,7 @@ PAGE: Final = """<!doctype html>
   </head>
   <body>
     <nav aria-label="Documents">{documents}</nav>
-    <nav aria-label="On this page">{sections}</nav>
+    <nav aria-label="On this page"{hidden}>{sections}</nav>
     <main>
 {content}
     </main>
@@ -145,10 +145,11 @@ def render_page(name: str) -> str:
     markdown = MarkdownIt("commonmark", {"html": False}, renderer_cls=_Renderer).enable("table")
     tokens = markdown.parse(text)
     headings = name_headings(tokens)
-    sections = ((f"#{slug}", heading) for tag, slug, heading in headings if tag == "h2")
+    sections = [(f"#{slug}", heading) for tag, slug, heading in headings if tag == "h2"]
     return PAGE.format(
         title=escape(headings[0][2]),
         documents=_links(_addresses(name), current=name or "docs"),
+        hidden="" if sections else " hidden",
         sections=_links(sections),
         content=markdown.renderer.render(tokens, markdown.options, {}),
     )
