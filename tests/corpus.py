@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from gateway.server.docs import NAMES, read_document
 from gateway.server.http.console import BUILT
+from gateway.server.http.docs import NAMES, read_document
 
 HERE = Path(__file__).parent
 DOCUMENTS = [(HERE.parent / "README.md").read_text(encoding="utf-8"), *(read_document(name).text for name in NAMES)]

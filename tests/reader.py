@@ -36,7 +36,7 @@ from places import reachable_directory
 from pooler import pgbouncer
 from program import Server, environment
 
-from gateway.server.docs import NAMES
+from gateway.server.http.docs import NAMES
 
 HERE = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8000"

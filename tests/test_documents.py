@@ -1,5 +1,6 @@
 """The documents are true: each block of the README and of gateway/docs/ runs, and what they name is there."""
 
+import ast
 import re
 import tomllib
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from places import reachable_directory
 from program import Server
 from reader import Reader
 
-from gateway.server.docs import DIRECTORY, NAMES, read_document
+from gateway.server.http.docs import DIRECTORY, NAMES, read_document
 from gateway.settings import Settings
 
 HERE = Path(__file__).parents[1]
@@ -69,6 +70,15 @@ def test_the_arrow_is_the_contract_that_imports_are_held_to():
 
 def existing() -> set[str]:
     return {path.stem for path in (HERE / "gateway").iterdir()}
+
+
+def test_every_room_is_listed_with_what_it_says_of_itself():
+    listed = dict(re.findall(r"^\| `([\w/]+)/` \| (.*) \|$", TEXTS["internals"], re.MULTILINE))
+    rooms = {f"domain/{path.parent.name}" for path in (HERE / "gateway" / "domain").glob("*/__init__.py")}
+    assert rooms <= listed.keys()
+    for room, sentence in listed.items():
+        says = ast.get_docstring(ast.parse((HERE / "gateway" / room / "__init__.py").read_text("utf-8"))) or ""
+        assert says.partition("\n")[0] == sentence, room
 
 
 def test_every_setting_has_its_line():

@@ -4,7 +4,7 @@ import re
 
 from gateway.api.limits import SERVICE_LIMITS
 from gateway.domain.rules import limits
-from gateway.server.docs import read_document
+from gateway.server.http.docs import read_document
 from gateway.xdm import bounds
 
 

@@ -7,7 +7,7 @@ import pytest
 from own_postgres import oldest_postgres
 from program import environment, gateway, server
 
-from gateway.server.docs import read_document
+from gateway.server.http.docs import read_document
 
 BLOCKS = re.findall(r"^```sql\n(.*?)^```$", read_document("operations").text, re.DOTALL | re.MULTILINE)
 DATASETS = "{ datasets { totalCount } }"

@@ -22,13 +22,13 @@ from gateway.domain.config.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.runtime.deadlines import Deadlines
 from gateway.server.deployment import connect
-from gateway.server.docs import Documents
 from gateway.server.http import health
 from gateway.server.http.admission import Admissions, in_turn
 from gateway.server.http.auth import Callers
 from gateway.server.http.compression import Packing
 from gateway.server.http.console import console_routes
 from gateway.server.http.cors import ForeignPages
+from gateway.server.http.docs import Documents
 from gateway.server.http.graphql import graphql
 from gateway.server.http.hosts import HostCheck, HostNames
 from gateway.server.http.index import Index

@@ -8,9 +8,9 @@ from urllib.parse import urljoin
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
-from gateway.server.docs import DIRECTORY, NAMES, PICTURE, read_document
+from gateway.server.http.docs import DIRECTORY, NAMES, PICTURE, read_document
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 PAGES = ("/docs", *(f"/docs/{name}" for name in NAMES))
 
@@ -80,3 +80,15 @@ async def test_the_text_of_a_document_is_never_markup(gateway):
     assert "<table>" in page
     assert '<pre><code class="language-sql">' in page
     assert 'aria-current="page">Operations<' in page
+
+
+@pytest.mark.parametrize("path", PAGES)
+async def test_a_page_can_be_read_on_a_telephone(gateway, chromium, path):
+    page = await chromium.new_page(viewport={"width": 375, "height": 667})
+    await page.set_content((await gateway.http.get(path)).text)
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 375
+    sizes = await page.evaluate(
+        "[...document.querySelectorAll('body *')].map((one) => parseFloat(getComputedStyle(one).fontSize))"
+    )
+    assert min(sizes) >= 12
+    await page.close()
