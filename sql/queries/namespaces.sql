@@ -7,7 +7,7 @@ select sandbox_id, namespace_id, code, name, description, id_type, normalization
  where sandbox_id = $1
  order by code;
 
--- name: list_ruled(sandbox_ids, organization_id, names) -> rows
+-- name: list_ranked(sandbox_ids, organization_id, names) -> rows
 -- The namespaces with a priority of those sandboxes that are the organization's and, unless that is null, have one of the names; the highest
 -- first. Walks namespace_pkey.
 select n.sandbox_id, n.namespace_id, n.code, n.name, n.description, n.id_type, n.normalization, n.is_custom, n.priority, n.is_unique_per_graph

@@ -1,7 +1,7 @@
-"""Rows of configuration that cannot be used, however they came to be so: a hand that edited them, an older or a newer version.
+"""Rows of configuration that cannot be used, because somebody edited them or another version of the gateway wrote them.
 
-Such a row is named, with its table, its key and its fault: in the error of whoever needs it, in the log, and by `gateway verify`. Whatever
-does not need it goes on as if it were not there.
+Such a row is reported with its table, its key and its fault: in the error of a request that needs it, in the log, and by `gateway verify`.
+Everything else works as if the row were absent.
 """
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping
@@ -11,8 +11,8 @@ from uuid import UUID
 
 from gateway.errors import Conflict, GatewayError
 
-MAX_FAULT = 300
-"""Characters of a fault that are told: it may quote what is in the row."""
+MAX_FAULT_CHARACTERS = 300
+"""Longer descriptions of a fault are cut, because they may quote the row."""
 
 T = TypeVar("T")
 K = TypeVar("K", UUID, int)
@@ -20,7 +20,7 @@ K = TypeVar("K", UUID, int)
 
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
-    """A row that cannot be used: its table, its key there, what people call it, and why. `is_kept`: a policy whose profiles are kept merged."""
+    """A row that cannot be used: its table, its key there, its name for people, and why. `is_kept`: a merge policy with materialized profiles."""
 
     table: str
     key: Any
@@ -30,9 +30,9 @@ class BrokenRow:
 
     @classmethod
     def of(cls, table: str, key: UUID | int, name: str, error: Exception, *, is_kept: bool = False) -> "BrokenRow":
-        """The row that an error came from."""
-        said = error.message if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
-        return cls(table, key, name, said[:MAX_FAULT], is_kept=is_kept)
+        """Describe the row whose parsing or check raised this error."""
+        fault = error.message if isinstance(error, GatewayError) else f"{type(error).__name__}: {error}"
+        return cls(table, key, name, fault[:MAX_FAULT_CHARACTERS], is_kept=is_kept)
 
     @property
     def message(self) -> str:
@@ -41,21 +41,21 @@ class BrokenRow:
 
 
 Broken = MutableMapping[K, BrokenRow]
-"""Broken rows of one table by their keys."""
+"""The broken rows of one table by key."""
 
 
-def parsed(
+def parse_rows(
     rows: Iterable[Any], parse: Callable[[Any], T], broken: Broken[Any] | None, *, table: str, key: str, name: str
 ) -> list[T]:
-    """What the rows hold, in their order, without those that cannot be parsed: they go into `broken`, if that is given.
+    """Parse rows of a table and return their values in order. Rows that cannot be parsed are left out, and described in `broken` if given.
 
-    `key` and `name` are the columns that tell one row from another, to programs and to people.
+    `key` and `name` are the columns that identify a row, to programs and to people.
     """
     values = []
     for row in rows:
         try:
             values.append(parse(row))
-        except Exception as error:  # noqa: BLE001 (whatever is wrong with one row, the others are read)
+        except Exception as error:  # noqa: BLE001 (one bad row, whatever is wrong with it, must not hide the others)
             if broken is not None:
                 is_kept = any(row.get(flag, False) for flag in ("is_default", "is_active_on_edge"))
                 broken[row[key]] = BrokenRow.of(table, row[key], row[name], error, is_kept=is_kept)
@@ -63,6 +63,6 @@ def parsed(
 
 
 def refuse_change(broken: Mapping[Any, BrokenRow], key: UUID | int) -> None:
-    """Raise Conflict if the row of this key is broken: a mutation cannot start from it."""
+    """Check that the row with this key can be changed. Raises Conflict if it is broken: a mutation cannot start from it."""
     if key in broken:
         raise Conflict(broken[key].message, path=["id"])

@@ -1,7 +1,7 @@
-"""The configuration of a sandbox as one immutable value, and the cache that hands it out.
+"""The configuration of a sandbox as one immutable value, and the cache of configurations in this process.
 
-Every change of configuration counts `sandbox.config_version` up in its own transaction, and every request learns that number with
-its sandbox. So a cached configuration is good exactly as long as its version is not smaller, and no message can be lost.
+Every change of configuration increments `sandbox.config_version` in its own transaction, and every request reads that number with its
+sandbox. A cached configuration is valid exactly as long as its version is not smaller, so processes need not notify each other.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from gateway.domain.config.broken_rows import Broken, BrokenRow
 from gateway.domain.config.datasets import Dataset, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
-from gateway.domain.config.registry import XdmSchema, load_schemas, usable
+from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Forbidden, Misconfigured, NotFound, Unavailable
@@ -38,26 +38,26 @@ V = TypeVar("V")
 
 
 class Known(dict[K, V]):
-    """What a version of the configuration knows by its keys. Rows that are `broken` are told when they are asked for, by whatever verb."""
+    """The usable rows of one table in one version of the configuration, by key. Looking up a broken row raises Misconfigured."""
 
     def __init__(self, values: Mapping[K, V], broken: Mapping[K, BrokenRow]) -> None:
         super().__init__(values)
         self._broken = broken
 
     def __missing__(self, key: K) -> Never:
-        """Raise Misconfigured for a broken row; Unavailable for another one, which a read met and which is newer than this version."""
+        """Raise Misconfigured for a broken row, and Unavailable for a key that only a newer version of the configuration has."""
         if key in self._broken:
             raise Misconfigured(self._broken[key].message)
         raise Unavailable("The configuration has just changed; try again.")
 
     def find(self, key: K) -> V | None:
-        """What has this key, None where nothing has. Raises Misconfigured for a broken row."""
+        """Return the value with this key, None if there is none. Raises Misconfigured for a broken row."""
         return self[key] if key in self or key in self._broken else None
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """All that a sandbox is configured to, at one version. Shared by requests: never change what it holds."""
+    """The whole configuration of a sandbox at one version. Requests share it: never change what it holds."""
 
     sandbox_id: int
     version: int
@@ -69,7 +69,7 @@ class Configuration:
     broken: tuple[BrokenRow, ...] = ()
 
     def namespace(self, code: str) -> Namespace | None:
-        """The namespace of this code, or None. Raises Misconfigured for one that is broken."""
+        """Return the namespace with this code, None if there is none. Raises Misconfigured for a broken one."""
         namespace = self._by_code.get(code)
         if namespace is None:
             for row in self.broken:
@@ -78,18 +78,18 @@ class Configuration:
         return namespace
 
     def unknown_namespace(self, code: str) -> str:
-        """What is wrong with a code that none of the namespaces has, and which one may be meant."""
+        """Return the error message for a code that no namespace has; it names the code that may be meant."""
         return unknown_namespace(code, self._by_code)
 
     def dataset(self, dataset_id: UUID) -> Dataset:
-        """The dataset of a mutation's `datasetId`. Raises NotFound."""
+        """Return the dataset that a mutation's `datasetId` names. Raises NotFound, Misconfigured."""
         dataset = self.datasets.find(dataset_id)
         if dataset is None:
             raise NotFound("There is no dataset with this id.", path=["datasetId"])
         return dataset
 
     def policy(self, policy_id: UUID | None) -> MergePolicy:
-        """The policy that a read asks for, the default one for None. Raises BadInput, Misconfigured."""
+        """Return the merge policy of a read, the default one for None. Raises BadInput for an unknown id, Misconfigured."""
         if policy_id is None:
             return self.default_policy
         policy = self.policies.find(policy_id)
@@ -99,7 +99,7 @@ class Configuration:
 
     @cached_property
     def default_policy(self) -> MergePolicy:
-        """The policy of reads that name none; every sandbox has one. Raises Misconfigured where that is broken."""
+        """The policy of reads that name none; every sandbox has one. Raises Misconfigured if it is broken."""
         for policy in self.policies.values():
             if policy.settings.is_default:
                 return policy
@@ -108,9 +108,9 @@ class Configuration:
 
     @cached_property
     def materialized(self) -> list[MergePolicy]:
-        """The policies whose profiles are kept merged, also while they are being built.
+        """The policies whose profiles are materialized, or are being materialized.
 
-        Raises Misconfigured where one of them is broken: what it keeps must not fall behind.
+        Raises Misconfigured if one of them is broken: its profiles must not fall behind the facts.
         """
         for row in self.broken:
             if row.is_kept:
@@ -119,7 +119,7 @@ class Configuration:
 
     @cached_property
     def rules(self) -> Rules:
-        """The identity settings as the graph rules take them."""
+        """The identity settings in the form that the graph rules take."""
         listed = self.namespaces.values()
         return Rules(
             {namespace.namespace_id: namespace.priority for namespace in listed if namespace.priority is not None},
@@ -127,28 +127,28 @@ class Configuration:
         )
 
     def members(self, xdm_class: XdmClass) -> tuple[XdmSchema, ...]:
-        """The schemas of a class that are enabled for profile, the oldest first: those which make its union."""
+        """List the profile-enabled schemas of a class, oldest first: its union is made of them."""
         schemas = self.schemas.values()
         return tuple(schema for schema in schemas if schema.is_profile_enabled and schema.xdm_class is xdm_class)
 
     def union(self, xdm_class: XdmClass) -> Field:
-        """The union schema of a class: of a class without schemas, all that ships for it.
+        """Return the union schema of a class; for a class without profile-enabled schemas, all fields that ship for it.
 
-        While the members stay the same, so does the object, from one version to the next.
+        Versions of the configuration with equal members share one object.
         """
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
     @cached_property
     def composites(self) -> Composites:
-        """The values of a profile that merging takes whole."""
+        """The paths of a profile whose values are merged as a whole, such as arrays."""
         return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
 
     def validator(self, schema_id: UUID) -> Validator:
-        """The validator of a schema, the same as long as the schema is, and compiled when first used."""
+        """Return the validator of a schema, one per version of the schema. Raises Misconfigured, Unavailable."""
         return self.schemas[schema_id].validator
 
     async def compile(self, schema_id: UUID, *, partial: bool) -> None:
-        """Have the validator of a schema compiled for whole or for partial documents, beside the event loop if it is not yet."""
+        """Compile the validator of a schema for whole or for partial documents, in a thread, unless that is done already."""
         validator = self.validator(schema_id)
         if not validator.is_compiled(partial=partial):
             await asyncio.to_thread(validator.compile, partial=partial)
@@ -171,42 +171,42 @@ def _composites(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
 
 
 class Configurations:
-    """The configurations that this process knows, the `size` used last."""
+    """The cache of configurations of this process, by sandbox: the `size` most recently used ones are kept."""
 
     def __init__(self, size: int = 256) -> None:
         self._size = size
-        self._known: OrderedDict[int, Configuration] = OrderedDict()
+        self._cached: OrderedDict[int, Configuration] = OrderedDict()
         self._loading: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @property
     def broken_rows(self) -> int:
-        """How many rows of all that is known here cannot be used."""
-        return sum(len(config.broken) for config in self._known.values())
+        """The number of broken rows in all cached configurations."""
+        return sum(len(config.broken) for config in self._cached.values())
 
     async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
-        """The configuration of the scope's sandbox, no older than the scope and than `at_least`; whoever asks.
+        """Return the configuration of the scope's sandbox, no older than the scope and than version `at_least`. Needs no permission.
 
-        Raises Forbidden when the sandbox is gone.
+        Raises Forbidden once the sandbox is gone.
         """
         wanted = max(scope.sandbox.config_version, at_least or 0)
-        if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
+        if (known := self._find(scope.sandbox_id, wanted)) is not None:
             return known
         async with self._loading.setdefault(scope.sandbox_id, asyncio.Lock()):
-            if (known := self._fresh(scope.sandbox_id, wanted)) is not None:
+            if (known := self._find(scope.sandbox_id, wanted)) is not None:
                 return known  # another request loaded it meanwhile
-            config = await _load(db, scope, self._known.get(scope.sandbox_id))
-            config = await asyncio.to_thread(_derived, config)  # thousands of fields take a while: other requests go on
+            config = await _load(db, scope, self._cached.get(scope.sandbox_id))
+            config = await asyncio.to_thread(_prepared, config)  # thousands of fields take a while
             for row in config.broken:
                 observe(ConfigurationBroken(scope.sandbox_id, row.message))
-            self._known[scope.sandbox_id] = config
-            self._known.move_to_end(scope.sandbox_id)
-            if len(self._known) > self._size:
-                self._known.popitem(last=False)
+            self._cached[scope.sandbox_id] = config
+            self._cached.move_to_end(scope.sandbox_id)
+            if len(self._cached) > self._size:
+                self._cached.popitem(last=False)
             return config
 
     @asynccontextmanager
     async def snapshot(self, db: Database, scope: Scope) -> AsyncIterator[tuple[Session, Configuration]]:
-        """Reads that all see one moment, and the configuration at that moment. Raises Forbidden when the sandbox is gone."""
+        """Open a session in which all reads see one moment, with the configuration at that moment. Raises Forbidden once the sandbox is gone."""
         config = await self.read(db, scope)
         while True:
             async with db.snapshot() as tx:
@@ -216,30 +216,30 @@ class Configurations:
                     return
             config = await self.read(db, scope, version)
 
-    def _fresh(self, sandbox_id: int, wanted: int) -> Configuration | None:
-        known = self._known.get(sandbox_id)
+    def _find(self, sandbox_id: int, wanted: int) -> Configuration | None:
+        known = self._cached.get(sandbox_id)
         if known is None or known.version < wanted:
             return None
-        self._known.move_to_end(sandbox_id)
+        self._cached.move_to_end(sandbox_id)
         return known
 
 
-def _derived(loaded: Configuration) -> Configuration:
-    """The configuration without schemas that cannot be used, with what most requests need at hand."""
+def _prepared(loaded: Configuration) -> Configuration:
+    """Return the configuration without unusable schemas, its unions and composites computed."""
     broken: Broken[UUID] = {row.key: row for row in loaded.broken if row.table == "xdm_schema"}
     codes = {namespace.code for namespace in loaded.namespaces.values()}
-    found = usable(loaded.schemas.values(), codes, broken)
+    found = select_usable(loaded.schemas.values(), codes, broken)
     others = (row for row in loaded.broken if row.table != "xdm_schema")
     schemas = Known({schema.schema_id: schema for schema in found}, broken)
     config = replace(loaded, schemas=schemas, broken=(*others, *broken.values()))
     for xdm_class in XdmClass:
         config.union(xdm_class)
-    _ = config.composites
+    _ = config.composites  # computes them
     return config
 
 
 async def _load(db: Database, scope: Scope, former: Configuration | None) -> Configuration:
-    """The configuration, read again until no change came between its parts."""
+    """Load the configuration, again if its version changed between the statements."""
     async with db.transaction(scope.sandbox_id) as tx:
         version = await _version(tx, scope)
         while True:
@@ -266,10 +266,7 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
         version=version,
         tenant_code=scope.organization.code,
         namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}, faults[0]),
-        schemas=Known(
-            {schema.schema_id: schema for schema in schemas},
-            faults[1],
-        ),
+        schemas=Known({schema.schema_id: schema for schema in schemas}, faults[1]),
         datasets=Known({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
         policies=Known({policy.policy_id: policy for policy in policies}, faults[3]),
         broken=tuple(row for rows in faults for row in rows.values()),

@@ -1,6 +1,6 @@
 """Datasets: where the documents of one source go, all of one schema.
 
-A dataset's schema never changes. Enabled for profile, it feeds profiles and the identity graph, and stays enabled.
+A dataset's schema never changes. A dataset that is enabled for profile feeds profiles and the identity graph, and stays enabled.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from gateway.domain.config.broken_rows import Broken, parsed
+from gateway.domain.config.broken_rows import Broken, parse_rows
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.limits import DATASETS, check_room
 from gateway.domain.rules.names import check_description, check_name
@@ -27,7 +27,7 @@ COUNT_RECORDS = query("datasets.count_records")
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """A dataset as it stands."""
+    """A dataset with its current settings."""
 
     dataset_id: UUID
     schema_id: UUID
@@ -38,9 +38,9 @@ class Dataset:
 
 
 async def load_datasets(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[Dataset]:
-    """All datasets of the sandbox, by name; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    """Load all datasets of the sandbox, by name. Needs no permission. Rows that cannot be parsed go into `broken`."""
     rows = await tx.rows(LIST, scope.sandbox_id)
-    return parsed(rows, lambda row: Dataset(**row), broken, table="dataset", key="dataset_id", name="name")
+    return parse_rows(rows, lambda row: Dataset(**row), broken, table="dataset", key="dataset_id", name="name")
 
 
 async def create_dataset(
@@ -52,7 +52,7 @@ async def create_dataset(
     description: str | None = None,
     is_profile_enabled: bool = True,
 ) -> Dataset:
-    """A new dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany, NotFound for the schema."""
+    """Create a dataset. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany, and NotFound for the schema."""
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
         others = await _locked(tx, scope)
@@ -64,9 +64,9 @@ async def create_dataset(
 
 
 async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: Mapping[str, Any]) -> Dataset:
-    """The dataset with another `name`, `description` or `is_profile_enabled`. Needs `config:write`.
+    """Change a dataset's `name`, `description` or `is_profile_enabled`, and return it. Needs `config:write`.
 
-    Raises Forbidden, NotFound, Taken, and Invalid also for turning profile off.
+    Raises Forbidden, NotFound, Taken, and Invalid, also for disabling it for profile.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -84,14 +84,14 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
 
 
 async def record_counts(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
-    """How many accepted records or events each dataset has, aborted and removed batches apart; 0 for an unknown one."""
+    """Count the accepted records or events of each dataset, without aborted and removed batches; 0 for an unknown one. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT_RECORDS, scope.sandbox_id, dataset_ids)}
     return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
 
 
 async def _locked(tx: Session, scope: Scope) -> list[Dataset]:
-    """The datasets, with every other change of this sandbox's configuration kept waiting."""
+    """Load the datasets under the lock of the configuration."""
     await lock_configuration(tx, scope)
     return await load_datasets(tx, scope)
 

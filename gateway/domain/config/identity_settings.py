@@ -1,8 +1,7 @@
-"""Identity settings: which namespaces say more about who somebody is, and of which a person has at most one identity.
+"""Identity settings: the ranking of namespaces, and which namespaces are unique (a person has at most one identity of each).
 
-Rules: a namespace stands in the list once; at most three are unique; those of devices, browsers and partners are neither unique nor
-above those of people. New facts follow new settings at once; the people who are there follow in a job. Events stay where they are
-stored.
+Rules: a namespace is listed once; at most three are unique; namespaces of devices, browsers and partners are neither unique nor ranked
+above namespaces of people. New facts follow new settings at once; a job regroups existing identities. Events stay where they are stored.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,67 +22,68 @@ CLEAR_RULES = query("namespaces.clear_rules")
 SET_RULES = query("namespaces.set_rules")
 
 UNIQUE = 3
-"""The most namespaces that are unique in a graph."""
+"""The limit of namespaces that are unique in a graph."""
 
-PEOPLES = frozenset({IdentityType.CROSS_DEVICE, IdentityType.EMAIL, IdentityType.PHONE})
-"""The kinds of namespaces that name people."""
+PERSON_TYPES = frozenset({IdentityType.CROSS_DEVICE, IdentityType.EMAIL, IdentityType.PHONE})
+"""The types of namespaces that name people."""
 
 
 @dataclass(frozen=True, slots=True)
 class NamespaceRule:
-    """A namespace's place in the settings is its place in their list; `is_unique`: a graph holds at most one identity of it."""
+    """A namespace in the identity settings, ranked by its place in their list. `is_unique`: a graph holds at most one identity of it."""
 
     code: str
     is_unique: bool = False
 
 
 async def update_identity_settings(db: Database, scope: Scope, rules: Sequence[NamespaceRule]) -> list[Namespace]:
-    """The namespaces listed, the highest first, as they are now; none turns the settings off. Needs `config:write`.
+    """Replace the identity settings and return the listed namespaces, the highest first; an empty list turns them off. Needs `config:write`.
 
     Raises Forbidden, NotFound for an unknown code, Invalid, TooMany.
     """
     scope.require(Permission.CONFIG_WRITE)
-    async with lock_exclusive(db, scope.sandbox_id) as tx:  # whoever stitches now does it by the rules that it knows
+    async with lock_exclusive(db, scope.sandbox_id) as tx:  # running transactions join identities by the old settings
         await lock_configuration(tx, scope)
         known = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
-        ruled = check_rules(known, rules)
-        if ruled != sorted((each for each in known.values() if each.priority), key=lambda each: each.priority or 0):
-            rows = [(each.namespace_id, each.priority, each.is_unique_per_graph) for each in ruled]
+        ranked = check_rules(known, rules)
+        if ranked != sorted((each for each in known.values() if each.priority), key=lambda each: each.priority or 0):
+            rows = [(each.namespace_id, each.priority, each.is_unique_per_graph) for each in ranked]
             await tx.execute(CLEAR_RULES, scope.sandbox_id)
             await tx.update_rows(SET_RULES, scope.sandbox_id, rows=rows)
             await jobs.enqueue(tx, scope, JobKind.REGROUP_IDENTITIES)
-    return ruled
+    return ranked
 
 
 def check_rules(
     known: Mapping[str, Namespace], rules: Sequence[NamespaceRule], at: Sequence[str] = ()
 ) -> list[Namespace]:
-    """The namespaces as these rules make them, the highest first. Raises NotFound for an unknown code, Invalid, TooMany.
+    """Check identity settings and return the namespaces with their new priorities, the highest first.
 
-    `at`: where the rules stand in what the caller gave.
+    `known`: the sandbox's namespaces by code. `at`: the path of the rules in the caller's input, for errors. Raises NotFound for an unknown
+    code, Invalid, TooMany.
     """
-    ruled: list[Namespace] = []
+    ranked: list[Namespace] = []
     for place, rule in enumerate(rules):
         path = [*at, "namespaces", str(place)]
         namespace = known.get(rule.code)
         if namespace is None:
             raise NotFound(unknown_namespace(rule.code, known), path=[*path, "namespace"])
-        if any(other.code == rule.code for other in ruled):
+        if any(other.code == rule.code for other in ranked):
             raise Invalid(f"{rule.code} stands in the list twice.", path=[*path, "namespace"])
-        _check_rule(namespace, rule, ruled, path)
-        ruled.append(replace(namespace, priority=place + 1, is_unique_per_graph=rule.is_unique))
+        _check_rule(namespace, rule, ranked, path)
+        ranked.append(replace(namespace, priority=place + 1, is_unique_per_graph=rule.is_unique))
     if sum(rule.is_unique for rule in rules) > UNIQUE:
         raise TooMany(f"At most {UNIQUE} namespaces are unique in a graph.", path=[*at, "namespaces"])
-    return ruled
+    return ranked
 
 
 def _check_rule(namespace: Namespace, rule: NamespaceRule, above: Sequence[Namespace], path: list[str]) -> None:
     if namespace.type is IdentityType.NON_PEOPLE:
         raise Invalid(f"{rule.code} names no people, so it joins nobody.", path=[*path, "namespace"])
-    if rule.is_unique and namespace.type not in PEOPLES:
+    if rule.is_unique and namespace.type not in PERSON_TYPES:
         message = f"{rule.code} is of type {namespace.type}: a person may have several, so it cannot be unique."
         raise Invalid(message, path=[*path, "isUniquePerGraph"])
-    weak = next((other for other in above if other.type not in PEOPLES), None)
-    if weak is not None and namespace.type in PEOPLES:
+    weak = next((other for other in above if other.type not in PERSON_TYPES), None)
+    if weak is not None and namespace.type in PERSON_TYPES:
         message = f"{rule.code} names people; {weak.code} is of type {weak.type} and cannot stand above it."
         raise Invalid(message, path=[*path, "namespace"])

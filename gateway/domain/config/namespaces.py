@@ -1,7 +1,7 @@
-"""Identity namespaces: what kind of identity a value is, and how it is compared.
+"""Identity namespaces: what kind of identity a value is, and how values are compared.
 
-Every sandbox starts with the standard ones, under the model's numbers. A namespace is never deleted; its code, type and normalization
-never change, since every xid was made with them.
+Every sandbox starts with the standard namespaces, under the numbers of Adobe's Real-Time Customer Profile. A namespace is never deleted,
+and its code, type and normalization never change, because xids are computed with them.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
-from gateway.domain.config.broken_rows import Broken, parsed, refuse_change
+from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.graphs import IdentityType, xids_in
 from gateway.domain.rules.limits import NAMESPACES, check_room
@@ -25,21 +25,21 @@ LIST = query("namespaces.list_namespaces")
 CREATE = query("namespaces.create_namespace")
 NEXT = query("namespaces.next_namespace")
 UPDATE = query("namespaces.update_namespace")
-LIST_RULED = query("namespaces.list_ruled")
+LIST_RANKED = query("namespaces.list_ranked")
 
-FIRST_CUSTOM = 10_000_001  # above the model's numbers
-CODE_LENGTH = 64
+FIRST_CUSTOM_ID = 10_000_001  # above Adobe's numbers
+MAX_CODE_CHARACTERS = 64
 MAX_VALUE = 1024  # characters of an identity's value
 ECID = "ECID"
 ECID_DIGITS = 38
-COMPARED = 100  # codes that an unknown one is compared with, letter by letter
+MAX_SUGGESTIONS = 100  # codes with which an unknown one is compared, letter by letter
 
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
     """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings.
 
-    Numbers are the same in every sandbox, so it takes `sandbox_id` to tell one sandbox's namespace from another's.
+    Standard namespaces have the same `namespace_id` in every sandbox; `sandbox_id` tells them apart.
     """
 
     namespace_id: int
@@ -51,22 +51,22 @@ class Namespace:
     is_custom: bool
     priority: int | None = None
     is_unique_per_graph: bool = False
-    sandbox_id: int = 0  # of the standard ones below, which are templates
+    sandbox_id: int = 0  # 0: a template of STANDARD
 
     def xid(self, sandbox: Sandbox, value: str) -> UUID:
-        """The xid of this value, in any spelling that the namespace treats as the same."""
+        """Compute the xid of a value. Values that the namespace treats as equal have one xid."""
         return self.xids(sandbox, [value])[0]
 
     def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
-        """The same for many values."""
+        """Compute the xids of many values, in order."""
         return list(map(xids_in(sandbox.secret, self.namespace_id), self.spelled(sandbox, values)))
 
     def spelled(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
-        """The values in the one form under which the namespace knows each."""
+        """Normalize values as the namespace and the sandbox's text rules say, in order."""
         return RULES[sandbox.text_rules].spelled(self.normalization, list(values))
 
     def fault(self, value: str) -> str | None:
-        """Why no identity can have this value, which is in the namespace's form; None for one that can be."""
+        """Return why no identity can have this normalized value; None for a valid one."""
         if len(value) > MAX_VALUE:
             return f"An identity has at most {MAX_VALUE:,} characters."
         if self.code == ECID and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
@@ -74,12 +74,10 @@ class Namespace:
         return "An identity has no NUL character." if "\0" in value else None
 
     def may_have(self, values: Sequence[str]) -> bool:
-        """Whether none of many values has a `fault`, as it mostly is."""
+        """Return whether all normalized values are valid. Faster than `fault` for each of them."""
         text, lengths = "".join(values), set(map(len, values))
         if self.code == ECID:
-            return lengths <= {ECID_DIGITS} and (
-                not text or text.encode(errors="replace").isdigit()
-            )  # of bytes it is fast
+            return lengths <= {ECID_DIGITS} and (not text or text.encode(errors="replace").isdigit())  # bytes: fast
         return max(lengths, default=0) <= MAX_VALUE and "\0" not in text
 
 
@@ -93,7 +91,7 @@ def _standard(
     return Namespace(number, code, name, None, kind, normalization, is_custom=False)
 
 
-# Numbers as in the model where it tells them; from 20,916 on they are ours.
+# The ids are those of Adobe's Real-Time Customer Profile up to 20,915; the last one is ours.
 STANDARD = (
     _standard(0, "CORE", "Audience Manager", IdentityType.COOKIE),
     _standard(4, "ECID", "Experience Cloud ID", IdentityType.COOKIE),
@@ -117,42 +115,42 @@ STANDARD = (
 
 
 def unknown_namespace(code: str, known: Iterable[str]) -> str:
-    """What is wrong with a code that no namespace has: those that may be meant, and only where none is near, that it can be made."""
-    codes, folded = list(known), code[:CODE_LENGTH].casefold()
+    """Return the error message for an unknown code. It suggests similar codes, and to create the namespace only if there are none."""
+    codes, folded = list(known), code[:MAX_CODE_CHARACTERS].casefold()
     same = [each for each in codes if each.casefold() == folded]
-    offered = did_you_mean(code[:CODE_LENGTH], same or codes[:COMPARED])
-    return f"There is no identity namespace {code[:CODE_LENGTH]!r} in this sandbox.{offered or ' Create it first.'}"
+    offered = did_you_mean(code[:MAX_CODE_CHARACTERS], same or codes[:MAX_SUGGESTIONS])
+    return f"There is no identity namespace {code[:MAX_CODE_CHARACTERS]!r} in this sandbox.{offered or ' Create it first.'}"
 
 
 async def create_standard(tx: Session, sandbox_id: int) -> None:
-    """The namespaces that every new sandbox starts with."""
+    """Create the namespaces that every new sandbox starts with."""
     for namespace in STANDARD:
         await tx.execute(CREATE, sandbox_id, *_columns(namespace))
 
 
 async def load_namespaces(tx: Session, scope: Scope, broken: Broken[int] | None = None) -> list[Namespace]:
-    """All namespaces of the sandbox, by code; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    """Load all namespaces of the sandbox, by code. Needs no permission. Rows that cannot be parsed go into `broken`."""
     return _namespaces(await tx.rows(LIST, scope.sandbox_id), broken)
 
 
 async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
-    """All namespaces of the sandbox, by code. Raises Forbidden."""
+    """List all namespaces of the sandbox, by code. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     return _namespaces(await db.rows(LIST, scope.sandbox_id))
 
 
 async def read_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
-    """The identity settings of these sandboxes: the namespaces with a priority, the highest first. Raises Forbidden.
+    """Read the identity settings of sandboxes: per sandbox, in order, the namespaces with a priority, the highest first. Raises Forbidden.
 
-    None for a sandbox that the organization lacks or the caller's token does not cover.
+    The list is empty for a sandbox that the organization lacks or the caller's token does not cover.
     """
     scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
-    ruled: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
+    ranked: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
     names = None if EVERY_SANDBOX in scope.sandboxes else [scope.sandbox.name, *scope.sandboxes]
-    rows = await db.rows(LIST_RULED, sandbox_ids, scope.organization.organization_id, names)
+    rows = await db.rows(LIST_RANKED, sandbox_ids, scope.organization.organization_id, names)
     for namespace in _namespaces(rows):
-        ruled[namespace.sandbox_id].append(namespace)
-    return [ruled[sandbox_id] for sandbox_id in sandbox_ids]
+        ranked[namespace.sandbox_id].append(namespace)
+    return [ranked[sandbox_id] for sandbox_id in sandbox_ids]
 
 
 async def create_namespace(
@@ -165,10 +163,10 @@ async def create_namespace(
     normalization: IdentityNormalization = IdentityNormalization.EXACT,
     description: str | None = None,
 ) -> Namespace:
-    """A custom namespace, its code, type and normalization for good. Needs `config:write`. Raises Forbidden, Invalid, Taken."""
+    """Create a custom namespace. Needs `config:write`. Raises Forbidden, Invalid, Taken, TooMany."""
     scope.require(Permission.CONFIG_WRITE)
-    if not stripped(code) or len(code) > CODE_LENGTH or code != stripped(code):
-        raise Invalid(f"A code has 1 to {CODE_LENGTH} characters and no blank at its ends.", path=["code"])
+    if not stripped(code) or len(code) > MAX_CODE_CHARACTERS or code != stripped(code):
+        raise Invalid(f"A code has 1 to {MAX_CODE_CHARACTERS} characters and no blank at its ends.", path=["code"])
     check_name(code, "code")
     check_name(name)
     check_description(description)
@@ -177,7 +175,7 @@ async def create_namespace(
         known = await _locked(tx, scope, broken)
         _check_free(code, [*known, *(row.name for row in broken.values() if row.name)])
         check_room(sum(each.is_custom for each in known.values()), NAMESPACES, "custom namespaces", "A sandbox")
-        number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM)
+        number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM_ID)
         named = (number, code, name, description, kind, normalization)
         namespace = Namespace(*named, is_custom=True, sandbox_id=scope.sandbox_id)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(namespace))
@@ -185,7 +183,7 @@ async def create_namespace(
 
 
 def _check_free(code: str, taken: Iterable[str]) -> None:
-    """Raise Taken where the code is taken, or one that differs from it in case alone: look-ups tell them apart, and people do not."""
+    """Raise Taken if the code is taken, or one that differs in case only: people confuse such codes."""
     for other in taken:
         if other == code:
             raise Taken(f"There is a namespace {code!r} already.", path=["code"])
@@ -197,7 +195,7 @@ def _check_free(code: str, taken: Iterable[str]) -> None:
 
 
 async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:
-    """The custom namespace with another `name` or `description`. Needs `config:write`. Raises Forbidden, Invalid, NotFound."""
+    """Change a custom namespace's `name` or `description`, and return it. Needs `config:write`. Raises Forbidden, Invalid, NotFound, Conflict."""
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[int] = {}
@@ -214,7 +212,7 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
 
 
 async def _locked(tx: Session, scope: Scope, broken: Broken[int]) -> dict[str, Namespace]:
-    """The namespaces by code, with every other change of this sandbox's configuration kept waiting. Broken rows go into `broken`."""
+    """Load the namespaces by code, under the lock of the configuration. Broken rows go into `broken`."""
     await lock_configuration(tx, scope)
     return {namespace.code: namespace for namespace in await load_namespaces(tx, scope, broken)}
 
@@ -227,7 +225,7 @@ def _columns(namespace: Namespace) -> tuple[Any, ...]:
 
 
 def _namespaces(rows: Iterable[Any], broken: Broken[int] | None = None) -> list[Namespace]:
-    return parsed(rows, _namespace, broken, table="namespace", key="namespace_id", name="code")
+    return parse_rows(rows, _namespace, broken, table="namespace", key="namespace_id", name="code")
 
 
 def _namespace(row: Any) -> Namespace:

@@ -1,8 +1,8 @@
 """Merge policies: which fragments make a person, and which value wins.
 
-Rules: at most five a sandbox; one default per class, which cannot be deleted or un-flagged, only replaced by another; one active on the
-edge, which must be cleared before another takes its place or it is deleted. Policies exist for INDIVIDUAL_PROFILE: events are collected,
-never merged.
+Rules: at most five policies a sandbox. One default per class, which is never deleted or unflagged, only replaced by another default. One
+policy active on the edge, which must be cleared before another is active there and before it is deleted. All policies are of the class
+INDIVIDUAL_PROFILE: events are collected, never merged.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
-from gateway.domain.config.broken_rows import Broken, parsed
+from gateway.domain.config.broken_rows import Broken, parse_rows
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.limits import POLICIES, check_room
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
@@ -36,14 +36,14 @@ HAS_RECORDS = query("policies.has_records")
 
 
 class IdentityGraphType(StrEnum):
-    """NONE: each identity with data is a profile of its own. PDG: the private graph makes the person."""
+    """How identities become people. NONE: each identity with data is a person. PDG: the private identity graph is."""
 
     NONE = "NONE"
     PDG = "PDG"
 
 
 class PolicyStatus(StrEnum):
-    """BUILDING: profiles are being materialized; reads merge on the fly and are right all the same."""
+    """BUILDING: a job materializes the profiles, and reads merge them on the fly. ACTIVE: the policy is as it should be."""
 
     BUILDING = "BUILDING"
     ACTIVE = "ACTIVE"
@@ -51,7 +51,7 @@ class PolicyStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """What a caller decides about a policy."""
+    """The part of a merge policy that callers choose."""
 
     name: str
     identity_graph: IdentityGraphType
@@ -62,17 +62,17 @@ class PolicySettings:
 
     @property
     def is_materialized(self) -> bool:
-        """Only what reads ask for most is kept merged: the default policy and the edge's."""
+        """Whether profiles are stored merged, as for the policies that are read most: the default one and the one active on the edge."""
         return self.is_default or self.is_active_on_edge
 
     def merges_as(self, other: "PolicySettings") -> bool:
-        """Whether both make the same profiles."""
+        """Return whether both settings make equal profiles."""
         return (self.identity_graph, self.attribute_merge) == (other.identity_graph, other.attribute_merge)
 
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy:
-    """A policy as it stands; `version` grows by one with every change."""
+    """A merge policy. `version` grows by one with every change."""
 
     policy_id: UUID
     settings: PolicySettings
@@ -83,7 +83,7 @@ class MergePolicy:
 
     @property
     def is_materialized(self) -> bool:
-        """Whether its profiles are kept merged, or soon will be."""
+        """Whether its profiles are stored merged, or a job is storing them."""
         return self.settings.is_materialized
 
 
@@ -93,23 +93,23 @@ DEFAULT = PolicySettings(
 
 
 async def create_default(tx: Session, sandbox_id: int) -> None:
-    """The policy that every new sandbox starts with. Nothing is there to be built yet."""
+    """Create the default policy of a new sandbox. It is ACTIVE, since there are no profiles to materialize."""
     await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE)
 
 
 async def load_policies(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[MergePolicy]:
-    """All policies of the sandbox, by name; for who builds on them, whatever the caller may do. Rows that cannot be read go into `broken`."""
+    """Load all policies of the sandbox, by name. Needs no permission. Rows that cannot be parsed go into `broken`."""
     return _policies(await tx.rows(LIST, scope.sandbox_id), broken)
 
 
 async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
-    """All policies of the sandbox, by name. Raises Forbidden."""
+    """List all policies of the sandbox, by name. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     return _policies(await db.rows(LIST, scope.sandbox_id))
 
 
 async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
-    """A new policy. Needs `config:write`. Raises Forbidden, Invalid, NotFound for a dataset, Taken, Conflict."""
+    """Create a policy. Needs `config:write`. Raises Forbidden, Invalid, TooMany, NotFound for a dataset, Taken, Conflict."""
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
     async with lock_exclusive(db, scope.sandbox_id) as tx:
@@ -126,10 +126,10 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
 async def update_policy(
     db: Database, scope: Scope, policy_id: UUID, changes: dict[str, Any], current_version: int | None = None
 ) -> MergePolicy:
-    """The policy with the given fields of `PolicySettings` changed and a version more. Needs `config:write`.
+    """Change fields of a policy's settings, by their names in PolicySettings, and return the new policy. Needs `config:write`.
 
-    Raises Forbidden, NotFound for the policy or a dataset, Invalid, Taken, Conflict, and Stale when `current_version` is given
-    and is not the policy's.
+    Raises Forbidden, NotFound for the policy or a dataset, Invalid, Taken, Conflict, and Stale unless `current_version` is None or the
+    policy's version.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
@@ -150,7 +150,7 @@ async def update_policy(
 
 
 async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
-    """The policy is gone. Needs `config:write`. Raises Forbidden, NotFound; Conflict for the default and the edge's policy."""
+    """Delete a policy. Needs `config:write`. Raises Forbidden, NotFound, and Conflict for the default policy and the one active on the edge."""
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
         policy = _find(await _locked(tx, scope), policy_id)
@@ -162,20 +162,20 @@ async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
 
 
 async def check_policy(tx: Session, scope: Scope, settings: PolicySettings, replaced_id: UUID) -> None:
-    """Raise what would be wrong with these settings in the place of a policy, whose name and flags they may have."""
+    """Check settings that would replace those of a policy. Raises Invalid, NotFound for a dataset, Taken, Conflict."""
     others = [policy for policy in await load_policies(tx, scope) if policy.policy_id != replaced_id]
     await _check(tx, scope, settings, others)
 
 
 async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
-    """The policies, with every other change of this sandbox's configuration kept waiting, by whoever has its facts alone. Raises Conflict where one is broken.
+    """Load the policies under the lock of the configuration. Raises Conflict if one is broken.
 
-    Writers wait too: what they merge, and by which policies, must not change under them.
+    The caller holds the exclusive lock of the sandbox's facts, since writers merge by these policies.
     """
     await lock_configuration(tx, scope)
     broken: Broken[UUID] = {}
     policies = await load_policies(tx, scope, broken)
-    for row in broken.values():  # what holds of all policies together cannot be checked without it
+    for row in broken.values():  # the rules about all policies cannot be checked without it
         raise Conflict(row.message)
     return policies
 
@@ -217,7 +217,7 @@ async def _check_order(tx: Session, scope: Scope, rule: AttributeMerge) -> None:
 
 
 async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy]) -> None:
-    """Take the flag from the default; unless the edge needs it, a job forgets what is kept merged by it."""
+    """Unflag the default policy; unless it is active on the edge, enqueue the job that deletes its materialized profiles."""
     former = next(policy for policy in policies if policy.settings.is_default)
     await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, former.settings.xdm_class.value)
     if not former.settings.is_active_on_edge:
@@ -227,9 +227,9 @@ async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePol
 async def _status(
     tx: Session, scope: Scope, policy_id: UUID, settings: PolicySettings, former: MergePolicy | None = None
 ) -> PolicyStatus:
-    """What the policy is once it has these settings, with the job enqueued that makes it so.
+    """Return the policy's status under these settings, and enqueue the job that materializes its profiles or deletes them.
 
-    A policy that is to be materialized is BUILDING until the job is done, unless there is nothing to merge.
+    A policy to be materialized is BUILDING until the job is done, unless there are no records.
     """
     was_kept = former is not None and former.is_materialized
     if former and was_kept and settings.is_materialized and settings.merges_as(former.settings):
@@ -237,7 +237,7 @@ async def _status(
     to_build = settings.is_materialized and await tx.value(HAS_RECORDS, scope.sandbox_id)
     if to_build or (was_kept and not settings.is_materialized):
         await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, policy_id)
-    else:  # an older job that has something to forget must not meet what is kept from now on
+    else:  # an older job must not delete profiles that are stored from now on
         await jobs.end(tx, scope, JobKind.MATERIALIZE_POLICY, policy_id, JobStatus.CANCELLED)
     return PolicyStatus.BUILDING if to_build else PolicyStatus.ACTIVE
 
@@ -255,7 +255,7 @@ def _columns(settings: PolicySettings, *, with_class: bool = False) -> tuple[Any
 
 
 def _policies(rows: Iterable[Any], broken: Broken[UUID] | None = None) -> list[MergePolicy]:
-    return parsed(rows, _policy, broken, table="merge_policy", key="policy_id", name="name")
+    return parse_rows(rows, _policy, broken, table="merge_policy", key="policy_id", name="name")
 
 
 def _policy(row: Any) -> MergePolicy:

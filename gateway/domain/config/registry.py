@@ -1,7 +1,7 @@
 """XDM schemas: what the documents of a sandbox may look like, and which of their fields are identities.
 
-A schema only ever grows: fields are added, never removed, retyped or narrowed; identity descriptors are added, never taken away; it is
-enabled for profile, never disabled. In all schemas of a class a field has one type, so that their union has it too.
+A schema only ever grows: fields are added, never removed, retyped or narrowed; identity descriptors are added, never removed; it is
+enabled for profile, never disabled. A field has one type in all schemas of a class, so that their union exists.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.config.broken_rows import Broken, BrokenRow, parsed, refuse_change
+from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, refuse_change
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.config.validator_cache import VALIDATORS
@@ -43,7 +43,7 @@ IDENTITY_TYPES = frozenset({"string", "uri", *RANGES})
 
 @dataclass(frozen=True, slots=True)
 class IdentityDescriptor:
-    """The field at a dotted path holds an identity of a namespace; the primary one says whom a document is about."""
+    """A statement that the field at a dotted path holds an identity of a namespace. The primary identity names the person of the document."""
 
     path: str
     namespace_code: str
@@ -52,7 +52,7 @@ class IdentityDescriptor:
 
 @dataclass(frozen=True)
 class XdmSchema:
-    """A schema as it stands; `version` grows by one with every change. `custom_fields` lie under `_{tenant_code}`."""
+    """An XDM schema. `version` grows by one with every change. `custom_fields` lie under `_{tenant_code}` in documents."""
 
     schema_id: UUID
     tenant_code: str
@@ -70,37 +70,37 @@ class XdmSchema:
 
     @property
     def primary(self) -> IdentityDescriptor | None:
-        """The descriptor of the primary identity; None where documents name theirs in identityMap."""
+        """The descriptor of the primary identity; None if documents mark theirs in identityMap."""
         return next((descriptor for descriptor in self.identities if descriptor.is_primary), None)
 
     @cached_property
     def json_schema(self) -> Field:
-        """Class, field groups and custom fields as one JSON Schema, shared: never change it."""
+        """Class, field groups and custom fields as one JSON Schema. It is shared: never change it."""
         return compose(self.xdm_class, self.field_groups, self.custom_fields, self.tenant_code)
 
     @property
     def validator(self) -> Validator:
-        """Checks documents against the schema; one for each version of a schema, as long as the process keeps it."""
+        """The validator of documents against this version of the schema, from the cache of the process."""
         return VALIDATORS.of((self.schema_id, self.version), self.json_schema)
 
 
 async def load_schemas(
     tx: Session, scope: Scope, broken: Broken[UUID] | None = None, known: Mapping[UUID, XdmSchema] | None = None
 ) -> list[XdmSchema]:
-    """All schemas of the sandbox, the oldest first; for who builds on them, whatever the caller may do.
+    """Load all schemas of the sandbox, oldest first. Needs no permission. Rows that cannot be parsed go into `broken`.
 
-    Rows that cannot be read go into `broken`. Of schemas that are `known` in their present version, those objects are given, and their
-    custom fields, which may be large, are not read again.
+    `known`: schemas loaded before, by id. Where the version is unchanged, the known object is returned, and its custom fields, which may
+    be large, are not read again.
     """
     known = known or {}
     rows = await tx.rows(LIST, scope.sandbox_id, list(known), [schema.version for schema in known.values()])
-    return parsed(
+    return parse_rows(
         rows, lambda row: _known(scope, row, known), broken, table="xdm_schema", key="schema_id", name="title"
     )
 
 
 def check_usable(schema: XdmSchema, codes: Collection[str]) -> None:
-    """Raise Invalid, NotFound unless documents can be checked by the schema, and its identities found. `codes` are those of the namespaces."""
+    """Check that the schema can be composed and that its identity descriptors fit. `codes`: of the namespaces. Raises Invalid, NotFound."""
     _ = schema.json_schema  # composes it
     for place, descriptor in enumerate(schema.identities):
         _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
@@ -117,9 +117,9 @@ async def create_schema(
     identities: Sequence[IdentityDescriptor] = (),
     is_profile_enabled: bool = True,
 ) -> XdmSchema:
-    """A new schema, with all field groups that ship for its class unless told. Needs `config:write`.
+    """Create a schema, with all field groups of its class unless `field_groups` lists them. Needs `config:write`.
 
-    Raises Forbidden, Invalid, Taken, NotFound for a namespace, and Conflict where another schema has the same field otherwise.
+    Raises Forbidden, Invalid, TooMany, Taken, NotFound for a namespace, and Conflict if another schema declares a field differently.
     """
     scope.require(Permission.CONFIG_WRITE)
     groups = _groups(xdm_class, field_groups, "fieldGroups")
@@ -133,9 +133,7 @@ async def create_schema(
         check_room(len(schemas) + len(broken), SCHEMAS, "schemas", "A sandbox")
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
-        await asyncio.to_thread(
-            _check, schema, schemas, titles, codes
-        )  # thousands of fields take a while: others go on
+        await asyncio.to_thread(_check, schema, schemas, titles, codes)  # thousands of fields take a while
         _check_primary(schema, codes)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
     return schema
@@ -152,10 +150,10 @@ async def update_schema(
     identities: Sequence[IdentityDescriptor] | None = None,
     is_profile_enabled: bool | None = None,
 ) -> XdmSchema:
-    """The schema with what is given changed, and a version more; custom fields and identities are given whole. Needs `config:write`.
+    """Change the arguments that are not None, and return the schema. Custom fields and identities replace the former ones as a whole.
 
-    Raises Forbidden, NotFound for the schema or a namespace, Taken, Invalid for a change that does more than add, and Conflict
-    where another schema has the same field otherwise.
+    Needs `config:write`. Raises Forbidden, NotFound for the schema or a namespace, Taken, TooMany, Invalid for a change that does more than
+    add, and Conflict for a broken schema, or if another schema declares a field differently.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -188,23 +186,20 @@ async def update_schema(
 
 
 async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> tuple[list[XdmSchema], dict[str, Namespace]]:
-    """The schemas and the namespaces by their codes, with every other change of this sandbox's configuration kept waiting.
-
-    Schemas that cannot be used go into `broken`.
-    """
+    """Load the schemas, and the namespaces by code, under the lock of the configuration. Unusable schemas go into `broken`."""
     await lock_configuration(tx, scope)
     schemas = await load_schemas(tx, scope, broken)
     codes = {namespace.code: namespace for namespace in await load_namespaces(tx, scope)}
-    return await asyncio.to_thread(usable, schemas, codes, broken), codes
+    return await asyncio.to_thread(select_usable, schemas, codes, broken), codes
 
 
-def usable(schemas: Iterable[XdmSchema], codes: Collection[str], broken: Broken[UUID]) -> list[XdmSchema]:
-    """Those that can be used, composed; the others go into `broken`. Thousands of fields take a while."""
+def select_usable(schemas: Iterable[XdmSchema], codes: Collection[str], broken: Broken[UUID]) -> list[XdmSchema]:
+    """Select the schemas that can be used, and compose them; describe the others in `broken`. Slow for thousands of fields."""
     found = []
     for schema in schemas:
         try:
             check_usable(schema, codes)
-        except Exception as error:  # noqa: BLE001 (whatever is wrong with one schema, the others are used)
+        except Exception as error:  # noqa: BLE001 (one bad schema, whatever is wrong with it, must not hide the others)
             broken[schema.schema_id] = BrokenRow.of("xdm_schema", schema.schema_id, schema.title, error)
         else:
             found.append(schema)
@@ -230,7 +225,7 @@ def _fields(custom_fields: dict[str, Any] | None) -> dict[str, Any]:
 
 
 def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[str], codes: Collection[str]) -> None:
-    """Refuse what does not fit the sandbox's other schemas and their titles, or its namespaces, of which these are the codes."""
+    """Check that the schema fits the sandbox's other schemas, their titles, and its namespaces (by code)."""
     check_name(schema.title, "title")
     if schema.title in titles:
         raise Taken(f"There is a schema {schema.title!r} already.", path=["title"])
@@ -243,7 +238,7 @@ def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[
 
 
 def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:
-    """Make of the schema all that requests will make of it, so that what cannot be made is refused before it is stored."""
+    """Build all that requests derive from the schema, so that an unusable schema is refused before it is stored."""
     try:
         for partial in (False, True):
             Validator(schema.json_schema).compile(partial=partial)
@@ -253,7 +248,7 @@ def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:
 
 
 def _check_bounds(schema: XdmSchema, others: Collection[XdmSchema]) -> None:
-    """Refuse custom fields that are wrong in themselves, and then those that hold too much, alone or with those of the other schemas."""
+    """Check that custom fields compose, and that they are within the limits, alone and together with those of the other schemas."""
     _ = schema.json_schema
     for problem in bounds.check_bounds(schema.custom_fields):
         path = ["customFields", *filter(None, [problem.path])]
@@ -287,7 +282,7 @@ def _check_descriptor(
 
 
 def _check_primary(schema: XdmSchema, namespaces: Mapping[str, Namespace]) -> None:
-    """Refuse a primary identity that names no people: every document would be."""
+    """Refuse a primary identity of a NON_PEOPLE namespace: every document would fail."""
     if schema.primary is not None and namespaces[schema.primary.namespace_code].type is IdentityType.NON_PEOPLE:
         place = schema.identities.index(schema.primary)
         message = f"{schema.primary.namespace_code} is of type NON_PEOPLE, so it cannot be the primary identity."
@@ -305,7 +300,7 @@ def _check_once(identities: Sequence[IdentityDescriptor]) -> None:
 
 
 def _check_growth(old: XdmSchema, new: XdmSchema) -> None:
-    """Refuse what takes away: data that fitted, queries that ran and people who were found must stay."""
+    """Refuse a change that removes or narrows: stored documents must stay valid, queries and identities must stay."""
     _refuse_first(Invalid, new, additive_problems(old.json_schema, new.json_schema))
     kept = {(descriptor.path, descriptor.namespace_code) for descriptor in new.identities}
     for descriptor in old.identities:

@@ -1,6 +1,6 @@
-"""Sandboxes come with all they need, and leave nothing.
+"""Creation, reset and deletion of organizations and sandboxes.
 
-A new one is empty but for its configuration: its secret, the standard namespaces and the default merge policy.
+A new sandbox has a secret, the standard namespaces, the default merge policy, and no data.
 """
 
 import re
@@ -31,7 +31,7 @@ SANDBOX_NAME = re.compile("[a-z][a-z0-9-]{0,63}")
 
 
 async def create_organization(db: Database, code: str, name: str) -> Organization:
-    """A new organization with its default production sandbox. Raises Taken, Invalid."""
+    """Create an organization with its default production sandbox. Raises Taken, Invalid."""
     organization = Organization(uuid4(), code, name)
     async with db.transaction() as tx:
         await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
@@ -40,7 +40,7 @@ async def create_organization(db: Database, code: str, name: str) -> Organizatio
 
 
 async def create_sandbox(db: Database, scope: Scope, name: str, title: str | None, kind: SandboxType) -> Sandbox:
-    """An empty sandbox. Needs `admin`, and a token for all sandboxes. Raises Forbidden, Invalid, Taken, TooMany."""
+    """Create an empty sandbox. Needs `admin`, and a token for all sandboxes. Raises Forbidden, Invalid, Taken, TooMany."""
     scope.require(Permission.ADMIN)
     scope.require_every_sandbox()
     if not SANDBOX_NAME.fullmatch(name):
@@ -54,7 +54,7 @@ async def create_sandbox(db: Database, scope: Scope, name: str, title: str | Non
 
 
 async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_name: str) -> Sandbox:
-    """The sandbox as if it were new: facts, views and configuration are gone; its id, name, type and secret stay. Needs `admin`.
+    """Delete a sandbox's facts, views and configuration; keep its id, name, title, type and secret. Return it. Needs `admin`.
 
     Raises Forbidden, NotFound, and Invalid unless `confirm_name` is the sandbox's name.
     """
@@ -64,16 +64,13 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
         raise NotFound("There is no sandbox with this id.", path=["id"])
     if known.name != confirm_name:
         raise Invalid("This is not the name of the sandbox that would be reset.", path=["confirmName"])
-    async with lock_exclusive(
-        db, sandbox_id
-    ) as tx:  # whoever writes now finishes first, and finds nothing to write to later
+    async with lock_exclusive(db, sandbox_id) as tx:  # running writes finish first; later ones find no dataset
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
         former = sandbox_of(row)
-        sandbox = replace(
-            former, config_version=former.config_version + 1, text_rules=NEWEST
-        )  # caches compare the version: it must not start again
+        # caches compare the version: it must not start again
+        sandbox = replace(former, config_version=former.config_version + 1, text_rules=NEWEST)
         await _empty(tx, sandbox_id)
         await tx.execute(RESTORE_SANDBOX, *astuple(sandbox))
         await _configure(tx, sandbox_id)
@@ -81,9 +78,9 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
 
 
 async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
-    """The sandbox and everything in it is gone, once those who write to it now have finished. Needs `admin`.
+    """Delete a sandbox and everything in it, once running writes have finished. Needs `admin`.
 
-    Raises Forbidden, NotFound, and Conflict for the default sandbox, which stays.
+    Raises Forbidden, NotFound, and Conflict for the default sandbox.
     """
     scope.require(Permission.ADMIN)
     (known,) = await read_sandboxes(db, scope, [sandbox_id])
@@ -97,7 +94,7 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
         await _empty(tx, sandbox_id)
 
 
-# Facts and views carry no foreign key to the sandbox: one per row would be checked at every ingested document.
+# Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.
 EMPTY_SANDBOX = [
     query(f"tenants.empty_{table}")
     for table in ("identity", "graph", "tie", "unlinked_pair", "record", "fragment", "profile", "event", "event_resend")

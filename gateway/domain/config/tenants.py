@@ -1,7 +1,7 @@
-"""Organizations, their sandboxes and keys, and `Scope`: the argument no verb can do without.
+"""Organizations, their sandboxes and API keys: look-ups, authentication and locks.
 
-A sandbox is a full partition: nothing crosses. Each has a secret that keys its xids, so that the same e-mail address has
-unrelated xids in two sandboxes and none can be guessed from outside.
+Sandboxes share no data. Each has a secret that keys its xids, so that an e-mail address has unrelated xids in two sandboxes, and nobody
+can compute them from outside.
 """
 
 import hashlib
@@ -30,13 +30,12 @@ LOCK_CONFIGURATION = query("tenants.lock_configuration")
 LOCK_ORGANIZATION = query("tenants.lock_organization")
 COUNT_API_KEYS = query("tenants.count_api_keys")
 
-
-KEY_OWNERS_KEPT: Final = 1_000
-"""Where keys lead, as rows said it: what says the same is not read again."""
+MAX_CACHED_KEY_OWNERS: Final = 1_000
+"""The size of the cache of ApiKeyOwner objects, by use and rows: equal rows are not parsed again."""
 
 
 class ApiKeyUse(NamedTuple):
-    """An API key, and what its user says to have it for: an organization (None: not even a valid id) and a sandbox (None: the default one)."""
+    """An API key with the organization (None: no valid id) and the sandbox (None: the default one) that its user names."""
 
     key_hash: bytes
     organization_id: UUID | None
@@ -44,7 +43,7 @@ class ApiKeyUse(NamedTuple):
 
 
 class ApiKeyOwner(NamedTuple):
-    """Where the use of a key leads: the organization named if it is the key's own, and in it the sandbox named."""
+    """The organization that a use of a key names, None unless it owns the key, and the sandbox in it, None if there is none."""
 
     organization: Organization | None
     sandbox: Sandbox | None
@@ -54,26 +53,26 @@ SANDBOX_FIELDS = tuple(field.name for field in fields(Sandbox))
 
 
 async def read_organization(db: Database, organization_id: UUID) -> Organization | None:
-    """The organization, or None."""
+    """Read an organization, None if there is none."""
     row = await db.row(READ_ORGANIZATION, organization_id)
     return Organization(**row) if row else None
 
 
 async def list_organizations(db: Database) -> list[Organization]:
-    """All organizations, the oldest first."""
+    """List all organizations, oldest first."""
     return [Organization(**row) for row in await db.rows(LIST_ORGANIZATIONS)]
 
 
 async def read_sandbox(db: Database, organization_id: UUID, name: str | None) -> Sandbox | None:
-    """The sandbox of that name, the default one for no name, or None."""
+    """Read the sandbox with this name, or the default one for None; None if there is none."""
     row = await db.row(READ_SANDBOX, organization_id, name)
     return sandbox_of(row) if row else None
 
 
 async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[Sandbox | None]:
-    """The sandboxes with these ids, in their order; None for one that the organization lacks or the caller's token does not cover.
+    """Read sandboxes by id, in order; None for one that the organization lacks or the caller's token does not cover.
 
-    Needs `admin`, but for the scope's own sandbox.
+    Needs `admin`, except for the scope's own sandbox. Raises Forbidden.
     """
     if any(sandbox_id != scope.sandbox_id for sandbox_id in sandbox_ids):
         scope.require(Permission.ADMIN)
@@ -83,14 +82,14 @@ async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int])
 
 
 async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
-    """The sandboxes of the organization that the caller's token covers, by name. Needs `admin`."""
+    """List the organization's sandboxes that the caller's token covers, by name. Needs `admin`. Raises Forbidden."""
     scope.require(Permission.ADMIN)
     rows = await db.rows(LIST_SANDBOXES, scope.organization.organization_id)
     return [sandbox for sandbox in map(sandbox_of, rows) if scope.covers(sandbox)]
 
 
 async def lock_configuration(tx: Session, scope: Scope) -> None:
-    """Keep every other change of this sandbox's configuration waiting until the transaction ends; what was read of it before is old then.
+    """Lock the sandbox's configuration against other changes until the transaction ends, and increment its version.
 
     Raises NotFound once the sandbox is gone.
     """
@@ -99,13 +98,13 @@ async def lock_configuration(tx: Session, scope: Scope) -> None:
 
 
 async def lock_organization(tx: Session, organization_id: UUID) -> None:
-    """Keep whoever else makes a sandbox or a key of this organization waiting until the transaction ends. Raises NotFound once it is gone."""
+    """Lock the organization against other new sandboxes and keys until the transaction ends. Raises NotFound once it is gone."""
     if await tx.value(LOCK_ORGANIZATION, organization_id) is None:
         raise NotFound("The organization is gone.")
 
 
 async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
-    """The key, new unless given; only its hash is kept, so this is the one time it can be shown. Raises TooMany, NotFound."""
+    """Store an API key, a random one unless `key` is given, and return it. Only its hash is stored. Raises TooMany, NotFound."""
     key = key or secrets.token_urlsafe(24)
     async with db.transaction() as tx:
         await lock_organization(tx, organization.organization_id)
@@ -117,20 +116,20 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
 
 
 async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
-    """Where each key leads, in the order of the uses; None for one that is unknown or revoked. One statement for any number.
+    """Find the owner of each key, in order; None for a key that is unknown or revoked. One statement for any number of uses.
 
-    What leads to the same place again is mostly the same object.
+    Owners are cached: equal ones are mostly one object.
     """
     keys, organizations, names = map(set, zip(*uses, strict=True))
     found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):
         found[row["key_hash"]] = (*found.get(row["key_hash"], ()), row)
-    homes = {use: _home(use, found.get(use.key_hash, ())) for use in set(uses)}
-    return [homes[use] for use in uses]
+    owners = {use: _owner(use, found.get(use.key_hash, ())) for use in set(uses)}
+    return [owners[use] for use in uses]
 
 
-@lru_cache(KEY_OWNERS_KEPT)
-def _home(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
+@lru_cache(MAX_CACHED_KEY_OWNERS)
+def _owner(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
     if not rows:
         return None
     own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]
@@ -144,7 +143,7 @@ def _home(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
 
 
 async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:
-    """The scope of the gateway's own work in a sandbox: all permissions there, and there only. None once the sandbox is gone."""
+    """Read the scope for jobs in a sandbox: all permissions, in this sandbox only. None once the sandbox is gone."""
     row = await db.row(READ_KEY_OWNER, sandbox_id)
     if row is None:
         return None
@@ -154,12 +153,12 @@ async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:
 
 
 def key_hash(key: str) -> bytes:
-    """SHA-256: enough for keys of 24 random bytes, which cannot be guessed offline."""
+    """Return the SHA-256 of a key. No slow hash is needed: keys of 24 random bytes cannot be guessed offline."""
     return hashlib.sha256(key.encode()).digest()
 
 
 def permissions(words: Iterable[str]) -> frozenset[Permission]:
-    """The permissions that a token's words name. Raises Invalid for a word nobody knows."""
+    """Parse the scopes of a token into permissions. Raises Invalid for an unknown one."""
     try:
         return frozenset(Permission(word) for word in words)
     except ValueError as error:
@@ -168,5 +167,5 @@ def permissions(words: Iterable[str]) -> frozenset[Permission]:
 
 
 def sandbox_of(row: Any) -> Sandbox:
-    """The sandbox that a row of the sandbox table holds."""
+    """Make a Sandbox of a row of its table."""
     return Sandbox(**{**row, "type": SandboxType(row["type"])})

@@ -1,4 +1,4 @@
-"""The validators that this process keeps: as many as fit into a fixed amount of memory, those used last."""
+"""The cache of validators of this process, limited by the memory that they take."""
 
 from collections import OrderedDict
 from typing import Final
@@ -7,23 +7,23 @@ from uuid import UUID
 from gateway.xdm.fields import Field
 from gateway.xdm.validation import Validator, weight
 
-MAX_KEPT: Final = 256 * 1024 * 1024
-"""Bytes that validators may take, as `weight` tells them. A small schema's take a megabyte or two."""
+MAX_CACHED_BYTES: Final = 256 * 1024 * 1024
+"""The limit of all validators together, by the estimate `weight`. One of a small schema takes a megabyte or two."""
 
 Key = tuple[UUID, int]
-"""A schema and its version."""
+"""The id of a schema and its version."""
 
 
 class Validators:
-    """Validators by schema and version; beyond `size` bytes the one that was away for longest is forgotten, and compiled anew if needed."""
+    """A cache of validators by schema and version. Beyond `size` bytes the least recently used ones are dropped, and made again if needed."""
 
-    def __init__(self, size: int = MAX_KEPT) -> None:
+    def __init__(self, size: int = MAX_CACHED_BYTES) -> None:
         self._size = size
         self._kept: OrderedDict[Key, tuple[Validator, int]] = OrderedDict()
         self._weight = 0
 
     def of(self, key: Key, schema: Field) -> Validator:
-        """The validator of a version of a schema, compiled when it is first used."""
+        """Return the validator of a version of a schema, cached or new. It compiles at first use."""
         if key not in self._kept:
             self._kept[key] = made = Validator(schema), weight(schema)
             self._weight += made[1]
@@ -35,4 +35,4 @@ class Validators:
 
 
 VALIDATORS: Final = Validators()
-"""Those of the process."""
+"""The one cache of this process."""

@@ -198,7 +198,7 @@ async def test_identity_settings_of_many_sandboxes_are_read_at_once(db, scope, s
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     with statements() as names:
         assert await namespaces.read_settings(db, scope, [dev.sandbox_id, scope.sandbox_id]) == [[], []]
-    assert names == ["namespaces.list_ruled"]
+    assert names == ["namespaces.list_ranked"]
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
     assert await namespaces.read_settings(db, reader, [scope.sandbox_id]) == [[]]
     with pytest.raises(Forbidden):
