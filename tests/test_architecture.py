@@ -74,7 +74,7 @@ def test_the_driver_is_known_in_storage_only():
     """Whoever wants to know why a statement failed catches an error of ours: `storage/faults.py` translates them all."""
     importers = {name_of(module) for module in MODULES if "asyncpg" in imports_of(module)}
     assert importers
-    assert not [name for name in importers if not name.startswith(("storage/", "postgres/"))]
+    assert not [name for name in importers if not name.startswith(("storage/", "postgres/", "runtime/uuids"))]
 
 
 def test_what_is_required_is_imported():

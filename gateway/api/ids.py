@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.errors import BadInput, NotFound
-from gateway.storage.uuids import uuid_of
+from gateway.runtime.uuids import uuid_of
 
 Part = type[UUID] | type[int] | type[str]
 

@@ -60,7 +60,12 @@ SERVICE_LIMITS: Final = tuple(
         ("documentIdentities", validation.MAX_IDENTITIES, "identities", "Identities that one document names."),
         ("identityValue", namespaces.MAX_VALUE, "characters", "The value of an identity."),
         ("eventId", validation.MAX_EVENT_ID, "characters", "The `_id` of an event."),
-        ("graphIdentities", graphs.CAP, "identities", "Identities of one graph; others become people of their own."),
+        (
+            "graphIdentities",
+            graphs.MAX_GRAPH_SIZE,
+            "identities",
+            "Identities of one graph; others become people of their own.",
+        ),
         ("pageSize", keyset.MAX_SIZE, "items", "Items of one page."),
         ("lookUp", MAX_NODES, "keys", "Identities, keys or ids of one look-up."),
         ("simulatedEvents", simulation.MAX_EVENTS, "events", "Events of one simulation."),

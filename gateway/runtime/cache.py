@@ -8,7 +8,7 @@ K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Kept(Generic[K, V]):
+class WeightedCache(Generic[K, V]):
     """Values by key. Together they weigh at most `most`, in whatever unit `put` is told; the least used are forgotten first."""
 
     def __init__(self, most: int, forgotten: Callable[[V], None] | None = None) -> None:

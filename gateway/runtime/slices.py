@@ -9,10 +9,10 @@ from typing import Final, TypeVar
 S = TypeVar("S")
 T = TypeVar("T")
 
-SECONDS: Final = 0.002
+SLICE_SECONDS: Final = 0.002
 """How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
 
-GROUP_COMMITS: Final = 8
+MAX_TURNS: Final = 8
 """Turns of the loop that others have after a slice which could not be cut, at most."""
 
 
@@ -27,7 +27,7 @@ class Slices:
     @property
     def is_over(self) -> bool:
         """Whether the slice at hand has gone on for as long as it may."""
-        return perf_counter() - self._begin >= SECONDS
+        return perf_counter() - self._begin >= SLICE_SECONDS
 
     async def __aenter__(self) -> None:
         if self._is_taken:
@@ -45,8 +45,8 @@ class Slices:
     async def __aexit__(self, *raised: object) -> None:
         """Give way to others: for several turns of the loop where the slice went on for longer than it may, as a request takes several."""
         try:
-            times_too_long = int((perf_counter() - self._begin) / SECONDS)
-            for _ in range(min(1 + times_too_long, GROUP_COMMITS)):
+            times_too_long = int((perf_counter() - self._begin) / SLICE_SECONDS)
+            for _ in range(min(1 + times_too_long, MAX_TURNS)):
                 await asyncio.sleep(0)
         finally:
             self._pass_on()
@@ -85,6 +85,6 @@ def _worked(work: Callable[[S], T], items: Sequence[S], done: list[T]) -> bool:
     begin = perf_counter()
     for number in range(len(done), len(items)):
         done.append(work(items[number]))
-        if perf_counter() - begin >= SECONDS:
+        if perf_counter() - begin >= SLICE_SECONDS:
             break
     return len(done) == len(items)

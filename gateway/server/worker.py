@@ -9,11 +9,11 @@ from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations import deletions, policy_materialization, sandbox_regrouping
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import Claim, JobKind
+from gateway.domain.work.jobs import JobKind, LeasedJob
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
-Handler = Callable[[Database, Scope, Configurations, Claim], Awaitable[None]]
+Handler = Callable[[Database, Scope, Configurations, LeasedJob], Awaitable[None]]
 """Does the job from its cursor to the end. It may be cut off anywhere: what counts are the pieces that it committed."""
 
 HANDLERS: Mapping[JobKind, Handler] = {
@@ -61,7 +61,7 @@ async def work_off(db: Database, configurations: Configurations) -> int:
     return count
 
 
-async def _do(db: Database, configurations: Configurations, claim: Claim) -> None:
+async def _do(db: Database, configurations: Configurations, claim: LeasedJob) -> None:
     scope = await read_own_scope(db, claim.sandbox_id)
     if scope is None:
         return  # the sandbox went, and the job with it

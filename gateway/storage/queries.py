@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from gateway.runtime.cache import Kept
+from gateway.runtime.cache import WeightedCache
 
 Shape = Literal["rows", "row", "value", "none"]
 
@@ -71,7 +71,7 @@ class Query:
         return filled
 
 
-_filled: Kept[tuple[Any, ...], Query] = Kept(KEPT_SQL)
+_filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(KEPT_SQL)
 
 
 def query(name: str) -> Query:

@@ -53,16 +53,16 @@ def form_of(schema: Field) -> Form:
     return _form(schema) or _same
 
 
-def others(before: Any, after: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
+def changed_leaves(before: Any, after: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
     """The leaves of `before` that have another form in `after`, by their JSON pointers (RFC 6901)."""
     if before is after:
         return
     if isinstance(after, dict):
         for key, value in after.items():
-            yield from others(before[key], value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield from changed_leaves(before[key], value, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
     elif isinstance(after, list):
         for place, value in enumerate(after):
-            yield from others(before[place], value, f"{pointer}/{place}")
+            yield from changed_leaves(before[place], value, f"{pointer}/{place}")
     else:
         yield pointer, before
 

@@ -33,7 +33,7 @@ from gateway.xdm.violations import (
     PRECEDENCE,
     STORABLE_PATTERN,
     Violation,
-    explained,
+    explain_error,
     is_readable,
     unreadable,
 )
@@ -78,7 +78,7 @@ class Validator:
             return list(islice(unreadable(document), MAX_VIOLATIONS))
         worst: dict[str, Violation] = {}
         for error in _errors(self._partial if partial else self._whole, document):
-            for violation in explained(error):
+            for violation in explain_error(error):
                 known = worst.get(violation.path)
                 if known is None or PRECEDENCE.index(violation.code) < PRECEDENCE.index(known.code):
                     worst[violation.path] = violation

@@ -109,7 +109,7 @@ _FORMAT_WORDS: Final = {
 }
 
 
-def explained(error: ValidationError) -> Iterator[Violation]:
+def explain_error(error: ValidationError) -> Iterator[Violation]:
     """The violations that one error of the validator stands for."""
     path, value, kind = _path(error.instance_path), error.instance, error.kind.name
     details = error.kind.as_dict()

@@ -1,21 +1,5 @@
 -- The person as a row: pointers of identities, and the graphs they lead to.
 
--- name: try_shared(sandbox_id) -> value
--- Whether those who only add may work now, side by side; not while somebody waits who may part people.
-select pg_try_advisory_xact_lock_shared(74023, $1::bigint::integer);
-
--- name: try_exclusive(sandbox_id) -> value
--- Whether nobody else writes to the sandbox's facts until the transaction ends; reads go on.
-select pg_try_advisory_xact_lock(74023, $1::bigint::integer);
-
--- name: lock_shared(sandbox_id) -> value
--- Those who only add work side by side; whoever may part people waits for them, and they for him.
-select pg_advisory_xact_lock_shared(74023, $1::bigint::integer);
-
--- name: lock_exclusive(sandbox_id) -> value
--- Nobody else writes to the sandbox's facts until the transaction ends; reads go on.
-select pg_advisory_xact_lock(74023, $1::bigint::integer);
-
 -- name: read_pointers(sandbox_id, xids) -> rows
 -- The known ones of these identities and their persons. Walks identity_pkey.
 select xid, profile_id

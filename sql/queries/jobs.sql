@@ -27,7 +27,7 @@ update gateway.job as j
  where j.sandbox_id = due.sandbox_id and j.job_id = due.job_id
 returning j.sandbox_id, j.job_id, j.kind, j.subject, j.cursor, j.done, j.total, j.attempt;
 
--- name: keep_job(sandbox_id, job_id, lease, seconds) -> value
+-- name: extend_lease(sandbox_id, job_id, lease, seconds) -> value
 -- The job's id while the lease holds: it does for so many seconds more. Walks job_pkey.
 update gateway.job
    set due_at = gateway.now() + make_interval(secs => $4)

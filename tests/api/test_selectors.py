@@ -105,7 +105,7 @@ def test_every_selector_is_found_where_those_of_an_operation_are_looked_for():
 
 async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, monkeypatch):
     """With slices as short as can be, others have a turn of the event loop after each few of them."""
-    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 1e-9)
     names = [("Email", f"p{number}@example.com") for number in range(60)]
     await client.world.records(*(record(name, first_name="Ana") for name in names))
     turn, picked, selected = 0, Counter[int](), profiles.selected

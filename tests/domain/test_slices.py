@@ -75,7 +75,7 @@ async def test_what_breaks_in_a_slice_gives_it_back():
 @pytest.fixture
 async def turns(monkeypatch):
     """Gives a way to spy on a function: in which turn of the event loop each call of it is. Slices are as short as can be."""
-    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 1e-9)
     turn = 0
 
     async def others():

@@ -11,10 +11,10 @@ from gateway.domain.views import graph_union
 
 @pytest.fixture
 def crowded(monkeypatch):
-    monkeypatch.setattr(graphs, "CAP", 3)
-    monkeypatch.setattr(graph_union, "CAP", 3)
-    monkeypatch.setattr(graphs, "CROWD", 5)
-    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.HUB, 3, 2, 1))
+    monkeypatch.setattr(graphs, "MAX_GRAPH_SIZE", 3)
+    monkeypatch.setattr(graph_union, "MAX_GRAPH_SIZE", 3)
+    monkeypatch.setattr(graphs, "MAX_COMPONENT", 5)
+    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.MAX_NEIGHBOURS, 3, 2, 1))
 
 
 async def told(telling, history, rules):

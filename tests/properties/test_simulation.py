@@ -12,7 +12,7 @@ from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule
 from gateway.domain.operations.simulation import SimulatedEvent, simulate
 from gateway.domain.reading import identity_graphs
-from gateway.domain.rules.graphs import CAP, HUB, IdentityType
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE, MAX_NEIGHBOURS, IdentityType
 from gateway.domain.rules.normalization import NEWEST, RULES
 
 LONG_AGO, LATER = datetime(2020, 1, 1, tzinfo=UTC), datetime(2021, 1, 1, tzinfo=UTC)
@@ -98,10 +98,13 @@ async def test_what_is_simulated_is_what_ingesting_makes(telling, rows, rules, d
 @pytest.mark.parametrize("rules", [[], ONE_EMAIL])
 async def test_also_beyond_the_limits(telling, rules):
     """A household past the cap, and a terminal that everybody uses: under it events are stored, unless settings say otherwise."""
-    home = [SimulatedEvent([("Phone", "+1"), ("Email", "a@x.io"), ("ECID", f"{n:038}")]) for n in range(1, CAP + 10)]
+    home = [
+        SimulatedEvent([("Phone", "+1"), ("Email", "a@x.io"), ("ECID", f"{n:038}")])
+        for n in range(1, MAX_GRAPH_SIZE + 10)
+    ]
     terminal = ("ECID", "9" * 38)
-    shop = [SimulatedEvent([terminal, ("Email", f"{n}@x.io"), ("Phone", f"+9{n}")]) for n in range(HUB)]
+    shop = [SimulatedEvent([terminal, ("Email", f"{n}@x.io"), ("Phone", f"+9{n}")]) for n in range(MAX_NEIGHBOURS)]
     rows = [*home, *shop]
     made = await ingested(telling, rows, rules, range(len(rows)))
     assert simulated(telling.world, await telling.world.config(), rows) == made
-    assert len({graph[0] for graph in made.values()}) > HUB
+    assert len({graph[0] for graph in made.values()}) > MAX_NEIGHBOURS

@@ -3,12 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.runtime.cache import Kept
+from gateway.runtime.cache import WeightedCache
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans())))
 def test_what_is_kept_weighs_no_more_than_it_may_and_the_least_used_goes_first(steps):
-    kept, used = Kept(20), []
+    kept, used = WeightedCache(20), []
     for key, weight, puts in steps:
         if puts:
             kept.put(key, (key, weight), weight)
@@ -26,7 +26,7 @@ def test_what_is_kept_weighs_no_more_than_it_may_and_the_least_used_goes_first(s
 
 
 def test_what_weighs_more_than_all_may_is_not_kept_and_takes_nothing_with_it_that_fits():
-    kept = Kept(10)
+    kept = WeightedCache(10)
     kept.put("large", 1, 11)
     assert kept.get("large") is None
     assert kept.weight == 0
@@ -34,7 +34,7 @@ def test_what_weighs_more_than_all_may_is_not_kept_and_takes_nothing_with_it_tha
 
 def test_who_is_told_of_what_is_forgotten_is_told_of_what_is_replaced_too():
     told = []
-    kept = Kept(10, told.append)
+    kept = WeightedCache(10, told.append)
     kept.put("a", 1, 5)
     kept.put("a", 2, 6)
     kept.put("b", 3, 5)

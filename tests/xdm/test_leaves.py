@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.xdm.fields import complete
-from gateway.xdm.leaves import form_of, formed_time, instant, others
+from gateway.xdm.leaves import changed_leaves, form_of, formed_time, instant
 from gateway.xdm.validation import Validator
 
 FIELDS = {
@@ -104,5 +104,5 @@ def test_null_in_a_partial_document_has_no_form():
 
 def test_what_was_sent_in_another_form_is_told_by_json_pointers():
     sent = {"at": "2024-05-01T12:00:00Z", "counts": {"a/b~c": 1.0, "d": 2}, "deep": {"a:b": [1, 2.0]}, "text": "x"}
-    found = dict(others(sent, form(sent)))
+    found = dict(changed_leaves(sent, form(sent)))
     assert repr(found) == repr({"/at": "2024-05-01T12:00:00Z", "/counts/a~1b~0c": 1.0, "/deep/a:b/1": 2.0})

@@ -22,7 +22,7 @@ from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
 from gateway.errors import LimitExceeded
-from gateway.runtime.cache import Kept
+from gateway.runtime.cache import WeightedCache
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import DOCUMENTS, Once
 
@@ -107,7 +107,7 @@ class Documents:
     def __init__(self, limits: Limits, kept_nodes: int = KEPT_NODES) -> None:
         self.plans = 0
         self._limits = limits
-        self._kept: Kept[Key, _Held] = Kept(kept_nodes, self._forgotten)
+        self._kept: WeightedCache[Key, _Held] = WeightedCache(kept_nodes, self._forgotten)
         self._reading: Once[Key, Document] = Once()
 
     async def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:

@@ -18,10 +18,10 @@ from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.runtime.slices import in_time_slices
+from gateway.runtime.uuids import uuid_of
 from gateway.storage import packing
 from gateway.storage.database import Session
 from gateway.storage.queries import query
-from gateway.storage.uuids import uuid_of
 
 STAMP = query("appending.stamp")
 TIE = query("appending.tie")

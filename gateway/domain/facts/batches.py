@@ -16,13 +16,13 @@ from uuid import UUID, uuid4
 import orjson
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.rules.keyset import Page, Window, trimmed
+from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import Conflict, NotFound
+from gateway.runtime.uuids import uuid_of
 from gateway.storage.database import Database
 from gateway.storage.queries import query
-from gateway.storage.uuids import uuid_of
 
 READ = query("batches.read_batches")
 CREATE = query("batches.create_batch")
@@ -140,7 +140,7 @@ async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], 
     below = defaultdict(list)
     for row in await db.rows(statement, scope.sandbox_id, dataset_ids, *bounds, window.fetch):
         below[row["dataset_id"]].append(_batch(row))
-    return [trimmed(below[dataset_id], window) for dataset_id in dataset_ids]
+    return [page_of_rows(below[dataset_id], window) for dataset_id in dataset_ids]
 
 
 async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
@@ -157,7 +157,7 @@ async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], win
     below = defaultdict(list)
     for row in await db.rows(statement, scope.sandbox_id, batch_ids, *window.bounds(int), window.fetch):
         below[row["batch_id"]].append(_error(row))
-    return [trimmed(below[batch_id], window) for batch_id in batch_ids]
+    return [page_of_rows(below[batch_id], window) for batch_id in batch_ids]
 
 
 async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[int]:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.rules.keyset import Page, Window, trimmed
+from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.storage.database import Database
 from gateway.storage.queries import query
@@ -47,7 +47,7 @@ async def list_warnings(db: Database, scope: Scope, window: Window) -> Page[Inge
     scope.require(Permission.PROFILE_READ)
     statement = LIST_BACKWARD if window.backward else LIST
     rows = await db.rows(statement, scope.sandbox_id, *window.bounds(datetime, UUID), window.fetch)
-    return trimmed([_warning(row) for row in rows], window)
+    return page_of_rows([_warning(row) for row in rows], window)
 
 
 async def count_warnings(db: Database, scope: Scope) -> int:

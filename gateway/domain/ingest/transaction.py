@@ -15,7 +15,7 @@ from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.resends import append_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
-from gateway.domain.rules.versions import Mode, Place, Version, advance
+from gateway.domain.rules.versions import Mode, Version, VersionOrder, next_state
 from gateway.domain.views.graph_rebuild import rebuild_views
 from gateway.domain.views.graph_union import READ_POINTERS, GraphChange, RetryTransaction, insert_identities, join
 from gateway.domain.views.materialized import RecordKey, RecordStates, materialize, read_states, write_states
@@ -139,12 +139,12 @@ class IngestTransaction:
         changed, duplicates = set[RecordKey](), 0
         for document in self.sent:
             key = (document.xid, self._dataset_id)
-            place = Place(self.call.at, self.batch_id, self.call.ordinal(document.position))
+            place = VersionOrder(self.call.at, self.batch_id, self.call.ordinal(document.position))
             before = states.get(key)
             if before is not None and before.head > place:
                 late.add(key)
                 continue
-            states[key] = after = advance(before, Version(self.mode, document.body, place))
+            states[key] = after = next_state(before, Version(self.mode, document.body, place))
             was_nothing = before is None and after.document is None
             if was_nothing or (before is not None and after.decided_at == before.decided_at):
                 duplicates += 1

@@ -24,7 +24,7 @@ from gateway.domain.rules.scope import Sandbox
 from gateway.domain.rules.versions import Mode
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
-from gateway.xdm.leaves import instant, others
+from gateway.xdm.leaves import changed_leaves, instant
 from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreadable
 
 MAX_IDENTITIES = 20
@@ -103,7 +103,7 @@ class Reader:
         at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
         as_sent = None
         if body is not given and not self._are_events:
-            as_sent = orjson.dumps(dict(others(given, body))).decode()
+            as_sent = orjson.dumps(dict(changed_leaves(given, body))).decode()
         return ValidDocument(index, xid, text.decode(), body, identities, tied, at, as_sent)
 
     def _too_large(self) -> InvalidDocument:

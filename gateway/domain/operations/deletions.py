@@ -14,7 +14,7 @@ from gateway.domain.ingest.resends import take_heirs, tell_heirs
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import Claim, JobKind, JobStatus
+from gateway.domain.work.jobs import JobKind, JobStatus, LeasedJob
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -39,7 +39,7 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     async with db.transaction(scope.sandbox_id) as tx:
         if await tx.value(ABORT, scope.sandbox_id, batch_id) is None:
             raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
-        await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=jobs.LEASE)
+        await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=jobs.LEASE_SECONDS)
     while await _step(db, scope, configurations, batch_id):
         pass
     async with db.transaction(scope.sandbox_id) as tx:
@@ -48,7 +48,7 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     return aborted or batch
 
 
-async def empty_batch(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+async def empty_batch(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
     """The job that takes back what an aborted batch brought, if whoever aborted it was cut off. What is gone needs no cursor."""
     while removed := await _step(db, scope, configurations, claim.subject):
         async with db.transaction(scope.sandbox_id) as tx:

@@ -18,7 +18,7 @@ from gateway.domain.views.graph_rebuild import exclusive_transaction, shared_tra
 from gateway.domain.views.graph_union import GraphChange
 from gateway.domain.views.materialized import materialize, read_states
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import Claim
+from gateway.domain.work.jobs import LeasedJob
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -36,7 +36,7 @@ FORGOTTEN = 5_000
 START = UUID(int=0)
 
 
-async def materialize_policy(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+async def materialize_policy(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
     """The job that brings what a policy keeps to what its settings say. Its subject may have been deleted by now."""
     stage, after = claim.cursor or ("forget", str(START))
     last: UUID | None = UUID(after)
@@ -48,7 +48,9 @@ async def materialize_policy(db: Database, scope: Scope, configurations: Configu
     await _activate(db, scope, configurations, claim)
 
 
-async def _forget(db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID) -> UUID | None:
+async def _forget(
+    db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob, after: UUID
+) -> UUID | None:
     """Forget some; the last of them, or None when nothing is left. The first time, it waits until writers know the new settings."""
     async with exclusive_transaction(db, scope, configurations) as (tx, _):
         rows = await tx.rows(FORGET_SOME, scope.sandbox_id, claim.subject, after, FORGOTTEN)
@@ -61,7 +63,9 @@ async def _forget(db: Database, scope: Scope, configurations: Configurations, cl
         return last
 
 
-async def _merge(db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID) -> UUID | None:
+async def _merge(
+    db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob, after: UUID
+) -> UUID | None:
     """Merge the next people; the last of them, or None when there are no more, or nothing is to be kept."""
     async with shared_transaction(db, scope, configurations) as (tx, config):
         policy = config.policies.find(claim.subject)
@@ -88,10 +92,10 @@ async def _keep(
     await materialize(tx, scope, config, people, states, fresh=subjects - kept, policies=[policy])
 
 
-async def _activate(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+async def _activate(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
     async with exclusive_transaction(db, scope, configurations) as (tx, config):
         policy = config.policies.find(claim.subject)
         if policy is not None and policy.is_materialized:
             await lock_configuration(tx, scope)
             await tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)
-        await jobs.advance(tx, claim, claim.cursor, done=claim.done)  # raises Lost: a newer job knows better
+        await jobs.advance(tx, claim, claim.cursor, done=claim.done)  # raises LeaseLost: a newer job knows better

@@ -13,7 +13,7 @@ from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views, shared_transaction
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import Claim
+from gateway.domain.work.jobs import LeasedJob
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -24,7 +24,7 @@ PEOPLE = 500
 """How many people one piece of the job looks at."""
 
 
-async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, claim: Claim) -> None:
+async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
     """The job that groups the people who are there by the present settings, some at a time."""
     last: UUID | None = UUID(claim.cursor or str(jobs.SANDBOX))
     while last is not None:
@@ -32,7 +32,7 @@ async def regroup_identities(db: Database, scope: Scope, configurations: Configu
 
 
 async def _regroup(
-    db: Database, scope: Scope, configurations: Configurations, claim: Claim, after: UUID
+    db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob, after: UUID
 ) -> UUID | None:
     """Group the next people; the last of them, or None when there are no more. Most need not be touched, so writers go on."""
     config = await configurations.read(db, scope)

@@ -23,7 +23,7 @@ from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.merge import canonical
 from gateway.domain.rules.normalization import NEWEST, RULES
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.rules.versions import Place, Version, fold, last_deletion
+from gateway.domain.rules.versions import Version, VersionOrder, fold, last_deletion
 from gateway.domain.views.graph_component import Component, read_component
 from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group
 from gateway.domain.views.graph_union import graph_row
@@ -218,7 +218,7 @@ class _Check:
                 continue
             sent = versions.get((tie["origin"], tie["dataset_id"]), ())
             deletion = last_deletion(sent)
-            is_retracted = _is_taken_back(Place(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
+            is_retracted = _is_taken_back(VersionOrder(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
             if tie["is_retracted"] != is_retracted:
                 self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
             said = [
@@ -338,7 +338,7 @@ def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:
     return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))
 
 
-def _is_taken_back(place: Place, deletion: Place | None) -> bool:
+def _is_taken_back(place: VersionOrder, deletion: VersionOrder | None) -> bool:
     return deletion is not None and place < deletion
 
 

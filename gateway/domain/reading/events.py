@@ -14,7 +14,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.reading.shapes import Shape, expression
-from gateway.domain.rules.keyset import Key, Page, Window, trimmed
+from gateway.domain.rules.keyset import Key, Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import MAX_NAME, did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
@@ -227,7 +227,7 @@ async def count_events(
 
 def _page(events: Iterable[Event], asked: EventRequest) -> Page[Event]:
     nearest = sorted(events, key=asked.order.key, reverse=asked.order.descending is not asked.window.backward)
-    return trimmed(nearest[: asked.window.fetch], asked.window)
+    return page_of_rows(nearest[: asked.window.fetch], asked.window)
 
 
 # ------------------------------------------------------------------------------------------------ SQL

@@ -70,7 +70,7 @@ def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]
 
 def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     sandbox = scope.sandbox
-    nobody = RULES[sandbox.text_rules].first_nobody(values)
+    nobody = RULES[sandbox.text_rules].first_placeholder(values)
     if nobody is not None:
         raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
     spelled = namespace.spelled(sandbox, values)

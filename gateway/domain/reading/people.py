@@ -16,7 +16,7 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.identities import Identity, pointers, read_primaries
 from gateway.domain.reading.shapes import Shape, between, expression, literal, pick
 from gateway.domain.reading.timelines import FinishedPage, Timeline, page_of_row, timeline_sql
-from gateway.domain.rules.keyset import Page, Window, trimmed
+from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable
@@ -241,12 +241,12 @@ async def list_people(
     bounds = (after or FIRST, before or LAST, asked.fetch)
     if graph is IdentityGraphType.PDG:
         statement = _giving(LIST_BACKWARD if asked.backward else LIST, wanted)
-        return trimmed(
+        return page_of_rows(
             [_person(*row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked
         )
     statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
-    return trimmed(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
+    return page_of_rows(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
 
 
 async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:

@@ -22,7 +22,7 @@ from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.people import NOBODY, Keeper, Person
 from gateway.domain.reading.shapes import Shape
 from gateway.domain.reading.timelines import FinishedPage, Timeline
-from gateway.domain.rules.graphs import CAP
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
     AttributeMerge,
@@ -299,7 +299,7 @@ async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int
 def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
     """The profile's measures against the guardrails; nothing is dropped because of them."""
     passed = {
-        ProfileLimit.IDENTITIES: profile.person.size > CAP,
+        ProfileLimit.IDENTITIES: profile.person.size > MAX_GRAPH_SIZE,
         ProfileLimit.EVENTS: event_count > EVENTS,
         ProfileLimit.DOCUMENT_SIZE: profile.size > DOCUMENT_SIZE,
     }

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import orjson
 
-from gateway.runtime.cache import Kept
+from gateway.runtime.cache import WeightedCache
 
 KEPT_SQL: Final = 8_000_000
 """Characters of SQL that is kept for the shapes, and of that for the timelines, which are read again."""
@@ -99,7 +99,7 @@ _FEW: Final = 4
 """Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
 
 
-_expressions: Kept[tuple[Shape, str, str | None], str] = Kept(KEPT_SQL)
+_expressions: WeightedCache[tuple[Shape, str, str | None], str] = WeightedCache(KEPT_SQL)
 
 
 def expression(shape: Shape, document: str, identity_map: str | None = None) -> str:

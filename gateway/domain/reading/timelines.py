@@ -15,7 +15,7 @@ from gateway.domain.reading.events import Bound, Event, EventOrderField, EventRe
 from gateway.domain.reading.shapes import KEPT_SQL, Shape, literal, object_of, pick, printed
 from gateway.domain.rules.keyset import Key, Page, Window, goes_on
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.runtime.cache import Kept
+from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -167,7 +167,7 @@ _PACKED_KEY = r"""translate(rtrim(encode(uuid_send(e.xid) || uuid_send(e.dataset
 
 Sql: TypeAlias = tuple[Mapping[str, str], Sequence[Any]]
 
-_statements: Kept[Timeline, Sql] = Kept(KEPT_SQL)
+_statements: WeightedCache[Timeline, Sql] = WeightedCache(KEPT_SQL)
 
 
 def timeline_sql(wanted: Timeline) -> Sql:

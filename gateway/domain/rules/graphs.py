@@ -19,21 +19,21 @@ from operator import itemgetter
 from typing import TypeVar
 from uuid import UUID
 
-from gateway.storage.uuids import uuid_of
+from gateway.runtime.uuids import uuid_of
 
-CAP = 50
+MAX_GRAPH_SIZE = 50
 """The most identities that a graph holds."""
 
-HUB = 100
+MAX_NEIGHBOURS = 100
 """An identity with more distinct neighbours than this is no person's: a shared terminal, a test account."""
 
-CROWD = 2000
+MAX_COMPONENT = 2000
 """The most identities that may hang together by links, refused ones included: what a single link can make us look at is bounded."""
 
 KEPT = 4096
 """Namespaces of which the beginning of a hash is kept."""
 
-DEGREE_LIMITS = (HUB, 50, 20, 10, 5, 2)
+DEGREE_LIMITS = (MAX_NEIGHBOURS, 50, 20, 10, 5, 2)
 """In a larger crowd an identity with more neighbours than the next degree_limit is no person's either; and so on down, until what is left fits."""
 
 
@@ -156,12 +156,12 @@ def resolve(
     """The graphs that the ties make of these members: a function of the set of facts, not of their order.
 
     1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
-       as IDENTITY_CAP. A hub is listed in `hubs`, or has more than HUB distinct neighbours among the members, or is one of
+       as IDENTITY_CAP. A hub is listed in `hubs`, or has more than MAX_NEIGHBOURS distinct neighbours among the members, or is one of
        the busiest in a crowd (`excluded_by_degree`).
     2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
        higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
        values of a unique namespace together is refused.
-    3. Of a graph beyond CAP stay the best by (people's ids, devices, cookies, partners; last seen newest first; xid).
+    3. Of a graph beyond MAX_GRAPH_SIZE stay the best by (people's ids, devices, cookies, partners; last seen newest first; xid).
        The others become people of their own, their links refused as IDENTITY_CAP.
 
     Identities that a tie names and `members` does not hold are passed over.
@@ -191,7 +191,7 @@ def _joined(
     """The graphs, and the links among them if any can be refused."""
     people = [member for member in members.values() if member.type is not IdentityType.NON_PEOPLE]
     alone = [_graph([member]) for member in members.values() if member.type is IdentityType.NON_PEOPLE]
-    if len(people) <= CAP and not (cannot or rules.unique or hubs):
+    if len(people) <= MAX_GRAPH_SIZE and not (cannot or rules.unique or hubs):
         joined = (_graph([members[xid] for xid in xids]) for xids in _components(people, ties))
         return _in_order(members, chain(joined, alone)), None
     people.sort(key=lambda member: member.xid.int)
@@ -208,12 +208,12 @@ def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet
     """Those who join nobody although they are no hubs, given the neighbours of all: the busiest of each crowd.
 
     On a degree_limit of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
-    stand there, with no more than CROWD joins them; who does on no degree_limit joins nobody.
+    stand there, with no more than MAX_COMPONENT joins them; who does on no degree_limit joins nobody.
     """
     left = near.keys() - hubs
     for degree_limit in DEGREE_LIMITS:
         standing = {key for key in left if len(near[key]) <= degree_limit}
-        left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= CROWD))
+        left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= MAX_COMPONENT))
     return left
 
 
@@ -294,9 +294,9 @@ class _Web:
             one, other = self.place.get(a), self.place.get(b)
             if one is not None and other is not None and other in self.near[one]:
                 self.refused[min(one, other), max(one, other)] = LinkRefusal.UNLINKED
-        self.outside = {place for place, others in enumerate(self.near) if len(others) > HUB}
+        self.outside = {place for place, others in enumerate(self.near) if len(others) > MAX_NEIGHBOURS}
         self.outside |= {self.place[xid] for xid in hubs if xid in self.place}
-        if len(self.people) > CROWD:
+        if len(self.people) > MAX_COMPONENT:
             self.outside |= excluded_by_degree(dict(enumerate(self.near)), self.outside)
 
     def join(self, rules: Rules) -> Iterable[list[_Place]]:
@@ -353,7 +353,7 @@ class _Web:
         return newest
 
     def capped(self, groups: Iterable[list[_Place]]) -> list[Graph]:
-        """The groups as graphs, each cut down to CAP; what is cut off stands alone."""
+        """The groups as graphs, each cut down to MAX_GRAPH_SIZE; what is cut off stands alone."""
         parts = [(part, len(group)) for group in groups for part in self._cut(group)]
         contested = set(chain.from_iterable(self.refused)).union(*(self.near[place] for place in self.outside))
         contested |= {place for place in self.outside if self.near[place]}
@@ -363,13 +363,13 @@ class _Web:
         ]
 
     def _cut(self, group: list[_Place]) -> list[list[_Place]]:
-        if len(group) <= CAP:
+        if len(group) <= MAX_GRAPH_SIZE:
             return [group]
         best = sorted(group)
         best.sort(key=self.seen.__getitem__, reverse=True)
         best.sort(key=lambda place: _CLASS.get(self.people[place].type, 0))
-        self.outside.update(best[CAP:])
-        return [best[:CAP], *([place] for place in best[CAP:])]
+        self.outside.update(best[MAX_GRAPH_SIZE:])
+        return [best[:MAX_GRAPH_SIZE], *([place] for place in best[MAX_GRAPH_SIZE:])]
 
     def refusals(self) -> tuple[RefusedLink, ...]:
         refused = dict[_Link, LinkRefusal]()

@@ -1,7 +1,7 @@
 """Pages of ordered lists, forwards and backwards, by the key of the last item seen: what comes and goes elsewhere moves no page.
 
 A list's order is a key: a tuple of values that no two items share. A page is asked for by a `Window`; a short list is cut in
-memory (`page_of`), a long one by SQL that looks for one row more than wanted and hands its rows to `trimmed`.
+memory (`page_of`), a long one by SQL that looks for one row more than wanted and hands its rows to `page_of_rows`.
 """
 
 from bisect import bisect_left, bisect_right
@@ -80,7 +80,7 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
     return Page(ordered[start:stop], has_next=stop < len(ordered), has_previous=start > 0)
 
 
-def trimmed(rows: Sequence[T], window: Window) -> Page[T]:
+def page_of_rows(rows: Sequence[T], window: Window) -> Page[T]:
     """The page out of up to `window.fetch` rows, the nearest first: those of a backward window come in reverse order."""
     items = list(rows[: window.size])
     return Page(items[::-1] if window.backward else items, *goes_on(len(rows), window))

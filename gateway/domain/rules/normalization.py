@@ -47,7 +47,7 @@ class TextRules:
             return of_ascii(values)
         return list(map(self.forms[normalization], values))
 
-    def first_nobody(self, values: list[str]) -> str | None:
+    def first_placeholder(self, values: list[str]) -> str | None:
         """The first of these values that names nobody, as mostly none does: e-mail addresses and most numbers are told at a glance."""
         suspects = [value for value in values if "@" not in value and value[-1:] not in _PLAIN_ENDS]
         return next(filter(self.is_placeholder, suspects), None) if suspects else None

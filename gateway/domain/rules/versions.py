@@ -25,7 +25,7 @@ class Mode(StrEnum):
     DELETE = "DELETE"
 
 
-class Place(NamedTuple):
+class VersionOrder(NamedTuple):
     """Where a version stands among the others of its record; places compare as versions apply."""
 
     ingested_at: datetime
@@ -39,7 +39,7 @@ class Version:
 
     mode: Mode
     input: Document
-    place: Place
+    place: VersionOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +52,17 @@ class RecordState:
     """
 
     document: Document | None
-    decided_at: Place
+    decided_at: VersionOrder
     is_input: bool
-    head: Place
+    head: VersionOrder
 
 
 def fold(versions: Iterable[Version]) -> RecordState | None:
     """The state that these versions make, whatever order they are given in; None of no versions."""
-    return reduce(advance, sorted(versions, key=lambda version: version.place), None)
+    return reduce(next_state, sorted(versions, key=lambda version: version.place), None)
 
 
-def advance(state: RecordState | None, version: Version) -> RecordState:
+def next_state(state: RecordState | None, version: Version) -> RecordState:
     """The state after one version more, which is newer than all before it."""
     document = _applied(state.document if state else None, version)
     if state is not None and same_document(document, state.document):
@@ -70,7 +70,7 @@ def advance(state: RecordState | None, version: Version) -> RecordState:
     return RecordState(document, version.place, version.mode is not Mode.MERGE, version.place)
 
 
-def last_deletion(versions: Iterable[Version]) -> Place | None:
+def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
     """Where the newest version stands that deleted the record: it takes back the ties of all before it."""
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 

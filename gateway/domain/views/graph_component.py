@@ -72,7 +72,7 @@ async def read_component(
     touched = {*seeds, *await web.companions()} & web.known.members.keys()
     await web.read(touched)
     touched |= await web.neighbours(touched)
-    hubs = {xid for xid in touched if not web.stands(xid, graphs.HUB)}
+    hubs = {xid for xid in touched if not web.stands(xid, graphs.MAX_NEIGHBOURS)}
     left = touched - hubs
     for degree_limit in graphs.DEGREE_LIMITS:
         left = await web.stand(degree_limit, left)
@@ -156,7 +156,11 @@ class _Web:
 
     async def neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
         """The neighbours of these, read; those of a hub only if it has just become one."""
-        new = (xid for xid in xids if self.stands(xid, graphs.HUB) or self.known.stored_degree_limits[xid] != HUB)
+        new = (
+            xid
+            for xid in xids
+            if self.stands(xid, graphs.MAX_NEIGHBOURS) or self.known.stored_degree_limits[xid] != HUB
+        )
         found = set[UUID]()
         await in_time_slices(lambda xid: found.update(self.known.near[xid]), new)
         await self.read(found)
@@ -173,14 +177,14 @@ class _Web:
         """
         groups = {xid: {xid} for xid in left if self.stands(xid, degree_limit)}
         todo, stored = set(groups), self.known.stored_degree_limits
-        while todo := {xid for xid in todo if len(groups[xid]) <= graphs.CROWD or stored[xid] >= degree_limit}:
+        while todo := {xid for xid in todo if len(groups[xid]) <= graphs.MAX_COMPONENT or stored[xid] >= degree_limit}:
             unread = await in_time_slices(lambda xid: self.known.near[xid] - self._asked, todo)
-            await self.read(islice(set[UUID]().union(*unread), graphs.CROWD))
+            await self.read(islice(set[UUID]().union(*unread), graphs.MAX_COMPONENT))
             ready = {xid for xid in todo if self.known.near[xid] <= self._asked}
             met = await in_time_slices(lambda xid: self._unite(groups, xid, degree_limit), ready)
             todo = (todo - ready).union(*met)
         for group in {id(group): group for group in groups.values()}.values():
-            if len(group) <= graphs.CROWD:
+            if len(group) <= graphs.MAX_COMPONENT:
                 self.known.degree_limits.update(dict.fromkeys(group, degree_limit))
                 left = left - group
             else:

@@ -13,7 +13,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.graphs import Graph
 from gateway.domain.rules.scope import Scope
-from gateway.domain.rules.versions import Place, Version, last_deletion
+from gateway.domain.rules.versions import Version, VersionOrder, last_deletion
 from gateway.domain.views.graph_component import NOBODY, Component, examine_component, graphs_in, read_component
 from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, GraphChange, graph_row
 from gateway.domain.views.materialized import RecordKey, forget, materialize, read_states, read_versions, refold
@@ -117,7 +117,9 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
         if key not in deleted_at:
             continue
         deletion = deleted_at[key]
-        is_retracted = deletion is not None and Place(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        is_retracted = (
+            deletion is not None and VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        )
         if is_retracted != row["is_retracted"]:
             changed.append((row["tie_id"], row["batch_id"], is_retracted))
             members |= set(row["xids"])

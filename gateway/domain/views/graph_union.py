@@ -16,7 +16,7 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.documents import NamedIdentity, ValidDocument
-from gateway.domain.rules.graphs import CAP
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -171,7 +171,7 @@ def _united(
         (profile_id,) = group.people
         return GraphChange(profile_id, tuple(graphs[profile_id]["xids"]), (profile_id,), is_rebuilt=False)
     xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
-    if len(xids) > CAP:
+    if len(xids) > MAX_GRAPH_SIZE:
         raise RetryTransaction("a graph grows past the cap", exclusive=True)
     together = sorted((members[xid] for xid in xids), key=canonical_order)
     claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]

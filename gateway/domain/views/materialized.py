@@ -13,7 +13,7 @@ from gateway.domain.facts.documents import last_updated
 from gateway.domain.rules.graphs import Graph
 from gateway.domain.rules.merge import Fragment, Merged
 from gateway.domain.rules.scope import Scope
-from gateway.domain.rules.versions import Mode, Place, RecordState, Version, fold
+from gateway.domain.rules.versions import Mode, RecordState, Version, VersionOrder, fold
 from gateway.domain.views.graph_union import GraphChange
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Session
@@ -54,7 +54,7 @@ async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) ->
 
     def note(row: Any) -> None:
         if (key := (row["xid"], row["dataset_id"])) in versions:
-            place = Place(row["ingested_at"], row["batch_id"], row["ordinal"])
+            place = VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"])
             versions[key].append(Version(Mode(row["mode"]), orjson.loads(row["input"]), place))
 
     await in_time_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
@@ -92,9 +92,9 @@ def fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
 def _state(row: Any) -> tuple[RecordKey, RecordState]:
     state = RecordState(
         document=None if row["is_deleted"] else orjson.loads(row["document"]),
-        decided_at=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
+        decided_at=VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]),
         is_input=row["is_input"],
-        head=Place(row["head_at"], row["head_batch_id"], row["head_ordinal"]),
+        head=VersionOrder(row["head_at"], row["head_batch_id"], row["head_ordinal"]),
     )
     return (row["xid"], row["dataset_id"]), state
 

@@ -5,8 +5,8 @@
     advance    in the transaction of each piece: its effect and how far the work has come are committed together
     carry_out  from a claim to the end, or to the next attempt
 
-A job whose worker was killed is free again once the heart-beat is `LEASE` seconds old, and goes on after the last piece that was
-committed. Nobody but the holder of the lease commits a piece: who lost it finds out by `Lost`, which undoes the piece.
+A job whose worker was killed is free again once the heart-beat is `LEASE_SECONDS` seconds old, and goes on after the last piece that was
+committed. Nobody but the holder of the lease commits a piece: who lost it finds out by `LeaseLost`, which undoes the piece.
 """
 
 import asyncio
@@ -30,18 +30,18 @@ from gateway.telemetry import JobLeft, observe
 ENQUEUE = query("jobs.enqueue_job")
 END = query("jobs.end_jobs")
 CLAIM = query("jobs.claim_job")
-KEEP = query("jobs.keep_job")
+EXTEND = query("jobs.extend_lease")
 ADVANCE = query("jobs.advance_job")
 RELEASE = query("jobs.release_job")
 LIST = query("jobs.list_jobs")
 IS_OPEN = query("jobs.is_open")
 
-LEASE = 60.0  # seconds
-HEARTBEAT = LEASE / 4
-ATTEMPTS = 10
+LEASE_SECONDS = 60.0  # seconds
+HEARTBEAT_SECONDS = LEASE_SECONDS / 4
+MAX_JOB_ATTEMPTS = 10
 """How often a job is taken without getting on before it has failed."""
 
-LONGEST_WAIT = 600.0  # seconds between two attempts
+MAX_WAIT_SECONDS = 600.0  # seconds between two attempts
 
 
 SANDBOX = UUID(int=0)
@@ -82,7 +82,7 @@ class Job:
 
 
 @dataclass(slots=True)
-class Claim:
+class LeasedJob:
     """A job that is ours. `cursor` is what the last piece left, None before the first; `attempt` counts the claims since then, from 1."""
 
     sandbox_id: int
@@ -96,7 +96,7 @@ class Claim:
     attempt: int = 1
 
 
-class Lost(Exception):
+class LeaseLost(Exception):
     """The job is no longer ours: cancelled, gone with its sandbox, or taken by another worker since our heart-beat failed."""
 
 
@@ -132,40 +132,40 @@ async def list_jobs(db: Database, scope: Scope, size: int = 100) -> list[Job]:
 # ------------------------------------------------------------------------------------------------ working
 
 
-async def claim(db: Database, kinds: Collection[JobKind]) -> Claim | None:
+async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
     """The job of these kinds that has been due longest, ours from now on; None when nothing is due."""
     while True:
         lease = uuid4()
         async with db.transaction() as tx:
-            row = await tx.row(CLAIM, list(kinds), lease, LEASE)
+            row = await tx.row(CLAIM, list(kinds), lease, LEASE_SECONDS)
         if row is None:
             return None
         cursor = None if row["cursor"] is None else orjson.loads(row["cursor"])
-        claimed = Claim(lease=lease, **{**row, "kind": JobKind(row["kind"]), "cursor": cursor})
-        if claimed.attempt <= ATTEMPTS:
+        claimed = LeasedJob(lease=lease, **{**row, "kind": JobKind(row["kind"]), "cursor": cursor})
+        if claimed.attempt <= MAX_JOB_ATTEMPTS:
             return claimed
         await _release(db, claimed, JobStatus.FAILED, error="Every worker that took it was killed in the middle of it.")
 
 
-async def advance(tx: Session, claim: Claim, cursor: Any, *, done: int, total: int | None = None) -> None:
-    """Commit with this transaction that a piece is done: the work goes on at `cursor`. Raises Lost."""
+async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, total: int | None = None) -> None:
+    """Commit with this transaction that a piece is done: the work goes on at `cursor`. Raises LeaseLost."""
     total = claim.total if total is None else total
     text = orjson.dumps(cursor).decode()
-    if await tx.value(ADVANCE, *_key(claim), LEASE, text, done, total) is None:
-        raise Lost
+    if await tx.value(ADVANCE, *_key(claim), LEASE_SECONDS, text, done, total) is None:
+        raise LeaseLost
     claim.cursor, claim.done, claim.total, claim.attempt = cursor, done, total, 0
 
 
-async def keep(db: Database, claim: Claim) -> bool:
+async def extend_lease(db: Database, claim: LeasedJob) -> bool:
     """The heart-beat: nobody takes the job for another while; whether it is still ours."""
     async with db.transaction() as tx:
-        return await tx.value(KEEP, *_key(claim), LEASE) is not None
+        return await tx.value(EXTEND, *_key(claim), LEASE_SECONDS) is not None
 
 
-async def carry_out(db: Database, claim: Claim, work: Awaitable[None]) -> None:
-    """See the work through: with a heart-beat, and with its end noted, however it ends. Raises what the work raises, but for Lost.
+async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
+    """See the work through: with a heart-beat, and with its end noted, however it ends. Raises what the work raises, but for LeaseLost.
 
-    Work that breaks off is put off, longer each time; when `ATTEMPTS` in a row have not got on, the job has failed.
+    Work that breaks off is put off, longer each time; when `MAX_JOB_ATTEMPTS` in a row have not got on, the job has failed.
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
@@ -173,7 +173,7 @@ async def carry_out(db: Database, claim: Claim, work: Awaitable[None]) -> None:
     try:
         await work
         outcome = await _release(db, claim, JobStatus.COMPLETED)
-    except Lost:
+    except LeaseLost:
         pass
     except asyncio.CancelledError:
         outcome = await _release(db, claim, JobStatus.NEW)  # we are told to stop: another may go on at once
@@ -186,15 +186,15 @@ async def carry_out(db: Database, claim: Claim, work: Awaitable[None]) -> None:
         observe(JobLeft(claim.kind, outcome, perf_counter() - began))
 
 
-async def _put_off(db: Database, claim: Claim, error: Exception) -> str:
+async def _put_off(db: Database, claim: LeasedJob, error: Exception) -> str:
     """What is kept of an unexpected error names its kind only: its text may quote data."""
     said = error.message if isinstance(error, GatewayError) else f"Something broke inside ({type(error).__name__})."
-    status = JobStatus.FAILED if claim.attempt >= ATTEMPTS else JobStatus.NEW
-    return await _release(db, claim, status, seconds=min(2.0**claim.attempt, LONGEST_WAIT), error=said)
+    status = JobStatus.FAILED if claim.attempt >= MAX_JOB_ATTEMPTS else JobStatus.NEW
+    return await _release(db, claim, status, seconds=min(2.0**claim.attempt, MAX_WAIT_SECONDS), error=said)
 
 
 async def _release(
-    db: Database, claim: Claim, status: JobStatus, *, seconds: float = 0, error: str | None = None
+    db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
 ) -> str:
     with suppress(Timeout, Unavailable):  # then the lease runs out, and another worker comes to the same end
         async with db.transaction() as tx:
@@ -203,12 +203,12 @@ async def _release(
     return "lost"
 
 
-async def _beat(db: Database, claim: Claim) -> None:
+async def _beat(db: Database, claim: LeasedJob) -> None:
     while True:
-        await asyncio.sleep(HEARTBEAT)
+        await asyncio.sleep(HEARTBEAT_SECONDS)
         with suppress(Timeout, Unavailable):
-            await keep(db, claim)
+            await extend_lease(db, claim)
 
 
-def _key(claim: Claim) -> tuple[int, UUID, UUID]:
+def _key(claim: LeasedJob) -> tuple[int, UUID, UUID]:
     return claim.sandbox_id, claim.job_id, claim.lease

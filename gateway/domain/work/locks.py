@@ -11,10 +11,10 @@ from typing import Final
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
-TRY_EXCLUSIVE: Final = query("graph_union.try_exclusive")
-TRY_SHARED: Final = query("graph_union.try_shared")
-LOCK_EXCLUSIVE: Final = query("graph_union.lock_exclusive")
-LOCK_SHARED: Final = query("graph_union.lock_shared")
+TRY_EXCLUSIVE: Final = query("locks.try_exclusive")
+TRY_SHARED: Final = query("locks.try_shared")
+LOCK_EXCLUSIVE: Final = query("locks.lock_exclusive")
+LOCK_SHARED: Final = query("locks.lock_shared")
 
 
 def lock_exclusive(db: Database, sandbox_id: int, *, is_trial: bool = False) -> AbstractAsyncContextManager[Session]:

@@ -15,7 +15,7 @@ from gateway.domain.ingest import ingestion
 from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identities
-from gateway.domain.rules.graphs import HUB, IdentityType
+from gateway.domain.rules.graphs import MAX_NEIGHBOURS, IdentityType
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.scope import Permission
@@ -305,8 +305,8 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_documen
 
 
 async def test_an_identity_that_too_many_are_linked_to_is_warned_of_once(world):
-    devices = [("ECID", f"1{n:037}") for n in range(HUB + 2)]
-    await world.events(*(event(f"{n}", NOON, ANA, device) for n, device in enumerate(devices[:HUB])))
-    result = await world.events(event("one too many", NOON, ANA, devices[HUB]))
+    devices = [("ECID", f"1{n:037}") for n in range(MAX_NEIGHBOURS + 2)]
+    await world.events(*(event(f"{n}", NOON, ANA, device) for n, device in enumerate(devices[:MAX_NEIGHBOURS])))
+    result = await world.events(event("one too many", NOON, ANA, devices[MAX_NEIGHBOURS]))
     assert [(warning.index, warning.code) for warning in result.warnings] == [(0, "IDENTITY_CAP")]
-    assert (await world.events(event("another", NOON, ANA, devices[HUB + 1]))).warnings == []
+    assert (await world.events(event("another", NOON, ANA, devices[MAX_NEIGHBOURS + 1]))).warnings == []

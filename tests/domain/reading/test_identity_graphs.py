@@ -10,7 +10,7 @@ import pytest
 from world import event, record
 
 from gateway.domain.reading import identity_graphs
-from gateway.domain.rules.graphs import CAP, HUB, LinkRefusal
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE, MAX_NEIGHBOURS, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
 from gateway.errors import Forbidden
@@ -89,25 +89,25 @@ async def test_a_refused_link_is_shown_on_both_sides(world):
 
 
 async def test_what_is_cut_off_at_the_cap_stands_beside_it(world):
-    devices = [("ECID", f"1{n:037}") for n in range(CAP + 3)]
+    devices = [("ECID", f"1{n:037}") for n in range(MAX_GRAPH_SIZE + 3)]
     await world.events(
         *(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, device) for n, device in enumerate(devices))
     )
     shown = await graph(world, ANA)
-    assert len(shown.xids) == CAP
-    assert len(shown.links) == CAP - 1
+    assert len(shown.xids) == MAX_GRAPH_SIZE
+    assert len(shown.links) == MAX_GRAPH_SIZE - 1
     assert {link.refusal for link in shown.refused_links} == {LinkRefusal.IDENTITY_CAP}
-    assert len(shown.refused_links) == len(devices) - (CAP - 1)
+    assert len(shown.refused_links) == len(devices) - (MAX_GRAPH_SIZE - 1)
     oldest = await graph(world, devices[0])
     assert oldest.xids == (await world.xid(*devices[0]),)
     assert said(oldest.refused_links).keys() == {await pair(world, ANA, devices[0])}
 
 
 async def test_a_hub_shows_what_it_was_refused(world):
-    devices = [("ECID", f"1{n:037}") for n in range(HUB + 1)]
+    devices = [("ECID", f"1{n:037}") for n in range(MAX_NEIGHBOURS + 1)]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00.000Z", ANA, device) for n, device in enumerate(devices)))
     shown = await graph(world, ANA)
-    assert (len(shown.xids), shown.links, len(shown.refused_links)) == (1, (), HUB + 1)
+    assert (len(shown.xids), shown.links, len(shown.refused_links)) == (1, (), MAX_NEIGHBOURS + 1)
     assert len((await graph(world, devices[5])).refused_links) == 1
 
 

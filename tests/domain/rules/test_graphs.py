@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from gateway.domain.rules import graphs as rules_of
 from gateway.domain.rules.graphs import (
-    CAP,
-    HUB,
+    MAX_GRAPH_SIZE,
+    MAX_NEIGHBOURS,
     Graph,
     IdentityType,
     LinkRefusal,
@@ -74,12 +74,12 @@ def dispersed(links, neighbours):
             met |= more
         return len(met)
 
-    if len(neighbours) <= rules_of.CROWD:
+    if len(neighbours) <= rules_of.MAX_COMPONENT:
         return []
     return [
         link
         for link in links
-        if not any(0 < crowd(link, degree_limit) <= rules_of.CROWD for degree_limit in rules_of.DEGREE_LIMITS)
+        if not any(0 < crowd(link, degree_limit) <= rules_of.MAX_COMPONENT for degree_limit in rules_of.DEGREE_LIMITS)
     ]
 
 
@@ -90,7 +90,7 @@ def reference(members, ties, cannot, rules, hubs) -> Resolution:
     links = {tuple(sorted(pair)) for xids, _ in said for pair in combinations(xids, 2)}
     time = {link: max(at for xids, at in said if xids.issuperset(link)) for link in links}
     neighbours = {x: {y for link in links if x in link for y in link if y != x} for x in linkable}
-    hubs = {x for x in linkable if x in hubs or len(neighbours[x]) > HUB}
+    hubs = {x for x in linkable if x in hubs or len(neighbours[x]) > MAX_NEIGHBOURS}
     refused = {link: LinkRefusal.IDENTITY_CAP for link in links if hubs & set(link)}
     refused |= dict.fromkeys(dispersed(links - refused.keys(), neighbours), LinkRefusal.IDENTITY_CAP)
     refused |= {link: LinkRefusal.UNLINKED for link in links if link in cannot or link[::-1] in cannot}
@@ -117,7 +117,7 @@ def reference(members, ties, cannot, rules, hubs) -> Resolution:
 
     parts = []
     for group in groups:
-        kept = set(sorted(group, key=worth)[:CAP]) if len(group) > CAP else group
+        kept = set(sorted(group, key=worth)[:MAX_GRAPH_SIZE]) if len(group) > MAX_GRAPH_SIZE else group
         parts += [(kept, len(group)), *(({x}, len(group)) for x in group - kept)]
         for link in links - refused.keys():
             if (group - kept) & set(link):
@@ -260,14 +260,14 @@ def test_unlinking_cuts_the_direct_link_only():
 
 def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
     mail = member(EMAIL, 1)
-    cookies = [member(ECID, number) for number in range(CAP)]
+    cookies = [member(ECID, number) for number in range(MAX_GRAPH_SIZE)]
     partner = member(PARTNER, 1)
     ties = [tie(mail, cookie, day=day) for day, cookie in enumerate(cookies)] + [tie(mail, partner, day=99)]
     resolution = resolve(known(mail, partner, *cookies), ties, (), Rules())
     person = next(graph for graph in resolution.graphs if graph.profile_id == mail.xid)
     assert set(person.xids) == {mail.xid} | {cookie.xid for cookie in cookies[1:]}
     assert people(resolution) - {frozenset(person.xids)} == sets([cookies[0]], [partner])
-    assert {(graph.size, graph.contested) for graph in resolution.graphs} == {(CAP + 2, True)}
+    assert {(graph.size, graph.contested) for graph in resolution.graphs} == {(MAX_GRAPH_SIZE + 2, True)}
     assert {link.reason for link in resolution.refused} == {LinkRefusal.IDENTITY_CAP}
 
 
@@ -276,8 +276,8 @@ def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
 def test_crowds_resolve_as_the_reference_does(history):
     """With limits so low that a few identities are a crowd."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rules_of, "CROWD", 4)
-        patch.setattr(rules_of, "DEGREE_LIMITS", (HUB, 3, 2))
+        patch.setattr(rules_of, "MAX_COMPONENT", 4)
+        patch.setattr(rules_of, "DEGREE_LIMITS", (MAX_NEIGHBOURS, 3, 2))
         assert resolve(*history) == reference(*history)
 
 
@@ -295,23 +295,23 @@ def test_in_a_crowd_the_busiest_join_nobody_and_the_rest_hold():
 
 
 def test_a_chain_too_long_to_look_at_holds_nobody():
-    chain = [member(EMAIL, number) for number in range(rules_of.CROWD + 1)]
+    chain = [member(EMAIL, number) for number in range(rules_of.MAX_COMPONENT + 1)]
     ties = [tie(a, b) for a, b in pairwise(chain)]
     assert people(resolve(known(*chain), ties, (), Rules())) == sets(*([each] for each in chain))
-    assert {graph.size for graph in resolve(known(*chain[1:]), ties, (), Rules()).graphs} == {rules_of.CROWD}
+    assert {graph.size for graph in resolve(known(*chain[1:]), ties, (), Rules()).graphs} == {rules_of.MAX_COMPONENT}
 
 
 def test_a_hub_joins_nobody():
-    kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(HUB + 1)]
+    kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(MAX_NEIGHBOURS + 1)]
     resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
     assert people(resolution) == sets([kiosk], *([visitor] for visitor in visitors))
-    assert [link.reason for link in resolution.refused] == [LinkRefusal.IDENTITY_CAP] * (HUB + 1)
+    assert [link.reason for link in resolution.refused] == [LinkRefusal.IDENTITY_CAP] * (MAX_NEIGHBOURS + 1)
 
 
 def test_an_identity_at_the_limit_is_no_hub_yet():
-    kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(HUB)]
+    kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(MAX_NEIGHBOURS)]
     resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
-    assert {graph.size for graph in resolution.graphs} == {HUB + 1}
+    assert {graph.size for graph in resolution.graphs} == {MAX_NEIGHBOURS + 1}
 
 
 def test_a_listed_hub_joins_nobody_even_if_few_neighbours_are_given():

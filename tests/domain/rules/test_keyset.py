@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.rules.keyset import Page, Window, page_of, trimmed, window_of
+from gateway.domain.rules.keyset import Page, Window, page_of, page_of_rows, window_of
 from gateway.errors import BadCursor, BadInput, LimitExceeded
 
 NUMBERS = st.lists(st.integers(0, 30), unique=True, max_size=15)
@@ -59,12 +59,12 @@ def test_rows_of_a_statement_make_the_page_that_the_whole_list_makes(numbers, si
     window = Window(size, backward, **{"before" if backward else "after": place})
     rows = [n for n in sorted(numbers) if place is None or (n < bound if backward else n > bound)]
     fetched = (rows[::-1] if backward else rows)[: window.fetch]
-    assert trimmed(fetched, window) == page_of(numbers, key, window)
+    assert page_of_rows(fetched, window) == page_of(numbers, key, window)
 
 
 def test_a_bound_on_the_far_side_says_that_the_list_goes_on():
-    assert trimmed([2], Window(5, after=(1,), before=(3,))) == Page([2], has_next=True, has_previous=True)
-    assert trimmed([2], Window(5, backward=True, after=(1,), before=(3,))) == Page(
+    assert page_of_rows([2], Window(5, after=(1,), before=(3,))) == Page([2], has_next=True, has_previous=True)
+    assert page_of_rows([2], Window(5, backward=True, after=(1,), before=(3,))) == Page(
         [2], has_next=True, has_previous=True
     )
 

@@ -106,7 +106,7 @@ def test_the_first_rules_stay_what_they_were(value):
 )
 def test_many_values_are_spelled_and_told_from_nobody_as_each_of_them(rules, values, normalization):
     assert rules.spelled(normalization, values) == list(map(rules.forms[normalization], values))
-    assert rules.first_nobody(values) == next(filter(rules.is_placeholder, values), None)
+    assert rules.first_placeholder(values) == next(filter(rules.is_placeholder, values), None)
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.rules.merge import canonical
-from gateway.domain.rules.versions import Mode, Place, Version, fold
+from gateway.domain.rules.versions import Mode, Version, VersionOrder, fold
 
 anytime = settings(deadline=None)  # the machine may be busy
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,7 +22,7 @@ histories = st.lists(
         mode=st.sampled_from(Mode),
         input=inputs,
         place=st.builds(
-            Place,
+            VersionOrder,
             ingested_at=st.integers(0, 3).map(lambda n: START + timedelta(hours=n)),
             batch_id=st.integers(1, 2).map(lambda n: UUID(int=n)),
             ordinal=st.integers(0, 9),
@@ -83,7 +83,7 @@ def test_the_last_version_that_changed_the_document_decided_it(versions):
 
 
 def sent(*steps):
-    return fold(Version(mode, given, Place(START, UUID(int=1), n)) for n, (mode, given) in enumerate(steps))
+    return fold(Version(mode, given, VersionOrder(START, UUID(int=1), n)) for n, (mode, given) in enumerate(steps))
 
 
 def test_what_lives_after_each_mode():

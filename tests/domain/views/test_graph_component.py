@@ -19,10 +19,10 @@ NOON = "2026-01-01T12:00:00Z"
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """Graphs of four, crowds of more than five."""
-    monkeypatch.setattr(graphs, "CAP", 4)
-    monkeypatch.setattr(graph_union, "CAP", 4)
-    monkeypatch.setattr(graphs, "CROWD", 5)
-    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.HUB, 3, 2))
+    monkeypatch.setattr(graphs, "MAX_GRAPH_SIZE", 4)
+    monkeypatch.setattr(graph_union, "MAX_GRAPH_SIZE", 4)
+    monkeypatch.setattr(graphs, "MAX_COMPONENT", 5)
+    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.MAX_NEIGHBOURS, 3, 2))
 
 
 def email(number):
@@ -43,7 +43,7 @@ async def sound(world):
 
 async def test_two_that_fit_are_a_crowd_once_they_meet_and_two_again_when_they_part(world, monkeypatch):
     """Every member is told, also those far away from where they meet."""
-    monkeypatch.setattr(graphs, "CROWD", 12)
+    monkeypatch.setattr(graphs, "MAX_COMPONENT", 12)
     names = [email(n) for n in range(24)]
     await world.records(*(record(name) for name in names))
     await tied(world, *pairwise(names[:12]))

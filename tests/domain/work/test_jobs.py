@@ -11,12 +11,12 @@ import pytest
 from gateway.domain.config import sandboxes
 from gateway.domain.rules.scope import Permission
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import ATTEMPTS, LEASE, JobKind, JobStatus, Lost
+from gateway.domain.work.jobs import LEASE_SECONDS, MAX_JOB_ATTEMPTS, JobKind, JobStatus, LeaseLost
 from gateway.errors import Conflict, Forbidden
 
 KIND = JobKind.MATERIALIZE_POLICY
 POLICY = uuid4()
-MINUTE = timedelta(seconds=LEASE + 1)
+MINUTE = timedelta(seconds=LEASE_SECONDS + 1)
 
 
 async def enqueued(db, scope, subject=POLICY, **given):
@@ -73,7 +73,7 @@ async def test_a_new_job_takes_the_place_of_an_open_one_like_it(db, scope):
     await enqueued(db, scope, uuid4())
     await enqueued(db, scope)
     assert sorted(await statuses(db, scope)) == [JobStatus.CANCELLED, JobStatus.NEW, JobStatus.NEW]
-    with pytest.raises(Lost):
+    with pytest.raises(LeaseLost):
         await advanced(db, taken, "further")
 
 
@@ -84,7 +84,7 @@ async def test_the_job_of_a_killed_worker_goes_on_where_it_was(db, scope, later)
     assert await jobs.claim(db, [KIND]) is None
     claim = await jobs.claim(await later(MINUTE), [KIND])
     assert (claim.job_id, claim.cursor, claim.done, claim.total) == (killed.job_id, ["at", 7], 7, 9)
-    with pytest.raises(Lost):  # the first one was only slow: what it does now is undone
+    with pytest.raises(LeaseLost):  # the first one was only slow: what it does now is undone
         await advanced(db, killed, ["at", 8])
 
 
@@ -92,10 +92,10 @@ async def test_a_heartbeat_keeps_the_job(db, scope, later):
     await enqueued(db, scope)
     claim = await jobs.claim(db, [KIND])
     soon, afterwards = await later(MINUTE / 2), await later(MINUTE)
-    assert await jobs.keep(soon, claim)
+    assert await jobs.extend_lease(soon, claim)
     assert await jobs.claim(afterwards, [KIND]) is None
     assert await jobs.claim(await later(MINUTE * 2), [KIND]) is not None
-    assert not await jobs.keep(soon, claim)
+    assert not await jobs.extend_lease(soon, claim)
 
 
 async def test_work_that_ends_well_is_complete(db, scope):
@@ -110,13 +110,13 @@ async def test_work_that_ends_well_is_complete(db, scope):
 async def test_work_that_breaks_off_is_tried_again_ever_later_and_fails_in_the_end(db, scope, later):
     await enqueued(db, scope)
     waited = timedelta()
-    for attempt in range(1, ATTEMPTS + 1):
+    for attempt in range(1, MAX_JOB_ATTEMPTS + 1):
         then = await later(waited)
         claim = await jobs.claim(then, [KIND])
         assert claim.attempt == attempt
         with pytest.raises(Conflict):
             await jobs.carry_out(then, claim, failing(Conflict("Not now.")))
-        if attempt < ATTEMPTS:
+        if attempt < MAX_JOB_ATTEMPTS:
             assert await jobs.claim(then, [KIND]) is None
         waited += timedelta(seconds=2**attempt)
     (job,) = await jobs.list_jobs(db, scope)
@@ -138,9 +138,9 @@ async def test_getting_on_makes_good_for_failures(db, scope, later):
 
 async def test_a_job_that_kills_its_workers_fails_in_the_end(db, scope, later):
     await enqueued(db, scope)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(MAX_JOB_ATTEMPTS):
         assert await jobs.claim(await later(attempt * MINUTE), [KIND]) is not None
-    assert await jobs.claim(await later(ATTEMPTS * MINUTE), [KIND]) is None
+    assert await jobs.claim(await later(MAX_JOB_ATTEMPTS * MINUTE), [KIND]) is None
     assert await statuses(db, scope) == [JobStatus.FAILED]
 
 

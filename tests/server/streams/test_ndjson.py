@@ -156,7 +156,7 @@ async def cut(body, *, packed=False, limit=1 << 30, check=lambda: None):
 @pytest.mark.parametrize("what", HOSTILE)
 async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(what, monkeypatch):
     """With slices as short as can be."""
-    monkeypatch.setattr(slices, "SECONDS", 1e-9)
+    monkeypatch.setattr(slices, "SLICE_SECONDS", 1e-9)
     body, packed = HOSTILE[what]
     stream = Stream(Meter(Gunzip() if packed else Plain()), 1 << 30)
     stream.lines = Meter(stream.lines)

@@ -1,0 +1,17 @@
+-- The lock of a sandbox's facts, held until the transaction ends; reads go on. Its first key is ours alone, its second the sandbox.
+
+-- name: try_shared(sandbox_id) -> value
+-- True if the lock is taken now, beside others that only add facts; false while somebody holds it exclusively or waits to.
+select pg_try_advisory_xact_lock_shared(74023, $1::bigint::integer);
+
+-- name: try_exclusive(sandbox_id) -> value
+-- True if the lock is taken now, and nobody else writes to the sandbox's facts.
+select pg_try_advisory_xact_lock(74023, $1::bigint::integer);
+
+-- name: lock_shared(sandbox_id) -> value
+-- Take the lock beside others that only add facts; wait while somebody holds it exclusively or waits to.
+select pg_advisory_xact_lock_shared(74023, $1::bigint::integer);
+
+-- name: lock_exclusive(sandbox_id) -> value
+-- Take the lock so that nobody else writes to the sandbox's facts; wait until the others are done.
+select pg_advisory_xact_lock(74023, $1::bigint::integer);
