@@ -164,7 +164,7 @@ async def test_policies_are_compared_in_slices(world, turns):
 
 async def test_those_who_hang_together_are_walked_in_slices(world, turns):
     """A chain of people that is longer than a graph may be: each of them is looked at in a turn of its own."""
-    calls = turns(graph_component._Web, "_unite")
+    calls = turns(graph_component._NeighbourWalk, "_unite")
     names = [name for person in PEOPLE for name in person]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", *pair) for n, pair in enumerate(pairwise(names))))
     assert_one_in_each_turn(calls, len(names))

@@ -25,7 +25,7 @@ from gateway.domain.rules.normalization import NEWEST, RULES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.versions import Version, VersionOrder, fold, last_deletion
 from gateway.domain.views.graph_component import Component, read_component
-from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group
+from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group_component
 from gateway.domain.views.graph_union import graph_row
 from gateway.domain.views.materialized import (
     RecordKey,
@@ -145,7 +145,7 @@ class _Check:
         component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
         members = list(component.degree_limits.keys() - self.expected.identities)
         self.expected.identities |= component.degree_limits.keys()
-        grouping = group(self._config, component)
+        grouping = group_component(self._config, component)
         self._compare_pointers(component, grouping)
         await self._compare_names(grouping)
         await self._compare_graphs(component, grouping)

@@ -1,11 +1,16 @@
-"""Components: who hangs together with whom by ties, read as far as a change of facts can reach and no further.
+"""Components: the identities that ties connect, read only as far as a change of ties can reach.
 
-Nobody is followed through an identity that joins nobody, and what hangs together through others is at most a crowd. So that this holds
-where millions hang together, each identity keeps the degree_limit of the ladder on which it joins others (`graphs.busiest`): those who
-keep a lower degree_limit than the one that is looked at are known to be in a crowd there, and not walked again.
+The degree limit of an identity is the highest of `graphs.DEGREE_LIMITS` at which it joins others: it has at most so many neighbours,
+and the component that it belongs to among such identities is not too large (`graphs.MAX_COMPONENT`). The limit is stored with the identity, so that
+a walk stops where it meets a component that is known to be too large. `read_component` finds every limit that a change may alter:
 
-Whose degree_limit may be another after ties came or went: those whom the ties name and their neighbours; those who stood on a degree_limit together
-with one of them, since that may have become a crowd; and those who stand there together with one of them now.
+1. Start from the seeds and the other members of their present graphs.
+2. Add the neighbours of these, but not those of an identity that is stored with too many neighbours and still has them.
+3. Identities with more neighbours than `graphs.MAX_NEIGHBOURS` get TOO_MANY_NEIGHBOURS.
+4. For each degree limit, the highest first, connect the identities with at most so many neighbours. Stop walking when a group is
+   too large, except from members that are stored with this limit or a higher one: their limit falls now.
+   The members of a group that fits get the limit. The others are tried at the next one.
+5. Identities that fit nowhere get EXCLUDED.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -31,172 +36,172 @@ READ_TIES = query("graph_component.read_ties")
 READ_UNLINKED_PAIRS = query("graph_component.read_unlinked_pairs")
 WITH_FACTS = query("graph_component.with_facts")
 
-NOBODY, HUB = 0, -1
-"""The rungs of who joins nobody: one of the busiest of a crowd, and one that is too busy anywhere."""
+EXCLUDED: Final = 0
+"""The degree limit of an identity that joins nobody, since its component is too large at every limit."""
 
-FEW: Final = 1_000
-"""Identities of a component, and those that its ties name, each as often as it is named, that are looked at on the event loop: milliseconds."""
+TOO_MANY_NEIGHBOURS: Final = -1
+"""The degree limit of an identity that joins nobody, since it has more neighbours than any person's identity may have."""
+
+MAX_NAMES_INLINE: Final = 1_000
+"""The most identities, members and the names in ties together, that are examined on the event loop: a few milliseconds of work."""
 
 T = TypeVar("T")
 
-_Asked = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID]], Rules, AbstractSet[UUID]]
+_RuleArguments = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UUID, UUID]], Rules, AbstractSet[UUID]]
 
 
 @dataclass(slots=True)
 class Component:
-    """Identities whose people may be others now, as `degree_limits` has it, and all that the graph rules ask about them.
+    """Identities that may join other people after a change, with everything that the graph rules need to know of them.
 
-    `stored_degree_limits` and `pointers` are what the store has of them, `near` their neighbours; `members` holds those at the edge, too,
-    who join nobody.
+    The keys of `degree_limits` are these identities, its values their new limits. `members` also holds the neighbours at the edge, which
+    take part as excluded. `pointers` and `stored_degree_limits` are what the store says now: the profile id and the limit of each.
+    `ties` maps identities that were named together to the latest time, `with_facts` are those with a live fragment or an event.
     """
 
     members: dict[UUID, NamedIdentity] = field(default_factory=dict)
     degree_limits: dict[UUID, int] = field(default_factory=dict)
     stored_degree_limits: dict[UUID, int] = field(default_factory=dict)
     pointers: dict[UUID, UUID | None] = field(default_factory=dict)
-    near: dict[UUID, set[UUID]] = field(default_factory=dict)
+    neighbours: dict[UUID, set[UUID]] = field(default_factory=dict)
     ties: dict[tuple[UUID, ...], datetime] = field(default_factory=dict)
-    cannot: set[tuple[UUID, UUID]] = field(default_factory=set)
+    unlinked_pairs: set[tuple[UUID, UUID]] = field(default_factory=set)
     with_facts: set[UUID] = field(default_factory=set)
 
 
 async def read_component(
     tx: Session, scope: Scope, config: Configuration, seeds: Collection[UUID], *, recount: bool
 ) -> Component:
-    """Everybody whom a change of these identities' ties may concern, the people that they have now included.
+    """Read the component of every identity whose graph may change with the ties of `seeds`.
 
-    `recount`: ties may have gone, so that a hub among the seeds may be none any more.
+    `recount`: ties may have gone, so that a seed with too many neighbours may have few enough now.
     """
-    web = _Web(tx, scope, config, set(seeds) if recount else set())
-    await web.read(seeds)
-    touched = {*seeds, *await web.companions()} & web.known.members.keys()
-    await web.read(touched)
-    touched |= await web.neighbours(touched)
-    hubs = {xid for xid in touched if not web.stands(xid, graphs.MAX_NEIGHBOURS)}
-    left = touched - hubs
+    walk = _NeighbourWalk(tx, scope, config, set(seeds) if recount else set())
+    await walk.read(seeds)
+    touched = {*seeds, *await walk.read_graph_members()} & walk.component.members.keys()
+    await walk.read(touched)
+    touched |= await walk.read_neighbours(touched)
+    overlinked = {xid for xid in touched if not walk.has_at_most(graphs.MAX_NEIGHBOURS, xid)}
+    left = touched - overlinked
     for degree_limit in graphs.DEGREE_LIMITS:
-        left = await web.stand(degree_limit, left)
-    return await web.complete(dict.fromkeys(hubs, HUB) | dict.fromkeys(left, NOBODY))
+        left = await walk.assign(degree_limit, left)
+    return await walk.complete(dict.fromkeys(overlinked, TOO_MANY_NEIGHBOURS) | dict.fromkeys(left, EXCLUDED))
 
 
 async def examine_component(
-    look: Callable[[Configuration, Component], T], config: Configuration, component: Component, thread: Thread
+    examine: Callable[[Configuration, Component], T], config: Configuration, component: Component, thread: Thread
 ) -> T:
-    """What a look at a component by the graph rules gives: at a small one here, as most are, at another in the thread."""
-    if len(component.members) + sum(map(len, component.ties)) <= FEW:
-        return look(config, component)
-    return await thread.run(look, config, component)
+    """Return what `examine` says of a component; the thread runs it if the component is large."""
+    if len(component.members) + sum(map(len, component.ties)) <= MAX_NAMES_INLINE:
+        return examine(config, component)
+    return await thread.run(examine, config, component)
 
 
 def graphs_in(config: Configuration, component: Component) -> Iterator[Graph]:
-    """The graphs of the component's identities."""
-    return (
-        graph for graph in graphs.graphs_of(*_asked(config, component)) if graph.profile_id in component.degree_limits
-    )
+    """List the graphs that the rules make of the component's identities."""
+    found = graphs.graphs_of(*_rule_arguments(config, component))
+    return (graph for graph in found if graph.profile_id in component.degree_limits)
 
 
 def refused_links_in(config: Configuration, component: Component) -> Iterator[RefusedLink]:
-    """The refused links that touch one of the component's identities."""
-    refused = graphs.resolve(*_asked(config, component)).refused
+    """List the refused links with at least one end among the component's identities."""
+    refused = graphs.resolve(*_rule_arguments(config, component)).refused
     return (link for link in refused if link.a in component.degree_limits or link.b in component.degree_limits)
 
 
-def _asked(config: Configuration, component: Component) -> _Asked:
-    """What the graph rules look at, as they take it."""
+def _rule_arguments(config: Configuration, component: Component) -> _RuleArguments:
     members = {
         xid: Member(xid, member.namespace.namespace_id, member.namespace.type)
         for xid, member in component.members.items()
     }
     ties = [Tie(xids, at) for xids, at in component.ties.items()]
-    joining = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit > NOBODY}
-    return members, ties, component.cannot, config.rules, members.keys() - joining
+    joining = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit > EXCLUDED}
+    return members, ties, component.unlinked_pairs, config.rules, members.keys() - joining
 
 
-class _Web:
-    """What ties say, as far as it has been read."""
+class _NeighbourWalk:
+    """A walk along ties; `component` grows with what has been read."""
 
     def __init__(self, tx: Session, scope: Scope, config: Configuration, recounted: set[UUID]) -> None:
         self._tx, self._scope, self._config, self._recounted = tx, scope, config, recounted
-        self._asked = set[UUID]()
-        self.known = Component()
+        self._requested = set[UUID]()
+        self.component = Component()
 
     async def read(self, xids: Iterable[UUID]) -> None:
-        """Read identities and their ties; of a known hub that need not be counted again only that it is one."""
-        asked = set(xids) - self._asked
-        self._asked |= asked
-        rows = await self._tx.rows(READ_MEMBERS, self._scope.sandbox_id, list(asked)) if asked else []
+        """Read identities and their ties, each once; no ties of one that is stored with too many neighbours and is not recounted."""
+        requested = set(xids) - self._requested
+        self._requested |= requested
+        rows = await self._tx.rows(READ_MEMBERS, self._scope.sandbox_id, list(requested)) if requested else []
         for row in rows:
             member = NamedIdentity(row["xid"], self._config.namespaces[row["namespace_id"]], row["value"])
-            self.known.members[member.xid], self.known.pointers[member.xid] = member, row["profile_id"]
-            self.known.stored_degree_limits[member.xid] = row["degree_limit"]
+            self.component.members[member.xid], self.component.pointers[member.xid] = member, row["profile_id"]
+            self.component.stored_degree_limits[member.xid] = row["degree_limit"]
         await self._read_ties(
-            {row["xid"] for row in rows if row["degree_limit"] != HUB or row["xid"] in self._recounted}
+            {row["xid"] for row in rows if row["degree_limit"] != TOO_MANY_NEIGHBOURS or row["xid"] in self._recounted}
         )
 
     async def _read_ties(self, xids: set[UUID]) -> None:
-        near: dict[UUID, set[UUID]] = {xid: set() for xid in xids}
+        neighbours: dict[UUID, set[UUID]] = {xid: set() for xid in xids}
 
         def note(row: Any) -> None:
             together = tuple(row["xids"])
-            self.known.ties[together] = row["at"]
+            self.component.ties[together] = row["at"]
             for xid in together:
-                if xid in near:
-                    near[xid].update(together)
+                if xid in neighbours:
+                    neighbours[xid].update(together)
 
         await in_time_slices(note, await self._tx.rows(READ_TIES, self._scope.sandbox_id, list(xids)) if xids else ())
-        for xid, others in near.items():
+        for xid, others in neighbours.items():
             others.discard(xid)
-        self.known.near |= near
+        self.component.neighbours |= neighbours
 
-    async def companions(self) -> set[UUID]:
-        """All members of the people whom those that were read have now."""
-        pointers = {pointer for pointer in self.known.pointers.values() if pointer}
+    async def read_graph_members(self) -> set[UUID]:
+        """Return all members of the graphs that the identities read so far belong to."""
+        pointers = {pointer for pointer in self.component.pointers.values() if pointer}
         rows = await self._tx.rows(READ_GRAPHS, self._scope.sandbox_id, list(pointers)) if pointers else []
         return {xid for row in rows for xid in row["xids"]}
 
-    async def neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
-        """The neighbours of these, read; those of a hub only if it has just become one."""
-        new = (
-            xid
-            for xid in xids
-            if self.stands(xid, graphs.MAX_NEIGHBOURS) or self.known.stored_degree_limits[xid] != HUB
-        )
+    async def read_neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
+        """Read and return the neighbours of these; but none of an identity that had too many before and has them still."""
+        stored = self.component.stored_degree_limits
+        followed = (xid for xid in xids if self.has_at_most(graphs.MAX_NEIGHBOURS, xid) or stored[xid] != TOO_MANY_NEIGHBOURS)
         found = set[UUID]()
-        await in_time_slices(lambda xid: found.update(self.known.near[xid]), new)
+        await in_time_slices(lambda xid: found.update(self.component.neighbours[xid]), followed)
         await self.read(found)
-        return found & self.known.members.keys()
+        return found & self.component.members.keys()
 
-    def stands(self, xid: UUID, degree_limit: int) -> bool:
-        """Whether an identity that was read has no more neighbours than the degree_limit says."""
-        return xid in self.known.near and len(self.known.near[xid]) <= degree_limit
+    def has_at_most(self, degree_limit: int, xid: UUID) -> bool:
+        """Tell whether the ties of this identity were read and give it no more neighbours than the limit."""
+        return xid in self.component.neighbours and len(self.component.neighbours[xid]) <= degree_limit
 
-    async def stand(self, degree_limit: int, left: set[UUID]) -> set[UUID]:
-        """Find out who of those left joins others on this degree_limit; who is left for the lower ones.
+    async def assign(self, degree_limit: int, left: set[UUID]) -> set[UUID]:
+        """Give the limit to every identity that fits at it. Return those that are left for lower limits.
 
-        It is walked on from who is in no crowd yet, and from who was in none before.
+        Members of a group that is too large are not walked from, unless they are stored with this limit or a higher one.
         """
-        groups = {xid: {xid} for xid in left if self.stands(xid, degree_limit)}
-        todo, stored = set(groups), self.known.stored_degree_limits
+        component, stored = self.component, self.component.stored_degree_limits
+        groups = {xid: {xid} for xid in left if self.has_at_most(degree_limit, xid)}
+        todo = set(groups)
         while todo := {xid for xid in todo if len(groups[xid]) <= graphs.MAX_COMPONENT or stored[xid] >= degree_limit}:
-            unread = await in_time_slices(lambda xid: self.known.near[xid] - self._asked, todo)
+            unread = await in_time_slices(lambda xid: component.neighbours[xid] - self._requested, todo)
             await self.read(islice(set[UUID]().union(*unread), graphs.MAX_COMPONENT))
-            ready = {xid for xid in todo if self.known.near[xid] <= self._asked}
+            ready = {xid for xid in todo if component.neighbours[xid] <= self._requested}
             met = await in_time_slices(lambda xid: self._unite(groups, xid, degree_limit), ready)
             todo = (todo - ready).union(*met)
         for group in {id(group): group for group in groups.values()}.values():
             if len(group) <= graphs.MAX_COMPONENT:
-                self.known.degree_limits.update(dict.fromkeys(group, degree_limit))
+                component.degree_limits.update(dict.fromkeys(group, degree_limit))
                 left = left - group
             else:
                 left = left | {xid for xid in group if stored[xid] >= degree_limit}
         return left
 
     def _unite(self, groups: dict[UUID, set[UUID]], xid: UUID, degree_limit: int) -> set[UUID]:
-        """Put an identity into a group with its neighbours who stand on the degree_limit; those of them who were in none."""
+        """Join an identity's group with those of its neighbours within the limit. Return neighbours that had no group yet."""
         new = set[UUID]()
-        for other in self.known.near[xid]:
+        for other in self.component.neighbours[xid]:
             if other not in groups:
-                if not self.stands(other, degree_limit):
+                if not self.has_at_most(degree_limit, other):
                     continue
                 groups[other] = {other}
                 new.add(other)
@@ -206,14 +211,13 @@ class _Web:
                 groups.update(dict.fromkeys(small, large))
         return new
 
-    async def complete(self, others: dict[UUID, int]) -> Component:
-        """The component: those whose degree_limit is settled, and these."""
-        known, sandbox_id = self.known, self._scope.sandbox_id
-        known.degree_limits |= others
-        known.pointers = {xid: known.pointers[xid] for xid in known.degree_limits}
-        xids = list(known.degree_limits)
-        known.cannot = {
-            (row["xid"], row["other_xid"]) for row in await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
-        }
-        known.with_facts = {row["xid"] for row in await self._tx.rows(WITH_FACTS, sandbox_id, xids)}
-        return known
+    async def complete(self, excluded: dict[UUID, int]) -> Component:
+        """Return the component with the limits of excluded identities, unlinked pairs, and which identities have facts."""
+        component, sandbox_id = self.component, self._scope.sandbox_id
+        component.degree_limits |= excluded
+        component.pointers = {xid: component.pointers[xid] for xid in component.degree_limits}
+        xids = list(component.degree_limits)
+        pairs = await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
+        component.unlinked_pairs = {(row["xid"], row["other_xid"]) for row in pairs}
+        component.with_facts = {row["xid"] for row in await self._tx.rows(WITH_FACTS, sandbox_id, xids)}
+        return component

@@ -1,10 +1,10 @@
-"""The quick way in: identities join people, and people join each other, where no rule can be broken.
+"""Graphs grown by union: identities join people, and people join each other, where no rule of graphs can be broken.
 
-A union is right without looking at the ties as long as every graph that takes part is uncontested, nothing grows past the cap and no
-unique namespace occurs twice. Everything else, and everything that may part people, is `regrouping`, alone in its sandbox.
+A union needs no look at the ties as long as every graph that takes part is uncontested, none grows past the cap, and no unique namespace
+occurs twice. Everything else, and everything that may part people, is work for `graph_rebuild`, under the exclusive lock.
 
-Locks, always in this order: the sandbox's advisory lock, graphs by profile id, identities by xid. Whoever finds that the store moved
-between looking and locking begins again (`RetryTransaction`) with fresh pointers.
+Locks are taken in this order: the advisory lock of the sandbox, graphs by profile id, identities by xid. A writer that finds
+the store changed between reading and locking raises RetryTransaction, and starts again with fresh pointers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -34,7 +34,7 @@ GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contest
 
 
 class RetryTransaction(Exception):
-    """The transaction must begin again; `exclusive`: with the sandbox's facts to itself, since people may have to part."""
+    """The transaction must begin again; if `exclusive`, under the sandbox's exclusive lock, since people may have to part."""
 
     def __init__(self, reason: str, *, exclusive: bool = False) -> None:
         super().__init__(reason)
@@ -44,7 +44,10 @@ class RetryTransaction(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GraphChange:
-    """A person that a write touches. `former` are the ids of the people it is made of, none if it is new."""
+    """A person's graph as a transaction leaves it: members in canonical order.
+
+    `former` are the profile ids that its members belonged to before, none if all are new. `is_rebuilt`: the members changed.
+    """
 
     profile_id: UUID
     xids: tuple[UUID, ...]
@@ -54,7 +57,7 @@ class GraphChange:
 
 @dataclass(slots=True)
 class _Group:
-    """Identities that belong together after this call: known people, and identities that nobody knew."""
+    """What becomes one person: people who are known, and identities that are new. `is_tied`: a document links some of them."""
 
     people: set[UUID] = field(default_factory=set)
     newcomers: set[UUID] = field(default_factory=set)
@@ -73,35 +76,35 @@ class _Group:
 
 
 async def join(
-    tx: Session, scope: Scope, config: Configuration, sent: Sequence[ValidDocument], *, rewriting: bool
+    tx: Session, scope: Scope, config: Configuration, documents: Sequence[ValidDocument], *, rewriting: bool
 ) -> tuple[list[GraphChange], set[UUID]]:
-    """The people whom these documents are about, joined as the documents say, and the xids that nobody knew before.
+    """Join people and identities as the documents link them. Return the people, and the xids that are new to the sandbox.
 
-    People whose graph changes are locked, with `rewriting` all others too; of the others, without it, none is given back.
-    Raises Restart.
+    Returned, and their graphs locked, are people whose graph changes; if `rewriting`, all whom the documents are about.
+    Raises RetryTransaction.
     """
-    members = {named.xid: named for document in sent for named in document.identities}
+    members = {named.xid: named for document in documents for named in document.identities}
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
     pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
     if None in pointers.values():
         raise RetryTransaction("an identity has no person", exclusive=True)
-    telling = sent if rewriting else [d for d in sent if len(d.tied) > 1 or d.xid not in pointers]
-    groups = _groups(telling, pointers)
-    wanted = [group for group in groups if group.changes or rewriting]
-    graphs = await _locked(tx, scope, wanted, pointers)
-    await _check_others(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
+    linking = documents if rewriting else [d for d in documents if len(d.tied) > 1 or d.xid not in pointers]
+    groups = _groups(linking, pointers)
+    changing = [group for group in groups if group.changes or rewriting]
+    graphs = await _lock_graphs(tx, scope, changing, pointers)
+    await _check_unchanged(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
     newcomers = members.keys() - pointers.keys()
-    members |= await _members_of(tx, scope, config, wanted, graphs)
-    people = [_united(config, group, graphs, members) for group in wanted if group.people or group.has_facts]
-    regrouped = [person for person in people if person.is_rebuilt]
-    await _write_identities(tx, scope, regrouped, members, newcomers)
-    await _relink(tx, scope, regrouped, graphs)
-    await _write_graphs(tx, scope, regrouped, members)
+    members |= await _read_members(tx, scope, config, changing, graphs)
+    people = [_united(config, group, graphs, members) for group in changing if group.people or group.has_facts]
+    rebuilt = [person for person in people if person.is_rebuilt]
+    await _write_identities(tx, scope, rebuilt, members, newcomers)
+    await _relink(tx, scope, rebuilt, graphs)
+    await _write_graphs(tx, scope, rebuilt, members)
     return people, newcomers
 
 
-def _groups(sent: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
-    """Union-find over people and identities that nobody knows."""
+def _groups(documents: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
+    """Find what becomes one person, by union-find over people and new identities."""
     group_of: dict[UUID, _Group] = {}
 
     def group_at(xid: UUID) -> _Group:
@@ -111,7 +114,7 @@ def _groups(sent: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None])
             group_of[node] = _Group({node} if known else set(), set() if known else {node})
         return group_of[node]
 
-    for document in sent:
+    for document in documents:
         group_at(document.xid).has_facts = True
         tied = document.tied
         for xid in tied[1:]:
@@ -123,10 +126,10 @@ def _groups(sent: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None])
     return list({id(group): group for group in group_of.values()}.values())
 
 
-async def _locked(
+async def _lock_graphs(
     tx: Session, scope: Scope, groups: Iterable[_Group], pointers: Mapping[UUID, UUID | None]
 ) -> dict[UUID, Any]:
-    """The rows of all people in these groups, locked; what the pointers said of them still holds."""
+    """Lock the graphs of these groups and check the pointers against them. Return rows by profile id. Raises RetryTransaction."""
     ids = sorted({profile_id for group in groups for profile_id in group.people}, key=lambda uuid: uuid.int)
     if not ids:
         return {}
@@ -139,8 +142,8 @@ async def _locked(
     return graphs
 
 
-async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> None:
-    """People whose graph stays as it is, unless a newer tie could regroup it."""
+async def _check_unchanged(tx: Session, scope: Scope, groups: Sequence[_Group]) -> None:
+    """Check that no graph of these groups is contested: a tie among its members that is said again could regroup it."""
     ids = [profile_id for group in groups for profile_id in group.people]
     if not ids:
         return
@@ -151,10 +154,10 @@ async def _check_others(tx: Session, scope: Scope, groups: Sequence[_Group]) -> 
         raise RetryTransaction("a contested graph", exclusive=True)
 
 
-async def _members_of(
+async def _read_members(
     tx: Session, scope: Scope, config: Configuration, groups: Iterable[_Group], graphs: Mapping[UUID, Any]
 ) -> dict[UUID, NamedIdentity]:
-    """All members of the people whose graph changes, or is tied again while contested."""
+    """Read the members of all graphs that change. Raises RetryTransaction if one that changes or is tied is contested."""
     growing = [graphs[profile_id] for group in groups if group.changes for profile_id in group.people]
     contested = [graphs[p] for group in groups if group.is_tied for p in group.people if graphs[p]["is_contested"]]
     if contested or any(graph["is_contested"] for graph in growing):
@@ -173,15 +176,15 @@ def _united(
     xids = [*group.newcomers, *(xid for profile_id in group.people for xid in graphs[profile_id]["xids"])]
     if len(xids) > MAX_GRAPH_SIZE:
         raise RetryTransaction("a graph grows past the cap", exclusive=True)
-    together = sorted((members[xid] for xid in xids), key=canonical_order)
-    claimed = [n for member in together if (n := member.namespace.namespace_id) in config.rules.unique]
-    if len(claimed) > len(set(claimed)):
+    ordered = sorted((members[xid] for xid in xids), key=canonical_order)
+    unique = [n for member in ordered if (n := member.namespace.namespace_id) in config.rules.unique]
+    if len(unique) > len(set(unique)):
         raise RetryTransaction("two values of a unique namespace", exclusive=True)
-    return GraphChange(together[0].xid, tuple(m.xid for m in together), tuple(group.people), is_rebuilt=True)
+    return GraphChange(ordered[0].xid, tuple(m.xid for m in ordered), tuple(group.people), is_rebuilt=True)
 
 
 def canonical_order(member: NamedIdentity) -> tuple[int, int]:
-    """Where a member stands in its graph: the first one names the person."""
+    """Return the sort key of a graph's members: the first one gives the profile id."""
     return member.namespace.type.rank, member.xid.int
 
 
@@ -192,17 +195,16 @@ async def _write_identities(
     members: Mapping[UUID, NamedIdentity],
     newcomers: set[UUID],
 ) -> None:
-    """In the order of xids: who meets another writer here begins again, and two cannot wait for each other."""
+    """Insert new identities in the order of xids, so that two writers cannot wait for each other. Raises RetryTransaction."""
     pointers = {xid: person.profile_id for person in people for xid in person.xids}
-    newcoming = [members[xid] for xid in newcomers]
-    if await insert_identities(tx, scope, newcoming, pointers) < len(newcomers):
+    if await insert_identities(tx, scope, [members[xid] for xid in newcomers], pointers) < len(newcomers):
         raise RetryTransaction("another writer brought an identity first")
 
 
 async def insert_identities(
     tx: Session, scope: Scope, identities: Iterable[NamedIdentity], pointers: Mapping[UUID, UUID]
 ) -> int:
-    """Make these identities known, in the order of xids, with their pointers if they have one; how many nobody brought before."""
+    """Insert identities in the order of xids, with their profile id if `pointers` has one. Return how many were new."""
     rows = [(n.xid, n.namespace.namespace_id, n.value, pointers.get(n.xid)) for n in identities]
     return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
 
@@ -240,12 +242,12 @@ def graph_row(
     contested: bool = False,
     size: int | None = None,
 ) -> tuple[Any, ...]:
-    """The row of a person's graph, without the sandbox. `size` is the true one, where the cap cut the graph."""
+    """Return the row of a person's graph, without the sandbox. `size` counts what the cap cut off, too."""
     return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
 
 
 def identity_map(members: Iterable[NamedIdentity]) -> str:
-    """The identityMap of these members, in their order."""
+    """Render members as an XDM identityMap, in their order: JSON text of `{code: [{"id": value}]}`."""
     rendered: dict[str, list[dict[str, str]]] = {}
     for member in members:
         rendered.setdefault(member.namespace.code, []).append({"id": member.value})

@@ -1,4 +1,7 @@
-"""Views of facts, written in the transaction that changed the facts: what records say now, and what is merged from them."""
+"""Fragments and merged profiles, written in the transaction that changed the facts.
+
+A fragment is what a record says now: the fold of its versions. A profile is merged from the fragments of a person, or of one identity.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -30,7 +33,7 @@ FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRA
 PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
 
 RecordKey = tuple[UUID, UUID]
-"""The xid and the dataset of a record."""
+"""The xid and the dataset id of a record."""
 
 RecordStates = dict[RecordKey, RecordState]
 
@@ -39,14 +42,14 @@ RecordStates = dict[RecordKey, RecordState]
 
 
 async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> RecordStates:
-    """What every record of these identities says now, deleted ones included."""
+    """Read the state of every record of these identities, deleted ones included."""
     if not xids:
         return {}
     return dict(await in_time_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
 
 
 async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
-    """All versions of these records; none for a record that has no version."""
+    """Read all versions of these records, in no order. A record without a version has an empty list."""
     versions: dict[RecordKey, list[Version]] = {key: [] for key in keys}
     if not versions:
         return versions
@@ -62,7 +65,7 @@ async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) ->
 
 
 async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
-    """Write what these records say, from all of their versions."""
+    """Write the fragments of these records anew from all of their versions, or delete them where no version is left."""
     folded = dict(await in_time_slices(lambda item: (item[0], fold(item[1])), versions.items()))
     gone = sorted(key for key, state in folded.items() if state is None)
     await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=gone)
@@ -70,7 +73,7 @@ async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequenc
 
 
 async def write_states(tx: Session, scope: Scope, states: RecordStates, *, fresh: set[UUID]) -> None:
-    """Write what these records say. `fresh` xids are new in this transaction: theirs are appended by COPY."""
+    """Write the fragments of these records. Those of `fresh` xids, which are new in this transaction, are appended by COPY."""
     rows = await in_time_slices(lambda item: fragment_row(*item), states.items())
     rows.sort(key=lambda row: row[:2])
     await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])
@@ -78,7 +81,7 @@ async def write_states(tx: Session, scope: Scope, states: RecordStates, *, fresh
 
 
 def fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
-    """The row of a record's state, without the sandbox."""
+    """Return the row of a record's fragment, without the sandbox."""
     document, decided, head = state.document, state.decided_at, state.head
     return (
         *(*key, decided.ordinal, decided.batch_id, decided.ingested_at),
@@ -103,7 +106,7 @@ def _state(row: Any) -> tuple[RecordKey, RecordState]:
 
 
 def fragments_by_xid(states: RecordStates) -> dict[UUID, list[Fragment]]:
-    """The live fragments among these states."""
+    """Make the fragments of the records that are not deleted, as the merge takes them, by xid."""
     fragments: dict[UUID, list[Fragment]] = {}
     for (xid, dataset_id), state in states.items():
         if state.document is not None:
@@ -126,12 +129,13 @@ async def materialize(
     fresh: set[UUID],
     policies: Sequence[MergePolicy] | None = None,
 ) -> None:
-    """Merge these people by every policy that is kept merged, or by those given. `states` are those of all their records.
+    """Write the profiles of these people under every materialized policy, or under those given.
 
-    Of `fresh` subjects nothing is kept yet: theirs are appended by COPY.
+    `states` are those of all their records. Profiles of `fresh` subjects, which have none yet, are appended by COPY.
+    Profiles without a fragment, and those of former people, are deleted.
     """
     if not people:
-        return  # what only adds events is written whatever becomes of the policies
+        return  # calls that only add events need no policy, not even a default one that works
     fragments = fragments_by_xid(states)
     former = {profile_id for person in people for profile_id in person.former}
     rows = []
@@ -142,18 +146,20 @@ async def materialize(
         gone = {subject for subject, row in merged.items() if row is None} - fresh
         if policy.settings.identity_graph is IdentityGraphType.PDG:
             gone |= former - merged.keys()
-        await _forget(tx, scope, [policy], gone)
+        await _delete_profiles(tx, scope, [policy], gone)
     rows.sort(key=lambda row: row[:2])
     await tx.copy("profile", PROFILE_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[1] in fresh])
     await tx.update_rows(WRITE_PROFILES, scope.sandbox_id, rows=[row for row in rows if row[1] not in fresh])
 
 
-async def forget(tx: Session, scope: Scope, config: Configuration, subjects: Collection[UUID]) -> None:
-    """Remove what is merged for these subjects."""
-    await _forget(tx, scope, config.materialized, subjects)
+async def delete_profiles(tx: Session, scope: Scope, config: Configuration, subjects: Collection[UUID]) -> None:
+    """Delete the profiles of these subjects under every materialized policy."""
+    await _delete_profiles(tx, scope, config.materialized, subjects)
 
 
-async def _forget(tx: Session, scope: Scope, policies: Sequence[MergePolicy], subjects: Collection[UUID]) -> None:
+async def _delete_profiles(
+    tx: Session, scope: Scope, policies: Sequence[MergePolicy], subjects: Collection[UUID]
+) -> None:
     if policies and subjects:
         ids = [policy.policy_id for policy in policies]
         await tx.execute(DELETE_PROFILES, scope.sandbox_id, ids, list(subjects))
@@ -162,7 +168,7 @@ async def _forget(tx: Session, scope: Scope, policies: Sequence[MergePolicy], su
 def profile_row(
     config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]
 ) -> tuple[Any, ...] | None:
-    """The row of a merged profile, without the sandbox; None if no fragment takes part."""
+    """Merge fragments into the row of a profile, without the sandbox; None if the policy uses none of them."""
     merged = Merged.of(fragments, policy.settings.attribute_merge, config.composites)
     if merged is None:
         return None
@@ -173,15 +179,14 @@ def _merged(
     config: Configuration,
     policy: MergePolicy,
     fragments: Mapping[UUID, Sequence[Fragment]],
-    whom: tuple[UUID, Sequence[UUID]],
+    subject_and_xids: tuple[UUID, Sequence[UUID]],
 ) -> tuple[UUID, tuple[Any, ...] | None]:
-    """A subject with its row."""
-    subject, xids = whom
+    subject, xids = subject_and_xids
     return subject, profile_row(config, policy, subject, [f for xid in xids for f in fragments.get(xid, ())])
 
 
 def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
-    """Whom a policy makes a profile of: the person, or each identity."""
+    """List what a policy has profiles of, with the xids that take part: each person, or without a graph each identity."""
     if policy.settings.identity_graph is IdentityGraphType.PDG:
         yield from ((person.profile_id, person.xids) for person in people)
     else:

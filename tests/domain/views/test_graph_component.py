@@ -86,7 +86,7 @@ async def test_a_crowd_is_not_walked_for_each_of_its_members(world, statements):
 
 async def test_what_hangs_together_with_many_is_grouped_beside_the_event_loop_and_holds_up_nobody(world, monkeypatch):
     """Others are served meanwhile, and small components, as most are, wait for no thread."""
-    monkeypatch.setattr(graph_component, "FEW", 60)
+    monkeypatch.setattr(graph_component, "MAX_NAMES_INLINE", 60)
     crowd, few = [email(n) for n in range(30)], [email(n) for n in range(30, 35)]
     busy = Event()
     blocker = asyncio.ensure_future(WRITES.run(busy.wait))
