@@ -13,8 +13,6 @@ NOT_YET = frozenset(
         "gateway/domain/ingest/resends.py",
         "gateway/domain/reading/events.py",
         "gateway/domain/rules/normalization.py",
-        "gateway/domain/views/graph_component.py",
-        "gateway/domain/views/graph_rebuild.py",
         "gateway/server/http/admission.py",
         "gateway/server/http/negotiation.py",
         "gateway/server/streams/batch_files.py",

@@ -164,7 +164,9 @@ class _NeighbourWalk:
     async def read_neighbours(self, xids: Iterable[UUID]) -> set[UUID]:
         """Read and return the neighbours of these; but none of an identity that had too many before and has them still."""
         stored = self.component.stored_degree_limits
-        followed = (xid for xid in xids if self.has_at_most(graphs.MAX_NEIGHBOURS, xid) or stored[xid] != TOO_MANY_NEIGHBOURS)
+        followed = (
+            xid for xid in xids if self.has_at_most(graphs.MAX_NEIGHBOURS, xid) or stored[xid] != TOO_MANY_NEIGHBOURS
+        )
         found = set[UUID]()
         await in_time_slices(lambda xid: found.update(self.component.neighbours[xid]), followed)
         await self.read(found)

@@ -128,7 +128,9 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
         if key not in deleted_at:
             continue
         deletion = deleted_at[key]
-        is_retracted = deletion is not None and VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        is_retracted = (
+            deletion is not None and VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        )
         if is_retracted != row["is_retracted"]:
             changed.append((row["tie_id"], row["batch_id"], is_retracted))
             members |= set(row["xids"])
