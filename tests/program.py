@@ -37,7 +37,7 @@ def as_user(account: Account) -> tuple[list[str], dict[str, Any]]:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Ours, without any setting of the gateway."""
+    """Return the variables of this process without settings of the gateway, and `more`."""
     return {name: value for name, value in os.environ.items() if not name.startswith("GATEWAY_")} | more
 
 
@@ -49,8 +49,14 @@ def gateway(
     return subprocess.run([*program, *map(str, arguments)], check=False, **given)
 
 
+def started_program(*arguments: str, **options) -> subprocess.Popen[str]:
+    """Start a command and do not wait for its end."""
+    given = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
+    return subprocess.Popen([*GATEWAY, *arguments], **given)
+
+
 def postgres_runs(data_dir: Path) -> bool:
-    """Whether any process of the embedded server is left: each holds this lock."""
+    """Return whether any process of the embedded server is left: each of them holds its lock."""
     lock = open_lock(data_dir / "server.lock")
     try:
         return not acquire(lock, fcntl.LOCK_EX)

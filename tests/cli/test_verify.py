@@ -1,0 +1,37 @@
+"""`gateway verify`: views that are right pass, and wrong ones are named."""
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+from people_dataset import create_dataset, ingest, records
+from program import gateway, server
+
+
+def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
+    data_dir = place / "data"
+    with server(data_dir) as started, started.client() as client:
+        create_dataset(client)
+        file = place / "people.ndjson"
+        file.write_bytes(records(0, 5))
+        assert ingest(started, file).returncode == 0
+        right = gateway("verify", "--data-dir", data_dir)
+        asyncio.run(spoil(data_dir))
+        wrong, sampled = (
+            gateway("verify", "--data-dir", data_dir),
+            gateway("verify", "--sample", "5", "--data-dir", data_dir),
+        )
+        nowhere = gateway("verify", "--sandbox", "nope", "--data-dir", data_dir)
+    assert (right.returncode, right.stdout) == (0, "every view is what the facts make of it\n")
+    assert wrong.returncode == 1
+    assert wrong.stdout.startswith("prod: profile ")
+    assert wrong.stdout.endswith("5 differences\n")
+    assert sampled.returncode in {0, 1}
+    assert (nowhere.returncode, "'nope'" in nowhere.stderr) == (1, True)
+
+
+async def spoil(data_dir: Path) -> None:
+    """Write wrong documents into the profiles, as a bug might."""
+    connection = await asyncpg.connect(f"postgresql://gateway@/gateway?host={data_dir}/socket&port=5432")
+    await connection.execute("""update gateway.profile set document = '{"person": {}}'""")
+    await connection.close()
