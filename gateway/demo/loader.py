@@ -1,7 +1,7 @@
-"""Loads the demo through the domain's own verbs, like anybody's data.
+"""Loads the demo through the verbs of the domain, like any other data.
 
-It may be done again: a load that was cut off goes on in its batches, where what was sent before changes nothing, and a dataset whose
-batch is complete is passed over, so that a second start is a matter of one look.
+A load may be repeated: one that was interrupted goes on in its batches, where documents that were sent before change nothing, and a
+dataset whose batch is complete is skipped.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -22,15 +22,16 @@ from gateway.domain.facts.batches import BatchStatus, complete_batch, create_bat
 from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.keyset import MAX_SIZE, Window
 from gateway.domain.rules.scope import Scope
-from gateway.server.streams.batch_files import refresh_statistics
 from gateway.storage.database import Database
 
-BATCH, FULL_BATCH = "demo", "demo --full"  # keys; the full load holds the default one
+BATCH, FULL_BATCH = "demo", "demo --full"  # keys of batches; the full one contains the other
 
 
 async def load_demo(db: Database, scope: Scope, bar: Progress, *, full: bool) -> None:
-    """The demo is there, all of it with `full`. Raises BadInput where the source is not installed; Conflict, Invalid or Taken
-    where the sandbox holds something else under the demo's names."""
+    """Load the datasets of the demo that are not complete yet; with `full`, all purchase lines.
+
+    Raises BadInput where the source is not installed; Conflict, Invalid or Taken where the sandbox has something else under the demo's names.
+    """
     configurations = Configurations()
     dataset_ids = await set_up(db, scope, configurations)
     scope = await _renewed(db, scope)
@@ -43,34 +44,34 @@ async def load_demo(db: Database, scope: Scope, bar: Progress, *, full: bool) ->
         to = (db, scope, configurations, dataset_ids[dataset.key])
         batch = await create_batch(db, scope, config, dataset_ids[dataset.key], FULL_BATCH if full else BATCH)
         task = bar.add_task(dataset.name, total=count(journey, dataset.key, full=full))
-        sent = documents(journey, dataset.key, full=full, tenant=scope.organization.code)
-        async for result in ingest_stream(*to, _chunks(sent), batch_id=batch.batch_id):
+        made = documents(journey, dataset.key, full=full, tenant=scope.organization.code)
+        async for result in ingest_stream(*to, _chunks(made), batch_id=batch.batch_id):
             bar.advance(task, result.accepted + result.duplicates)
         await complete_batch(db, scope, batch.batch_id)
-    await refresh_statistics(db)
+    await db.refresh_statistics()
 
 
 async def _renewed(db: Database, scope: Scope) -> Scope:
-    """The scope as it is now: setting up has changed the sandbox's configuration."""
+    """Return the scope with its sandbox read again: `set_up` has changed the configuration."""
     sandbox = await read_sandbox(db, scope.organization.organization_id, scope.sandbox.name)
     return replace(scope, sandbox=sandbox or scope.sandbox)
 
 
 async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: bool) -> set[UUID]:
-    """The datasets that hold all that is wanted."""
-    enough = {FULL_BATCH} if full else {BATCH, FULL_BATCH}
+    """Return the ids of the datasets that are loaded completely."""
+    sufficient = {FULL_BATCH} if full else {BATCH, FULL_BATCH}
     pages = await list_batches(db, scope, dataset_ids, Window(MAX_SIZE))
     return {
         batch.dataset_id
         for page in pages
         for batch in page.items
-        if batch.key in enough and batch.status is BatchStatus.ACTIVE
+        if batch.key in sufficient and batch.status is BatchStatus.ACTIVE
     }
 
 
-async def _chunks(sent: Iterator[Document]) -> AsyncIterator[Chunk]:
+async def _chunks(made: Iterator[Document]) -> AsyncIterator[Chunk]:
     for first in numbers(step=DOCUMENTS):
-        chunk = list(islice(sent, DOCUMENTS))
+        chunk = list(islice(made, DOCUMENTS))
         if not chunk:
             return
         yield Chunk(first, chunk)

@@ -7,4 +7,4 @@ from uuid import UUID
 from asyncpg.pgproto import pgproto
 
 uuid_of: Final[Callable[[bytes], UUID]] = pgproto.UUID
-"""Makes a UUID of 16 bytes."""
+"""Makes a UUID from 16 bytes."""

@@ -23,7 +23,7 @@ from gateway.server.credentials import FILE as CREDENTIALS
 from gateway.server.credentials import check_credentials, put_credentials
 from gateway.server.deployment import database_address, open_deployment
 from gateway.settings import Settings
-from gateway.storage.migrations import migrations, wanted_version
+from gateway.storage.migrations import expected_version, migrations
 
 FORM = 1
 MANIFEST, DUMP = "manifest.json", "database.dump"
@@ -85,7 +85,7 @@ def _pack(file: Path, part: Path, credentials: Path) -> None:
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             with tarfile.open(fileobj=out, mode="w") as archive:
-                manifest = orjson.dumps({"form": FORM, "schema": wanted_version()})
+                manifest = orjson.dumps({"form": FORM, "schema": expected_version()})
                 entry = tarfile.TarInfo(MANIFEST)
                 entry.size = len(manifest)
                 archive.addfile(entry, BytesIO(manifest))

@@ -1,7 +1,7 @@
-"""Postgres as the domain sees it: named statements in, rows out, every statement observed.
+"""Named statements in, rows out: how the domain uses Postgres. Every statement is observed.
 
 `Database` reads on any connection of its pool; `transaction()` gives a `Session` with the same verbs on one connection. Errors of the
-driver become ours: `faults` lists them.
+driver become errors of `gateway.errors`: the module `faults` lists them.
 """
 
 import asyncio
@@ -12,23 +12,33 @@ from typing import Any, TypeAlias
 
 from gateway.errors import Timeout
 from gateway.storage.connections import open_first
-from gateway.storage.faults import OPENING, leaves_sound, opening_failed, told, unless_lost
-from gateway.storage.pool import Pool, part_of
+from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
+from gateway.storage.pool import Pool, quarter_of
 from gateway.storage.queries import Query, query
 from gateway.storage.shares import Shares
 from gateway.telemetry import StatementRan, observe
 
+ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
 TAKE_TIME = query("maintenance.take_time")
 
-CHUNKS = (512, 256, 128, 64, 32, 16, 8, 4, 2, 1)  # sizes of VALUES lists: few, so that each stays a prepared statement
-
-OF_A_SANDBOX = ("sandbox_id",)
-UNHURRIED = 24 * 60 * 60.0  # seconds
+ROWS_PER_STATEMENT = (
+    512,
+    256,
+    128,
+    64,
+    32,
+    16,
+    8,
+    4,
+    2,
+    1,
+)  # lengths of VALUES lists: few, so that each stays prepared
+DAY_SECONDS = 24 * 60 * 60.0
 
 
 class Session:
-    """The four verbs of a statement, on one connection."""
+    """One connection, and the verbs that run statements on it. All of them raise the errors that the module `faults` lists."""
 
     def __init__(self, connection: Any, *, is_distributed: bool = False) -> None:
         self._connection = connection
@@ -36,54 +46,58 @@ class Session:
         self.is_distributed = is_distributed
 
     async def take_time(self) -> None:
-        """From now on, until the transaction ends, a statement may take a day."""
-        self._seconds = UNHURRIED
+        """Allow each statement a day, until the transaction ends."""
+        self._seconds = DAY_SECONDS
         await self.value(TAKE_TIME)
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
-        """All rows of the statement."""
+        """Run a statement and return all of its rows."""
         begin = perf_counter()
         running = self._connection.fetch(query.sql, *args, timeout=self._seconds)
-        result: list[Any] = await told(self._connection, running)
+        result: list[Any] = await run_translated(self._connection, running)
         _observe(query.name, begin, len(result))
         return result
 
     async def row(self, query: Query, *args: Any) -> Any | None:
-        """The first row, or None."""
+        """Run a statement and return its first row, or None."""
         begin = perf_counter()
-        result = await told(self._connection, self._connection.fetchrow(query.sql, *args, timeout=self._seconds))
+        result = await run_translated(
+            self._connection, self._connection.fetchrow(query.sql, *args, timeout=self._seconds)
+        )
         _observe(query.name, begin)
         return result
 
     async def value(self, query: Query, *args: Any) -> Any:
-        """The first column of the first row, or None."""
+        """Run a statement and return the first column of its first row, or None."""
         begin = perf_counter()
-        result = await told(self._connection, self._connection.fetchval(query.sql, *args, timeout=self._seconds))
+        result = await run_translated(
+            self._connection, self._connection.fetchval(query.sql, *args, timeout=self._seconds)
+        )
         _observe(query.name, begin)
         return result
 
     async def execute(self, query: Query, *args: Any) -> None:
-        """Run the statement for its effect."""
+        """Run a statement for its effect."""
         begin = perf_counter()
-        await told(self._connection, self._connection.execute(query.sql, *args, timeout=self._seconds))
+        await run_translated(self._connection, self._connection.execute(query.sql, *args, timeout=self._seconds))
         _observe(query.name, begin)
 
     async def update_rows(self, query: Query, *args: Any, rows: Sequence[Sequence[Any]]) -> int:
-        """Run a `{rows}` statement over all rows, each of them once and in order; how many rows it touched in the store."""
+        """Run a `{rows}` statement over all rows, each once and in order. Return how many rows of the database it touched."""
         touched = 0
-        for chunk in _chunks(rows):
+        for chunk in _chunked(rows):
             begin = perf_counter()
             values = (value for row in chunk for value in row)
             sql = query.with_rows(len(chunk))
             running = self._connection.execute(sql, *args, *values, timeout=self._seconds)
-            status: str = await told(self._connection, running)
+            status: str = await run_translated(self._connection, running)
             _observe(query.name, begin)
             touched += int(status.rpartition(" ")[2])
         return touched
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncIterator[None]:
-        """Inside a transaction: what the block did is undone, alone, when it raises."""
+        """Undo what the block did, and nothing before it, when the block raises. To be used inside a transaction."""
         async with _transaction(self._connection):
             yield
 
@@ -94,33 +108,33 @@ class Session:
             await self._copied(table, self._connection.copy_records_to_table(table, records=rows, **to))
 
     async def copy_packed(self, table: str, columns: Sequence[str], rows: bytearray) -> None:
-        """`copy` of rows that are in Postgres' binary format already (`packing`)."""
+        """Append rows that are in Postgres' binary format already (module `packing`), as `copy` does."""
         to = {"schema_name": "gateway", "columns": columns, "timeout": self._seconds}
         await self._copied(table, self._connection.copy_to_table(table, source=rows, format="binary", **to))
 
     async def _copied(self, table: str, copying: Coroutine[Any, Any, str]) -> None:
         begin = perf_counter()
-        await told(self._connection, unless_lost(self._connection, copying))
+        await run_translated(self._connection, run_unless_lost(self._connection, copying))
         _observe(f"copy {table}", begin)
 
 
 class Database:
-    """A pool of connections to one Postgres. `is_distributed`: it is the coordinator of a Citus cluster."""
+    """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""
 
     def __init__(self, pool: Pool, *, size: int, seconds: float, is_distributed: bool) -> None:
         self._pool = pool
-        self._long_reads = Shares(part_of(size), seconds)
-        self._queues, self._waiting = Shares(1, seconds), Shares(part_of(size), seconds)
+        self._long_reads = Shares(quarter_of(size), seconds)
+        self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
         self.is_distributed = is_distributed
 
     @classmethod
     async def connect(
         cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
     ) -> "Database":
-        """Open the pool. `statement_seconds` limits each statement, and how long anybody waits for a connection.
+        """Open the pool. `statement_seconds` limits each statement, and each wait for a connection.
 
-        Whether a pooler in transaction mode stands in front of Postgres is found out, unless `cache_size=0` says so.
-        Raises DatabaseRefused when it says no, Unavailable when nothing answers, Timeout.
+        A pooler in transaction mode in front of Postgres is detected; `cache_size=0` says that there is one.
+        Raises DatabaseRefused when Postgres refuses the connection, Unavailable when nothing answers, Timeout.
         """
         try:
             first, connect = await open_first(dsn, seconds=statement_seconds, cache_size=cache_size)
@@ -137,26 +151,34 @@ class Database:
         await self._pool.close()
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
+        """Run a statement on a free connection and return all of its rows."""
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).rows(query, *args)
 
     async def row(self, query: Query, *args: Any) -> Any | None:
+        """Run a statement on a free connection and return its first row, or None."""
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).row(query, *args)
 
     async def value(self, query: Query, *args: Any) -> Any:
+        """Run a statement on a free connection and return the first column of its first row, or None."""
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).value(query, *args)
 
+    async def refresh_statistics(self) -> None:
+        """Have Postgres analyze the tables that have doubled since it last did: until then it plans for their former size."""
+        async with self.transaction() as tx:
+            await tx.execute(ANALYZE)
+
     @asynccontextmanager
     async def transaction(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
-        """All or nothing: commits at the end of the block, rolls back when it raises. Of a sandbox's connections, if it is a sandbox's."""
+        """Commit at the end of the block, roll back when it raises. With a `sandbox_id`, take one of that sandbox's connections."""
         async with self._pool.lend(sandbox_id) as connection, _transaction(connection):
             yield Session(connection, is_distributed=self.is_distributed)
 
     @asynccontextmanager
     async def trial(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
-        """A transaction that is rolled back at the end of the block, whatever comes of it."""
+        """Begin a transaction that is always rolled back at the end of the block."""
         async with self._pool.lend(sandbox_id) as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -170,9 +192,9 @@ class Database:
 
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[Session]:
-        """Reads that all see the store as it was at the first of them, whatever is committed meanwhile.
+        """Begin a transaction whose reads all see the database as it was at the first of them, whatever is committed meanwhile.
 
-        They are long, and have only a part of the connections together. Raises Timeout when others have it for too long.
+        All snapshots together use at most a quarter of the connections. Raises Timeout when none of these is free in time.
         """
         async with (
             _in_time(self._long_reads.place()),
@@ -183,22 +205,23 @@ class Database:
 
     @asynccontextmanager
     async def waiting(self, lock: Hashable) -> AsyncIterator[None]:
-        """Before a transaction that waits for a lock: it alone waits for this one, and those who wait for any have a part of the
-        connections together. Raises Timeout when the turn does not come."""
+        """Queue for a lock outside the database, before a transaction that waits for it: one transaction at a time waits for a lock.
+
+        Transactions that wait for any lock use at most a quarter of the connections. Raises Timeout when the turn does not come in time."""
         async with _in_time(self._queues.place(lock)), _in_time(self._waiting.place()):
             yield
 
 
 Reader: TypeAlias = Database | Session
-"""Where a read looks: on any connection of the pool, or on the one whose transaction or snapshot it is a part of."""
+"""What a read runs on: any connection of the pool, or the one whose transaction or snapshot the read is part of."""
 
 
 @asynccontextmanager
 async def _transaction(connection: Any, **options: Any) -> AsyncIterator[None]:
     """Begin, then commit or roll back.
 
-    Where a statement was cut off, nothing more is sent: the connection ends, and the transaction with it. To roll back would first wait
-    for that statement's end, perhaps for ever.
+    After a statement that was cut off, nothing more is sent: the connection ends, and the transaction with it. A rollback would first
+    wait for that statement's end, perhaps for ever.
     """
     transaction = connection.transaction(**options)
     await transaction.start()
@@ -222,22 +245,22 @@ async def _in_time(place: AbstractAsyncContextManager[None]) -> AsyncIterator[No
 
 
 def _is_cut_off(error: BaseException) -> bool:
-    """Whether a statement may still be running, or its connection be lost."""
+    """Return whether a statement may still be running, or its connection be lost."""
     return isinstance(error, asyncio.CancelledError) or (isinstance(error, Exception) and not leaves_sound(error))
 
 
 def _owner(query: Query, args: Sequence[Any]) -> Hashable:
-    """The sandbox that a statement is about, if it is about one."""
-    return args[0] if query.parameters[:1] == OF_A_SANDBOX else None
+    """Return the sandbox whose data a statement is about, or None."""
+    return args[0] if query.parameters[:1] == ("sandbox_id",) else None
 
 
 def _observe(name: str, begin: float, rows: int = 0) -> None:
     observe(StatementRan(name, perf_counter() - begin, rows))
 
 
-def _chunks(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
+def _chunked(rows: Sequence[Sequence[Any]]) -> Iterator[Sequence[Sequence[Any]]]:
     start = 0
-    for size in CHUNKS:
+    for size in ROWS_PER_STATEMENT:
         while len(rows) - start >= size:
             yield rows[start : start + size]
             start += size

@@ -1,9 +1,9 @@
-"""What Postgres and its driver raise, in our words: nothing above this package knows the driver's errors.
+"""Errors of Postgres and its driver, translated to errors of `gateway.errors`; nothing above this package knows the driver's.
 
     the connection is lost, refused or cut off; the server starts, stops, stands by or is out of room    Unavailable
     a deadlock, a serialization failure, a lock that is not given                                       Contended
     a statement past its time limit                                                                     Timeout
-    a constraint of which a caller can be told                                                          as CONSTRAINTS says
+    a constraint whose violation a caller can mend                                                       as CONSTRAINTS says
     any other constraint                                                                                ConstraintViolated
     a value that cannot be stored                                                                       Unstorable
     anything else that Postgres refuses                                                                 StatementFailed
@@ -50,10 +50,10 @@ from gateway.errors import (
 T = TypeVar("T")
 
 DRIVER: Final = (OSError, PostgresError, InterfaceError, InternalClientError)
-"""What the driver raises of the connection, of what Postgres says, and of how it is used. Of values, a UnicodeEncodeError, too."""
+"""What the driver raises, except for a value that has no UTF-8 (UnicodeEncodeError)."""
 
 OPENING: Final = (*DRIVER, ValueError)
-"""What the driver raises when it opens a connection. A ValueError is of the address."""
+"""What the driver raises when it opens a connection; a ValueError for its address."""
 
 UNSTORABLE: Final = (DataError, ProgramLimitExceededError, UnicodeEncodeError)
 
@@ -63,23 +63,23 @@ SIMPLE: Final[tuple[tuple[tuple[type[Exception], ...], type[GatewayError]], ...]
     ((OSError, InternalClientError), Unavailable),
     ((InvalidCachedStatementError,), Unavailable),  # prepared before a migration; the driver has dropped it by now
 )
-"""What is said of these errors, whatever else is known of them; the first class that fits counts."""
+"""Errors that are translated by their class alone; the first row that fits counts."""
 
-AWAY: Final = ("08", "25006", "25P03", "53", "57", "58")
-"""SQLSTATEs that begin so mean that the server will not do anything now: connections (08), a standby that only reads (25006), an idle
+UNAVAILABLE_STATES: Final = ("08", "25006", "25P03", "53", "57", "58")
+"""Beginnings of the SQLSTATEs of a server that cannot do anything now: connections (08), a standby that only reads (25006), an idle
 transaction that it ended (25P03), no room or memory (53), a stop or a start (57), errors of its system (58)."""
 
 
-async def told(connection: Any, work: Awaitable[T]) -> T:
-    """The result of work on a connection; an error of the driver is raised in our words."""
+async def run_translated(connection: Any, work: Awaitable[T]) -> T:
+    """Return the result of work on a connection. Raises `translated` errors in place of the driver's."""
     try:
         return await work
     except (*DRIVER, UnicodeEncodeError) as error:
         raise translated(error, is_closed=connection.is_closed()) from error
 
 
-async def unless_lost(connection: Any, work: Coroutine[Any, Any, T]) -> T:
-    """The result of work on a connection that the driver would wait with for ever, if the connection is lost. Raises Unavailable then."""
+async def run_unless_lost(connection: Any, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of work that the driver would leave waiting for ever on a lost connection. Raises Unavailable when it is lost."""
     running = asyncio.ensure_future(work)
     is_lost = False
 
@@ -100,14 +100,14 @@ async def unless_lost(connection: Any, work: Coroutine[Any, Any, T]) -> T:
 
 
 def translated(error: Exception, *, is_closed: bool) -> GatewayError:
-    """Our error for one of the driver's, raised on a connection that `is_closed` by now, or not."""
+    """Return the error of ours for one of the driver's. `is_closed`: whether its connection is closed by now."""
     for kinds, ours in SIMPLE:
         if isinstance(error, kinds):
             return ours()
     condition, state = type(error).__name__.removesuffix("Error"), getattr(error, "sqlstate", None)
     if isinstance(error, UNSTORABLE):
         return Unstorable(condition=condition, sqlstate=state)
-    if is_closed or (state or "").startswith(AWAY):
+    if is_closed or (state or "").startswith(UNAVAILABLE_STATES):
         return Unavailable()
     if isinstance(error, IntegrityConstraintViolationError):
         return _violated(getattr(error, "constraint_name", None) or "", condition, state)
@@ -118,12 +118,10 @@ def translated(error: Exception, *, is_closed: bool) -> GatewayError:
 
 
 def opening_failed(error: Exception) -> GatewayError:
-    """Our error for one that was raised when a connection was to be opened: DatabaseRefused where to try again is of no use."""
+    """Return the error of ours for one that was raised while a connection was opened: DatabaseRefused where a retry is of no use."""
     if isinstance(error, TimeoutError):
         return Timeout("The database does not answer.")
-    if isinstance(error, ssl.SSLError) or "SSL upgrade" in str(
-        error
-    ):  # the latter the driver says of a server that has none
+    if isinstance(error, ssl.SSLError) or "SSL upgrade" in str(error):  # the latter: the server has no SSL
         return DatabaseRefused(f"No encrypted connection to the database can be made: {error}.")
     if isinstance(error, OSError | CannotConnectNowError | TooManyConnectionsError | InsufficientResourcesError):
         return Unavailable(f"The database does not answer: {error}; try again.")
@@ -137,7 +135,7 @@ def opening_failed(error: Exception) -> GatewayError:
 
 
 def _violated(constraint: str, condition: str, state: str | None) -> GatewayError:
-    """Partitions have constraints of their own, which are named after them."""
+    """Return the error for a violated constraint. A partition's own constraints have other names, and are none of CONSTRAINTS."""
     if constraint not in CONSTRAINTS:
         return ConstraintViolated(constraint, condition=condition, sqlstate=state)
     kind, message, path = CONSTRAINTS[constraint]
@@ -145,9 +143,9 @@ def _violated(constraint: str, condition: str, state: str | None) -> GatewayErro
 
 
 def leaves_sound(error: BaseException) -> bool:
-    """Whether a connection may be used on after this error: it was not lost, and no statement was cut off in the middle."""
+    """Return whether a connection is usable after this error: it was not lost, and no statement was cut off in the middle."""
     if isinstance(error, Timeout):
-        return not isinstance(error.__cause__, TimeoutError)  # by our clock: the server is still at it
+        return not isinstance(error.__cause__, TimeoutError)  # by our clock: the server still runs it
     if isinstance(error, GatewayError):
         return not isinstance(error, Unavailable) or isinstance(error, Contended)
     return isinstance(error, Exception) and not isinstance(error, OSError | InternalClientError)

@@ -1,8 +1,8 @@
-"""The version of the database's schema, and the way to the newest one.
+"""The version of the database's schema, and its migration to the newest one.
 
 An empty database gets `sql/schema/` in one transaction, which is what all of `sql/migrations/` together would have made of it. An older
-one gets the files of `sql/migrations/` that it has not seen, in order, each in a transaction of its own. `gateway.migration` lists what
-it has seen; the greatest name is its version.
+one gets the files of `sql/migrations/` that were not applied yet, in order, each in a transaction of its own. `gateway.migration` lists the
+migrations that were applied; the greatest name is its version.
 
 Any number of gateways may start at once: an advisory lock, held by a transaction so that poolers may stand between, lets one do the work
 while the others wait.
@@ -23,16 +23,16 @@ from gateway.storage.queries import SQL, query
 
 LIST = query("migrations.list_migrations")
 
-LOCK = 7_402_311  # any fixed number; it only has to be ours
-OTHERS_MIGRATE = "10min"
+ADVISORY_LOCK = 7_402_311  # any number that no other program uses
+LOCK_TIMEOUT = "10min"
 """How long a gateway waits for another one that migrates the same database."""
-TABLES_IN_USE = "1min"
-"""How long a migration waits for the transactions that use its tables; everybody else waits behind it meanwhile."""
+TABLE_LOCK_TIMEOUT = "1min"
+"""How long a migration waits for the transactions that use its tables; all later ones wait behind it meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file of `sql/migrations/`: its name without `.sql`, and the sentence of its first line, which says what it brings."""
+    """A file of `sql/migrations/`: its name without `.sql`, and the sentence of its first line, which says what it changes."""
 
     name: str
     sentence: str
@@ -49,10 +49,10 @@ class Migrated:
 
 
 async def migrate(dsn: str) -> Migrated:
-    """Bring the database to the newest schema.
+    """Upgrade the database to the newest schema and return what was applied.
 
     Raises SchemaError when its schema is newer than this code, older than the first release, or may not be changed by this role;
-    DatabaseRefused when the database does not let us in; Unavailable when it does not answer, or others keep it locked.
+    DatabaseRefused when the database refuses the connection; Unavailable when it does not answer, or others keep it locked.
     """
     connection = await _connect(dsn)
     applied: list[Migration] = []
@@ -60,10 +60,10 @@ async def migrate(dsn: str) -> Migrated:
         while True:
             async with connection.transaction():
                 await _lock(connection)
-                seen = await _seen(connection)
+                seen = await _applied(connection)
                 if seen is None:
                     await _create(connection)
-                    return Migrated(wanted_version(), is_new=True, before=(), applied=migrations())
+                    return Migrated(expected_version(), is_new=True, before=(), applied=migrations())
                 _refuse_newer(seen)
                 pending = [one for one in migrations() if one.name not in seen]
                 if not pending:
@@ -77,7 +77,7 @@ async def migrate(dsn: str) -> Migrated:
     except asyncpg.InsufficientPrivilegeError as error:
         role, database = await connection.fetchrow("select current_user, current_database()")
         raise SchemaError(
-            f"The role {role!r} may not bring the database {database!r} to the schema {wanted_version()}: {error}. Run"
+            f"The role {role!r} may not bring the database {database!r} to the schema {expected_version()}: {error}. Run"
             " `gateway migrate` as a role that may; the document Operations says which grants are needed."
         ) from error
     except DRIVER as error:
@@ -85,37 +85,37 @@ async def migrate(dsn: str) -> Migrated:
     finally:
         await connection.close()
     before = tuple(one for one in migrations() if one not in applied)
-    return Migrated(wanted_version(), is_new=False, before=before, applied=tuple(applied))
+    return Migrated(expected_version(), is_new=False, before=before, applied=tuple(applied))
 
 
 async def check_schema(db: Database) -> None:
-    """Return if the database has the schema that this code was written for. Raises SchemaError if not, Unavailable."""
+    """Check that the database has the schema that this code was written for. Raises SchemaError if not, Unavailable."""
     try:
         seen = {row["name"] for row in await db.rows(LIST)}
     except StatementFailed as error:
         if error.condition != "UndefinedTable":
             raise
         raise SchemaError(
-            f"The database has no schema of the gateway, and this gateway wants {wanted_version()}: run `gateway migrate`."
+            f"The database has no schema of the gateway, and this gateway wants {expected_version()}: run `gateway migrate`."
         ) from error
     _refuse_newer(seen)
     if any(one.name not in seen for one in migrations()):
         raise SchemaError(
-            f"The database has the schema {_version(seen)}, and this gateway wants {wanted_version()}: run `gateway migrate`."
+            f"The database has the schema {_version(seen)}, and this gateway wants {expected_version()}: run `gateway migrate`."
         )
 
 
 @cache
 def migrations() -> tuple[Migration, ...]:
-    """Every migration that this code knows, in order."""
+    """Return every migration of this code, in order."""
     return tuple(
         Migration(path.stem, path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("-- "))
         for path in _files("migrations")
     )
 
 
-def wanted_version() -> str:
-    """The schema that this code was written for: the name of the newest migration."""
+def expected_version() -> str:
+    """Return the schema version that this code was written for: the name of its newest migration."""
     return migrations()[-1].name
 
 
@@ -126,13 +126,13 @@ def _version(seen: Collection[str]) -> str:
 def _refuse_newer(seen: Collection[str]) -> None:
     if set(seen) - {one.name for one in migrations()}:
         raise SchemaError(
-            f"The database has the schema {_version(seen)}, and this gateway wants {wanted_version()}, which is older: "
+            f"The database has the schema {_version(seen)}, and this gateway wants {expected_version()}, which is older: "
             "run the gateway's newer version, which brought the database there."
         )
 
 
 async def _connect(dsn: str) -> Any:
-    """A connection that keeps nothing between two transactions, as poolers want it."""
+    """Open a connection that keeps nothing between two transactions, as poolers require it."""
     try:
         return await asyncpg.connect(dsn, statement_cache_size=0)
     except OPENING as error:
@@ -141,13 +141,13 @@ async def _connect(dsn: str) -> Any:
 
 async def _lock(connection: Any) -> None:
     await connection.execute(
-        f"set local statement_timeout = 0; set local lock_timeout = '{OTHERS_MIGRATE}';"
-        f" select pg_advisory_xact_lock({LOCK}); set local lock_timeout = '{TABLES_IN_USE}'"
+        f"set local statement_timeout = 0; set local lock_timeout = '{LOCK_TIMEOUT}';"
+        f" select pg_advisory_xact_lock({ADVISORY_LOCK}); set local lock_timeout = '{TABLE_LOCK_TIMEOUT}'"
     )
 
 
-async def _seen(connection: Any) -> set[str] | None:
-    """The names of the migrations that the database has seen; None if it has no schema of ours. Raises SchemaError."""
+async def _applied(connection: Any) -> set[str] | None:
+    """Return the names of the migrations that were applied; None if the database has no schema of ours. Raises SchemaError."""
     if not await _columns(connection, "migration"):
         return None
     seen = {row["name"] for row in await connection.fetch("select name from gateway.migration")}
@@ -156,14 +156,14 @@ async def _seen(connection: Any) -> set[str] | None:
     if "rung" not in await _columns(connection, "identity"):
         raise SchemaError(
             "The database was made before the gateway's first release, and there is no way from its schema to"
-            f" {wanted_version()}: start with an empty database and send the documents again."
+            f" {expected_version()}: start with an empty database and send the documents again."
         )
-    await _note(connection, migrations()[:1])
+    await _record(connection, migrations()[:1])
     return {migrations()[0].name}
 
 
 async def _columns(connection: Any, table: str) -> set[str]:
-    """The names of the columns of a table of ours; none if there is no such table."""
+    """Return the names of a table's columns; none if there is no such table."""
     rows = await connection.fetch(
         "select attname from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace"
         " where nspname = 'gateway' and relname = $1",
@@ -174,16 +174,16 @@ async def _columns(connection: Any, table: str) -> set[str]:
 
 async def _apply(connection: Any, migration: Migration) -> None:
     await connection.execute((SQL / "migrations" / f"{migration.name}.sql").read_text(encoding="utf-8"))
-    await _note(connection, [migration])
+    await _record(connection, [migration])
 
 
 async def _create(connection: Any) -> None:
     for path in _files("schema"):
         await connection.execute(path.read_text(encoding="utf-8"))
-    await _note(connection, migrations())
+    await _record(connection, migrations())
 
 
-async def _note(connection: Any, done: Collection[Migration]) -> None:
+async def _record(connection: Any, done: Collection[Migration]) -> None:
     names = [one.name for one in done]
     await connection.execute("insert into gateway.migration (name) select unnest($1::text[])", names)
 

@@ -1,6 +1,6 @@
-"""Rows for COPY in Postgres' binary format, packed here where the driver takes several times as long: it looks at each element of an array.
+"""Rows for COPY in Postgres' binary format. The driver takes several times as long, as it looks at each element of an array.
 
-A row is a count of its columns and its values, and each value is its length and its bytes. So what many rows have in common is packed once.
+A row is the count of its columns and their values, each value its length and its bytes. What many rows share is packed once.
 """
 
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from typing import Final
 from uuid import UUID
 
 BEGIN: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
-"""In front of all rows."""
+"""What precedes all rows."""
 
 END: Final = b"\xff\xff"
-"""Behind all rows."""
+"""What follows all rows."""
 
 UUID_SIZE: Final = 16
 EIGHT: Final = 8
@@ -26,13 +26,13 @@ _ELEMENT: Final = Struct("!i").pack(UUID_SIZE)
 
 
 def instant(at: datetime) -> int:
-    """A timestamptz as a bigint."""
+    """Return a time as the integer of a timestamptz: microseconds since 2000."""
     since = at - _EPOCH
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 def uuids(values: Sequence[UUID]) -> bytes:
-    """A uuid[] of at least one element, with its length in front."""
+    """Return a uuid[] of at least one element, after its length in bytes."""
     size = 20 + 20 * len(values)
     head = _ARRAY.pack(size, 1, 0, _UUID_OID, len(values), 1)
     return head + _ELEMENT + _ELEMENT.join([value.bytes for value in values])

@@ -1,11 +1,10 @@
 """Connections to one Postgres, each lent to one block at a time.
 
-asyncpg's own pool resets with a statement what ours never set, and makes a task, a timer and a proxy for each loan; small reads then
-cost two to three times as much. Errors of the driver become ours: `faults` lists them.
+asyncpg's own pool runs a statement to reset a session that ours never changes, and makes a task, a timer and a proxy for each loan; small
+reads then cost two to three times as much. Errors of the driver are translated: the module `faults` lists them.
 
-Nobody waits for a connection to end: one that was cut off in the middle of a statement is ended in the background, and as long as that
-takes no other is opened in its place. So a Postgres that no longer answers costs each caller its time limit, and never a connection more
-than agreed.
+No caller waits for a connection to end. One that was cut off in the middle of a statement is ended in the background, and no other is
+opened in its place until then: a Postgres that no longer answers costs each caller its time limit, and the pool no extra connection.
 """
 
 import asyncio
@@ -22,34 +21,37 @@ from gateway.storage.faults import DRIVER, leaves_sound, opening_failed, transla
 from gateway.storage.shares import Shares
 from gateway.telemetry import ConnectionRefused, observe
 
-IDLE = 300  # seconds: what stands between us and the server may have forgotten an older connection
-PATIENCE = 5  # seconds for a statement to be called off, and for a connection to end
+MAX_IDLE_SECONDS = 300  # a proxy between us and the server may have dropped an older connection
+CANCEL_TIMEOUT_SECONDS = 5  # for a statement to be cancelled, and for a connection to end
 
 
 class Pool:
-    """At most `size` connections, opened when they are needed. Who finds none free waits for its turn."""
+    """At most `size` connections, opened when they are needed, lent in the order of the callers."""
 
     def __init__(self, connect: Callable[[], Awaitable[Any]], size: int, *, seconds: float = 30) -> None:
-        """`connect` opens a connection; `seconds` is how long anybody waits for one that is free."""
+        """`connect` opens a connection; `seconds` is the longest wait for a free one."""
         self._connect = connect
         self._size = size
         self._deadlines = Deadlines(seconds)
         self._turns = asyncio.Semaphore(size)
-        self._shares = Shares(max(1, size - part_of(size)), seconds)
+        self._shares = Shares(max(1, size - quarter_of(size)), seconds)
         self._idle = deque[tuple[float, Any]]()  # since when, and what; in this order
         self._ending = set[asyncio.Task[None]]()
         self._is_closed = False
 
     def lend(self, of: Hashable = None) -> "Loan":
-        """A connection for an `async with` block, out of the share that is `of` somebody, or None. Raises Unavailable; Timeout when none is free, or none can be opened, in time."""
+        """Lend a connection to an `async with` block, counted to the share of `of` unless that is None.
+
+        Raises Unavailable; Timeout when none is free, or none can be opened, in time.
+        """
         return Loan(self, of)
 
     def keep(self, connection: Any) -> None:
-        """Take in a connection that was opened elsewhere, to lend it."""
+        """Add a connection that is open already to the idle ones."""
         self._idle.append((monotonic(), connection))
 
     async def take(self, of: Hashable = None) -> Any:
-        """A connection outside any transaction, until it is given back. Nobody has all of them."""
+        """Take a connection outside any transaction, until it is given back. No share has all of them. Raises as `lend` does."""
         if self._is_closed:
             raise Unavailable("The gateway is ending.")
         if of is None:
@@ -74,7 +76,7 @@ class Pool:
             raise
 
     def give(self, connection: Any, of: Hashable = None, *, is_sound: bool) -> None:
-        """Take a connection back. One in a transaction, or in the middle of a statement and so not sound, is ended before its place is free."""
+        """Take a connection back. It is ended before its place is free if it is in a transaction, or not `is_sound`: still in a statement."""
         if of is not None:
             self._shares.leave(of)
         if is_sound and not connection.is_in_transaction():
@@ -86,7 +88,7 @@ class Pool:
             task.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """Wait for what is lent, then end every connection."""
+        """Wait until every connection is given back, then end them."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -101,8 +103,8 @@ class Pool:
             self._turns.release()
 
     def _newest(self) -> Any | None:
-        """The one that came back last, so that those which only a burst needed grow old and end."""
-        while self._idle and monotonic() - self._idle[0][0] > IDLE:
+        """Return the connection that was given back last, so that connections which only a burst needed grow old and end."""
+        while self._idle and monotonic() - self._idle[0][0] > MAX_IDLE_SECONDS:
             self._idle.popleft()[1].terminate()
         while self._idle:
             connection = self._idle.pop()[1]
@@ -112,7 +114,7 @@ class Pool:
 
 
 class Loan:
-    """One `async with` block's connection. What goes wrong with it inside the block is raised in our words."""
+    """The connection of one `async with` block, which translates the driver's errors."""
 
     __slots__ = ("_connection", "_of", "_pool")
 
@@ -140,12 +142,15 @@ class Loan:
             raise translated(error, is_closed=is_closed) from error
 
 
-def part_of(size: int) -> int:
-    """A quarter of a pool's connections: what one sandbox leaves to the others, what long reads may take, and those who wait for locks."""
+def quarter_of(size: int) -> int:
+    """Return a quarter of a pool's connections, at least 1.
+
+    Each sandbox leaves so many to the others; all snapshots, and all transactions that wait for locks, use at most so many.
+    """
     return max(1, size // 4)
 
 
 async def _close(connection: Any) -> None:
-    """End a connection, and call off the statement that still runs on it; when that takes too long, just hang up."""
+    """End a connection and cancel the statement that runs on it; if that takes too long, drop the connection."""
     with suppress(Exception):
-        await connection.close(timeout=PATIENCE)
+        await connection.close(timeout=CANCEL_TIMEOUT_SECONDS)

@@ -8,7 +8,7 @@ A block is a header, a sentence or two about what comes back and which index it 
 
 The parameters are `$1`, `$2` … in the order of the header. A statement that takes many rows writes `{rows}` where its VALUES list
 goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`. Other words in braces stand for SQL that
-depends on what is asked for, and are filled in before the statement runs.
+depends on the request, and are filled in before the statement runs.
 """
 
 import re
@@ -22,8 +22,8 @@ from gateway.runtime.cache import WeightedCache
 Shape = Literal["rows", "row", "value", "none"]
 
 HERE = Path(__file__).resolve().parents[1]
-KEPT_SQL = 8_000_000
-"""Characters of filled statements that are kept."""
+MAX_CACHED_SQL_CHARACTERS = 8_000_000
+"""Of statements with their parts filled in."""
 
 SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside the wheel, else beside the package
 
@@ -40,7 +40,7 @@ _PART = re.compile(r"\{(\w+)\}")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """One named statement. `columns` is empty unless it takes many rows."""
+    """One named statement. `columns` are those of the rows that it takes, empty if it takes none."""
 
     name: str
     sql: str
@@ -51,7 +51,7 @@ class Query:
 
     @cache  # noqa: B019 (queries live as long as the process)
     def with_rows(self, count: int) -> str:
-        """The statement's text for that many rows; the first one carries the types, so that Postgres knows the others'."""
+        """Return the statement's SQL for so many rows. The first row carries the types; Postgres infers those of the others."""
         first, width = len(self.parameters) + 1, len(self.columns)
         types = [column.split(" ", 1)[1] for column in self.columns]
         head = ", ".join(f"${first + i}::{kind}" for i, kind in enumerate(types))
@@ -62,7 +62,7 @@ class Query:
         return self.sql.replace("{rows}", ", ".join(f"({values})" for values in (head, *rest)))
 
     def filled(self, **parts: str) -> "Query":
-        """The statement with SQL for each word in braces. Equal parts give the same text, which is prepared once."""
+        """Return the statement with SQL in place of each word in braces. Equal parts give equal SQL, which is prepared once."""
         key = (self.name, *parts.items())
         filled = _filled.get(key)
         if filled is None:
@@ -71,17 +71,17 @@ class Query:
         return filled
 
 
-_filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(KEPT_SQL)
+_filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(MAX_CACHED_SQL_CHARACTERS)
 
 
 def query(name: str) -> Query:
-    """The statement called `noun.verb`. Raises KeyError for a name that no file has."""
+    """Return the statement called `noun.verb`. Raises KeyError for a name that no file has."""
     noun, verb = name.split(".")
     return _file(noun)[verb]
 
 
 def all_queries() -> list[Query]:
-    """Every statement of every file, for the test that prepares them."""
+    """Return every statement of every file, for the test that prepares them."""
     return [q for path in sorted((SQL / "queries").glob("*.sql")) for q in _file(path.stem).values()]
 
 

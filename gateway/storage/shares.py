@@ -1,4 +1,4 @@
-"""Bounded shares of a pool of connections: who holds as many as it may waits, and holds none of the others' meanwhile."""
+"""Bounded shares of a pool of connections: a key that holds its share waits, and takes none of the others' meanwhile."""
 
 import asyncio
 from collections import deque
@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from gateway.runtime.deadlines import Deadlines
 
 EVERYBODY = None
-"""The key of a share that all have together."""
+"""The key of a share that all callers use together."""
 
 
 class Shares:
-    """At most `count` places for each key. Whoever finds none waits for its turn, at most `seconds`."""
+    """At most `count` places for each key. A caller that finds none waits for its turn, at most `seconds`."""
 
     def __init__(self, count: int, seconds: float) -> None:
         self._count = count
@@ -22,7 +22,7 @@ class Shares:
 
     @asynccontextmanager
     async def place(self, key: Hashable = EVERYBODY) -> AsyncIterator[None]:
-        """A place, as long as the block lasts. Raises TimeoutError."""
+        """Hold a place as long as the block lasts. Raises TimeoutError."""
         await self.enter(key)
         try:
             yield
@@ -30,7 +30,7 @@ class Shares:
             self.leave(key)
 
     async def enter(self, key: Hashable) -> None:
-        """Take a place, to be left again. Raises TimeoutError."""
+        """Take a place; `leave` gives it back. Raises TimeoutError."""
         held = self._held.get(key, 0)
         if held < self._count:
             self._held[key] = held + 1
@@ -42,11 +42,11 @@ class Shares:
                 await turn
         except BaseException:
             if turn.done() and not turn.cancelled():
-                self.leave(key)  # it came in the same moment
+                self.leave(key)  # the place was given in the same moment
             raise
 
     def leave(self, key: Hashable) -> None:
-        """Give a place to whoever has waited longest, if anybody still does."""
+        """Give a place back, to the caller that has waited for longest if there is one."""
         waiting = self._waiting.get(key)
         while waiting:
             turn = waiting.popleft()

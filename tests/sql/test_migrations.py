@@ -13,7 +13,7 @@ from program import environment, gateway
 
 from gateway.errors import SchemaError
 from gateway.storage.database import Database
-from gateway.storage.migrations import check_schema, migrate, migrations, wanted_version
+from gateway.storage.migrations import check_schema, expected_version, migrate, migrations
 from gateway.storage.queries import SQL
 
 FIRST_RELEASE = Path(__file__).with_name("first_release.sql")
@@ -143,7 +143,7 @@ async def test_of_many_gateways_that_start_at_once_each_migration_is_applied_by_
 
 async def test_a_newer_schema_is_refused_by_name(dsn, connection):
     await connection.execute("insert into gateway.migration (name) values ('9999_tomorrow')")
-    said = f"The database has the schema 9999_tomorrow, and this gateway wants {wanted_version()}, which is older"
+    said = f"The database has the schema 9999_tomorrow, and this gateway wants {expected_version()}, which is older"
     with pytest.raises(SchemaError, match=said):
         await migrate(dsn)
     db = await Database.connect(dsn, size=1)
@@ -155,7 +155,7 @@ async def test_a_newer_schema_is_refused_by_name(dsn, connection):
 async def test_an_older_schema_is_told_by_name_until_it_is_migrated(empty):
     await run_sql(empty, baseline())
     db = await Database.connect(empty, size=1)
-    with pytest.raises(SchemaError, match=f"has the schema 0001_baseline, and this gateway wants {wanted_version()}"):
+    with pytest.raises(SchemaError, match=f"has the schema 0001_baseline, and this gateway wants {expected_version()}"):
         await check_schema(db)
     await migrate(empty)
     await check_schema(db)
@@ -179,4 +179,4 @@ async def test_a_database_from_before_the_first_release_is_left_alone(empty):
 
 async def test_migrating_twice_does_nothing(dsn):
     done = await migrate(dsn)
-    assert (done.applied, done.before, done.version) == ((), migrations(), wanted_version())
+    assert (done.applied, done.before, done.version) == ((), migrations(), expected_version())

@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
+from world import World, record
 
 from gateway.errors import Timeout, Unavailable
 from gateway.storage.database import Database
@@ -20,6 +21,14 @@ RENAME = Query(
     ("organization_id uuid", "name text"),
     "none",
     "For this test.",
+)
+ESTIMATED_ROWS = Query(
+    "test.estimated_rows",
+    "select reltuples::bigint from pg_class where oid = 'gateway.identity'::regclass",
+    (),
+    (),
+    "value",
+    "For these tests.",
 )
 CITUS = "insert into pg_extension values (1, 'citus', 10, 11, false, '14.0-1', null, null)"
 
@@ -42,7 +51,7 @@ async def test_a_transaction_that_raises_leaves_nothing(db):
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 600])
-async def test_many_rows_are_updated_whatever_their_number(db, count):
+async def test_rows_are_updated_in_any_number(db, count):
     ids = await created(db, [f"o{i}" for i in range(count)])
     async with db.transaction() as tx:
         await tx.update_rows(RENAME, rows=[(organization_id, f"new {code}") for code, organization_id in ids.items()])
@@ -66,7 +75,7 @@ async def test_a_slow_statement_is_a_timeout(dsn):
     await db.close()
 
 
-async def test_a_cluster_of_several_nodes_is_told_from_one_postgres(dsn, db):
+async def test_a_database_knows_whether_it_is_a_cluster_of_several_nodes(dsn, db):
     connection = await asyncpg.connect(dsn)
     await connection.execute(CITUS)  # as if it were there
     await connection.close()
@@ -77,6 +86,20 @@ async def test_a_cluster_of_several_nodes_is_told_from_one_postgres(dsn, db):
     await later.close()
 
 
-async def test_no_database_is_unavailable(tmp_path):
+async def test_an_unreachable_database_is_unavailable(tmp_path):
     with pytest.raises(Unavailable):
         await Database.connect(f"postgresql://nobody@/gateway?host={tmp_path}")
+
+
+async def test_statistics_are_refreshed_of_tables_that_have_doubled(db):
+    world = await World.create(db)
+    people = [record(("Email", f"{number}@example.com")) for number in range(1500)]
+    await world.records(*people[:500])
+    await db.refresh_statistics()
+    assert await db.value(ESTIMATED_ROWS) == 500
+    await world.records(*people[500:700])
+    await db.refresh_statistics()
+    assert await db.value(ESTIMATED_ROWS) == 500
+    await world.records(*people[700:])
+    await db.refresh_statistics()
+    assert await db.value(ESTIMATED_ROWS) == 1500

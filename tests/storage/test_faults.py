@@ -160,16 +160,14 @@ MOMENTS = [
 
 
 @pytest.mark.parametrize("moment", MOMENTS, ids=lambda moment: moment.__name__)
-async def test_a_connection_that_is_lost_is_unavailable_whenever_it_is_lost_and_the_next_one_works(
-    single, kill, moment
-):
+async def test_a_lost_connection_is_unavailable_and_the_next_one_works(single, kill, moment):
     with pytest.raises(Unavailable):
         await moment(single, kill)
     assert await single.value(PROCESS)
 
 
 @pytest.mark.parametrize("is_noticed", [True, False])
-async def test_a_connection_that_is_lost_while_nobody_uses_it_costs_at_most_one_try(single, kill, is_noticed):
+async def test_a_connection_lost_while_idle_costs_at_most_one_attempt(single, kill, is_noticed):
     kill(await single.value(PROCESS))
     if is_noticed:
         await noticed()
@@ -181,7 +179,7 @@ async def test_a_connection_that_is_lost_while_nobody_uses_it_costs_at_most_one_
 
 
 @pytest.mark.parametrize("is_noticed", [True, False])
-async def test_who_gives_up_on_a_lost_connection_is_told_why_or_that_it_is_lost(single, kill, is_noticed):
+async def test_cancelling_a_statement_on_a_lost_connection_raises_cancelled_or_unavailable(single, kill, is_noticed):
     with pytest.raises((NotFound, Unavailable)):
         async with single.transaction() as tx:
             kill(await tx.value(PROCESS))
@@ -201,7 +199,7 @@ async def test_who_gives_up_on_a_lost_connection_is_told_why_or_that_it_is_lost(
         ("insert into gateway.migration values (null)", ConstraintViolated, "23502"),
     ],
 )
-async def test_what_postgres_refuses_is_told_by_its_condition_and_costs_no_connection(single, sql, kind, state):
+async def test_a_refused_statement_names_its_condition_and_keeps_its_connection(single, sql, kind, state):
     process = await single.value(PROCESS)
     with pytest.raises(StatementFailed) as caught:
         await single.value(statement(sql))
@@ -216,14 +214,14 @@ async def test_what_postgres_refuses_is_told_by_its_condition_and_costs_no_conne
         *(("40001", Contended), ("40P01", Contended), ("55P03", Contended), ("57014", Timeout)),
     ],
 )
-async def test_what_postgres_cannot_do_now_is_to_be_tried_again(single, state, kind):
+async def test_states_in_which_postgres_cannot_serve_now_are_retryable_errors(single, state, kind):
     """No room, no memory, a broken disk, a standby that took over, a conflict, a limit of time."""
     with pytest.raises(kind) as caught:
         await single.value(statement(f"do $$ begin raise exception 'no' using errcode = '{state}'; end $$"))
     assert type(caught.value) is kind
 
 
-async def test_a_constraint_that_a_caller_breaks_has_words_for_it(single):
+async def test_a_constraint_that_a_caller_can_violate_has_a_message(single):
     async with single.transaction() as tx:
         await tx.execute(CREATE, uuid4(), "acme", "Acme")
     with pytest.raises(Taken, match="organization with this code") as caught:
@@ -232,7 +230,7 @@ async def test_a_constraint_that_a_caller_breaks_has_words_for_it(single):
     assert caught.value.path == ["code"]
 
 
-async def test_no_message_quotes_what_postgres_says(single):
+async def test_no_error_message_quotes_a_message_of_postgres(single):
     """It may quote rows, and those hold personal data."""
     for sql in [
         "select 'ada@example.com'::uuid",

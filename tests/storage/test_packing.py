@@ -25,7 +25,7 @@ CREATE = Query(
 )
 
 
-async def test_packed_rows_are_read_back_as_they_were_meant(db):
+async def test_packed_rows_are_read_back_as_they_were(db):
     xids = [[UUID(int=number) for number in range(1, size + 1)] for size in (1, 2, 3, 20, 50)]
     front, packed = Struct("!hiq"), bytearray(packing.BEGIN)
     for at, some in zip(TIMES, xids, strict=True):
@@ -37,7 +37,7 @@ async def test_packed_rows_are_read_back_as_they_were_meant(db):
     assert [tuple(row) for row in rows] == list(zip(TIMES, xids, strict=True))
 
 
-async def test_no_rows_are_no_statement():
+async def test_copying_no_rows_runs_no_statement():
     """Whoever has nothing to append asks the database nothing, and needs no connection for it."""
     await Session(None).copy("event", ("xid",), [])
 

@@ -48,7 +48,7 @@ async def test_a_connection_is_used_again_without_a_statement_between(make_pool,
     assert await watcher.fetchval(LAST, first) == BACKEND
 
 
-async def test_no_more_are_open_than_agreed_and_who_waits_has_its_turn(make_pool, watcher):
+async def test_no_more_connections_open_than_agreed_and_waiting_callers_have_their_turn(make_pool, watcher):
     pool, seen = make_pool(3), set()
 
     async def work(number):
@@ -60,7 +60,7 @@ async def test_no_more_are_open_than_agreed_and_who_waits_has_its_turn(make_pool
     assert len(seen) == 3
 
 
-async def test_what_was_left_in_a_transaction_is_rolled_back(make_pool, watcher):
+async def test_a_transaction_left_open_is_rolled_back(make_pool, watcher):
     pool = make_pool()
     async with pool.lend() as connection:
         await connection.execute("begin; create table gateway.left_open ()")
@@ -69,7 +69,7 @@ async def test_what_was_left_in_a_transaction_is_rolled_back(make_pool, watcher)
         assert not connection.is_in_transaction()
 
 
-async def test_a_fault_of_the_caller_or_of_the_statement_costs_no_connection(make_pool):
+async def test_an_error_of_the_caller_or_of_the_statement_costs_no_connection(make_pool):
     pool = make_pool()
     first = await backend(pool)
     with pytest.raises(StatementFailed):
@@ -82,7 +82,7 @@ async def test_a_fault_of_the_caller_or_of_the_statement_costs_no_connection(mak
 
 
 @pytest.mark.parametrize("statement", [SLEEP, f"begin; {SLEEP}"])
-async def test_who_is_cancelled_leaves_no_statement_behind(make_pool, watcher, statement):
+async def test_a_cancelled_caller_leaves_no_statement_running(make_pool, watcher, statement):
     pool = make_pool()
 
     async def sleep():
@@ -100,7 +100,7 @@ async def test_who_is_cancelled_leaves_no_statement_behind(make_pool, watcher, s
     assert not await watcher.fetchval(RUNNING, statement)
 
 
-async def test_who_stops_waiting_leaves_its_turn_to_others(make_pool):
+async def test_a_caller_that_stops_waiting_leaves_its_turn_to_others(make_pool):
     pool = make_pool()
     async with pool.lend():
         waiting = asyncio.create_task(backend(pool))
@@ -128,7 +128,7 @@ async def test_a_connection_that_is_lost_is_unavailable_and_replaced(make_pool, 
 async def test_connections_that_were_idle_for_long_are_replaced(make_pool, monkeypatch):
     pool = make_pool()
     first = await backend(pool)
-    monkeypatch.setattr(module, "IDLE", 0)
+    monkeypatch.setattr(module, "MAX_IDLE_SECONDS", 0)
     assert await backend(pool) != first
 
 
@@ -140,7 +140,7 @@ async def test_a_statement_past_its_limit_is_a_timeout(make_pool):
     assert await backend(pool)
 
 
-async def test_closing_waits_for_what_is_lent_and_lends_nothing_more(make_pool, watcher):
+async def test_closing_waits_for_lent_connections_and_lends_no_more(make_pool, watcher):
     pool = make_pool(2)
     async with pool.lend() as connection:
         process = await connection.fetchval(BACKEND)
@@ -153,7 +153,7 @@ async def test_closing_waits_for_what_is_lent_and_lends_nothing_more(make_pool, 
     assert await watcher.fetchval("select pid from pg_stat_activity where pid = $1", process) is None
 
 
-async def test_no_server_is_unavailable_and_takes_no_turn(tmp_path):
+async def test_an_unreachable_server_is_unavailable_and_takes_no_turn(tmp_path):
     pool = Pool(lambda: asyncpg.connect(f"postgresql://nobody@/gateway?host={tmp_path}"), 1)
     for _ in range(2):
         with pytest.raises(Unavailable):

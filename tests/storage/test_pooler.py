@@ -16,7 +16,7 @@ from program import GATEWAY, environment, gateway, server
 
 from gateway.errors import Timeout
 from gateway.postgres.cluster import Cluster
-from gateway.storage.connections import MARK
+from gateway.storage.connections import SESSION_SETTING
 from gateway.storage.database import Database
 from gateway.storage.queries import Query, query
 
@@ -107,7 +107,7 @@ def _run(client: httpx.Client, text: str, **variables: str) -> dict:
     return body["data"]
 
 
-def test_a_server_that_cannot_encrypt_and_should_is_named_and_nobody_is_told_to_try_again(
+def test_an_error_that_encryption_is_unavailable_names_the_server_and_suggests_no_retry(
     dsn: str, tmp_path: Path
 ) -> None:
     with pooler(dsn) as address:
@@ -118,8 +118,8 @@ def test_a_server_that_cannot_encrypt_and_should_is_named_and_nobody_is_told_to_
     assert re.fullmatch(said, result.stderr), result.stderr
 
 
-async def test_a_pooler_is_found_out_and_postgres_itself_keeps_its_session(dsn: str) -> None:
-    mark = Query("test.mark", f"select current_setting('{MARK}', true)", (), (), "value", "For this test.")
+async def test_a_pooler_is_detected_and_postgres_itself_keeps_its_session(dsn: str) -> None:
+    mark = Query("test.mark", f"select current_setting('{SESSION_SETTING}', true)", (), (), "value", "For this test.")
     with pooler(dsn) as refusing, pooler(dsn, ignore=STARTUP_PARAMETERS) as dropping:
         for address, kept in ((dsn, "kept"), (refusing, None), (dropping, None)):
             db = await Database.connect(address, size=1)
@@ -127,7 +127,7 @@ async def test_a_pooler_is_found_out_and_postgres_itself_keeps_its_session(dsn: 
             await db.close()
 
 
-async def test_clients_that_share_server_connections_do_not_meet(dsn: str) -> None:
+async def test_clients_that_share_server_connections_do_not_affect_each_other(dsn: str) -> None:
     """Statements and COPY of many connections, each with names of its own, on a few of the server's."""
     columns = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
     read = query("tenants.read_organization")
@@ -147,7 +147,7 @@ async def test_clients_that_share_server_connections_do_not_meet(dsn: str) -> No
             await db.close()
 
 
-async def test_a_statement_past_its_limit_is_called_off_behind_a_pooler(dsn: str) -> None:
+async def test_a_statement_past_its_limit_is_cancelled_behind_a_pooler(dsn: str) -> None:
     watcher = await asyncpg.connect(dsn)
     with pooler(dsn) as address:
         db = await Database.connect(address, size=1, statement_seconds=0.2)

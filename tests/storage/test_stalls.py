@@ -66,7 +66,7 @@ async def test_a_statement_under_way_ends_in_time(db, own_cluster, watcher, work
 
 
 @pytest.mark.parametrize("work", [read, write, look])
-async def test_who_gives_up_is_not_held(db, own_cluster, watcher, work):
+async def test_a_caller_that_gives_up_is_released_at_once(db, own_cluster, watcher, work):
     """As a request does at its own time limit, or when its caller goes away."""
     task = asyncio.create_task(work(db))
     async with asyncio.timeout(60):
@@ -79,7 +79,7 @@ async def test_who_gives_up_is_not_held(db, own_cluster, watcher, work):
     await serves_again(db, watcher)
 
 
-async def test_who_needs_a_new_connection_or_waits_for_one_is_told_in_time(db, own_cluster, watcher):
+async def test_callers_that_wait_for_a_connection_get_an_error_in_time(db, own_cluster, watcher):
     with stalled(own_cluster):
         for _ in range(2):
             async with asyncio.timeout(IN_TIME):

@@ -25,10 +25,8 @@ from gateway.server.streams.outcomes import StreamOutcome
 from gateway.server.streams.sources import Source, in_front
 from gateway.settings import Settings
 from gateway.storage.database import Database
-from gateway.storage.queries import query
 
-ANALYZE = query("maintenance.analyze")
-LISTED = 20  # failures
+MAX_LISTED_FAILURES = 20
 
 
 @dataclass(slots=True)
@@ -82,14 +80,8 @@ async def load_file(
     await _send((db, scope, configurations, dataset_id), chunks, loaded, mode, batch_id)
     if batch_id is not None and loaded.broken is None:
         await complete_batch(db, scope, batch_id)
-    await refresh_statistics(db)
+    await db.refresh_statistics()
     return loaded
-
-
-async def refresh_statistics(db: Database) -> None:
-    """After a load, let Postgres count anew: until it does so by itself, it plans for empty tables."""
-    async with db.transaction() as tx:
-        await tx.execute(ANALYZE)
 
 
 async def _send(
@@ -111,7 +103,7 @@ async def _send(
         async for result in ingest_stream(*to, noted(), mode=mode, batch_id=batch_id):
             chunk = sent.popleft()
             loaded.tally.add(result)
-            room = LISTED - len(loaded.failed)
+            room = MAX_LISTED_FAILURES - len(loaded.failed)
             loaded.failed += [(chunk.lines[one.index - chunk.first_index], one) for one in result.failed[:room]]
     except GatewayError as error:
         if loaded.tally.batch_id is None:
