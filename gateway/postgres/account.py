@@ -1,7 +1,7 @@
 """The operating-system user that the embedded Postgres runs as: never root.
 
 An ordinary user runs it as itself. Root runs it as a system user of its own, created when it is first needed; not as
-`nobody`, because whatever else runs under that name could then read the data and log in.
+`nobody`, because any other program that runs as `nobody` could then read the data and log in.
 """
 
 import grp
@@ -18,13 +18,13 @@ from gateway.errors import ClusterError
 
 SYSTEM_USER = "profile-gateway"
 
-# The caller's environment stays outside: PGDATA, PGOPTIONS, LD_LIBRARY_PATH or a locale would change what runs.
+# Not the caller's environment: PGDATA, PGOPTIONS, LD_LIBRARY_PATH or a locale would change what runs.
 ENVIRONMENT: Mapping[str, str] = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who runs the server, and whether we must change to that user to run something."""
+    """The user that runs the server. `switches`: this process is another user and has to change to it."""
 
     name: str
     uid: int
@@ -32,10 +32,11 @@ class Account:
 
     @property
     def switches(self) -> bool:
+        """Whether a program has to be started as another user than this process."""
         return self.uid != os.geteuid()
 
     def run(self, command: Sequence[str | Path], *, keep: Sequence[int] = ()) -> subprocess.CompletedProcess[str]:
-        """Run a program as this user to its end. `keep` are as for `start`."""
+        """Run a program as this user to its end; `keep` is as for `start`. Raises ClusterError if it cannot be run."""
         with self.start(command, keep=keep) as process:
             output, _ = process.communicate()
         return subprocess.CompletedProcess(process.args, process.returncode, output)
@@ -43,7 +44,7 @@ class Account:
     def start(self, command: Sequence[str | Path], *, keep: Sequence[int] = ()) -> subprocess.Popen[str]:
         """Start a program as this user, in a session of its own, so that Ctrl-C in our terminal does not reach it.
 
-        `keep` are the file descriptors that the program, and whatever it leaves running, inherits.
+        `keep` are the file descriptors that it and its children inherit. Raises ClusterError if it cannot be run.
         """
         try:
             return subprocess.Popen(  # noqa: S603 # programs of the wheel or the system, no shell, no outside text
@@ -66,13 +67,13 @@ class Account:
             raise ClusterError(f"cannot run {command[0]} as user {self.name}: {error.strerror}") from error
 
     def own(self, path: Path) -> None:
-        """Give a directory to this user alone."""
+        """Give a directory to this user, and access to nobody else."""
         if self.switches:
             os.chown(path, self.uid, self.gid)
         path.chmod(0o700)
 
     def barrier(self, path: Path) -> Path | None:
-        """The outermost existing part of an absolute path that this user may not enter or read, if any."""
+        """Return the outermost existing part of an absolute path that this user may not enter or read, or None."""
         if not self.switches:
             return None
         chain = [part for part in [*reversed(path.parents), path] if part.exists()]
@@ -88,7 +89,7 @@ class Account:
 
 
 def server_account() -> Account:
-    """The current user, or for root the system user, created if it does not exist yet."""
+    """Return the current user, or for root the system user, which is created if need be. Raises ClusterError."""
     uid = os.geteuid()
     if uid == 0:
         return _find(SYSTEM_USER) or _create(SYSTEM_USER)
@@ -112,7 +113,7 @@ def _find(name: str) -> Account | None:
 
 
 def _create(name: str) -> Account:
-    """Create the system user; a second gateway that does so at the same moment is no error."""
+    """Create the system user. It is no error if another gateway does so at the same time."""
     remedy = f"create a system user named {name}, or run the gateway as an ordinary user"
     command = _creation(name)
     if command is None:
@@ -125,7 +126,7 @@ def _create(name: str) -> Account:
 
 
 def _creation(name: str) -> list[str] | None:
-    """The command that creates a system user: of the shadow suite, or else of BusyBox."""
+    """Return the command that creates a system user: of the shadow suite, or else of BusyBox; None if there is neither."""
     if useradd := shutil.which("useradd", path=ENVIRONMENT["PATH"]):
         group = ["--gid", name] if _group_exists(name) else ["--user-group"]
         return [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", *group, name]

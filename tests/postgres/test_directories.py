@@ -60,7 +60,7 @@ def test_a_directory_for_everybody_is_refused_even_when_empty(place: Path, accou
 
 
 @pytest.mark.parametrize("name", ["$HOME", 'quo"te', "`id`", "back\\slash", "line\nbreak"])
-def test_a_name_that_a_shell_would_read_otherwise_is_refused(place: Path, account: Account, name: str) -> None:
+def test_a_name_with_characters_of_the_shell_is_refused(place: Path, account: Account, name: str) -> None:
     with pytest.raises(ClusterError, match="must have none of"):
         claim_data_directory(place / name, account)
     assert list(place.iterdir()) == []
