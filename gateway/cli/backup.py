@@ -14,7 +14,7 @@ def backup(
 ) -> None:
     """Write all that the embedded Postgres holds, and the credentials, to one file.
 
-    It is what was there at one moment; servers and workers go on meanwhile. Whoever has the file has everything: people's data, the
-    secret of tokens and the API keys; so only its owner may read it. For a Postgres of your own, use its pg_dump.
+    The file holds the data of one moment; servers and workers go on meanwhile. It contains people's data, the secret of tokens and the
+    API keys, so only its owner may read it. For a Postgres of your own, use its pg_dump.
     """
     run(back_up(settings_of(data_dir=data_dir), file.absolute()))

@@ -31,7 +31,7 @@ def demo(
 
 async def _serve_demo(settings: Settings, bar: Progress, *, full: bool) -> None:
     with process.bind(settings) as port:
-        async with open_deployment(settings) as store:
+        async with open_deployment(settings) as deployment:
             with bar:
-                await load_demo(store.db, await store.scope(), bar, full=full)
-            await serve_deployment(settings, store, port, link_to_stderr=False)
+                await load_demo(deployment.db, await deployment.scope(), bar, full=full)
+            await serve_deployment(settings, deployment, port, link_to_stderr=False)

@@ -33,10 +33,10 @@ def ingest(
     ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Take in a file of JSON lines as one batch, and say what became of it.
+    """Ingest a file of JSON lines as one batch, and print how many documents were accepted and which failed.
 
-    The batch's key is what the file holds: to send it again, after a crash or by mistake, is harmless. Documents that break a
-    rule are listed by their lines and kept with their batch, the others land. Once the cause is mended, `--retry-failed` sends those
+    The batch's key is derived from the file's content: to send it again, after a crash or by mistake, is harmless. Documents that break a
+    rule are listed by their lines and kept with their batch, the others are ingested. Once the cause is mended, `--retry-failed` sends those
     again. Exit code 1 when a document failed.
     """
     settings = settings_of(data_dir=data_dir)
@@ -64,13 +64,13 @@ async def _ingest(
     collect_rarely()
     with bar:
         task = bar.add_task("Ingesting", total=source.size)
-        async with open_deployment(settings) as store:
-            to, advance = (store.db, await store.scope(sandbox), source, dataset), partial(bar.advance, task)
+        async with open_deployment(settings) as deployment:
+            to, advance = (deployment.db, await deployment.scope(sandbox), source, dataset), partial(bar.advance, task)
             return await load_file(*to, **how, advance=advance, settings=settings)
 
 
 def _summary(loaded: Loaded) -> list[str]:
-    """What became of a file, and the first of what failed."""
+    """Return the lines to print: the counts, and the first failures."""
     tally = loaded.tally
     if tally.batch_id is None:
         return ["nothing to do: there are no documents"]

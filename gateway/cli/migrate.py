@@ -9,7 +9,7 @@ from gateway.storage import migrations
 
 
 def migrate(data_dir: DataDir = None) -> None:
-    """Bring the database to the newest schema, and print each migration with what it brings.
+    """Upgrade the database to the newest schema, and print each migration with what it changes.
 
     `gateway serve` does so by itself when it starts; any number may do it at once.
     """

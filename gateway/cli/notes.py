@@ -1,4 +1,4 @@
-"""Where commands write what is for people: stderr, so that stdout holds results alone."""
+"""The console for messages to people: stderr, so that stdout holds results alone."""
 
 from rich.console import Console
 

@@ -1,4 +1,4 @@
-"""What several commands have in common: options, how settings are read, how work runs, how progress is shown."""
+"""What commands share: options, reading settings, running work, showing progress."""
 
 import asyncio
 import signal
@@ -30,14 +30,17 @@ Workers = Annotated[
 
 
 def settings_of(**given: Any) -> Settings:
-    """Read the settings, options on top, and let the log follow them. Raises SettingsError."""
+    """Return the settings, overridden by the options that are not None, and configure the log by them. Raises SettingsError."""
     settings = read_settings(**given)
     configure_logs(settings.log_level)
     return settings
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run to the end. SIGTERM interrupts as Ctrl-C does, so that what was opened is closed; also where Ctrl-C is ignored, as behind `&`."""
+    """Run work to its end and return its result.
+
+    SIGTERM cancels it as Ctrl-C does, so that what it opened is closed, also where Ctrl-C is ignored, as behind `&`. Raises KeyboardInterrupt.
+    """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:
             return runner.run(_interruptible(work))
@@ -52,6 +55,6 @@ async def _interruptible(work: Coroutine[Any, Any, T]) -> T:
 
 
 def progress(*columns: Any) -> Progress:
-    """A progress bar on stderr, with these columns beside the usual ones; nothing where nobody watches it, as in a log."""
+    """Return a progress bar on stderr with these columns added; it shows nothing where stderr is no terminal."""
     shown = (TextColumn("{task.description}"), BarColumn(), *columns, TimeRemainingColumn())
     return Progress(*shown, console=notes, disable=not notes.is_terminal)

@@ -1,4 +1,4 @@
-"""The program `gateway`: its commands, each in a module that is imported when it is asked for."""
+"""The program `gateway`: its commands, each in a module that is imported when the command runs."""
 
 import ast
 import sys
@@ -21,14 +21,15 @@ class Commands(TyperGroup):
     """The commands in the order of the help, each found in the module of its name."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002 (click calls it so)
+        """Return the names of the commands in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002
-        """The command as the help lists it, without its module; None for an unknown one."""
+        """Return a command as the help lists it, without its module; None for an unknown one."""
         return TyperCommand(cmd_name, help=_summary(cmd_name)) if cmd_name in COMMANDS else None
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that is to run, its module imported."""
+        """Return the name, the command and the arguments of the command that is to run; import its module."""
         name, listed, rest = super().resolve_command(ctx, args)
         return name, listed and _imported(str(listed.name)), rest
 
@@ -40,7 +41,7 @@ def _imported(name: str) -> Any:
 
 
 def _summary(name: str) -> str:
-    """The first line of what the command says of itself, read from its file: to import it takes a hundred times as long."""
+    """Return the first line of a command's docstring, read from its file: to import it takes a hundred times as long."""
     source = ast.parse(get_data("gateway.cli", f"{name}.py") or b"")
     (command,) = [each for each in source.body if isinstance(each, ast.FunctionDef) and each.name == name]
     return (ast.get_docstring(command) or "").partition("\n")[0]
@@ -63,13 +64,14 @@ app = typer.Typer(
 def gateway(
     show_version: Annotated[bool, typer.Option("--version", help="Print the version and end.")] = False,
 ) -> None:
+    """Print the version if that is requested."""
     if show_version:
         typer.echo(f"gateway {version('profile-gateway')}")
         raise typer.Exit
 
 
 def main() -> None:
-    """The program `gateway`."""
+    """Run the program `gateway`. An error of ours ends it with exit code 1 and a sentence on stderr."""
     try:
         app()
     except GatewayError as error:

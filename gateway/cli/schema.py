@@ -36,8 +36,8 @@ def schema(
 
 
 async def _sdl(settings: Settings, sandbox: str | None) -> str:
-    """The schema of a sandbox as SDL; of a new one without a name, for which no database is needed."""
+    """Return the SDL of a sandbox; of a new one, which needs no database, if `sandbox` is None. Raises NotFound."""
     if sandbox is None:
         return print_sdl()
-    async with open_deployment(settings) as store:
-        return print_sdl(await Configurations().read(store.db, await store.scope(sandbox)))
+    async with open_deployment(settings) as deployment:
+        return print_sdl(await Configurations().read(deployment.db, await deployment.scope(sandbox)))

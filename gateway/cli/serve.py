@@ -16,7 +16,7 @@ from gateway.settings import Settings
 def serve(host: Host = None, port: Port = None, workers: Workers = None, data_dir: DataDir = None) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
-    Prints one line, `ready http://…/graphql`, on stdout once requests are answered. The first start makes what it needs:
+    Prints one line, `ready http://…/graphql`, on stdout once requests are answered. The first start creates what it needs:
     the database, the organization `local` with its sandbox `prod`, an API key and a secret for tokens.
     """
     run(_serve(settings_of(host=host, port=port, workers=workers, data_dir=data_dir)))
@@ -24,20 +24,22 @@ def serve(host: Host = None, port: Port = None, workers: Workers = None, data_di
 
 async def _serve(settings: Settings) -> None:
     with process.bind(settings) as port:
-        async with open_deployment(settings) as store:
-            await serve_deployment(settings, store, port, link_to_stderr=True)
+        async with open_deployment(settings) as deployment:
+            await serve_deployment(settings, deployment, port, link_to_stderr=True)
 
 
-async def serve_deployment(settings: Settings, store: Deployment, port: process.Port, *, link_to_stderr: bool) -> None:
-    """Serve an open store until told to stop; announce the address, and where only this machine can reach it a link to GraphiQL."""
+async def serve_deployment(
+    settings: Settings, deployment: Deployment, port: process.Port, *, link_to_stderr: bool
+) -> None:
+    """Serve an open deployment until SIGTERM or SIGINT. Print the address and, if only this machine can reach it, a link to GraphiQL."""
     url, link = process.base_url(port), None
     if settings.console and settings.is_loopback:
-        link = console_link(url, request_headers(store, await store.sandbox(None), Permission))
-    await process.serve(settings, store, port, partial(_announce, url, link, err=link_to_stderr))
+        link = console_link(url, request_headers(deployment, await deployment.sandbox(None), Permission))
+    await process.serve(settings, deployment, port, partial(_announce, url, link, err=link_to_stderr))
 
 
 def _announce(url: str, link: str | None, *, err: bool) -> None:
-    """One line for programs; the link, with a token in it, for people."""
+    """Print a line for programs, and for people the link, which contains a token."""
     typer.echo(f"ready {url}/graphql")
     if link:
         typer.echo(f"GraphiQL: {link}", err=err)

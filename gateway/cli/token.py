@@ -37,8 +37,8 @@ def token(
 
 
 async def _headers(settings: Settings, scopes: str, sandbox: str | None) -> dict[str, str]:
-    """The four headers, with a token for one sandbox or for all. Raises Invalid for a scope nobody knows, NotFound."""
+    """Return the four headers, with a token for one sandbox or for all. Raises Invalid for an unknown scope, NotFound."""
     allowed = permissions(scopes.split())
-    async with open_deployment(settings) as store:
-        found = await store.sandbox(sandbox)
-        return request_headers(store, found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])
+    async with open_deployment(settings) as deployment:
+        found = await deployment.sandbox(sandbox)
+        return request_headers(deployment, found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])

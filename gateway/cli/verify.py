@@ -23,8 +23,8 @@ def verify(
 ) -> None:
     """Rebuild identity graphs and profiles from the facts, and compare them with what is stored.
 
-    Nothing is written, and a server may go on working. Exit code 1 when anything differs. Also told, and no difference: how many
-    identities of an older sandbox today's rules of text would spell otherwise.
+    Nothing is written, and a server may go on working. Exit code 1 when anything differs. It also prints, and does not count as a
+    difference, how many identities of an older sandbox today's rules of text would normalize otherwise.
     """
     with progress() as bar:
         found = run(_verify(settings_of(data_dir=data_dir), sandbox, sample, bar))
@@ -41,7 +41,7 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """What differs, each with the name of its sandbox; by names of sandboxes, how many identities today's rules would spell otherwise."""
+    """Differences, each with the name of its sandbox; and by sandbox, how many identities today's rules would normalize otherwise."""
 
     differences: list[tuple[str, Difference]] = field(default_factory=list)
     other_spellings: dict[str, int] = field(default_factory=dict)
@@ -49,15 +49,15 @@ class _Found:
 
 async def _verify(settings: Settings, sandbox: str | None, sample: int | None, bar: Progress) -> _Found:
     found = _Found()
-    async with open_deployment(settings) as store:
-        every = await list_sandboxes(store.db, await store.scope())
+    async with open_deployment(settings) as deployment:
+        every = await list_sandboxes(deployment.db, await deployment.scope())
         for name in [sandbox] if sandbox else [one.name for one in every]:
             task = bar.add_task(name, total=sample)
             compared = partial(_show, bar, task)
-            scope = await store.scope(name)
-            differences = await verify_sandbox(store.db, scope, Configurations(), sample, compared)
+            scope = await deployment.scope(name)
+            differences = await verify_sandbox(deployment.db, scope, Configurations(), sample, compared)
             found.differences.extend((name, one) for one in differences)
-            found.other_spellings[name] = await count_other_spellings(store.db, scope, Configurations())
+            found.other_spellings[name] = await count_other_spellings(deployment.db, scope, Configurations())
     return found
 
 

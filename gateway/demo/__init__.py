@@ -1,7 +1,7 @@
 """The demo: a year of a grocery chain's customers, as documents that any gateway can take in.
 
 source         The Complete Journey, read from its Parquet files
-synthetic      what it lacks (names, e-mail addresses, telephones, devices), invented, the same every time
+synthetic      names, e-mail addresses, telephones and devices, invented, the same every time
 people         records: the CRM and the loyalty programme, which disagree
 purchases      events: one per basket
 campaigns      events: mailings and coupon redemptions

@@ -1,6 +1,6 @@
-"""Campaign events of the demo: who was sent which campaign, and who redeemed which coupon.
+"""Campaign events of the demo: campaigns that a household received, and coupons that it redeemed.
 
-Both are real. That a campaign came by e-mail is not known: the source says only that the household received it.
+Both are real. That a campaign came by e-mail is invented: the source says only that the household received it.
 """
 
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from gateway.demo.source import Document, Journey, Row
 
 
 def campaigns(journey: Journey, tenant: str) -> Iterator[Document]:
-    """One event per campaign and household, then one per redeemed coupon."""
+    """Yield one event for each campaign and household, then one for each redeemed coupon."""
     described = {row["campaign_id"]: row for row in journey.rows("campaign_descriptions")}
     for row in journey.rows("campaigns"):
         yield _sent(row, described[row["campaign_id"]], tenant)
@@ -18,7 +18,7 @@ def campaigns(journey: Journey, tenant: str) -> Iterator[Document]:
 
 
 def _sent(row: Row, campaign: Row, tenant: str) -> Document:
-    """The source knows the first day of a campaign and not the hour of a mailing: it counts as sent that midnight."""
+    """Return the event of a mailing, at midnight of the campaign's first day: the source does not know when it was sent."""
     event = _event(row, campaign, tenant)
     event[f"_{tenant}"]["synthetic"] = ["eventType", "directMarketing"]
     return {
@@ -31,7 +31,7 @@ def _sent(row: Row, campaign: Row, tenant: str) -> Document:
 
 
 def _redeemed(row: Row, campaign: Row, tenant: str) -> Document:
-    """The source knows the day of a redemption and not the hour."""
+    """Return the event of a redemption, at midnight of its day: the source does not know the hour."""
     day = row["redemption_date"][:10]
     return {
         "_id": f"coupon-{row['coupon_upc']}-{row['campaign_id']}-{row['household_id']}-{day}",
@@ -43,7 +43,7 @@ def _redeemed(row: Row, campaign: Row, tenant: str) -> Document:
 
 
 def _event(row: Row, campaign: Row, tenant: str) -> Document:
-    """What both kinds of event say: whose it is and which campaign it belongs to."""
+    """Return the fields of both kinds of event: the household and the campaign."""
     number = row["campaign_id"]
     return {
         "identityMap": {"Household": [{"id": str(row["household_id"]), "primary": True}]},

@@ -1,4 +1,4 @@
-"""The documents of each dataset of the demo, always the same ones in the same order: to load them twice changes nothing."""
+"""The documents of each dataset of the demo, in each run the same in the same order: to load them twice changes nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
 
@@ -15,9 +15,9 @@ _MAKERS: Mapping[str, Callable[[Journey, str], Iterator[Document]]] = {
 
 
 def documents(journey: Journey, dataset_key: str, *, full: bool = False, tenant: str = "demo") -> Iterator[Document]:
-    """The documents of one dataset. They are made as they are asked for, and may share parts: do not change them.
+    """Yield the documents of one dataset. They may share parts: do not change them. Raises BadInput for an unknown dataset.
 
-    `full` adds what the default load leaves out of the purchases; it changes none of the default's documents.
+    `full` adds the purchases that the default load leaves out; it changes none of the default's documents.
     """
     if dataset_key == "purchases":
         return purchases.purchases(journey, tenant, full=full)
@@ -25,7 +25,7 @@ def documents(journey: Journey, dataset_key: str, *, full: bool = False, tenant:
 
 
 def count(journey: Journey, dataset_key: str, *, full: bool = False) -> int:
-    """How many documents `documents` gives: what a progress bar needs before it starts."""
+    """Return how many documents `documents` yields. Raises BadInput for an unknown dataset."""
     if dataset_key == "purchases":
         return purchases.count(journey, full=full)
     return sum(1 for _ in _maker(dataset_key)(journey, "demo"))

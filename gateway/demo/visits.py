@@ -1,7 +1,7 @@
-"""Web visits of the demo, invented: browsers that sign in, browsers that several households share, and strangers.
+"""Web visits of the demo, invented: of browsers that sign in, of browsers that several households share, and of strangers.
 
-A browser that signs in names an e-mail address beside its ECID from then on: this is what links a device with a person.
-Strangers never sign in. They are people too, with events and no records.
+From its sign-in on, a browser's events name an e-mail address in addition to its ECID, which links the device with a person.
+Strangers never sign in: they are persons with events and no records.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ BROWSERS = (("Firefox", "Linux", "desktop"), ("Chrome", "Windows", "desktop"), (
 
 
 def visits(journey: Journey, tenant: str) -> Iterator[Document]:
-    """The page views of every browser: first those of households, then those of strangers."""
+    """Yield the page views of every browser: first of households, then of strangers."""
     for household in journey.households:
         device = synthetic.browser(household)
         if device:
@@ -37,7 +37,7 @@ def visits(journey: Journey, tenant: str) -> Iterator[Document]:
 
 
 def _page_views(visitor: str, device: str, email: str | None, tenant: str) -> Iterator[Document]:
-    """One to three visits of two to four pages; a visitor with an address signs in on the second page it ever sees."""
+    """Yield one to three visits of two to four pages; a visitor with an address signs in on its second page."""
     for seen, at in enumerate(_moments(visitor)):
         signs_in = email is not None and seen == 1
         yield {
@@ -53,7 +53,7 @@ def _page_views(visitor: str, device: str, email: str | None, tenant: str) -> It
 
 
 def _moments(visitor: str) -> list[int]:
-    """When the visitor saw a page, in order: some seconds apart within a visit, months between visits."""
+    """Return the times of a visitor's page views in order, in seconds since 1970: 45 s apart within a visit."""
     visits = range(1 + synthetic.number("visits", visitor) % 3)
     starts = sorted(synthetic.moment(2017, "visit", visitor, visit) for visit in visits)
     return [start + 45 * page for start in starts for page in range(2 + synthetic.number("pages", visitor, start) % 3)]
