@@ -2,19 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.datasets import DatasetType
-from gateway.api.ids import global_id, input_id
+from gateway.api.datasets import DatasetType, dataset_of
+from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, look_up
+from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long, described
-from gateway.domain.config.datasets import Dataset
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, IngestError
 from gateway.domain.operations import deletions
@@ -51,12 +50,9 @@ class IngestErrorType:
     )
 
 
-def _id(batch: strawberry.Parent[Batch]) -> str:
-    return global_id("Batch", batch.batch_id)
-
-
-def _dataset(batch: strawberry.Parent[Batch], info: Info) -> Dataset:
-    return info.context.config.datasets[batch.dataset_id]
+async def batch_of(parent: strawberry.Parent[Any], info: Info) -> Batch | None:
+    """Read the batch of anything that has a `batch_id`: a record, an event. None where it is gone."""
+    return await info.context.loaders.batch_by_id.load(parent.batch_id)
 
 
 async def _errors(
@@ -78,8 +74,10 @@ async def _errors(
 class BatchType(Node):
     domain = Batch
 
-    id: strawberry.ID = resolved_by(_id, "Global id; the same key of the same dataset always gives the same one.")
-    dataset: DatasetType = resolved_by(_dataset, "The dataset that the documents are of.")
+    id: strawberry.ID = id_field(
+        "Global id; the same key of the same dataset always gives the same one.", "Batch", "batch_id"
+    )
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.")
     status: BatchStatus = strawberry.field(description="Where the batch stands.")
     record_count: Long = strawberry.field(
         description="How many documents were accepted; duplicates and refused ones are left out."

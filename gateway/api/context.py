@@ -7,6 +7,7 @@ a function that gets that dataclass as `Parent`. So a class body reads like SDL,
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 from typing import Annotated, Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -115,6 +116,16 @@ def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, 
     `of` is given instead where the type is of a module that imports this one: `of=later("gateway.api.batches", "BatchType")`.
     """
     return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name)
+
+
+def attribute(path: str, description: str, name: str | None = None) -> Any:
+    """Return a field that reads an attribute of the domain object: `path` is its name, or several with dots between them."""
+    read = attrgetter(path)
+
+    def resolve(parent: strawberry.Parent[Any]) -> Any:
+        return read(parent)
+
+    return resolved_by(resolve, description, name=name)
 
 
 def later(module: str, name: str) -> Any:

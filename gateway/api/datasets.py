@@ -8,9 +8,9 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, Info, later, resolved_by
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, look_up
+from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
 from gateway.api.scalars import Long
@@ -24,8 +24,9 @@ DATASETS: Listing[Dataset] = Listing("datasets", lambda dataset: (dataset.name, 
 DatasetId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a dataset.")]
 
 
-def _id(dataset: strawberry.Parent[Dataset]) -> str:
-    return global_id("Dataset", dataset.dataset_id)
+def dataset_of(parent: strawberry.Parent[Any], info: Info) -> Dataset:
+    """Return the dataset of anything that has a `dataset_id`: a batch, a record, an event."""
+    return info.context.config.datasets[parent.dataset_id]
 
 
 def _schema(dataset: strawberry.Parent[Dataset], info: Info) -> XdmSchema:
@@ -57,7 +58,9 @@ async def _batches(
 class DatasetType(Node):
     domain = Dataset
 
-    id: strawberry.ID = resolved_by(_id, "Global id; the same one stands in the path `/ingest/{datasetId}`.")
+    id: strawberry.ID = id_field(
+        "Global id; the same one stands in the path `/ingest/{datasetId}`.", "Dataset", "dataset_id"
+    )
     name: str = strawberry.field(description="What people call the dataset; no two of a sandbox share a name.")
     description: str | None = strawberry.field(
         description="What the data is and where it comes from; null where nobody said."

@@ -5,14 +5,13 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Info, resolved_by
-from gateway.api.identities import IdentityNode
+from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.ids import parse_id
 from gateway.api.mutations import top_level
 from gateway.api.policies import MergePolicyInput, settings_of
 from gateway.api.scalars import JSON, Long
 from gateway.domain.operations import diffs
 from gateway.domain.operations.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
-from gateway.domain.reading.identities import Identity
 from gateway.errors import BadInput, LimitExceeded
 
 SHARE = 0.8
@@ -45,10 +44,6 @@ ExamplesArgument = Annotated[
 ]
 
 
-async def _identity(diff: strawberry.Parent[ProfileDiff], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(diff.xid)
-
-
 def _examples(diff: strawberry.Parent[MergePolicyDiff], *, first: ExamplesArgument = None) -> tuple[ProfileDiff, ...]:
     size = EXAMPLES if first is None else first
     if size < 0:
@@ -71,7 +66,7 @@ class FieldChange:
 
 @strawberry.type(name="ProfileDiff", description="What would change of the profile that an identity leads to.")
 class ProfileDiffType:
-    identity: IdentityNode = resolved_by(_identity, "The identity, which has data of its own.")
+    identity: IdentityNode = resolved_by(identity_of, "The identity, which has data of its own.")
     changes: list[FieldChange] = strawberry.field(description="Every field that would change, by path.")
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
-from gateway.api.batches import BatchType
+from gateway.api.batches import BatchType, batch_of
 from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
-from gateway.api.datasets import DatasetType
+from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.finished import Finished
 from gateway.api.identities import (
@@ -21,19 +21,18 @@ from gateway.api.identities import (
     ProfileField,
     Told,
     all_asked,
+    identity_of,
     policy_of,
     profile_at,
     profiles_at,
 )
-from gateway.api.ids import global_id, parse_id
+from gateway.api.ids import parse_id
 from gateway.api.loaders import Loaders, WantedPage, Xids
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.config.datasets import Dataset
-from gateway.domain.facts.batches import Batch
 from gateway.domain.reading import events, people
 from gateway.domain.reading.events import (
     ComparisonOperator,
@@ -47,7 +46,6 @@ from gateway.domain.reading.events import (
     check_path,
     condition,
 )
-from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.timelines import FinishedPage, Timeline, timeline_sql
 from gateway.domain.rules.keyset import Key, Window
 from gateway.domain.rules.merge import Document
@@ -267,14 +265,6 @@ def _count(loaders: Loaders, passing: EventFilter, xids: Xids) -> Awaitable[int]
 # ------------------------------------------------------------------------------------------------ types
 
 
-def _id(event: strawberry.Parent[Event]) -> str:
-    return global_id("ExperienceEvent", event.xid, event.dataset_id, event.event_id)
-
-
-async def _identity(event: strawberry.Parent[Event], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(event.xid)
-
-
 async def _profiles(
     events: Sequence[Event], info: Info, *, merge_policy_id: PolicyArgument = None
 ) -> list[Told | None]:
@@ -286,14 +276,6 @@ async def _profile(
     event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
 ) -> Told | None:
     return await profile_at(info, merge_policy_id, event.xid)
-
-
-def _dataset(event: strawberry.Parent[Event], info: Info) -> Dataset:
-    return info.context.config.datasets[event.dataset_id]
-
-
-async def _batch(event: strawberry.Parent[Event], info: Info) -> Batch | None:
-    return await info.context.loaders.batch_by_id.load(event.batch_id)
 
 
 def _entity(event: strawberry.Parent[Event]) -> Document:
@@ -310,7 +292,7 @@ def _entity_json(event: strawberry.Parent[Event], info: Info, *, select: SelectA
 class EventType(Node):
     domain = Event
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the event.")
+    id: strawberry.ID = id_field("Global id of the event.", "ExperienceEvent", "xid", "dataset_id", "event_id")
     event_id: str = strawberry.field(description="The sender's `_id`: what comes with it again is the same event.")
     timestamp: datetime = strawberry.field(
         description="When it happened, as its sender says; the time of its ingestion, where that lies in the future."
@@ -318,12 +300,12 @@ class EventType(Node):
     event_type: str | None = strawberry.field(
         description="What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
     )
-    identity: IdentityNode = resolved_by(_identity, "The primary identity, under which the event is stored.")
+    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the event is stored.")
     profile: Any = resolved_by(
         _profile, "The person who did it, as the policy sees people; null where their data was erased.", ProfileField
     )
-    dataset: DatasetType = resolved_by(_dataset, "The dataset that it was sent to.")
-    batch: BatchType | None = resolved_by(_batch, "The batch that brought it first.")
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that it was sent to.")
+    batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.")
     ingested_at: datetime = strawberry.field(description="When it came in first.")
     entity: ExperienceEventEntity = resolved_by(
         _entity, "The event as it was sent, typed by the sandbox's union of all event schemas."

@@ -9,12 +9,12 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, for_all, later, resolved_by, sight_of
+from gateway.api.context import Context, Info, attribute, for_all, later, resolved_by, sight_of
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
-from gateway.api.ids import global_id, parse_id
+from gateway.api.ids import parse_id
 from gateway.api.namespaces import NamespaceType
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.rows import of_all
 from gateway.api.scalars import described
 from gateway.domain.config.configuration import Configuration
@@ -168,16 +168,17 @@ class IdentityRef:
     value: str | None = None
 
 
-def _id(identity: strawberry.Parent[Identity]) -> str:
-    return global_id("Identity", identity.xid)
-
-
 def _xid(identity: strawberry.Parent[Identity]) -> str:
     return str(identity.xid)
 
 
 def _ref_xid(requested: strawberry.Parent[IdentityRef]) -> str | None:
     return None if requested.xid is None else str(requested.xid)
+
+
+async def identity_of(parent: strawberry.Parent[Any], info: Info) -> Identity | None:
+    """Read the identity of anything that has an `xid`: a record, an event, a difference. None for an unknown one."""
+    return await info.context.loaders.identity_by_xid.load(parent.xid)
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
@@ -223,7 +224,7 @@ async def _profile(
 class IdentityNode(Node):
     domain = Identity
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the identity.")
+    id: strawberry.ID = id_field("Global id of the identity.", "Identity", "xid")
     xid: strawberry.ID = resolved_by(
         _xid,
         "Stands for namespace and value wherever an identity is asked for: opaque, and the same for ever in this sandbox.",
@@ -265,14 +266,6 @@ async def _b(link: strawberry.Parent[Link], info: Info) -> Identity | None:
     return await info.context.loaders.identity_by_xid.load(link.b)
 
 
-def _link_first_seen_at(link: strawberry.Parent[Link]) -> datetime:
-    return link.first_at
-
-
-def _link_last_seen_at(link: strawberry.Parent[Link]) -> datetime:
-    return link.last_at
-
-
 def _link_sources(link: strawberry.Parent[Link], info: Info) -> list[Dataset]:
     return named_datasets(info.context, link.dataset_ids)
 
@@ -290,10 +283,8 @@ def named_datasets(context: Context, dataset_ids: Sequence[UUID]) -> list[Datase
 class IdentityLinkType:
     a: IdentityNode = resolved_by(_a, "The one end; of the two, the one with the smaller xid.")
     b: IdentityNode = resolved_by(_b, "The other end.")
-    first_seen_at: datetime = resolved_by(
-        _link_first_seen_at, "The earliest time at which a row named the two together."
-    )
-    last_seen_at: datetime = resolved_by(_link_last_seen_at, "The latest time at which a row named the two together.")
+    first_seen_at: datetime = attribute("first_at", "The earliest time at which a row named the two together.")
+    last_seen_at: datetime = attribute("last_at", "The latest time at which a row named the two together.")
     sources: list[DatasetType] = resolved_by(
         _link_sources, "The datasets whose rows named them together, by name; none where they were linked by hand."
     )

@@ -1,6 +1,6 @@
 """Documents in: up to 1,000 a call, each answered for."""
 
-from typing import cast
+from typing import Any
 from uuid import UUID
 
 import strawberry
@@ -11,7 +11,6 @@ from gateway.api.ids import input_id
 from gateway.api.mutations import Answer, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
-from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.versions import Mode
@@ -51,33 +50,17 @@ class IngestEventsInput:
     )
 
 
-def _result(answer: Answer) -> IngestResult | None:
-    return cast("IngestResult | None", answer.changed)
+def _result(name: str, where_refused: Any, description: str) -> Any:
+    """Return the field of a payload that shows this part of the result, or a value where nothing was done."""
+
+    def resolve(answer: strawberry.Parent[Answer]) -> Any:
+        return where_refused if answer.changed is None else getattr(answer.changed, name)
+
+    return resolved_by(resolve, description)
 
 
 async def _batch(answer: strawberry.Parent[Answer], info: Info) -> Batch | None:
-    result = _result(answer)
-    return await info.context.loaders.batch_by_id.load(result.batch_id) if result else None
-
-
-def _accepted(answer: strawberry.Parent[Answer]) -> int:
-    result = _result(answer)
-    return result.accepted if result else 0
-
-
-def _duplicates(answer: strawberry.Parent[Answer]) -> int:
-    result = _result(answer)
-    return result.duplicates if result else 0
-
-
-def _failed(answer: strawberry.Parent[Answer]) -> list[DocumentProblem]:
-    result = _result(answer)
-    return result.failed if result else []
-
-
-def _warnings(answer: strawberry.Parent[Answer]) -> list[DocumentProblem]:
-    result = _result(answer)
-    return result.warnings if result else []
+    return answer.changed and await info.context.loaders.batch_by_id.load(answer.changed.batch_id)
 
 
 @strawberry.type(
@@ -85,15 +68,15 @@ def _warnings(answer: strawberry.Parent[Answer]) -> list[DocumentProblem]:
 )
 class IngestPayload:
     batch: BatchType | None = resolved_by(_batch, "The batch that the documents are in; null where nothing was done.")
-    accepted: int = resolved_by(
-        _accepted, "How many documents say something new and were stored; reads see them from now on."
+    accepted: int = _result(
+        "accepted", 0, "How many documents say something new and were stored; reads see them from now on."
     )
-    duplicates: int = resolved_by(_duplicates, "How many documents were there already and changed nothing.")
-    failed: list[IngestErrorType] = resolved_by(
-        _failed, "The documents that were refused, each with the rule it breaks; they are kept with the batch."
+    duplicates: int = _result("duplicates", 0, "How many documents were there already and changed nothing.")
+    failed: list[IngestErrorType] = _result(
+        "failed", (), "The documents that were refused, each with the rule it breaks; they are kept with the batch."
     )
-    warnings: list[IngestErrorType] = resolved_by(
-        _warnings, "What was stored but not used as sent, such as an identity that names nobody."
+    warnings: list[IngestErrorType] = _result(
+        "warnings", (), "What was stored but not used as sent, such as an identity that names nobody."
     )
     user_errors: list[UserError] = user_errors()
 

@@ -4,15 +4,12 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.api.batches import BatchType
-from gateway.api.context import Info, resolved_by
-from gateway.api.datasets import DatasetType
-from gateway.api.identities import IdentityNode
+from gateway.api.batches import BatchType, batch_of
+from gateway.api.context import resolved_by
+from gateway.api.datasets import DatasetType, dataset_of
+from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.scalars import JSON, described
-from gateway.domain.config.datasets import Dataset
-from gateway.domain.facts.batches import Batch
-from gateway.domain.reading.identities import Identity
-from gateway.domain.rules.merge import Candidate, Fragment, MergeRule
+from gateway.domain.rules.merge import MergeRule
 
 described(
     MergeRule,
@@ -26,25 +23,13 @@ described(
 )
 
 
-async def _identity(source: strawberry.Parent[Fragment | Candidate], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(source.xid)
-
-
-def _dataset(source: strawberry.Parent[Fragment | Candidate], info: Info) -> Dataset:
-    return info.context.config.datasets[source.dataset_id]
-
-
-async def _batch(source: strawberry.Parent[Fragment | Candidate], info: Info) -> Batch | None:
-    return await info.context.loaders.batch_by_id.load(source.batch_id)
-
-
 @strawberry.type(
     name="ProfileFragment", description="What one dataset says of one identity: the record that is stored there now."
 )
 class ProfileFragmentType:
-    identity: IdentityNode = resolved_by(_identity, "The primary identity, under which the record is stored.")
-    dataset: DatasetType = resolved_by(_dataset, "The dataset that the record was sent to.")
-    batch: BatchType | None = resolved_by(_batch, "The batch that last changed what it says.")
+    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the record is stored.")
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that the record was sent to.")
+    batch: BatchType | None = resolved_by(batch_of, "The batch that last changed what it says.")
     document: JSON = strawberry.field(description="What the record says, as it was sent or adds up from what was sent.")
     ingested_at: datetime = strawberry.field(description="When what it says now came in.")
     observed_at: datetime | None = strawberry.field(
@@ -55,9 +40,9 @@ class ProfileFragmentType:
 @strawberry.type(name="FieldCandidate", description="A record that has a value for a field of the profile.")
 class FieldCandidateType:
     value: JSON | None = strawberry.field(description="The value that the record has there, whole.")
-    identity: IdentityNode = resolved_by(_identity, "The primary identity, under which the record is stored.")
-    dataset: DatasetType = resolved_by(_dataset, "The dataset that the record was sent to.")
-    batch: BatchType | None = resolved_by(_batch, "The batch that last changed what the record says.")
+    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the record is stored.")
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that the record was sent to.")
+    batch: BatchType | None = resolved_by(batch_of, "The batch that last changed what the record says.")
     at: datetime = strawberry.field(
         description="The time that rules compare, to the microsecond: when the record's source last changed it, or where it does not say, when the record came in."
     )

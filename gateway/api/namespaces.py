@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
-from gateway.api.ids import global_id, input_id
+from gateway.api.context import Context, Info, attribute, resolved_by
+from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import namespaces
@@ -40,14 +40,6 @@ described(
 NAMESPACES: Listing[Namespace] = Listing("identityNamespaces", lambda namespace: (namespace.code,))
 
 
-def _id(namespace: strawberry.Parent[Namespace]) -> str:
-    return global_id("IdentityNamespace", namespace.sandbox_id, namespace.namespace_id)
-
-
-def _type(namespace: strawberry.Parent[Namespace]) -> IdentityType:
-    return namespace.type
-
-
 @strawberry.type(
     name="IdentityNamespace",
     description="A kind of identity, such as e-mail addresses or the customer numbers of one shop. It is never deleted.",
@@ -55,11 +47,11 @@ def _type(namespace: strawberry.Parent[Namespace]) -> IdentityType:
 class NamespaceType(Node):
     domain = Namespace
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the namespace.")
+    id: strawberry.ID = id_field("Global id of the namespace.", "IdentityNamespace", "sandbox_id", "namespace_id")
     code: str = strawberry.field(description="The name by which data calls it, case included; it never changes.")
     name: str = strawberry.field(description="What people call it.")
     description: str | None = strawberry.field(description="What its values are; null where nobody said.")
-    id_type: IdentityType = resolved_by(_type, "What kind of thing its values name.")
+    id_type: IdentityType = attribute("type", "What kind of thing its values name.")
     is_custom: bool = strawberry.field(description="Whether this sandbox made it; standard ones are in every sandbox.")
     normalization: IdentityNormalization = strawberry.field(
         description="When two spellings of a value are one identity."

@@ -5,12 +5,13 @@ order, None for what does not exist in the caller's sandbox.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import strawberry
 
-from gateway.api.context import Context
-from gateway.api.ids import key_of, read_id
+from gateway.api.context import Context, resolved_by
+from gateway.api.ids import global_id, key_of, read_id
 from gateway.errors import LimitExceeded
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -32,6 +33,16 @@ class Node:
     @classmethod
     def is_type_of(cls, obj: object, _info: object) -> bool:
         return isinstance(obj, cls.domain)
+
+
+def id_field(description: str, type_name: str, *key: str) -> Any:
+    """Return the field `id` of a type; `key` names the attributes of the domain object that the id is made of."""
+    reads = [attrgetter(path) for path in key]
+
+    def resolve(parent: strawberry.Parent[Any]) -> str:
+        return global_id(type_name, *(read(parent) for read in reads))
+
+    return resolved_by(resolve, description)
 
 
 async def look_up(

@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
-from gateway.api.context import resolved_by
+from gateway.api.context import attribute, resolved_by
 from gateway.api.scalars import Long, described
 from gateway.domain.rules.keyset import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
@@ -189,22 +189,14 @@ def _untagged(value: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ GraphQL types
 
 
-def _has_next(slice_: strawberry.Parent[Slice[Any]]) -> bool:
-    return slice_.page.has_next
-
-
-def _has_previous(slice_: strawberry.Parent[Slice[Any]]) -> bool:
-    return slice_.page.has_previous
-
-
 async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
     return await slice_.count()
 
 
 @strawberry.type(description="Where a page stands in its list, and the cursors to ask for its neighbours with.")
 class PageInfo:
-    has_next_page: bool = resolved_by(_has_next, "Whether the list goes on behind this page.")
-    has_previous_page: bool = resolved_by(_has_previous, "Whether the list has items in front of this page.")
+    has_next_page: bool = attribute("page.has_next", "Whether the list goes on behind this page.")
+    has_previous_page: bool = attribute("page.has_previous", "Whether the list has items in front of this page.")
     start_cursor: str | None = strawberry.field(
         description="Cursor of the page's first item, for `before`; null on an empty page."
     )

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, attribute, resolved_by
 from gateway.api.datasets import DatasetType
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import input_id
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, look_up
+from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import policies
@@ -80,34 +80,6 @@ class AttributeMergeNode:
     )
 
 
-def _id(policy: strawberry.Parent[MergePolicy]) -> str:
-    return global_id("MergePolicy", policy.policy_id)
-
-
-def _name(policy: strawberry.Parent[MergePolicy]) -> str:
-    return policy.settings.name
-
-
-def _class(policy: strawberry.Parent[MergePolicy]) -> XdmClass:
-    return policy.settings.xdm_class
-
-
-def _identity_graph(policy: strawberry.Parent[MergePolicy]) -> IdentityGraphType:
-    return policy.settings.identity_graph
-
-
-def _attribute_merge(policy: strawberry.Parent[MergePolicy]) -> AttributeMerge:
-    return policy.settings.attribute_merge
-
-
-def _is_default(policy: strawberry.Parent[MergePolicy]) -> bool:
-    return policy.settings.is_default
-
-
-def _is_active_on_edge(policy: strawberry.Parent[MergePolicy]) -> bool:
-    return policy.settings.is_active_on_edge
-
-
 @strawberry.type(
     name="MergePolicy",
     description="A way to see people: which identities make one, and which source wins where several know the same field.",
@@ -115,20 +87,20 @@ def _is_active_on_edge(policy: strawberry.Parent[MergePolicy]) -> bool:
 class MergePolicyType(Node):
     domain = MergePolicy
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the policy.")
-    name: str = resolved_by(_name, "What people call the policy; no two of a sandbox share a name.")
-    xdm_class: XdmClass = resolved_by(
-        _class, "What is merged: always INDIVIDUAL_PROFILE, as events are collected only.", name="class"
+    id: strawberry.ID = id_field("Global id of the policy.", "MergePolicy", "policy_id")
+    name: str = attribute("settings.name", "What people call the policy; no two of a sandbox share a name.")
+    xdm_class: XdmClass = attribute(
+        "settings.xdm_class", "What is merged: always INDIVIDUAL_PROFILE, as events are collected only.", "class"
     )
-    identity_graph: IdentityGraphType = resolved_by(_identity_graph, "What makes a person of identities.")
-    attribute_merge: AttributeMergeNode = resolved_by(
-        _attribute_merge, "What decides where several sources know the same field."
+    identity_graph: IdentityGraphType = attribute("settings.identity_graph", "What makes a person of identities.")
+    attribute_merge: AttributeMergeNode = attribute(
+        "settings.attribute_merge", "What decides where several sources know the same field."
     )
-    is_default: bool = resolved_by(
-        _is_default, "Whether reads that name no policy use this one; exactly one of a class does."
+    is_default: bool = attribute(
+        "settings.is_default", "Whether reads that name no policy use this one; exactly one of a class does."
     )
-    is_active_on_edge: bool = resolved_by(
-        _is_active_on_edge, "Whether edges serve people as this policy sees them; at most one does."
+    is_active_on_edge: bool = attribute(
+        "settings.is_active_on_edge", "Whether edges serve people as this policy sees them; at most one does."
     )
     version: int = strawberry.field(description="Grows by one with each change, from 1.")
     status: PolicyStatus = strawberry.field(description="Whether what the policy keeps is there.")

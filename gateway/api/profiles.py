@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, for_all, resolved_by, sight_of, wanted_of
+from gateway.api.context import Context, Info, attribute, for_all, resolved_by, sight_of, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
 from gateway.api.events import (
@@ -39,10 +39,9 @@ from gateway.api.identities import (
     policy_of,
     profile_at,
 )
-from gateway.api.ids import global_id
 from gateway.api.loaders import FEW, Sight, people_at_once, size_of_profile
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.scalars import JSON, Long, described
@@ -117,16 +116,8 @@ class ProfileLimitsType:
 # ------------------------------------------------------------------------------------------------ profiles
 
 
-def _id(profile: strawberry.Parent[AnyProfile]) -> str:
-    return global_id("Profile", profile.policy.policy_id, profile.profile_id)
-
-
 def _profile_id(profile: strawberry.Parent[AnyProfile]) -> str:
     return str(profile.profile_id)
-
-
-def _merge_policy(profile: strawberry.Parent[AnyProfile]) -> MergePolicy:
-    return profile.policy
 
 
 async def _identities(profile: strawberry.Parent[Profile], info: Info) -> list[Identity | None]:
@@ -221,15 +212,17 @@ async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLim
 class ProfileType(Node):
     domain = Profile
 
-    id: strawberry.ID = resolved_by(
-        _id,
+    id: strawberry.ID = id_field(
         "Global id of the policy and the person, so that two policies' views of one person do not mix in a client's cache.",
+        "Profile",
+        "policy.policy_id",
+        "profile_id",
     )
     profile_id: strawberry.ID = resolved_by(
         _profile_id,
         "The person: the xid of the identity that speaks for them. Any other of their xids finds them as well.",
     )
-    merge_policy: MergePolicyType = resolved_by(_merge_policy, "The policy that the person is seen by.")
+    merge_policy: MergePolicyType = attribute("policy", "The policy that the person is seen by.")
     identities: list[IdentityNode] = resolved_by(
         _identities, "All identities of the person, at most 50: people's own first, then those of devices and browsers."
     )

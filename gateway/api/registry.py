@@ -8,9 +8,9 @@ import strawberry
 
 from gateway.api.context import Context, Info, later, resolved_by
 from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, described
 from gateway.domain.config import registry
@@ -50,10 +50,6 @@ class IdentityDescriptorType:
     is_primary: bool = strawberry.field(description="Whether the field says whom a document is about.")
 
 
-def _id(schema: strawberry.Parent[XdmSchema]) -> str:
-    return global_id("XdmSchema", schema.schema_id)
-
-
 @strawberry.type(
     name="XdmSchema",
     description="What the documents of a dataset may look like: a class, field groups and custom fields. It only ever grows.",
@@ -61,7 +57,7 @@ def _id(schema: strawberry.Parent[XdmSchema]) -> str:
 class XdmSchemaType(Node):
     domain = XdmSchema
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the schema.")
+    id: strawberry.ID = id_field("Global id of the schema.", "XdmSchema", "schema_id")
     title: str = strawberry.field(description="What people call the schema; no two of a sandbox share a title.")
     xdm_class: XdmClass = strawberry.field(name="class", description="What the schema describes.")
     field_groups: list[str] = strawberry.field(

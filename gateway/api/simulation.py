@@ -5,11 +5,10 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.api.context import Info, resolved_by
+from gateway.api.context import Info, attribute, resolved_by
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, rules_of
 from gateway.api.mutations import top_level
-from gateway.domain.facts.documents import NamedIdentity
 from gateway.domain.ingest.validation import MAX_IDENTITIES
 from gateway.domain.operations import simulation
 from gateway.domain.operations.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
@@ -44,13 +43,9 @@ SettingsArgument = Annotated[
 ]
 
 
-def _code(identity: strawberry.Parent[NamedIdentity]) -> str:
-    return identity.namespace.code
-
-
 @strawberry.type(description="An identity that the imagined events name.")
 class SimulatedIdentity:
-    namespace: str = resolved_by(_code, "Code of its namespace.")
+    namespace: str = attribute("namespace.code", "Code of its namespace.")
     value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
 
 

@@ -5,11 +5,11 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, attribute, resolved_by
 from gateway.api.identity_settings import IdentitySettings
-from gateway.api.ids import global_id, input_id
+from gateway.api.ids import input_id
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import sandboxes, tenants
@@ -30,10 +30,6 @@ SANDBOXES: Listing[Sandbox] = Listing("sandboxes", lambda sandbox: (sandbox.name
 # ------------------------------------------------------------------------------------------------ types
 
 
-def _id(sandbox: strawberry.Parent[Sandbox]) -> str:
-    return global_id("Sandbox", sandbox.sandbox_id)
-
-
 async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> list[Namespace]:
     return await info.context.loaders.settings_by_sandbox.load(sandbox.sandbox_id)
 
@@ -45,7 +41,7 @@ async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) ->
 class SandboxNode(Node):
     domain = Sandbox
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the sandbox.")
+    id: strawberry.ID = id_field("Global id of the sandbox.", "Sandbox", "sandbox_id")
     name: str = strawberry.field(description="The name that the header `x-sandbox-name` selects it by.")
     title: str | None = strawberry.field(description="What people call it; null where nobody said.")
     type: SandboxType = strawberry.field(description="What the sandbox is for.")
@@ -58,17 +54,13 @@ class SandboxNode(Node):
     created_at: datetime = strawberry.field(description="When the sandbox was made.")
 
 
-def _organization(scope: strawberry.Parent[Scope]) -> str:
-    return scope.organization.name
-
-
 def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
     return sorted(scope.permissions)
 
 
 @strawberry.type(description="The caller, as its key, token and headers make it out.")
 class Viewer:
-    organization: str = resolved_by(_organization, "Name of the organization that the key belongs to.")
+    organization: str = attribute("organization.name", "Name of the organization that the key belongs to.")
     sandbox: SandboxNode = strawberry.field(description="The sandbox that this request reads and writes.")
     scopes: list[str] = resolved_by(
         _scopes, "What the token allows, in the alphabet's order; `admin` includes the others."

@@ -9,8 +9,7 @@ import strawberry
 from gateway.api.batches import BatchType
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.datasets import DatasetType
-from gateway.api.ids import global_id
-from gateway.api.nodes import Node
+from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.scalars import JSON, Long
 from gateway.domain.config.datasets import Dataset
@@ -21,10 +20,6 @@ from gateway.domain.facts.warnings import IngestionWarning
 WARNINGS: Listing[IngestionWarning] = Listing(
     "ingestionWarnings", lambda warning: (warning.first_seen_at, warning.warning_id)
 )
-
-
-def _id(warning: strawberry.Parent[IngestionWarning]) -> str:
-    return global_id("IngestionWarning", warning.warning_id)
 
 
 def _dataset(warning: strawberry.Parent[IngestionWarning], info: Info) -> Dataset | None:
@@ -42,7 +37,7 @@ async def _batch(warning: strawberry.Parent[IngestionWarning], info: Info) -> Ba
 class IngestionWarningType(Node):
     domain = IngestionWarning
 
-    id: strawberry.ID = resolved_by(_id, "Global id of the warning.")
+    id: strawberry.ID = id_field("Global id of the warning.", "IngestionWarning", "warning_id")
     code: str = strawberry.field(description="The kind of trouble, for programs.")
     message: str = strawberry.field(description="What was not used and why, as a sentence for people.")
     dataset: DatasetType | None = resolved_by(_dataset, "The dataset that it came in; null where that is gone.")
