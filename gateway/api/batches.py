@@ -1,4 +1,4 @@
-"""Batches: what came in together, and the documents that were refused."""
+"""Batches: documents that came in together, and the ones of them that were refused."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -100,7 +100,7 @@ async def _batch(info: Info, batch_id: BatchId) -> Batch | None:
 
 
 async def read_batches(context: Context, keys: Sequence[UUID]) -> list[Batch | None]:
-    """The batches with these ids, None for those that the sandbox lacks."""
+    """Read the batches with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     context.scope.require(*READ_BATCHES)
     return await context.loaders.batch_by_id.load_many(keys)
 

@@ -1,7 +1,7 @@
-"""What a resolver can reach, and how fields are made of resolvers over the domain's own objects.
+"""The context of a request, which resolvers read from, and functions that make fields of resolvers.
 
 GraphQL types here describe; they are never instantiated. A type's plain fields are read off a domain dataclass by name, the others by
-a function that gets that dataclass as `Parent`. So a class body reads like SDL, and nothing is copied on the way out.
+a function that gets that dataclass as `Parent`. So a class body reads like SDL, and no object is copied on the way out.
 """
 
 import asyncio
@@ -24,10 +24,10 @@ from gateway.storage.database import Database
 
 @dataclass(slots=True)
 class Context:
-    """One request: who asks, the sandbox's configuration as it was found, the GraphQL schema made of it, and the loaders.
+    """One request: its scope, the configuration of its sandbox, the GraphQL schema made of that, and the loaders.
 
-    `deadline` is the moment, by the event loop's clock, at which the request is given up, and `answer_bytes` what its answer may have.
-    `selectors` has the trees of those in the operation by their texts.
+    `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
+    `selectors` are the parsed selectors of the operation by their texts.
     """
 
     db: Database
@@ -46,15 +46,15 @@ class Context:
 
     @property
     def seconds_left(self) -> float:
-        """How long the request may still take."""
+        """Seconds until the deadline."""
         return self.deadline - asyncio.get_running_loop().time()
 
     def require_configuration(self) -> None:
-        """Raise Forbidden unless the caller may see how the sandbox is set up."""
+        """Raise Forbidden unless the caller may read the configuration of the sandbox."""
         self.scope.require(*READ_CONFIGURATION)
 
     async def renew(self, *, configuration: bool) -> None:
-        """Forget what was read: a mutation has changed it. `configuration`: that too is read again."""
+        """Start with empty loaders, since a mutation changed what they hold. `configuration`: read the configuration again, too."""
         if configuration:
             organization_id, name = self.scope.organization.organization_id, self.scope.sandbox.name
             sandbox = await tenants.read_sandbox(self.db, organization_id, name)
@@ -72,8 +72,10 @@ Info: TypeAlias = strawberry.Info[Context, None]
 
 @dataclass(slots=True)
 class CompiledInfo:
-    """What a resolver of a compiled operation gets for `Info`. `wanted` is for the profiles or events that the field gives; `variables` are
-    the operation's, as what lies further in reads them."""
+    """What a resolver of a compiled operation gets in place of `Info`.
+
+    `wanted` are the parts of the field's profiles or events that are selected; `variables` are the values of the operation's variables.
+    """
 
     context: Context
     wanted: Wanted = EVERYTHING
@@ -81,26 +83,28 @@ class CompiledInfo:
 
 
 def wanted_of(info: Info) -> Wanted:
-    """What is wanted of profiles or events; on the stock executor everything is."""
+    """Return which parts of the field's profiles or events are selected; EVERYTHING where graphql-core executes the operation."""
     return info.wanted if isinstance(info, CompiledInfo) else EVERYTHING
 
 
 def sight_of(info: Info, policy_id: UUID) -> Sight:
-    """How the field looks at profiles. Where something is wrong with the arguments of the events in them, those are left out: it is told
-    where they stand."""
+    """Return how the loaders are to read the profiles of a field: by which policy, and which parts.
+
+    Where arguments of the events in them are wrong, the events are left out: the error belongs to their field, which raises it again.
+    """
     wanted = wanted_of(info)
     if wanted.text is None or wanted.text.timeline is None or not isinstance(info, CompiledInfo):
         return Sight(policy_id, wanted)
     try:
         return Sight(policy_id, wanted, wanted.text.timeline(info.variables))
-    except Exception:  # noqa: BLE001 (whatever it is, it comes again when the field of the events is run)
+    except Exception:  # noqa: BLE001 (the field of the events raises it again when it is run)
         return Sight(policy_id, wanted)
 
 
 def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:
-    """Marks a resolver of one parent with the function that does the same for all parents of a level.
+    """Mark a resolver of one parent with a function that resolves the field for all parents of a level.
 
-    It takes them in a list, and the resolver's other arguments by name; compiled operations call it instead.
+    The function takes a list of parents, and the resolver's other arguments by name. Compiled operations call it instead of the resolver.
     """
 
     def mark(resolver: _Resolver) -> _Resolver:
@@ -111,9 +115,9 @@ def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:
 
 
 def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, name: str | None = None) -> Any:
-    """A field whose GraphQL type is the annotation beside it, whatever domain type the resolver says that it returns.
+    """Return a field whose GraphQL type is the annotation in the class, whatever domain type the resolver returns.
 
-    `of` is given instead where the type is of a module that imports this one: `of=later("gateway.api.batches", "BatchType")`.
+    `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`.
     """
     return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name)
 
@@ -129,5 +133,5 @@ def attribute(path: str, description: str, name: str | None = None) -> Any:
 
 
 def later(module: str, name: str) -> Any:
-    """A GraphQL type that is looked up when the schema is put together."""
+    """Return a reference to a GraphQL type of another module, which is imported when the schema is built."""
     return Annotated[name, strawberry.lazy(module)]

@@ -97,7 +97,7 @@ async def _dataset(info: Info, dataset_id: DatasetId) -> Dataset | None:
 
 
 async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset | None]:
-    """The datasets with these ids, None for those that the sandbox lacks."""
+    """Return the datasets with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     context.require_configuration()
     return [context.config.datasets.find(key) for key in keys]
 

@@ -1,4 +1,4 @@
-"""What another merge policy would change, before it is made."""
+"""Comparison of a merge policy that does not exist yet with one that does."""
 
 from typing import Annotated
 
@@ -7,17 +7,17 @@ import strawberry
 from gateway.api.context import Info, resolved_by
 from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.ids import parse_id
-from gateway.api.mutations import top_level
-from gateway.api.policies import MergePolicyInput, settings_of
+from gateway.api.mutations import query_errors
+from gateway.api.policies import MergePolicyInput, policy_settings
 from gateway.api.scalars import JSON, Long
 from gateway.domain.operations import diffs
 from gateway.domain.operations.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
 from gateway.errors import BadInput, LimitExceeded
 
-SHARE = 0.8
-"""How much of the time that a request has left a comparison may take: the answer needs some, too."""
+SHARE_OF_TIME = 0.8
+"""The share of a request's remaining time that a comparison may take: the answer needs some, too."""
 
-EXAMPLES = 10
+DEFAULT_EXAMPLES = 10
 
 BaseArgument = Annotated[
     strawberry.ID, strawberry.argument(name="base", description="The `id` of the merge policy to compare with.")
@@ -39,13 +39,14 @@ SampleArgument = Annotated[
 ExamplesArgument = Annotated[
     int | None,
     strawberry.argument(
-        name="first", description=f"How many examples: at most {MAX_EXAMPLES}, and {EXAMPLES} where nothing is given."
+        name="first",
+        description=f"How many examples: at most {MAX_EXAMPLES}, and {DEFAULT_EXAMPLES} where nothing is given.",
     ),
 ]
 
 
 def _examples(diff: strawberry.Parent[MergePolicyDiff], *, first: ExamplesArgument = None) -> tuple[ProfileDiff, ...]:
-    size = EXAMPLES if first is None else first
+    size = DEFAULT_EXAMPLES if first is None else first
     if size < 0:
         raise BadInput(f"There cannot be {size} examples.")
     if size > MAX_EXAMPLES:
@@ -102,10 +103,10 @@ async def _diff(
     info: Info, base: BaseArgument, candidate: CandidateArgument, *, sample: SampleArgument = None
 ) -> MergePolicyDiff:
     context, base_id = info.context, parse_id(base, "MergePolicy", "base")
-    with top_level("candidate"):
+    with query_errors("candidate"):
         return await diffs.diff_policies(
-            *(context.db, context.scope, context.configurations, base_id, settings_of(candidate)),
-            seconds=context.seconds_left * SHARE,
+            *(context.db, context.scope, context.configurations, base_id, policy_settings(candidate)),
+            seconds=context.seconds_left * SHARE_OF_TIME,
             sample=sample,
         )
 

@@ -48,7 +48,7 @@ class ExperienceEventEntity:
 
 
 def with_entities(base: GraphQLSchema, profile_union: dict[str, Any], event_union: dict[str, Any]) -> GraphQLSchema:
-    """`base` with its two entity types replaced by those of the unions; `base` itself stays as it is.
+    """Return a schema like `base` with entity types made of two unions; `base` itself stays as it is.
 
     An entity's value is the merged document as a plain dict; generated fields take their values from it by key.
     The result is as valid as `base`, and is not checked again.
@@ -61,7 +61,7 @@ def with_entities(base: GraphQLSchema, profile_union: dict[str, Any], event_unio
 
 
 def entity_sdl(schema: GraphQLSchema, root: str) -> str:
-    """The SDL of an entity type of a sandbox's schema and of all that it holds, the entity first."""
+    """Return the SDL of an entity type and of all types that it holds, the entity first. `root` is its name."""
     found: dict[str, GraphQLObjectType] = {}
     todo: list[GraphQLNamedType] = [schema.type_map[root]]
     for named_type in todo:
@@ -86,13 +86,13 @@ class _Copy:
             self._types[definition.name] = self._generated(definition)
 
     def roots(self) -> dict[str, GraphQLObjectType | None]:
-        """The copies of the operation types."""
+        """Return the copies of the operation types, by the names of GraphQLSchema's parameters."""
         base = self._base
         roots = {"query": base.query_type, "mutation": base.mutation_type, "subscription": base.subscription_type}
         return {name: root and self._same(root) for name, root in roots.items()}
 
     def types(self) -> list[GraphQLNamedType]:
-        """Every type of the new schema."""
+        """Return every type of the new schema."""
         return list(self._types.values())
 
     def _copied(self, named_type: GraphQLNamedType) -> GraphQLNamedType:
@@ -121,7 +121,7 @@ class _Copy:
         return self._same(output_type)
 
     def _same(self, named_type: _Type) -> _Type:
-        """What stands for a type of the base schema in the new one."""
+        """Return the copy of a type of the base schema, or the type itself where it is shared."""
         return cast("_Type", self._types[named_type.name]) if named_type.name in self._types else named_type
 
     # -------------------------------------------------------------------------------------------- generated types
@@ -139,7 +139,7 @@ class _Copy:
         return GraphQLField(self._parsed(field.type), resolve=resolve, description=field.description)
 
     def _parsed(self, type_text: str) -> Any:
-        """The type that a definition writes in SDL: a name, or a list of what is never null."""
+        """Return the type that a definition writes in SDL: a name, or a list of non-null types."""
         if type_text.startswith("["):
             return GraphQLList(GraphQLNonNull(self._parsed(type_text[1:-2])))
         return self._types[type_text]
@@ -147,7 +147,7 @@ class _Copy:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A resolver that takes the key's value out of the document around it."""
+    """A resolver that returns the value under a key of the document."""
 
     key: str
 
@@ -156,8 +156,7 @@ class ByKey:
 
 
 class FloatByKey(ByKey):
-    """The same for floats. Of a whole number beyond 2^53 that no float is equal to it gives the nearest one, as whoever reads JSON does;
-    graphql-core would call it an error."""
+    """A `ByKey` for floats. For a whole number beyond 2^53 it returns the nearest float, as JavaScript does; graphql-core would raise an error."""
 
     def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
         return _nearest(document.get(self.key))
@@ -170,6 +169,6 @@ def _nearest(value: Any) -> Any:
 
 
 def _by_members_of(union: GraphQLUnionType) -> GraphQLTypeResolver | None:
-    """The union's resolver, asked about the union itself: Strawberry's knows the members of no copy."""
+    """Return the resolver of a union, bound to the union itself: Strawberry's knows the members of no copy."""
     resolve = union.resolve_type
     return resolve and (lambda value, info, _: resolve(value, info, union))

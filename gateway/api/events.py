@@ -1,4 +1,4 @@
-"""Events: what people did."""
+"""Events: what people did, listed by filter and order."""
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +19,9 @@ from gateway.api.identities import (
     IdentityNode,
     PolicyArgument,
     ProfileField,
-    Told,
-    all_asked,
+    ShownProfile,
     identity_of,
+    input_xids,
     policy_of,
     profile_at,
     profiles_at,
@@ -139,7 +139,7 @@ class Wanted:
 
 
 def wanted(given: EventFilterInput | None, order_by: EventOrderInput | None) -> Wanted:
-    """What is asked for, in the domain's words. Raises BadInput."""
+    """Return the filter, the order and the listing that a field's arguments describe. Raises BadInput."""
     given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
     order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
     return Wanted(_filter(given), order, _listing(order))
@@ -167,7 +167,7 @@ def _conditions(given: Sequence[PropertyConditionInput]) -> Iterator[PropertyCon
 
 @contextmanager
 def _placed(place: int) -> Iterator[None]:
-    """Has a fault say at which of the conditions it is."""
+    """Have an error inside the block name the condition with this index. Raises BadInput."""
     try:
         yield
     except BadInput as error:
@@ -175,10 +175,7 @@ def _placed(place: int) -> Iterator[None]:
 
 
 def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
-    """Return if it can be a filter of events in this sandbox.
-
-    Raises BadInput where a value is none, or a path leads to a field that no event can have.
-    """
+    """Raise BadInput unless the filter is valid in this sandbox: each value can be compared, each path leads to a field of events."""
     if given is None:
         return
     _filter(given)
@@ -192,7 +189,7 @@ Events: TypeAlias = "Slice[Event] | FinishedSlice"
 
 @dataclass(frozen=True, slots=True)
 class FinishedSlice:
-    """A page of events that the store has finished, as `Connection` shows it."""
+    """A page of events whose JSON text Postgres wrote, with the attributes that `Connection` reads."""
 
     listing: Listing[Event]
     page: FinishedPage
@@ -200,28 +197,32 @@ class FinishedSlice:
 
     @property
     def nodes(self) -> Finished:
+        """The JSON text of the events."""
         return Finished(self.page.nodes)
 
     @property
     def page_info(self) -> "FinishedSlice":
+        """The slice itself, which `PageInfo` reads from."""
         return self
 
     @property
     def start_cursor(self) -> str | None:
+        """The cursor of the first event, None on an empty page."""
         return None if self.page.first is None else self.listing.cursor_at(self.page.first)
 
     @property
     def end_cursor(self) -> str | None:
+        """The cursor of the last event, None on an empty page."""
         return None if self.page.last is None else self.listing.cursor_at(self.page.last)
 
 
 async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Events:
-    """A page of the events of a person, or of several as if they were one."""
+    """Read one page of the events of all these xids, as one list. Raises Forbidden, BadCursor."""
     return (await events_of_each([xids], info, asked, window))[0]
 
 
 async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Events]:
-    """A page of the events of each person."""
+    """Read one page of events for each person, a person being its xids. Raises Forbidden, BadCursor."""
     loaders, members, of_each = info.context.loaders, tuple(people), wanted_of(info)
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
     if of_each.page is None:
@@ -235,8 +236,7 @@ async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, wind
 def timeline_of(
     page: WantedPage, given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **window: Any
 ) -> Timeline:
-    """What a field with these arguments asks for, as the store finishes it. Raises all that would be wrong with it there: BadInput,
-    BadCursor, LimitExceeded."""
+    """Return the timeline that a field with these arguments describes, for Postgres to write. Raises BadInput, BadCursor, LimitExceeded."""
     asked = wanted(given, order_by)
     timeline = _timeline(asked, asked.listing.window(**window), page)
     timeline_sql(timeline)
@@ -248,7 +248,7 @@ def _timeline(asked: Wanted, window: Window, page: WantedPage) -> Timeline:
 
 
 def cursor_at(order: EventOrder, key: Key) -> str:
-    """The place in a list of events of the one with this key."""
+    """Return the cursor of the event with this key in a list of this order."""
     return _listing(order).cursor_at(key)
 
 
@@ -267,14 +267,14 @@ def _count(loaders: Loaders, passing: EventFilter, xids: Xids) -> Awaitable[int]
 
 async def _profiles(
     events: Sequence[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[Told | None]:
+) -> list[ShownProfile | None]:
     return await profiles_at((event.xid for event in events), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     event: strawberry.Parent[Event], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> Told | None:
+) -> ShownProfile | None:
     return await profile_at(info, merge_policy_id, event.xid)
 
 
@@ -343,13 +343,13 @@ async def _events(
     context, asked = info.context, wanted(given, order_by)
     window = asked.listing.window(first, after, last, before)
     graph = policy_of(context, merge_policy_id).settings.identity_graph
-    asked_for = all_asked(context, identities)
+    asked_for = input_xids(context, identities)
     xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)
     return await events_of(info, xids, asked, window)
 
 
 async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event | None]:
-    """The events with these keys, None for unknown ones."""
+    """Read the events with these keys, None for unknown ones. Raises Forbidden."""
     return await events.read_events(context.db, context.scope, keys)
 
 
@@ -357,5 +357,5 @@ async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event 
 class EventQuery:
     events: EventConnection = resolved_by(
         _events,
-        "Events of all people whom the identities belong to, as one list: of the whole persons, under whatever identity they were stored. Needs the scope `profile:read`.",
+        "Events of all people the identities belong to, as one list: of the whole persons, under whatever identity they were stored. Needs the scope `profile:read`.",
     )

@@ -1,4 +1,4 @@
-"""JSON that the store has finished, and how much of it one request may have."""
+"""JSON text that Postgres has written, and the budget of bytes that one request may read."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -12,47 +12,47 @@ from gateway.runtime.garbage_collection import GARBAGE
 K = TypeVar("K")
 V = TypeVar("V")
 
-PIECE: Final = 250
-"""People whose documents are read in one statement where many are asked for."""
+PEOPLE_PER_PIECE: Final = 250
+"""The most people whose documents one statement reads where a request asks for many."""
 
-FEW_PIECES: Final = 4
-"""How many of what is read side by side go into a piece."""
+READS_PER_PIECE: Final = 4
+"""How many concurrent reads of one request fit into a piece: smaller ones need not wait for each other."""
 
-READ_FOR_ONE_TOLD: Final = 2
-"""How many times as much may be read as may be told: of some documents only a part is."""
+READ_BYTES_PER_ANSWER_BYTE: Final = 2
+"""A request may read this many times the bytes of its answer, since an answer may show parts of documents."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Stands where a resolver would give an object or a list: its JSON text, which goes into the answer as it is."""
+    """The JSON text of an object or a list, in place of the object: it goes into the answer as it is."""
 
     text: str
 
 
 def too_large(most: int, *, is_done: bool = False) -> AnswerTooLarge:
-    """What is wrong with an answer of more than so many bytes. `is_done`: a mutation has changed what it was to change."""
+    """Return the error of an answer of more than `most` bytes. `is_done`: a mutation has already changed something."""
     advice = "Ask for smaller pages, for fewer people or objects, or for a part of each document."
     done = " What was to be changed is changed." if is_done else ""
     return AnswerTooLarge(f"The answer would have more than {most:,} bytes. {advice}{done}")
 
 
 class Budget:
-    """How many bytes of documents one request may still read.
+    """The bytes of documents that one request may still read.
 
-    What is a good part of a piece is read while nothing else of that kind is, so that a request holds at most what it may and one piece more.
+    Large reads of a request wait for each other, so that it holds at most its budget and one piece more.
     """
 
     def __init__(self, answer_bytes: int) -> None:
         self._most = answer_bytes
-        self._left = answer_bytes * READ_FOR_ONE_TOLD
+        self._left = answer_bytes * READ_BYTES_PER_ANSWER_BYTE
 
     @cached_property
     def _turn(self) -> asyncio.Lock:
-        """Whose turn it is, of what is a good part of a piece. Few requests ask for as much."""
+        """The lock of large reads. Few requests need it."""
         return asyncio.Lock()
 
     def spend(self, size: int) -> None:
-        """Note what was read. Raises LimitExceeded when it is too much."""
+        """Take the bytes that were read from the budget. Raises AnswerTooLarge when it is used up."""
         GARBAGE.pass_through(size)
         self._left -= size
         if self._left < 0:
@@ -63,10 +63,13 @@ class Budget:
         keys: Sequence[K],
         read: Callable[[Sequence[K]], Awaitable[Sequence[V]]],
         weight: Callable[[V], int],
-        piece: int = PIECE,
+        piece: int = PEOPLE_PER_PIECE,
     ) -> list[V]:
-        """What `read` gives for the keys, asked of it in pieces of so many. Raises LimitExceeded."""
-        if len(keys) * FEW_PIECES <= piece:
+        """Return the values that `read` returns for the keys, in pieces of at most `piece` keys, and spend the `weight` of each in bytes.
+
+        Raises AnswerTooLarge.
+        """
+        if len(keys) * READS_PER_PIECE <= piece:
             return await self._weighed(keys, read, weight)
         values = []
         async with self._turn:

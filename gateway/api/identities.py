@@ -1,4 +1,4 @@
-"""Identities and their graphs: who belongs together, and which rows say so."""
+"""Identities and their graphs: which identities are one person, and which rows say so."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -15,13 +15,13 @@ from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node, id_field
-from gateway.api.rows import of_all
+from gateway.api.rows import column_of
 from gateway.api.scalars import described
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.identities import Identity, Sighting, xid_of, xids_of
+from gateway.domain.reading.identities import Identity, Sighting, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import IdentityGraph, Link
 from gateway.domain.reading.profiles import AnyProfile, InvalidKey
 from gateway.domain.rules.graphs import LinkRefusal
@@ -36,12 +36,12 @@ described(
     UNLINKED="The two were unlinked by hand.",
 )
 
-MAX_IDENTITIES = 1_000
+MAX_KEYS = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-Told: TypeAlias = AnyProfile | Finished
-"""A profile, or its text where the store finishes all that is wanted of it."""
+ShownProfile: TypeAlias = AnyProfile | Finished
+"""A profile, or its JSON text where Postgres writes all that is selected of it."""
 
 ProfileField = later("gateway.api.profiles", "ProfileType") | None
 
@@ -86,28 +86,31 @@ PolicyArgument = Annotated[
 ]
 
 
-def asked(context: Context, given: IdentityInput) -> UUID:
-    """The xid of the identity. Raises BadInput for a namespace that the sandbox lacks, and for what is no xid."""
+def input_xid(context: Context, given: IdentityInput) -> UUID:
+    """Return the xid of an identity. Raises BadInput for an unknown namespace, an impossible value, and a text that is no xid."""
     if isinstance(given.key, IdentityKeyInput):
-        return xid_of(context.scope, context.config, given.key.namespace, given.key.value)
+        return resolve_xid(context.scope, context.config, given.key.namespace, given.key.value)
     return parse_xid(given.xid or "")
 
 
-def all_asked(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
-    """The xids of up to 1,000 identities. Raises BadInput, LimitExceeded."""
-    if len(given) > MAX_IDENTITIES:
-        raise LimitExceeded(f"At most {MAX_IDENTITIES:,} identities at once; {len(given):,} were given.")
-    keys = of_all(given, "key")
+def input_xids(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
+    """Return the xids of up to 1,000 identities. Raises BadInput for the first impossible one, LimitExceeded."""
+    if len(given) > MAX_KEYS:
+        raise LimitExceeded(f"At most {MAX_KEYS:,} identities at once; {len(given):,} were given.")
+    keys = column_of(given, "key")
     if keys is None:
-        return [asked(context, each) for each in given]
-    pairs = zip(of_all(keys, "namespace"), of_all(keys, "value"), strict=True)
-    return xids_of(context.scope, context.config, pairs)
+        return [input_xid(context, each) for each in given]
+    pairs = zip(column_of(keys, "namespace"), column_of(keys, "value"), strict=True)
+    return resolve_xids(context.scope, context.config, pairs)
 
 
-def all_keys(context: Context, given: Sequence[IdentityInput]) -> tuple[list[UUID], Sequence[UUID | InvalidKey]]:
-    """The xids of up to 1,000 identities; and all of them in their order, with why one cannot exist. Raises LimitExceeded."""
+def input_keys(context: Context, given: Sequence[IdentityInput]) -> tuple[list[UUID], Sequence[UUID | InvalidKey]]:
+    """Return the xids of up to 1,000 identities, impossible ones left out; and all in their order, impossible ones as InvalidKey.
+
+    Raises LimitExceeded.
+    """
     try:
-        xids = all_asked(context, given)
+        xids = input_xids(context, given)
     except LimitExceeded:
         raise
     except BadInput:  # rare: then each is looked at by itself
@@ -118,13 +121,13 @@ def all_keys(context: Context, given: Sequence[IdentityInput]) -> tuple[list[UUI
 
 def _key(context: Context, given: IdentityInput) -> UUID | InvalidKey:
     try:
-        return asked(context, given)
+        return input_xid(context, given)
     except BadInput as error:
         return InvalidKey(error.message)
 
 
 def parse_xid(text: str) -> UUID:
-    """The xid that `str` wrote. Raises BadInput for any other text."""
+    """Return the xid that a text in canonical form writes. Raises BadInput for any other text."""
     xid = UUID(text) if _XID.fullmatch(text) else None
     if xid is None:
         raise BadInput(f"{text[:64]!r} is not an xid that this server gave out.")
@@ -132,22 +135,22 @@ def parse_xid(text: str) -> UUID:
 
 
 def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
-    """The policy that a field's argument names, or the default one. Raises BadInput for an unknown one."""
+    """Return the policy with this id, the default one for None. Raises BadInput for an unknown one, Misconfigured."""
     return policy_in(context.config, policy_id)
 
 
 def policy_in(config: Configuration, policy_id: str | None) -> MergePolicy:
-    """The policy of a sandbox that an argument names, or the default one. Raises BadInput for an unknown one, Misconfigured."""
+    """Return the policy with this id in a configuration, the default one for None. Raises BadInput for an unknown one, Misconfigured."""
     return config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
 
 
-async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> Told | None:
-    """The profile that an xid leads to under the policy of a field's argument."""
+async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> ShownProfile | None:
+    """Read the profile that an xid leads to under a policy, the default one for None; None where there is no profile."""
     return (await profiles_at([xid], info, policy_id))[0]
 
 
-async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[Told | None]:
-    """The same for several."""
+async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[ShownProfile | None]:
+    """Read the profile of each xid, in their order, as `profile_at` does for one."""
     sight = sight_of(info, policy_of(info.context, policy_id).policy_id)
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
     told = sight.told(found)
@@ -161,7 +164,7 @@ async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -
 
 @dataclass(frozen=True, slots=True)
 class IdentityRef:
-    """An identity as a caller gave it; one that cannot exist has no xid."""
+    """An identity as a caller wrote it; an impossible one has no xid."""
 
     xid: UUID | None
     namespace: str | None = None
@@ -206,14 +209,14 @@ async def _sighting(identity: Identity, info: Info) -> Sighting:
 
 async def _profiles(
     identities: Sequence[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> list[Told | None]:
+) -> list[ShownProfile | None]:
     return await profiles_at((identity.xid for identity in identities), info, merge_policy_id)
 
 
 @for_all(_profiles)
 async def _profile(
     identity: strawberry.Parent[Identity], info: Info, *, merge_policy_id: PolicyArgument = None
-) -> Told | None:
+) -> ShownProfile | None:
     return await profile_at(info, merge_policy_id, identity.xid)
 
 
@@ -239,7 +242,7 @@ class IdentityNode(Node):
     )  # fmt: skip
     last_seen_at: datetime = resolved_by(_last_seen_at, "The latest time of anything that names it, in the same way.")
     profile: Any = resolved_by(
-        _profile, "The person whom it belongs to; null where no person has data under this policy.", ProfileField
+        _profile, "The person it belongs to; null where no person has data under this policy.", ProfileField
     )
 
 
@@ -271,7 +274,7 @@ def _link_sources(link: strawberry.Parent[Link], info: Info) -> list[Dataset]:
 
 
 def named_datasets(context: Context, dataset_ids: Sequence[UUID]) -> list[Dataset]:
-    """These datasets by name."""
+    """Return the datasets with these ids, sorted by name."""
     datasets = [context.config.datasets[dataset_id] for dataset_id in dataset_ids]
     return sorted(datasets, key=lambda dataset: dataset.name)
 
@@ -317,15 +320,15 @@ class IdentityGraphNode:
 
 
 async def _identity(info: Info, identity: IdentityArgument) -> Identity | None:
-    return (await read_identities(info.context, [asked(info.context, identity)]))[0]
+    return (await read_identities(info.context, [input_xid(info.context, identity)]))[0]
 
 
 async def _identity_graph(info: Info, identity: IdentityArgument) -> IdentityGraph | None:
-    return await info.context.loaders.graph_by_xid.load(asked(info.context, identity))
+    return await info.context.loaders.graph_by_xid.load(input_xid(info.context, identity))
 
 
 async def read_identities(context: Context, keys: Sequence[UUID]) -> list[Identity | None]:
-    """The identities with these xids, None for unknown and erased ones."""
+    """Read the identities with these xids, None for unknown and erased ones. Raises Forbidden."""
     found = await context.loaders.identity_by_xid.load_many(keys)
     return [None if identity is None or identity.is_erased else identity for identity in found]
 
@@ -338,5 +341,5 @@ class IdentityQuery:
     )
     identity_graph: IdentityGraphNode | None = resolved_by(
         _identity_graph,
-        "The graph of the person whom an identity belongs to; of an identity that is alone, a graph of one. Null for an unknown and for an erased identity. Needs the scope `profile:read`.",
+        "The graph of the person an identity belongs to; of an identity that is alone, a graph of one. Null for an unknown and for an erased identity. Needs the scope `profile:read`.",
     )

@@ -1,4 +1,4 @@
-"""Identity settings: which namespaces say more about who somebody is, and of which a person has at most one identity."""
+"""Identity settings: the priorities of namespaces, and the namespaces of which a graph holds at most one identity."""
 
 from collections.abc import Sequence
 
@@ -64,13 +64,13 @@ class IdentitySettingsPayload:
     user_errors: list[UserError] = user_errors()
 
 
-def rules_of(given: IdentitySettingsInput) -> Sequence[identity_settings.NamespaceRule]:
-    """What the input says."""
+def namespace_rules(given: IdentitySettingsInput) -> Sequence[identity_settings.NamespaceRule]:
+    """Return the rules that an input lists, the highest priority first."""
     return [identity_settings.NamespaceRule(rule.namespace, rule.is_unique_per_graph) for rule in given.namespaces]
 
 
 async def _update(context: Context, given: IdentitySettingsInput) -> list[Namespace]:
-    return await identity_settings.update_identity_settings(context.db, context.scope, rules_of(given))
+    return await identity_settings.update_identity_settings(context.db, context.scope, namespace_rules(given))
 
 
 @strawberry.type

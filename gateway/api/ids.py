@@ -1,9 +1,9 @@
-"""Global ids: opaque to clients, the same for the same object for ever, safe in an address.
+"""Global ids: opaque to clients, one for each object for ever, safe in an address.
 
     dataset_AAECAwQFBgcICQoLDA0ODw
     ^kind   ^the key's parts as bytes, base64url without padding
 
-The kind stands in front in clear, as it helps whoever reads a log or pastes an id into the wrong argument. An id has exactly one spelling.
+The kind is readable, which helps people who read a log or paste an id into the wrong argument. An id has exactly one spelling.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -28,26 +28,26 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "Sandbox": ("sandbox", (int,)),
     "XdmSchema": ("schema", (UUID,)),
 }
-"""Of each Node type: the word in front of its ids, and what its key is made of; a text can only be the last part."""
+"""By Node type: the word in front of its ids, and the types of its key's parts; a text can only be the last part."""
 
 _TYPES = {word: name for name, (word, _) in KINDS.items()}
 _SIZES: Final[Mapping[Part, int]] = {UUID: 16, int: 8}
-MAX_LENGTH: Final = 4_000
+MAX_ID_CHARACTERS: Final = 4_000
 
 
 def global_id(type_name: str, *key: UUID | int | str) -> str:
-    """The id of the object of this type with this key."""
+    """Return the id of the object of this type with this key."""
     payload = b"".join(_packed(part) for part in key)
     return f"{prefix(type_name)}{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
 
 
 def prefix(type_name: str) -> str:
-    """What stands in clear in front of the ids of a type."""
+    """Return the readable beginning of the ids of a type, as in `dataset_`."""
     return f"{KINDS[type_name][0]}_"
 
 
 def parse_id(text: str, expected: str, argument: str = "id") -> Any:
-    """The key of an object of the expected type: its one part, or a tuple of several. Raises BadInput, naming the argument."""
+    """Return the key that an id of the expected type holds: one value, or a tuple of several. Raises BadInput, which names the argument."""
     found = read_id(text)
     if found is None:
         raise BadInput(f"`{argument}` is not an id that this server gave out.")
@@ -58,7 +58,7 @@ def parse_id(text: str, expected: str, argument: str = "id") -> Any:
 
 
 def key_of(text: str, expected: str) -> Any:
-    """The key of an object that is looked up by its id; None for a text that is no id, or one of another type: nothing has it."""
+    """Return the key that an id of the expected type holds, as `parse_id` does; None for any other text, which is the id of nothing."""
     found = read_id(text)
     if found is None or found[0] != expected:
         return None
@@ -67,7 +67,7 @@ def key_of(text: str, expected: str) -> Any:
 
 
 def input_id(text: str, expected: str, *path: str) -> Any:
-    """The same for a mutation's input, where an id that means nothing is an unknown one. Raises NotFound with the path."""
+    """Return the key that an id in a mutation's input holds, as `parse_id` does. Raises NotFound with the path for any other text."""
     try:
         return parse_id(text, expected, path[-1])
     except BadInput as error:
@@ -75,9 +75,9 @@ def input_id(text: str, expected: str, *path: str) -> Any:
 
 
 def read_id(text: str) -> tuple[str, tuple[Any, ...]] | None:
-    """The type and the key that an id stands for, or None for a text that is no id."""
+    """Return the type and the parts of the key that an id holds; None for a text that is no id."""
     word, _, body = text.partition("_")
-    if word not in _TYPES or len(text) > MAX_LENGTH:
+    if word not in _TYPES or len(text) > MAX_ID_CHARACTERS:
         return None
     try:
         key = _unpacked(urlsafe_b64decode(body + "=" * (-len(body) % 4)), KINDS[_TYPES[word]][1])
@@ -96,7 +96,7 @@ def _packed(part: UUID | int | str) -> bytes:
 
 
 def _unpacked(payload: bytes, parts: tuple[Part, ...]) -> tuple[UUID | int | str, ...]:
-    """The parts that lie in the payload one behind the other. Raises ValueError where they do not."""
+    """Read the parts of a key from bytes, one after the other. Raises ValueError for other bytes."""
     key: list[UUID | int | str] = []
     for part in parts:
         size = _SIZES.get(part, len(payload))

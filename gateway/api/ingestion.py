@@ -1,4 +1,4 @@
-"""Documents in: up to 1,000 a call, each answered for."""
+"""Ingestion of up to 1,000 documents a call, with a result for each."""
 
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ import strawberry
 from gateway.api.batches import BatchType, IngestErrorType
 from gateway.api.context import Context, Info, resolved_by
 from gateway.api.ids import input_id
-from gateway.api.mutations import Answer, UserError, mutation, user_errors
+from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
 from gateway.domain.ingest import ingestion
@@ -53,13 +53,13 @@ class IngestEventsInput:
 def _result(name: str, where_refused: Any, description: str) -> Any:
     """Return the field of a payload that shows this part of the result, or a value where nothing was done."""
 
-    def resolve(answer: strawberry.Parent[Answer]) -> Any:
+    def resolve(answer: strawberry.Parent[MutationResult]) -> Any:
         return where_refused if answer.changed is None else getattr(answer.changed, name)
 
     return resolved_by(resolve, description)
 
 
-async def _batch(answer: strawberry.Parent[Answer], info: Info) -> Batch | None:
+async def _batch(answer: strawberry.Parent[MutationResult], info: Info) -> Batch | None:
     return answer.changed and await info.context.loaders.batch_by_id.load(answer.changed.batch_id)
 
 

@@ -1,4 +1,4 @@
-"""Every limit that a caller can meet, as a list to be read by programs."""
+"""The limits that a caller can meet, as a list for programs."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +19,7 @@ from gateway.xdm.classes import XdmClass
 
 @dataclass(frozen=True, slots=True)
 class ServiceLimit:
-    """A limit: what it is called, the most that is allowed, of what, and where it holds."""
+    """A limit: its name, the greatest value allowed, what is counted, and where it holds."""
 
     name: str
     value: int

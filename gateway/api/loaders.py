@@ -13,7 +13,7 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
-from gateway.api.finished import FEW_PIECES, PIECE, Budget
+from gateway.api.finished import PEOPLE_PER_PIECE, READS_PER_PIECE, Budget
 from gateway.domain.config import datasets, namespaces
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.namespaces import Namespace
@@ -181,7 +181,7 @@ class Kept(Generic[G, K, V]):
         """The values of the keys, when they are there."""
         found = self._asked.get(key)
         if found is None:
-            is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * FEW_PIECES
+            is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * READS_PER_PIECE
             found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
             self._asked[key] = found
         return found
@@ -405,7 +405,9 @@ def _size_of_result(result: AnyResult) -> int:
 
 def people_at_once(sight: Sight) -> int:
     """How many people one statement reads where many are asked for."""
-    return PIECE if sight.timeline is None else min(PIECE, _timelines_at_once(sight.timeline.asked))
+    return (
+        PEOPLE_PER_PIECE if sight.timeline is None else min(PEOPLE_PER_PIECE, _timelines_at_once(sight.timeline.asked))
+    )
 
 
 def _size_of_page(page: Page[Event]) -> int:

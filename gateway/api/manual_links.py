@@ -1,4 +1,4 @@
-"""Links by hand: two identities that are kept apart for good, or tied although no row says so."""
+"""Manual links: two identities that are kept apart for good, or tied although no row names both."""
 
 from collections.abc import Awaitable, Callable
 from uuid import UUID
@@ -6,8 +6,8 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, Info, resolved_by
-from gateway.api.identities import IdentityGraphNode, IdentityInput, asked
-from gateway.api.mutations import Answer, UserError, mutation, user_errors
+from gateway.api.identities import IdentityGraphNode, IdentityInput, input_xid
+from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.operations import manual_links
 from gateway.domain.reading.identity_graphs import IdentityGraph
@@ -22,12 +22,14 @@ class LinkIdentitiesInput:
     b: IdentityInput = strawberry.field(description="The other identity, of which the same holds.")
 
 
-async def _graphs(answer: strawberry.Parent[Answer], info: Info) -> list[IdentityGraph]:
+async def _graphs(answer: strawberry.Parent[MutationResult], info: Info) -> list[IdentityGraph]:
     graphs = await info.context.loaders.graph_by_xid.load_many(answer.changed or [])
     return list({graph.xids: graph for graph in graphs if graph}.values())
 
 
-@strawberry.type(description="Whom two identities belong to after they were linked or unlinked, or what was wrong.")
+@strawberry.type(
+    description="The people two identities belong to after they were linked or unlinked, or what was wrong."
+)
 class IdentityGraphPayload:
     identity_graphs: list[IdentityGraphNode] = resolved_by(
         _graphs,
@@ -55,9 +57,9 @@ async def _done(
 
 
 def _named(context: Context, given: IdentityInput, field: str) -> UUID:
-    """The xid of the input's identity, where one that means nothing is an unknown one. Raises NotFound with the path."""
+    """Return the xid of an identity in the input. Raises NotFound with the path for an impossible one."""
     try:
-        return asked(context, given)
+        return input_xid(context, given)
     except BadInput as error:
         is_known = given.key and context.config.namespace(given.key.namespace)
         place = ["key", "value" if is_known else "namespace"] if given.key else ["xid"]

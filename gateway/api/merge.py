@@ -1,4 +1,4 @@
-"""What profiles are merged of, and why each of their leaves has the value that it has."""
+"""Fragments, which profiles are merged from, and provenance: why a field has its value."""
 
 from datetime import datetime
 

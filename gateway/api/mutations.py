@@ -1,7 +1,7 @@
-"""What a mutation answers: the thing it changed, and `userErrors` where the caller can mend what went wrong.
+"""Mutations and their payloads: the object that was changed, and `userErrors` for mistakes that the caller can mend.
 
-A fault that the caller can mend never comes as a top-level error of a mutation. What it cannot mend by another input does: a missing
-scope, a database that is away, a bug.
+A mistake that another input would mend is never a top-level error of a mutation. All else is: a missing scope, an unavailable
+database, a bug.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
@@ -59,8 +59,8 @@ class UserError:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """A `UserError`'s values."""
+class MutationError:
+    """The values of a `UserError`."""
 
     code: UserErrorCode
     message: str
@@ -70,26 +70,29 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """Behind every payload: what the verb gave back, or None and what was wrong."""
+class MutationResult:
+    """The domain object behind every payload: what the verb returned, or None and the errors."""
 
     changed: Any
-    user_errors: list[Fault] = field(default_factory=list)
+    user_errors: list[MutationError] = field(default_factory=list)
 
 
 INPUT = strawberry.argument(name="input", description="What to do, and to which object.")
 
 
 def mutation(resolver: Callable[[Context, Any], Awaitable[Any]], description: str, *, configures: bool = False) -> Any:
-    """A mutation's field, its payload type the annotation beside it. `configures`: it changes the sandbox's configuration."""
+    """Return a mutation's field, whose payload type is the annotation in the class.
 
-    async def answer(info: Info, given: Any) -> Answer:
+    `configures`: the mutation changes the sandbox's configuration, so that it is read again for the fields of the payload.
+    """
+
+    async def answer(info: Info, given: Any) -> MutationResult:
         try:
             changed = await resolver(info.context, given)
         except (UserFault, BadInput) as error:
-            return Answer(None, [_fault(error)])
+            return MutationResult(None, [_fault(error)])
         await info.context.renew(configuration=configures)
-        return Answer(changed)
+        return MutationResult(changed)
 
     input_type = resolver.__annotations__["given"]
     answer.__annotations__["given"] = Annotated[input_type, INPUT]
@@ -97,16 +100,16 @@ def mutation(resolver: Callable[[Context, Any], Awaitable[Any]], description: st
 
 
 def changed(description: str) -> Any:
-    """The payload's field for what the mutation changed; null where it did not."""
+    """Return the payload's field that shows the changed object; null where nothing was changed."""
     return resolved_by(_changed, description)
 
 
 def user_errors() -> Any:
-    """The payload's field for what was wrong."""
+    """Return the payload's field that lists what was wrong."""
     return strawberry.field(description="What the caller can mend; empty where the mutation was done.")
 
 
-def _changed(answer: strawberry.Parent[Answer]) -> Any:
+def _changed(answer: strawberry.Parent[MutationResult]) -> Any:
     return answer.changed
 
 
@@ -122,8 +125,11 @@ class DeletePayload:
 
 
 @contextmanager
-def top_level(*argument: str) -> Iterator[None]:
-    """What the caller of a query can mend in an argument, as an error of the request: a query has no `userErrors` to say where it is."""
+def query_errors(*argument: str) -> Iterator[None]:
+    """Turn a UserFault inside the block into BadInput or LimitExceeded, which name the argument and the path in it.
+
+    For queries, which have no `userErrors`.
+    """
     try:
         yield
     except UserFault as fault:
@@ -131,12 +137,12 @@ def top_level(*argument: str) -> Iterator[None]:
         raise error(f"{'.'.join([*argument, *fault.path])}: {fault.message}") from fault
 
 
-def _fault(error: UserFault | BadInput) -> Fault:
+def _fault(error: UserFault | BadInput) -> MutationError:
     match error:
         case UserFault():
-            return Fault(UserErrorCode(error.code), error.message, error.path or None, error.line, error.column)
+            return MutationError(UserErrorCode(error.code), error.message, error.path or None, error.line, error.column)
         case BadSelector():
-            return Fault(UserErrorCode.INVALID, error.message, None, error.line, error.column)
+            return MutationError(UserErrorCode.INVALID, error.message, None, error.line, error.column)
         case LimitExceeded():
-            return Fault(UserErrorCode.LIMIT_EXCEEDED, error.message, None, None, None)
-    return Fault(UserErrorCode.INVALID, error.message, None, None, None)
+            return MutationError(UserErrorCode.LIMIT_EXCEEDED, error.message, None, None, None)
+    return MutationError(UserErrorCode.INVALID, error.message, None, None, None)

@@ -70,7 +70,7 @@ async def _identity_namespaces(
 
 
 async def read_namespaces(context: Context, keys: Sequence[tuple[int, int]]) -> list[Namespace | None]:
-    """The namespaces with these sandboxes and numbers, None for those that this sandbox lacks."""
+    """Return the namespaces with these pairs of a sandbox and a number, None for those that this sandbox lacks. Raises Forbidden."""
     context.require_configuration()
     own = context.scope.sandbox_id
     return [context.config.namespaces.find(number) if sandbox_id == own else None for sandbox_id, number in keys]

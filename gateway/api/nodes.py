@@ -1,7 +1,7 @@
-"""`Node`: whatever has a global id, and how any of them is read by it.
+"""`Node`: any object with a global id, and reading objects by their ids.
 
-Each noun brings a reader for its types; `api/schema.py` holds the table. A reader takes all keys of one request and answers in their
-order, None for what does not exist in the caller's sandbox.
+Each noun has a reader for its type; `api/schema.py` lists them. A reader takes all keys of one request and returns the objects in their
+order, None for those that the caller's sandbox lacks.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from gateway.api.ids import global_id, key_of, read_id
 from gateway.errors import LimitExceeded
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
-"""Takes the keys of one type as `parse_id` gives them."""
+"""Reads objects of one type by their keys, which are as `parse_id` returns them."""
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class Node:
 
     @classmethod
     def is_type_of(cls, obj: object, _info: object) -> bool:
+        """Return whether a domain object is of this GraphQL type; graphql-core asks."""
         return isinstance(obj, cls.domain)
 
 
@@ -48,14 +49,14 @@ def id_field(description: str, type_name: str, *key: str) -> Any:
 async def look_up(
     context: Context, reader: Callable[[Context, Sequence[Any]], Awaitable[Sequence[T]]], text: str, expected: str
 ) -> T | None:
-    """The object of the expected type with this id; None where there is none, also of a text that can be no id of one."""
+    """Read the object of the expected type with this id; None for an unknown id and for any other text."""
     key = key_of(text, expected)
     found = await reader(context, [] if key is None else [key])  # without a key, too: the reader knows who may ask
     return found[0] if found else None
 
 
 async def read_nodes(context: Context, readers: Mapping[str, Reader], ids: Sequence[str]) -> list[Any]:
-    """What the ids stand for, in their order; None for an id that means nothing here. One call for each type among them."""
+    """Read the objects with these ids, in their order, by one call for each type; None for each that is unknown. Raises LimitExceeded."""
     if len(ids) > MAX_NODES:
         raise LimitExceeded(f"At most {MAX_NODES:,} ids at once; {len(ids):,} were given.")
     parsed = [read_id(text) for text in ids]

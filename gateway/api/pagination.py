@@ -1,7 +1,7 @@
-"""Connections (Relay): pages of lists by keyset cursors, `nodes` beside `edges`, and a total that is counted only when asked for.
+"""Connections as Relay defines them: pages by keyset cursors, `nodes` beside `edges`, and a total that is counted on request only.
 
-A `Listing` is one list in one order. It reads cursors into keys and makes cursors of items; a cursor of another list, or of the same
-list in another order, is refused rather than misread. A list that is wholly at hand is `cut`; a page that came from SQL is `paged`.
+A `Listing` is one list in one order. It reads cursors into keys and makes cursors of items, and refuses a cursor of another list or
+order. `cut` makes a page of a list in memory; `paged` takes a page that SQL read.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -50,7 +50,7 @@ Before = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Edge(Generic[T]):
-    """An item and its place in the list."""
+    """An item of a page, and its cursor."""
 
     node: T
     cursor: str
@@ -58,7 +58,7 @@ class Edge(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Slice(Generic[T]):
-    """A page of a listing, as `Connection` shows it; `count` is called only for `totalCount`."""
+    """A page of a listing, with the attributes that `Connection` reads; `count` is called only for `totalCount`."""
 
     listing: "Listing[T]"
     page: Page[T]
@@ -66,28 +66,33 @@ class Slice(Generic[T]):
 
     @property
     def nodes(self) -> list[T]:
+        """The items."""
         return self.page.items
 
     @property
     def edges(self) -> list[Edge[T]]:
+        """The items with their cursors."""
         return [Edge(item, self.listing.cursor(item)) for item in self.page.items]
 
     @property
     def page_info(self) -> "Slice[T]":
+        """The slice itself, which `PageInfo` reads from."""
         return self
 
     @property
     def start_cursor(self) -> str | None:
+        """The cursor of the first item, None on an empty page."""
         return self.listing.cursor(self.page.items[0]) if self.page.items else None
 
     @property
     def end_cursor(self) -> str | None:
+        """The cursor of the last item, None on an empty page."""
         return self.listing.cursor(self.page.items[-1]) if self.page.items else None
 
 
 @dataclass(frozen=True, slots=True)
 class Listing(Generic[T]):
-    """A list in one order. `name` tells it from every other list and order; `key` is the domain's key of an item in it."""
+    """A list in one order. `name` is unique among all lists and orders; `key` returns the sort key of an item, as the domain orders it."""
 
     name: str
     key: Callable[[T], Key]
@@ -95,11 +100,11 @@ class Listing(Generic[T]):
     def window(
         self, first: int | None = None, after: str | None = None, last: int | None = None, before: str | None = None
     ) -> Window:
-        """The window that a connection's arguments ask for. Raises BadCursor, BadInput, LimitExceeded."""
+        """Return the window that a connection's arguments describe. Raises BadCursor, BadInput, LimitExceeded."""
         return window_of(first, last, self._read(after), self._read(before))
 
     def cut(self, items: Iterable[T], window: Window, *, descending: bool = False) -> Slice[T]:
-        """A page of a list that is wholly at hand."""
+        """Return the page of a list in memory."""
         everything = list(items)
 
         async def count() -> int:
@@ -108,15 +113,15 @@ class Listing(Generic[T]):
         return self.paged(page_of(everything, self.key, window, descending=descending), count)
 
     def paged(self, page: Page[T], count: Callable[[], Awaitable[int]]) -> Slice[T]:
-        """A page that was read elsewhere."""
+        """Return the slice of a page that was read from the store; `count` is to read the total."""
         return Slice(self, page, count)
 
     def cursor(self, item: T) -> str:
-        """The item's place in the list, as opaque text that is safe in an address."""
+        """Return the cursor of an item: opaque text that is safe in an address."""
         return self.cursor_at(self.key(item))
 
     def cursor_at(self, key: Key) -> str:
-        """The place of the item with this key."""
+        """Return the cursor of the item with this key."""
         values = orjson.dumps([_tagged(value) for value in key])
         return urlsafe_b64encode(self._mark + values).rstrip(b"=").decode()
 
@@ -134,10 +139,7 @@ class Listing(Generic[T]):
 
 
 def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
-    """Return if a connection may be asked for a page by these arguments, whichever list it is of; what has another type is left alone.
-
-    Raises BadCursor, BadInput, LimitExceeded.
-    """
+    """Check arguments of a connection, whichever list it is of. Raises BadCursor, BadInput, LimitExceeded; ignores values of other types."""
     window_of(first if type(first) is int else None, last if type(last) is int else None)
     for cursor in (after, before):
         if isinstance(cursor, str):
@@ -145,7 +147,7 @@ def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
 
 
 def _unpacked(cursor: str) -> tuple[bytes, Key]:
-    """The mark of a cursor's list, and the key. Raises BadCursor for what is the cursor of no list."""
+    """Split a cursor into the mark of its list and the key. Raises BadCursor for the cursor of no list."""
     try:
         payload = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         values = orjson.loads(payload[_MARK:])
@@ -156,13 +158,13 @@ def _unpacked(cursor: str) -> tuple[bytes, Key]:
     raise BadCursor
 
 
-_MARK: Final = 4
+_MARK: Final = 4  # bytes in front of a cursor
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def _tagged(value: Any) -> Any:
-    """A key's value in JSON, its type remembered: a microsecond that got lost would repeat or skip an item."""
+    """Return a value of a key for JSON, marked with its type. A time keeps its microseconds: losing one would repeat or skip an item."""
     match value:
         case UUID():
             return {"u": value.hex}
@@ -224,7 +226,7 @@ class Connection(Generic[T]):
 
 
 def connection_of(node: Any) -> Any:
-    """`Connection` of a type that is only known `later`."""
+    """Return the connection of a type that is referred to by `later`."""
     generic: Any = Connection
     return generic[node]
 

@@ -128,6 +128,7 @@ class MergePolicyFilter:
     )
 
     def fits(self, policy: MergePolicy) -> bool:
+        """Return whether the policy passes the filter."""
         settings = policy.settings
         pairs = (
             (self.is_default, settings.is_default),
@@ -185,7 +186,7 @@ async def _merge_policy(info: Info, policy_id: PolicyId) -> MergePolicy | None:
 
 
 async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePolicy | None]:
-    """The policies with these ids, None for those that the sandbox lacks."""
+    """Return the policies with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     context.require_configuration()
     return [context.config.policies.find(key) for key in keys]
 
@@ -256,8 +257,8 @@ class MergePolicyPayload:
     user_errors: list[UserError] = user_errors()
 
 
-def settings_of(given: MergePolicyInput) -> PolicySettings:
-    """What the input says. Raises NotFound for an id that means nothing."""
+def policy_settings(given: MergePolicyInput) -> PolicySettings:
+    """Return the settings that an input describes. Raises NotFound for a text that is no id of a dataset."""
     return PolicySettings(
         given.name,
         given.identity_graph,
@@ -269,7 +270,7 @@ def settings_of(given: MergePolicyInput) -> PolicySettings:
 
 
 async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
-    return await policies.create_policy(context.db, context.scope, settings_of(given))
+    return await policies.create_policy(context.db, context.scope, policy_settings(given))
 
 
 async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolicy:

@@ -1,4 +1,4 @@
-"""Profiles: people as a merge policy sees them."""
+"""Profiles: people as a merge policy shows them."""
 
 import asyncio
 from collections.abc import Sequence
@@ -32,9 +32,9 @@ from gateway.api.identities import (
     IdentityRef,
     IdentityRefType,
     PolicyArgument,
-    Told,
-    all_keys,
-    asked,
+    ShownProfile,
+    input_keys,
+    input_xid,
     named_datasets,
     policy_of,
     profile_at,
@@ -87,11 +87,11 @@ described(
 )
 
 
-MANY: Final = 250
-"""Identities of one field beyond which what is computed for them has a slice of the event loop's time of its own."""
+MAX_IDENTITIES_INLINE: Final = 250
+"""The most identities of one field that are computed without waiting for a time slice of the event loop."""
 
-FEW_CHARACTERS: Final = 50_000
-"""Of records that are explained on the event loop: a few milliseconds' work."""
+MAX_CHARACTERS_INLINE: Final = 50_000
+"""The most characters of records that are explained on the event loop, which takes a few milliseconds."""
 
 WhereArgument = Annotated[
     str | None,
@@ -151,7 +151,7 @@ async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fr
 async def _explain_all(
     explained: Sequence[Profile], info: Info, *, select: SelectArgument = None
 ) -> list[list[Provenance]]:
-    """Of many profiles, or large ones, beside the event loop."""
+    """Explain the profiles, in a thread where they are many or large."""
     wanted, config = selector_of(info.context, select), info.context.config
     fragments = await info.context.loaders.fragments_by_members.load_many([each.person.xids for each in explained])
 
@@ -159,7 +159,7 @@ async def _explain_all(
         pairs = zip(explained, fragments, strict=True)
         return [profiles.explain_profile(config, profile, given, wanted) for profile, given in pairs]
 
-    if sum(fragment.size for given in fragments for fragment in given) <= FEW_CHARACTERS:
+    if sum(fragment.size for given in fragments for fragment in given) <= MAX_CHARACTERS_INLINE:
         return explain()
     return await COMPUTATIONS.run(explain)
 
@@ -256,14 +256,14 @@ class ProfileType(Node):
 
 
 class Requested(NamedTuple):
-    """What was found, beside what was asked for."""
+    """An identity as the caller wrote it, and the result for it."""
 
     given: IdentityInput
     found: AnyResult | InvalidKey
 
     @property
     def requested(self) -> IdentityRef:
-        """Of an erased person nothing is repeated but the xid."""
+        """The identity as the caller wrote it; for an erased person the xid alone."""
         xid = None if isinstance(self.found, InvalidKey) else self.found.xid
         if self.given.key and self.found.status is not ProfileStatus.ERASED:
             return IdentityRef(xid, self.given.key.namespace, self.given.key.value)
@@ -271,18 +271,22 @@ class Requested(NamedTuple):
 
     @property
     def message(self) -> str | None:
+        """Why the identity is impossible, None for the others."""
         return self.found.message if isinstance(self.found, InvalidKey) else None
 
     @property
     def identity(self) -> Identity | None:
+        """The identity that was read, None for an unknown one."""
         return self.found.identity
 
     @property
     def status(self) -> ProfileStatus:
+        """The status of the result."""
         return self.found.status
 
     @property
     def profile(self) -> AnyProfile | None:
+        """The profile, None unless the status is FOUND."""
         return self.found.profile
 
 
@@ -297,17 +301,19 @@ class ProfileResultType:
     profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
 
 
-async def _profile(info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None) -> Told | None:
-    return await profile_at(info, merge_policy_id, asked(info.context, identity))
+async def _profile(
+    info: Info, identity: IdentityArgument, *, merge_policy_id: PolicyArgument = None
+) -> ShownProfile | None:
+    return await profile_at(info, merge_policy_id, input_xid(info.context, identity))
 
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | list[Finished] | Finished:
     context, policy = info.context, policy_of(info.context, merge_policy_id)
-    turn = SLICES if len(identities) > MANY else nullcontext()
+    turn = SLICES if len(identities) > MAX_IDENTITIES_INLINE else nullcontext()
     async with turn:
-        sight, (xids, keys) = sight_of(info, policy.policy_id), all_keys(context, identities)
+        sight, (xids, keys) = sight_of(info, policy.policy_id), input_keys(context, identities)
     distinct = {xid.bytes for xid in xids}  # to hash these costs a third of hashing UUIDs for the first time
     if sight.result is not None and len(distinct) == len(keys) > FEW:  # fewer share a statement with those of others
         return Finished(await _written(context, policy, sight, sight.result, xids))
@@ -321,7 +327,7 @@ async def _profiles(
 
 
 async def _written(context: Context, policy: MergePolicy, sight: Sight, text: ResultText, xids: Sequence[UUID]) -> str:
-    """Results as the store writes them, of so many that they need not share a statement with those of others, and no two the same."""
+    """Return the JSON text of the results for distinct xids, which Postgres writes, in statements of their own."""
 
     async def write(piece: Sequence[UUID]) -> list[str]:
         db, scope, config = context.db, context.scope, context.config
@@ -359,7 +365,7 @@ async def _search_profiles(
 
 
 async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[AnyProfile | None]:
-    """The profiles with these policies and persons, None for what is not there."""
+    """Read the profiles with these pairs of a policy's id and a person's xid, None for unknown ones. Raises Forbidden."""
     known = [key for key in keys if key[0] in context.config.policies]
     load = context.loaders.profiles_by_xids.load
     by_policy: dict[UUID, list[UUID]] = {}
@@ -378,7 +384,7 @@ async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> 
 class ProfileQuery:
     profile: ProfileType | None = resolved_by(
         _profile,
-        "The person whom an identity belongs to; null where no person has data under this policy. Needs the scope `profile:read`.",
+        "The person an identity belongs to; null where no person has data under this policy. Needs the scope `profile:read`.",
     )
     profiles: list[ProfileResultType] = resolved_by(
         _profiles,

@@ -47,7 +47,7 @@ class IdentityDescriptorType:
     namespace: Any = resolved_by(
         _namespace, "What kind of identity the field's values are.", later("gateway.api.namespaces", "NamespaceType")
     )
-    is_primary: bool = strawberry.field(description="Whether the field says whom a document is about.")
+    is_primary: bool = strawberry.field(description="Whether the field names the person that a document is about.")
 
 
 @strawberry.type(
@@ -130,7 +130,7 @@ async def _union_schema(info: Info, xdm_class: Class) -> XdmClass:
 
 
 async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema | None]:
-    """The schemas with these ids, None for those that the sandbox lacks."""
+    """Return the schemas with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     context.require_configuration()
     return [context.config.schemas.find(key) for key in keys]
 
@@ -153,7 +153,8 @@ class IdentityDescriptorInput:
     )
     namespace: str = strawberry.field(description="Code of the namespace that the field's values belong to.")
     is_primary: bool | None = strawberry.field(
-        default=False, description="Whether the field says whom a document is about; at most one of a schema does."
+        default=False,
+        description="Whether the field names the person that a document is about; at most one of a schema does.",
     )
 
 

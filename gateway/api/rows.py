@@ -1,4 +1,4 @@
-"""Lists of input objects as a request gives them: hundreds that name the same fields, of which resolvers mostly want columns."""
+"""Lists of hundreds of input objects with the same fields, held column by column: resolvers mostly read whole columns."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Rows(Generic[T]):
-    """Objects that are kept field by field; each is made anew when it is looked at."""
+    """A sequence of objects that holds a list of values for each field; an object is made when it is read."""
 
     def __init__(
         self, make: Callable[[dict[str, Any]], T], columns: "Mapping[str, list[Any] | Rows[Any]]", count: int
@@ -28,8 +28,8 @@ class Rows(Generic[T]):
         return map(self.__getitem__, range(self._count))
 
 
-def of_all(given: Sequence[Any] | Rows[Any], name: str) -> Any:
-    """A field of all these objects, in their order; None where one of them leaves it out."""
+def column_of(given: Sequence[Any] | Rows[Any], name: str) -> Any:
+    """Return the values of one field of all objects, in their order; None where an object leaves the field out."""
     if isinstance(given, Rows):
         return given.columns.get(name)
     values = [getattr(each, name) for each in given]

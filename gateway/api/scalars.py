@@ -1,4 +1,4 @@
-"""Leaf values: the gateway's own scalars, and domain enums with a sentence for each value."""
+"""Leaf types: the gateway's own scalars, and the domain's enums with a description for each value."""
 
 import json
 import re
@@ -28,7 +28,7 @@ _TIMESTAMP = re.compile(
 
 
 def _printed(at: datetime | str) -> str:
-    """RFC 3339 in UTC with milliseconds. Inside a document a time is text already, normalized when it was stored."""
+    """Return RFC 3339 in UTC with milliseconds. Inside a document a time is text already, normalized when it was stored."""
     return at if isinstance(at, str) else printed(at)
 
 
@@ -49,7 +49,7 @@ def _read_long(value: Any) -> int:
 
 
 def _read_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
-    """What the same value would be in a request's variables: numbers beyond 64 bits are rounded, and there is no infinity."""
+    """Read a literal as orjson reads a variable: numbers beyond 64 bits are rounded, and there is no infinity."""
     value = value_from_ast_untyped(node, variables)
     try:
         return orjson.loads(json.dumps(value, allow_nan=False))
@@ -83,11 +83,11 @@ SCALARS: Final[Mapping[object, Any]] = {
         parse_value=_read_long,
     ),
 }
-"""How Python types become scalars, for the schema's configuration."""
+"""The scalar of each Python type, for the schema's configuration."""
 
 
 def described(enum: _E, name: str, description: str, **values: str) -> _E:
-    """The domain's enum as a GraphQL one, with a sentence for every value. Raises KeyError when a value has none."""
+    """Make a GraphQL enum of a domain enum, with a description for each value, and return it. Raises KeyError when a value has none."""
     definition = strawberry.enum(enum, name=name, description=description).__strawberry_definition__  # type: ignore[attr-defined]
     for value in definition.values:
         value.description = values[value.name]

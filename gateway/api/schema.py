@@ -1,4 +1,4 @@
-"""The API's table of contents: every noun's queries and mutations, and the readers behind `node`.
+"""The GraphQL schema: the queries and mutations of all nouns, and the readers that `node` uses.
 
 One schema per process; `api/entities` gives each sandbox its own entity types on top of it.
 """
@@ -53,7 +53,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "Sandbox": read_sandboxes,
     "XdmSchema": read_schemas,
 }
-"""Of every type with global ids: how objects are read by their keys."""
+"""The reader of each type with global ids."""
 
 NodeId = Annotated[
     strawberry.ID, strawberry.argument(name="id", description="The global `id` that any object carries.")
@@ -113,7 +113,7 @@ class Mutation(
 
 @cache
 def build_schema() -> GraphQLSchema:
-    """The process's schema, made once; its entity types are placeholders."""
+    """Build the schema of the process, once; its entity types are placeholders that each sandbox replaces."""
     schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS))._schema  # noqa: SLF001 (the graphql-core schema has no public name)
     for named_type in schema.type_map.values():
         _finish(named_type)
@@ -121,13 +121,13 @@ def build_schema() -> GraphQLSchema:
 
 
 def print_sdl(config: Configuration | None = None) -> str:
-    """The SDL of a sandbox; without its configuration, that of a new one, which `schema.graphql` holds."""
+    """Return the SDL of a sandbox; without a configuration that of a new sandbox, which is the file `schema.graphql`."""
     unions = [config.union(xdm_class) if config else compose(xdm_class, None, None, "") for xdm_class in XdmClass]
     return print_schema(with_entities(build_schema(), *unions)) + "\n"
 
 
 def _finish(named_type: Any) -> None:
-    """What Strawberry leaves to be said: which inputs are `@oneOf`; and `= null`, which says nothing, goes."""
+    """Mark inputs as `@oneOf`, which Strawberry does not, and remove the defaults `= null`, which mean nothing."""
     match named_type:
         case GraphQLInputObjectType():
             definition = named_type.extensions["strawberry-definition"]

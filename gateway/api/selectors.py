@@ -1,4 +1,4 @@
-"""Selectors as an argument: the part of a document that a client wants."""
+"""The argument `select`, which names the wanted fields of a document."""
 
 from typing import Annotated
 
@@ -22,11 +22,11 @@ SelectArgument = Annotated[
 
 
 def selector_of(context: Context, select: str | None) -> Selector | None:
-    """The selector that the argument writes, as it was read before the operation began; None wants everything."""
+    """Return the parsed selector of an argument; None, which selects everything, where there is none."""
     return None if select is None else context.selectors[select]
 
 
 def selected(context: Context, document: Document, select: str | None) -> Document:
-    """The document, or what the selector wants of it."""
+    """Return the part of a document that the argument selects, the whole document without one."""
     selector = selector_of(context, select)
     return document if selector is None else selectors.apply(selector, document)

@@ -1,4 +1,4 @@
-"""What identity graphs would some events make? Asked before they come, or before the settings change."""
+"""Simulation: the identity graphs that some events would make, before they come or before settings change."""
 
 from datetime import datetime
 from typing import Annotated
@@ -7,8 +7,8 @@ import strawberry
 
 from gateway.api.context import Info, attribute, resolved_by
 from gateway.api.identities import IdentityKeyInput
-from gateway.api.identity_settings import IdentitySettingsInput, rules_of
-from gateway.api.mutations import top_level
+from gateway.api.identity_settings import IdentitySettingsInput, namespace_rules
+from gateway.api.mutations import query_errors
 from gateway.domain.ingest.validation import MAX_IDENTITIES
 from gateway.domain.operations import simulation
 from gateway.domain.operations.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
@@ -78,9 +78,9 @@ async def _simulate(info: Info, events: EventsArgument, *, settings: SettingsArg
     given = [
         SimulatedEvent([(each.namespace, each.value) for each in event.identities], event.timestamp) for event in events
     ]
-    rules = None if settings is None else rules_of(settings)
+    rules = None if settings is None else namespace_rules(settings)
     context = info.context
-    with top_level():
+    with query_errors():
         return await COMPUTATIONS.run(simulation.simulate, context.scope, context.config, given, rules)
 
 

@@ -1,4 +1,4 @@
-"""Who asks, and the sandboxes of their organization."""
+"""The viewer, which is the caller of a request, and the sandboxes of an organization."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -83,7 +83,7 @@ async def _sandboxes(
 
 
 async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox | None]:
-    """The sandboxes with these ids that the token is good for; whoever is not `admin` finds its own one only."""
+    """Read the sandboxes with these ids, None for the others. A caller without the scope `admin` finds its own sandbox only."""
     found = {context.scope.sandbox_id: context.scope.sandbox}
     if set(keys) - found.keys() and Permission.ADMIN in context.scope.permissions:
         found = {each.sandbox_id: each for each in await tenants.list_sandboxes(context.db, context.scope)}

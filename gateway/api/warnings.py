@@ -1,4 +1,4 @@
-"""Ingestion warnings: nothing is dropped silently."""
+"""Ingestion warnings: data that came in and was not used as sent, counted by kind and dataset."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -59,7 +59,7 @@ async def _warnings(
 
 
 async def read_warnings(context: Context, keys: Sequence[UUID]) -> list[IngestionWarning | None]:
-    """The warnings with these ids, None for those that the sandbox lacks."""
+    """Read the warnings with these ids, None for those that the sandbox lacks. Raises Forbidden."""
     return await warnings.read_warnings(context.db, context.scope, keys)
 
 

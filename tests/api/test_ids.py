@@ -7,7 +7,7 @@ from graphql import GraphQLID, get_named_type, get_nullable_type, is_list_type
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.ids import KINDS, MAX_LENGTH, global_id, input_id, parse_id, read_id
+from gateway.api.ids import KINDS, MAX_ID_CHARACTERS, global_id, input_id, parse_id, read_id
 from gateway.api.schema import build_schema
 from gateway.errors import BadInput, NotFound
 
@@ -84,7 +84,7 @@ def test_an_id_says_what_it_is_of():
     "text",
     [
         "", "dataset", "dataset_", "dataset_AAECAwQFBgcICQoLDA0ODx", "dataset_AAECAwQFBgcICQoLDA0ODw=", "dataset_AAECAwQFBgcICQoLDA0ODwAA",
-        " dataset_AAECAwQFBgcICQoLDA0ODw", "Dataset_AAECAwQFBgcICQoLDA0ODw", "event_" + "A" * MAX_LENGTH, "ünïcode_AAAA",
+        " dataset_AAECAwQFBgcICQoLDA0ODw", "Dataset_AAECAwQFBgcICQoLDA0ODw", "event_" + "A" * MAX_ID_CHARACTERS, "ünïcode_AAAA",
     ],
 )  # fmt: skip
 def test_what_was_never_given_out_is_no_id(text):

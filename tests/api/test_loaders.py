@@ -5,10 +5,10 @@ import asyncio
 import pytest
 
 from gateway.api.finished import Budget
-from gateway.api.loaders import FEW, FEW_PIECES, PIECES_AT_ONCE, Kept, Shared
+from gateway.api.loaders import FEW, PIECES_AT_ONCE, READS_PER_PIECE, Kept, Shared
 from gateway.errors import LimitExceeded
 
-LARGE, SMALL = 2, FEW * FEW_PIECES  # keys of a piece
+LARGE, SMALL = 2, FEW * READS_PER_PIECE  # keys of a piece
 
 
 class Store:

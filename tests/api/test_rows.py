@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.api.identities import IdentityInput, IdentityKeyInput
-from gateway.api.rows import Rows, of_all
+from gateway.api.rows import Rows, column_of
 
 NAMES = ["Email", "Phone"]
 VALUES = ["ada@example.com", "+441"]
@@ -20,9 +20,9 @@ def test_rows_are_objects_when_they_are_looked_at():
 
 @pytest.mark.parametrize("given", [ROWS, list(ROWS)])
 def test_a_field_of_all_of_them_is_given_if_none_leaves_it_out(given):
-    assert list(of_all(of_all(given, "key"), "value")) == VALUES
-    assert of_all(given, "xid") is None
-    assert of_all([*given, IdentityInput(xid="x")], "key") is None
+    assert list(column_of(column_of(given, "key"), "value")) == VALUES
+    assert column_of(given, "xid") is None
+    assert column_of([*given, IdentityInput(xid="x")], "key") is None
 
 
 def test_objects_without_fields_are_as_many_as_were_given():

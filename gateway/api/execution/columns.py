@@ -20,7 +20,7 @@ from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
-from gateway.api.execution.paths import Items, Path, Places, Some, Under
+from gateway.api.execution.paths import FieldPlaces, ItemPlaces, Path, Places, SubsetPlaces
 from gateway.api.finished import Finished, too_large
 from gateway.api.loaders import together
 from gateway.errors import AnswerTooLarge
@@ -210,7 +210,7 @@ class Listed(Completion):
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         lists = [() if _is_finished(value) else value for value in values]
         items = list(chain.from_iterable(lists))
-        rest = iter(await self._item.finish(run, items, Items(places, lists))) if items else iter(())
+        rest = iter(await self._item.finish(run, items, ItemPlaces(places, lists))) if items else iter(())
         finished = [
             self.whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
             for index, value in enumerate(values)
@@ -233,7 +233,9 @@ class Objects(Completion):
             return self.absorbed(run, await self._selection.finish(run, values, places), places)
         finished = self.without(run, values, places)
         if numbers:
-            rows = await self._selection.finish(run, [values[number] for number in numbers], Some(places, numbers))
+            rows = await self._selection.finish(
+                run, [values[number] for number in numbers], SubsetPlaces(places, numbers)
+            )
             _fill(finished, numbers, rows)
         return self.absorbed(run, finished, places)
 
@@ -253,7 +255,7 @@ class Abstract(Completion):
                 groups.setdefault(self._of(value), []).append(number)
         rows = await together(
             [
-                completion.finish(run, [values[number] for number in numbers], Some(places, numbers))
+                completion.finish(run, [values[number] for number in numbers], SubsetPlaces(places, numbers))
                 for completion, numbers in groups.items()
             ]
         )
@@ -288,7 +290,7 @@ class Column:
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
         """The field's finished value under each parent."""
-        below, completion = Under(places, self.key), self.completion
+        below, completion = FieldPlaces(places, self.key), self.completion
 
         def fail(error: Exception, index: int) -> Any:
             if isinstance(error, AnswerTooLarge):

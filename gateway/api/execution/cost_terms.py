@@ -17,13 +17,13 @@ Count: TypeAlias = int | Callable[[Variables], int]
 
 
 @dataclass(frozen=True, slots=True)
-class Later:
+class VariableTerm:
     """An amount that depends on variables, by its place among the sums."""
 
     place: int
 
 
-Amount: TypeAlias = int | Later
+Amount: TypeAlias = int | VariableTerm
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class CostTerms:
 
     def total(self, amounts: Iterable[Amount]) -> Amount:
         """All of them together."""
-        constant, later = 0, list[Later]()
+        constant, later = 0, list[VariableTerm]()
         for amount in amounts:
             if isinstance(amount, int):
                 constant += amount
@@ -61,22 +61,22 @@ class CostTerms:
         counted = _always(count) if isinstance(count, int) else count
         return self._note(Sum(0, ((counted, self._placed(amount).place),)))
 
-    def ending(self, amount: Amount) -> tuple[Sum, ...]:
+    def finish(self, amount: Amount) -> tuple[Sum, ...]:
         """All sums that were noted, with this one last."""
         if isinstance(amount, int):
             return (Sum(amount),)  # the others are no part of it
         self._note(Sum(0, ((_once, amount.place),)))
         return tuple(self._noted)
 
-    def _placed(self, amount: Amount) -> Later:
-        return amount if isinstance(amount, Later) else self._note(Sum(amount))
+    def _placed(self, amount: Amount) -> VariableTerm:
+        return amount if isinstance(amount, VariableTerm) else self._note(Sum(amount))
 
-    def _note(self, new: Sum) -> Later:
+    def _note(self, new: Sum) -> VariableTerm:
         self._noted.append(new)
-        return Later(len(self._noted) - 1)
+        return VariableTerm(len(self._noted) - 1)
 
 
-def added_up(sums: Iterable[Sum], variables: Variables) -> int:
+def evaluate(sums: Iterable[Sum], variables: Variables) -> int:
     """What the last of the sums comes to."""
     values: list[int] = []
     for each in sums:
@@ -102,7 +102,7 @@ def _always(number: int) -> Callable[[Variables], int]:
 # ------------------------------------------------------------------------------------------------ counts
 
 
-class Given:
+class ArgumentReader:
     """Reads counts off arguments, which are literals or an operation's variables. What does not fit its type is refused elsewhere: here
     it counts as if it were not given."""
 

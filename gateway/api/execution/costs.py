@@ -45,7 +45,7 @@ from graphql import (
     is_required_argument,
 )
 
-from gateway.api.execution.cost_terms import Amount, CostTerms, Count, Given, Sum, added_up
+from gateway.api.execution.cost_terms import Amount, ArgumentReader, CostTerms, Count, Sum, evaluate
 from gateway.api.execution.limits import Limits
 from gateway.domain.rules.keyset import DEFAULT_SIZE
 from gateway.errors import LimitExceeded
@@ -57,7 +57,7 @@ OBJECT: Final = 100 * LEAF
 JSON_LEAF: Final = 10 * LEAF
 """Documents as JSON are passed on whole, but have some length."""
 
-FEW: Final = 5
+ASSUMED_LIST_SIZE: Final = 5
 """Most people have two to five identities and as many records. To count the bound, ten times as many, would refuse pages of people that
 are read every day; what a page of people with that many identities takes more is bounded by it, too."""
 
@@ -96,7 +96,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
 }
 """What fields cost beside what they show, by their name or coordinate."""
 
-GIVEN: Final[Mapping[str, int]] = {
+COSTS_OF_KEYS: Final[Mapping[str, int]] = {
     "Query.simulateIdentityGraph": 15 * OBJECT,  # an event of 20 identities has 190 links to rank
 }
 """What each item costs that a look-up of many is given, where it is not as much as an object."""
@@ -121,7 +121,7 @@ class Cost:
 
     def __call__(self, variables: Mapping[str, Any] | None) -> int:
         """The cost, rounded up. The variables may be as a client sent them: whatever they are, this does not fail."""
-        return -(-added_up(self._sums, variables or {}) // OBJECT)
+        return -(-evaluate(self._sums, variables or {}) // OBJECT)
 
 
 def check_cost(cost: int, limits: Limits) -> None:
@@ -153,12 +153,12 @@ class _Walk:
             node.name.value: node for node in document.definitions if isinstance(node, FragmentDefinitionNode)
         }
         self._walked: dict[str, _Selected] = {}
-        self._given = Given(operation)
+        self._given = ArgumentReader(operation)
         self._sums = CostTerms()
 
     def sums(self) -> tuple[Sum, ...]:
         root = self._schema.get_root_type(self._operation.operation)
-        return self._sums.ending(self._below(root, self._operation.selection_set).once)
+        return self._sums.finish(self._below(root, self._operation.selection_set).once)
 
     def _below(self, parent: GraphQLNamedType | None, selections: SelectionSetNode | None) -> _Selected:
         selected = [self._selection(parent, node) for node in selections.selections] if selections else []
@@ -207,14 +207,14 @@ class _Walk:
         of_page = self._sums.product(counts.page, below.each)
         return _Selected(
             self._sums.total(
-                [weight, self._sums.product(counts.looked_up, GIVEN.get(coordinate, OBJECT)), items, of_page]
+                [weight, self._sums.product(counts.looked_up, COSTS_OF_KEYS.get(coordinate, OBJECT)), items, of_page]
             )
         )
 
     def _usual(self, coordinate: str) -> int:
         """The usual length of a field's list."""
         lengths = self._introspected if coordinate.startswith("__") else ASSUMED_SIZES
-        return lengths.get(coordinate, FEW)
+        return lengths.get(coordinate, ASSUMED_LIST_SIZE)
 
     @cached_property
     def _introspected(self) -> Mapping[str, int]:
@@ -224,7 +224,7 @@ class _Walk:
 class _Counts:
     """How much one field of a document asks for."""
 
-    def __init__(self, given: Given, field: GraphQLField, node: FieldNode, usual: int) -> None:
+    def __init__(self, given: ArgumentReader, field: GraphQLField, node: FieldNode, usual: int) -> None:
         arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
         many = [name for name, each in field.args.items() if is_required_argument(each) and _is_list(each.type)]
         self.looked_up: Count = given.items(arguments.get(many[0])) if many else 0

@@ -17,7 +17,7 @@ from graphql import (
     validate,
 )
 
-from gateway.api.execution.limits import Limits, Size, check, children_of, too_nested
+from gateway.api.execution.limits import Limits, Size, children_of, measure, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
@@ -26,19 +26,19 @@ from gateway.runtime.cache import WeightedCache
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import DOCUMENTS, Once
 
-KEPT_NODES: Final = 50_000
+MAX_CACHED_NODES: Final = 50_000
 """Nodes of documents and of plans that are kept; an operation with twenty fields has about 200 of them."""
 
 NODE_BYTES: Final = 300
 """What a node takes."""
 
-SHORT: Final = 2_000
+MAX_CHARACTERS_INLINE: Final = 2_000
 """Characters of a document that is read on the event loop: it takes at most a few hundredths of a second there."""
 
-FEW_SELECTIONS: Final = 300
+MAX_SELECTIONS_INLINE: Final = 300
 """What is selected in a document that is compiled on the event loop."""
 
-NODES_OF_PLAN: Final = 5
+NODES_PER_PLANNED_FIELD: Final = 5
 """Nodes of a document that a plan's field weighs as much as."""
 
 _TOO_MANY_TOKENS: Final = "tokens. Parsing aborted"
@@ -80,7 +80,7 @@ class Document:
     @property
     def is_large(self) -> bool:
         """Whether to compile it takes so long that others should not wait for it."""
-        return self._size.selections > FEW_SELECTIONS
+        return self._size.selections > MAX_SELECTIONS_INLINE
 
     @property
     def plans(self) -> int:
@@ -91,7 +91,9 @@ class Document:
     def weight(self) -> int:
         """What it takes to keep it with the plans that it has now, in nodes."""
         kept_bytes = sum(operation.kept_bytes for operation in self._by_name.values())
-        return self._size.nodes + self.plans * self._size.selections * NODES_OF_PLAN + kept_bytes // NODE_BYTES
+        return (
+            self._size.nodes + self.plans * self._size.selections * NODES_PER_PLANNED_FIELD + kept_bytes // NODE_BYTES
+        )
 
 
 class _Held(NamedTuple):
@@ -104,7 +106,7 @@ class _Held(NamedTuple):
 class Documents:
     """Valid documents by their text and the schema's digest, the least used forgotten first. `plans` are kept of all of them together."""
 
-    def __init__(self, limits: Limits, kept_nodes: int = KEPT_NODES) -> None:
+    def __init__(self, limits: Limits, kept_nodes: int = MAX_CACHED_NODES) -> None:
         self.plans = 0
         self._limits = limits
         self._kept: WeightedCache[Key, _Held] = WeightedCache(kept_nodes, self._forgotten)
@@ -116,7 +118,7 @@ class Documents:
         if held is not None:
             return held.document
         self._check_bytes(source)
-        prepare = self._prepared_beside if len(source) > SHORT else self._prepared_in_slice
+        prepare = self._prepared_beside if len(source) > MAX_CHARACTERS_INLINE else self._prepared_in_slice
         document = await self._reading.do((source, schema.digest), partial(prepare, source, schema, stages))
         self.keep(document)
         return document
@@ -147,7 +149,7 @@ class Documents:
     def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
         stages.begin()
         node = self._parsed(source)
-        size = check(node, self._limits)
+        size = measure(node, self._limits)
         stages.end("parse")
         stages.begin()
         errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)

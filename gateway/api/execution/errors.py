@@ -32,7 +32,7 @@ class VariablesRefused(Exception):
         self.errors = errors
 
 
-def told(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:
+def error_entries(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:
     """The errors as JSON. `code` says what stage they come from; without it they were met while running.
 
     What is masked is observed; one cause that many fields failed of, once.
@@ -53,7 +53,7 @@ def told(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[s
 
 def told_fault(error: Exception) -> list[dict[str, Any]]:
     """The one error of a request that never came to run."""
-    return told([GraphQLError(str(error), original_error=error)])
+    return error_entries([GraphQLError(str(error), original_error=error)])
 
 
 def _extensions(error: GraphQLError) -> dict[str, Any]:

@@ -45,7 +45,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
 from gateway.api.execution.errors import VariablesRefused
-from gateway.api.execution.sizes import FEW_VALUES, MOST_VALUES, check_values, hold_more, holds_many
+from gateway.api.execution.sizes import MAX_INPUT_VALUES, MAX_VALUES_INLINE, check_values, exceed, holds_many
 from gateway.api.rows import Rows
 
 Coercion = Callable[[Any], Any]
@@ -82,8 +82,8 @@ class Variables:
 
     def are_many(self, given: Mapping[str, Any]) -> bool:
         """Whether reading these takes so long that it is better done beside the event loop."""
-        return any(map(given.__contains__, self._nested)) and hold_more(
-            self._schema, self._operation, given, FEW_VALUES
+        return any(map(given.__contains__, self._nested)) and exceed(
+            self._schema, self._operation, given, MAX_VALUES_INLINE
         )
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
@@ -94,7 +94,7 @@ class Variables:
             value = given.get(name, _ABSENT)
             values.sources[name] = VariableValueSource(each.signature, Undefined if value is _ABSENT else value)
             if value is not _ABSENT:
-                if each.holds_many or (type(value) is list and len(value) > MOST_VALUES):
+                if each.holds_many or (type(value) is list and len(value) > MAX_INPUT_VALUES):
                     check_values(self._schema, self._operation, given)
                 value = each.coerce(value)
                 if value is Undefined:

@@ -32,10 +32,10 @@ from gateway.runtime.threads import COMPUTATIONS, Once
 
 FIELDS: Final = ("__schema", "__type")
 
-MOST_VALUES: Final = 500_000
+MAX_INTROSPECTION_VALUES: Final = 500_000
 """Values of one answer: fifty times as many as there are in a whole schema of standard field groups, and two seconds of work."""
 
-KEPT: Final = 4
+MAX_CACHED_ANSWERS: Final = 4
 """Answers kept of one field, for different values of its variables."""
 
 
@@ -97,7 +97,7 @@ class Introspection(Resolver):
             answer = await self._making.do(key, lambda: COMPUTATIONS.run(self._made, given))
             if answer.errors:
                 return answer
-            if len(self._kept) >= KEPT:
+            if len(self._kept) >= MAX_CACHED_ANSWERS:
                 self._kept.pop(next(iter(self._kept)))
             self._kept[key] = answer
         return self._kept[key]
@@ -109,7 +109,7 @@ class Introspection(Resolver):
             )
         except _Spent:
             raise LimitExceeded(
-                f"The introspection has more than {MOST_VALUES:,} values. Ask for each part of the schema once."
+                f"The introspection has more than {MAX_INTROSPECTION_VALUES:,} values. Ask for each part of the schema once."
             ) from None
         if not isinstance(result, ExecutionResult):
             raise TypeError("introspection has no resolver that waits")
@@ -121,7 +121,7 @@ class _Budget:
     """Middleware that ends an execution with LimitExceeded when it has given too many values."""
 
     def __init__(self) -> None:
-        self._left = MOST_VALUES
+        self._left = MAX_INTROSPECTION_VALUES
 
     def resolve(self, resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Any], **given: Any) -> Any:
         self._left -= 1

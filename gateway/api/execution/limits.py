@@ -62,7 +62,7 @@ class Size(NamedTuple):
     selections: int
 
 
-def check(document: DocumentNode, limits: Limits) -> Size:
+def measure(document: DocumentNode, limits: Limits) -> Size:
     """The size of a document. Raises LimitExceeded if it goes beyond a limit."""
     if len(document.definitions) > limits.definitions:
         raise LimitExceeded(

@@ -18,13 +18,13 @@ from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
-from gateway.api.execution.errors import VariablesRefused, told, told_fault
+from gateway.api.execution.errors import VariablesRefused, error_entries, told_fault
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
-from gateway.api.execution.unreadable import beside_documents, is_readable
+from gateway.api.execution.unreadable import is_readable, without_documents
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.scope import Permission, Scope
@@ -35,7 +35,7 @@ from gateway.runtime.threads import DOCUMENTS
 from gateway.storage.database import Database
 from gateway.telemetry import OperationRan, observe
 
-SHARED: Final = 256
+MAX_SHARED_LOADERS: Final = 256
 """Sandboxes, with what may be done there, whose requests share statements at one time."""
 
 
@@ -116,7 +116,7 @@ class Operations:
         if only_queries and not operation.is_query:
             return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
         given = request.variables or {}
-        if request.unreadable and not is_readable(beside_documents(operation.document, operation.node, given)):
+        if request.unreadable and not is_readable(without_documents(operation.document, operation.node, given)):
             return Response(Outcome.NOT_JSON, {"errors": told_fault(BadInput(request.unreadable))})
         check_cost(operation.cost(given), self._limits)
         operation.pages.check(given)
@@ -134,7 +134,7 @@ class Operations:
         shared = self._shared_by_rights.get(key)
         if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
             shared = self._shared_by_rights[key] = CoalescedLoaders(self._db, scope, config)
-            if len(self._shared_by_rights) > SHARED:
+            if len(self._shared_by_rights) > MAX_SHARED_LOADERS:
                 self._shared_by_rights.popitem(last=False)
         return shared
 
@@ -163,7 +163,7 @@ class Operations:
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
         if errors:
-            body["errors"] = told(errors)
+            body["errors"] = error_entries(errors)
         if reason and self._explains and operation.is_query:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body, stages.seconds)
@@ -243,11 +243,11 @@ def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Co
 def _refused(error: Exception) -> Response:
     match error:
         case ParseFailed():
-            return Response(Outcome.NOT_PARSED, {"errors": told(error.errors, "GRAPHQL_PARSE_FAILED")})
+            return Response(Outcome.NOT_PARSED, {"errors": error_entries(error.errors, "GRAPHQL_PARSE_FAILED")})
         case ValidationFailed():
-            return Response(Outcome.NOT_VALID, {"errors": told(error.errors, "GRAPHQL_VALIDATION_FAILED")})
+            return Response(Outcome.NOT_VALID, {"errors": error_entries(error.errors, "GRAPHQL_VALIDATION_FAILED")})
         case VariablesRefused():
-            return Response(Outcome.REFUSED, {"errors": told(error.errors, BadInput.code)})
+            return Response(Outcome.REFUSED, {"errors": error_entries(error.errors, BadInput.code)})
         case BadInput():
             return Response(Outcome.REFUSED, {"errors": told_fault(error)})
         case TimeoutError():

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 
 from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, VariableNode
 
-from gateway.api.execution.cost_terms import Given
+from gateway.api.execution.cost_terms import ArgumentReader
 from gateway.api.execution.fields import SelectedField, fields_of
 from gateway.api.pagination import check_page
 from gateway.errors import BadInput
@@ -25,7 +25,7 @@ class Pages:
     """The pages that an operation asks for, those of fields that it leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
-        given, fields = Given(operation), fields_of(schema, document, operation)
+        given, fields = ArgumentReader(operation), fields_of(schema, document, operation)
         asked = [_asked(each, given) for each in fields if "first" in each.field.args]
         self._varying = [page for page in asked if page.is_varying]
         self._fault: BadInput | None = None
@@ -55,7 +55,7 @@ def _check(page: _AskedPage, variables: Mapping[str, Any]) -> None:
         raise type(error)(f"`{page.field}`: {error.message}") from error
 
 
-def _asked(selected: SelectedField, given: Given) -> _AskedPage:
+def _asked(selected: SelectedField, given: ArgumentReader) -> _AskedPage:
     stated = {argument.name.value: argument.value for argument in selected.node.arguments or ()}
     nodes = [stated.get(name) for name in ARGUMENTS]
     is_varying = any(isinstance(node, VariableNode) for node in nodes)

@@ -18,14 +18,14 @@ class Places(ABC):
         """The path of the value with this number."""
 
 
-class Root(Places):
+class RootPlace(Places):
     """The one object that an operation begins with."""
 
     def path(self, index: int) -> Path:  # noqa: ARG002 (it is the only one)
         return []
 
 
-class Under(Places):
+class FieldPlaces(Places):
     """The same key under each of the objects above."""
 
     def __init__(self, objects: Places, key: str) -> None:
@@ -36,7 +36,7 @@ class Under(Places):
         return [*self._objects.path(index), self._key]
 
 
-class Some(Places):
+class SubsetPlaces(Places):
     """What is there of a column: those of its places with these numbers."""
 
     def __init__(self, places: Places, numbers: Sequence[int]) -> None:
@@ -47,7 +47,7 @@ class Some(Places):
         return self._places.path(self._numbers[index])
 
 
-class Items(Places):
+class ItemPlaces(Places):
     """The items of a column of lists, one list after the other."""
 
     def __init__(self, places: Places, lists: Sequence[Sequence[Any]]) -> None:

@@ -25,7 +25,7 @@ from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
 
-PLANS: Final = 16
+MAX_CACHED_PLANS: Final = 16
 """Plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
 
 
@@ -110,7 +110,7 @@ class Prepared:
 
     def _made(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
         plan = self._compiled(flags)
-        if len(self._plans) >= PLANS:
+        if len(self._plans) >= MAX_CACHED_PLANS:
             self._plans.pop(next(iter(self._plans)), None)
         self._plans[flags] = plan
         return plan

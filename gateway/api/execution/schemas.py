@@ -18,7 +18,7 @@ from gateway.api.entities import with_entities
 from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass
 
-KEPT: Final = 64
+MAX_CACHED_SCHEMAS: Final = 64
 """Schemas kept; a large one takes a few megabytes."""
 
 Key = tuple[int, int]
@@ -44,7 +44,7 @@ class Schemas:
         key = (config.sandbox_id, config.version)
         if key not in self._kept:
             self._kept[key] = asyncio.create_task(self._made(config))
-            while len(self._kept) > KEPT:
+            while len(self._kept) > MAX_CACHED_SCHEMAS:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
         made = self._kept[key]

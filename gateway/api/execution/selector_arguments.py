@@ -21,7 +21,7 @@ CLASSES: Mapping[str, XdmClass] = {
 """Of what class the documents are in which the fields of a GraphQL type select."""
 
 
-FEW_CHARACTERS: Final = 2_000
+MAX_CHARACTERS_INLINE: Final = 2_000
 """Of an operation's selectors that are read on the event loop: a millisecond's work."""
 
 
@@ -60,7 +60,7 @@ class Selectors:
                 f"The selectors have {length:,} characters together; an operation may have at most {MAX_LENGTH:,}."
             )
         work = partial(_parsed, asked, config)
-        return work() if length <= FEW_CHARACTERS else await DOCUMENTS.run(work)
+        return work() if length <= MAX_CHARACTERS_INLINE else await DOCUMENTS.run(work)
 
 
 def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configuration) -> dict[str, Selector]:

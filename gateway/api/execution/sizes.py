@@ -21,22 +21,22 @@ from graphql import (
 from gateway.api.finished import too_large
 from gateway.errors import LimitExceeded
 
-MOST_VALUES: Final = 20_000
+MAX_INPUT_VALUES: Final = 20_000
 """Items of lists and fields of input objects in all variables. What asks for most, a simulation of 1,000 events, has 16,000 of them."""
 
-FEW_VALUES: Final = 500
+MAX_VALUES_INLINE: Final = 500
 """Of such values, as many as take a millisecond or two to be read."""
 
 
 def check_values(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> None:
     """Raise LimitExceeded if the variables of an operation hold too many values."""
-    if hold_more(schema, operation, given, MOST_VALUES):
+    if exceed(schema, operation, given, MAX_INPUT_VALUES):
         raise LimitExceeded(
-            f"The variables hold more than {MOST_VALUES:,} values in lists and input objects. Send them in several requests."
+            f"The variables hold more than {MAX_INPUT_VALUES:,} values in lists and input objects. Send them in several requests."
         )
 
 
-def hold_more(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any], most: int) -> bool:
+def exceed(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any], most: int) -> bool:
     """Whether the variables of an operation hold more than so many values. Counts no further than that."""
     todo: list[tuple[Any, Any]] = [
         (type_from_ast(schema, definition.type), given.get(definition.variable.name.value))

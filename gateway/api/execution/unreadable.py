@@ -34,7 +34,7 @@ def is_readable(value: Any) -> bool:
     return True
 
 
-def beside_documents(
+def without_documents(
     document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the values of the variables hold beside documents that are to be taken in."""

@@ -29,10 +29,10 @@ LIST = query("events.list_events")
 LIST_OF_CLUSTER = query("events.list_events_of_cluster")
 COUNT = query("events.count_events")
 
-PROPERTIES = 3
+MAX_PROPERTY_CONDITIONS = 3
 """The most conditions on properties in one filter, as in the model."""
 
-LARGEST = 2**63
+MAX_NUMBER = 2**63
 """No number of a property is compared with one as large as this."""
 
 
@@ -106,8 +106,8 @@ class EventFilter:
     properties: tuple[PropertyCondition, ...] = ()
 
     def __post_init__(self) -> None:
-        if len(self.properties) > PROPERTIES:
-            raise BadInput(f"A filter has at most {PROPERTIES} conditions on properties.")
+        if len(self.properties) > MAX_PROPERTY_CONDITIONS:
+            raise BadInput(f"A filter has at most {MAX_PROPERTY_CONDITIONS} conditions on properties.")
         if any("\0" in event_type for event_type in self.event_types or ()):
             raise BadInput("No event type has a NUL character.")
 
@@ -158,7 +158,7 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
         raise BadInput("The path of a property is names with dots between them, as in `commerce.order.priceTotal`.")
     if not isinstance(value, str | int | float) or (isinstance(value, str) and "\0" in value):
         raise BadInput(f"`{path}` is compared with a text, a number or a boolean.")
-    if not isinstance(value, str) and not abs(value) < LARGEST:  # said this way round, NaN is refused, too
+    if not isinstance(value, str) and not abs(value) < MAX_NUMBER:  # said this way round, NaN is refused, too
         raise BadInput(f"The number that `{path}` is compared with is too large.")
     keys = ".".join(orjson.dumps(step).decode() for step in steps)
     sign, values, holds = _SIGNS[operator], {"value": value}, f"@ {_SIGNS[operator]} $value"

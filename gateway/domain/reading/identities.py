@@ -45,7 +45,7 @@ class Sighting:
     last_at: datetime
 
 
-def xid_of(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
+def resolve_xid(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
     """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have, and for a value that no identity can
     have: one that names nobody, or breaks a rule of its namespace."""
     return _xids(scope, _known(config, namespace), [value])[0]
@@ -58,8 +58,8 @@ def _known(config: Configuration, namespace: str) -> Namespace:
     return known
 
 
-def xids_of(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
-    """The xids of many pairs of a namespace and a value. Raises BadInput as `xid_of` does."""
+def resolve_xids(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
+    """The xids of many pairs of a namespace and a value. Raises BadInput as `resolve_xid` does."""
     pairs = list(given)
     values: dict[str, list[str]] = {}
     for namespace, value in pairs:
@@ -81,11 +81,11 @@ def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
     """Each one as it is known, tombstones of erased ones included, None for the others. Needs `profile:read`."""
-    known = await pointers(db, scope, xids)
+    known = await read_known_identities(db, scope, xids)
     return [known.get(xid) for xid in xids]
 
 
-async def pointers(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
+async def read_known_identities(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
     """The known ones of these identities. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
     return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}

@@ -20,7 +20,7 @@ from gateway.storage.queries import query
 
 READ_TIES = query("identity_graphs.read_ties")
 
-FEW: Final = 2_000
+MAX_MENTIONS_INLINE: Final = 2_000
 """Identities that ties name, each as often as it is named, whose links are put together on the event loop: milliseconds."""
 
 Pair = tuple[UUID, UUID]
@@ -73,7 +73,7 @@ async def read_graphs(
     ties = await db.rows(READ_TIES, scope.sandbox_id, everybody) if everybody else []
     contested = {xid for xids, is_contested in members if is_contested for xid in xids}
     refused = await _refused(db, scope, config, contested, ties) if contested else {}
-    if sum(len(tie["xids"]) for tie in ties) <= FEW:
+    if sum(len(tie["xids"]) for tie in ties) <= MAX_MENTIONS_INLINE:
         return _graphs(members, ties, refused)
     return await COMPUTATIONS.run(_graphs, members, ties, refused)
 

@@ -13,7 +13,7 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
-from gateway.domain.reading.identities import Identity, pointers, read_primaries
+from gateway.domain.reading.identities import Identity, read_known_identities, read_primaries
 from gateway.domain.reading.shapes import Shape, between, expression, literal, pick
 from gateway.domain.reading.timelines import FinishedPage, Timeline, page_of_row, timeline_sql
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
@@ -194,14 +194,14 @@ async def _in_one_trip(
 async def _in_two_trips(
     db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    """On a cluster pointers and graphs lie on different nodes. A pointer may be older than the graph that it leads to: then the graph
+    """On a cluster read_known_identities and graphs lie on different nodes. A pointer may be older than the graph that it leads to: then the graph
     lacks the xid, and both are read again."""
     identities: dict[UUID, Identity] = {}
     people: dict[UUID, Person] = {}
     missing = set(xids)
     read = _giving(READ, wanted)
     for _ in range(TRIES):
-        found = await pointers(db, scope, missing)
+        found = await read_known_identities(db, scope, missing)
         identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
         rows = await db.rows(read, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
@@ -216,7 +216,7 @@ async def _in_two_trips(
 async def _alone(
     db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], *, merged_by: Keeper, wanted: Shape | None
 ) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    identities = await pointers(db, scope, xids)
+    identities = await read_known_identities(db, scope, xids)
     known = list(identities)
     primary = [xid for xid, is_primary in zip(known, await read_primaries(db, scope, known), strict=True) if is_primary]
     people = await _each_alone(

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 from graphql import build_schema
 
-from gateway.api.execution.documents import SHORT, Documents, ParseFailed, ValidationFailed
+from gateway.api.execution.documents import MAX_CHARACTERS_INLINE, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
@@ -21,7 +21,7 @@ async def read(text, limits=None, schema=SCHEMA):
 
 def long(selection):
     """A document that is read beside the event loop."""
-    return f"{{ {selection} {'#' * SHORT}\n}}"
+    return f"{{ {selection} {'#' * MAX_CHARACTERS_INLINE}\n}}"
 
 
 async def test_a_text_is_parsed_once_for_each_schema():

@@ -3,7 +3,7 @@
 import pytest
 from graphql import GraphQLError, Source, parse
 
-from gateway.api.execution.errors import MASKED, told
+from gateway.api.execution.errors import MASKED, error_entries
 from gateway.errors import (
     BadCursor,
     BadInput,
@@ -52,7 +52,7 @@ def met(cause):
     ],
 )
 def test_what_the_gateway_says_on_purpose_is_said(masked, cause, extensions):
-    (answer,) = told([met(cause)])
+    (answer,) = error_entries([met(cause)])
     assert answer == {
         "message": str(cause), "locations": [{"line": 1, "column": 3}], "path": ["a"], "extensions": extensions,
     }  # fmt: skip
@@ -64,7 +64,7 @@ def test_what_the_gateway_says_on_purpose_is_said(masked, cause, extensions):
 )
 def test_everything_else_is_masked(masked, cause):
     correlation_id.set("abc")
-    (answer,) = told([met(cause)])
+    (answer,) = error_entries([met(cause)])
     assert answer["message"] == MASKED
     assert answer["extensions"] == {"code": "INTERNAL", "correlationId": "abc"}
     assert masked == [cause]
@@ -72,11 +72,11 @@ def test_everything_else_is_masked(masked, cause):
 
 def test_one_cause_that_many_fields_fail_of_is_reported_once(masked):
     first, second = ValueError("a"), ValueError("a")
-    assert len(told([met(first), met(first), met(second), met(first)])) == 4
+    assert len(error_entries([met(first), met(first), met(second), met(first)])) == 4
     assert masked == [first, second]
 
 
 def test_a_stage_before_running_gives_its_own_code(masked):
-    (answer,) = told([GraphQLError("Expected Name.", [FIELD])], "GRAPHQL_PARSE_FAILED")
+    (answer,) = error_entries([GraphQLError("Expected Name.", [FIELD])], "GRAPHQL_PARSE_FAILED")
     assert answer["extensions"] == {"code": "GRAPHQL_PARSE_FAILED"}
     assert masked == []

@@ -64,7 +64,7 @@ async def test_others_are_answered_while_introspection_is_made(client):
 
 
 async def test_introspection_beside_anything_has_only_so_many_values(client, monkeypatch):
-    monkeypatch.setattr(introspection, "MOST_VALUES", 1_000)
+    monkeypatch.setattr(introspection, "MAX_INTROSPECTION_VALUES", 1_000)
     for query in (
         get_introspection_query(),
         f"{{ viewer {{ scopes }} {get_introspection_query()[get_introspection_query().index('{') + 1 :]}",

@@ -3,7 +3,7 @@
 import pytest
 from graphql import get_introspection_query, parse
 
-from gateway.api.execution.limits import Limits, check
+from gateway.api.execution.limits import Limits, measure
 from gateway.errors import LimitExceeded
 
 LIMITS = Limits(depth=3, introspection_depth=5, aliases=2, directives=2)
@@ -11,7 +11,7 @@ LIMITS = Limits(depth=3, introspection_depth=5, aliases=2, directives=2)
 
 def refused(text):
     with pytest.raises(LimitExceeded) as caught:
-        check(parse(text), LIMITS)
+        measure(parse(text), LIMITS)
     return caught.value.message
 
 
@@ -28,7 +28,7 @@ def refused(text):
     ],
 )
 def test_what_keeps_to_the_limits_passes(text):
-    check(parse(text), LIMITS)
+    measure(parse(text), LIMITS)
 
 
 def test_fields_go_only_so_deep_fragments_included():
@@ -88,7 +88,7 @@ def test_fields_under_one_key_are_only_so_many_however_they_are_written(text):
 
 def test_a_document_has_only_so_many_operations_and_fragments():
     text = " ".join(f"query Q{n} {{ a }}" for n in range(100))
-    check(parse(text), LIMITS)
+    measure(parse(text), LIMITS)
     assert refused(f"{text} query More {{ a }}").startswith(
         "The document has 101 operations and fragments; at most 100"
     )
@@ -96,8 +96,8 @@ def test_a_document_has_only_so_many_operations_and_fragments():
 
 def test_what_a_document_weighs_grows_with_what_is_written_and_selected():
     small, large = (
-        check(parse("{ ...F } fragment F on Q { a }"), LIMITS),
-        check(parse("{ ...F ...F } fragment F on Q { a }"), LIMITS),
+        measure(parse("{ ...F } fragment F on Q { a }"), LIMITS),
+        measure(parse("{ ...F ...F } fragment F on Q { a }"), LIMITS),
     )
     assert small.selections == 2
     assert large.selections == 4
@@ -105,7 +105,7 @@ def test_what_a_document_weighs_grows_with_what_is_written_and_selected():
 
 
 def test_what_tools_ask_of_a_schema_keeps_to_the_limits():
-    check(
+    measure(
         parse(
             get_introspection_query(
                 descriptions=True,
@@ -120,8 +120,8 @@ def test_what_tools_ask_of_a_schema_keeps_to_the_limits():
 
 
 def test_a_fragment_that_spreads_itself_is_left_to_validation():
-    check(parse("{ ...F } fragment F on Q { a ...F }"), LIMITS)
-    check(parse("{ ...F } fragment F on Q { a { ...G } } fragment G on A { b { ...F } }"), LIMITS)
+    measure(parse("{ ...F } fragment F on Q { a ...F }"), LIMITS)
+    measure(parse("{ ...F } fragment F on Q { a { ...G } } fragment G on A { b { ...F } }"), LIMITS)
 
 
 def test_the_longest_body_holds_a_document_and_variables():

@@ -7,7 +7,7 @@ from graphql import parse
 
 from gateway.api.execution.inputs import Variables
 from gateway.api.execution.prepared import Prepared
-from gateway.api.execution.sizes import FEW_VALUES, MOST_VALUES
+from gateway.api.execution.sizes import MAX_INPUT_VALUES, MAX_VALUES_INLINE
 from gateway.api.schema import build_schema
 from gateway.errors import LimitExceeded
 
@@ -32,14 +32,14 @@ def read(text, value):
 @pytest.mark.parametrize(
     ("text", "value"),
     [
-        (NODES, ["a"] * (MOST_VALUES + 1)),
-        (NODES, [None] * (MOST_VALUES + 1)),
-        (PROFILES, [{"xid": "a"}] * (MOST_VALUES + 1)),
-        (PROFILES, [{}] * (MOST_VALUES + 1)),
-        (PROFILE, {str(number): "a" for number in range(MOST_VALUES + 1)}),
-        (SIMULATE, [{"identities": []}] * (MOST_VALUES // 2 + 1)),
-        (SIMULATE, [{"identities": [{"namespace": "a", "value": "b"}] * MOST_VALUES}]),
-        (SIMULATE, [{"identities": [None] * MOST_VALUES}]),
+        (NODES, ["a"] * (MAX_INPUT_VALUES + 1)),
+        (NODES, [None] * (MAX_INPUT_VALUES + 1)),
+        (PROFILES, [{"xid": "a"}] * (MAX_INPUT_VALUES + 1)),
+        (PROFILES, [{}] * (MAX_INPUT_VALUES + 1)),
+        (PROFILE, {str(number): "a" for number in range(MAX_INPUT_VALUES + 1)}),
+        (SIMULATE, [{"identities": []}] * (MAX_INPUT_VALUES // 2 + 1)),
+        (SIMULATE, [{"identities": [{"namespace": "a", "value": "b"}] * MAX_INPUT_VALUES}]),
+        (SIMULATE, [{"identities": [None] * MAX_INPUT_VALUES}]),
     ],
 )
 def test_more_values_than_are_allowed_are_refused_before_they_are_coerced(text, value):
@@ -49,14 +49,14 @@ def test_more_values_than_are_allowed_are_refused_before_they_are_coerced(text, 
 
 def test_what_the_largest_question_needs_is_allowed():
     read(SIMULATE, [EVENT] * 1_000)
-    read(NODES, ["a"] * MOST_VALUES)
+    read(NODES, ["a"] * MAX_INPUT_VALUES)
 
 
 @pytest.mark.parametrize(
     ("text", "value", "expected"),
     [
-        (SIMULATE, [EVENT] * (FEW_VALUES // 16 + 2), True),
-        (SIMULATE, [{"identities": [EVENT["identities"][0]] * FEW_VALUES}], True),
+        (SIMULATE, [EVENT] * (MAX_VALUES_INLINE // 16 + 2), True),
+        (SIMULATE, [{"identities": [EVENT["identities"][0]] * MAX_VALUES_INLINE}], True),
         (SIMULATE, [EVENT], False),
         (SIMULATE, None, False),
         (SIMULATE, "no list", False),
@@ -87,7 +87,7 @@ async def test_documents_to_ingest_count_as_one_value_each(client):
     mutation = (
         'mutation ($x: [JSON!]!) { ingestRecords(input: {datasetId: "a", documents: $x}) { userErrors { code } } }'
     )
-    large = {"values": list(range(MOST_VALUES + 1))}
+    large = {"values": list(range(MAX_INPUT_VALUES + 1))}
     assert (await client.data(mutation, x=[large]))["ingestRecords"]["userErrors"]
-    error = await client.error(mutation, x=[{}] * (MOST_VALUES + 1))
+    error = await client.error(mutation, x=[{}] * (MAX_INPUT_VALUES + 1))
     assert error["extensions"]["code"] == "LIMIT_EXCEEDED"

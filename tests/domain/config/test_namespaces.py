@@ -131,7 +131,7 @@ async def test_an_unknown_namespace_is_told_with_the_one_that_may_be_meant(world
     assert len(said) < 200
     if code:
         with pytest.raises(BadInput) as looked_up:
-            identities.xid_of(world.scope, config, code, "1")
+            identities.resolve_xid(world.scope, config, code, "1")
         with pytest.raises(NotFound) as listed:
             await update_identity_settings(world.db, world.scope, [NamespaceRule(code, is_unique=False)])
         with pytest.raises(NotFound) as described:

@@ -20,11 +20,11 @@ async def xids(world, *names):
 
 async def test_an_xid_needs_a_namespace_that_the_sandbox_has(world):
     config = await world.config()
-    xid = identities.xid_of(world.scope, config, "Email", " Ana@X.io")
+    xid = identities.resolve_xid(world.scope, config, "Email", " Ana@X.io")
     assert xid == await world.xid(*ANA)
     for code in ("email", "Loyalty", ""):
         with pytest.raises(BadInput, match="namespace"):
-            identities.xid_of(world.scope, config, code, "1")
+            identities.resolve_xid(world.scope, config, code, "1")
 
 
 async def test_an_identity_is_known_from_its_own_data_or_from_others_rows(world):

@@ -134,7 +134,7 @@ async def test_profile_read_is_needed(world):
 
 async def test_links_of_many_ties_are_put_together_beside_the_event_loop_and_hold_up_nobody(world, monkeypatch):
     """Of who joins nobody, as a shared terminal, there may be any number of ties."""
-    monkeypatch.setattr(identity_graphs, "FEW", 10)
+    monkeypatch.setattr(identity_graphs, "MAX_MENTIONS_INLINE", 10)
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", ANA, ("Phone", f"+{n}")) for n in range(8)))
     await world.records(record(BEN, DEVICE))
     busy = Event()
