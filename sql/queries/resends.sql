@@ -1,15 +1,14 @@
--- Events that were sent before.
+-- Resends: events that clients send again.
 
--- name: lock_events(sandbox_id, keys, are_alone) -> rows
--- Nobody else looks for events behind these keys until the transaction ends; where it need not be alone, only those who must. Keys come in
--- their order, so that two writers cannot wait for each other.
-select case when is_alone then pg_advisory_xact_lock(hashint8extended($1::bigint, key))
+-- name: lock_events(sandbox_id, keys, are_exclusive) -> rows
+-- Locks these keys until the transaction ends, exclusively or shared. Keys come in order, so that two writers cannot wait for each other.
+select case when is_exclusive then pg_advisory_xact_lock(hashint8extended($1::bigint, key))
             else pg_advisory_xact_lock_shared(hashint8extended($1::bigint, key)) end
-  from unnest($2::bigint[], $3::boolean[]) as asked (key, is_alone);
+  from unnest($2::bigint[], $3::boolean[]) as asked (key, is_exclusive);
 
--- name: known_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- Which of these events are there already, and what they say. Walks event_pkey once for each: the order and `limit` leave no other way,
--- whatever the statistics say.
+-- name: find_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- The events with these keys that are stored. Walks event_pkey once for each key: order and `limit` allow no other plan, whatever the
+-- statistics say.
 select known.*
   from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
  cross join lateral (
@@ -20,15 +19,15 @@ select known.*
         limit 1) as known
  where known.event_id = sent.event_id;
 
--- name: repeat_events(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb) -> none
--- Notes that a batch sent a known event again; of several times the first. Walks event_resend_pkey.
+-- name: append_resends(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb) -> none
+-- Appends resends of stored events; of several in a batch with one origin, the first. Walks event_resend_pkey.
 insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
 select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
 on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
 
--- name: take_heirs(sandbox_id, batch_id, xids) -> rows
--- What other batches sent again of the batch's events under these identities, no longer noted as repeats. Walks event_resend_pkey, and
--- event_pkey once for each.
+-- name: take_successors(sandbox_id, batch_id, xids) -> rows
+-- Deletes and returns other batches' resends of the batch's events under these identities. Walks event_resend_pkey, and event_pkey once for
+-- each of them.
 delete from gateway.event_resend as r
  using gateway.event as e
  where r.sandbox_id = $1 and r.xid = any($3::uuid[])
@@ -36,9 +35,9 @@ delete from gateway.event_resend as r
 returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
           coalesce(r.document, e.document) as document;
 
--- name: naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- The events of these `_id`s that lie under another identity than the one beside it, and whose source tied the two. Walks tie_pkey, and
--- event_pkey once for each.
+-- name: find_naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- The events with these `_id`s under another identity than the one paired with it, if a tie of the dataset joins the two. Walks tie_pkey,
+-- and event_pkey once for each tie.
 select asked.xid as named, e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
   from unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
  cross join lateral (
@@ -48,8 +47,8 @@ select asked.xid as named, e.xid, e.event_id, e.batch_id, e.ingested_at, e.docum
   join gateway.event as e on e.sandbox_id = $1 and e.xid = tied.origin and e.dataset_id = $2 and e.event_id = asked.event_id;
 
 -- name: take_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- These events, which are no longer stored, and their repeats, which are no longer noted. Of an event nobody knows its place within what came
--- at its time, nor all that it named. Walks event_pkey and event_resend_pkey.
+-- Deletes and returns these events and their resends. An event's ordinal and the identities that it named are not stored. Walks event_pkey
+-- and event_resend_pkey.
 with gone as (
   delete from gateway.event as e
    using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)

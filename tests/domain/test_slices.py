@@ -125,7 +125,7 @@ async def test_others_have_turns_between_pieces_of_long_work(turns):
 
 
 async def test_documents_are_read_in_slices_however_they_are_sent(world, turns):
-    calls = turns(validation.Reader, "_sent")
+    calls = turns(validation.Reader, "_valid")
     for document in (record(*PEOPLE[0]), orjson.dumps(record(*PEOPLE[1]))):
         await world.records(*[document] * 300)
     assert_one_in_each_turn(calls, 600)

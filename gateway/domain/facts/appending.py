@@ -1,6 +1,6 @@
-"""Facts as rows: appended as they come in, in the transaction that makes the views right.
+"""Facts as rows: record versions and ties, refused documents and warnings, appended in the transaction that updates the views.
 
-What has an xid that is new in this transaction cannot be there yet and is appended by COPY; the rest is inserted beside what is there.
+Rows of identities that this transaction made known cannot exist yet, so COPY appends them; other ties are inserted, or update their row.
 """
 
 import hashlib
@@ -41,12 +41,12 @@ RECORD_COLUMNS = (
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
 ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
-KEPT_DOCUMENT = 100_000  # bytes: what is larger is not kept with its error
+MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored with its error
 
 
 @dataclass(frozen=True, slots=True)
 class IngestStamp:
-    """What all documents of one call share, once its transaction holds every lock: where they go and when they came."""
+    """The destination, time and numbers of one call's documents, read once its transaction holds every lock. `at` is the time of ingestion."""
 
     scope: Scope
     dataset_id: UUID
@@ -56,19 +56,19 @@ class IngestStamp:
     first_ordinal: int
 
     def ordinal(self, index: int) -> int:
-        """The number of the document at this index; numbers grow with arrival."""
+        """Return the number of the document at this index. Numbers grow with arrival."""
         return self.first_ordinal + index - self.first_index
 
     def time_of(self, document: ValidDocument) -> datetime:
-        """When what the document says was so: as it says itself, but not after it came in."""
+        """Return the time for which the document speaks: the one that it states, but at most the time of ingestion."""
         stated = document.observed_at
         return self.at if stated is None or stated > self.at else stated
 
 
-async def append_records(tx: Session, call: IngestStamp, mode: Mode, sent: Sequence[ValidDocument]) -> None:
-    """Append these record versions."""
-    sandbox_id, dataset_id, batch_id, at = call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at
-    ordinal, time_of = call.ordinal, call.time_of
+async def append_records(tx: Session, stamp: IngestStamp, mode: Mode, documents: Sequence[ValidDocument]) -> None:
+    """Append a version of a record for each document."""
+    sandbox_id, dataset_id, batch_id, at = stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.at
+    ordinal, time_of = stamp.ordinal, stamp.time_of
     rows = [
         (
             sandbox_id,
@@ -82,44 +82,54 @@ async def append_records(tx: Session, call: IngestStamp, mode: Mode, sent: Seque
             d.observed_at and time_of(d),
             d.as_sent,
         )
-        for d in sent
+        for d in documents
     ]
     await tx.copy("record", RECORD_COLUMNS, rows)
 
 
 async def append_ties(
-    tx: Session, call: IngestStamp, sent: Iterable[ValidDocument], newcomers: set[UUID], *, are_records: bool
+    tx: Session, stamp: IngestStamp, documents: Iterable[ValidDocument], newcomers: set[UUID], *, are_records: bool
 ) -> None:
-    """Append what these documents tie together: once for what several of them say, with its first and its last time.
+    """Append the ties of the documents: one row per member, once for documents with equal ties, with their first and last time.
 
-    A batch's events that say the same have one tie for all calls. Of records each call has its own: a later deletion takes back those
-    before it, and what is said after it has no other time than its own.
+    `newcomers`: xids that this transaction made known. Equal events of a batch share a tie across calls. Records of each call have ties of
+    their own, because a deletion retracts earlier ties and must not affect the times of later ones.
     """
-    said_by = b"%d" % call.first_ordinal if are_records else b""
+    salt = b"%d" % stamp.first_ordinal if are_records else b""
     ties: dict[tuple[UUID, tuple[UUID, ...]], list[Any]] = {}
-    for document in sent:
+    for document in documents:
         tied = document.tied
         if len(tied) < 2:
             continue
-        at = call.time_of(document)
-        ordinal = call.ordinal(document.position)
+        at = stamp.time_of(document)
+        ordinal = stamp.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
     packed, rows = bytearray(packing.BEGIN), list[tuple[Any, ...]]()
 
     def add(tie: tuple[tuple[UUID, tuple[UUID, ...]], list[Any]]) -> None:
         (origin, tied), (ordinal, first, last) = tie
-        tie_id = _tie_id(call, origin, tied, said_by)
+        tie_id = _tie_id(stamp, origin, tied, salt)
         if origin in newcomers:
-            packed.extend(_packed(call, tie_id, tied, (origin, ordinal, first, last)))
+            packed.extend(_packed(stamp, tie_id, tied, (origin, ordinal, first, last)))
         else:
-            said = (uuid_of(tie_id), call.batch_id, call.dataset_id, origin, call.at, ordinal, list(tied), first, last)
-            rows.extend((xid, *said) for xid in tied)
+            rest = (
+                uuid_of(tie_id),
+                stamp.batch_id,
+                stamp.dataset_id,
+                origin,
+                stamp.at,
+                ordinal,
+                list(tied),
+                first,
+                last,
+            )
+            rows.extend((xid, *rest) for xid in tied)
 
     await in_time_slices(add, ties.items())
     if len(packed) > len(packing.BEGIN):
         await tx.copy_packed("tie", TIE_COLUMNS, packed + packing.END)
-    await tx.update_rows(TIE, call.scope.sandbox_id, rows=sorted(rows))
+    await tx.update_rows(TIE, stamp.scope.sandbox_id, rows=sorted(rows))
 
 
 _TIE_FRONT: Final = Struct("!hiqi")
@@ -128,35 +138,35 @@ _TIE_END: Final = Struct("!iqiq")
 
 
 def _packed(
-    call: IngestStamp, tie_id: bytes, tied: Sequence[UUID], said: tuple[UUID, int, datetime, datetime]
+    stamp: IngestStamp, tie_id: bytes, tied: Sequence[UUID], source: tuple[UUID, int, datetime, datetime]
 ) -> bytes:
-    """The rows of a tie: one for each member, alike but for its xid. `said`: under which identity, as which number, when first and last."""
-    origin, ordinal, first, last = said
+    """Pack the rows of a tie, one per member, which differ in its xid only. `source`: origin, ordinal, first and last time."""
+    origin, ordinal, first, last = source
     size, eight, at = packing.UUID_SIZE, packing.EIGHT, packing.instant
-    front = _TIE_FRONT.pack(len(TIE_COLUMNS), eight, call.scope.sandbox_id, size)
-    batch, dataset = call.batch_id.bytes, call.dataset_id.bytes
+    front = _TIE_FRONT.pack(len(TIE_COLUMNS), eight, stamp.scope.sandbox_id, size)
+    batch, dataset = stamp.batch_id.bytes, stamp.dataset_id.bytes
     middle = _TIE_MIDDLE.pack(
         *(size, tie_id, size, batch, size, dataset, size, origin.bytes),
-        *(eight, at(call.at), eight, ordinal),
+        *(eight, at(stamp.at), eight, ordinal),
     )
     rest = middle + packing.uuids(tied) + _TIE_END.pack(eight, at(first), eight, at(last))
     return b"".join([front + xid.bytes + rest for xid in tied])
 
 
-def _tie_id(call: IngestStamp, origin: UUID, tied: Sequence[UUID], said_by: bytes) -> bytes:
-    """One id for the same saying: of this dataset, under this identity, about these."""
-    parts = b"".join([call.dataset_id.bytes, origin.bytes, *[xid.bytes for xid in tied], said_by])
+def _tie_id(stamp: IngestStamp, origin: UUID, tied: Sequence[UUID], salt: bytes) -> bytes:
+    """Hash what makes ties equal: dataset, origin, members, and the salt."""
+    parts = b"".join([stamp.dataset_id.bytes, origin.bytes, *[xid.bytes for xid in tied], salt])
     return hashlib.blake2b(parts, digest_size=16).digest()
 
 
-# ------------------------------------------------------------------------------------------------ what was not used as sent
+# ------------------------------------------------------------------------------------------------ failures and warnings
 
 
-async def keep_failures(tx: Session, call: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
-    """Keep what was refused with its batch."""
+async def keep_failures(tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
+    """Store the refused documents of the batch."""
     rows = [
         (
-            *(call.scope.sandbox_id, call.batch_id, call.ordinal(failure.index), failure.index),
+            *(stamp.scope.sandbox_id, stamp.batch_id, stamp.ordinal(failure.index), failure.index),
             *(failure.path, failure.code, failure.message, _kept(failure.document)),
         )
         for failure in failures
@@ -165,20 +175,20 @@ async def keep_failures(tx: Session, call: IngestStamp, failures: Sequence[Docum
         await tx.copy("ingest_error", ERROR_COLUMNS, rows)
 
 
-async def keep_warnings(tx: Session, call: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:
-    """Count the warnings, one row for each kind and dataset."""
+async def keep_warnings(tx: Session, stamp: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:
+    """Add warnings to their counts, one row per dataset and code; the first warning is the sample."""
     counts = Counter(warning.code for warning in warnings)
     first = {warning.code: warning for warning in reversed(warnings)}
     rows = [
-        (_warning_id(call, code), code, first[code].message, count, _sample(first[code]))
+        (_warning_id(stamp, code), code, first[code].message, count, _sample(first[code]))
         for code, count in sorted(counts.items())
     ]
     if rows:
-        await tx.update_rows(WARN, call.scope.sandbox_id, call.dataset_id, call.batch_id, call.at, rows=rows)
+        await tx.update_rows(WARN, stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.at, rows=rows)
 
 
-def _warning_id(call: IngestStamp, code: str) -> UUID:
-    return uuid_of(hashlib.blake2b(call.dataset_id.bytes + code.encode(), digest_size=16).digest())
+def _warning_id(stamp: IngestStamp, code: str) -> UUID:
+    return uuid_of(hashlib.blake2b(stamp.dataset_id.bytes + code.encode(), digest_size=16).digest())
 
 
 def _sample(warning: DocumentProblem) -> str:
@@ -187,4 +197,4 @@ def _sample(warning: DocumentProblem) -> str:
 
 def _kept(document: Any) -> str | None:
     text = orjson.dumps(document) if document is not None else b""
-    return text.decode() if 0 < len(text) <= KEPT_DOCUMENT else None
+    return text.decode() if 0 < len(text) <= MAX_STORED_DOCUMENT_BYTES else None

@@ -1,7 +1,8 @@
-"""Batches: what came in together and can be undone together, and the documents that were refused.
+"""Batches: documents that came in together and can be undone together, and the documents among them that were refused.
 
-A batch takes documents while it is LOADING and is completed, or aborted, for good. The client's key makes it: whoever sends the same key
-for the same dataset, after a crash too, gets the same batch. Calls that name no batch share a rolling one, a new one every day (UTC).
+A batch takes documents while it is LOADING, and is completed or aborted for good. The client's key identifies it: a client that sends the
+key again for the dataset, even after a crash, gets the batch again. Calls that name no batch share a rolling batch, a new one every day
+(UTC).
 """
 
 from collections import defaultdict
@@ -37,11 +38,11 @@ COUNT_ERRORS = query("batches.count_errors")
 LIST_FAILED_INDEXES = query("batches.list_failed_indexes")
 
 READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
-"""Who loads data may see what became of it, too."""
+"""The permissions that allow reading batches: clients that load data may see its batches, too."""
 
 
 class BatchStatus(StrEnum):
-    """LOADING takes documents; ACTIVE is complete; FAILED is complete and brought nothing; the others are taken back."""
+    """LOADING takes documents; ACTIVE is complete; FAILED is complete and has no accepted document; the others have been removed."""
 
     LOADING = "LOADING"
     ACTIVE = "ACTIVE"
@@ -56,7 +57,7 @@ COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as it stands. `record_count` counts accepted documents, duplicates and failures apart; a rolling batch has no key."""
+    """A batch. `record_count` counts accepted documents, without duplicates; `failed_count` refused ones. A rolling batch has no key."""
 
     batch_id: UUID
     dataset_id: UUID
@@ -70,7 +71,7 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class IngestError:
-    """A refused document: its place in what the client sent, from 0, what is wrong where, and the document itself."""
+    """A refused document: its index in the client's input, from 0, the path and code of the error, and the document, None if it is large."""
 
     ordinal: int
     index: int
@@ -81,9 +82,9 @@ class IngestError:
 
 
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
-    """The dataset's batch of this key, made if there is none; without a key a new one. Needs `profile:write`.
+    """Create the dataset's batch with this key, or return the one that has it; a random key for None. Needs `profile:write`.
 
-    The batch may be complete already, if the key was used before. Raises Forbidden, Invalid, NotFound for the dataset.
+    A batch whose key was used before may be complete. Raises Forbidden, Invalid, and NotFound for the dataset.
     """
     scope.require(Permission.PROFILE_WRITE)
     config.dataset(dataset_id)
@@ -95,10 +96,9 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
-    """The batch, ACTIVE, or FAILED if no document in it was taken: it takes no more. Completing it again changes nothing. Needs
-    `profile:write`.
+    """Complete a batch: it is ACTIVE then, or FAILED if it has no accepted document. Completing it again changes nothing.
 
-    Raises Forbidden, NotFound, and Conflict for a batch that was aborted or taken back.
+    Needs `profile:write`. Raises Forbidden, NotFound, and Conflict for a batch that was aborted or removed.
     """
     scope.require(Permission.PROFILE_WRITE)
     await db.value(COMPLETE, scope.sandbox_id, batch_id)
@@ -109,9 +109,9 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
 
 
 async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
-    """The LOADING batch that today's calls without a batch share, made if there is none. Needs `profile:write`.
+    """Return the id of today's rolling batch of a dataset, which is LOADING; create it if there is none. Needs `profile:write`.
 
-    Raises Forbidden, NotFound for the dataset.
+    Raises Forbidden, and NotFound for the dataset.
     """
     scope.require(Permission.PROFILE_WRITE)
     rows = await db.rows(LIST_ROLLING, scope.sandbox_id, dataset_id)
@@ -126,14 +126,17 @@ async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
 
 
 async def read_batches(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[Batch | None]:
-    """The batches with these ids, in their order; None for an unknown one."""
+    """Read batches by id, in order; None for an unknown one. Needs any of READ_BATCHES. Raises Forbidden."""
     scope.require(*READ_BATCHES)
     found = {row["batch_id"]: _batch(row) for row in await db.rows(READ, scope.sandbox_id, batch_ids)}
     return [found.get(batch_id) for batch_id in batch_ids]
 
 
 async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], window: Window) -> list[Page[Batch]]:
-    """The same page of each dataset's batches, the newest first, by (created_at, batch_id)."""
+    """List a page of batches per dataset, in order; newest first, by (created_at, batch_id). Needs any of READ_BATCHES.
+
+    One statement. Raises Forbidden, BadCursor.
+    """
     scope.require(*READ_BATCHES)
     statement = LIST_BACKWARD if window.backward else LIST
     bounds = window.bounds(datetime, UUID)
@@ -144,14 +147,17 @@ async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], 
 
 
 async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
-    """How many batches each dataset has."""
+    """Count the batches of each dataset, in order. Needs any of READ_BATCHES. Raises Forbidden."""
     scope.require(*READ_BATCHES)
     counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT, scope.sandbox_id, dataset_ids)}
     return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
 
 
 async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], window: Window) -> list[Page[IngestError]]:
-    """The same page of each batch's refused documents, as they came, by (ordinal,). Needs `profile:read`: they are data of people."""
+    """List a page of refused documents per batch, in order; by arrival, (ordinal,). Needs `profile:read`: they are data of people.
+
+    One statement. Raises Forbidden, BadCursor.
+    """
     scope.require(Permission.PROFILE_READ)
     statement = LIST_ERRORS_BACKWARD if window.backward else LIST_ERRORS
     below = defaultdict(list)
@@ -161,33 +167,33 @@ async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], win
 
 
 async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[int]:
-    """How many refused documents of each batch are kept. Needs `profile:read`."""
+    """Count the stored refused documents of each batch, in order. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     counts = {row["batch_id"]: row["count"] for row in await db.rows(COUNT_ERRORS, scope.sandbox_id, batch_ids)}
     return [counts.get(batch_id, 0) for batch_id in batch_ids]
 
 
 async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> Batch | None:
-    """Return the dataset's batch of this key, None if there is none. Needs `config:read` or `profile:write`."""
+    """Return the dataset's batch with this key, None if there is none. Needs any of READ_BATCHES. Raises Forbidden."""
     (batch,) = await read_batches(db, scope, [_batch_id("key", dataset_id, key)])
     return batch
 
 
 async def failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
-    """Return the places of a batch's refused documents in what the client sent, in order, each once. Needs `profile:read`."""
+    """List the indexes of a batch's refused documents in the client's input, in order, each once. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)
     return [row["index"] for row in rows]
 
 
 def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
-    """The same id for the same text, always, so that a key needs no look-up; kinds never meet."""
+    """Derive a batch's id from its dataset and text, so that a key needs no look-up. Ids of different kinds never collide."""
     seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
     return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
 
 
 async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:
-    """Make the batch unless it is there, in a statement of its own: whoever makes it at the same time need not wait."""
+    """Create the batch unless it exists, in a transaction of its own, so that concurrent callers do not wait for each other."""
     await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
 
 

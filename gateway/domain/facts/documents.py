@@ -1,4 +1,4 @@
-"""Documents that may be stored, the identities that they name, and what is told of those that may not."""
+"""Valid documents, the identities that they name, and the problems of documents that are refused or warned of."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from gateway.xdm.leaves import instant
 
 @dataclass(frozen=True, slots=True)
 class DocumentProblem:
-    """Something that was not used as sent: where, which rule, and what to do. `path` is a JSON path, `index` the document's place."""
+    """A problem of a document, a failure or a warning: the document's index, from 0, a JSON path, the code of the rule, and a sentence."""
 
     index: int
     path: str | None
@@ -22,7 +22,7 @@ class DocumentProblem:
 
 
 class NamedIdentity(NamedTuple):
-    """An identity as documents name it and graphs show it. A tuple, as there are many: they are made in half the time."""
+    """An identity with its namespace and normalized value. A tuple, because there are many and tuples are made in half the time."""
 
     xid: UUID
     namespace: Namespace
@@ -30,23 +30,23 @@ class NamedIdentity(NamedTuple):
 
 
 class ValidDocument(NamedTuple):
-    """A document that may be stored, under `xid`. `identities` are all that it names, that one first, each once.
+    """A document that may be stored. `xid` is its primary identity; `identities` are all that it names, each once, the primary one first.
 
-    `tied` are the xids that it ties together, in order; fewer than two tie nobody.
+    `tied` are the xids that it ties together, sorted; fewer than two make no tie.
     """
 
-    position: int  # among all that the client sends, from 0
+    position: int  # index in the client's whole input, from 0
     xid: UUID
     text: str
-    body: Document  # in the one form of its leaves; `text` says the same
+    body: Document  # with normalized leaves; `text` is its JSON
     identities: tuple[NamedIdentity, ...]
     tied: tuple[UUID, ...]
     observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
-    as_sent: str | None = None  # of a record: JSON of the leaves that were sent in another form, by JSON pointer
+    as_sent: str | None = None  # of a record: JSON of the leaves that normalization changed, as sent, by JSON pointer
 
 
 def last_updated(body: Document) -> datetime | None:
-    """When the record's source last changed it, if it says so."""
+    """Read when the source last changed a record, extSourceSystemAudit.lastUpdatedDate; None if it does not say."""
     audit = body.get("extSourceSystemAudit")
     stated = audit.get("lastUpdatedDate") if isinstance(audit, dict) else None
     return instant(stated) if isinstance(stated, str) else None

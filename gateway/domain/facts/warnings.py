@@ -1,4 +1,4 @@
-"""Ingestion warnings: what came in and was not used as sent, counted by kind and dataset, so that nothing is dropped silently."""
+"""Ingestion warnings: problems of accepted documents, counted per dataset and code, so that nothing is dropped silently."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ COUNT = query("warnings.count_warnings")
 
 @dataclass(frozen=True, slots=True)
 class IngestionWarning:
-    """One kind of trouble in one dataset. `batch_id` is the batch that met it last; `sample` is what met it first."""
+    """The warnings of one code in one dataset. `batch_id` is the batch of the last one; `sample` is the first one: index, path and message."""
 
     warning_id: UUID
     code: str
@@ -35,7 +35,7 @@ class IngestionWarning:
 
 
 async def read_warnings(db: Database, scope: Scope, warning_ids: Sequence[UUID]) -> list[IngestionWarning | None]:
-    """The warnings with these ids, in their order; None for an unknown one. Needs `profile:read`: samples are data of people."""
+    """Read warnings by id, in order; None for an unknown one. Needs `profile:read`: samples are data of people. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ, scope.sandbox_id, warning_ids)
     found = {row["warning_id"]: _warning(row) for row in rows}
@@ -43,7 +43,10 @@ async def read_warnings(db: Database, scope: Scope, warning_ids: Sequence[UUID])
 
 
 async def list_warnings(db: Database, scope: Scope, window: Window) -> Page[IngestionWarning]:
-    """A page of all warnings, those first seen last in front, by (first_seen_at, warning_id). Needs `profile:read`."""
+    """List a page of the sandbox's warnings, the most recently first seen ones first, by (first_seen_at, warning_id). Needs `profile:read`.
+
+    Raises Forbidden, BadCursor.
+    """
     scope.require(Permission.PROFILE_READ)
     statement = LIST_BACKWARD if window.backward else LIST
     rows = await db.rows(statement, scope.sandbox_id, *window.bounds(datetime, UUID), window.fetch)
@@ -51,7 +54,7 @@ async def list_warnings(db: Database, scope: Scope, window: Window) -> Page[Inge
 
 
 async def count_warnings(db: Database, scope: Scope) -> int:
-    """How many warnings the sandbox has. Needs `profile:read`."""
+    """Count the warnings of the sandbox. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     count: int = await db.value(COUNT, scope.sandbox_id)
     return count

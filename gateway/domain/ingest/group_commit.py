@@ -1,8 +1,7 @@
-"""Turns: those in this process who must have a sandbox to themselves have it together.
+"""Group commit: calls in this process that need the exclusive lock of a sandbox share one transaction.
 
-To group people anew takes about as long for one call as for many about the same people. So whoever gets the sandbox does the work of all
-who wait for it, and of those who come meanwhile, in one transaction. A task does it that belongs to none of them: who is cut off cuts off
-nobody else.
+Rebuilding graphs takes about as long for one call as for many about the same people. So the transaction that gets the lock does the work
+of all waiting calls, and of calls that arrive meanwhile. It runs in a task of its own, so that a cancelled call does not cancel the others.
 """
 
 import asyncio
@@ -17,58 +16,59 @@ from gateway.domain.work.locks import lock_exclusive
 from gateway.storage.database import Database, Session
 
 Work = TypeVar("Work")
-Done = TypeVar("Done")
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
-class _Turn(Generic[Work, Done]):
+class _Submission(Generic[Work, Result]):
     work: Work
-    done: asyncio.Future[Done]
-    is_needed: bool
-    is_by_itself: bool = False
+    result: asyncio.Future[Result]
+    needs_exclusive: bool
+    runs_alone: bool = False
 
 
 @dataclass(slots=True)
-class _Queue(Generic[Work, Done]):
-    """Who waits for a sandbox, and who has it now."""
+class _Queue(Generic[Work, Result]):
+    """The calls that wait for a sandbox, and the group whose transaction has it now."""
 
-    waiting: deque[_Turn[Work, Done]] = field(default_factory=deque)
-    visiting: list[_Turn[Work, Done]] = field(default_factory=list)
+    waiting: deque[_Submission[Work, Result]] = field(default_factory=deque)
+    group: list[_Submission[Work, Result]] = field(default_factory=list)
 
 
-class GroupCommit(Generic[Work, Done]):
-    """Who waits for which sandbox. `do` works for several callers and says what came of each; what it raises is everybody's.
+class GroupCommit(Generic[Work, Result]):
+    """Queues of calls by sandbox, committed in groups by `commit`, which returns a result or an exception for each call.
 
-    It takes the next work when it has done one, so that whoever comes meanwhile is among them. Together are at most as many as weigh no more than `limit`, by `weight`; one that weighs more goes by itself.
+    What `commit` raises itself fails the whole group; then each of its calls runs alone. `commit` iterates over the group, which grows while
+    it works. A group weighs at most `limit`, by `weight`, unless it is a single call.
     """
 
     def __init__(
         self,
-        do: Callable[[Session, Iterable[Work]], Awaitable[Sequence[Done | Exception]]],
+        commit: Callable[[Session, Iterable[Work]], Awaitable[Sequence[Result | Exception]]],
         *,
         weight: Callable[[Work], int],
         limit: int,
     ) -> None:
-        self._do, self._weight, self._limit = do, weight, limit
-        self._queues: dict[tuple[Database, int], _Queue[Work, Done]] = {}
+        self._commit, self._weight, self._limit = commit, weight, limit
+        self._queues: dict[tuple[Database, int], _Queue[Work, Result]] = {}
         self._tasks = set[asyncio.Task[None]]()
 
-    def are_needed(self, db: Database, scope: Scope) -> bool:
-        """Whether somebody has the sandbox or waits for it who cannot do without: others had to wait for him anyway."""
+    def has_exclusive(self, db: Database, scope: Scope) -> bool:
+        """Return whether a call that needs the exclusive lock has it or waits for it: then every other call has to wait anyway."""
         queue = self._queues.get((db, scope.sandbox_id))
-        return queue is not None and any(turn.is_needed for turn in chain(queue.visiting, queue.waiting))
+        return queue is not None and any(submission.needs_exclusive for submission in chain(queue.group, queue.waiting))
 
-    async def take(self, db: Database, scope: Scope, work: Work, *, is_needed: bool) -> Done:
-        """What came of this work, once it is committed. Raises what it failed for; nobody fails for what is another's."""
-        turn = _Turn[Work, Done](work, asyncio.get_running_loop().create_future(), is_needed)
+    async def submit(self, db: Database, scope: Scope, work: Work, *, needs_exclusive: bool) -> Result:
+        """Return the result of this work once it is committed, or raise its exception. Failures of other calls of the group do not matter."""
+        submission = _Submission[Work, Result](work, asyncio.get_running_loop().create_future(), needs_exclusive)
         key = (db, scope.sandbox_id)
         if key not in self._queues:
             self._queues[key] = _Queue()
             task = asyncio.create_task(self._serve(*key))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
-        self._queues[key].waiting.append(turn)
-        return await turn.done
+        self._queues[key].waiting.append(submission)
+        return await submission.result
 
     async def _serve(self, db: Database, sandbox_id: int) -> None:
         queue = self._queues[db, sandbox_id]
@@ -78,42 +78,42 @@ class GroupCommit(Generic[Work, Done]):
         finally:
             del self._queues[db, sandbox_id]
 
-    async def _commit_group(self, db: Database, sandbox_id: int, queue: _Queue[Work, Done]) -> None:
-        outcomes: Sequence[Done | Exception]
-        queue.visiting = []
+    async def _commit_group(self, db: Database, sandbox_id: int, queue: _Queue[Work, Result]) -> None:
+        outcomes: Sequence[Result | Exception]
+        queue.group = []
         try:
             async with lock_exclusive(db, sandbox_id) as tx:
-                outcomes = await self._do(tx, self._next_group(queue))
-        except Exception as error:  # noqa: BLE001 (given to whose work raised it)
-            if len(queue.visiting) > 1:
-                for turn in reversed(queue.visiting):
-                    turn.is_by_itself = True
-                    queue.waiting.appendleft(turn)
+                outcomes = await self._commit(tx, self._next_group(queue))
+        except Exception as error:  # noqa: BLE001 (set on the call that raised it)
+            if len(queue.group) > 1:
+                for submission in reversed(queue.group):
+                    submission.runs_alone = True
+                    queue.waiting.appendleft(submission)
                 return
-            if not queue.visiting:
-                list(self._next_group(queue))  # who would have come in
-            outcomes = [error] * len(queue.visiting)
-        for turn, outcome in zip(queue.visiting, outcomes, strict=True):
-            _tell(turn.done, outcome)
+            if not queue.group:
+                list(self._next_group(queue))  # the lock failed: the calls of this group fail
+            outcomes = [error] * len(queue.group)
+        for submission, outcome in zip(queue.group, outcomes, strict=True):
+            _resolve(submission.result, outcome)
 
-    def _next_group(self, queue: _Queue[Work, Done]) -> Iterator[Work]:
-        """The next of those who wait, and who goes along with it; without those who gave up."""
+    def _next_group(self, queue: _Queue[Work, Result]) -> Iterator[Work]:
+        """Move waiting calls into the group and yield their work, skipping cancelled ones, up to the limit of weight."""
         weight = 0
         while queue.waiting:
-            turn = queue.waiting[0]
-            weight += self._weight(turn.work)
-            if queue.visiting and (turn.is_by_itself or queue.visiting[0].is_by_itself or weight > self._limit):
+            submission = queue.waiting[0]
+            weight += self._weight(submission.work)
+            if queue.group and (submission.runs_alone or queue.group[0].runs_alone or weight > self._limit):
                 return
             queue.waiting.popleft()
-            if not turn.done.cancelled():
-                queue.visiting.append(turn)
-                yield turn.work
+            if not submission.result.cancelled():
+                queue.group.append(submission)
+                yield submission.work
 
 
-def _tell(done: asyncio.Future[Done], outcome: Done | Exception) -> None:
-    if done.cancelled():
+def _resolve(result: asyncio.Future[Result], outcome: Result | Exception) -> None:
+    if result.cancelled():
         return
     if isinstance(outcome, Exception):
-        done.set_exception(outcome)
+        result.set_exception(outcome)
     else:
-        done.set_result(outcome)
+        result.set_result(outcome)

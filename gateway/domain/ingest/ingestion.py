@@ -1,9 +1,9 @@
-"""Ingestion: up to 1,000 documents a call, each answered for, in one transaction that leaves every view right.
+"""Ingestion: up to 1,000 documents a call, each accepted or refused on its own, in one transaction that updates every view.
 
-Documents are read and checked before any transaction (`documents`), then written in one (`writing`). A call that meets a concurrent one
-begins again; from the third time on, or where people may part, it has the sandbox to itself, together with all that wait (`turns`).
-Where Postgres cannot store some document for a reason that no rule foresees, the call is halved until each such document is found; it
-fails, and the others land.
+Documents are checked before the transaction (`validation`), then written in it (`transaction`). A call that conflicts with a concurrent one
+is retried. From the third time on, and when graphs may have to be split, it takes the sandbox's exclusive lock, in one transaction with all
+calls that wait for it (`group_commit`). If Postgres cannot store a document for a reason that no rule foresees, the call is halved until
+each such document is found and refused; the others are stored.
 """
 
 import asyncio
@@ -48,18 +48,18 @@ from gateway.xdm.classes import XdmClass
 COUNT_BATCH = query("appending.count_batch")
 
 DOCUMENTS = 1000
-"""The most documents of one call."""
+"""The limit of documents of one call."""
 
-ATTEMPTS = 20
-PATIENCE = 2  # restarts before a call asks for the sandbox alone
-SIDE_BY_SIDE = 3  # chunks that a stream commits at the same time
+MAX_ATTEMPTS = 20
+RETRIES_BEFORE_EXCLUSIVE = 2  # then a call takes the exclusive lock
+MAX_CONCURRENT_CHUNKS = 3  # that a stream commits at the same time
 
 
 @dataclass(frozen=True, slots=True)
 class IngestResult:
-    """What became of a call's documents: accepted + duplicates + len(failed) are as many as were sent.
+    """The outcome of a call. `accepted` + `duplicates` + len(`failed`) is the number of its documents.
 
-    A duplicate is an event that is there already, or a record that says nothing new; it changes no view.
+    A duplicate is an event that is stored already, or a record that changes nothing; it changes no view.
     """
 
     batch_id: UUID
@@ -71,9 +71,9 @@ class IngestResult:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some documents of a stream; `first_index` is the place of the first one in it.
+    """Consecutive documents of a stream. `first_index` is the index of the first one in the stream, from 0.
 
-    `lines`: where each of them stands in the text of the stream, as editors count lines; none for documents that come otherwise.
+    `lines`: the line of each document in the text of the stream, from 1; empty if the stream is no text.
     """
 
     first_index: int
@@ -92,10 +92,10 @@ async def ingest_records(
     batch_id: UUID | None = None,
     first_index: int = 0,
 ) -> IngestResult:
-    """Take in records: JSON values, or bytes of one JSON text each. Needs `profile:write`.
+    """Ingest records, each a JSON value or the bytes of a JSON text. Needs `profile:write`.
 
-    `first_index` is the place of the first document in what the client sends as a whole. Raises Forbidden, LimitExceeded;
-    NotFound, Invalid, Conflict for a dataset or batch that does not take these documents; Unavailable.
+    `batch_id`: None for the rolling batch. `first_index`: the index of the first document in the client's whole input. Raises Forbidden;
+    LimitExceeded; NotFound, Invalid, Conflict for a dataset or batch that does not take these documents; Unavailable.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id, XdmClass.INDIVIDUAL_PROFILE)
     return await (await target.read(Chunk(first_index, documents))).commit()
@@ -111,7 +111,7 @@ async def ingest_events(
     batch_id: UUID | None = None,
     first_index: int = 0,
 ) -> IngestResult:
-    """Take in events, as `ingest_records` takes in records."""
+    """Ingest events. Arguments and errors are those of `ingest_records`."""
     target = _Target(db, scope, configurations, dataset_id, Mode.REPLACE, batch_id, XdmClass.EXPERIENCE_EVENT)
     return await (await target.read(Chunk(first_index, documents))).commit()
 
@@ -135,32 +135,34 @@ async def ingest_stream(
     batch_id: UUID | None = None,
     admit: Callable[[], Awaitable[Callable[[], None]]] = _admit_all,
 ) -> AsyncIterator[IngestResult]:
-    """Take in a stream of records or events, whatever the dataset holds; what became of each chunk, in their order.
+    """Ingest a stream of records or events, as the dataset holds, and yield the outcome of each chunk, in order.
 
-    While chunks are committed, the next one is read. Three are committed at a time, unless two of them have a version of the same record,
-    of which the later must come later. When the stream breaks off, what was committed stays. `admit` is awaited before a chunk is read; what
-    it gives is called when the chunk is committed. Raises as `ingest_records`, and what `admit` raises.
+    While chunks are committed, the next one is read. Up to three are committed at a time, except for chunks with versions of a common
+    record, which must be stored in order. If the stream fails, committed chunks stay. `admit` is awaited before a chunk is read, and the
+    function that it returns is called once the chunk is committed. Raises the errors of `ingest_records` and of `admit`.
     """
     target = _Target(db, scope, configurations, dataset_id, mode, batch_id)
     committing: deque[tuple[asyncio.Task[IngestResult], AbstractSet[UUID]]] = deque()
-    broken: Exception | None = None
+    failure: Exception | None = None
     try:
         try:
             async for chunk in chunks:
                 with ExitStack() as place:
                     place.callback(await admit())
                     prepared = await target.read(chunk)
-                    while len(committing) == SIDE_BY_SIDE or any(prepared.records & others for _, others in committing):
+                    while len(committing) == MAX_CONCURRENT_CHUNKS or any(
+                        prepared.records & others for _, others in committing
+                    ):
                         yield await committing.popleft()[0]
                     task = asyncio.create_task(prepared.commit())
                     task.add_done_callback(partial(_leave, place.pop_all()))
                 committing.append((task, prepared.records))
-        except Exception as error:  # noqa: BLE001 (raised below, once what is on its way has arrived)
-            broken = error
+        except Exception as error:  # noqa: BLE001 (raised below, after the chunks that are being committed)
+            failure = error
         while committing:
             yield await committing.popleft()[0]
-        if broken is not None:
-            raise broken
+        if failure is not None:
+            raise failure
     finally:
         for task, _ in committing:
             task.cancel()
@@ -169,7 +171,7 @@ async def ingest_stream(
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where documents go, and how they are meant. `expected`: the class of documents that the dataset must hold."""
+    """The destination and mode of documents. `expected`: the class of documents that the dataset must hold, None for any."""
 
     db: Database
     scope: Scope
@@ -180,7 +182,7 @@ class _Target:
     expected: XdmClass | None = None
 
     async def read(self, chunk: Chunk) -> "_Prepared":
-        """The documents, checked against their schema; nothing is stored yet."""
+        """Check the documents of a chunk; nothing is stored yet. Raises Forbidden, LimitExceeded, NotFound, Invalid."""
         self.scope.require(Permission.PROFILE_WRITE)
         if len(chunk.documents) > DOCUMENTS:
             raise LimitExceeded(f"A call takes up to {DOCUMENTS:,} documents, not {len(chunk.documents):,}.")
@@ -189,7 +191,7 @@ class _Target:
         return prepared
 
     def reader(self, config: Configuration) -> Reader:
-        """What reads this dataset's documents under this configuration."""
+        """Return a reader of this dataset's documents. Raises NotFound, Invalid, Misconfigured."""
         dataset = config.dataset(self.dataset_id)
         schema = config.schemas[dataset.schema_id]
         xdm_class = schema.xdm_class
@@ -204,7 +206,7 @@ class _Target:
         return Reader(config, self.scope.sandbox, dataset, self.mode)
 
     async def refuse_batch(self) -> None:
-        """Say why the batch takes no documents; one that the caller did not choose is simply chosen again."""
+        """Raise why the batch takes no documents: NotFound, Conflict, or RetryTransaction to choose another rolling batch."""
         if self.batch_id is None:
             raise RetryTransaction("the rolling batch was closed")
         (batch,) = await batches.read_batches(self.db, self.scope, [self.batch_id])
@@ -214,11 +216,11 @@ class _Target:
 
 
 class _Prepared:
-    """A chunk that was read, on its way into the store, however often its transaction begins again."""
+    """A checked chunk, which is committed by as many transactions as it takes."""
 
     _config: Configuration
     _reader: Reader
-    _sent: list[ValidDocument]
+    _documents: list[ValidDocument]
     _batch_id: UUID
 
     def __init__(self, target: _Target, chunk: Chunk) -> None:
@@ -229,73 +231,73 @@ class _Prepared:
 
     @property
     def records(self) -> AbstractSet[UUID]:
-        """The xids of the records that the chunk has versions of; events have none."""
+        """The xids of the records that the chunk has versions of; none for events."""
         are_events = self._reader.xdm_class is XdmClass.EXPERIENCE_EVENT
-        return frozenset() if are_events else {document.xid for document in self._sent}
+        return frozenset() if are_events else {document.xid for document in self._documents}
 
     async def read(self, config: Configuration) -> None:
-        """Read the documents, and let others work meanwhile."""
+        """Check the documents, in time slices of the event loop."""
         documents = enumerate(self._chunk.documents, self._chunk.first_index)
         schema_id = config.dataset(self._target.dataset_id).schema_id
         await config.compile(schema_id, partial=self._target.mode is not Mode.REPLACE)
-        self._config, self._reader, self._sent = config, self._target.reader(config), []
+        self._config, self._reader, self._documents = config, self._target.reader(config), []
         is_more = True
         while is_more:
             async with SLICES:
                 is_more = self._read_some(documents)
 
     def _read_some(self, documents: Iterator[tuple[int, Any]]) -> bool:
-        """Read as many documents as fit into a slice; whether there may be more."""
-        read, sent = self._reader.read, self._sent
+        """Check as many documents as fit into a time slice. Return whether there may be more."""
+        read, valid = self._reader.read, self._documents
         for index, document in documents:
             if (found := read(index, document)) is not None:
-                sent.append(found)
+                valid.append(found)
             if SLICES.is_over:
                 return True
         return False
 
     async def commit(self) -> IngestResult:
-        """Store what may be stored. Raises Unavailable when too many others write."""
-        target, alone = self._target, self._target.mode is Mode.DELETE
-        for attempt in range(ATTEMPTS):
+        """Store the valid documents. Raises Unavailable after too many conflicts, and the errors of `ingest_records`."""
+        target, exclusive = self._target, self._target.mode is Mode.DELETE
+        for attempt in range(MAX_ATTEMPTS):
             try:
-                return await self._attempt(alone=alone)
+                return await self._attempt(exclusive=exclusive)
             except StaleConfiguration as outdated:
                 await self.read(await target.configurations.read(target.db, target.scope, outdated.version))
             except RetryTransaction as restart:
                 observe(TransactionRestarted(restart.reason, attempt))
-                alone = alone or restart.exclusive or attempt >= PATIENCE
+                exclusive = exclusive or restart.exclusive or attempt >= RETRIES_BEFORE_EXCLUSIVE
             except (ConstraintViolated, Contended) as error:
                 observe(TransactionRestarted(type(error).__name__, attempt))
-                alone = alone or attempt >= PATIENCE
+                exclusive = exclusive or attempt >= RETRIES_BEFORE_EXCLUSIVE
         raise Unavailable("Too many writers change the same people; try again.")
 
-    async def _attempt(self, *, alone: bool) -> IngestResult:
-        """Once. Raises Restart when documents were taken out that cannot be stored."""
+    async def _attempt(self, *, exclusive: bool) -> IngestResult:
+        """Try to store the documents once. Raises RetryTransaction after taking out documents that cannot be stored."""
         try:
-            return await self._store(alone=alone)
+            return await self._store(exclusive=exclusive)
         except Unstorable as error:
             await self._take_out_unstorable(error)
             raise RetryTransaction("documents that cannot be stored were taken out") from error
 
-    async def _store(self, *, alone: bool) -> IngestResult:
-        """Whoever would only wait for those who must be alone goes with them."""
+    async def _store(self, *, exclusive: bool) -> IngestResult:
+        """Store the documents, in a group if `exclusive`, or if the call would only wait for a group."""
         target = self._target
         self._batch_id = target.batch_id or await batches.rolling_batch(target.db, target.scope, target.dataset_id)
-        if alone or GROUP_COMMITS.are_needed(target.db, target.scope):
-            return await GROUP_COMMITS.take(target.db, target.scope, self, is_needed=alone)
+        if exclusive or GROUP_COMMITS.has_exclusive(target.db, target.scope):
+            return await GROUP_COMMITS.submit(target.db, target.scope, self, needs_exclusive=exclusive)
         async with lock_shared(target.db, target.scope.sandbox_id) as tx:
-            writing = self.writing(tx)
-            await writing.append_and_union()
-            await self.count(tx, writing)
-            return await self.end(tx, writing)
+            transaction = self.transaction(tx)
+            await transaction.append_and_union()
+            await self.count(tx, transaction)
+            return await self.end(tx, transaction)
 
     async def _take_out_unstorable(self, error: Unstorable) -> None:
-        """Let the documents fail that cannot be stored. Raises the error where it is not theirs."""
-        found = await self._unstorable(self._sent)
+        """Turn documents that cannot be stored into failures. Raises the error if they are not its cause."""
+        found = await self._unstorable(self._documents)
         failures, warnings = self._reader.failures, self._reader.warnings
         if found:
-            self._sent = [document for document in self._sent if document.position not in found]
+            self._documents = [document for document in self._documents if document.position not in found]
             warnings[:] = [warning for warning in warnings if warning.index not in found]
             failures += [_not_stored(position, cause) for position, cause in found.items()]
             failures.sort(key=lambda failure: failure.index)
@@ -304,56 +306,58 @@ class _Prepared:
         else:
             raise error
 
-    async def _unstorable(self, sent: Sequence[ValidDocument]) -> dict[int, Unstorable]:
-        """The places of the documents that cannot be stored, and why: by halves, in transactions that are undone."""
-        error = await self._trial(sent)
+    async def _unstorable(self, documents: Sequence[ValidDocument]) -> dict[int, Unstorable]:
+        """Find the documents that cannot be stored, by halves, in transactions that are rolled back. Return errors by position."""
+        error = await self._trial(documents)
         if error is None:
             return {}
-        if len(sent) == 1:
-            return {sent[0].position: error}
-        half = len(sent) // 2
-        return await self._unstorable(sent[:half]) | await self._unstorable(sent[half:])
+        if len(documents) == 1:
+            return {documents[0].position: error}
+        half = len(documents) // 2
+        return await self._unstorable(documents[:half]) | await self._unstorable(documents[half:])
 
-    async def _trial(self, sent: Sequence[ValidDocument]) -> Unstorable | None:
-        """Why these documents cannot be stored together; None if they can. Nothing of them stays."""
+    async def _trial(self, documents: Sequence[ValidDocument]) -> Unstorable | None:
+        """Store these documents and roll back. Return the error, None if they can be stored."""
         target = self._target
         try:
             async with lock_exclusive(target.db, target.scope.sandbox_id, is_trial=True) as tx:
-                writing = self.writing(tx, sent)
-                await commit_calls(tx, [writing], await writing.append(RecordStates()))
+                transaction = self.transaction(tx, documents)
+                await commit_calls(tx, [transaction], await transaction.append(RecordStates()))
         except Unstorable as error:
             return error
         return None
 
-    def writing(self, tx: Session, sent: Sequence[ValidDocument] | None = None) -> IngestTransaction:
-        """The writes of the documents, or of these of them."""
+    def transaction(self, tx: Session, documents: Sequence[ValidDocument] | None = None) -> IngestTransaction:
+        """Return the writes of all documents, or of some."""
         target = self._target
         return IngestTransaction(
-            *(tx, target.scope, self._config, self._sent if sent is None else sent),
+            *(tx, target.scope, self._config, self._documents if documents is None else documents),
             dataset_id=target.dataset_id,
             batch_id=self._batch_id,
             mode=target.mode,
             first_index=self._chunk.first_index,
         )
 
-    async def count(self, tx: Session, writing: IngestTransaction) -> None:
-        """Count what the batch takes in, if it still does, and keep what was refused."""
+    async def count(self, tx: Session, transaction: IngestTransaction) -> None:
+        """Add to the counts of the batch, and store the failures. Raises as `refuse_batch` if the batch is not LOADING."""
         target, failures = self._target, self._reader.failures
-        accepted = len(self._sent) - writing.duplicates
+        accepted = len(self._documents) - transaction.duplicates
         counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures))
         if await tx.value(COUNT_BATCH, *counted) is None:
             await target.refuse_batch()
-        await keep_failures(tx, writing.call, failures)
+        await keep_failures(tx, transaction.stamp, failures)
 
-    async def end(self, tx: Session, writing: IngestTransaction) -> IngestResult:
-        """Keep the warnings, which are all there now, and say what became of the documents."""
-        duplicates, warnings = writing.duplicates, [*self._reader.warnings, *writing.warnings]
-        await keep_warnings(tx, writing.call, warnings)
-        return IngestResult(self._batch_id, len(self._sent) - duplicates, duplicates, self._reader.failures, warnings)
+    async def end(self, tx: Session, transaction: IngestTransaction) -> IngestResult:
+        """Store the warnings, which are complete now, and return the outcome."""
+        duplicates, warnings = transaction.duplicates, [*self._reader.warnings, *transaction.warnings]
+        await keep_warnings(tx, transaction.stamp, warnings)
+        return IngestResult(
+            self._batch_id, len(self._documents) - duplicates, duplicates, self._reader.failures, warnings
+        )
 
 
 def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
-    """The failure of a document that Postgres refuses."""
+    """Make the failure of a document that Postgres refuses."""
     reason = f"{cause.condition} ({cause.sqlstate or 'when it was sent'})"
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
@@ -361,26 +365,26 @@ def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
     return DocumentProblem(position, "$", "UNSTORABLE", message)
 
 
-async def _store_alone(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:
-    """Store these calls, with the sandbox to themselves: the facts of each, or none of those that are refused, then every view."""
-    taken, outcomes = list[_Prepared](), dict[_Prepared, IngestResult | Exception]()
-    written, said = dict[_Prepared, IngestTransaction](), RecordStates()
+async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:
+    """Store calls under the exclusive lock: the facts of each call, unless it is refused, then every view. Return outcomes, in order."""
+    group, outcomes = list[_Prepared](), dict[_Prepared, IngestResult | Exception]()
+    appended, states = dict[_Prepared, IngestTransaction](), RecordStates()
     for call in calls:
-        taken.append(call)
-        writing = call.writing(tx)
+        group.append(call)
+        transaction = call.transaction(tx)
         try:
             async with tx.savepoint():
-                after = await writing.append(said)
-                await call.count(tx, writing)
+                after = await transaction.append(states)
+                await call.count(tx, transaction)
         except (GatewayError, StaleConfiguration, RetryTransaction) as error:
             outcomes[call] = error
         else:
-            written[call], said = writing, after
-    if written:
-        await commit_calls(tx, list(written.values()), said)
-    for call, writing in written.items():
-        outcomes[call] = await call.end(tx, writing)
-    return [outcomes[call] for call in taken]
+            appended[call], states = transaction, after
+    if appended:
+        await commit_calls(tx, list(appended.values()), states)
+    for call, transaction in appended.items():
+        outcomes[call] = await call.end(tx, transaction)
+    return [outcomes[call] for call in group]
 
 
-GROUP_COMMITS = GroupCommit(_store_alone, weight=len, limit=DOCUMENTS)
+GROUP_COMMITS = GroupCommit(_store_group, weight=len, limit=DOCUMENTS)

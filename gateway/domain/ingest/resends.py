@@ -1,9 +1,9 @@
-"""Events that come in, and those of them that were sent before.
+"""Events, and resends: events that clients send again.
 
-An event is stored under one of its identities, and a later one of its `_id` and dataset that names this identity repeats it. So a call looks
-for it under every identity that the document names, whichever of them is the primary one by today's settings, descriptors or marks. The
-first body is told; a later one is kept beside
-it, and takes its place when the batch of the first one goes.
+An event is stored under its primary identity. A later event with its `_id` and dataset that names this identity, primary or not, is a
+resend of it, because settings, descriptors and marks may choose another primary identity next time. So a call looks for each event under
+every identity that the document names. The first event is the one that reads return. Resends of other batches are stored beside it, and
+the first of them succeeds it when its batch is removed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -26,188 +26,189 @@ from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 LOCK_EVENTS = query("resends.lock_events")
-KNOWN_EVENTS = query("resends.known_events")
-REPEAT_EVENTS = query("resends.repeat_events")
-TAKE_HEIRS = query("resends.take_heirs")
-NAMING_EVENTS = query("resends.naming_events")
+KNOWN_EVENTS = query("resends.find_events")
+APPEND_RESENDS = query("resends.append_resends")
+TAKE_SUCCESSORS = query("resends.take_successors")
+FIND_NAMING_EVENTS = query("resends.find_naming_events")
 TAKE_EVENTS = query("resends.take_events")
 
 EVENT_COLUMNS = (
     *("sandbox_id", "xid", "dataset_id", "event_id", "batch_id", "timestamp", "event_type", "document", "ingested_at"),
 )
 
-LOCKS = 32
-"""Into how many locks the `_id`s of a dataset fall. A call holds at most all of them, and Postgres has room for 64 locks a transaction."""
+LOCKS_PER_DATASET = 32
+"""The number of advisory locks that the `_id`s of a dataset share. A call may hold all of them; Postgres has room for 64 a transaction."""
 
 EventKey = tuple[UUID, str]
-"""The identity under which an event is stored, and the sender's id of it."""
+"""The xid under which an event is stored, and its `_id`."""
 
 
-class Place(NamedTuple):
-    """When an event came in; of one `_id` the least place is told."""
+class EventPosition(NamedTuple):
+    """The time and order in which an event arrived. The least position is the first event."""
 
     ingested_at: datetime
     batch_id: UUID
     ordinal: int
 
 
-class Sending(NamedTuple):
-    """One sending of an event: its key if it is the first, every identity that it names, when it came, and what it says."""
+class SentEvent(NamedTuple):
+    """An event as a client sent it. `origin` is its primary identity, under which it is stored if it is new; `named` are all its identities."""
 
     origin: UUID
     event_id: str
     named: Sequence[UUID]
-    place: Place
+    position: EventPosition
     timestamp: datetime
     text: str
     body: Any
 
 
-class Known(NamedTuple):
-    """An event that is told: where it is stored, when it came in, and what it says."""
+class StoredEvent(NamedTuple):
+    """The event that reads return for an EventKey: the xid under which it is stored, when it arrived, and its document."""
 
     xid: UUID
-    place: Place
+    position: EventPosition
     body: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """How many events were new, how many were there, and those of the latter that say something else now."""
+    """The outcome of a call: the number of new events and of resends, and a warning for each resend with another document."""
 
     added: int
-    repeated: int
+    resent: int
     differing: list[DocumentProblem]
 
 
 async def append_events(
-    tx: Session, call: IngestStamp, sent: Sequence[ValidDocument], newcomers: Collection[UUID], *, beside: bool
+    tx: Session, stamp: IngestStamp, documents: Sequence[ValidDocument], newcomers: Collection[UUID], *, is_shared: bool
 ) -> Appended:
-    """Append the events that are new. Of the others the first body stays, and what this batch sent is noted beside it.
+    """Append new events, and resends beside the events that they repeat.
 
-    `newcomers`: identities that this transaction made known, which no event has. `beside`: others write to the sandbox, too.
-    Most calls bring nothing but new events, so they are appended first, and looked for under their own identity only where one was there.
-    Raises ConstraintViolated when a concurrent writer appended one meanwhile.
+    `newcomers`: xids that this transaction made known, so no event is stored under them. `is_shared`: other writers may write meanwhile.
+    Most calls bring new events only. So these are copied first, and looked up under their primary identity only if that fails.
+    Raises ConstraintViolated if a concurrent writer stored one of them meanwhile.
     """
-    several = [document for document in sent if len(document.identities) > 1]
-    if beside:
-        await _lock(tx, call, [d for d in several if not any(named.xid in newcomers for named in d.identities)])
+    several = [document for document in documents if len(document.identities) > 1]
+    if is_shared:
+        await _lock(tx, stamp, [d for d in several if not any(named.xid in newcomers for named in d.identities)])
     others = [
         (n.xid, d.body["_id"]) for d in several for n in d.identities if n.xid != d.xid and n.xid not in newcomers
     ]
-    known = await _known(tx, call.scope, call.dataset_id, others)
-    if known:  # rare: then whichever came first is the known one, be it under a document's own identity
-        known |= await _known(tx, call.scope, call.dataset_id, [(d.xid, d.body["_id"]) for d in several])
-    new, repeats = _sorted_out(call, sent, known)
+    known = await _find(tx, stamp.scope, stamp.dataset_id, others)
+    if known:  # rare: one may also be stored under its primary identity, and be the first
+        known |= await _find(tx, stamp.scope, stamp.dataset_id, [(d.xid, d.body["_id"]) for d in several])
+    new, resends = _split_documents(stamp, documents, known)
     try:
         async with tx.savepoint():
-            await _copy(tx, call, new)
+            await _copy(tx, stamp, new)
     except ConstraintViolated:
-        known |= await _known(tx, call.scope, call.dataset_id, [(d.xid, d.body["_id"]) for d in sent])
-        new, repeats = _sorted_out(call, sent, known)
-        await _copy(tx, call, new)
-    await _write_repeats(tx, call.scope, call.dataset_id, repeats)
-    differing = {sending.place.ordinal for sending, first in repeats if sending.body != first.body}
-    warnings = [_differing(document) for document in sent if call.ordinal(document.position) in differing]
-    return Appended(len(new), len(repeats), warnings)
+        known |= await _find(tx, stamp.scope, stamp.dataset_id, [(d.xid, d.body["_id"]) for d in documents])
+        new, resends = _split_documents(stamp, documents, known)
+        await _copy(tx, stamp, new)
+    await _append_resends(tx, stamp.scope, stamp.dataset_id, resends)
+    differing = {event.position.ordinal for event, first in resends if event.body != first.body}
+    warnings = [_differing(document) for document in documents if stamp.ordinal(document.position) in differing]
+    return Appended(len(new), len(resends), warnings)
 
 
-async def _lock(tx: Session, call: IngestStamp, several: Iterable[ValidDocument]) -> None:
-    """Keep others from storing one of these events under another of its identities at the same moment.
+async def _lock(tx: Session, stamp: IngestStamp, several: Iterable[ValidDocument]) -> None:
+    """Lock these events, which name several identities, against concurrent storage under another of their identities.
 
-    Two sendings with the same identities and different primary ones have no key in common that would stop the later one. At most one of
-    them has the primary identity that comes first in canonical order; the others must be alone, and such as have it need not.
+    Two sendings of an event with different primary identities have different keys, so no unique index stops the second. At most one of them
+    has the primary identity that is first in canonical order: it takes a shared lock, the others an exclusive one.
     """
-    base = call.dataset_id.int & 0x7FFF_FFFF_FFFF_FF00
+    base = stamp.dataset_id.int & 0x7FFF_FFFF_FFFF_FF00
     keys: dict[int, bool] = {}
     for document in several:
-        key = base + crc32(document.body["_id"].encode()) % LOCKS
-        is_alone = min(document.identities, key=canonical_order).xid != document.xid
-        keys[key] = keys.get(key, False) or is_alone
+        key = base + crc32(document.body["_id"].encode()) % LOCKS_PER_DATASET
+        is_exclusive = min(document.identities, key=canonical_order).xid != document.xid
+        keys[key] = keys.get(key, False) or is_exclusive
     if keys:
         ordered = sorted(keys)
-        await tx.execute(LOCK_EVENTS, call.scope.sandbox_id, ordered, [keys[key] for key in ordered])
+        await tx.execute(LOCK_EVENTS, stamp.scope.sandbox_id, ordered, [keys[key] for key in ordered])
 
 
-async def _known(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> dict[EventKey, Known]:
-    """The events under these keys that are there."""
+async def _find(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
+    """Read the stored events with these keys."""
     if not keys:
         return {}
-    given = zip(*keys, strict=True)
-    rows = await tx.rows(KNOWN_EVENTS, scope.sandbox_id, dataset_id, *map(list, given))
+    rows = await tx.rows(KNOWN_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return {
-        (row["xid"], row["event_id"]): Known(
-            row["xid"], Place(row["ingested_at"], row["batch_id"], -1), orjson.loads(row["document"])
+        (row["xid"], row["event_id"]): StoredEvent(
+            row["xid"], EventPosition(row["ingested_at"], row["batch_id"], -1), orjson.loads(row["document"])
         )
         for row in rows
     }
 
 
-def _sorted_out(
-    call: IngestStamp, sent: Sequence[ValidDocument], known: Mapping[EventKey, Known]
-) -> tuple[Sequence[ValidDocument], list[tuple[Sending, Known]]]:
-    """Which of these documents are new, and which repeat what is known or came before them."""
-    if not known and len({document.body["_id"] for document in sent}) == len(sent):
-        return sent, []
-    repeats, new = sorted_out((_sending(call, document) for document in sent), known)
-    ordinals = {sending.place.ordinal for sending in new}
-    return [document for document in sent if call.ordinal(document.position) in ordinals], repeats
+def _split_documents(
+    stamp: IngestStamp, documents: Sequence[ValidDocument], known: Mapping[EventKey, StoredEvent]
+) -> tuple[Sequence[ValidDocument], list[tuple[SentEvent, StoredEvent]]]:
+    """Split documents into new events and resends, as `split_resends` does."""
+    if not known and len({document.body["_id"] for document in documents}) == len(documents):
+        return documents, []
+    resends, new = split_resends((_event_of(stamp, document) for document in documents), known)
+    ordinals = {event.position.ordinal for event in new}
+    return [document for document in documents if stamp.ordinal(document.position) in ordinals], resends
 
 
-def sorted_out(
-    sendings: Iterable[Sending], known: Mapping[EventKey, Known]
-) -> tuple[list[tuple[Sending, Known]], list[Sending]]:
-    """Which of these, in this order, repeat what is known or came before them, each with that; and which are new.
+def split_resends(
+    events: Iterable[SentEvent], known: Mapping[EventKey, StoredEvent]
+) -> tuple[list[tuple[SentEvent, StoredEvent]], list[SentEvent]]:
+    """Split events, in order, into resends, each with the stored or earlier event that it repeats, and new events.
 
-    Of several events that one could repeat, the earliest.
+    An event that could repeat several repeats the one that arrived first.
     """
-    told = dict(known)
-    repeats, new = list[tuple[Sending, Known]](), list[Sending]()
-    for sending in sendings:
-        found = [told[key] for xid in sending.named if (key := (xid, sending.event_id)) in told]
+    stored = dict(known)
+    resends, new = list[tuple[SentEvent, StoredEvent]](), list[SentEvent]()
+    for event in events:
+        found = [stored[key] for xid in event.named if (key := (xid, event.event_id)) in stored]
         if found:
-            repeats.append((sending, min(found, key=lambda first: first.place)))
+            resends.append((event, min(found, key=lambda first: first.position)))
         else:
-            new.append(sending)
-            told[sending.origin, sending.event_id] = Known(sending.origin, sending.place, sending.body)
-    return repeats, new
+            new.append(event)
+            stored[event.origin, event.event_id] = StoredEvent(event.origin, event.position, event.body)
+    return resends, new
 
 
-async def _copy(tx: Session, call: IngestStamp, sent: Iterable[ValidDocument]) -> None:
+async def _copy(tx: Session, stamp: IngestStamp, documents: Iterable[ValidDocument]) -> None:
     sandbox_id, dataset_id, batch_id, time_of, at = (
-        *(call.scope.sandbox_id, call.dataset_id, call.batch_id, call.time_of, call.at),
+        *(stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.time_of, stamp.at),
     )
     rows = [
         (sandbox_id, d.xid, dataset_id, d.body["_id"], batch_id, time_of(d), d.body.get("eventType"), d.text, at)
-        for d in sent
+        for d in documents
     ]
     await tx.copy("event", EVENT_COLUMNS, rows)
 
 
-def _sending(call: IngestStamp, document: ValidDocument) -> Sending:
-    return Sending(
+def _event_of(stamp: IngestStamp, document: ValidDocument) -> SentEvent:
+    return SentEvent(
         origin=document.xid,
         event_id=document.body["_id"],
         named=[named.xid for named in document.identities],
-        place=Place(call.at, call.batch_id, call.ordinal(document.position)),
-        timestamp=call.time_of(document),
+        position=EventPosition(stamp.at, stamp.batch_id, stamp.ordinal(document.position)),
+        timestamp=stamp.time_of(document),
         text=document.text,
         body=document.body,
     )
 
 
-async def _write_repeats(tx: Session, scope: Scope, dataset_id: UUID, repeats: Iterable[tuple[Sending, Known]]) -> None:
-    """Note the repeats, but for those that leave with the batch of the first body."""
+async def _append_resends(
+    tx: Session, scope: Scope, dataset_id: UUID, resends: Iterable[tuple[SentEvent, StoredEvent]]
+) -> None:
+    """Append resends, except those in the batch of the first event: they are removed with it."""
     rows = {
-        (first.xid, sending.event_id, sending.place.batch_id, sending.origin): (
-            *(first.xid, sending.event_id, sending.place.batch_id, sending.place.ingested_at, sending.place.ordinal),
-            *(sending.origin, list(sending.named), sending.timestamp),
-            sending.text if sending.body != first.body else None,
+        (first.xid, event.event_id, event.position.batch_id, event.origin): (
+            *(first.xid, event.event_id, event.position.batch_id, event.position.ingested_at, event.position.ordinal),
+            *(event.origin, list(event.named), event.timestamp),
+            event.text if event.body != first.body else None,
         )
-        for sending, first in reversed(list(repeats))
-        if sending.place.batch_id != first.place.batch_id
+        for event, first in reversed(list(resends))
+        if event.position.batch_id != first.position.batch_id
     }
-    await tx.update_rows(REPEAT_EVENTS, scope.sandbox_id, dataset_id, rows=[rows[key] for key in sorted(rows)])
+    await tx.update_rows(APPEND_RESENDS, scope.sandbox_id, dataset_id, rows=[rows[key] for key in sorted(rows)])
 
 
 def _differing(document: ValidDocument) -> DocumentProblem:
@@ -218,79 +219,82 @@ def _differing(document: ValidDocument) -> DocumentProblem:
 # ------------------------------------------------------------------------------------------------ removal
 
 
-class Heirs(NamedTuple):
-    """What was sent again of events that go: all of one dataset."""
+class Successors(NamedTuple):
+    """Resends that succeed events which are removed, all of one dataset."""
 
     dataset_id: UUID
-    sendings: list[Sending]
+    events: list[SentEvent]
 
 
-async def take_heirs(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Heirs | None:
-    """What other batches sent again of the batch's events under these identities, taken out of the store; None if they sent nothing."""
-    rows = await tx.rows(TAKE_HEIRS, scope.sandbox_id, batch_id, xids)
+async def take_heirs(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Successors | None:
+    """Delete and return other batches' resends of the batch's events under these identities; None if there are none."""
+    rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, batch_id, xids)
     if not rows:
         return None
-    return Heirs(rows[0]["dataset_id"], sorted(map(_heir, rows), key=lambda sending: sending.place))
+    return Successors(rows[0]["dataset_id"], sorted(map(_sent_event, rows), key=lambda event: event.position))
 
 
-def _taken(row: Any, reader: Reader) -> Sending:
-    """An event that was stored names what it names by today's rules, and the identity that it was stored under."""
-    taken = _heir(row)
+def _taken(row: Any, reader: Reader) -> SentEvent:
+    """Make a SentEvent of a deleted row. Rows of events lack the identities named: read them by today's rules, and add the origin."""
+    taken = _sent_event(row)
     return taken if taken.named else taken._replace(named=[taken.origin, *reader.named(taken.body) - {taken.origin}])
 
 
-def _heir(row: Any) -> Sending:
-    return Sending(
+def _sent_event(row: Any) -> SentEvent:
+    return SentEvent(
         origin=row["origin"],
         event_id=row["event_id"],
         named=row["named_xids"] or (),
-        place=Place(row["ingested_at"], row["batch_id"], row["ordinal"]),
+        position=EventPosition(row["ingested_at"], row["batch_id"], row["ordinal"]),
         timestamp=row["timestamp"],
         text=row["document"],
         body=orjson.loads(row["document"]),
     )
 
 
-async def tell_heirs(tx: Session, scope: Scope, config: Configuration, heirs: Heirs) -> set[UUID]:
-    """Store these sendings as if those before them had never come; the identities under which events come or go by that.
+async def tell_heirs(tx: Session, scope: Scope, config: Configuration, successors: Successors) -> set[UUID]:
+    """Store successors as if the removed events had never arrived. Return the xids under which events were added or removed.
 
-    What came later and repeats one of them now was stored as long as that was none: it is noted beside it.
-    The caller has the sandbox's facts to itself.
+    A stored event that arrived after a successor, and repeats it, becomes a resend of it. Needs the exclusive lock of the sandbox's facts.
     """
-    reader = Reader(config, scope.sandbox, config.dataset(heirs.dataset_id))
-    sendings, concerned = heirs.sendings, set[UUID]()
+    reader = Reader(config, scope.sandbox, config.dataset(successors.dataset_id))
+    events, concerned = successors.events, set[UUID]()
     while True:
-        keys = {(xid, sending.event_id) for sending in sendings for xid in sending.named}
-        known = await _known(tx, scope, heirs.dataset_id, list(keys))
-        repeats, new = sorted_out(sendings, known)
-        later = {(first.xid, s.event_id) for s, first in repeats if first.place > s.place}
-        later |= await _naming(tx, scope, reader, heirs.dataset_id, new)
-        concerned |= {sending.origin for sending in new} | {xid for xid, _ in later}
+        keys = {(xid, event.event_id) for event in events for xid in event.named}
+        known = await _find(tx, scope, successors.dataset_id, list(keys))
+        resends, new = split_resends(events, known)
+        later = {(first.xid, e.event_id) for e, first in resends if first.position > e.position}
+        later |= await _naming_events(tx, scope, reader, successors.dataset_id, new)
+        concerned |= {event.origin for event in new} | {xid for xid, _ in later}
         if not later:
             break
-        taken = await tx.rows(TAKE_EVENTS, scope.sandbox_id, heirs.dataset_id, *map(list, zip(*later, strict=True)))
-        sendings = sorted([*sendings, *(_taken(row, reader) for row in taken)], key=lambda sending: sending.place)
+        taken = await tx.rows(
+            TAKE_EVENTS, scope.sandbox_id, successors.dataset_id, *map(list, zip(*later, strict=True))
+        )
+        events = sorted([*events, *(_taken(row, reader) for row in taken)], key=lambda event: event.position)
     rows = [
         (
-            *(scope.sandbox_id, sending.origin, heirs.dataset_id, sending.event_id, sending.place.batch_id),
-            *(sending.timestamp, sending.body.get("eventType"), sending.text, sending.place.ingested_at),
+            *(scope.sandbox_id, event.origin, successors.dataset_id, event.event_id, event.position.batch_id),
+            *(event.timestamp, event.body.get("eventType"), event.text, event.position.ingested_at),
         )
-        for sending in new
+        for event in new
     ]
     await tx.copy("event", EVENT_COLUMNS, rows)
-    await _write_repeats(tx, scope, heirs.dataset_id, repeats)
+    await _append_resends(tx, scope, successors.dataset_id, resends)
     return concerned
 
 
-async def _naming(tx: Session, scope: Scope, reader: Reader, dataset_id: UUID, new: Sequence[Sending]) -> set[EventKey]:
-    """The events that are stored, came later than these, and name the identity of one of them with its `_id`."""
+async def _naming_events(
+    tx: Session, scope: Scope, reader: Reader, dataset_id: UUID, new: Sequence[SentEvent]
+) -> set[EventKey]:
+    """Find stored events that arrived after one of these, have its `_id`, and name its origin. Return their keys."""
     if not new:
         return set()
-    places = {(sending.origin, sending.event_id): sending.place for sending in new}
-    rows = await tx.rows(NAMING_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*places, strict=True)))
+    positions = {(event.origin, event.event_id): event.position for event in new}
+    rows = await tx.rows(FIND_NAMING_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*positions, strict=True)))
     return {
         (row["xid"], row["event_id"])
         for row in rows
-        if Place(row["ingested_at"], row["batch_id"], -1) > places[row["named"], row["event_id"]]
+        if EventPosition(row["ingested_at"], row["batch_id"], -1) > positions[row["named"], row["event_id"]]
         and row["named"] in reader.named(orjson.loads(row["document"]))
     }

@@ -1,9 +1,8 @@
-"""The writes of one call, inside its transaction, each view right when it is done.
+"""The writes of a call inside its transaction, which leaves every view consistent with the facts.
 
-join      lock the people, join them as the documents say       stitching
-append    record versions, ties, events                         facts, resends
-view      what the records say now, merged                      views
-rebuild_views    instead of join and view where people may part        regrouping; once for all calls of a transaction
+A call that shares the sandbox with other writers locks its people and unites their graphs (`views.graph_union`), appends facts (`facts`,
+`resends`), and updates what records and profiles say (`views.materialized`). A call with the exclusive lock appends facts only; then
+`views.graph_rebuild` rebuilds graphs and views once for all calls of the transaction.
 """
 
 from collections.abc import Collection, Sequence
@@ -25,7 +24,7 @@ from gateway.xdm.classes import XdmClass
 
 
 class StaleConfiguration(Exception):
-    """The configuration changed since the documents were read; `version` is the new one."""
+    """The configuration has changed since the documents were read. `version` is the new one."""
 
     def __init__(self, version: int) -> None:
         super().__init__(f"the configuration is at version {version}")
@@ -33,12 +32,13 @@ class StaleConfiguration(Exception):
 
 
 class IngestTransaction:
-    """The documents of one call and where they go. `call` and `duplicates` are there, and `warnings` grow, once they are written.
+    """The writes of one call's documents. Appending sets `stamp` and `duplicates` (a count), and adds to `warnings`.
 
-    `keys` are the records that it appended to without saying yet what they say now.
+    Appending with the exclusive lock also sets: `newcomers`, the xids that the call made known; `keys`, the records that it has versions of;
+    `changed`, the keys whose document changed; `late`, the keys with a version that is older than the newest one.
     """
 
-    call: IngestStamp
+    stamp: IngestStamp
     duplicates: int
 
     def __init__(
@@ -46,14 +46,14 @@ class IngestTransaction:
         tx: Session,
         scope: Scope,
         config: Configuration,
-        sent: Sequence[ValidDocument],
+        documents: Sequence[ValidDocument],
         *,
         dataset_id: UUID,
         batch_id: UUID,
         mode: Mode,
         first_index: int,
     ) -> None:
-        self._tx, self.scope, self.config, self.sent = tx, scope, config, sent
+        self._tx, self.scope, self.config, self.documents = tx, scope, config, documents
         self._dataset_id, self.batch_id, self.mode, self._first_index = dataset_id, batch_id, mode, first_index
         self._are_records = (
             config.schemas[config.datasets[dataset_id].schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
@@ -63,44 +63,44 @@ class IngestTransaction:
         self.warnings: list[DocumentProblem] = []
 
     async def append_and_union(self) -> None:
-        """Join and append beside other writers, each view right when it is done."""
+        """Append facts and update the views under shared locks. Raises RetryTransaction, StaleConfiguration, NotFound."""
         records = self._are_records
-        people, newcomers = await join(self._tx, self.scope, self.config, self.sent, rewriting=records)
-        await self._stamp(newcomers)
-        await append_ties(self._tx, self.call, self.sent, newcomers, are_records=records)
+        people, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)
+        await self._read_stamp(newcomers)
+        await append_ties(self._tx, self.stamp, self.documents, newcomers, are_records=records)
         known = [xid for person in people for xid in person.xids if xid not in newcomers]
         states = await read_states(self._tx, self.scope, known)
         changed = set[RecordKey]()
         if records:
             changed, self.duplicates = await self._append_records(states, newcomers)
         else:
-            self.duplicates = await self._append_events(newcomers, beside=True)
+            self.duplicates = await self._append_events(newcomers, is_shared=True)
         concerned = _concerned(people, states, {xid for xid, _ in changed})
         await materialize(self._tx, self.scope, self.config, concerned, states, fresh=newcomers)
 
-    async def append(self, said: RecordStates) -> RecordStates:
-        """Append, with the sandbox to itself, and leave the views to `commit_calls`.
+    async def append(self, states: RecordStates) -> RecordStates:
+        """Append facts under the exclusive lock, and leave the views to `commit_calls`. Return the states of records after this call.
 
-        `said`: what records say by the calls before this one in the transaction. Given back with what they say by this one.
+        `states`: of records that earlier calls of the transaction appended to. Raises RetryTransaction, StaleConfiguration, NotFound.
         """
         self.newcomers = await self._introduce()
-        await self._stamp(())
-        if self.mode is not Mode.DELETE:  # whoever takes a record back says nothing about who belongs together
-            await append_ties(self._tx, self.call, self.sent, self.newcomers, are_records=self._are_records)
+        await self._read_stamp(())
+        if self.mode is not Mode.DELETE:  # a deletion makes no tie
+            await append_ties(self._tx, self.stamp, self.documents, self.newcomers, are_records=self._are_records)
         if not self._are_records:
-            self.duplicates = await self._append_events(self.newcomers, beside=False)
-            return said
-        await append_records(self._tx, self.call, self.mode, self.sent)
-        xids = {document.xid for document in self.sent}
+            self.duplicates = await self._append_events(self.newcomers, is_shared=False)
+            return states
+        await append_records(self._tx, self.stamp, self.mode, self.documents)
+        xids = {document.xid for document in self.documents}
         stored = await read_states(self._tx, self.scope, xids)
-        self.newcomers -= {xid for xid, _ in stored}  # of records that were deleted before they ever were
-        states = stored | said
+        self.newcomers -= {xid for xid, _ in stored}  # known by an earlier deletion alone
+        states = stored | states
         self.changed, self.duplicates = self._advance(states, self.late)
         self.keys = {(xid, self._dataset_id) for xid in xids}
         return states
 
-    async def _stamp(self, newcomers: Collection[UUID]) -> None:
-        """The time and the numbers of this call, read once every lock is held. None of the newcomers may have been unlinked before."""
+    async def _read_stamp(self, newcomers: Collection[UUID]) -> None:
+        """Read the time and the numbers of this call, with every lock held. Raises RetryTransaction if a newcomer was unlinked before."""
         row = await self._tx.row(STAMP, self.scope.sandbox_id, list(newcomers))
         if row is None:
             raise NotFound("The sandbox is gone.")
@@ -108,43 +108,43 @@ class IngestTransaction:
             raise StaleConfiguration(row["config_version"])
         if row["is_apart"]:
             raise RetryTransaction("an identity comes back that was unlinked by hand", exclusive=True)
-        self.call = IngestStamp(
+        self.stamp = IngestStamp(
             self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
         )
-        self.warnings += future_times(self.sent, row["at"])
+        self.warnings += future_times(self.documents, row["at"])
 
     async def _introduce(self) -> set[UUID]:
-        """Make known the identities that nobody knows, as nobody's for now. Nobody is known by being deleted."""
+        """Insert the unknown identities of the documents, without a person for now, and return their xids. Deletions insert none."""
         if self.mode is Mode.DELETE:
             return set()
-        named = {n.xid: n for document in self.sent for n in document.identities}
+        named = {n.xid: n for document in self.documents for n in document.identities}
         known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))}
         newcomers = named.keys() - known
         await insert_identities(self._tx, self.scope, [named[xid] for xid in newcomers], {})
         return newcomers
 
     async def _append_records(self, states: RecordStates, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
-        """Append versions and write what the records say now; the keys of those that changed, and how many did not."""
+        """Append versions and write the records' states. Return the keys of records that changed, and the number of duplicates."""
         late = set[RecordKey]()
         changed, duplicates = self._advance(states, late)
         if late:
             raise RetryTransaction("a version older than the newest one", exclusive=True)
-        await append_records(self._tx, self.call, self.mode, self.sent)
-        sent = {(document.xid, self._dataset_id) for document in self.sent}
-        await write_states(self._tx, self.scope, {key: states[key] for key in sent}, fresh=newcomers)
+        await append_records(self._tx, self.stamp, self.mode, self.documents)
+        keys = {(document.xid, self._dataset_id) for document in self.documents}
+        await write_states(self._tx, self.scope, {key: states[key] for key in keys}, fresh=newcomers)
         return changed, duplicates
 
     def _advance(self, states: RecordStates, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
-        """Advance the states by the sent versions; what is older than a head is `late`."""
+        """Apply the documents to the states. Add keys whose version is older than the newest one to `late`. Return as `_append_records`."""
         changed, duplicates = set[RecordKey](), 0
-        for document in self.sent:
+        for document in self.documents:
             key = (document.xid, self._dataset_id)
-            place = VersionOrder(self.call.at, self.batch_id, self.call.ordinal(document.position))
+            position = VersionOrder(self.stamp.at, self.batch_id, self.stamp.ordinal(document.position))
             before = states.get(key)
-            if before is not None and before.head > place:
+            if before is not None and before.head > position:
                 late.add(key)
                 continue
-            states[key] = after = next_state(before, Version(self.mode, document.body, place))
+            states[key] = after = next_state(before, Version(self.mode, document.body, position))
             was_nothing = before is None and after.document is None
             if was_nothing or (before is not None and after.decided_at == before.decided_at):
                 duplicates += 1
@@ -152,46 +152,46 @@ class IngestTransaction:
                 changed.add(key)
         return changed, duplicates
 
-    async def _append_events(self, newcomers: Collection[UUID], *, beside: bool) -> int:
-        appended = await append_events(self._tx, self.call, self.sent, newcomers, beside=beside)
+    async def _append_events(self, newcomers: Collection[UUID], *, is_shared: bool) -> int:
+        appended = await append_events(self._tx, self.stamp, self.documents, newcomers, is_shared=is_shared)
         self.warnings += appended.differing
-        return appended.repeated
+        return appended.resent
 
 
-async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], said: RecordStates) -> None:
-    """Make every view right after these calls were appended in one transaction, with their sandbox to itself.
+async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], states: RecordStates) -> None:
+    """Update every view after these calls were appended in one transaction, under the exclusive lock.
 
-    `said`: what the records say by now to which they appended, as far as no late version makes it another story.
+    `states`: of the records that they appended to. States of records with deletions or late versions are not used, but rebuilt from facts.
     """
-    scope, config = appended[0].scope, appended[0].config  # that all of them know: else they would be outdated
-    sent, changed, unsure = set[RecordKey](), set[RecordKey](), set[RecordKey]()
+    scope, config = appended[0].scope, appended[0].config  # equal for all: else StaleConfiguration
+    keys, changed, unsure = set[RecordKey](), set[RecordKey](), set[RecordKey]()
     newcomers, seeds = set[UUID](), set[UUID]()
-    for writing in appended:
-        sent |= writing.keys
-        changed |= writing.changed
-        unsure |= writing.keys if writing.mode is Mode.DELETE else writing.late
-        newcomers |= writing.newcomers
-        seeds |= {named.xid for document in writing.sent for named in document.identities}
-    await write_states(tx, scope, {key: said[key] for key in sent - unsure}, fresh=newcomers)
-    recount = any(writing.mode is Mode.DELETE for writing in appended)
+    for call in appended:
+        keys |= call.keys
+        changed |= call.changed
+        unsure |= call.keys if call.mode is Mode.DELETE else call.late
+        newcomers |= call.newcomers
+        seeds |= {named.xid for document in call.documents for named in document.identities}
+    await write_states(tx, scope, {key: states[key] for key in keys - unsure}, fresh=newcomers)
+    recount = any(call.mode is Mode.DELETE for call in appended)
     changed_xids = {xid for xid, _ in changed}
-    if fallen := await rebuild_views(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
-        _warn_of_too_many_links(appended, fallen)
+    if excluded := await rebuild_views(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
+        _warn_of_too_many_links(appended, excluded)
 
 
-def _warn_of_too_many_links(appended: Sequence[IngestTransaction], fallen: Collection[UUID]) -> None:
-    """One warning for each document that names an identity which joins nobody from now on; if none does, for the first one."""
-    message = f"{len(fallen):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
-    sent = [(writing, document) for writing in appended for document in writing.sent]
-    naming = [(w, document) for w, document in sent if any(named.xid in fallen for named in document.identities)]
-    for writing, document in naming or sent[:1]:
-        writing.warnings.append(
+def _warn_of_too_many_links(appended: Sequence[IngestTransaction], excluded: Collection[UUID]) -> None:
+    """Warn of each document that names one of these identities, which have just been excluded; if none does, of the first document."""
+    message = f"{len(excluded):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
+    documents = [(call, document) for call in appended for document in call.documents]
+    naming = [(c, document) for c, document in documents if any(named.xid in excluded for named in document.identities)]
+    for call, document in naming or documents[:1]:
+        call.warnings.append(
             DocumentProblem(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
         )
 
 
 def _concerned(people: Sequence[GraphChange], states: RecordStates, changed: set[UUID]) -> list[GraphChange]:
-    """Whose merged document may differ: those whose records changed, and those with records whose graph did."""
+    """Select the people whose merged document may differ: their records changed, or they have records and their graph changed."""
     with_records = {xid for xid, _ in states}
     return [
         person

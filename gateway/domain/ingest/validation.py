@@ -1,8 +1,8 @@
-"""Sent documents, before any transaction: checked against their schema and taken apart into who and what.
+"""Validation of documents before any transaction, against their schema and the rules for identities.
 
-A document that breaks a rule becomes a `DocumentProblem` with its place, a code and a sentence; the others go on. Rules beyond the schema's:
-at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one
-primary identity, records of at most 100 kB and events of at most 10 kB. A value that names nobody (`null`, `0`, `guest` …) links nobody.
+A document that breaks a rule becomes a `DocumentProblem` with its index, a code and a sentence; the others are stored. Rules beyond those of
+the schema: at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one primary
+identity, records of at most 100 kB and events of at most 10 kB. Placeholder values (`null`, `0`, `guest` …) are left out, with a warning.
 """
 
 import json
@@ -28,12 +28,12 @@ from gateway.xdm.leaves import changed_leaves, instant
 from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreadable
 
 MAX_IDENTITIES = 20
-MAX_EVENT_ID = 512  # characters: it is part of a key
+MAX_EVENT_ID = 512  # characters of an `_id`, which is part of a key
 MAX_SIZE: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
 
 
 class Claim(NamedTuple):
-    """An identity as a document states it, before it is believed: at a field's path, or at a place in identityMap."""
+    """An identity as a document states it, not yet checked: in the field at a path, or at a place in its namespace's list in identityMap."""
 
     code: str
     value: str
@@ -43,11 +43,12 @@ class Claim(NamedTuple):
 
     @property
     def path(self) -> str:
+        """The JSON path of the value in the document."""
         return f"$.{self.field}" if self.field else f"{_MAP}.{self.code}[{self.place}].id"
 
 
 class InvalidDocument(Exception):
-    """What cannot be used as it was sent: where, which rule it breaks, and a sentence."""
+    """A document breaks a rule: the JSON path of the value, the code of the rule, and a sentence."""
 
     def __init__(self, path: str, code: str, message: str) -> None:
         super().__init__(message)
@@ -55,18 +56,18 @@ class InvalidDocument(Exception):
 
 
 class Reader:
-    """Reads the documents of one dataset. `failures` and `warnings` grow with what it meets."""
+    """A reader of the documents of one dataset, which collects their `failures` and `warnings`."""
 
     def __init__(self, config: Configuration, sandbox: Sandbox, dataset: Dataset, mode: Mode = Mode.REPLACE) -> None:
         schema = config.schemas[dataset.schema_id]
         self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
         self._are_events = schema.xdm_class is XdmClass.EXPERIENCE_EVENT
-        self._most = MAX_SIZE[schema.xdm_class]
+        self._max_bytes = MAX_SIZE[schema.xdm_class]
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._form = self._validator.form
-        self._plainly = _Plainly(config, sandbox)
+        self._simple = _SimpleIdentities(config, sandbox)
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
         self._is_ranked = self._are_events and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
@@ -74,31 +75,33 @@ class Reader:
         self.warnings: list[DocumentProblem] = []
 
     def read(self, index: int, document: Any) -> ValidDocument | None:
-        """The document if it may be stored; else None, and why it may not is among the `failures`. `index` is its place."""
+        """Check a document, a JSON value or the bytes of a JSON text. Return None, and add to `failures`, if it is invalid. `index` counts from 0."""
         warned = len(self.warnings)
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
-            if len(text) > self._most:  # before it is parsed: a line may be anything
+            if len(text) > self._max_bytes:  # before it is parsed: a line may be anything
                 raise self._too_large()
             given = _parsed(text) if text is document else document
             if not self._validator.is_valid(given, partial=self._partial):
                 raise self._invalid(given)
-            return self._sent(index, given, text if text is not document else None)
+            return self._valid(index, given, text if text is not document else None)
         except InvalidDocument as refused:
-            del self.warnings[warned:]  # they are about what is stored
-            self.failures.append(DocumentProblem(index, refused.path, refused.code, refused.message, _kept(document)))
+            del self.warnings[warned:]  # warnings are about stored documents only
+            self.failures.append(
+                DocumentProblem(index, refused.path, refused.code, refused.message, _storable(document))
+            )
             return None
 
-    def _sent(self, index: int, given: Document, text: bytes | None) -> ValidDocument:
-        """The valid document in the form in which it is stored. `text`: that of the document as it was given, if it is at hand.
+    def _valid(self, index: int, given: Document, text: bytes | None) -> ValidDocument:
+        """Make the stored form of a schema-valid document. `text`: its JSON, if it came as a value.
 
-        A line of text is written anew from what was read: the last of equal keys, and no number that Postgres lacks.
+        A document that came as text is serialized again: the last of equal keys counts, and numbers are those that Postgres can store.
         """
         body = self._form(given)
         if text is None or body is not given:
             text = _dumped(body)
         read = body if self._rules.has_whole_numbers else given
-        identities = self._plain(read) or self._identities(index, read)
+        identities = self._simple_identities(read) or self._identities(index, read)
         xid, tied = identities[0].xid, linked_xids(identities)
         at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
         as_sent = None
@@ -108,11 +111,11 @@ class Reader:
 
     def _too_large(self) -> InvalidDocument:
         return InvalidDocument(
-            "$", "SIZE", f"The document has more than {self._most:,} bytes, the most that is allowed."
+            "$", "SIZE", f"The document has more than {self._max_bytes:,} bytes, the most that is allowed."
         )
 
     def _invalid(self, body: Any) -> InvalidDocument:
-        """The document's first fault; its message names the others."""
+        """Make the error of a document that does not fit the schema: its first violation, whose message names the others."""
         first, *others = self._validator.violations(body, partial=self._partial)
         more = f" Also wrong: {', '.join(f'{fault.path} ({fault.code})' for fault in others)}." if others else ""
         return InvalidDocument(first.path, first.code, first.message + more)
@@ -126,29 +129,29 @@ class Reader:
 
     # -------------------------------------------------------------------------------------------- identities
 
-    def _plain(self, body: Document) -> tuple[NamedIdentity, ...] | None:
-        """What `_identities` finds where there is nothing to say of any of them, as in most documents; None for all others."""
-        named, marked, plainly = list[NamedIdentity](), list[NamedIdentity](), self._plainly
+    def _simple_identities(self, body: Document) -> tuple[NamedIdentity, ...] | None:
+        """Return what `_identities` returns, faster, for a document without problems, as most are; None for any other."""
+        named, marked, simple = list[NamedIdentity](), list[NamedIdentity](), self._simple
         for claim in self._described(body) if self._descriptors else ():
-            if (each := plainly[claim.code](claim.value)) is None:
+            if (each := simple[claim.code](claim.value)) is None:
                 return None
             named.append(each)
             if claim.is_primary:
                 marked.append(each)
         for code, items in (body.get("identityMap") or {}).items():
-            identity = plainly[code]
+            identity = simple[code]
             for item in items or ():
                 if (each := identity(item.get("id", ""))) is None or len(named) >= MAX_IDENTITIES:
                     return None
                 named.append(each)
                 if item.get("primary"):
                     marked.append(each)
-        return self._from_sole(named, marked)
+        return self._ordered(named, marked)
 
-    def _from_sole(
+    def _ordered(
         self, named: Sequence[NamedIdentity], marked: Sequence[NamedIdentity]
     ) -> tuple[NamedIdentity, ...] | None:
-        """The identities from the primary one on, if it is plain which one that is."""
+        """Order the identities, the primary one first; None if several or none are marked as primary."""
         first = highest(named, marked) if self._is_ranked else None
         if first is None:
             if len(marked) != 1:
@@ -157,77 +160,80 @@ class Reader:
         return (first,) if len(named) == 1 else primary_first(named, first)
 
     def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
-        """All identities that the document names, the primary one first. Raises Refused; warns of those that are not used as sent."""
-        claims = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
-        if len(claims) > MAX_IDENTITIES:
+        """List the identities of a document, the primary one first; add to `warnings`. Raises InvalidDocument."""
+        stated = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
+        if len(stated) > MAX_IDENTITIES:
             raise InvalidDocument(
-                "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(claims)}."
+                "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(stated)}."
             )
         is_placeholder = self._rules.is_placeholder
-        nobodys = [claim for claim in claims if is_placeholder(claim.value)]
-        if nobodys:
-            self.warnings += [_names_nobody(index, claim) for claim in nobodys]
-            claims = [claim for claim in claims if claim not in nobodys]
+        placeholders = [claim for claim in stated if is_placeholder(claim.value)]
+        if placeholders:
+            self.warnings += [_placeholder_warning(index, claim) for claim in placeholders]
+            stated = [claim for claim in stated if claim not in placeholders]
         named = list[NamedIdentity]()
-        for claim in claims:
+        for claim in stated:
             each = to_identity(self._config, self._sandbox, claim)
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
-                self.warnings.append(_kept_as_sent(index, claim))
-        marked = [each for claim, each in zip(claims, named, strict=True) if claim.is_primary]
+                self.warnings.append(_not_e164_warning(index, claim))
+        marked = [each for claim, each in zip(stated, named, strict=True) if claim.is_primary]
         first = highest(named, marked) if self._is_ranked else None
-        place = self._marked(claims, nobodys) if first is None else named.index(first)
-        check_primary(claims[place], named[place].namespace)
+        place = self._primary_place(stated, placeholders) if first is None else named.index(first)
+        check_primary(stated[place], named[place].namespace)
         return primary_first(named, named[place])
 
     def named(self, body: Document) -> frozenset[UUID]:
-        """The xids of all identities that a stored document names; none where they cannot be read by today's rules."""
+        """Return the xids of all identities that a stored document names; none if it is invalid by today's rules."""
         try:
             return frozenset(named.xid for named in self._identities(0, body))
         except InvalidDocument:
             return frozenset()
 
     def _described(self, body: Document) -> Iterator[Claim]:
-        """What the schema's identity descriptors find."""
+        """Yield the identities in the fields of the schema's identity descriptors."""
         for path, steps, code, is_primary in self._descriptors:
             value = _value_at(body, steps)
             if value is not None:
                 yield Claim(code, str(value), is_primary, path, 0)
 
-    def _marked(self, claims: Sequence[Claim], nobodys: Sequence[Claim]) -> int:
-        """The identity that is said to be the primary one: of a record the schema's primary identity, else the one that
-        identityMap marks; of an event the other way round. Where the schema has no primary identity, a sole one needs no mark."""
-        for claim in nobodys:
+    def _primary_place(self, stated: Sequence[Claim], placeholders: Sequence[Claim]) -> int:
+        """Return the place of the primary identity among those stated. Raises InvalidDocument.
+
+        For a record it is the schema's primary identity, else the one marked in identityMap; for an event the other way round. A sole identity
+        needs no mark unless the schema has a primary one.
+        """
+        for claim in placeholders:
             if claim.is_primary:
                 message = f"The primary identity names nobody: {claim.value[:40]!r}."
                 raise InvalidDocument(claim.path, "IDENTITY_PLACEHOLDER", message)
-        marked = [place for place, claim in enumerate(claims) if claim.is_primary]
+        marked = [place for place, claim in enumerate(stated) if claim.is_primary]
         if len(marked) > 1:
-            marked = self._preferred(claims, marked)
+            marked = self._preferred(stated, marked)
         if len(marked) == 1:
             return marked[0]
-        if nobodys and not claims:
-            message = f"It names nobody: {nobodys[0].value[:40]!r}, and the document has no other identity."
-            raise InvalidDocument(nobodys[0].path, "IDENTITY_PLACEHOLDER", message)
+        if placeholders and not stated:
+            message = f"It names nobody: {placeholders[0].value[:40]!r}, and the document has no other identity."
+            raise InvalidDocument(placeholders[0].path, "IDENTITY_PLACEHOLDER", message)
         if marked:
             raise InvalidDocument(
-                claims[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary."
+                stated[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary."
             )
-        if len(claims) == 1 and not self._has_primary:
+        if len(stated) == 1 and not self._has_primary:
             return 0
-        raise self._missing(claims)
+        raise self._missing(stated)
 
-    def _preferred(self, claims: Sequence[Claim], marked: Sequence[int]) -> list[int]:
-        """Of several that are marked, those marked where this class of documents looks first."""
+    def _preferred(self, stated: Sequence[Claim], marked: Sequence[int]) -> list[int]:
+        """Select the places marked in identityMap for events, those in fields for records; all if there are none."""
         by_map = self._are_events
-        preferred = [place for place in marked if (claims[place].field is None) is by_map]
+        preferred = [place for place in marked if (stated[place].field is None) is by_map]
         return preferred or list(marked)
 
-    def _missing(self, claims: Sequence[Claim]) -> InvalidDocument:
+    def _missing(self, stated: Sequence[Claim]) -> InvalidDocument:
         for path, _, _, is_primary in self._descriptors:
             if is_primary:
                 return InvalidDocument(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
-        if claims:
+        if stated:
             return InvalidDocument(
                 _MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several."
             )
@@ -237,7 +243,7 @@ class Reader:
 
 
 def to_identity(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
-    """The identity that a claim states; its value names somebody. Raises Refused."""
+    """Check a stated identity, whose value is no placeholder, and normalize its value. Raises InvalidDocument."""
     try:
         namespace = config.namespace(claim.code)
     except Misconfigured as error:
@@ -250,8 +256,8 @@ def to_identity(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedI
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 
-class _Plainly(dict[str, Callable[[str], NamedIdentity | None]]):
-    """By the code of a namespace, what makes an identity of a value; None of one of which something has to be said."""
+class _SimpleIdentities(dict[str, Callable[[str], NamedIdentity | None]]):
+    """Functions by namespace code that make an identity of a value, and return None for one that needs an error or a warning."""
 
     def __init__(self, config: Configuration, sandbox: Sandbox) -> None:
         super().__init__()
@@ -263,7 +269,7 @@ class _Plainly(dict[str, Callable[[str], NamedIdentity | None]]):
         except Misconfigured:
             namespace = None
         if namespace is None or namespace.type is IdentityType.NON_PEOPLE:
-            return _not_plainly
+            return _not_simple
         self[code] = identity = self._of(namespace)
         return identity
 
@@ -282,20 +288,22 @@ class _Plainly(dict[str, Callable[[str], NamedIdentity | None]]):
         return identity
 
 
-def _not_plainly(_: str) -> None:
+def _not_simple(_: str) -> None:
     return None
 
 
 def check_primary(claim: Claim, namespace: Namespace) -> None:
-    """Raise Refused where the namespace names no people: nothing that is kept is about one of those alone."""
+    """Check that the primary identity's namespace names people. Raises InvalidDocument."""
     if namespace.type is IdentityType.NON_PEOPLE:
         message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
         raise InvalidDocument(claim.path, "IDENTITY_PRIMARY", message)
 
 
 def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
-    """Of an event, the identity of the namespace that ranks highest in the identity settings, if any is listed there, whatever is marked
-    as primary. Of several in that namespace, one that is marked."""
+    """Return an event's identity of the highest-ranked namespace in the identity settings; None if no namespace of it is listed.
+
+    Of several in that namespace, one that is `marked` as primary. Marks do not matter otherwise.
+    """
     listed = [
         (each.namespace.priority, each not in marked, each.xid, each)
         for each in named
@@ -305,7 +313,7 @@ def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -
 
 
 def primary_first(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple[NamedIdentity, ...]:
-    """This identity, then the others, each once; beside another one, one that names no people says nothing."""
+    """Order identities, `first` first, each once, without other identities that are NON_PEOPLE."""
     others = {n.xid: n for n in named if n.namespace.type is not IdentityType.NON_PEOPLE}
     return tuple(({first.xid: first} | others).values())
 
@@ -320,18 +328,18 @@ def _mapped(body: Document) -> Iterator[Claim]:
             yield Claim(code, item.get("id", ""), item.get("primary", False), None, place)
 
 
-def _names_nobody(index: int, claim: Claim) -> DocumentProblem:
+def _placeholder_warning(index: int, claim: Claim) -> DocumentProblem:
     message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
     return DocumentProblem(index, claim.path, "IDENTITY_PLACEHOLDER", message)
 
 
-def _kept_as_sent(index: int, claim: Claim) -> DocumentProblem:
+def _not_e164_warning(index: int, claim: Claim) -> DocumentProblem:
     message = f"{claim.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
     return DocumentProblem(index, claim.path, "IDENTITY_E164", message)
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
-    """The xids that a document ties together by naming these, in order; fewer than two tie nobody."""
+    """Return the xids that a document ties together by naming these identities, sorted; fewer than two make no tie."""
     if len(identities) < 2:
         return ()
     return tuple(sorted([named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE]))
@@ -346,7 +354,7 @@ def _value_at(body: Any, steps: Sequence[str]) -> Any:
 
 
 def _parsed(text: bytes) -> Any:
-    """The value of a JSON text. Raises Refused, also for JSON that says what cannot be kept."""
+    """Parse a JSON text. Raises InvalidDocument, also for JSON with values that cannot be stored."""
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -362,11 +370,11 @@ _UNREADABLE: Mapping[str, tuple[str, str]] = {
         ("CHARACTER", "The text holds half of a surrogate pair, which is no character"),
     ),
 }
-"""JSON all the same, by what the parser says of it."""
+"""The code and message of a parser's error about valid JSON that cannot be stored."""
 
 
 def _dumped(document: Any) -> bytes:
-    """The document as JSON text, of numbers and characters that Postgres can store. Raises Refused."""
+    """Serialize a document to JSON that Postgres can store. Raises InvalidDocument."""
     try:
         return orjson.dumps(document)
     except TypeError as error:
@@ -375,10 +383,10 @@ def _dumped(document: Any) -> bytes:
         raise InvalidDocument("$", "JSON", "The document holds a value that JSON cannot carry.") from error
 
 
-def _kept(document: Any) -> Any:
-    """What of a refused document is kept: the document; as text where it cannot be read, or nests too deeply to be part of an answer.
+def _storable(document: Any) -> Any:
+    """Return the form in which a refused document is stored: its value, or its text if it is no JSON or nests too deeply for responses.
 
-    None if there is neither.
+    None if neither can be had.
     """
     try:
         value = orjson.loads(document) if isinstance(document, bytes) else document
@@ -392,19 +400,19 @@ def _kept(document: Any) -> Any:
 
 
 def _text(document: Any) -> str | None:
-    """JSON of a document that holds numbers or characters which cannot be stored, these written in ASCII."""
+    """Serialize a document with numbers or characters that cannot be stored, as ASCII."""
     try:
         return json.dumps(document)
     except (TypeError, ValueError, RecursionError):
         return None
 
 
-def future_times(sent: Iterable[ValidDocument], now: datetime) -> list[DocumentProblem]:
-    """A warning for each document that speaks of a time which has not come: it counts as of now."""
-    return [_ahead_of_time(each) for each in sent if each.observed_at is not None and each.observed_at > now]
+def future_times(documents: Iterable[ValidDocument], now: datetime) -> list[DocumentProblem]:
+    """Warn of each document whose time lies in the future: it counts as of `now`."""
+    return [_future_time(each) for each in documents if each.observed_at is not None and each.observed_at > now]
 
 
-def _ahead_of_time(document: ValidDocument) -> DocumentProblem:
+def _future_time(document: ValidDocument) -> DocumentProblem:
     path = "$.timestamp" if "timestamp" in document.body else "$.extSourceSystemAudit.lastUpdatedDate"
     message = (
         "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
