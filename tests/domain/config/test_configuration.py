@@ -33,7 +33,7 @@ async def schema_of(db, scope, title="Customer", xdm_class=PROFILE, **changes):
     return await registry.create_schema(db, scope, title=title, xdm_class=xdm_class, **changes)
 
 
-async def test_it_holds_all_that_the_sandbox_is_configured_to(db, scope):
+async def test_a_configuration_holds_everything_that_is_set_in_its_sandbox(db, scope):
     card = await namespaces.create_namespace(db, scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
     schema = await schema_of(db, scope, identities=[IdentityDescriptor("personID", "Card", is_primary=True)])
     dataset = await datasets.create_dataset(db, scope, name="CRM", schema_id=schema.schema_id)
@@ -51,7 +51,7 @@ async def test_it_holds_all_that_the_sandbox_is_configured_to(db, scope):
     assert config.rules == Rules()
 
 
-async def test_what_is_not_there_is_named(db, scope):
+async def test_errors_name_the_thing_that_is_missing(db, scope):
     config = await Configurations().read(db, scope)
     with pytest.raises(BadInput):
         config.policy(uuid4())
@@ -77,7 +77,7 @@ async def test_identity_settings_are_rules_of_the_graph(db, scope):
 # ------------------------------------------------------------------------------------------------ unions
 
 
-async def test_a_class_without_schemas_is_all_that_ships_for_it(db, scope):
+async def test_the_union_of_a_class_without_schemas_has_all_fields_that_ship_for_it(db, scope):
     await schema_of(db, scope, field_groups=[], is_profile_enabled=False)
     config = await Configurations().read(db, await now(db, scope))
     for xdm_class in XdmClass:
@@ -99,7 +99,7 @@ async def test_profile_enabled_schemas_make_the_union_of_their_class(db, scope):
     assert config.composites["_acme"] == {"pay": None}
 
 
-async def test_what_did_not_change_is_not_compiled_again(db, scope):
+async def test_unchanged_schemas_are_not_compiled_again(db, scope):
     schema, configurations = await schema_of(db, scope), Configurations()
     before = await configurations.read(db, await now(db, scope))
     await datasets.create_dataset(db, scope, name="CRM", schema_id=schema.schema_id)

@@ -56,7 +56,7 @@ async def primaries(world, *identities_):
 # ------------------------------------------------------------------------------------------------ what may be set
 
 
-async def test_the_list_is_the_order(world):
+async def test_namespaces_rank_in_the_order_of_the_list(world):
     version = (await world.config()).version
     settings = await ruled(world, ONE_EMAIL)
     assert [(each.code, each.priority, each.is_unique_per_graph) for each in settings] == [
@@ -92,7 +92,7 @@ async def test_the_list_is_the_order(world):
         ),
     ],
 )
-async def test_what_breaks_a_rule_is_refused_and_changes_nothing(world, rules, error, path):
+async def test_settings_that_break_a_rule_are_refused_and_change_nothing(world, rules, error, path):
     for code, kind in (("Store", IdentityType.NON_PEOPLE), ("Partner", IdentityType.PARTNER)):
         await namespaces.create_namespace(world.db, world.scope, code=code, name=code, kind=kind)
     before = await ruled(world, ONE_EMAIL)
@@ -102,13 +102,13 @@ async def test_what_breaks_a_rule_is_refused_and_changes_nothing(world, rules, e
     assert await namespaces.read_settings(world.db, world.scope, [world.scope.sandbox_id]) == [before]
 
 
-async def test_config_write_is_needed(world):
+async def test_changing_settings_needs_config_write(world):
     reader = replace(world.scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
         await update_identity_settings(world.db, reader, ONE_EMAIL)
 
 
-async def test_setting_the_same_again_regroups_nobody(world):
+async def test_equal_settings_enqueue_no_job(world):
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
     await ruled(world, ONE_EMAIL)
@@ -130,7 +130,7 @@ async def test_a_shared_device_follows_its_last_user(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_a_refused_link_comes_back_when_what_it_conflicted_with_goes(world):
+async def test_a_refused_link_holds_once_the_link_that_it_conflicted_with_is_removed(world):
     await ruled(world, ONE_EMAIL)
     batch_id = await world.batch("bob", world.shop)
     await world.events(event("e1", "2026-01-01T00:00:00Z", ANA, DEVICE))
@@ -162,7 +162,7 @@ async def test_a_record_is_stored_under_the_identity_that_is_marked(world):
 # ------------------------------------------------------------------------------------------------ those who are there
 
 
-async def test_people_who_are_there_part_and_come_together_by_the_job(world):
+async def test_the_job_splits_and_joins_existing_people(world):
     await world.records(record(ANA, PHONE, first_name="Ana"), record(BOB, PHONE, first_name="Bob"))
     assert await together(world, ANA, BOB, PHONE)
     await ruled(world, ONE_EMAIL)
@@ -203,7 +203,7 @@ async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):
     assert number > 20
 
 
-async def test_what_is_said_after_a_deletion_has_a_time_of_its_own(world):
+async def test_a_link_after_a_deletion_has_its_own_time_only(world):
     """The device is whose record named it last: what a deleted record said counts no more, also in the batch in which it is said again."""
     await ruled(world, ONE_EMAIL)
     batch_id = await world.batch("one")

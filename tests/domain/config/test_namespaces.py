@@ -28,12 +28,12 @@ def standard(sandbox):
     st.sampled_from(["ECID", "Email", "CORE"]),
     st.lists(st.text(max_size=3) | st.sampled_from(["1" * 38, "1" * 37, "\u0661" * 38, "\0", "x" * 1024, "x" * 1025])),
 )
-def test_many_values_may_be_there_where_none_has_a_fault(code, values):
+def test_many_values_are_valid_exactly_if_each_of_them_is(code, values):
     namespace = next(each for each in namespaces.STANDARD if each.code == code)
     assert namespace.may_have(values) == (not any(map(namespace.fault, values)))
 
 
-async def test_a_new_sandbox_has_the_standard_namespaces_under_the_models_numbers(db, scope):
+async def test_a_new_sandbox_has_the_standard_namespaces_under_adobes_numbers(db, scope):
     found = {namespace.code: namespace for namespace in await namespaces.list_namespaces(db, scope)}
     assert set(found.values()) == set(standard(scope.sandbox))
     assert (found["Email"].namespace_id, found["Phone"].namespace_id, found["ECID"].namespace_id) == (6, 7, 4)
@@ -108,7 +108,7 @@ async def test_only_names_and_descriptions_of_custom_namespaces_change(db, scope
         await namespaces.update_namespace(db, scope, 6, {"name": "Mail"})
 
 
-async def test_config_write_is_needed(db, scope):
+async def test_changing_namespaces_needs_config_write(db, scope):
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
         await namespaces.create_namespace(db, reader, **LOYALTY)
@@ -123,7 +123,7 @@ async def test_config_write_is_needed(db, scope):
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_an_unknown_namespace_is_told_with_the_one_that_may_be_meant(world, code, meant):
+async def test_the_error_for_an_unknown_namespace_suggests_a_similar_one(world, code, meant):
     """Wherever one is named: in documents, look-ups, descriptors and settings. To create it is advised only where none is near."""
     config = await world.config()
     said = config.unknown_namespace(code)

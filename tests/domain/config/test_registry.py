@@ -30,7 +30,7 @@ async def stored(db, scope, schema):
     return (await Configurations().read(db, scope)).schemas[schema.schema_id]
 
 
-async def test_a_schema_has_all_groups_of_its_class_and_the_organizations_fields(db, scope):
+async def test_a_schema_has_all_field_groups_of_its_class_and_the_custom_fields_of_its_organization(db, scope):
     schema = await create(db, scope)
     assert await stored(db, scope, schema) == schema
     assert schema.version == 1

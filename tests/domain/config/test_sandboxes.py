@@ -88,7 +88,7 @@ async def test_a_reset_sandbox_can_be_used_at_once_and_knows_the_same_xids(lived
     assert await lived_in.xid(*ANA) == xid
 
 
-async def test_who_writes_while_the_sandbox_is_reset_finishes_first_or_finds_no_dataset(lived_in, dsn):
+async def test_a_call_that_meets_a_reset_finishes_first_or_finds_no_dataset(lived_in, dsn):
     writers = (lived_in.records(record(("Email", f"{number}@x.io"))) for number in range(10))
     results = await asyncio.gather(*writers, reset(lived_in), return_exceptions=True)
     assert {type(result) for result in results if isinstance(result, Exception)} <= {NotFound}
@@ -132,7 +132,7 @@ async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exceptio
 
 
 @pytest.mark.timeout(180)
-async def test_a_sandbox_that_is_deleted_while_it_is_written_to_is_gone_and_everybody_is_told(db, world, dsn):
+async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_it_is_gone(db, world, dsn):
     """Whoever writes finishes first or learns that nothing is there any more: no deadlock, and nothing is left behind."""
     masked: list[BaseException] = []
     stop = listen(lambda seen: masked.append(seen.error) if isinstance(seen, FaultMasked) else None)

@@ -43,7 +43,7 @@ async def test_the_same_key_gives_the_same_batch_even_once_it_is_complete(world)
     assert (complete.record_count, complete.failed_count) == (1, 1)
 
 
-async def test_a_key_means_a_batch_of_its_dataset_and_sandbox_alone(world):
+async def test_a_key_identifies_a_batch_within_its_dataset_and_sandbox(world):
     dev = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
     there = replace(world, scope=replace(world.scope, sandbox=dev))
     batch = await create(world, "key")
@@ -246,7 +246,7 @@ async def test_refused_documents_stay_with_their_batch_in_the_order_in_which_the
     assert await batches.count_errors(world.db, world.scope, asked) == [1, 0, 3]
 
 
-async def test_who_loads_data_sees_batches_and_only_readers_of_profiles_see_refused_documents(world):
+async def test_clients_that_load_data_see_batches_and_only_readers_of_profiles_see_refused_documents(world):
     def scope(*permissions):
         return replace(world.scope, permissions=frozenset(permissions))
 

@@ -55,7 +55,7 @@ async def test_warnings_are_read_in_the_order_asked_for(world, raised):
     assert await warnings.read_warnings(world.db, world.scope, asked) == [raised[2], None, raised[0]]
 
 
-async def test_another_sandbox_and_who_may_not_read_profiles_see_none(world, raised):
+async def test_other_sandboxes_and_callers_without_profile_read_see_no_warnings(world, raised):
     dev = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
     there = replace(world.scope, sandbox=dev)
     assert (await warnings.list_warnings(world.db, there, Window())).items == []

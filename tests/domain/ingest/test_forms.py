@@ -149,7 +149,7 @@ async def passing(world, path, sign, value):
 # ------------------------------------------------------------------------------------------------ times that have not come
 
 
-async def test_a_record_of_the_future_counts_as_of_its_ingestion_with_a_warning(shop):
+async def test_a_record_with_a_future_time_counts_as_of_its_ingestion_and_is_warned_of(shop):
     """It wins against what came before it, and not for ever."""
     future = {"extSourceSystemAudit": {"lastUpdatedDate": "2999-01-01T00:00:00Z"}}
     result = await shop.records(record(ANA, first_name="Future", **future))
@@ -169,7 +169,7 @@ async def first_name(world):
     return document["person"]["name"]["firstName"]
 
 
-async def test_an_event_of_the_future_counts_as_of_its_ingestion_and_says_what_was_sent(shop):
+async def test_an_event_with_a_future_time_counts_as_of_its_ingestion_and_keeps_its_timestamp(shop):
     result = await shop.events(event("e1", "2099-01-01T00:00:00Z", ECID, ANA), event("e2", AT, ECID))
     assert [(warning.code, warning.path, warning.index) for warning in result.warnings] == [
         ("FUTURE_TIME", "$.timestamp", 0)

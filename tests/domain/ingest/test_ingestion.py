@@ -32,7 +32,7 @@ async def batch_of(world, result):
     return batch
 
 
-async def test_what_was_sent_is_what_is_answered_for(world):
+async def test_every_document_is_accepted_or_a_duplicate_or_failed(world):
     sent = [record(ANA), record(BOB), record(ANA), {"x": 1}]
     result = await world.records(*sent)
     assert (result.accepted, result.duplicates, len(result.failed)) == (2, 1, 1)
@@ -68,7 +68,7 @@ async def test_a_merge_changes_given_fields_and_null_removes(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_a_deletion_of_what_never_was_makes_nothing_appear(world):
+async def test_a_deletion_of_an_unknown_record_adds_no_identity_and_no_profile(world):
     """It counts as a duplicate, makes no identity known, and stays as a version: a record that is older by its stamp loses against it."""
     result = await world.records(record(ANA, BOB), record(("Phone", "+1")), mode=Mode.DELETE)
     assert (result.accepted, result.duplicates, result.failed) == (0, 2, [])
@@ -82,7 +82,7 @@ async def test_a_deletion_of_what_never_was_makes_nothing_appear(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_only_a_deletion_is_left_when_what_it_deleted_is_taken_back(world):
+async def test_a_deletion_stays_when_the_batch_of_the_deleted_record_is_aborted(world):
     batch_id = await world.batch("records")
     await world.records(record(ANA), batch_id=batch_id)
     await world.records(record(ANA), mode=Mode.DELETE)
@@ -92,7 +92,7 @@ async def test_only_a_deletion_is_left_when_what_it_deleted_is_taken_back(world)
 
 
 @pytest.mark.parametrize("dataset", ["crm", "loyalty"])
-async def test_of_two_rows_of_one_call_about_one_person_the_later_one_wins(world, dataset):
+async def test_the_later_of_two_records_about_one_person_in_a_call_wins(world, dataset):
     """They came at the same moment, under two identities; whichever has the smaller hash."""
     await world.records(record(ANA, *((("Phone", f"+{n}")) for n in range(8))), dataset=world.loyalty)
     for last in range(8):
@@ -103,7 +103,7 @@ async def test_of_two_rows_of_one_call_about_one_person_the_later_one_wins(world
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_a_deleted_record_is_nobody_until_it_is_sent_again(world):
+async def test_a_deleted_record_has_no_profile_until_it_is_sent_again(world):
     await world.records(record(ANA, ("Phone", "+1")))
     await world.records(record(ANA), mode=Mode.DELETE)
     assert await world.people() == set()
@@ -114,7 +114,7 @@ async def test_a_deleted_record_is_nobody_until_it_is_sent_again(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_a_graph_beyond_the_cap_keeps_fifty_and_the_others_stay_people(world):
+async def test_a_graph_beyond_the_limit_keeps_fifty_identities_and_the_others_stay_people(world):
     """Fifty-five cookies of one person: the oldest ones go, and nobody is lost."""
     cookies = [("ECID", f"{n:038d}") for n in range(1, 56)]
     documents = [event(f"e{n}", f"2026-01-01T12:00:{n:02d}Z", cookie, ANA) for n, cookie in enumerate(cookies)]
@@ -125,7 +125,7 @@ async def test_a_graph_beyond_the_cap_keeps_fifty_and_the_others_stay_people(wor
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_a_hub_joins_nobody(world):
+async def test_an_identity_with_too_many_neighbours_joins_no_people(world):
     """An e-mail address that more than a hundred devices share is no person's."""
     shared = [event(f"e{n}", NOON, ("ECID", f"{n:038d}"), ANA) for n in range(1, 104)]
     await world.events(*shared)
@@ -135,7 +135,7 @@ async def test_a_hub_joins_nobody(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_an_identity_of_no_person_links_nobody(world):
+async def test_an_identity_of_a_non_people_namespace_links_nobody(world):
     from_stores = await namespace_of_stores(world)
     shop = (from_stores, "store-1")
     result = await world.records(record(ANA, shop), record(BOB, shop))
@@ -170,7 +170,7 @@ def deleted(world, *identities):
     return world.records(record(*identities), mode=Mode.DELETE)
 
 
-async def test_calls_that_wait_together_are_one_transaction_and_each_is_answered_for(world, statements):
+async def test_calls_that_wait_together_share_a_transaction_and_each_has_its_outcome(world, statements):
     await world.records(record(ANA, first_name="Ana"))
     with statements() as seen:
         gone, new, same, events = await world.together(
@@ -191,7 +191,7 @@ async def test_calls_that_wait_together_are_one_transaction_and_each_is_answered
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_what_calls_that_wait_together_say_of_known_people_is_merged(world):
+async def test_records_of_calls_that_wait_together_are_merged_into_known_people(world):
     await world.records(record(ANA, first_name="Ana"), record(BOB, first_name="Bob"))
     await world.together(
         deleted(world, ECID),
@@ -202,7 +202,7 @@ async def test_what_calls_that_wait_together_say_of_known_people_is_merged(world
     assert sorted(names) == ["Anna", "Bobby"]
 
 
-async def test_of_calls_that_wait_together_only_the_one_that_is_refused_leaves_nothing(world):
+async def test_a_refused_call_leaves_nothing_and_the_calls_that_wait_with_it_are_stored(world):
     closed = await world.batch("k")
     await batches.complete_batch(world.db, world.scope, closed)
     _, refused, taken = await world.together(
@@ -216,7 +216,7 @@ async def test_of_calls_that_wait_together_only_the_one_that_is_refused_leaves_n
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_calls_that_wait_together_and_know_an_old_configuration_are_read_again(world):
+async def test_calls_that_wait_together_are_validated_again_after_a_change_of_configuration(world):
     await world.records(record(ANA))
     await update_identity_settings(world.db, world.scope, [NamespaceRule("Email", is_unique=True)])
     calls = (world.events(event(f"e{n}", NOON, ECID, ANA, BOB)) for n in range(2))
@@ -234,11 +234,11 @@ async def test_a_call_takes_a_thousand_documents(world):
         await world.records(*[record(ANA)] * 1001)
 
 
-async def test_no_documents_are_no_trouble(world):
+async def test_a_call_without_documents_succeeds(world):
     assert (await world.records()).accepted == 0
 
 
-async def test_a_dataset_of_the_other_class_or_of_nobody_is_refused(world):
+async def test_a_dataset_of_the_other_class_or_an_unknown_one_is_refused(world):
     with pytest.raises(Invalid):
         await world.records(record(ANA), dataset=world.shop)
     with pytest.raises(NotFound):
@@ -257,7 +257,7 @@ async def test_a_dataset_that_is_not_enabled_for_profile_is_refused_until_it_is(
     assert (await world.records(record(ANA), dataset=archive)).accepted == 1
 
 
-async def test_a_batch_of_nobody_or_of_another_dataset_is_refused(world):
+async def test_an_unknown_batch_or_one_of_another_dataset_is_refused(world):
     with pytest.raises(NotFound):
         await world.records(record(ANA), batch_id=uuid4())
     with pytest.raises(NotFound):
@@ -281,7 +281,7 @@ async def test_a_rolling_batch_that_was_closed_is_followed_by_another(world):
     assert second.batch_id != first.batch_id
 
 
-async def test_writing_needs_its_scope(world):
+async def test_ingestion_needs_profile_write(world):
     reader = replace(world.scope, permissions=frozenset({Permission.PROFILE_READ}))
     with pytest.raises(Forbidden):
         await ingestion.ingest_records(world.db, reader, world.configurations, world.crm.dataset_id, [record(ANA)])
@@ -304,7 +304,7 @@ async def test_the_number_of_statements_does_not_depend_on_the_number_of_documen
     assert len(few) == len(many)
 
 
-async def test_an_identity_that_too_many_are_linked_to_is_warned_of_once(world):
+async def test_an_identity_with_too_many_links_is_warned_of_once(world):
     devices = [("ECID", f"1{n:037}") for n in range(MAX_NEIGHBOURS + 2)]
     await world.events(*(event(f"{n}", NOON, ANA, device) for n, device in enumerate(devices[:MAX_NEIGHBOURS])))
     result = await world.events(event("one too many", NOON, ANA, devices[MAX_NEIGHBOURS]))

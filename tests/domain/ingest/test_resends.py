@@ -50,7 +50,7 @@ async def a_descriptor_comes(world):
 
 
 @pytest.mark.parametrize("change", [settings_change, another_mark, a_descriptor_comes])
-async def test_an_event_that_comes_again_under_another_primary_identity_is_a_repeat(world, change):
+async def test_an_event_sent_again_under_another_primary_identity_is_a_resend(world, change):
     first = event("e1", NOON, DEVICE, EMAIL, web={"webPageDetails": {"name": "Home"}})
     if change is a_descriptor_comes:
         first["identityMap"] = {"ECID": [{"id": DEVICE[1]}]}
@@ -64,7 +64,7 @@ async def test_an_event_that_comes_again_under_another_primary_identity_is_a_rep
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_within_one_call_the_first_is_told_and_the_others_are_repeats(world):
+async def test_within_one_call_the_first_event_is_stored_and_the_others_are_resends(world):
     result = await world.events(event("e1", NOON, DEVICE, EMAIL), event("e1", NOON, EMAIL, DEVICE))
     assert (result.accepted, result.duplicates) == (1, 1)
     ((xid, *_),) = await stored(world)
@@ -81,7 +81,7 @@ async def test_events_without_a_common_identity_may_have_the_same_id(world):
 
 
 @pytest.mark.parametrize("many", [1, 20])
-async def test_of_calls_at_the_same_moment_with_other_marks_one_stores_the_event(dsn, many):
+async def test_one_of_several_concurrent_calls_with_different_marks_stores_the_event(dsn, many):
     db = await Database.connect(dsn, size=8)
     world = await World.create(db)
     people = [(("Email", f"p{n}@x.io"), ("ECID", f"{n + 1:038d}")) for n in range(many)]
@@ -99,7 +99,7 @@ async def test_of_calls_at_the_same_moment_with_other_marks_one_stores_the_event
     await db.close()
 
 
-async def test_when_the_batch_of_the_first_body_goes_the_next_one_is_as_if_it_came_alone(world):
+async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
     """Its body, its primary identity, its batch and its times; what repeats it in turn stays noted."""
     batches = [await world.batch(str(n), world.shop) for n in range(3)]
     await world.events(event("e1", NOON, DEVICE, EMAIL, eventType="a"), batch_id=batches[0])
@@ -119,7 +119,7 @@ async def test_when_the_batch_of_the_first_body_goes_the_next_one_is_as_if_it_ca
     assert await stored(world) == []
 
 
-async def test_what_repeats_an_event_only_now_is_noted_beside_it_when_a_batch_goes(world):
+async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(world):
     """While the second one was a repeat, the third was none: it names the second one's identity and not the first one's."""
     batches = [await world.batch(str(n), world.shop) for n in range(4)]
     await world.events(event("e1", NOON, DEVICE, eventType="a"), batch_id=batches[0])
@@ -133,7 +133,7 @@ async def test_what_repeats_an_event_only_now_is_noted_beside_it_when_a_batch_go
         assert {row[4] for row in await stored(world)} == told
 
 
-async def test_what_was_stored_twice_is_found_and_the_earlier_is_told(world):
+async def test_verification_finds_an_event_that_was_stored_twice_and_names_the_earlier_one(world):
     """As an earlier release did: both are there under their own identities."""
     await world.events(event("e1", NOON, DEVICE, EMAIL))
     twin = """insert into gateway.event

@@ -146,7 +146,7 @@ async def test_a_value_that_nests_too_deeply_fails_alone_whatever_its_depth(shop
 
 @pytest.mark.parametrize("condition", ["22003", "22P05", "54000", "54001"])
 @pytest.mark.parametrize("guilty", [{5}, {0, 6, 7, 11}])
-async def test_what_postgres_refuses_for_a_reason_that_nobody_foresaw_fails_alone(shop, condition, guilty):
+async def test_a_document_that_postgres_refuses_for_an_unforeseen_reason_fails_alone(shop, condition, guilty):
     """The call is halved until each guilty document is found; the rest lands, in one transaction."""
     await refuse(shop, "event", "new.document ->> 'eventType' = 'guilty'", condition)
     good = event("", "2026-01-01T00:00:00Z", ("ECID", ECID))
@@ -163,7 +163,7 @@ async def test_what_postgres_refuses_for_a_reason_that_nobody_foresaw_fails_alon
     assert await verify(shop.db, shop.scope, shop.configurations) == []
 
 
-async def test_a_record_that_cannot_be_merged_into_its_profile_fails_alone_also_beside_others(shop):
+async def test_a_record_that_cannot_be_merged_into_its_profile_fails_alone_also_in_a_group_of_calls(shop):
     """Also where calls share one transaction, nobody fails for what is another's."""
     await refuse(shop, "profile", "new.document ->> 'x' is null and new.document::text like '%guilty%'", "22003")
     named = [

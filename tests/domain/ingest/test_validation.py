@@ -51,7 +51,7 @@ async def failure_of(result):
         (b'{"identityMap": {"Email": [{"id": "a\\u0000b"}]}}', "$.identityMap.Email[0].id", "CHARACTER"),
     ],
 )
-async def test_a_bad_record_is_answered_for_and_the_rest_lands(world, document, path, code):
+async def test_a_bad_record_fails_and_the_others_are_stored(world, document, path, code):
     result = await world.records(GOOD, document, record(("Email", "bob@example.com")))
     assert await failure_of(result) == (path, code)
     assert (result.accepted, result.duplicates, result.failed[0].index) == (2, 0, 1)
@@ -67,14 +67,14 @@ async def test_a_bad_record_is_answered_for_and_the_rest_lands(world, document, 
         ({"eventType": "x" * 10_000}, "$", "SIZE"),
     ],
 )
-async def test_a_bad_event_is_answered_for_and_the_rest_lands(world, change, path, code):
+async def test_a_bad_event_fails_and_the_others_are_stored(world, change, path, code):
     good = event("e1", "2026-01-01T00:00:00Z", ("ECID", ECID))
     result = await world.events(good, {**good, "_id": "e2", **change})
     assert await failure_of(result) == (path, code)
     assert result.accepted == 1
 
 
-async def test_several_faults_of_one_document_are_one_failure_that_names_them_all(world):
+async def test_several_errors_of_one_document_are_one_failure_that_names_them_all(world):
     result = await world.records({**GOOD, "colour": "red", "person": {"birthDate": "never"}})
     (failure,) = result.failed
     assert {failure.path, *(word for word in failure.message.split() if word.startswith("$"))} >= {
@@ -83,7 +83,7 @@ async def test_several_faults_of_one_document_are_one_failure_that_names_them_al
     }
 
 
-async def test_warnings_are_about_what_is_stored(world):
+async def test_only_stored_documents_have_warnings(world):
     """A document that is refused, by our rules or by the database, has its failure and no warning beside it."""
     refused = record(("Email", "null"), ("Phone", "guest"))
     result = await world.records(refused, record(("Email", "ana@example.com"), ("Phone", "guest")))
@@ -156,7 +156,7 @@ class Explaining(Reader):
 
 
 @pytest.mark.parametrize("is_ranked", [False, True])
-async def test_documents_of_which_nothing_is_said_are_read_as_all_others(world, is_ranked):
+async def test_the_fast_path_for_identities_agrees_with_the_thorough_one(world, is_ranked):
     """The quick way through a document's identities finds what the way finds that explains each of them, or leaves it to that one."""
     await create_namespace(world.db, world.scope, code="Shelf", name="Shelf", kind=IdentityType.NON_PEOPLE)
     if is_ranked:
