@@ -54,7 +54,7 @@ class NamespaceRuleInput:
 @strawberry.input(description="The identity settings of a sandbox, given whole.")
 class IdentitySettingsInput:
     namespaces: list[NamespaceRuleInput] = strawberry.field(
-        description=f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.UNIQUE} of them unique. None turns the settings off."
+        description=f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.MAX_UNIQUE_NAMESPACES} of them unique. None turns the settings off."
     )
 
 

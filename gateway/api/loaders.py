@@ -307,13 +307,13 @@ class Loaders:
 
     @cached_property
     def settings_by_sandbox(self) -> Loader[int, list[Namespace]]:
-        return Loader(partial(namespaces.read_settings, self._db, self._scope))
+        return Loader(partial(namespaces.read_identity_settings, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- datasets and batches
 
     @cached_property
     def record_count_by_dataset(self) -> Loader[UUID, int]:
-        return Loader(partial(datasets.record_counts, self._db, self._scope))
+        return Loader(partial(datasets.count_records, self._db, self._scope))
 
     @cached_property
     def batch_by_id(self) -> Loader[UUID, Batch | None]:

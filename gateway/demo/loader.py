@@ -19,7 +19,7 @@ from gateway.demo.source import Document, Journey
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_sandbox
 from gateway.domain.facts.batches import BatchStatus, complete_batch, create_batch, list_batches
-from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
+from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.keyset import MAX_SIZE, Window
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Database
@@ -70,8 +70,8 @@ async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: 
 
 
 async def _chunks(made: Iterator[Document]) -> AsyncIterator[Chunk]:
-    for first in numbers(step=DOCUMENTS):
-        chunk = list(islice(made, DOCUMENTS))
+    for first in numbers(step=MAX_DOCUMENTS):
+        chunk = list(islice(made, MAX_DOCUMENTS))
         if not chunk:
             return
         yield Chunk(first, chunk)

@@ -37,7 +37,7 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-class Known(dict[K, V]):
+class UsableRows(dict[K, V]):
     """The usable rows of one table in one version of the configuration, by key. Looking up a broken row raises Misconfigured."""
 
     def __init__(self, values: Mapping[K, V], broken: Mapping[K, BrokenRow]) -> None:
@@ -62,10 +62,10 @@ class Configuration:
     sandbox_id: int
     version: int
     tenant_code: str
-    namespaces: Known[int, Namespace]
-    schemas: Known[UUID, XdmSchema]
-    datasets: Known[UUID, Dataset]
-    policies: Known[UUID, MergePolicy]
+    namespaces: UsableRows[int, Namespace]
+    schemas: UsableRows[UUID, XdmSchema]
+    datasets: UsableRows[UUID, Dataset]
+    policies: UsableRows[UUID, MergePolicy]
     broken: tuple[BrokenRow, ...] = ()
 
     def namespace(self, code: str) -> Namespace | None:
@@ -230,7 +230,7 @@ def _prepared(loaded: Configuration) -> Configuration:
     codes = {namespace.code for namespace in loaded.namespaces.values()}
     found = select_usable(loaded.schemas.values(), codes, broken)
     others = (row for row in loaded.broken if row.table != "xdm_schema")
-    schemas = Known({schema.schema_id: schema for schema in found}, broken)
+    schemas = UsableRows({schema.schema_id: schema for schema in found}, broken)
     config = replace(loaded, schemas=schemas, broken=(*others, *broken.values()))
     for xdm_class in XdmClass:
         config.union(xdm_class)
@@ -265,9 +265,9 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
         sandbox_id=scope.sandbox_id,
         version=version,
         tenant_code=scope.organization.code,
-        namespaces=Known({namespace.namespace_id: namespace for namespace in namespaces}, faults[0]),
-        schemas=Known({schema.schema_id: schema for schema in schemas}, faults[1]),
-        datasets=Known({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
-        policies=Known({policy.policy_id: policy for policy in policies}, faults[3]),
+        namespaces=UsableRows({namespace.namespace_id: namespace for namespace in namespaces}, faults[0]),
+        schemas=UsableRows({schema.schema_id: schema for schema in schemas}, faults[1]),
+        datasets=UsableRows({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
+        policies=UsableRows({policy.policy_id: policy for policy in policies}, faults[3]),
         broken=tuple(row for rows in faults for row in rows.values()),
     )

@@ -83,7 +83,7 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
     return new
 
 
-async def record_counts(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
+async def count_records(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
     """Count the accepted records or events of each dataset, without aborted and removed batches; 0 for an unknown one. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT_RECORDS, scope.sandbox_id, dataset_ids)}

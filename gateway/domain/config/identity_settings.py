@@ -21,7 +21,7 @@ from gateway.storage.queries import query
 CLEAR_RULES = query("namespaces.clear_rules")
 SET_RULES = query("namespaces.set_rules")
 
-UNIQUE = 3
+MAX_UNIQUE_NAMESPACES = 3
 """The limit of namespaces that are unique in a graph."""
 
 PERSON_TYPES = frozenset({IdentityType.CROSS_DEVICE, IdentityType.EMAIL, IdentityType.PHONE})
@@ -72,8 +72,8 @@ def check_rules(
             raise Invalid(f"{rule.code} stands in the list twice.", path=[*path, "namespace"])
         _check_rule(namespace, rule, ranked, path)
         ranked.append(replace(namespace, priority=place + 1, is_unique_per_graph=rule.is_unique))
-    if sum(rule.is_unique for rule in rules) > UNIQUE:
-        raise TooMany(f"At most {UNIQUE} namespaces are unique in a graph.", path=[*at, "namespaces"])
+    if sum(rule.is_unique for rule in rules) > MAX_UNIQUE_NAMESPACES:
+        raise TooMany(f"At most {MAX_UNIQUE_NAMESPACES} namespaces are unique in a graph.", path=[*at, "namespaces"])
     return ranked
 
 

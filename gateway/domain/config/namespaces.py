@@ -29,7 +29,7 @@ LIST_RANKED = query("namespaces.list_ranked")
 
 FIRST_CUSTOM_ID = 10_000_001  # above Adobe's numbers
 MAX_CODE_CHARACTERS = 64
-MAX_VALUE = 1024  # characters of an identity's value
+MAX_VALUE_CHARACTERS = 1024  # characters of an identity's value
 ECID = "ECID"
 ECID_DIGITS = 38
 MAX_SUGGESTIONS = 100  # codes with which an unknown one is compared, letter by letter
@@ -67,8 +67,8 @@ class Namespace:
 
     def fault(self, value: str) -> str | None:
         """Return why no identity can have this normalized value; None for a valid one."""
-        if len(value) > MAX_VALUE:
-            return f"An identity has at most {MAX_VALUE:,} characters."
+        if len(value) > MAX_VALUE_CHARACTERS:
+            return f"An identity has at most {MAX_VALUE_CHARACTERS:,} characters."
         if self.code == ECID and not (len(value) == ECID_DIGITS and value.isascii() and value.isdigit()):
             return f"An ECID has exactly {ECID_DIGITS} digits."
         return "An identity has no NUL character." if "\0" in value else None
@@ -78,7 +78,7 @@ class Namespace:
         text, lengths = "".join(values), set(map(len, values))
         if self.code == ECID:
             return lengths <= {ECID_DIGITS} and (not text or text.encode(errors="replace").isdigit())  # bytes: fast
-        return max(lengths, default=0) <= MAX_VALUE and "\0" not in text
+        return max(lengths, default=0) <= MAX_VALUE_CHARACTERS and "\0" not in text
 
 
 def _standard(
@@ -139,7 +139,7 @@ async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
     return _namespaces(await db.rows(LIST, scope.sandbox_id))
 
 
-async def read_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
+async def read_identity_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
     """Read the identity settings of sandboxes: per sandbox, in order, the namespaces with a priority, the highest first. Raises Forbidden.
 
     The list is empty for a sandbox that the organization lacks or the caller's token does not cover.

@@ -47,7 +47,7 @@ from gateway.xdm.classes import XdmClass
 
 COUNT_BATCH = query("appending.count_batch")
 
-DOCUMENTS = 1000
+MAX_DOCUMENTS = 1000
 """The limit of documents of one call."""
 
 MAX_ATTEMPTS = 20
@@ -184,8 +184,8 @@ class _Target:
     async def read(self, chunk: Chunk) -> "_Prepared":
         """Check the documents of a chunk; nothing is stored yet. Raises Forbidden, LimitExceeded, NotFound, Invalid."""
         self.scope.require(Permission.PROFILE_WRITE)
-        if len(chunk.documents) > DOCUMENTS:
-            raise LimitExceeded(f"A call takes up to {DOCUMENTS:,} documents, not {len(chunk.documents):,}.")
+        if len(chunk.documents) > MAX_DOCUMENTS:
+            raise LimitExceeded(f"A call takes up to {MAX_DOCUMENTS:,} documents, not {len(chunk.documents):,}.")
         prepared = _Prepared(self, chunk)
         await prepared.read(await self.configurations.read(self.db, self.scope))
         return prepared
@@ -387,4 +387,4 @@ async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestRe
     return [outcomes[call] for call in group]
 
 
-GROUP_COMMITS = GroupCommit(_store_group, weight=len, limit=DOCUMENTS)
+GROUP_COMMITS = GroupCommit(_store_group, weight=len, limit=MAX_DOCUMENTS)

@@ -26,7 +26,7 @@ from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 LOCK_EVENTS = query("resends.lock_events")
-KNOWN_EVENTS = query("resends.find_events")
+FIND_EVENTS = query("resends.find_events")
 APPEND_RESENDS = query("resends.append_resends")
 TAKE_SUCCESSORS = query("resends.take_successors")
 FIND_NAMING_EVENTS = query("resends.find_naming_events")
@@ -133,7 +133,7 @@ async def _find(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[Even
     """Read the stored events with these keys."""
     if not keys:
         return {}
-    rows = await tx.rows(KNOWN_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
+    rows = await tx.rows(FIND_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return {
         (row["xid"], row["event_id"]): StoredEvent(
             row["xid"], EventPosition(row["ingested_at"], row["batch_id"], -1), orjson.loads(row["document"])
@@ -226,7 +226,7 @@ class Successors(NamedTuple):
     events: list[SentEvent]
 
 
-async def take_heirs(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Successors | None:
+async def take_successors(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Successors | None:
     """Delete and return other batches' resends of the batch's events under these identities; None if there are none."""
     rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, batch_id, xids)
     if not rows:
@@ -252,7 +252,7 @@ def _sent_event(row: Any) -> SentEvent:
     )
 
 
-async def tell_heirs(tx: Session, scope: Scope, config: Configuration, successors: Successors) -> set[UUID]:
+async def store_successors(tx: Session, scope: Scope, config: Configuration, successors: Successors) -> set[UUID]:
     """Store successors as if the removed events had never arrived. Return the xids under which events were added or removed.
 
     A stored event that arrived after a successor, and repeats it, becomes a resend of it. Needs the exclusive lock of the sandbox's facts.

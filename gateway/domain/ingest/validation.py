@@ -28,11 +28,11 @@ from gateway.xdm.leaves import changed_leaves, instant
 from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreadable
 
 MAX_IDENTITIES = 20
-MAX_EVENT_ID = 512  # characters of an `_id`, which is part of a key
-MAX_SIZE: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
+MAX_EVENT_ID_CHARACTERS = 512  # characters of an `_id`, which is part of a key
+MAX_DOCUMENT_BYTES: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
 
 
-class Claim(NamedTuple):
+class StatedIdentity(NamedTuple):
     """An identity as a document states it, not yet checked: in the field at a path, or at a place in its namespace's list in identityMap."""
 
     code: str
@@ -63,7 +63,7 @@ class Reader:
         self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
         self._are_events = schema.xdm_class is XdmClass.EXPERIENCE_EVENT
-        self._max_bytes = MAX_SIZE[schema.xdm_class]
+        self._max_bytes = MAX_DOCUMENT_BYTES[schema.xdm_class]
         self._partial = mode is not Mode.REPLACE
         self._validator = config.validator(schema.schema_id)
         self._form = self._validator.form
@@ -122,8 +122,10 @@ class Reader:
 
     def _observed_at(self, body: Document) -> datetime | None:
         if self._are_events:
-            if len(body["_id"]) > MAX_EVENT_ID:
-                raise InvalidDocument("$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID} characters.")
+            if len(body["_id"]) > MAX_EVENT_ID_CHARACTERS:
+                raise InvalidDocument(
+                    "$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID_CHARACTERS} characters."
+                )
             return instant(body["timestamp"])
         return last_updated(body)
 
@@ -152,7 +154,7 @@ class Reader:
         self, named: Sequence[NamedIdentity], marked: Sequence[NamedIdentity]
     ) -> tuple[NamedIdentity, ...] | None:
         """Order the identities, the primary one first; None if several or none are marked as primary."""
-        first = highest(named, marked) if self._is_ranked else None
+        first = highest_ranked(named, marked) if self._is_ranked else None
         if first is None:
             if len(marked) != 1:
                 return None
@@ -178,7 +180,7 @@ class Reader:
             if each.namespace.normalization is _E164 and not is_international(each.value):
                 self.warnings.append(_not_e164_warning(index, claim))
         marked = [each for claim, each in zip(stated, named, strict=True) if claim.is_primary]
-        first = highest(named, marked) if self._is_ranked else None
+        first = highest_ranked(named, marked) if self._is_ranked else None
         place = self._primary_place(stated, placeholders) if first is None else named.index(first)
         check_primary(stated[place], named[place].namespace)
         return primary_first(named, named[place])
@@ -190,14 +192,14 @@ class Reader:
         except InvalidDocument:
             return frozenset()
 
-    def _described(self, body: Document) -> Iterator[Claim]:
+    def _described(self, body: Document) -> Iterator[StatedIdentity]:
         """Yield the identities in the fields of the schema's identity descriptors."""
         for path, steps, code, is_primary in self._descriptors:
             value = _value_at(body, steps)
             if value is not None:
-                yield Claim(code, str(value), is_primary, path, 0)
+                yield StatedIdentity(code, str(value), is_primary, path, 0)
 
-    def _primary_place(self, stated: Sequence[Claim], placeholders: Sequence[Claim]) -> int:
+    def _primary_place(self, stated: Sequence[StatedIdentity], placeholders: Sequence[StatedIdentity]) -> int:
         """Return the place of the primary identity among those stated. Raises InvalidDocument.
 
         For a record it is the schema's primary identity, else the one marked in identityMap; for an event the other way round. A sole identity
@@ -223,13 +225,13 @@ class Reader:
             return 0
         raise self._missing(stated)
 
-    def _preferred(self, stated: Sequence[Claim], marked: Sequence[int]) -> list[int]:
+    def _preferred(self, stated: Sequence[StatedIdentity], marked: Sequence[int]) -> list[int]:
         """Select the places marked in identityMap for events, those in fields for records; all if there are none."""
         by_map = self._are_events
         preferred = [place for place in marked if (stated[place].field is None) is by_map]
         return preferred or list(marked)
 
-    def _missing(self, stated: Sequence[Claim]) -> InvalidDocument:
+    def _missing(self, stated: Sequence[StatedIdentity]) -> InvalidDocument:
         for path, _, _, is_primary in self._descriptors:
             if is_primary:
                 return InvalidDocument(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
@@ -242,7 +244,7 @@ class Reader:
         )
 
 
-def to_identity(config: Configuration, sandbox: Sandbox, claim: Claim) -> NamedIdentity:
+def to_identity(config: Configuration, sandbox: Sandbox, claim: StatedIdentity) -> NamedIdentity:
     """Check a stated identity, whose value is no placeholder, and normalize its value. Raises InvalidDocument."""
     try:
         namespace = config.namespace(claim.code)
@@ -292,14 +294,14 @@ def _not_simple(_: str) -> None:
     return None
 
 
-def check_primary(claim: Claim, namespace: Namespace) -> None:
+def check_primary(claim: StatedIdentity, namespace: Namespace) -> None:
     """Check that the primary identity's namespace names people. Raises InvalidDocument."""
     if namespace.type is IdentityType.NON_PEOPLE:
         message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
         raise InvalidDocument(claim.path, "IDENTITY_PRIMARY", message)
 
 
-def highest(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
+def highest_ranked(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
     """Return an event's identity of the highest-ranked namespace in the identity settings; None if no namespace of it is listed.
 
     Of several in that namespace, one that is `marked` as primary. Marks do not matter otherwise.
@@ -322,18 +324,18 @@ _MAP = "$.identityMap"
 _E164 = IdentityNormalization.E164
 
 
-def _mapped(body: Document) -> Iterator[Claim]:
+def _mapped(body: Document) -> Iterator[StatedIdentity]:
     for code, items in (body.get("identityMap") or {}).items():
         for place, item in enumerate(items or ()):
-            yield Claim(code, item.get("id", ""), item.get("primary", False), None, place)
+            yield StatedIdentity(code, item.get("id", ""), item.get("primary", False), None, place)
 
 
-def _placeholder_warning(index: int, claim: Claim) -> DocumentProblem:
+def _placeholder_warning(index: int, claim: StatedIdentity) -> DocumentProblem:
     message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
     return DocumentProblem(index, claim.path, "IDENTITY_PLACEHOLDER", message)
 
 
-def _not_e164_warning(index: int, claim: Claim) -> DocumentProblem:
+def _not_e164_warning(index: int, claim: StatedIdentity) -> DocumentProblem:
     message = f"{claim.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
     return DocumentProblem(index, claim.path, "IDENTITY_E164", message)
 

@@ -10,7 +10,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import Batch
-from gateway.domain.ingest.resends import take_heirs, tell_heirs
+from gateway.domain.ingest.resends import store_successors, take_successors
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
 from gateway.domain.work import jobs
@@ -77,7 +77,7 @@ async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UU
     keys = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
     tied = {row["xid"] for row in await tx.rows(REMOVE_TIES, *where)}
     await tx.execute(REMOVE_REPEATS, *where)
-    heirs = await take_heirs(tx, scope, batch_id, xids)
+    successors = await take_successors(tx, scope, batch_id, xids)
     await tx.execute(REMOVE_EVENTS, *where)
-    told = await tell_heirs(tx, scope, config, heirs) if heirs else set[UUID]()
+    told = await store_successors(tx, scope, config, successors) if successors else set[UUID]()
     await rebuild_views(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)

@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from itertools import chain, combinations
 from uuid import UUID
 
-from gateway.domain.config.configuration import Configuration, Known
+from gateway.domain.config.configuration import Configuration, UsableRows
 from gateway.domain.config.identity_settings import NamespaceRule, check_rules
 from gateway.domain.facts.documents import NamedIdentity
 from gateway.domain.ingest.validation import (
     MAX_IDENTITIES,
-    Claim,
     InvalidDocument,
+    StatedIdentity,
     check_primary,
-    highest,
+    highest_ranked,
     linked_xids,
     primary_first,
     to_identity,
@@ -92,7 +92,7 @@ def _under(config: Configuration, rules: Sequence[NamespaceRule]) -> Configurati
     """The configuration as it would be with these settings."""
     unruled = [replace(each, priority=None, is_unique_per_graph=False) for each in config.namespaces.values()]
     ruled = check_rules({each.code: each for each in unruled}, rules, at=("settings",))
-    return replace(config, namespaces=Known({each.namespace_id: each for each in (*unruled, *ruled)}, {}))
+    return replace(config, namespaces=UsableRows({each.namespace_id: each for each in (*unruled, *ruled)}, {}))
 
 
 def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEvent) -> tuple[NamedIdentity, ...]:
@@ -101,7 +101,9 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
         raise Invalid("The event names no identity, so nobody knows whom it is about.", path=path)
     if len(event.identities) > MAX_IDENTITIES:
         raise TooMany(f"An event names at most {MAX_IDENTITIES} identities.", path=path)
-    stated = (Claim(code, value, number == 0, None, number) for number, (code, value) in enumerate(event.identities))
+    stated = (
+        StatedIdentity(code, value, number == 0, None, number) for number, (code, value) in enumerate(event.identities)
+    )
     is_placeholder = RULES[scope.sandbox.text_rules].is_placeholder
     claims = [claim for claim in stated if not is_placeholder(claim.value)]
     if not claims:
@@ -110,7 +112,7 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
     try:
         for claim in claims:
             named.append(to_identity(config, scope.sandbox, claim))
-        first = highest(named, named[:1]) or named[0]
+        first = highest_ranked(named, named[:1]) or named[0]
         claim = claims[named.index(first)]
         check_primary(claim, first.namespace)
     except InvalidDocument as refused:

@@ -18,7 +18,7 @@ from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import STANDARD
 from gateway.domain.config.policies import PolicyStatus
 from gateway.domain.facts.documents import last_updated
-from gateway.domain.ingest.resends import KNOWN_EVENTS
+from gateway.domain.ingest.resends import FIND_EVENTS
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.merge import canonical
 from gateway.domain.rules.normalization import NEWEST, RULES
@@ -248,7 +248,7 @@ class _Check:
     async def _repeating(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
         """Of these identities, which have an event of this `_id` each: those whose event names the identity of an earlier one."""
         keys = list(xids), [event_id] * len(xids)
-        rows = await self._tx.rows(KNOWN_EVENTS, self._scope.sandbox_id, dataset_id, *keys)
+        rows = await self._tx.rows(FIND_EVENTS, self._scope.sandbox_id, dataset_id, *keys)
         reader = Reader(self._config, self._scope.sandbox, self._config.dataset(dataset_id))
         named = {row["xid"]: reader.named(orjson.loads(row["document"])) for row in rows}
         return [

@@ -17,7 +17,7 @@ from gateway.api.ids import read_id
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
 from gateway.domain.facts.documents import DocumentProblem
-from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk, ingest_stream
+from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, NotFound
@@ -145,9 +145,9 @@ async def _only(chunks: AsyncIterator[Chunk], places: Sequence[int]) -> AsyncIte
     async for chunk in chunks:
         here = zip(count(chunk.first_index), chunk.documents, chunk.lines, strict=False)
         found += [(document, line) for index, document, line in here if index in wanted]
-        while len(found) >= DOCUMENTS:
-            yield _chunk(sent, found[:DOCUMENTS])
-            found, sent = found[DOCUMENTS:], sent + DOCUMENTS
+        while len(found) >= MAX_DOCUMENTS:
+            yield _chunk(sent, found[:MAX_DOCUMENTS])
+            found, sent = found[MAX_DOCUMENTS:], sent + MAX_DOCUMENTS
     if found:
         yield _chunk(sent, found)
 

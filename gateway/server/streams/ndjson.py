@@ -6,7 +6,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Se
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from gateway.domain.ingest.ingestion import DOCUMENTS, Chunk
+from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime.slices import SLICES
 
@@ -78,7 +78,7 @@ class Lines:
     def _take(self, lines: Sequence[bytes]) -> bool:
         """Keep these lines, if none is blank and they make no chunk full: most do neither."""
         count = len(lines)
-        if len(self._lines) + count >= DOCUMENTS:
+        if len(self._lines) + count >= MAX_DOCUMENTS:
             return False
         kept = [line.strip() for line in lines]
         size = sum(map(len, kept))
@@ -103,7 +103,7 @@ class Lines:
         self._lines.append(line)
         self._numbers.append(self.ended)
         self._bytes += len(line)
-        is_full = len(self._lines) == DOCUMENTS or self._bytes >= CHUNK_BYTES
+        is_full = len(self._lines) == MAX_DOCUMENTS or self._bytes >= CHUNK_BYTES
         return (self._cut(),) if is_full else ()
 
     def _cut(self) -> Chunk:

@@ -70,7 +70,7 @@ async def test_identity_settings_are_rules_of_the_graph(db, scope):
         await tx.execute(set_up, scope.sandbox_id)
     config = await Configurations().read(db, scope)
     assert config.rules == Rules({6: 1}, frozenset({6}))
-    (ruled,) = await namespaces.read_settings(db, scope, [scope.sandbox_id])
+    (ruled,) = await namespaces.read_identity_settings(db, scope, [scope.sandbox_id])
     assert ruled == [config.namespaces[6]]
 
 

@@ -106,10 +106,10 @@ async def test_config_write_is_needed_to_change_and_not_to_count(db, scope, sche
         await create(db, reader, schema)
     with pytest.raises(Forbidden):
         await datasets.update_dataset(db, reader, uuid4(), {})
-    assert await datasets.record_counts(db, reader, [uuid4()]) == [0]
+    assert await datasets.count_records(db, reader, [uuid4()]) == [0]
     loader = replace(scope, permissions=frozenset({Permission.PROFILE_WRITE}))
     with pytest.raises(Forbidden, match="profile:read or config:write"):
-        await datasets.record_counts(db, loader, [uuid4()])
+        await datasets.count_records(db, loader, [uuid4()])
 
 
 async def test_records_are_counted_without_failures_repeats_and_what_was_aborted(world, statements):
@@ -122,5 +122,5 @@ async def test_records_are_counted_without_failures_repeats_and_what_was_aborted
     await deletions.abort_batch(db, scope, world.configurations, batch.batch_id)
     asked = [world.shop.dataset_id, uuid4(), world.crm.dataset_id, world.loyalty.dataset_id]
     with statements() as names:
-        assert await datasets.record_counts(db, scope, asked) == [1, 0, 2, 0]
+        assert await datasets.count_records(db, scope, asked) == [1, 0, 2, 0]
     assert names == ["datasets.count_records"]

@@ -64,7 +64,7 @@ async def test_namespaces_rank_in_the_order_of_the_list(world):
         ("Phone", 2, False),
         ("ECID", 3, False),
     ]
-    assert await namespaces.read_settings(world.db, world.scope, [world.scope.sandbox_id]) == [settings]
+    assert await namespaces.read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [settings]
     config = await world.config()
     assert config.version > version
     assert config.rules.unique == {settings[0].namespace_id}
@@ -99,7 +99,7 @@ async def test_settings_that_break_a_rule_are_refused_and_change_nothing(world, 
     with pytest.raises(error) as caught:
         await ruled(world, [NamespaceRule(*rule) for rule in rules])
     assert caught.value.path == path
-    assert await namespaces.read_settings(world.db, world.scope, [world.scope.sandbox_id]) == [before]
+    assert await namespaces.read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [before]
 
 
 async def test_changing_settings_needs_config_write(world):

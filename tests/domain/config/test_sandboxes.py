@@ -197,12 +197,12 @@ async def test_sandboxes_are_read_in_the_order_asked_for_and_others_only_by_an_a
 async def test_identity_settings_of_many_sandboxes_are_read_at_once(db, scope, statements):
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     with statements() as names:
-        assert await namespaces.read_settings(db, scope, [dev.sandbox_id, scope.sandbox_id]) == [[], []]
+        assert await namespaces.read_identity_settings(db, scope, [dev.sandbox_id, scope.sandbox_id]) == [[], []]
     assert names == ["namespaces.list_ranked"]
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
-    assert await namespaces.read_settings(db, reader, [scope.sandbox_id]) == [[]]
+    assert await namespaces.read_identity_settings(db, reader, [scope.sandbox_id]) == [[]]
     with pytest.raises(Forbidden):
-        await namespaces.read_settings(db, reader, [dev.sandbox_id])
+        await namespaces.read_identity_settings(db, reader, [dev.sandbox_id])
 
 
 async def test_a_title_is_a_line_of_text(db, scope):
