@@ -12,13 +12,14 @@ ini      the settings of a pgbouncer, which is started in front of that Postgres
 ts       written to the file that its first line names. Operations in it fit the schema that was fetched before, and every scalar of
          that schema is listed where types are generated.
 
-What needs the network or minutes (`pip install`, `npm`) is run where `INSTALL_ANEW` is set, as `.ci/run` does.
+What needs the network or minutes (`pip install`, `npm`) is run where `INSTALL_ANEW` is set, as `.ci/run` does, and npm is there.
 """
 
 import asyncio
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -83,7 +84,7 @@ class Reader:
     # ------------------------------------------------------------------------------------------ commands
 
     def _sh(self, text: str) -> None:
-        if NEEDS_NETWORK.search(text) and "INSTALL_ANEW" not in os.environ:
+        if NEEDS_NETWORK.search(text) and ("INSTALL_ANEW" not in os.environ or _lacks_npm(text)):
             self._printed = ANYTHING
         elif "pip install" in text:
             self._in_a_fresh_clone(text)
@@ -218,6 +219,10 @@ class Reader:
             ours = {one.name for one in schema.type_map.values() if isinstance(one, GraphQLScalarType)}
             ours -= {one for one in ours if is_specified_scalar_type(schema.type_map[one]) and one != "ID"}
             assert set(re.findall(r"(\w+):", text.partition("scalars:")[2].partition("}")[0])) == ours
+
+
+def _lacks_npm(text: str) -> bool:
+    return "npm install" in text and shutil.which("npm") is None
 
 
 def alike(shown: Any, told: Any) -> bool:

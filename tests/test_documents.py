@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from places import reachable_directory
 from program import Server
+from prometheus_client.parser import text_string_to_metric_families
 from reader import Reader
 
 from gateway.server.http.docs import DIRECTORY, NAMES, read_document
+from gateway.server.metrics import Metrics
 from gateway.settings import Settings
 
 HERE = Path(__file__).parents[1]
@@ -52,6 +54,12 @@ def test_every_file_that_a_document_names_is_there(name: str):
         assert (HERE / path).exists() or (HERE / "gateway" / path).exists(), path
     for link in re.findall(r"\]\(([\w/.-]+)", TEXTS[name]):
         assert ((HERE if name == "README" else DIRECTORY) / link).exists(), link
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_every_metric_that_a_document_names_is_counted(name: str):
+    counted = {family.name for family in text_string_to_metric_families(Metrics().scrape().decode())}
+    assert set(re.findall(r"\bgateway_[a-z_]+", TEXTS[name])) <= counted
 
 
 def test_the_readme_is_short_and_links_to_every_document():
