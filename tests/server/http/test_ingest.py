@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from gateway.domain.ingest.ingestion import DOCUMENTS
+from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.domain.rules.scope import Permission
 from gateway.server.streams.ndjson import LINE_BYTES
 from gateway.server.streams.outcomes import TOLD
@@ -66,13 +66,13 @@ async def count(gateway, dataset) -> int:
 
 
 async def test_a_stream_of_several_chunks_is_one_answer(gateway, dataset, send):
-    answer = await send(lines(map(record, range(2 * DOCUMENTS + 5))))
-    assert counts(answer) == [2 * DOCUMENTS + 5, 0, 0]
+    answer = await send(lines(map(record, range(2 * MAX_DOCUMENTS + 5))))
+    assert counts(answer) == [2 * MAX_DOCUMENTS + 5, 0, 0]
     assert (answer.json()["failed"], answer.json()["warnings"]) == ([], [])
     read = "query Read($id: ID!) { dataset(id: $id) { recordCount } batch: node(id: $batch) { id } }"
     read = read.replace("$id: ID!", "$id: ID!, $batch: ID!")
     data = await gateway.run(read, {"id": dataset, "batch": answer.json()["batchId"]})
-    assert data == {"dataset": {"recordCount": 2 * DOCUMENTS + 5}, "batch": {"id": answer.json()["batchId"]}}
+    assert data == {"dataset": {"recordCount": 2 * MAX_DOCUMENTS + 5}, "batch": {"id": answer.json()["batchId"]}}
 
 
 async def test_a_compressed_stream_is_unpacked(send):
@@ -104,7 +104,7 @@ async def test_a_record_is_merged_or_deleted_as_the_mode_says(gateway, send):
 
 
 async def test_the_later_line_about_a_record_wins(gateway, send):
-    await send(lines([record(1, maritalStatus="married"), *map(record, range(2, DOCUMENTS + 50)), record(1)]))
+    await send(lines([record(1, maritalStatus="married"), *map(record, range(2, MAX_DOCUMENTS + 50)), record(1)]))
     read = """query Read { profile(identity: {key: {namespace: "Email", value: "p1@example.com"}}) { entityJson } }"""
     assert "maritalStatus" not in (await gateway.run(read))["profile"]["entityJson"]["person"]
 
@@ -242,15 +242,15 @@ async def test_who_may_not_write_writes_nothing(gateway, dataset, send):
 
 
 async def test_a_stream_that_turns_out_to_be_broken_tells_what_was_committed(send):
-    packed = gzip.compress(lines(map(record, range(DOCUMENTS + 1))))
+    packed = gzip.compress(lines(map(record, range(MAX_DOCUMENTS + 1))))
     answer = await send(packed[:-10], headers={"content-encoding": "gzip"})
-    assert (answer.status_code, answer.json()["accepted"]) == (400, DOCUMENTS)
+    assert (answer.status_code, answer.json()["accepted"]) == (400, MAX_DOCUMENTS)
     assert "gzip" in answer.json()["errors"][0]["message"]
 
 
 async def test_of_a_client_that_goes_away_whole_lines_stay(gateway, dataset):
     heard = [
-        {"type": "http.request", "body": lines(map(record, range(DOCUMENTS + 10))) + b'{"pe', "more_body": True},
+        {"type": "http.request", "body": lines(map(record, range(MAX_DOCUMENTS + 10))) + b'{"pe', "more_body": True},
         {"type": "http.disconnect"},
     ]
     headers = await gateway.headers() | NDJSON | {"host": "localhost"}
@@ -271,7 +271,7 @@ async def test_of_a_client_that_goes_away_whole_lines_stay(gateway, dataset):
 
     await gateway.app(scope, receive, send)
     assert answered == []
-    assert await count(gateway, dataset) == DOCUMENTS + 10
+    assert await count(gateway, dataset) == MAX_DOCUMENTS + 10
 
 
 async def test_what_came_whole_lands_and_is_told_when_the_sender_falls_silent(start_gateway):
@@ -322,12 +322,12 @@ async def test_lines_are_committed_while_the_stream_goes_on_and_pauses(start_gat
 
 async def test_a_stream_that_the_process_ends_tells_what_landed(gateway, dataset, send):
     async def body() -> AsyncIterator[bytes]:
-        yield lines(map(record, range(DOCUMENTS + 10))) + b'{"pe'
+        yield lines(map(record, range(MAX_DOCUMENTS + 10))) + b'{"pe'
         gateway.app.state.services.drained.set_result(None)
         await asyncio.Event().wait()
 
     answer = await send(body())
-    assert (answer.status_code, answer.json()["accepted"]) == (503, DOCUMENTS + 10)
+    assert (answer.status_code, answer.json()["accepted"]) == (503, MAX_DOCUMENTS + 10)
     assert answer.json()["errors"][0]["extensions"]["code"] == "UNAVAILABLE"
     assert answer.headers["retry-after"]
 
@@ -346,12 +346,12 @@ async def test_a_stream_has_so_many_failures_and_no_more_are_kept(start_gateway)
     async with start_gateway(stream_failures=10) as gateway:
         to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
         enough = await gateway.http.post(f"/ingest/{to}", content=b"{}\n" * 10, headers=headers)
-        body = b"{}\n" * (20 * DOCUMENTS) + lines([record(1)])
+        body = b"{}\n" * (20 * MAX_DOCUMENTS) + lines([record(1)])
         too_many = await gateway.http.post(f"/ingest/{to}", content=body, headers=headers)
     assert counts(enough) == [0, 0, 10]
     told = too_many.json()
     assert (too_many.status_code, told["errors"][0]["extensions"]["code"]) == (413, "LIMIT_EXCEEDED")
-    assert 10 < told["failedCount"] < 10 * DOCUMENTS
+    assert 10 < told["failedCount"] < 10 * MAX_DOCUMENTS
     assert len(told["failed"]) == TOLD
 
 

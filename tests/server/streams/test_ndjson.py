@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.domain.ingest.ingestion import DOCUMENTS
+from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime import slices
 from gateway.server.streams.ndjson import (
@@ -62,11 +62,11 @@ def test_a_byte_order_mark_in_front_is_nothing():
 
 
 def test_a_chunk_is_full_after_a_thousand_lines_and_the_next_goes_on_counting():
-    found = chunks([b"1\n" * (2 * DOCUMENTS + 1)])
+    found = chunks([b"1\n" * (2 * MAX_DOCUMENTS + 1)])
     assert [(chunk.first_index, len(chunk.documents)) for chunk in found] == [
-        (0, DOCUMENTS),
-        (DOCUMENTS, DOCUMENTS),
-        (2 * DOCUMENTS, 1),
+        (0, MAX_DOCUMENTS),
+        (MAX_DOCUMENTS, MAX_DOCUMENTS),
+        (2 * MAX_DOCUMENTS, 1),
     ]
 
 
@@ -172,7 +172,7 @@ async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(wha
     found = [chunk async for chunk in stream.chunks(sent(body), lambda: None)]
     task.cancel()
     assert max(meter.most for meter in meters) <= STEP_BYTES
-    assert max([0, *(len(chunk.documents) for chunk in found)]) <= DOCUMENTS
+    assert max([0, *(len(chunk.documents) for chunk in found)]) <= MAX_DOCUMENTS
     assert max([0, *(sum(map(len, chunk.documents)) for chunk in found)]) <= CHUNK_BYTES + LINE_BYTES + 1
 
 
