@@ -1,7 +1,7 @@
-"""Everything that the gateway can notice, and who listens.
+"""Every kind of observation that the gateway makes, and the listeners that get them.
 
-Code below calls `observe` with one of these and knows nothing of logs or metrics; listeners are added where a process is put together.
-Tuples, as the most frequent of them are made several times in each request.
+Code calls `observe` with an observation and knows nothing of logs or metrics; listeners are added where a process is put together.
+Observations are tuples, as the most frequent ones are made several times in each request.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,14 +18,14 @@ class StatementRan(NamedTuple):
 
 
 class TransactionRestarted(NamedTuple):
-    """A write met a concurrent one and begins again with fresh pointers."""
+    """A write transaction met a concurrent one and is retried with fresh pointers."""
 
     reason: str
     attempt: int
 
 
 class RequestServed(NamedTuple):
-    """An HTTP request was answered. `route` is the route's pattern, never an address that a client made up."""
+    """An HTTP request was answered. `route` is the pattern of the route, never the address as the client wrote it."""
 
     route: str
     method: str
@@ -34,32 +34,32 @@ class RequestServed(NamedTuple):
 
 
 class QueueChanged(NamedTuple):
-    """So many requests wait for their turn now. `queue` is the kind of work, one of a few fixed words."""
+    """The number of waiting requests changed to `length`. `queue` is the kind of work, one of a few fixed words."""
 
     queue: str
     length: int
 
 
 class AdmissionRefused(NamedTuple):
-    """A request was refused because too many wait for the same kind of work."""
+    """A request was refused because too many wait for this kind of work."""
 
     queue: str
 
 
 class ConnectionCut(NamedTuple):
-    """A connection was ended by us. `reason` is its phase that went on for too long, or one of: room, refused, pipelined, unread, no http."""
+    """The gateway closed a connection. `reason` is the phase that took too long, or one of: room, refused, pipelined, unread, no http."""
 
     reason: str
 
 
 class FaultMasked(NamedTuple):
-    """Something unexpected happened; the caller was told the correlation id and nothing else."""
+    """An unexpected error was raised; the caller got the correlation id and nothing else."""
 
     error: BaseException
 
 
 class IssuerKeysFetched(NamedTuple):
-    """The public keys of a token issuer were asked for. `reason` is why they did not come, None where they did."""
+    """The public keys of a token issuer were fetched. `reason` is why that failed, None if it did not."""
 
     issuer: str
     reason: str | None
@@ -67,14 +67,14 @@ class IssuerKeysFetched(NamedTuple):
 
 
 class ConfigurationBroken(NamedTuple):
-    """A row of a sandbox's configuration cannot be used; the rest of the sandbox goes on. `message` names the row and its fault."""
+    """A row of a sandbox's configuration is unusable; the rest of the sandbox works on. `message` names the row and what is wrong with it."""
 
     sandbox_id: int
     message: str
 
 
 class EmbeddedPostgres(NamedTuple):
-    """The embedded Postgres died, and what became of it after so many seconds. `reason`: why it could not be started again."""
+    """The embedded Postgres died, was started again, or could not be, so many seconds after its death. `reason`: why it could not be."""
 
     state: Literal["lost", "recovered", "failed"]
     seconds: float
@@ -82,7 +82,7 @@ class EmbeddedPostgres(NamedTuple):
 
 
 class JobLeft(NamedTuple):
-    """A worker has no more to do with a job now. `outcome`: completed, put off, failed, or lost to a newer one or another worker."""
+    """A worker left a job after `seconds`. `outcome`: completed, put off, failed, or lost to a newer job or another worker."""
 
     kind: str
     outcome: str
@@ -90,10 +90,10 @@ class JobLeft(NamedTuple):
 
 
 class OperationRan(NamedTuple):
-    """A GraphQL operation ran; neither its name nor its text is told.
+    """A GraphQL operation ran. Neither its name nor its text is observed.
 
-    `reason` is why the stock executor took it, in one of a few fixed words. `stages` are names and seconds, in order; what was kept
-    from an earlier request is not among them. `is_kept`: its plan was, and so many `plans` are kept now.
+    `reason` is why graphql-core executed it, one of a few fixed words. `stages` are names and seconds, in order; a stage whose
+    result was cached is missing. `is_kept`: its plan was cached. `plans` is the number of cached plans.
     """
 
     kind: Literal["query", "mutation", "subscription"]
@@ -105,7 +105,7 @@ class OperationRan(NamedTuple):
 
 
 class ConnectionRefused(NamedTuple):
-    """Postgres does not let the gateway in, and will not the next time either; `reason` is what it said, which names no person."""
+    """Postgres refused a connection for good, so that a retry is useless. `reason` is the server's message, which names no person."""
 
     reason: str
 
@@ -127,18 +127,19 @@ Observation = (
 )
 Listener = Callable[[Observation], None]
 
-# Names the request that is being served, in its answer, in the log and to whoever asks what went wrong.
 correlation_id: ContextVar[str] = ContextVar("correlation_id", default="-")
+"""The id of the request that is being served: in its response, in the log, and in every masked error."""
 
 _listeners: list[Listener] = []
 
 
 def listen(listener: Listener) -> Callable[[], None]:
-    """Call `listener` for everything that happens from now on; the returned function ends that."""
+    """Call `listener` with every observation from now on. Return a function that ends this."""
     _listeners.append(listener)
     return lambda: _listeners.remove(listener)
 
 
 def observe(observation: Observation) -> None:
+    """Call every listener with the observation."""
     for listener in _listeners:
         listener(observation)

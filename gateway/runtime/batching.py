@@ -1,7 +1,7 @@
-"""Trips to the store that those who wait at the same moment make together.
+"""Coalesced reads: keys that are asked for at the same moment are read together.
 
-Whoever asks while a trip is under way goes along with the next one: never with one that has begun, so that what was committed before the
-question is in the answer. The busier it is, the more go together, and the less each of them costs.
+A key that is asked for while a read runs waits for the next one, so that a value is never older than the question. The more keys are asked
+for, the more of them share a read, and the less each of them costs.
 """
 
 import asyncio
@@ -13,21 +13,21 @@ from typing import Final, Generic, TypeVar
 K = TypeVar("K")
 V = TypeVar("V")
 
-AT_ONCE: Final = 2
-"""Trips under way, unless said otherwise: of more, each would be smaller, and of a single one, a long one would hold up all others."""
+MAX_CONCURRENT_READS: Final = 2
+"""Reads that run at once by default: with more, each would hold fewer keys; with one, a long read would hold up all others."""
 
 
 class Coalescer(Generic[K, V]):
-    """Reads keys for many askers. `read` answers in the order of the keys; what is an exception is raised where its key was asked for.
+    """Reads keys for many callers. `read` returns values in the order of its keys; a value that is an exception is raised for its key's callers.
 
-    Whoever has waited for `seconds` is told so by a TimeoutError. Where a key has a `weight`, those of one trip weigh at most `most` together, if they are several.
+    A caller that has waited for `seconds` gets a TimeoutError. With a `weight`, the keys of one read weigh at most `most` together, unless it is one key.
     """
 
     def __init__(
         self,
         read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]],
         *,
-        at_once: int = AT_ONCE,
+        at_once: int = MAX_CONCURRENT_READS,
         weight: Callable[[K], float] | None = None,
         most: float = 0,
         seconds: float | None = None,
@@ -40,41 +40,41 @@ class Coalescer(Generic[K, V]):
         self._due = deque[tuple[float, asyncio.Future[V]]]()
         self._timer: asyncio.TimerHandle | None = None
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
-        self._under_way = 0
-        self._is_called = False
+        self._running = 0
+        self._is_scheduled = False
         self._tasks = set[asyncio.Task[None]]()
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """Asked for once: it takes a system call."""
+        """The running loop, looked up once: that takes a system call."""
         return asyncio.get_running_loop()
 
     def load(self, key: K) -> "asyncio.Future[V]":
-        """The key's value, read by a trip that begins after this call."""
+        """Return a future of the key's value, from a read that begins after this call."""
         future: asyncio.Future[V] = self._loop.create_future()
         self._waiting.append((key, future))
         if self._seconds is not None:
             self._due.append((self._loop.time() + self._seconds, future))
             if self._timer is None:
                 self._timer = self._loop.call_at(self._due[0][0], self._expire)
-        if not self._is_called and self._under_way < self._at_once:
-            self._is_called = True
-            self._loop.call_soon(self._set_out)  # when all who are about to ask have asked
+        if not self._is_scheduled and self._running < self._at_once:
+            self._is_scheduled = True
+            self._loop.call_soon(self._begin)  # after the other callers of this turn of the loop
         return future
 
-    def _set_out(self) -> None:
-        self._is_called = False
+    def _begin(self) -> None:
+        self._is_scheduled = False
         count = self._fitting()
-        askers, self._waiting = self._waiting[:count], self._waiting[count:]
-        self._under_way += 1
-        task = self._loop.create_task(self._travel(askers))
+        callers, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._running += 1
+        task = self._loop.create_task(self._read_batch(callers))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        if self._waiting and self._under_way < self._at_once:
-            self._set_out()
+        if self._waiting and self._running < self._at_once:
+            self._begin()
 
     def _fitting(self) -> int:
-        """How many of those that wait go along with the next trip."""
+        """Return how many of the waiting keys fit into the next read."""
         if self._weight is None:
             return len(self._waiting)
         left = self._most
@@ -84,18 +84,18 @@ class Coalescer(Generic[K, V]):
                 return max(count, 1)
         return len(self._waiting)
 
-    async def _travel(self, askers: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
+    async def _read_batch(self, callers: Sequence[tuple[K, "asyncio.Future[V]"]]) -> None:
         try:
-            values = await self._read([key for key, _ in askers])
-        except Exception as error:  # noqa: BLE001 (each of them is told)
-            values = [error] * len(askers)
+            values = await self._read([key for key, _ in callers])
+        except Exception as error:  # noqa: BLE001 (each caller gets it)
+            values = [error] * len(callers)
         finally:
-            self._under_way -= 1
+            self._running -= 1
             if self._waiting:
-                self._set_out()
-        for (_, future), value in zip(askers, values, strict=True):
+                self._begin()
+        for (_, future), value in zip(callers, values, strict=True):
             if future.done():
-                continue  # nobody waits any more
+                continue  # its caller has given up
             if isinstance(value, Exception):
                 future.set_exception(value)
             else:
@@ -103,7 +103,7 @@ class Coalescer(Generic[K, V]):
         self._drop_done()
 
     def _expire(self) -> None:
-        """Tell those who have waited for too long; set the timer for the next one."""
+        """Raise TimeoutError for callers that have waited for too long, and set the timer for the next one."""
         now = self._loop.time()
         for due, future in self._due:
             if due > now:

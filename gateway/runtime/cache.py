@@ -1,4 +1,4 @@
-"""What a process keeps because it was dear to make: bounded by what it holds, not by how many there are."""
+"""A cache of values that are expensive to make, bounded by the weight of the values, not by their number."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,11 +9,14 @@ V = TypeVar("V")
 
 
 class WeightedCache(Generic[K, V]):
-    """Values by key. Together they weigh at most `most`, in whatever unit `put` is told; the least used are forgotten first."""
+    """Values by key, with a total weight of at most `most`, in the unit in which `put` gets weights. The least recently used are dropped first.
 
-    def __init__(self, most: int, forgotten: Callable[[V], None] | None = None) -> None:
+    `dropped` is called with every value that is dropped or replaced.
+    """
+
+    def __init__(self, most: int, dropped: Callable[[V], None] | None = None) -> None:
         self._most = most
-        self._forgotten = forgotten
+        self._dropped = dropped
         self._values: OrderedDict[K, tuple[V, int]] = OrderedDict()
         self._weight = 0
 
@@ -22,11 +25,11 @@ class WeightedCache(Generic[K, V]):
 
     @property
     def weight(self) -> int:
-        """What all of them weigh."""
+        """The weight of all values together."""
         return self._weight
 
     def get(self, key: K) -> V | None:
-        """The value that is kept for the key; it counts as used."""
+        """Return the value of the key, which counts as used now; None if the cache has none."""
         found = self._values.get(key)
         if found is None:
             return None
@@ -34,7 +37,7 @@ class WeightedCache(Generic[K, V]):
         return found[0]
 
     def put(self, key: K, value: V, weight: int) -> None:
-        """Keep the value, or the one that is kept already with another weight. What weighs more than all may is not kept."""
+        """Store the value in place of the key's earlier one. A value that weighs more than all values may is dropped at once."""
         self._drop(key)
         self._values[key] = value, weight
         self._weight += weight
@@ -42,9 +45,9 @@ class WeightedCache(Generic[K, V]):
             self._drop(next(iter(self._values)))
 
     def _drop(self, key: K) -> None:
-        dropped = self._values.pop(key, None)
-        if dropped is not None:
-            value, weight = dropped
+        found = self._values.pop(key, None)
+        if found is not None:
+            value, weight = found
             self._weight -= weight
-            if self._forgotten is not None:
-                self._forgotten(value)
+            if self._dropped is not None:
+                self._dropped(value)

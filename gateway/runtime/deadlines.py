@@ -1,7 +1,7 @@
-"""Giving up what takes too long.
+"""Time limits of operations.
 
-A timer for each operation costs a tenth of a short one. All of a kind have the same time, so the one that began first is due first, and a
-single timer, set for that one, does for all.
+A timer for each operation would cost a tenth of a short operation. All operations of a kind have the same limit, so that the one that began
+first is due first, and a single timer, set for that one, serves all.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 
 class Deadlines:
-    """Operations of a kind that run now, in the order in which they are due. `seconds` is what each may take."""
+    """The running operations of a kind, in the order in which they are due. Each may take `seconds`."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -20,11 +20,14 @@ class Deadlines:
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
-        """Asked for once: it takes a system call."""
+        """The running loop, looked up once: that takes a system call."""
         return asyncio.get_running_loop()
 
     def begin(self) -> "Deadline":
-        """For a `with` block of this task, which begins now, and is given up with a TimeoutError when the seconds are over."""
+        """Return a context manager for a block of this task that begins now. The block ends with TimeoutError when its time is over.
+
+        Raises RuntimeError outside a task.
+        """
         task = asyncio.current_task(self._loop)
         if task is None:
             raise RuntimeError("only a task can be given up")
@@ -35,7 +38,7 @@ class Deadlines:
         return deadline
 
     def _set_timer(self) -> None:
-        """For the first that has not been given up; the block of one that has is ending."""
+        """Set the timer for the first operation that is not given up yet; the block of one that is will end."""
         first = next((each.due for each in self._running if not each.is_given_up), None)
         self._timer = None if first is None else self._loop.call_at(first, self._expire)
 
@@ -50,10 +53,7 @@ class Deadlines:
 
 
 class Deadline:
-    """One operation's. `due` is the moment, by the loop's clock, at which it is given up.
-
-    Does what `asyncio.timeout` does, in less time: it need not be awaited.
-    """
+    """The time limit of one operation: what `asyncio.timeout` is, in less time, as nothing is awaited. `due` is a time of the loop's clock."""
 
     __slots__ = ("_cancelled", "_running", "_task", "due", "is_given_up")
 
@@ -65,7 +65,7 @@ class Deadline:
         self.is_given_up = False
 
     def give_up(self) -> None:
-        """Stop what runs in the block."""
+        """Cancel what runs in the block."""
         self.is_given_up = True
         self._task.cancel()
 

@@ -1,4 +1,4 @@
-"""Long work on the event loop, in slices: one slice in each turn of the loop, whoever it is for, so that others wait for one at most."""
+"""Long computations on the event loop, in time slices: one slice in each turn of the loop, so that everything else waits for one at most."""
 
 import asyncio
 from collections import deque
@@ -10,14 +10,14 @@ S = TypeVar("S")
 T = TypeVar("T")
 
 SLICE_SECONDS: Final = 0.002
-"""How long a slice goes on. Work is cut where it can be: at a document, at a few kilobytes of a stream."""
+"""The length of a slice. Work is cut where it can be: after a document, after a few kilobytes of a stream."""
 
 MAX_TURNS: Final = 8
-"""Turns of the loop that others have after a slice which could not be cut, at most."""
+"""Turns that the loop has, at most, after a slice that could not be cut in time."""
 
 
 class Slices:
-    """Hands out slices in the order in which they are asked for. Enter it around a piece of work; `is_over` says when to leave it."""
+    """Slices for all computations of a process, first come, first served: `async with SLICES` around a part of the work, until `is_over`."""
 
     def __init__(self) -> None:
         self._is_taken = False
@@ -26,7 +26,7 @@ class Slices:
 
     @property
     def is_over(self) -> bool:
-        """Whether the slice at hand has gone on for as long as it may."""
+        """Whether the current slice has lasted for SLICE_SECONDS."""
         return perf_counter() - self._begin >= SLICE_SECONDS
 
     async def __aenter__(self) -> None:
@@ -43,7 +43,7 @@ class Slices:
         self._begin = perf_counter()
 
     async def __aexit__(self, *raised: object) -> None:
-        """Give way to others: for several turns of the loop where the slice went on for longer than it may, as a request takes several."""
+        """Let the loop turn; several times after a slice that was too long, as a request takes several turns."""
         try:
             times_too_long = int((perf_counter() - self._begin) / SLICE_SECONDS)
             for _ in range(min(1 + times_too_long, MAX_TURNS)):
@@ -52,7 +52,7 @@ class Slices:
             self._pass_on()
 
     def _pass_on(self) -> None:
-        """Give the next slice to who has waited longest; it stays taken, so that nobody comes before."""
+        """Give the next slice to the computation that has waited longest. It stays taken meanwhile, so that no other gets it."""
         while self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():
@@ -62,13 +62,13 @@ class Slices:
 
 
 SLICES: Final = Slices()
-"""Those of this process."""
+"""The slices of this process."""
 
 
 async def in_time_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
-    """What the work makes of each item, in their order; others have turns of the loop in between where it takes longer than a slice.
+    """Return the result of `work` for each item, in their order, without holding the event loop for longer than a slice at a time.
 
-    It begins at once, and most of it is over then. What is left waits for slices.
+    The first slice is taken at once, which is enough for most; the rest of the items waits for slices of SLICES.
     """
     todo, done = list(items), list[T]()
     if _worked(work, todo, done):
@@ -81,7 +81,7 @@ async def in_time_slices(work: Callable[[S], T], items: Iterable[S]) -> list[T]:
 
 
 def _worked(work: Callable[[S], T], items: Sequence[S], done: list[T]) -> bool:
-    """Go on for one slice, with one item at least if there is any; whether all are done."""
+    """Work for one slice, on at least one item if there is any. Return whether all items are done."""
     begin = perf_counter()
     for number in range(len(done), len(items)):
         done.append(work(items[number]))

@@ -1,7 +1,7 @@
-"""Work that only computes, done beside the event loop.
+"""Computations in threads beside the event loop.
 
-The interpreter runs one thread at a time and changes between them every few milliseconds. So one such piece of work at a time leaves the
-loop its turns; several would leave it a fraction of them.
+The interpreter runs one thread at a time and changes between them every few milliseconds. One computation at a time leaves the loop half of
+the time; several would leave it a fraction.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ K = TypeVar("K", bound=Hashable)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WAITING: Final = 100
+MAX_WAITING: Final = 100
 """Calls that may wait for one thread."""
 
 
 class Thread:
-    """A thread that does one piece of work after the other, in the order in which they came."""
+    """A thread that runs one call after the other, in the order in which they came."""
 
-    def __init__(self, name: str, waiting: int = WAITING) -> None:
+    def __init__(self, name: str, waiting: int = MAX_WAITING) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=name)
         self._most = waiting
         self._waiting = 0
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What the function gives or raises. A caller that gives up before its turn costs nothing.
+        """Call the function in the thread, and return or raise what it does. A caller that gives up before its turn costs nothing.
 
-        Raises Unavailable where too many wait already.
+        Raises Unavailable if too many calls wait already.
         """
         if self._waiting > self._most:
             raise Unavailable("Too much is being computed right now; try again.")
@@ -44,13 +44,13 @@ class Thread:
 
 
 class Once(Generic[K, T]):
-    """Work that several ask for at the same moment is done once, and to the end even if those who asked give up."""
+    """Runs the work for a key once for all that ask for it meanwhile, and to its end even if all of them give up."""
 
     def __init__(self) -> None:
         self._tasks: dict[K, asyncio.Task[T]] = {}
 
     async def do(self, key: K, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """What the work for this key gives or raises: that which is being done, or else is begun now."""
+        """Return or raise what the running work for this key does; start it if none is running."""
         task = self._tasks.get(key)
         if task is None:
             task = self._tasks[key] = asyncio.create_task(work())
@@ -60,14 +60,14 @@ class Once(Generic[K, T]):
     def _done(self, key: K, task: asyncio.Task[T]) -> None:
         del self._tasks[key]
         if not task.cancelled():
-            task.exception()  # nobody may be left to be told
+            task.exception()  # maybe nobody is left to receive it
 
 
 DOCUMENTS: Final = Thread("documents")
-"""For documents of operations: each takes up to a tenth of a second."""
+"""Parses and validates GraphQL documents: up to a tenth of a second each."""
 
 COMPUTATIONS: Final = Thread("computations")
-"""For what callers have computed: seconds, where they ask for much."""
+"""Computes what callers ask for: seconds, if they ask for much."""
 
 WRITES: Final = Thread("writes")
-"""For what transactions compute that hold locks, so that it never waits for what callers merely want to know."""
+"""Computes for transactions that hold locks, so that they never wait for callers that only read."""

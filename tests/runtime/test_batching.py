@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from gateway.runtime.batching import AT_ONCE, Coalescer
+from gateway.runtime.batching import MAX_CONCURRENT_READS, Coalescer
 
 
 class Store:
@@ -24,7 +24,7 @@ async def turns(count=3):
         await asyncio.sleep(0)
 
 
-@pytest.mark.parametrize("at_once", [1, AT_ONCE])
+@pytest.mark.parametrize("at_once", [1, MAX_CONCURRENT_READS])
 async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next(at_once):
     store = Store()
     shared = Coalescer(store.read, at_once=at_once)

@@ -5,7 +5,7 @@ import weakref
 
 import pytest
 
-from gateway.runtime.garbage_collection import BYTES, Garbage
+from gateway.runtime.garbage_collection import COLLECT_AFTER_BYTES, Garbage
 
 
 class Circle:
@@ -26,7 +26,7 @@ def lost():
 
 def test_what_nobody_holds_is_freed_after_so_many_bytes(lost):
     garbage = Garbage()
-    garbage.pass_through(BYTES - 1)
+    garbage.pass_through(COLLECT_AFTER_BYTES - 1)
     assert lost() is not None
     garbage.pass_through(1)
     assert lost() is None

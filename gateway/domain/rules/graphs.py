@@ -1,7 +1,7 @@
 """Which identities are one person: a pure function of the facts, whatever order they came in.
 
-    xid_of       an identity's key, from its namespace and value
-    resolve      the graphs that the ties make, and the links that were refused on the way
+    xid_of       the key of an identity, from its namespace and value
+    resolve      the graphs that the ties make, and the links that the rules refuse
 
 Every link that the ties speak of is either inside a graph or in the list of refused ones. NON_PEOPLE identities have no
 links: a tie that names one says nothing about it.
@@ -22,23 +22,23 @@ from uuid import UUID
 from gateway.runtime.uuids import uuid_of
 
 MAX_GRAPH_SIZE = 50
-"""The most identities that a graph holds."""
+"""Identities of one graph."""
 
 MAX_NEIGHBOURS = 100
-"""An identity with more distinct neighbours than this is no person's: a shared terminal, a test account."""
+"""Distinct neighbours of an identity that joins others. With more it is no person's: a shared terminal, a test account."""
 
 MAX_COMPONENT = 2000
-"""The most identities that may hang together by links, refused ones included: what a single link can make us look at is bounded."""
+"""Identities that are connected by links, refused ones included: it bounds how many one new link makes the gateway look at."""
 
-KEPT = 4096
-"""Namespaces of which the beginning of a hash is kept."""
+MAX_CACHED_PREFIXES = 4096
+"""Namespaces for which the first part of the hash is cached."""
 
 DEGREE_LIMITS = (MAX_NEIGHBOURS, 50, 20, 10, 5, 2)
-"""In a larger crowd an identity with more neighbours than the next degree_limit is no person's either; and so on down, until what is left fits."""
+"""Neighbours of an identity that still joins others: while a component is larger than MAX_COMPONENT, the next smaller limit holds in it."""
 
 
 class IdentityType(StrEnum):
-    """The kind of a namespace. They stand in the order in which an identity speaks for its person: see `rank`."""
+    """The kind of a namespace. `rank` counts the kinds from 0: the identity of least rank names its person."""
 
     CROSS_DEVICE = "CROSS_DEVICE"
     EMAIL = "EMAIL"
@@ -55,7 +55,7 @@ class IdentityType(StrEnum):
 
 
 class LinkRefusal(StrEnum):
-    """Why a link that the data speaks of joins nobody."""
+    """Why a link between two identities does not join them."""
 
     UNIQUE_NAMESPACE = "UNIQUE_NAMESPACE"
     IDENTITY_CAP = "IDENTITY_CAP"
@@ -64,7 +64,7 @@ class LinkRefusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An identity as far as the graph rules look at it."""
+    """An identity with what the rules of graphs look at."""
 
     xid: UUID
     namespace: int
@@ -73,7 +73,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """What one row said: these identities belong together, as of `at`. It links every two of them."""
+    """The statement of one row that its identities belong together, as of `at`. It links every two of them."""
 
     xids: tuple[UUID, ...]
     at: datetime
@@ -89,10 +89,10 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """One person: its members in canonical order, by (rank of their type, xid), so the first names the profile.
+    """One person: the xids of its members, ordered by (rank of their type, xid). The first is the `profile_id`.
 
-    `size` counts all that belonged together before the cap. `contested` says that a refused link touches a member, so
-    that the next tie may regroup it: only a graph that is not contested may grow by a plain union.
+    `size` counts the members before the graph was cut down to MAX_GRAPH_SIZE. `contested`: a refused link touches a
+    member, so that the next tie may regroup it; only a graph that is not contested may grow by a plain union.
     """
 
     profile_id: UUID
@@ -103,7 +103,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class RefusedLink:
-    """A link that joins nobody, and why. `a` is the smaller xid."""
+    """A link that joins nobody, and why. `a` and `b` are the xids of its ends, the smaller first."""
 
     a: UUID
     b: UUID
@@ -112,7 +112,7 @@ class RefusedLink:
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """Every member in exactly one graph, graphs by their first member; the refused links by their ends."""
+    """Graphs that hold every member exactly once, ordered by their first member; and the refused links, ordered by their ends."""
 
     graphs: tuple[Graph, ...]
     refused: tuple[RefusedLink, ...]
@@ -122,17 +122,17 @@ class Resolution:
 
 
 def xid_of(secret: bytes, namespace_id: int, value: str) -> UUID:
-    """The key of an identity: deterministic inside a sandbox, and of no use to who lacks the sandbox's secret.
+    """Return the key of an identity: a hash of its namespace and value, keyed by the sandbox's secret (16 to 64 bytes).
 
-    `value` is in the form under which its namespace knows it; `secret` has 16 to 64 bytes. Unkeyed, the hash of an e-mail address can be guessed.
-    It is one of the driver's UUIDs, which are hashed and compared in C: xids are keys everywhere.
+    `value` is normalized. Without the key, the hash of an e-mail address could be guessed. The result is of the driver's
+    class of UUIDs, which hashes and compares in C.
     """
     return xids_in(secret, namespace_id)(value)
 
 
-@lru_cache(KEPT)
+@lru_cache(MAX_CACHED_PREFIXES)
 def xids_in(secret: bytes, namespace_id: int) -> Callable[[str], UUID]:
-    """`xid_of` for many values of a namespace: what their hashes have in common is made once."""
+    """Return a function from a value of the namespace to its xid: `xid_of` for many values, with the common part hashed once."""
     begun = hashlib.blake2b(b"%d\0" % namespace_id, digest_size=16, key=secret)
 
     def xid(value: str) -> UUID:
@@ -149,75 +149,80 @@ def xids_in(secret: bytes, namespace_id: int) -> Callable[[str], UUID]:
 def resolve(
     members: Mapping[UUID, Member],
     ties: Iterable[Tie],
-    cannot: Collection[tuple[UUID, UUID]],
+    unlinked: Collection[tuple[UUID, UUID]],
     rules: Rules,
-    hubs: AbstractSet[UUID] = frozenset(),
+    excluded: AbstractSet[UUID] = frozenset(),
 ) -> Resolution:
-    """The graphs that the ties make of these members: a function of the set of facts, not of their order.
+    """Return the graphs that the ties make of these members, and the links that were refused. The order of facts plays no part.
 
-    1. Refused outright: the direct link of a pair in `cannot` (either way round), as UNLINKED; else every link of a hub,
-       as IDENTITY_CAP. A hub is listed in `hubs`, or has more than MAX_NEIGHBOURS distinct neighbours among the members, or is one of
-       the busiest in a crowd (`excluded_by_degree`).
-    2. The others are added one by one: first those whose lower-ranked end ranks highest, then the newest, then those whose
-       higher end ranks highest, then by xids; namespaces without a priority rank last. A link that would bring two
-       values of a unique namespace together is refused.
-    3. Of a graph beyond MAX_GRAPH_SIZE stay the best by (people's ids, devices, cookies, partners; last seen newest first; xid).
-       The others become people of their own, their links refused as IDENTITY_CAP.
-
-    Identities that a tie names and `members` does not hold are passed over.
+    1. Take every pair of identities that a tie names as a link. Skip NON_PEOPLE, and identities that are not in `members`.
+    2. Refuse the link of a pair in `unlinked`, either way round, as UNLINKED.
+    3. Refuse all other links of an identity as IDENTITY_CAP if it is in `excluded`, if it has more than MAX_NEIGHBOURS
+       distinct neighbours, or if `excluded_by_degree` returns it.
+    4. Sort the remaining links by these keys: the priority of their end of lower priority, highest first; the time of
+       their newest tie, newest first; the priority of their other end, highest first; the xids. A namespace without a
+       priority comes after all that have one.
+    5. Join the ends of each link in this order. Refuse a link as UNIQUE_NAMESPACE if it would bring two identities of a
+       unique namespace into one graph.
+    6. Sort the members of a graph of more than MAX_GRAPH_SIZE: people's identities, devices, cookies, partners; each kind
+       by its newest tie, newest first; then by xid. Keep the first MAX_GRAPH_SIZE. Each other one becomes a graph of its
+       own, and its links are refused as IDENTITY_CAP.
     """
-    graphs, web = _joined(members, ties, cannot, rules, hubs)
-    return Resolution(graphs, web.refusals() if web else ())
+    graphs, links = _joined(members, ties, unlinked, rules, excluded)
+    return Resolution(graphs, links.refusals() if links else ())
 
 
 def graphs_of(
     members: Mapping[UUID, Member],
     ties: Iterable[Tie],
-    cannot: Collection[tuple[UUID, UUID]],
+    unlinked: Collection[tuple[UUID, UUID]],
     rules: Rules,
-    hubs: AbstractSet[UUID] = frozenset(),
+    excluded: AbstractSet[UUID] = frozenset(),
 ) -> tuple[Graph, ...]:
-    """The graphs that `resolve` finds, without the list of refused links: of many ties it may be as long as they are."""
-    return _joined(members, ties, cannot, rules, hubs)[0]
+    """Return the graphs that `resolve` gives, without the refused links, whose list may be as long as that of the ties."""
+    return _joined(members, ties, unlinked, rules, excluded)[0]
 
 
 def _joined(
     members: Mapping[UUID, Member],
     ties: Iterable[Tie],
-    cannot: Collection[tuple[UUID, UUID]],
+    unlinked: Collection[tuple[UUID, UUID]],
     rules: Rules,
-    hubs: AbstractSet[UUID],
-) -> "tuple[tuple[Graph, ...], _Web | None]":
-    """The graphs, and the links among them if any can be refused."""
+    excluded: AbstractSet[UUID],
+) -> "tuple[tuple[Graph, ...], _Links | None]":
+    """Return the graphs, and the links between people if any can be refused."""
     people = [member for member in members.values() if member.type is not IdentityType.NON_PEOPLE]
-    alone = [_graph([member]) for member in members.values() if member.type is IdentityType.NON_PEOPLE]
-    if len(people) <= MAX_GRAPH_SIZE and not (cannot or rules.unique or hubs):
+    singles = [_graph([member]) for member in members.values() if member.type is IdentityType.NON_PEOPLE]
+    if len(people) <= MAX_GRAPH_SIZE and not (unlinked or rules.unique or excluded):
         joined = (_graph([members[xid] for xid in xids]) for xids in _components(people, ties))
-        return _in_order(members, chain(joined, alone)), None
+        return _in_order(members, chain(joined, singles)), None
     people.sort(key=lambda member: member.xid.int)
-    web = _Web(people, ties)
-    web.refuse_outright(cannot, hubs)
-    graphs = web.capped(web.join(rules))
-    return _in_order(members, chain(graphs, alone)), web
+    links = _Links(people, ties)
+    links.refuse_outright(unlinked, excluded)
+    graphs = links.capped(links.join(rules))
+    return _in_order(members, chain(graphs, singles)), links
 
 
 _Key = TypeVar("_Key", bound=Hashable)
 
 
-def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], hubs: AbstractSet[_Key] = frozenset()) -> set[_Key]:
-    """Those who join nobody although they are no hubs, given the neighbours of all: the busiest of each crowd.
+def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], excluded: AbstractSet[_Key] = frozenset()) -> set[_Key]:
+    """Return the identities that join nobody because too many are connected with them, given the neighbours of all (`near`).
 
-    On a degree_limit of the ladder stand those who have no more neighbours than it says. Who hangs together there, through others who
-    stand there, with no more than MAX_COMPONENT joins them; who does on no degree_limit joins nobody.
+    1. Take the identities that are not `excluded`, and the greatest of DEGREE_LIMITS.
+    2. Connect those with no more neighbours than the limit, by the links between them.
+    3. Every component of up to MAX_COMPONENT is done: its identities may join each other.
+    4. Repeat 2 and 3 with the next smaller limit and the identities that are not done.
+    5. Return those that are not done after the last limit.
     """
-    left = near.keys() - hubs
+    left = near.keys() - excluded
     for degree_limit in DEGREE_LIMITS:
-        standing = {key for key in left if len(near[key]) <= degree_limit}
-        left = left.difference(*(group for group in _hanging_together(standing, near) if len(group) <= MAX_COMPONENT))
+        within = {key for key in left if len(near[key]) <= degree_limit}
+        left = left.difference(*(group for group in _connected(within, near) if len(group) <= MAX_COMPONENT))
     return left
 
 
-def _hanging_together(keys: set[_Key], near: Mapping[_Key, AbstractSet[_Key]]) -> Iterable[set[_Key]]:
+def _connected(keys: set[_Key], near: Mapping[_Key, AbstractSet[_Key]]) -> Iterable[set[_Key]]:
     unseen = set(keys)
     while unseen:
         group, todo = set[_Key](), [unseen.pop()]
@@ -258,30 +263,28 @@ def _components(people: Iterable[Member], ties: Iterable[Tie]) -> Iterable[set[U
     return {id(xids): xids for xids in group.values()}.values()
 
 
-_Place = int  # of a member in the list of people sorted by xid: small integers hash and compare faster than UUIDs
-_Link = tuple[_Place, _Place]  # the smaller place first
+_Index = int  # of a member in the list of people sorted by xid: small integers hash and compare faster than UUIDs
+_Link = tuple[_Index, _Index]  # the smaller index first
 
 _CLASS = {IdentityType.DEVICE: 1, IdentityType.COOKIE: 2, IdentityType.PARTNER: 3}
-"""Who goes first from a graph that is too large: the highest; people's own identities are 0."""
+"""Kinds that leave a graph that is too large before others do: the highest first. All other kinds are 0."""
 
 
-class _Web:
-    """All links between some people, and which of them are refused.
+class _Links:
+    """All links between the identities of people, and which of them are refused.
 
-    Links are kept as the neighbours of each: thousands of rows that name the same twenty identities are read by sets, not pair by pair,
-    and the links of who joins nobody, who may have any number of them, are never listed unless somebody asks for the refused ones.
+    Links are kept as sets of neighbours: thousands of rows that name the same twenty identities are read by sets, not pair
+    by pair. The links of excluded identities, of any number, are listed by `refusals` only.
     """
 
     def __init__(self, people: Sequence[Member], ties: Iterable[Tie]) -> None:
         self.people = people
-        self.place = place = {member.xid: number for number, member in enumerate(people)}
-        self.near: list[set[_Place]] = [set() for _ in people]
-        self.seen = dict[_Place, datetime]()
-        self.rows = [({place[xid] for xid in xids if xid in place}, at) for xids, at in _rows(ties)]
+        self.index = index = {member.xid: number for number, member in enumerate(people)}
+        self.near: list[set[_Index]] = [set() for _ in people]
+        self.seen = dict[_Index, datetime]()
+        self.rows = [({index[xid] for xid in xids if xid in index}, at) for xids, at in _rows(ties)]
         self.refused: dict[_Link, LinkRefusal] = {}
-        self.outside = set[
-            _Place
-        ]()  # whose links are all refused as IDENTITY_CAP, but for those that are refused already
+        self.excluded = set[_Index]()  # their links are refused as IDENTITY_CAP, unless for another reason
         for places, at in self.rows:
             for one in places:
                 self.near[one] |= places
@@ -289,18 +292,18 @@ class _Web:
         for one, others in enumerate(self.near):
             others.discard(one)
 
-    def refuse_outright(self, cannot: Iterable[tuple[UUID, UUID]], hubs: AbstractSet[UUID]) -> None:
-        for a, b in cannot:
-            one, other = self.place.get(a), self.place.get(b)
+    def refuse_outright(self, unlinked: Iterable[tuple[UUID, UUID]], excluded: AbstractSet[UUID]) -> None:
+        for a, b in unlinked:
+            one, other = self.index.get(a), self.index.get(b)
             if one is not None and other is not None and other in self.near[one]:
                 self.refused[min(one, other), max(one, other)] = LinkRefusal.UNLINKED
-        self.outside = {place for place, others in enumerate(self.near) if len(others) > MAX_NEIGHBOURS}
-        self.outside |= {self.place[xid] for xid in hubs if xid in self.place}
+        self.excluded = {place for place, others in enumerate(self.near) if len(others) > MAX_NEIGHBOURS}
+        self.excluded |= {self.index[xid] for xid in excluded if xid in self.index}
         if len(self.people) > MAX_COMPONENT:
-            self.outside |= excluded_by_degree(dict(enumerate(self.near)), self.outside)
+            self.excluded |= excluded_by_degree(dict(enumerate(self.near)), self.excluded)
 
-    def join(self, rules: Rules) -> Iterable[list[_Place]]:
-        """Adds the links one by one and refuses those that break a rule; gives the groups that result."""
+    def join(self, rules: Rules) -> Iterable[list[_Index]]:
+        """Return the groups that the links make: add them one by one, and refuse each that breaks a rule."""
         group = [[place] for place in range(len(self.people))]
         claimed = [{member.namespace} & rules.unique for member in self.people]
         for a, b in self._ranked(rules):
@@ -318,7 +321,7 @@ class _Web:
         return {id(places): places for places in group}.values()
 
     def _ranked(self, rules: Rules) -> Sequence[_Link]:
-        """The links that are not refused, in the order of the rules; any order does where nothing can break."""
+        """Return the links that are not refused, in the order of the rules; in any order where no namespace is unique."""
         above = self._above()
         if not rules.unique:
             return [(one, other) for one, others in enumerate(above) for other in others]
@@ -331,18 +334,18 @@ class _Web:
         links.sort(key=lambda link: max(rank[link[0]], rank[link[1]]))
         return links
 
-    def _above(self) -> list[set[_Place]]:
-        """The links that are not refused: for each place the greater ones."""
+    def _above(self) -> list[set[_Index]]:
+        """Return the links that are not refused: for each index the greater indexes that it is linked with."""
         above = [
-            set() if one in self.outside else {other for other in others if other > one} - self.outside
+            set() if one in self.excluded else {other for other in others if other > one} - self.excluded
             for one, others in enumerate(self.near)
         ]
         for one, other in self.refused:
             above[one].discard(other)
         return above
 
-    def _newest(self, above: list[set[_Place]]) -> dict[_Link, datetime]:
-        """When a row last spoke of each of these links. They are taken out of `above` as they are found, the newest first."""
+    def _newest(self, above: list[set[_Index]]) -> dict[_Link, datetime]:
+        """Return the time of the newest row that made each of these links. Each is taken out of `above` when it is found."""
         newest = dict[_Link, datetime]()
         for places, at in reversed(self.rows):
             for one in places:
@@ -352,39 +355,39 @@ class _Web:
                         newest[one, other] = at
         return newest
 
-    def capped(self, groups: Iterable[list[_Place]]) -> list[Graph]:
-        """The groups as graphs, each cut down to MAX_GRAPH_SIZE; what is cut off stands alone."""
+    def capped(self, groups: Iterable[list[_Index]]) -> list[Graph]:
+        """Return the groups as graphs of up to MAX_GRAPH_SIZE members; each other member has a graph of its own."""
         parts = [(part, len(group)) for group in groups for part in self._cut(group)]
-        contested = set(chain.from_iterable(self.refused)).union(*(self.near[place] for place in self.outside))
-        contested |= {place for place in self.outside if self.near[place]}
+        contested = set(chain.from_iterable(self.refused)).union(*(self.near[place] for place in self.excluded))
+        contested |= {place for place in self.excluded if self.near[place]}
         return [
             _graph([self.people[place] for place in part], size, contested=not contested.isdisjoint(part))
             for part, size in parts
         ]
 
-    def _cut(self, group: list[_Place]) -> list[list[_Place]]:
+    def _cut(self, group: list[_Index]) -> list[list[_Index]]:
         if len(group) <= MAX_GRAPH_SIZE:
             return [group]
         best = sorted(group)
         best.sort(key=self.seen.__getitem__, reverse=True)
         best.sort(key=lambda place: _CLASS.get(self.people[place].type, 0))
-        self.outside.update(best[MAX_GRAPH_SIZE:])
+        self.excluded.update(best[MAX_GRAPH_SIZE:])
         return [best[:MAX_GRAPH_SIZE], *([place] for place in best[MAX_GRAPH_SIZE:])]
 
     def refusals(self) -> tuple[RefusedLink, ...]:
         refused = dict[_Link, LinkRefusal]()
-        for one in self.outside:
+        for one in self.excluded:
             for other in self.near[one]:
                 if one < other:
                     refused[one, other] = LinkRefusal.IDENTITY_CAP
-                elif other not in self.outside:
+                elif other not in self.excluded:
                     refused[other, one] = LinkRefusal.IDENTITY_CAP
         refused |= self.refused
         return tuple(RefusedLink(self.people[a].xid, self.people[b].xid, refused[a, b]) for a, b in sorted(refused))
 
 
 def _rows(ties: Iterable[Tie]) -> list[tuple[tuple[UUID, ...], datetime]]:
-    """What the rows said, once each although thousands of events say it, with its newest time; the oldest first."""
+    """Return the distinct sets of xids that the ties name, each with its newest time, oldest first."""
     rows: dict[tuple[UUID, ...], datetime] = {}
     for tie in ties:
         if tie.xids not in rows or rows[tie.xids] < tie.at:

@@ -1,7 +1,7 @@
-"""Pages of ordered lists, forwards and backwards, by the key of the last item seen: what comes and goes elsewhere moves no page.
+"""Keyset pagination, forwards and backwards: a page begins behind the key of an item, so that items which come and go elsewhere do not move it.
 
-A list's order is a key: a tuple of values that no two items share. A page is asked for by a `Window`; a short list is cut in
-memory (`page_of`), a long one by SQL that looks for one row more than wanted and hands its rows to `page_of_rows`.
+A list is ordered by a key: a tuple of values that no two items share. A `Window` says which page is meant. A short list is
+cut in memory (`page_of`); for a long one SQL reads one row more than the page holds, and `page_of_rows` cuts that off.
 """
 
 from bisect import bisect_left, bisect_right
@@ -29,21 +29,21 @@ class Window:
 
     @property
     def fetch(self) -> int:
-        """How many rows SQL looks for: one more than the page holds tells whether the list goes on."""
+        """The number of rows that SQL reads: one more than the page holds, which shows whether the list goes on."""
         return self.size + 1
 
     @property
     def mirrored(self) -> "Window":
-        """The same page of the same list in reverse order."""
+        """The window that selects this page from the list in reverse order."""
         return replace(self, backward=not self.backward, after=self.before, before=self.after)
 
     def bounds(self, *types: type) -> Key:
-        """The values of `after`, then of `before`; all None for a key that is. Raises BadCursor unless they have these types."""
+        """Return the values of `after`, then those of `before`; None for each value of a missing key. Raises BadCursor unless they have these types."""
         return (*_values(self.after, types), *_values(self.before, types))
 
 
 class Page(NamedTuple, Generic[T]):
-    """Some items of a list, in its order, and whether it goes on at either end."""
+    """Some items of a list, in its order, and whether the list has more behind and in front of them."""
 
     items: list[T]
     has_next: bool
@@ -51,7 +51,7 @@ class Page(NamedTuple, Generic[T]):
 
 
 def window_of(first: int | None, last: int | None, after: Key | None = None, before: Key | None = None) -> Window:
-    """The window that these arguments ask for: 50 items unless told, 1,000 at most. Raises BadInput, LimitExceeded."""
+    """Return the window for GraphQL's arguments of pages: 50 items by default, 1,000 at most. Raises BadInput, LimitExceeded."""
     if first is not None and last is not None:
         raise BadInput("Ask for the `first` items or for the `last` ones, not for both.")
     size = next((size for size in (first, last) if size is not None), DEFAULT_SIZE)
@@ -63,7 +63,7 @@ def window_of(first: int | None, last: int | None, after: Key | None = None, bef
 
 
 def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, descending: bool = False) -> Page[T]:
-    """The page of a list that is wholly at hand, whatever order it comes in. Raises BadCursor for a key of another kind."""
+    """Return the page of a whole list, given in any order. Raises BadCursor if a key of the window does not compare with those of the list."""
     if descending:
         page = page_of(items, key, window.mirrored)
         return Page(page.items[::-1], has_next=page.has_previous, has_previous=page.has_next)
@@ -81,13 +81,13 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
 
 
 def page_of_rows(rows: Sequence[T], window: Window) -> Page[T]:
-    """The page out of up to `window.fetch` rows, the nearest first: those of a backward window come in reverse order."""
+    """Return the page made of up to `window.fetch` rows, given nearest to the window's start first: for a backward window in reverse order."""
     items = list(rows[: window.size])
     return Page(items[::-1] if window.backward else items, *goes_on(len(rows), window))
 
 
 def goes_on(found: int, window: Window) -> tuple[bool, bool]:
-    """Whether the list goes on behind a page and in front of it, where up to `window.fetch` rows were looked for."""
+    """Return (has_next, has_previous) of a page for which SQL found `found` of up to `window.fetch` rows."""
     more = found > window.size
     if window.backward:
         return window.before is not None, more or window.after is not None

@@ -1,6 +1,6 @@
-"""How many things of a kind there may be: checked in the transaction that makes one more, under the lock that keeps all others waiting.
+"""Limits on the number of things of a kind: checked in the transaction that makes one more, under a lock that makes others wait.
 
-Texts have their limits in `names`, custom fields in `xdm/bounds`, documents in `ingest/validation`; `api/limits` tells callers all of them.
+Texts have their limits in `names`, custom fields in `xdm/bounds`, documents in `ingest/validation`; `api/limits` shows all of them to callers.
 """
 
 from typing import Final
@@ -8,11 +8,11 @@ from typing import Final
 from gateway.errors import TooMany
 
 SANDBOXES: Final = 75
-"""Sandboxes of an organization, as in the model."""
+"""Sandboxes of an organization, as many as in Adobe's Real-Time Customer Profile."""
 API_KEYS: Final = 1_000
 """API keys of an organization that are not revoked."""
 POLICIES: Final = 5
-"""Merge policies of a sandbox, as in the model."""
+"""Merge policies of a sandbox, as many as in Adobe's Real-Time Customer Profile."""
 SCHEMAS: Final = 500
 """Schemas of a sandbox."""
 CUSTOM_FIELDS: Final = 20_000
@@ -28,6 +28,6 @@ NAMESPACES: Final = 500
 
 
 def check_room(present: int, most: int, things: str, owner: str) -> None:
-    """Raise TooMany unless there is room for one more of these things, of which so many are present."""
+    """Raise TooMany if the owner has `most` of these things already; `things` and `owner` are words of the message."""
     if present >= most:
         raise TooMany(f"{owner} has at most {most:,} {things}.")

@@ -1,13 +1,13 @@
-"""One document out of a person's fragments.
+"""The profile: one document merged from the fragments of a person.
 
-    merge     fragments of one person    → the profile, by an attribute merge rule
-    explain   the same fragments         → for each leaf of that profile: the value, who gave it, who lost, and why
+    merge     fragments and an attribute merge rule → the profile
+    explain   fragments and an attribute merge rule → the candidates of each leaf of the profile, and why one of them won
 
-A *leaf* is what is decided as one: a plain value, an array, a composite (a postal address, an amount of money), one segment.
-Objects and maps are decided leaf by leaf; an object without any leaf counts as absent. Where one fragment has a plain value
-and another an object, the better one's kind holds: an object is filled up with leaves of other objects only.
+A *leaf* is decided as a whole: a plain value, an array, a composite (a postal address, an amount of money), one segment.
+Objects and maps are decided leaf by leaf; an object without any leaf counts as absent. If one fragment has a plain value
+where another has an object, the better fragment's kind holds: an object is filled up from objects only.
 
-Nothing here changes its inputs, and results share structure with them: treat both as immutable.
+No function changes its inputs, and results share structure with them: treat both as immutable.
 """
 
 import re
@@ -32,18 +32,18 @@ Composites = Mapping[str, "Composites | None"]
 
 
 class AttributeMergeType(StrEnum):
-    """What decides between fragments: the time of what they say, or a chosen order of their datasets."""
+    """What a policy compares fragments by: their time, or a chosen order of their datasets."""
 
     TIMESTAMP_ORDERED = "TIMESTAMP_ORDERED"
     DATASET_PRECEDENCE = "DATASET_PRECEDENCE"
 
 
 class MergeRule(StrEnum):
-    """What decided a leaf.
+    """The reason why a candidate gave a leaf its value.
 
-    NEWEST: the greatest `at` among all candidates. DATASET_ORDER: the candidates are of several datasets, and the first in
-    the policy's order won, by its newest fragment. TIE_BREAK: `at` was equal; the later ingestion won, within one call the
-    later document. UNION: nothing is lost, so nobody won; the first candidate is shown.
+    NEWEST: its `at` is the greatest. DATASET_ORDER: the candidates are of several datasets, and its dataset comes first in
+    the policy's order. TIE_BREAK: its `at` equals another's, and it was ingested later, or came later in one call. UNION:
+    no value is lost, so that there is no winner; the value of the first candidate is shown.
     """
 
     ONLY_CANDIDATE = "ONLY_CANDIDATE"
@@ -55,8 +55,11 @@ class MergeRule(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fragment:
-    """What one dataset says of one identity. `ordinal` grows with arrival, also within a call, which has one `ingested_at`; `size` is how many
-    characters of JSON the document was read from, 0 where it was not read."""
+    """The document of one dataset about one identity.
+
+    `ordinal` grows with arrival, within a call too, which has one `ingested_at`. `size` is the document's length in
+    characters of JSON, 0 if it was not read from JSON.
+    """
 
     xid: UUID
     dataset_id: UUID
@@ -69,7 +72,7 @@ class Fragment:
 
     @property
     def at(self) -> datetime:
-        """The effective time: when its source last changed it, but not after it came in; when it came in, if the source does not say."""
+        """The effective time: `observed_at`, but not later than `ingested_at`; `ingested_at` if the source gave no time."""
         return min(self.observed_at or self.ingested_at, self.ingested_at)
 
 
@@ -82,12 +85,13 @@ class AttributeMerge:
 
     @cached_property
     def positions(self) -> Mapping[UUID, int]:
-        return {dataset_id: place for place, dataset_id in enumerate(self.order)}
+        """The position of each dataset in `order`, from 0."""
+        return {dataset_id: position for position, dataset_id in enumerate(self.order)}
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A value that a fragment offers for a leaf; `at` is the time that is compared, `ingested_at` and then `ordinal` break a tie."""
+    """A value that a fragment has for a leaf. Its `at` is compared first; `ingested_at` and then `ordinal` break a tie."""
 
     value: Any
     xid: UUID
@@ -99,7 +103,7 @@ class Candidate:
 
 
 class Merged(NamedTuple):
-    """A profile as it is kept: the document as JSON text, but for the identity map; the datasets in it; the newest ingestion."""
+    """A profile as it is stored: JSON text without the identity map, its datasets (best first), and the newest ingestion."""
 
     document: str
     sources: tuple[UUID, ...]
@@ -107,7 +111,7 @@ class Merged(NamedTuple):
 
     @classmethod
     def of(cls, fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> "Merged | None":
-        """What the fragments make; None if none of them takes part."""
+        """Return the profile merged from the fragments; None if no fragment takes part under the rule."""
         ranked = participants(fragments, rule)
         if not ranked:
             return None
@@ -120,7 +124,7 @@ class Merged(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Why a leaf has its value. `candidates` are those that lost, best first; of a union, all."""
+    """Why a leaf has its value. `candidates` are the values that lost, best first; in a union all values, and no `winner`."""
 
     path: Path
     value: Any
@@ -138,11 +142,11 @@ _ABSENT = object()
 
 
 def participants(fragments: Iterable[Fragment], rule: AttributeMerge) -> list[Fragment]:
-    """The fragments that take part, the best first: one total order, whatever order they are given in.
+    """Return the fragments that take part under the rule, best first. The order in which they are given plays no part.
 
-    The later effective time wins, then the later ingestion, then the greater ordinal; ordinals are unique in a sandbox, and where the
-    caller's are not, the smaller dataset id, then the smaller xid wins. DATASET_PRECEDENCE
-    puts the dataset's place in its order before all that, and leaves out the datasets that it does not list.
+    The later effective time is better; then the later ingestion; then the greater ordinal; then, if ordinals are equal, the
+    smaller dataset id; then the smaller xid. Under DATASET_PRECEDENCE the dataset's position in the order comes before all
+    these, and fragments of other datasets are left out.
     """
     ranked = _newest_first(fragments)
     if rule.type is AttributeMergeType.TIMESTAMP_ORDERED:
@@ -162,11 +166,11 @@ def _newest_first(fragments: Iterable[Fragment]) -> list[Fragment]:
 
 
 def merge(fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> Document:
-    """The profile: each leaf from the best fragment that has it.
+    """Return the profile: each leaf from the best fragment that has it.
 
-    `identityMap` is left out, since the caller renders it from the graph. `segmentMembership` holds the segments of all
-    participants; of a segment that several have, the newest, whatever the policy's type. No object in the result is
-    empty, but for those within arrays. Keys come in the order of the best fragment, then the next.
+    `identityMap` is left out; the caller renders it from the graph. `segmentMembership` holds the segments of all fragments
+    that take part, and for each segment the newest status, under every type of policy. No object in the result is empty,
+    except within arrays. Keys come in the order of the best fragment, then of the next.
     """
     ranked = participants(fragments, rule)
     document = _stacked([_attributes(fragment.document) for fragment in ranked], composites)
@@ -187,13 +191,13 @@ def _in_union(document: Document) -> Document:
 
 
 def _stacked(documents: Sequence[Document], composites: Composites) -> Document:
-    """The best document, filled up from the next, and so on."""
+    """Return the first document, filled up with the leaves of the second, then of the third, and so on."""
     pruned = [_pruned(document) for document in documents]
     return reduce(lambda upper, lower: _filled(upper, lower, composites), pruned) if pruned else {}
 
 
 def _filled(upper: Document, lower: Document, composites: Composites) -> Document:
-    """`upper` with the leaves that only `lower` has; `upper` itself if there are none."""
+    """Return `upper` with the leaves that only `lower` has; `upper` itself if there are none."""
     filled = upper
     for key, value in lower.items():
         held = upper.get(key, _ABSENT)
@@ -210,7 +214,7 @@ def _filled(upper: Document, lower: Document, composites: Composites) -> Documen
 
 
 def _pruned(document: Document) -> Document:
-    """The document without objects that have no leaf; the document itself if it has none such."""
+    """Return the document without objects that have no leaf; the document itself if it has no such object."""
     pruned = document
     for key, value in document.items():
         if not isinstance(value, dict) or ((inner := _pruned(value)) is value and value):
@@ -234,10 +238,10 @@ def _below(composites: Composites, key: str) -> Composites | None:
 def explain(
     fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites, select: Selector | None = None
 ) -> list[Provenance]:
-    """The provenance of each leaf of `merge`, in the order of the document; or of those that the selector touches, in its order.
+    """Return the provenance of each leaf of the merged profile, in its order; with a selector, of the leaves that it selects, in its order.
 
-    Applying the stated rule to the stated candidates gives the stated value. A leaf is explained whole, also where the
-    selector takes only a part of it.
+    The rule of a provenance, applied to its candidates, gives its value. A leaf is explained as a whole even if the selector
+    selects a part of it.
     """
     ranked = participants(fragments, rule)
     merged = merge(ranked, rule, composites)
@@ -291,7 +295,7 @@ def _value(document: Any, path: Path) -> Any:
 
 
 def leaves(document: Document, composites: Composites) -> dict[Path, Any]:
-    """The leaves of the document by their paths, in its order."""
+    """Return the leaves of the document by their paths, in its order."""
     found: dict[Path, Any] = {}
     _collect(found, (), document, {**composites, **_UNIONS})
     return found
@@ -308,7 +312,7 @@ def _collect(found: dict[Path, Any], above: Path, document: Document, composites
 
 
 def changed_paths(before: Document | None, after: Document | None, composites: Composites) -> list[Path]:
-    """The paths of the leaves that came, went or changed, sorted; None is a document that is not there."""
+    """Return the sorted paths of the leaves that were added, removed or changed. None stands for a missing document."""
     if before is after or (before == after and canonical(before) == canonical(after)):  # most documents do not change
         return []
     old, new = leaves(before or {}, composites), leaves(after or {}, composites)
@@ -316,7 +320,7 @@ def changed_paths(before: Document | None, after: Document | None, composites: C
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Canonical equality; of two plain values of one type Python's is the same, and cheaper."""
+    """Return whether two values are canonically equal. For plain values of one type Python's equality says so faster."""
     if a is _ABSENT or b is _ABSENT or (type(a) is type(b) and isinstance(a, str | int | float)):
         return bool(a == b)
     return canonical(a) == canonical(b)
@@ -326,10 +330,9 @@ _FLOAT_TO_MEND = re.compile(rb"\d\.0(?!\d)|\de[+-]?\d")
 
 
 def canonical(value: Any) -> bytes:
-    """The one JSON text of a value: two documents are equal when these are.
+    """Return the canonical JSON of a value: equal documents have equal canonical JSON.
 
-    Keys are sorted; a number is its value, however it is written: 1.0 and 1e0 are 1 and -0.0 is 0, since a database may
-    give back any of them.
+    Keys are sorted. Whole numbers have one form, as a database may return any: 1.0 and 1e0 are written 1, and -0.0 is 0.
     """
     text = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if _FLOAT_TO_MEND.search(text):  # rare, and maybe only inside a string: then mending changes nothing

@@ -1,4 +1,4 @@
-"""What people may call things: text that can be stored, shown and told apart."""
+"""Names and descriptions that people give: text that can be stored, shown and distinguished."""
 
 import re
 from collections.abc import Iterable
@@ -9,14 +9,14 @@ from gateway.errors import Invalid
 
 MAX_NAME = 255
 MAX_DESCRIPTION = 10_000
-OFFERED = 3  # names at most that are like one that is not known
+MAX_SUGGESTIONS = 3
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_name(name: str, path: str = "name") -> None:
-    """Raise Invalid, pointing at `path`, unless the name is one line of 1 to 255 characters of which one is seen."""
+    """Raise Invalid, pointing at `path`, unless the name is one line of 1 to 255 characters with a visible one among them."""
     if not stripped(name) or len(name) > MAX_NAME:
         raise Invalid(f"This takes 1 to {MAX_NAME} characters, not only blanks or unseen ones.", path=[path])
     if _CONTROL.search(name):
@@ -24,13 +24,13 @@ def check_name(name: str, path: str = "name") -> None:
 
 
 def check_description(text: str | None, path: str = "description") -> None:
-    """Raise Invalid, pointing at `path`, unless there is none or it is text of up to 10,000 characters."""
+    """Raise Invalid, pointing at `path`, unless the text is None or has up to 10,000 characters that can be stored."""
     if text is not None and (len(text) > MAX_DESCRIPTION or _UNSTORABLE.search(text)):
         raise Invalid(f"This is text of up to {MAX_DESCRIPTION:,} characters, without NUL.", path=[path])
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """A sentence, after a blank, that offers the known names most like this one; nothing where none is."""
+    """Return a sentence, after a blank, that suggests the known names most like this one; the empty text if none is like it."""
     by_form = {other.casefold(): other for other in known}
-    found = get_close_matches(name[:MAX_NAME].casefold(), by_form, OFFERED)
+    found = get_close_matches(name[:MAX_NAME].casefold(), by_form, MAX_SUGGESTIONS)
     return f" Did you mean {' or '.join(repr(by_form[form]) for form in found)}?" if found else ""

@@ -1,10 +1,10 @@
-"""How values of identities are spelled: which spellings are one identity, and which values name nobody.
+"""Normalization of identity values: which values are one identity, and which are placeholders that identify nobody.
 
-Every xid is a hash of a spelling, so the rules of a sandbox never change while it holds identities. They have a number, which the sandbox
-keeps (`Sandbox.text_rules`): what was made under earlier rules keeps them, and new or emptied sandboxes have the newest.
+Every xid is a hash of a normalized value, so the rules of a sandbox never change while it holds identities. The rules have a number, which
+the sandbox stores (`Sandbox.text_rules`): a sandbox keeps the rules under which it was made; new or emptied ones have the newest.
 
     1   values as they are sent, or without blanks at their ends and in lower case
-    2   also in Unicode's composed form (NFC); unseen characters are blanks; a whole number has one spelling, however it is written
+    2   also in Unicode's composed form (NFC); invisible characters are blanks; a whole number has one form, however it is written
 """
 
 import re
@@ -18,7 +18,7 @@ from gateway.domain.rules.text import ASCII_BLANKS, BLANKS, UNSEEN, stripped
 
 
 class IdentityNormalization(StrEnum):
-    """How values of a namespace are brought into the one form that is compared; fixed when the namespace is made."""
+    """The way in which values of a namespace are normalized; fixed when the namespace is made."""
 
     EXACT = "EXACT"
     TRIM_LOWERCASE = "TRIM_LOWERCASE"
@@ -29,10 +29,10 @@ class IdentityNormalization(StrEnum):
 
 @dataclass(frozen=True)
 class TextRules:
-    """`forms` make of a value the one form under which its namespace knows it; `is_placeholder` says whether it is a placeholder.
+    """The text rules of one number: `forms` normalize a value, and `is_placeholder` recognizes placeholders.
 
-    `has_whole_numbers`: a whole number that is sent as `12345.0` is spelled `12345`. `forms_of_ascii` make of many values, all in ASCII, what
-    `forms` make of each, in less time.
+    `has_whole_numbers`: a number that is sent as `12345.0` becomes `12345`. `forms_of_ascii` normalize many values, all in
+    ASCII, with the results of `forms` in less time.
     """
 
     forms: Mapping[IdentityNormalization, Callable[[str], str]]
@@ -41,19 +41,19 @@ class TextRules:
     forms_of_ascii: Mapping[IdentityNormalization, Callable[[list[str]], list[str]]] = field(default_factory=dict)
 
     def spelled(self, normalization: IdentityNormalization, values: list[str]) -> list[str]:
-        """Each value in the one form under which its namespace knows it."""
+        """Return the normalized form of each value, in their order."""
         of_ascii = self.forms_of_ascii.get(normalization)
         if of_ascii is not None and "".join(values).isascii():
             return of_ascii(values)
         return list(map(self.forms[normalization], values))
 
     def first_placeholder(self, values: list[str]) -> str | None:
-        """The first of these values that names nobody, as mostly none does: e-mail addresses and most numbers are told at a glance."""
+        """Return the first of the values that is a placeholder; None, mostly. E-mail addresses and most numbers are recognized fast as none."""
         suspects = [value for value in values if "@" not in value and value[-1:] not in _PLAIN_ENDS]
         return next(filter(self.is_placeholder, suspects), None) if suspects else None
 
 
-# ------------------------------------------------------------------------------------------------ values that name nobody
+# ------------------------------------------------------------------------------------------------ placeholders
 
 _PLACEHOLDERS: Final = frozenset(
     {
@@ -63,7 +63,7 @@ _PLACEHOLDERS: Final = frozenset(
 )  # fmt: skip
 _LONGEST: Final = max(map(len, _PLACEHOLDERS))
 _PLAIN_ENDS: Final = frozenset("23456789")
-"""Whatever has one of these at its end is neither a placeholder nor zeros, nor wrapped."""
+"""A value that ends with one of these is neither a placeholder nor zeros, nor quoted."""
 _QUOTES: Final = "\"'`\N{LEFT DOUBLE QUOTATION MARK}\N{RIGHT DOUBLE QUOTATION MARK}"
 _SPACES: Final = "".join(filter(str.isspace, map(chr, range(0x3001))))
 
@@ -74,10 +74,10 @@ _ZEROS_OF_NUMBERS: Final = re.compile(r"(?:\+0(?=0))?[0() -]*")
 _ENDS_OF_ZEROS: Final = "0-() "
 
 
-def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Callable[[str], bool]:
-    """Whether a value names nobody, in any case and in any wrapping: an empty one, `zeros`, `null`, `guest` …
+def _placeholder_test(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Callable[[str], bool]:
+    """Return a function that recognizes placeholders: empty values, `zeros`, `null`, `guest` …
 
-    `hidden` characters are none, wherever they stand.
+    Upper and lower case, characters of `wrapping` at either end, and `hidden` characters anywhere make no difference.
     """
     ascii_wrapping = "".join(filter(str.isascii, wrapping))
     shown = str.maketrans("", "", hidden)
@@ -85,10 +85,10 @@ def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Ca
     def is_placeholder(value: str) -> bool:
         if "@" in value:  # as in every e-mail address, and in none of these
             return False
-        bare = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
-        if bare[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(bare):  # most end otherwise
+        core = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
+        if core[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(core):  # most end otherwise
             return True
-        return len(bare) <= _LONGEST and bare.lower() in _PLACEHOLDERS
+        return len(core) <= _LONGEST and core.lower() in _PLACEHOLDERS
 
     return is_placeholder
 
@@ -96,12 +96,12 @@ def _names_nobody(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -> Ca
 # ------------------------------------------------------------------------------------------------ forms
 
 _DASHES: Final = "-\N{MINUS SIGN}" + "".join(map(chr, range(ord("\N{HYPHEN}"), ord("\N{HORIZONTAL BAR}") + 1)))
-_BARE: Final = str.maketrans("", "", f"{BLANKS}{_DASHES}()[]")
+_PUNCTUATION: Final = str.maketrans("", "", f"{BLANKS}{_DASHES}()[]")
 _INTERNATIONAL: Final = re.compile(r"\+[0-9]{8,15}")
 
 
 def is_international(number: str) -> bool:
-    """Whether a phone number is in the form of E.164: `+` and 8 to 15 digits."""
+    """Return whether a phone number is in the form of E.164: `+` and 8 to 15 digits."""
     return _INTERNATIONAL.fullmatch(number) is not None
 
 
@@ -124,11 +124,11 @@ def _all_trimmed_lowercase(values: list[str]) -> list[str]:
 
 
 def _e164(value: str) -> str:
-    """A phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
+    """Return a phone number without blanks, dashes and brackets, and with `+` for `00`; any other value as it is, composed."""
     if is_international(value):
         return value
-    bare = value.translate(_BARE)
-    number = f"+{bare[2:]}" if bare.startswith("00") else bare
+    digits = value.translate(_PUNCTUATION)
+    number = f"+{digits[2:]}" if digits.startswith("00") else digits
     return number if is_international(number) else _composed(value)
 
 
@@ -141,7 +141,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: lambda value: value.strip().lower(),
             IdentityNormalization.E164: _e164,
         },
-        is_placeholder=_names_nobody(_QUOTES + _SPACES, _ZEROS),
+        is_placeholder=_placeholder_test(_QUOTES + _SPACES, _ZEROS),
         has_whole_numbers=False,
     ),
     2: TextRules(
@@ -150,7 +150,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
             IdentityNormalization.E164: _e164,
         },
-        is_placeholder=_names_nobody(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
+        is_placeholder=_placeholder_test(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
         has_whole_numbers=True,
         forms_of_ascii={
             IdentityNormalization.EXACT: _as_they_are,

@@ -1,4 +1,4 @@
-"""Scope: who asks, in which sandbox of which organization, and what they may do there. The first argument of every verb."""
+"""Scope: the caller's organization, sandbox and permissions. It is the first argument of every verb."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from uuid import UUID
 from gateway.errors import Forbidden
 
 EVERY_SANDBOX: Final = "*"
-"""Stands in a token for all sandboxes of its organization, those that are still to be made included."""
+"""Means, in a token, all sandboxes of its organization, future ones included."""
 
 
 class Permission(StrEnum):
@@ -23,11 +23,11 @@ class Permission(StrEnum):
 
 
 READ_CONFIGURATION = (Permission.PROFILE_READ, Permission.CONFIG_WRITE)
-"""Either will do to look at the configuration: who reads profiles has to understand them, who changes it has to see it."""
+"""Either permission allows a caller to read the configuration: to understand profiles, or to change it."""
 
 
 class SandboxType(StrEnum):
-    """A development sandbox never becomes a production one."""
+    """The purpose of a sandbox; it never changes."""
 
     PRODUCTION = "PRODUCTION"
     DEVELOPMENT = "DEVELOPMENT"
@@ -46,7 +46,7 @@ class Organization:
 class Sandbox:
     """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server.
 
-    `text_rules`: by which rules its identities are spelled (`spelling.RULES`).
+    `text_rules` is the number of the rules that normalize its identities (`normalization.RULES`).
     """
 
     sandbox_id: int
@@ -66,9 +66,9 @@ class Sandbox:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """Who asks, and where: the organization, the sandbox, and what the caller may do there.
+    """The organization and the sandbox in which the caller works, and what it may do there.
 
-    `sandboxes` are the names of all that the caller's token is good for, or `*`; they bound whatever the permissions allow.
+    `sandboxes` are the names of the sandboxes for which the caller's token is valid, or `*`; permissions hold within them only.
     """
 
     organization: Organization
@@ -81,15 +81,15 @@ class Scope:
         return self.sandbox.sandbox_id
 
     def require(self, *any_of: Permission) -> None:
-        """Raise Forbidden unless the caller has one of the permissions."""
+        """Raise Forbidden unless the caller has one of the permissions, or `admin`."""
         if not self.permissions & {*any_of, Permission.ADMIN}:
             raise Forbidden(f"This needs the scope {' or '.join(any_of)}.")
 
     def covers(self, sandbox: Sandbox) -> bool:
-        """Whether the caller's token is good for this sandbox of the organization: the scope's own, one that it names, or any."""
+        """Return whether the caller's token is valid for this sandbox of the organization: the scope's own, or one in `sandboxes`."""
         return sandbox.sandbox_id == self.sandbox_id or not self.sandboxes.isdisjoint({sandbox.name, EVERY_SANDBOX})
 
     def require_every_sandbox(self) -> None:
-        """Raise Forbidden unless the caller's token is good for all sandboxes of the organization."""
+        """Raise Forbidden unless the caller's token is valid for all sandboxes of the organization."""
         if EVERY_SANDBOX not in self.sandboxes:
             raise Forbidden("This concerns the whole organization: it needs a token for all of its sandboxes (`*`).")

@@ -1,11 +1,11 @@
-"""Selectors: which fields of a document are wanted, as text and as a tree.
+"""Selectors: a choice of fields of a document, as text and as a tree.
 
     selector = item *( "," item )
     item     = path [ "(" selector ")" ]
     path     = name *( "." name )
 
-`person.name(firstName,lastName),workEmail` wants two leaves and one whole object. Blanks and line ends are free around names
-and signs. Paths that overlap add up: `a,a.b` is `a`.
+`person.name(firstName,lastName),workEmail` selects two leaves and one whole object. Blanks and line ends may stand around names
+and signs. Overlapping paths add up: `a,a.b` is `a`.
 """
 
 import re
@@ -17,7 +17,7 @@ from gateway.errors import BadSelector
 from gateway.xdm.fields import Field, below, names_below
 
 Selector = Mapping[str, "Selector | None"]
-"""Wanted fields by name: None takes all below, a tree only what it names."""
+"""Selected fields by name: None selects everything below, a tree only what it names."""
 
 MAX_LENGTH = 100_000
 MAX_DEPTH = 64
@@ -29,9 +29,9 @@ _ABSENT = object()
 
 
 def parse(text: str, schema: Field | None = None) -> Selector:
-    """The tree of a selector. Raises BadSelector with the line and column where it goes wrong.
+    """Return the tree of a selector. With a schema, every field that it names must be in the schema.
 
-    It goes wrong, too, where it names a field that documents of the schema, if one is given, cannot have.
+    Raises BadSelector with the line and the column of the mistake.
     """
     if len(text) > MAX_LENGTH:
         raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.")
@@ -41,11 +41,11 @@ def parse(text: str, schema: Field | None = None) -> Selector:
 
 
 def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
-    """What the selector wants of the document, and nothing else.
+    """Return the selected part of the document.
 
     A path through an array goes through each element, and the array keeps its length and order. The parents on the way
-    are kept, as empty objects if they hold nothing that is wanted. Fields that are not there, and fields below a plain
-    value, are left out. Whole values are shared with the document, not copied.
+    are kept, as empty objects if they hold nothing selected. Missing fields, and fields below a plain value, are left out.
+    Whole values are shared with the document, not copied.
     """
     return {
         name: picked
@@ -55,7 +55,7 @@ def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def paths(selector: Selector) -> list[tuple[str, ...]]:
-    """The paths of everything that is taken whole, in the selector's order."""
+    """Return the paths of the fields that are selected whole, in the selector's order."""
     return list(_paths(selector, ()))
 
 
@@ -102,7 +102,7 @@ class _Parser:
             self.item(tree, depth, field)
 
     def item(self, tree: _Tree, depth: int, field: Field | None) -> None:
-        """One item below a field of the schema; None knows nothing of what lies below it."""
+        """Read one item below a field of the schema; None if the schema below is unknown."""
         name, field = self.name(depth := depth + 1, field)
         while self.accept("."):
             tree = _below(tree, name)
@@ -115,7 +115,7 @@ class _Parser:
             tree[name] = None
 
     def name(self, depth: int, above: Field | None) -> tuple[str, Field | None]:
-        """The next name, and the field that it names."""
+        """Read the next name; return it, and the field of the schema that it names."""
         token, _ = self.tokens[self.next]
         if not token or token in _SIGNS:
             raise self.unexpected("the name of a field")
@@ -126,7 +126,7 @@ class _Parser:
         return token, field
 
     def field(self, above: Field, name: str) -> Field:
-        """The field of this name one step below, in any element of an array and under any key of a map."""
+        """Return the field of this name one step below, in any element of an array and under any key of a map."""
         found = below(above, name)
         if found is None:
             names = names_below(above)
@@ -152,6 +152,6 @@ class _Parser:
 
 
 def _below(tree: _Tree, name: str) -> _Tree:
-    """The tree under the name, to add to; one that nobody reads if the name is already taken whole."""
+    """Return the tree under the name, to add to; a detached one if the name is selected whole already."""
     inner = tree.setdefault(name, {})
     return {} if inner is None else inner

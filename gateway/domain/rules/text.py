@@ -1,4 +1,4 @@
-"""What nobody sees in a text: blanks, control and format characters, and letters that are drawn as nothing."""
+"""Invisible characters: blanks, control and format characters, and letters that are drawn as nothing."""
 
 from typing import Final
 
@@ -10,14 +10,14 @@ _RUNS: Final = (
     *((0x110BD, 0x110BD), (0x110CD, 0x110CD), (0x13430, 0x13438), (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A)),
     (0xE0000, 0xE0FFF),
 )
-"""First and last of each run. A list of our own, since identities are keyed by what is left: it must not change with Python's Unicode."""
+"""The first and last code point of each run. A list of our own: identities are keyed by what is left, so it must not change with Python's Unicode."""
 
 BLANKS: Final = "".join(chr(code) for first, last in _RUNS for code in range(first, last + 1))
 ASCII_BLANKS: Final = "".join(filter(str.isascii, BLANKS))
 UNSEEN: Final = BLANKS.removeprefix(ASCII_BLANKS)
-"""Those beyond ASCII."""
+"""The invisible characters beyond ASCII."""
 
 
 def stripped(text: str) -> str:
-    """The text without blanks and unseen characters at its ends."""
+    """Return the text without blanks and other invisible characters at its ends."""
     return text.strip(ASCII_BLANKS if text.isascii() else BLANKS)

@@ -1,9 +1,10 @@
-"""Records: what was sent of one identity to one dataset, and what it says now.
+"""Records: the documents that were sent about one identity to one dataset, and the state that they add up to.
 
-Every sending is kept as a `Version`. Their fold is the record's state; the part of it that lives is the fragment.
+Every document is kept as a `Version`. The fold of the versions is the record's state; its document, unless deleted, is the fragment.
 
-    REPLACE   the input is the document            MERGE   RFC 7396: given fields change, null removes
-    DELETE    there is no document any more
+    REPLACE   the input becomes the document
+    MERGE     the input patches the document (RFC 7396): its fields change, null removes a field
+    DELETE    the record has no document
 """
 
 from collections.abc import Iterable
@@ -18,7 +19,7 @@ from gateway.domain.rules.merge import Document, canonical
 
 
 class Mode(StrEnum):
-    """What a record's version does with the one before it."""
+    """What a version does with the document that the earlier versions made."""
 
     REPLACE = "REPLACE"
     MERGE = "MERGE"
@@ -26,7 +27,7 @@ class Mode(StrEnum):
 
 
 class VersionOrder(NamedTuple):
-    """Where a version stands among the others of its record; places compare as versions apply."""
+    """The position of a version among those of its record: the versions apply in ascending order."""
 
     ingested_at: datetime
     batch_id: UUID
@@ -35,7 +36,7 @@ class VersionOrder(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One sending of a record: what was sent, its leaves in their one form."""
+    """One document that was sent for a record, with normalized leaf values (`xdm.leaves`)."""
 
     mode: Mode
     input: Document
@@ -44,11 +45,11 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
-    """What the versions add up to. `document` is None once deleted.
+    """The state of a record after its versions. `document` is None once it is deleted.
 
-    `decided_at` is the place of the version that last changed the document: to send again what is known changes nothing,
-    neither the document nor its time. `is_input`: that version alone tells the document. `head` is the place
-    of the newest version, whether it changed anything or not.
+    `decided_at` is the position of the version that last changed the document: to send equal content again changes neither
+    the document nor its time. `is_input`: the document equals that version's input. `head` is the position of the newest
+    version, whether it changed anything or not.
     """
 
     document: Document | None
@@ -58,12 +59,12 @@ class RecordState:
 
 
 def fold(versions: Iterable[Version]) -> RecordState | None:
-    """The state that these versions make, whatever order they are given in; None of no versions."""
+    """Return the record's state after all these versions, given in any order; None if there are none."""
     return reduce(next_state, sorted(versions, key=lambda version: version.place), None)
 
 
 def next_state(state: RecordState | None, version: Version) -> RecordState:
-    """The state after one version more, which is newer than all before it."""
+    """Return the record's state after one more version, which must be newer than those in `state`."""
     document = _applied(state.document if state else None, version)
     if state is not None and same_document(document, state.document):
         return replace(state, head=version.place)
@@ -71,12 +72,12 @@ def next_state(state: RecordState | None, version: Version) -> RecordState:
 
 
 def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
-    """Where the newest version stands that deleted the record: it takes back the ties of all before it."""
+    """Return the position of the newest DELETE, which retracts the ties of all earlier versions; None if there is none."""
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
 
 def same_document(one: Document | None, other: Document | None) -> bool:
-    """Equality of canonical JSON: Python's alone takes true for 1."""
+    """Return whether two documents are equal as canonical JSON; for Python alone true equals 1."""
     return one is other or (one == other and canonical(one) == canonical(other))
 
 
@@ -91,7 +92,7 @@ def _applied(document: Document | None, version: Version) -> Document | None:
 
 
 def patched(target: Document, patch: Document) -> Document:
-    """The target as RFC 7396 patches it; neither is changed."""
+    """Return the target as the patch changes it (RFC 7396). Neither argument is changed."""
     document = dict(target)
     for key, value in patch.items():
         if value is None:

@@ -1,12 +1,12 @@
-"""Jobs: work that takes longer than a request, and ends however often it is cut off.
+"""Jobs: work that takes longer than a request, and is finished however often it is interrupted.
 
-    enqueue    in the transaction that makes the work necessary: with it, or not at all
-    claim      one worker takes a job, for as long as its heart beats
-    advance    in the transaction of each piece: its effect and how far the work has come are committed together
-    carry_out  from a claim to the end, or to the next attempt
+    enqueue    add a job in the transaction that makes the work necessary: both are committed, or neither
+    claim      lease a job to one worker, for as long as its heartbeat goes on
+    advance    commit a step's progress in the transaction of its effect
+    carry_out  run leased work to its end, or put it off to the next attempt
 
-A job whose worker was killed is free again once the heart-beat is `LEASE_SECONDS` seconds old, and goes on after the last piece that was
-committed. Nobody but the holder of the lease commits a piece: who lost it finds out by `LeaseLost`, which undoes the piece.
+A job whose worker was killed is free again when its heartbeat is `LEASE_SECONDS` old, and goes on after the last committed step. Only the
+holder of the lease commits a step: for a worker that has lost it `advance` raises LeaseLost, which undoes the step.
 """
 
 import asyncio
@@ -39,17 +39,16 @@ IS_OPEN = query("jobs.is_open")
 LEASE_SECONDS = 60.0  # seconds
 HEARTBEAT_SECONDS = LEASE_SECONDS / 4
 MAX_JOB_ATTEMPTS = 10
-"""How often a job is taken without getting on before it has failed."""
-
-MAX_WAIT_SECONDS = 600.0  # seconds between two attempts
-
+"""Attempts without progress after which a job has failed."""
+MAX_WAIT_SECONDS = 600.0
+"""The longest pause between two attempts."""
 
 SANDBOX = UUID(int=0)
-"""The subject of work on a sandbox as a whole."""
+"""The subject of a job on a sandbox as a whole."""
 
 
 class JobKind(StrEnum):
-    """The kinds of work."""
+    """The kind of a job; the worker has a handler for each."""
 
     MATERIALIZE_POLICY = "materialize_policy"
     REGROUP_IDENTITIES = "regroup_identities"
@@ -57,7 +56,7 @@ class JobKind(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """NEW waits, for the first or the next attempt; the last three are final."""
+    """The state of a job. NEW waits for its first or next attempt; COMPLETED, FAILED and CANCELLED are final."""
 
     NEW = "NEW"
     PROCESSING = "PROCESSING"
@@ -68,7 +67,7 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as it stands. `done` of `total` tells its progress, None while the total is unknown; `error` why it was put off or failed."""
+    """A job as callers see it: `done` of `total` units (None while unknown), and the `error` for which it was put off or failed."""
 
     job_id: UUID
     kind: JobKind
@@ -83,7 +82,7 @@ class Job:
 
 @dataclass(slots=True)
 class LeasedJob:
-    """A job that is ours. `cursor` is what the last piece left, None before the first; `attempt` counts the claims since then, from 1."""
+    """A job that this worker has leased. `cursor` is where to go on, None at the start; `attempt` counts the claims since the last progress, from 1."""
 
     sandbox_id: int
     job_id: UUID
@@ -97,14 +96,14 @@ class LeasedJob:
 
 
 class LeaseLost(Exception):
-    """The job is no longer ours: cancelled, gone with its sandbox, or taken by another worker since our heart-beat failed."""
+    """The job is no longer leased to this worker: it was cancelled, deleted with its sandbox, or claimed by another worker."""
 
 
 # ------------------------------------------------------------------------------------------------ making
 
 
 async def enqueue(tx: Session, scope: Scope, kind: JobKind, subject: UUID = SANDBOX, *, seconds: float = 0) -> UUID:
-    """The id of a new job, due so many seconds after the transaction commits; it takes the place of an open one like it."""
+    """Add a job, due `seconds` after now, and return its id. Open jobs of this kind about this subject are cancelled."""
     job_id = uuid4()
     await end(tx, scope, kind, subject, JobStatus.CANCELLED)
     await tx.execute(ENQUEUE, scope.sandbox_id, job_id, kind, subject, seconds)
@@ -112,18 +111,18 @@ async def enqueue(tx: Session, scope: Scope, kind: JobKind, subject: UUID = SAND
 
 
 async def end(tx: Session, scope: Scope, kind: JobKind, subject: UUID, status: JobStatus) -> None:
-    """The open jobs of this kind about this subject are over: none of them commits a piece after this transaction."""
+    """End the open jobs of this kind about this subject with this status. None of them commits a step after this transaction."""
     await tx.execute(END, scope.sandbox_id, kind, subject, status)
 
 
 async def is_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID) -> bool:
-    """Whether a job of this kind about this subject is still to be done."""
+    """Return whether a job of this kind about this subject is open: NEW or PROCESSING."""
     found: bool = await tx.value(IS_OPEN, scope.sandbox_id, kind, subject)
     return found
 
 
 async def list_jobs(db: Database, scope: Scope, size: int = 100) -> list[Job]:
-    """The sandbox's newest jobs, the newest first. Needs `profile:read`, `config:write` or `jobs:write`."""
+    """List up to `size` jobs of the sandbox, newest first. Needs `profile:read`, `config:write` or `jobs:write`. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION, Permission.JOBS_WRITE)
     rows = await db.rows(LIST, scope.sandbox_id, size)
     return [Job(**{**row, "kind": JobKind(row["kind"]), "status": JobStatus(row["status"])}) for row in rows]
@@ -133,7 +132,7 @@ async def list_jobs(db: Database, scope: Scope, size: int = 100) -> list[Job]:
 
 
 async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
-    """The job of these kinds that has been due longest, ours from now on; None when nothing is due."""
+    """Lease the job of these kinds, in any sandbox, that has been due for longest. Return None if no job is due."""
     while True:
         lease = uuid4()
         async with db.transaction() as tx:
@@ -148,7 +147,7 @@ async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
 
 
 async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, total: int | None = None) -> None:
-    """Commit with this transaction that a piece is done: the work goes on at `cursor`. Raises LeaseLost."""
+    """Note, in the transaction of a step, that it is done and that the work goes on at `cursor`. Raises LeaseLost."""
     total = claim.total if total is None else total
     text = orjson.dumps(cursor).decode()
     if await tx.value(ADVANCE, *_key(claim), LEASE_SECONDS, text, done, total) is None:
@@ -157,15 +156,15 @@ async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, tota
 
 
 async def extend_lease(db: Database, claim: LeasedJob) -> bool:
-    """The heart-beat: nobody takes the job for another while; whether it is still ours."""
+    """Extend the lease by LEASE_SECONDS, as the heartbeat does. Return whether the job is still leased to this worker."""
     async with db.transaction() as tx:
         return await tx.value(EXTEND, *_key(claim), LEASE_SECONDS) is not None
 
 
 async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
-    """See the work through: with a heart-beat, and with its end noted, however it ends. Raises what the work raises, but for LeaseLost.
+    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, except LeaseLost.
 
-    Work that breaks off is put off, longer each time; when `MAX_JOB_ATTEMPTS` in a row have not got on, the job has failed.
+    A job whose work raises is put off, for twice as long each time; after MAX_JOB_ATTEMPTS without progress it has failed.
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
@@ -176,7 +175,7 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     except LeaseLost:
         pass
     except asyncio.CancelledError:
-        outcome = await _release(db, claim, JobStatus.NEW)  # we are told to stop: another may go on at once
+        outcome = await _release(db, claim, JobStatus.NEW)  # this process stops: another may go on at once
         raise
     except Exception as error:
         outcome = await _put_off(db, claim, error)
@@ -187,7 +186,7 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
 
 
 async def _put_off(db: Database, claim: LeasedJob, error: Exception) -> str:
-    """What is kept of an unexpected error names its kind only: its text may quote data."""
+    """Put the job off, or let it fail. Only the class of an unexpected error is stored: its text may quote data."""
     said = error.message if isinstance(error, GatewayError) else f"Something broke inside ({type(error).__name__})."
     status = JobStatus.FAILED if claim.attempt >= MAX_JOB_ATTEMPTS else JobStatus.NEW
     return await _release(db, claim, status, seconds=min(2.0**claim.attempt, MAX_WAIT_SECONDS), error=said)

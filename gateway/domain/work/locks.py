@@ -1,7 +1,7 @@
-"""The lock of a sandbox's facts: those who add work side by side, whoever may part people works alone.
+"""The lock of a sandbox's facts: transactions that only add facts share it, one that may split graphs holds it exclusively.
 
-Who has to wait for it holds no connection meanwhile. One of each sandbox and kind stands in the queue that Postgres keeps, in a bounded
-number of connections for all sandboxes; the others wait for that one here.
+A transaction that waits for the lock holds no connection. For each sandbox and kind of lock, one transaction of this process waits in
+Postgres, within a bounded number of connections for all sandboxes; the others wait for that one in memory.
 """
 
 from collections.abc import AsyncIterator
@@ -18,12 +18,15 @@ LOCK_SHARED: Final = query("locks.lock_shared")
 
 
 def lock_exclusive(db: Database, sandbox_id: int, *, is_trial: bool = False) -> AbstractAsyncContextManager[Session]:
-    """A transaction that has the sandbox's facts to itself. A trial is undone at its end. Raises Timeout."""
+    """Begin a transaction with the lock for itself: nobody else writes to the sandbox's facts until its end; reads go on.
+
+    A trial is rolled back at its end. Raises Timeout.
+    """
     return _locked(db, sandbox_id, TRY_EXCLUSIVE, LOCK_EXCLUSIVE, is_trial=is_trial)
 
 
 def lock_shared(db: Database, sandbox_id: int) -> AbstractAsyncContextManager[Session]:
-    """A transaction beside those who add facts to the sandbox. Raises Timeout."""
+    """Begin a transaction that shares the lock with others that only add facts to the sandbox. Raises Timeout."""
     return _locked(db, sandbox_id, TRY_SHARED, LOCK_SHARED, is_trial=False)
 
 
@@ -36,9 +39,9 @@ async def _locked(
         if await tx.value(attempt, sandbox_id):
             yield tx
             return
-    async with AsyncExitStack() as place:
-        await place.enter_async_context(db.waiting((sandbox_id, lock.name)))
+    async with AsyncExitStack() as queue:
+        await queue.enter_async_context(db.waiting((sandbox_id, lock.name)))
         async with begin(sandbox_id) as tx:
             await tx.execute(lock, sandbox_id)
-            await place.aclose()  # the next one may wait
+            await queue.aclose()  # the next one may wait in Postgres
             yield tx
