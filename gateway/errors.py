@@ -1,15 +1,15 @@
 """Every error that the gateway raises on purpose.
 
     GatewayError                 code INTERNAL: never shown, only its correlation id
-    ├── Unauthenticated          who are you? (401, 403 or 400 as the model system numbers it)
-    ├── Forbidden                you may not
+    ├── Unauthenticated          no valid credentials (401, 403 or 400, as in Adobe's API)
+    ├── Forbidden                the caller lacks the permission
     ├── BadInput                 the request itself is wrong; the caller mends it
-    │   ├── BadCursor            a cursor of another list, or a broken one
+    │   ├── BadCursor            a cursor of another list, or no cursor at all
     │   ├── BadSelector          a selector that does not parse (has line and column)
     │   └── LimitExceeded        more than a documented limit
-    │       └── AnswerTooLarge   … of the answer: the operation's error, not that of the field that was one too many
+    │       └── AnswerTooLarge   … on the size of the answer: an error of the operation, not of the field that exceeded it
     ├── Timeout                  the request ran past its time limit
-    │   └── SlowSender           it did not come in within the time that a sender has (408)
+    │   └── SlowSender           the sender took longer than it may (408)
     ├── Unavailable              the database cannot be reached now; try again
     │   └── Contended            others changed the same rows at the same moment; try again
     ├── Misconfigured            a row of the sandbox's configuration is broken; the message names it
@@ -242,4 +242,4 @@ CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
     "merge_policy_sandbox_id_fkey": (NotFound, _GONE, ()),
     "job_sandbox_id_fkey": (NotFound, _GONE, ()),
 }
-"""What a caller is told, and where, when a row breaks the constraint or unique index of this name: class, message, path."""
+"""For each constraint and unique index: the class, message and path of the error that a caller gets when a row breaks it."""

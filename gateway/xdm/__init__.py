@@ -4,11 +4,14 @@ Pure: nothing here reads or writes anything but the field groups that ship besid
 
     classes     the two classes and their field groups; `compose` makes a schema of them
     fields      the subset of JSON Schema that fields are written in
-    custom      is a tenant's own JSON Schema inside that subset?
+    custom      checks that an organization's own fields are inside that subset
+    bounds      limits on what custom fields hold
     evolution   union of schemas, additive change, conflicts
     paths       a field by its path; the values that merging takes whole
     validation  documents against a schema
+    leaves      values that can be written in several ways, in their normalized form
     violations  what is wrong with a document, in plain words
+    patterns    regular expressions of fields, bounded in size
     names       field names as GraphQL names
     types       unions as GraphQL type descriptions
 """

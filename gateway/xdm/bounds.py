@@ -1,4 +1,4 @@
-"""How much custom fields may hold: everything that a schema keeps in memory, and whoever reads it, has a number here."""
+"""Limits on what custom fields hold: they bound the memory that a schema takes in the gateway and in its clients."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ MAX_BYTES: Final = 1_000_000
 """Bytes of JSON of one schema's custom fields."""
 MAX_FIELDS: Final = 10_000
 """Custom fields of one schema."""
-MAX_PATTERNS: Final = 2 * 1024 * 1024
+MAX_PATTERNS_BYTES: Final = 2 * 1024 * 1024
 """Bytes of one schema's patterns, compiled."""
 MAX_TITLE: Final = 255
 MAX_DESCRIPTION: Final = 10_000
@@ -24,7 +24,7 @@ _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_bounds(custom_fields: Mapping[str, Any]) -> Iterator[Problem]:
-    """What goes beyond a limit in custom fields that have no other problem, with the limit."""
+    """Yield a problem for everything beyond a limit, in custom fields in which `check_custom_fields` finds no problem."""
     if not custom_fields:
         return
     count, patterns = 0, 0
@@ -33,8 +33,8 @@ def check_bounds(custom_fields: Mapping[str, Any]) -> Iterator[Problem]:
         yield from _check_texts(path, field)
         if isinstance(pattern := field.get("pattern"), str):
             patterns += compiled_size(pattern)
-            if patterns > MAX_PATTERNS:
-                message = f"With this pattern the schema's patterns take more than {MAX_PATTERNS // 2**20} MB compiled, the most of one schema."
+            if patterns > MAX_PATTERNS_BYTES:
+                message = f"With this pattern the schema's patterns take more than {MAX_PATTERNS_BYTES // 2**20} MB compiled, the most of one schema."
                 yield Problem(path, f"{message} Repetitions such as {{0,60}} are large; 'maxLength' is not.")
                 return
     if count > MAX_FIELDS:
@@ -44,12 +44,12 @@ def check_bounds(custom_fields: Mapping[str, Any]) -> Iterator[Problem]:
 
 
 def size_of(custom_fields: Mapping[str, Any]) -> int:
-    """Bytes of JSON."""
+    """Return the size of custom fields in bytes of JSON."""
     return len(orjson.dumps(custom_fields))
 
 
 def count_of(custom_fields: Mapping[str, Any]) -> int:
-    """How many fields these are, those inside others included."""
+    """Return the number of fields, nested ones included."""
     return sum(1 for _ in _fields("", custom_fields))
 
 

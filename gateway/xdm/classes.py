@@ -20,7 +20,7 @@ from gateway.xdm.fields import Field, complete
 
 
 class XdmClass(Enum):
-    """What a schema describes: a person as they are, or something that happened."""
+    """The class of a schema: its documents describe a person, or something that happened."""
 
     INDIVIDUAL_PROFILE = "INDIVIDUAL_PROFILE"
     EXPERIENCE_EVENT = "EXPERIENCE_EVENT"
@@ -53,7 +53,7 @@ _CLASS_FILES: Final = {
 
 
 def field_groups(xdm_class: XdmClass) -> tuple[FieldGroup, ...]:
-    """The field groups of a class by name, without the class itself."""
+    """Return the field groups of a class, sorted by name, without the class itself."""
     base = _CLASS_FILES[xdm_class]
     return tuple(group for name, group in sorted(_shipped().items()) if name.startswith(f"{base}-"))
 
@@ -61,9 +61,9 @@ def field_groups(xdm_class: XdmClass) -> tuple[FieldGroup, ...]:
 def compose(
     xdm_class: XdmClass, groups: Sequence[str] | None, custom_fields: dict[str, Any] | None, tenant: str
 ) -> Field:
-    """The JSON Schema of class, groups (None: all that ship) and custom fields, which go under `_{tenant}`.
+    """Return the JSON Schema of a class with field groups (None: all that ship) and custom fields under `_{tenant}`.
 
-    An unknown group or a custom field outside the XDM subset raises `Invalid`. The result shares its parts with
+    Raises Invalid for an unknown group or a custom field outside the subset of `fields`. The result shares its parts with
     other schemas: never change it.
     """
     base = _shipped()[_CLASS_FILES[xdm_class]]

@@ -1,4 +1,4 @@
-"""Custom fields: is a tenant's JSON Schema inside the subset that `fields` describes? Every problem is named, none raised."""
+"""Checks of custom fields: an organization's JSON Schema must be inside the subset that `fields` describes. Problems are returned, not raised."""
 
 import re
 import sys
@@ -8,18 +8,18 @@ from typing import Any, Final
 
 from gateway.xdm.fields import FORMATTED, JSON_TYPES, RANGES, Field, Problem, join, kind_of
 from gateway.xdm.names import collisions, graphql_name
-from gateway.xdm.patterns import MAX_COMPILED, MAX_LENGTH, is_pattern
+from gateway.xdm.patterns import MAX_COMPILED_BYTES, MAX_LENGTH, is_pattern
 
 MAX_DEPTH: Final = 16
 """Levels of fields that custom fields may nest; with the class above them, documents stay below `validation.MAX_DEPTH`."""
 MAX_PROBLEMS: Final = 100
-"""Problems that are named at once."""
+"""Problems of one answer."""
 MAX_ENUM: Final = 1_000
 """Values of one enum."""
 
 
-EXACT: Final = 2**53
-"""The greatest whole number that every reader of JSON takes for what it is; beyond it, a bound is written as `1e20`."""
+MAX_EXACT: Final = 2**53
+"""The greatest whole number that every reader of JSON reads exactly; a greater bound is written as `1e20`."""
 
 _NAMES: Final = tuple(sorted(set(JSON_TYPES.values())))
 _ALWAYS: Final = frozenset({"type", "title", "description", "meta:xdmType"})
@@ -36,9 +36,9 @@ _KEY = re.compile(r"[A-Za-z0-9_@$:-]{1,64}")
 
 
 def check_custom_fields(custom_fields: Any) -> list[Problem]:
-    """What is wrong with custom fields, given as JSON Schema `properties`, at most a hundred problems; empty if they can be used.
+    """Return the problems of custom fields, given as JSON Schema `properties`: at most MAX_PROBLEMS, none if they can be used.
 
-    A keyword of JSON Schema that `fields` does not list is a problem: none is ignored. How much they may hold is asked by `bounds`.
+    A keyword of JSON Schema that `fields` does not list is a problem; none is ignored. `bounds` checks their amount.
     """
     if not isinstance(custom_fields, dict) or not custom_fields:
         return [Problem("", "Custom fields are an object of field names and JSON Schemas, with one field at least.")]
@@ -85,7 +85,7 @@ def _check_field(path: str, field: Any, *, depth: int) -> Iterator[Problem]:
 
 
 def _type_fault(field: Field) -> str | None:
-    """Why the field's type cannot be told, or None."""
+    """Return why the field has no valid type, or None."""
     json_type, xdm_type = field.get("type"), field.get("meta:xdmType")
     if json_type is None and xdm_type is None:
         return "The field needs a 'type', or a 'meta:xdmType'."
@@ -142,7 +142,7 @@ def _length_fault(field: Field, _: str) -> str | None:
 def _range_fault(field: Field, kind: str) -> str | None:
     low, high = RANGES.get(kind, (-sys.float_info.max, sys.float_info.max))
     least, most = field.get("minimum", low), field.get("maximum", high)
-    exact = all(abs(n) <= EXACT for n in (field.get("minimum", 0), field.get("maximum", 0)) if isinstance(n, int))
+    exact = all(abs(n) <= MAX_EXACT for n in (field.get("minimum", 0), field.get("maximum", 0)) if isinstance(n, int))
     whole = (kind == "double" and exact) or (
         kind != "double" and all(type(field.get(keyword, 0)) is int for keyword in ("minimum", "maximum"))
     )
@@ -162,7 +162,7 @@ def _pattern_fault(field: Field, _: str) -> str | None:
         return None
     return (
         f"'pattern' is a regular expression without look-around and back-references, of up to {MAX_LENGTH:,} characters and "
-        f"{MAX_COMPILED // 1024} kB compiled: say lengths by 'minLength' and 'maxLength', rather than by repetitions such as {{0,60}}."
+        f"{MAX_COMPILED_BYTES // 1024} kB compiled: say lengths by 'minLength' and 'maxLength', rather than by repetitions such as {{0,60}}."
     )
 
 

@@ -1,4 +1,4 @@
-"""How schemas of one class live together: their union, changes that only add, and conflicts between them."""
+"""Several schemas of one class: their union, changes that only add, and conflicts between them."""
 
 from collections.abc import Iterator, Sequence
 from functools import reduce
@@ -12,7 +12,7 @@ _LIMITS = (("minimum", 1), ("minLength", 1), ("maximum", -1), ("maxLength", -1))
 
 
 def union(schemas: Sequence[Field]) -> Field:
-    """One schema with every field of the given ones (at least one, without conflicts), as wide as the widest of them.
+    """Return one schema with every field of the given ones (at least one, without conflicts), which allows what any of them allows.
 
     Fields keep the order in which they first appear, so that a type generated from the union keeps its name when a
     schema is added.
@@ -21,12 +21,12 @@ def union(schemas: Sequence[Field]) -> Field:
 
 
 def additive_problems(old: Field, new: Field) -> list[Problem]:
-    """What in `new` goes beyond adding: data that fit `old`, and queries on them, must go on working."""
+    """Return the changes from `old` to `new` that do more than add, as data that fit `old`, and queries on them, must go on working."""
     return [problem for path, before, after in _aligned("", old, new) for problem in _lost(path, before, after)]
 
 
 def conflicts(union_schema: Field, new: Field) -> list[Problem]:
-    """Where `new` disagrees with what the sandbox's other schemas say about the same field."""
+    """Return the fields for which `new` disagrees with the union of the sandbox's other schemas, in type, composite or GraphQL name."""
     problems = [
         problem
         for path, ours, theirs in _aligned("", union_schema, new)
@@ -40,7 +40,7 @@ def conflicts(union_schema: Field, new: Field) -> list[Problem]:
 
 
 def _aligned(path: str, old: Field, new: Field) -> Iterator[tuple[str, Field, Field | None]]:
-    """Each field of `old` with its counterpart in `new`, None where there is none; not below a field of two types."""
+    """Yield each field of `old` with its counterpart in `new`, None if there is none; nothing below a field of two types."""
     yield path, old, new
     if old["meta:xdmType"] != new["meta:xdmType"]:
         return
@@ -106,7 +106,7 @@ def _shared_names(path: str, field: Field) -> Iterator[Problem]:
 
 
 def _wider(one: Field, other: Field) -> Field:
-    """Both fields as one that takes the values of either; display text of the first."""
+    """Return a field that allows the values of either, with the title and description of the first."""
     if one is other or one["meta:xdmType"] != other["meta:xdmType"]:
         return one
     joined = {keyword: value for keyword, value in one.items() if keyword not in _JOINED} | _joined_limits(one, other)
@@ -116,7 +116,7 @@ def _wider(one: Field, other: Field) -> Field:
     match one["meta:xdmType"]:
         case "object":
             properties = one["properties"] | {
-                key: _beside(one, key, field) for key, field in other["properties"].items()
+                key: _wider_child(one, key, field) for key, field in other["properties"].items()
             }
             joined |= {
                 "properties": properties,
@@ -134,7 +134,7 @@ _JOINED = frozenset(
 )
 
 
-def _beside(one: Field, key: str, field: Field) -> Field:
+def _wider_child(one: Field, key: str, field: Field) -> Field:
     return _wider(one["properties"][key], field) if key in one["properties"] else field
 
 

@@ -11,8 +11,8 @@
     map                           object with additionalProperties (one type)
 
 Every field may have `title`, `description` and `meta:xdmType`; objects and maps may be `meta:composite`, which makes
-merging take them whole. Whatever a custom field leaves out is filled in by `complete`, so that the rest of the package
-can rely on `meta:xdmType` being there.
+merging take them whole. `complete` adds what a custom field leaves out, so that the rest of the package finds `meta:xdmType`
+in every field.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,7 +48,7 @@ class Problem:
 
 
 def children(field: Field) -> Iterator[tuple[str, Field]]:
-    """The fields one step below: by name in an object, `[]` in an array, `*` in a map."""
+    """Yield the fields one step below, with the step: a name in an object, `[]` in an array, `*` in a map."""
     match field["meta:xdmType"]:
         case "object":
             yield from field["properties"].items()
@@ -59,7 +59,7 @@ def children(field: Field) -> Iterator[tuple[str, Field]]:
 
 
 def below(field: Field, name: str) -> Field | None:
-    """The field of this name one step below, in any element of an array and under any key of a map; None where there is none."""
+    """Return the field of this name one step below, in any element of an array and under any key of a map; None if there is none."""
     while field["meta:xdmType"] == "array":
         field = field["items"]
     if field["meta:xdmType"] == "map":
@@ -68,19 +68,19 @@ def below(field: Field, name: str) -> Field | None:
 
 
 def names_below(field: Field) -> list[str]:
-    """The names that `below` finds something under in an object, or in the objects of an array; of anything else none."""
+    """Return the names of the fields below an object, or below the objects of an array; no names for anything else."""
     while field["meta:xdmType"] == "array":
         field = field["items"]
     return list(field.get("properties", ()))
 
 
 def join(path: str, step: str) -> str:
-    """The path of a child."""
+    """Return the dotted path of a child: the path, a dot and the step; the step alone at the root."""
     return f"{path}.{step}" if path else step
 
 
 def complete(field: Field) -> Field:
-    """The field with everything said that its author may leave out; for fields without problems."""
+    """Return the field with `type`, `meta:xdmType` and the rest that its author may leave out. The field must have no problems."""
     kind = kind_of(field)
     done = field | {"type": JSON_TYPES[kind], "meta:xdmType": kind}
     if kind in FORMATTED:
@@ -98,7 +98,7 @@ def complete(field: Field) -> Field:
 
 
 def kind_of(field: Field) -> str:
-    """The XDM type that the field states or implies; for fields whose type can be told."""
+    """Return the XDM type that the field states or implies. The field must have a valid type."""
     if "meta:xdmType" in field:
         return str(field["meta:xdmType"])
     match field["type"]:

@@ -1,4 +1,4 @@
-"""The one form of leaf values: what senders may write in several ways is stored, compared and told in one.
+"""The normalized form of leaf values: values that can be written in several ways are stored, compared and returned in one.
 
     date-time   UTC with milliseconds: `2024-05-01T14:00:00+02:00` is `2024-05-01T12:00:00.000Z`; finer fractions are cut, and a leap
                 second is the second after it
@@ -15,17 +15,17 @@ from typing import Any, Final, TypeAlias
 from gateway.xdm.fields import RANGES, Field
 
 Form: TypeAlias = Callable[[Any], Any]
-"""Gives the value in its one form: the same object if it has that already. It never changes what it is given."""
+"""Returns a value in its normalized form; the value itself if it has that already. It never changes its argument."""
 
 FORMED_TIME: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{3}Z$"
-"""The one form of a date-time, as a regular expression of Python and of SQL's JSON paths."""
+"""A regular expression, of Python and of SQL's JSON paths, for date-times in their normalized form."""
 
 _SECOND: Final = timedelta(seconds=1)
 _TIME: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:[Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def instant(text: str) -> datetime:
-    """The point in time that a valid date-time names, in UTC."""
+    """Return the point in time of a valid date-time, in UTC."""
     try:
         at = datetime.fromisoformat(text)
     except ValueError:  # small letters, or a leap second
@@ -39,7 +39,7 @@ def instant(text: str) -> datetime:
 
 
 def formed_time(text: str) -> str | None:
-    """The one form of a text that is a date-time, None for any other."""
+    """Return the normalized form of a text that is a date-time; None for any other text."""
     if not _TIME.fullmatch(text):
         return None
     try:
@@ -49,12 +49,12 @@ def formed_time(text: str) -> str | None:
 
 
 def form_of(schema: Field) -> Form:
-    """What brings valid documents of this schema into their one form."""
+    """Return the function that normalizes the leaf values of valid documents of this schema."""
     return _form(schema) or _same
 
 
 def changed_leaves(before: Any, after: Any, pointer: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of `before` that have another form in `after`, by their JSON pointers (RFC 6901)."""
+    """Yield the leaves of `before` that are written otherwise in `after`, its normalized form, by their JSON pointers (RFC 6901)."""
     if before is after:
         return
     if isinstance(after, dict):
@@ -71,7 +71,7 @@ def changed_leaves(before: Any, after: Any, pointer: str = "") -> Iterator[tuple
 
 
 def _form(field: Field) -> Form | None:
-    """None where nothing in the field has more than one form."""
+    """Return the function that normalizes values of the field; None if they have one form only."""
     match field["meta:xdmType"]:
         case "object":
             forms = {key: _form(child) for key, child in field["properties"].items()}
@@ -107,7 +107,7 @@ def _whole_number(number: Any) -> Any:
 
 
 def _of_object(forms: Mapping[str, Form]) -> Form:
-    """Of a partial document, null removes a field and has no form."""
+    """Return the form of objects. In a partial document null removes a field and stays as it is."""
 
     def form(value: dict[str, Any]) -> dict[str, Any]:
         after = value

@@ -3,7 +3,7 @@
 GraphQL allows letters, digits and `_`. Any other character becomes `_`, a leading digit gets `_` before it, and the
 names on which GraphQL clients normalize their caches (`id`, `_id`) get `_` behind them: two people that share a
 measure's `id` must not become one object in a browser. The stored document keeps the field's own name; a generated
-field knows it as its key, and two names of one object may not meet in one GraphQL name (`collisions`).
+field has it as its key, and no two names of one object may have one GraphQL name (`collisions`).
 """
 
 import re
@@ -14,7 +14,7 @@ _CACHE_KEYS = frozenset({"id", "_id"})
 
 
 def graphql_name(key: str) -> str:
-    """The GraphQL name of a field; the same for the same key, always."""
+    """Return the GraphQL name of a field; it depends on nothing but the key."""
     name = _FORBIDDEN.sub("_", key)
     if name[:1].isdigit():
         name = "_" + name
@@ -22,7 +22,7 @@ def graphql_name(key: str) -> str:
 
 
 def collisions(keys: Iterable[str]) -> list[tuple[str, str]]:
-    """Pairs of keys that one GraphQL name would have to stand for: (the later, the earlier)."""
+    """Return the pairs (later, earlier) of keys that have one GraphQL name."""
     owners: dict[str, str] = {}
     found = []
     for key in keys:
@@ -33,5 +33,5 @@ def collisions(keys: Iterable[str]) -> list[tuple[str, str]]:
 
 
 def pascal_case(key: str) -> str:
-    """The key as a part of a type name: `webPageDetails` -> `WebPageDetails`, `_acme` -> `Acme`."""
+    """Return the key as a part of a type name: `webPageDetails` -> `WebPageDetails`, `_acme` -> `Acme`."""
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^0-9A-Za-z]+", key))

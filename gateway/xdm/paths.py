@@ -1,4 +1,4 @@
-"""A field by its path, and the values that merging takes whole."""
+"""Paths of fields: the field at a path, and the paths of values that merging takes whole."""
 
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -10,7 +10,7 @@ Composites: TypeAlias = "Mapping[str, Composites | None]"
 
 
 def field_at(schema: Field, path: str) -> Field | None:
-    """The field at a dotted path through objects, or None. What lies inside arrays and maps has no path of its own."""
+    """Return the field at a dotted path through objects; None if there is none. Fields inside arrays and maps have no path."""
     field = schema
     for step in path.split("."):
         child = field["properties"].get(step) if field["meta:xdmType"] == "object" else None
@@ -21,7 +21,7 @@ def field_at(schema: Field, path: str) -> Field | None:
 
 
 def composites(schema: Field) -> Composites:
-    """Where the composite values of a schema are. Arrays are left out: merging takes every array whole."""
+    """Return the tree of the composite values of a schema. Arrays are left out: merging takes every array whole."""
     tree: dict[str, Composites | None] = {}
     for step, child in children(schema):
         if child.get("meta:composite"):

@@ -1,7 +1,7 @@
-"""Regular expressions of fields: how much memory one takes once it is compiled, and the most that it may take.
+"""Regular expressions of fields: the memory that one takes when it is compiled, and its limit.
 
 Matching never backtracks: its time grows with the text and, at worst, with the size of the compiled pattern. Compiling takes about 10 ms for
-a megabyte, in which the process does nothing else. So the size bounds all three.
+a megabyte, during which the process does nothing else. So a limit on the size bounds memory and both times.
 """
 
 from bisect import bisect_left
@@ -14,30 +14,30 @@ MAX_LENGTH: Final = 1_000
 """Characters of a pattern."""
 
 SIZES: Final[tuple[int, ...]] = tuple(2**bits for bits in range(12, 18))
-"""Bytes that a compiled pattern is told to take: the least of these under which it compiles."""
+"""Sizes in bytes that are tried: the size of a compiled pattern is taken to be the least of these under which it compiles."""
 
-MAX_COMPILED: Final = SIZES[-1]
-"""Bytes that a compiled pattern may take."""
+MAX_COMPILED_BYTES: Final = SIZES[-1]
+"""Bytes of a compiled pattern."""
 
-OPTIONS: Final = RegexOptions(size_limit=MAX_COMPILED, dfa_size_limit=2 * MAX_COMPILED)
-"""How patterns are compiled; the second limit is of what matching keeps of each."""
+OPTIONS: Final = RegexOptions(size_limit=MAX_COMPILED_BYTES, dfa_size_limit=2 * MAX_COMPILED_BYTES)
+"""Limits under which patterns are compiled; the second bounds the cache that matching has for each."""
 
-REMEMBERED: Final = 2_000
+MAX_CACHED_PATTERNS: Final = 2_000
 
 
 def is_pattern(pattern: str) -> bool:
-    """Whether it is a regular expression of those that may be used: without look-around and back-references, and not too large."""
-    return len(pattern) <= MAX_LENGTH and _compiles(pattern, MAX_COMPILED)
+    """Return whether the text is an allowed regular expression: without look-around and back-references, and not too large."""
+    return len(pattern) <= MAX_LENGTH and _compiles(pattern, MAX_COMPILED_BYTES)
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(MAX_CACHED_PATTERNS)
 def compiled_size(pattern: str) -> int:
-    """About how many bytes a usable pattern takes once it is compiled."""
-    place: int = bisect_left(SIZES[:-1], True, key=lambda size: _compiles(pattern, size))
-    return SIZES[place]
+    """Return about how many bytes an allowed pattern takes when it is compiled."""
+    index: int = bisect_left(SIZES[:-1], True, key=lambda size: _compiles(pattern, size))
+    return SIZES[index]
 
 
-@lru_cache(REMEMBERED)
+@lru_cache(MAX_CACHED_PATTERNS)
 def _compiles(pattern: str, size: int) -> bool:
     try:
         Draft7Validator({"pattern": pattern}, pattern_options=RegexOptions(size_limit=size))

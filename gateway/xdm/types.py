@@ -7,7 +7,7 @@
     long                    Long         integer, short, byte   Int
     double                  Float        boolean     Boolean
 
-Everything is nullable: documents leave out what they do not know. Enums stay String, with their values in the
+Every field is nullable, since documents leave out values that their source does not know. Enums stay String, with their values in the
 description, because an enum may grow and a client must not break on a value it has never seen.
 """
 
@@ -50,9 +50,9 @@ class TypeDefinition:
 
 
 def entity_types(unions: Mapping[str, Field]) -> list[TypeDefinition]:
-    """The types of the given unions, by the name of their root (`ProfileEntity`); parts before the types that use them.
+    """Return the GraphQL types of the given unions, which are keyed by the names of their root types (`ProfileEntity`).
 
-    Names are unique over all roots.
+    A type comes after the types that it uses. Names are unique over all roots.
     """
     types: dict[str, TypeDefinition] = {}
     for root, schema in unions.items():
@@ -74,7 +74,7 @@ def _fields(field: Field, steps: tuple[str, ...], types: dict[str, TypeDefinitio
 
 
 def _type(field: Field, steps: tuple[str, ...], types: dict[str, TypeDefinition]) -> str:
-    """The field's type in SDL; types of objects are added to `types`."""
+    """Return the field's type in SDL. Types of objects are added to `types`."""
     match field["meta:xdmType"]:
         case "array":
             return f"[{_type(field['items'], steps, types)}!]"
@@ -85,7 +85,7 @@ def _type(field: Field, steps: tuple[str, ...], types: dict[str, TypeDefinition]
 
 
 def _object_type(field: Field, steps: tuple[str, ...], types: dict[str, TypeDefinition]) -> str:
-    """The name of the object's type: the plain one, or one with a tail of its own where another type has that."""
+    """Return the name of the object's type: the plain name, with a hash of its path if another type has the plain name."""
     plain = "Xdm" + (field.get("meta:typeName") or "".join(map(pascal_case, steps)))
     definition = TypeDefinition(
         plain, field.get("meta:typeDescription") or _description(field), _fields(field, steps, types)

@@ -1,4 +1,4 @@
-"""Documents against a schema: the same plain answer for the same fault, whatever validator works underneath.
+"""Validation of documents against a schema, with answers in plain words that do not depend on the validator underneath.
 
 Codes of violations:
 
@@ -10,9 +10,9 @@ Codes of violations:
     PATTERN         a text of another shape
 
 A whole document (`partial=False`) may hold no empty value anywhere. A partial one (`partial=True`: a merge patch,
-RFC 7396) is held to the same rules but for two: nothing is required, and null, which removes, may stand for any field
-and map value that is not required. Arrays replace, so what is inside them is always held to the full rules. That the
-row still names its primary identity is for the caller to check, who knows the identity descriptors.
+RFC 7396) is held to these rules with two exceptions: no field is required, and null, which removes, is allowed for any
+field and map value that is not required. Arrays replace, so their elements are always held to the full rules. The caller
+checks that the document still names its primary identity, as the caller knows the identity descriptors.
 """
 
 from collections.abc import Iterable
@@ -40,7 +40,7 @@ from gateway.xdm.violations import (
 
 MAX_VIOLATIONS: Final = 5
 FIELD_BYTES: Final = 3_000
-"""What the validator of a field takes, as measured."""
+"""Bytes that the validator of a field takes, as measured."""
 MAX_SURVEYED: Final = 200
 
 
@@ -52,25 +52,25 @@ class Validator:
         self._compiling = Lock()
 
     def compile(self, *, partial: bool) -> None:
-        """Have the form for whole or for partial documents at hand; any thread may. Raises ValueError where it cannot be made."""
+        """Compile the validator for whole or for partial documents, in any thread. Raises ValueError if it cannot be compiled."""
         with self._compiling:
             _ = self._partial if partial else self._whole
 
     def is_compiled(self, *, partial: bool) -> bool:
-        """Whether this form is at hand."""
+        """Return whether the validator for whole or for partial documents is compiled."""
         return ("_partial" if partial else "_whole") in self.__dict__
 
     def is_valid(self, document: Any, *, partial: bool = False) -> bool:
-        """True exactly if `violations` finds nothing; the fast path."""
+        """Return True exactly if `violations` finds nothing, in less time."""
         try:
             return (self._partial if partial else self._whole).is_valid(document)
         except ValueError:  # too deep to walk, or text that is not Unicode; `violations` says which
             return False
 
     def violations(self, document: Any, *, partial: bool = False) -> list[Violation]:
-        """What is wrong with the document, at most five faults, one for each place; empty if nothing is.
+        """Return up to MAX_VIOLATIONS of the document's violations, one for each path; an empty list if it is valid.
 
-        Of a document of more than MAX_SURVEYED values the first fault alone: to find all of them can take a second.
+        For a document of more than MAX_SURVEYED values only the first violation is found: to find all can take a second.
         """
         if self.is_valid(document, partial=partial):
             return []
@@ -92,7 +92,7 @@ class Validator:
 
     @cached_property
     def form(self) -> Form:
-        """What brings a valid document into the one form in which it is stored (`leaves`)."""
+        """The function that normalizes the leaf values of a valid document (`leaves`)."""
         return form_of(self._schema)
 
     @cached_property
@@ -111,7 +111,7 @@ def _errors(validator: Draft7Validator, document: Any) -> Iterable[ValidationErr
 
 
 def _is_larger(document: Any, count: int) -> bool:
-    """Whether a document has more values than that, counted no further than necessary."""
+    """Return whether a document has more than `count` values, counted no further than necessary."""
     level: list[Any] = [document]
     while level and count >= 0:
         value = level.pop()
@@ -122,7 +122,7 @@ def _is_larger(document: Any, count: int) -> bool:
 
 
 def weight(field: Field) -> int:
-    """About how many bytes the validator of a field takes, in both its forms."""
+    """Return about how many bytes the validators of a field take, for whole and for partial documents together."""
     own = FIELD_BYTES + 100 * len(field.get("enum", ()))
     if "pattern" in field:
         own += patterns.compiled_size(field["pattern"])
@@ -142,7 +142,7 @@ def _compiled(schema: Field, *, partial: bool) -> Draft7Validator:
 
 
 def _strict(field: Field, *, partial: bool, nullable: bool = False) -> dict[str, Any]:
-    """The field as the validator sees it: its own rules, and no empty value at any level."""
+    """Return the JSON Schema that the validator gets: the field's rules, and no empty value at any level."""
     match field["meta:xdmType"]:
         case "object":
             rules = _strict_object(field, partial=partial)
@@ -170,7 +170,7 @@ def _strict_object(field: Field, *, partial: bool) -> dict[str, Any]:
 
 
 _ADDRESSES: Final = [{"format": "email"}, {"format": "idn-email", "pattern": EMAIL_PATTERN}]
-"""Most are plain, which is found out faster; internationalized ones (RFC 6531) hold nothing that nobody sees."""
+"""Most addresses are plain, which is checked faster; internationalized ones (RFC 6531) have no invisible characters."""
 
 
 def _strict_leaf(field: Field) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Violations: what a validator's error means, in the same plain words whatever validator works underneath."""
+"""Violations: errors of a document in plain words that do not depend on the validator underneath."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ DATE_TIME_PATTERN = (
 )
 DATE_PATTERN = "^[1-9]"
 STORABLE_PATTERN = "^[^\\x00]*$"
-EMAIL_PATTERN = "^(?: |[^\\p{Cc}\\p{Cf}\\p{Z}\\p{Default_Ignorable_Code_Point}\\u2800])*$"  # nothing that nobody sees
+EMAIL_PATTERN = "^(?: |[^\\p{Cc}\\p{Cf}\\p{Z}\\p{Default_Ignorable_Code_Point}\\u2800])*$"  # no invisible characters
 _SURROGATES = re.compile("[\ud800-\udfff]")
 OUT_OF_RANGE: Final = "Numbers lie between -1.8e308 and 1.8e308; this one does not"
 _UNSTORABLE = "a character that cannot be stored: NUL, or half of a surrogate pair"
@@ -30,7 +30,7 @@ _FORMAT_PATTERNS = frozenset({DATE_TIME_PATTERN, DATE_PATTERN})
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """One fault of a document: where (`$.person.name.firstName`), which code, and a sentence for a person."""
+    """An error in a document: its path (`$.person.name.firstName`), its code, and a sentence for a person."""
 
     path: str
     code: str
@@ -38,13 +38,13 @@ class Violation:
 
 
 class TooLarge(float):
-    """A number beyond all doubles: infinite, and told from what JSON cannot write."""
+    """A number of a document that no double can hold. Its value is infinity, which JSON itself cannot write."""
 
     __slots__ = ()
 
 
 def is_readable(document: Any) -> bool:
-    """Whether `unreadable` finds nothing; looks at a level of the document at a time, thirty times as fast."""
+    """Return whether `unreadable` yields nothing, level by level, in a thirtieth of its time."""
     level = [document]
     for _ in range(MAX_DEPTH):
         kinds = set(map(type, level))
@@ -60,7 +60,7 @@ def is_readable(document: Any) -> bool:
 
 
 def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violation]:
-    """Nesting beyond any schema, numbers beyond all doubles, and characters that Postgres cannot store (NUL, lone surrogates)."""
+    """Yield violations that no schema can allow: nesting beyond MAX_DEPTH, numbers beyond doubles, NUL and lone surrogates."""
     if isinstance(value, str):
         if not _storable(value):
             yield Violation(path, "CHARACTER", f"The text holds {_UNSTORABLE}.")
@@ -96,7 +96,7 @@ PRECEDENCE: Final = (
     "LENGTH",
     "PATTERN",
 )
-"""Which code tells most, where one place breaks several rules."""
+"""Codes in the order in which one is chosen for a path that breaks several rules."""
 _TYPE_WORDS: Final = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
     "array": "a list", "object": "an object", "null": "null",
@@ -110,7 +110,7 @@ _FORMAT_WORDS: Final = {
 
 
 def explain_error(error: ValidationError) -> Iterator[Violation]:
-    """The violations that one error of the validator stands for."""
+    """Yield the violations that one error of the validator stands for."""
     path, value, kind = _path(error.instance_path), error.instance, error.kind.name
     details = error.kind.as_dict()
     if value is None or value in ("", [], {}):
@@ -201,14 +201,14 @@ def _path(steps: list[str | int]) -> str:
 
 
 def _step(key: str) -> str:
-    """One step of a path into an object; keys that are no plain names stand in brackets."""
+    """Return one step of a path into an object: `.key`, or the key in brackets if it is no identifier."""
     if len(key) > _MAX_KEY:
         key = key[:_MAX_KEY] + "…"
     return f".{key}" if key.isidentifier() else f"[{key!r}]"
 
 
 def _quoted(value: Any) -> str:
-    """A value in a message; never more than forty characters of it."""
+    """Return a value as it is quoted in a message: never more than forty characters of it."""
     text = str(value)
     return (
         repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")

@@ -25,7 +25,7 @@ async def turns(count=3):
 
 
 @pytest.mark.parametrize("at_once", [1, MAX_CONCURRENT_READS])
-async def test_who_asks_at_the_same_moment_goes_together_and_who_comes_later_with_the_next(at_once):
+async def test_keys_asked_for_at_one_moment_are_read_together_and_later_ones_by_the_next_read(at_once):
     store = Store()
     shared = Coalescer(store.read, at_once=at_once)
     first = [shared.load(number) for number in (1, 2, 1)]
@@ -52,7 +52,7 @@ async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():
         await bad
 
 
-async def test_a_trip_that_fails_fails_for_all_who_are_on_it_and_not_for_the_next():
+async def test_a_read_that_fails_fails_for_all_its_keys_and_not_for_the_next_read():
     async def read(keys):
         if 0 in keys:
             raise OSError
@@ -65,7 +65,7 @@ async def test_a_trip_that_fails_fails_for_all_who_are_on_it_and_not_for_the_nex
     assert await shared.load(2) == 2
 
 
-async def test_who_gives_up_leaves_the_others_on_their_way():
+async def test_a_caller_that_gives_up_leaves_the_read_to_the_others():
     store = Store()
     shared = Coalescer(store.read)
     stays, goes = shared.load(1), shared.load(2)
@@ -75,7 +75,7 @@ async def test_who_gives_up_leaves_the_others_on_their_way():
     assert await stays == 1
 
 
-async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
+async def test_a_read_weighs_no_more_than_it_may_unless_it_is_one_key():
     store = Store()
     shared = Coalescer(store.read, weight=float, most=4)
     asked = [shared.load(number) for number in (3, 1, 1, 9, 2, 2, 0, 1)]
@@ -86,7 +86,7 @@ async def test_one_trip_takes_no_more_than_a_weight_or_one_who_weighs_more():
     assert store.trips == [[3, 1], [1], [9], [2, 2, 0], [1]]
 
 
-async def test_who_has_waited_for_too_long_is_told_so_on_a_trip_or_before_it_and_the_next_are_served():
+async def test_a_caller_that_waits_for_too_long_gets_a_timeout_and_the_next_are_served():
     store = Store()
     shared = Coalescer(store.read, at_once=1, seconds=0.05)
     on_trip = shared.load(1)

@@ -7,7 +7,7 @@ from gateway.runtime.cache import WeightedCache
 
 
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 12), st.booleans())))
-def test_what_is_kept_weighs_no_more_than_it_may_and_the_least_used_goes_first(steps):
+def test_the_cache_weighs_no_more_than_it_may_and_drops_the_least_recently_used_first(steps):
     kept, used = WeightedCache(20), []
     for key, weight, puts in steps:
         if puts:
@@ -25,18 +25,18 @@ def test_what_is_kept_weighs_no_more_than_it_may_and_the_least_used_goes_first(s
         assert len(kept) == len(used)
 
 
-def test_what_weighs_more_than_all_may_is_not_kept_and_takes_nothing_with_it_that_fits():
+def test_a_value_that_weighs_more_than_all_may_is_not_kept():
     kept = WeightedCache(10)
     kept.put("large", 1, 11)
     assert kept.get("large") is None
     assert kept.weight == 0
 
 
-def test_who_is_told_of_what_is_forgotten_is_told_of_what_is_replaced_too():
-    told = []
-    kept = WeightedCache(10, told.append)
+def test_dropped_is_called_for_replaced_values_too():
+    dropped = []
+    kept = WeightedCache(10, dropped.append)
     kept.put("a", 1, 5)
     kept.put("a", 2, 6)
     kept.put("b", 3, 5)
-    assert told == [1, 2]
+    assert dropped == [1, 2]
     assert kept.get("b") == 3

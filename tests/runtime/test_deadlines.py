@@ -12,7 +12,7 @@ async def held(deadlines, run):
         return await run(deadline.due)
 
 
-async def test_what_takes_too_long_is_given_up_and_the_others_go_on():
+async def test_an_operation_beyond_its_limit_is_given_up_and_the_others_go_on():
     deadlines, ends = Deadlines(0.05), asyncio.Event()
 
     async def waits(_):

@@ -24,7 +24,7 @@ def lost():
     gc.enable()
 
 
-def test_what_nobody_holds_is_freed_after_so_many_bytes(lost):
+def test_garbage_is_collected_after_so_many_bytes(lost):
     garbage = Garbage()
     garbage.pass_through(COLLECT_AFTER_BYTES - 1)
     assert lost() is not None

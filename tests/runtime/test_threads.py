@@ -16,7 +16,7 @@ EVENT = {"identities": [{"namespace": "Email", "value": "a@b.c"}, {"namespace": 
 SIMULATE = "query ($e: [SimulatedEventInput!]!) { simulateIdentityGraph(events: $e) { identities { value } } }"
 
 
-async def test_who_comes_when_too_many_wait_is_told_to_try_again():
+async def test_a_call_is_refused_as_unavailable_when_too_many_wait():
     thread, busy = Thread("test", waiting=2), Event()
     running = [asyncio.ensure_future(thread.run(busy.wait)) for _ in range(3)]
     await asyncio.sleep(0)
@@ -27,7 +27,7 @@ async def test_who_comes_when_too_many_wait_is_told_to_try_again():
     assert await thread.run(int, "7") == 7
 
 
-async def test_what_nobody_waits_for_any_more_is_not_begun():
+async def test_a_call_whose_caller_gave_up_is_not_begun():
     thread, busy, done = Thread("test"), Event(), []
     first = asyncio.ensure_future(thread.run(busy.wait))
     given_up = asyncio.ensure_future(thread.run(done.append, 1))
@@ -40,7 +40,7 @@ async def test_what_nobody_waits_for_any_more_is_not_begun():
     assert done == [2]
 
 
-async def test_what_several_ask_for_is_done_once_and_again_when_it_is_asked_for_again():
+async def test_work_for_a_key_is_done_once_for_all_that_ask_meanwhile_and_again_later():
     once, done = Once(), []
 
     async def work():

@@ -40,7 +40,7 @@ def test_a_pattern_that_is_large_once_compiled_is_refused_with_its_field_and_the
 
 def test_the_patterns_of_a_schema_have_a_limit_together():
     size = patterns.compiled_size(r"^\p{Lu}\p{L}*$|0")
-    most = bounds.MAX_PATTERNS // size
+    most = bounds.MAX_PATTERNS_BYTES // size
     fields = {f"f{number}": TEXT | {"pattern": rf"^\p{{Lu}}\p{{L}}*$|{number % 10}"} for number in range(most + 1)}
     (problem,) = check_bounds(fields)
     assert problem.path == f"f{most}"

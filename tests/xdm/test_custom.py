@@ -110,13 +110,13 @@ def test_bad_names_are_refused(key: str) -> None:
     assert [problem.path for problem in check_custom_fields({key: NUMBER})] == [key]
 
 
-def test_names_that_graphql_could_not_tell_apart_are_refused() -> None:
+def test_two_names_with_one_graphql_name_are_refused() -> None:
     problems = check_custom_fields({"card": {"type": "object", "properties": {"a-b": NUMBER, "a_b": NUMBER}}})
     assert [problem.path for problem in problems] == ["card.a_b"]
     assert "'a-b'" in problems[0].message
 
 
-def test_limits() -> None:
+def test_fields_beyond_the_limits_are_refused() -> None:
     assert check_custom_fields(nested(MAX_DEPTH)) == []
     assert "levels" in check_custom_fields(nested(MAX_DEPTH + 1))[0].message
     assert not list(check_bounds({f"f{i}": NUMBER for i in range(MAX_FIELDS)}))

@@ -43,7 +43,7 @@ TIMES = [
 
 
 @pytest.mark.parametrize(("sent", "formed"), TIMES, ids=[sent for sent, _ in TIMES])
-def test_a_time_is_told_in_utc_with_milliseconds(sent, formed):
+def test_a_time_is_normalized_to_utc_with_milliseconds(sent, formed):
     document = {"at": sent, "times": [sent, sent]}
     assert VALIDATOR.is_valid(document)
     assert form(document) == {"at": formed, "times": [formed, formed]}
@@ -102,7 +102,7 @@ def test_null_in_a_partial_document_has_no_form():
     assert repr(form(patch)["counts"]) == repr({"a": None, "b": 1})
 
 
-def test_what_was_sent_in_another_form_is_told_by_json_pointers():
+def test_leaves_sent_in_another_form_are_found_by_json_pointers():
     sent = {"at": "2024-05-01T12:00:00Z", "counts": {"a/b~c": 1.0, "d": 2}, "deep": {"a:b": [1, 2.0]}, "text": "x"}
     found = dict(changed_leaves(sent, form(sent)))
     assert repr(found) == repr({"/at": "2024-05-01T12:00:00Z", "/counts/a~1b~0c": 1.0, "/deep/a:b/1": 2.0})

@@ -24,7 +24,7 @@ def test_without_collisions_names_lead_back_to_their_keys(keys: list[str]) -> No
         assert graphql_name(later) == graphql_name(earlier)
 
 
-def test_names() -> None:
+def test_names_are_made_as_documented() -> None:
     names = {"firstName": "firstName", "id": "id_", "_id": "_id_", "@id": "_id_", "by-shop": "by_shop", "2nd": "_2nd"}
     assert {key: graphql_name(key) for key in names} == names
     assert collisions(["id", "id_", "a-b", "a_b"]) == [("id_", "id"), ("a_b", "a-b")]

@@ -37,11 +37,11 @@ def test_composite_values_are_found_below_objects_and_maps() -> None:
     "path",
     ["", "person", "personalEmail.", "personalEmail.address.x", "identityMap.Email", "_acme.rows.a", ".personalEmail"],
 )
-def test_a_path_that_leads_nowhere(path: str) -> None:
+def test_a_path_without_a_field_gives_none(path: str) -> None:
     assert field_at(SCHEMA, path) is None
 
 
-def test_a_path_leads_to_its_field() -> None:
+def test_a_path_gives_its_field() -> None:
     address = field_at(SCHEMA, "personalEmail.address")
     rows = field_at(SCHEMA, "_acme.rows")
     assert address is not None

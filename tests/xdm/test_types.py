@@ -57,7 +57,7 @@ def test_every_type_is_defined_before_it_is_used_or_is_a_scalar() -> None:
         seen.add(definition.name)
 
 
-def test_descriptions_tell_values_and_stored_names() -> None:
+def test_descriptions_list_values_and_stored_names() -> None:
     described = types(None)
     gender = next(field for field in described["XdmPerson"].fields if field.name == "gender")
     assert "One of: male, female, not_specified, non_specific." in gender.description

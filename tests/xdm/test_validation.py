@@ -210,7 +210,7 @@ ID_AND_TIME = {"_id": "1", "timestamp": "2024-05-01T12:30:00.000Z"}
         ({**ID_AND_TIME, "eventType": "\ud800"}, [("$.eventType", "CHARACTER")]),
     ],
 )
-def test_faults_of_events(document: Any, found: list[tuple[str, str]]) -> None:
+def test_events_are_refused_with_a_code_for_each_violation(document: Any, found: list[tuple[str, str]]) -> None:
     assert [(violation.path, violation.code) for violation in EVENT.violations(document)] == found
 
 
@@ -251,7 +251,7 @@ def test_a_document_is_let_go_of_once_it_is_checked(count: int) -> None:
         gc.enable()
 
 
-def test_at_most_five_faults_one_for_each_place() -> None:
+def test_at_most_five_violations_are_found_one_for_each_path() -> None:
     found = PROFILE.violations({f"wrong{i}": i for i in range(20)})
     assert [violation.code for violation in found] == ["UNKNOWN_FIELD"] * 5
     assert len({violation.path for violation in found}) == 5
@@ -301,7 +301,7 @@ def test_times_have_a_zone(text: str, fine: bool) -> None:
 
 
 @pytest.mark.parametrize("wrong", ["", None, [], "xx"])
-def test_of_a_large_document_the_first_fault_is_told_and_the_others_are_not_looked_for(wrong: Any) -> None:
+def test_a_large_document_is_checked_up_to_its_first_violation(wrong: Any) -> None:
     """To find every fault of 100 kB takes the validator a second; the first one it finds at once."""
     codes = {many: PROFILE.violations({"_acme": {"by-shop": {"a": [wrong] * many}}}) for many in (3, 30_000)}
     assert len(codes[3]) == 3

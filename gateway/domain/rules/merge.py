@@ -320,7 +320,7 @@ def changed_paths(before: Document | None, after: Document | None, composites: C
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Return whether two values are canonically equal. For plain values of one type Python's equality says so faster."""
+    """Return whether two values are canonically equal. For plain values of one type Python's own equality is enough."""
     if a is _ABSENT or b is _ABSENT or (type(a) is type(b) and isinstance(a, str | int | float)):
         return bool(a == b)
     return canonical(a) == canonical(b)

@@ -164,7 +164,7 @@ def test_small_histories_resolve_as_the_reference_does(history):
 
 @anytime
 @given(histories())
-def test_without_anything_to_refuse_it_is_connected_components(history):
+def test_graphs_are_connected_components_if_nothing_is_refused(history):
     members, ties, *_ = history
     plain = (members, ties, (), Rules(), frozenset())
     assert resolve(*plain) == reference(*plain)
@@ -219,7 +219,7 @@ def test_every_link_is_inside_one_graph_or_refused(history):
 
 @anytime
 @given(histories())
-def test_a_graph_that_nothing_contests_resolves_to_itself_alone(history):
+def test_a_graph_that_is_not_contested_resolves_to_itself(history):
     members, ties, cannot, rules, hubs = history
     for graph in resolve(*history).graphs:
         if not graph.contested:
@@ -273,7 +273,7 @@ def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
 
 @given(histories())
 @settings(deadline=None, max_examples=300)
-def test_crowds_resolve_as_the_reference_does(history):
+def test_large_components_resolve_as_the_reference_does(history):
     """With limits so low that a few identities are a crowd."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules_of, "MAX_COMPONENT", 4)
@@ -281,7 +281,7 @@ def test_crowds_resolve_as_the_reference_does(history):
         assert resolve(*history) == reference(*history)
 
 
-def test_in_a_crowd_the_busiest_join_nobody_and_the_rest_hold():
+def test_in_a_large_component_identities_with_many_neighbours_join_nobody_and_the_others_stay_joined():
     """Households that only a few shared devices chain together."""
     kiosks = [member(IDFA, number) for number in range(30)]
     homes = [(member(CRM, number), member(EMAIL, number), member(ECID, number)) for number in range(800)]
@@ -294,27 +294,27 @@ def test_in_a_crowd_the_busiest_join_nobody_and_the_rest_hold():
     assert {graph.size for graph in few.graphs} == {1530}  # not yet a crowd
 
 
-def test_a_chain_too_long_to_look_at_holds_nobody():
+def test_a_chain_longer_than_a_component_may_be_joins_nobody():
     chain = [member(EMAIL, number) for number in range(rules_of.MAX_COMPONENT + 1)]
     ties = [tie(a, b) for a, b in pairwise(chain)]
     assert people(resolve(known(*chain), ties, (), Rules())) == sets(*([each] for each in chain))
     assert {graph.size for graph in resolve(known(*chain[1:]), ties, (), Rules()).graphs} == {rules_of.MAX_COMPONENT}
 
 
-def test_a_hub_joins_nobody():
+def test_an_identity_with_too_many_neighbours_joins_nobody():
     kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(MAX_NEIGHBOURS + 1)]
     resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
     assert people(resolution) == sets([kiosk], *([visitor] for visitor in visitors))
     assert [link.reason for link in resolution.refused] == [LinkRefusal.IDENTITY_CAP] * (MAX_NEIGHBOURS + 1)
 
 
-def test_an_identity_at_the_limit_is_no_hub_yet():
+def test_an_identity_with_as_many_neighbours_as_allowed_joins_them():
     kiosk, visitors = member(IDFA, 1), [member(EMAIL, number) for number in range(MAX_NEIGHBOURS)]
     resolution = resolve(known(kiosk, *visitors), [tie(kiosk, visitor) for visitor in visitors], (), Rules())
     assert {graph.size for graph in resolution.graphs} == {MAX_NEIGHBOURS + 1}
 
 
-def test_a_listed_hub_joins_nobody_even_if_few_neighbours_are_given():
+def test_an_excluded_identity_joins_nobody_even_with_few_neighbours():
     kiosk, ana = member(IDFA, 1), member(CRM, 1)
     resolution = resolve(known(kiosk, ana), [tie(kiosk, ana)], (), Rules(), {kiosk.xid})
     assert people(resolution) == sets([kiosk], [ana])

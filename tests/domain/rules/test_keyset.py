@@ -80,7 +80,7 @@ def test_an_item_that_went_leaves_its_cursor_good():
     ("first", "last", "size", "backward"),
     [(None, None, 50, False), (7, None, 7, False), (None, 7, 7, True), (0, None, 0, False), (1000, None, 1000, False)],
 )
-def test_a_page_has_fifty_items_unless_told(first, last, size, backward):
+def test_a_page_has_fifty_items_by_default(first, last, size, backward):
     assert window_of(first, last, (1,), (2,)) == Window(size, backward, (1,), (2,))
 
 

@@ -172,7 +172,7 @@ def said(dataset, hour, document, *, observed=None, xid=1):
     return Fragment(UUID(int=xid), dataset, UUID(int=1), document, START + timedelta(hours=hour), observed_at, 0)
 
 
-def test_nobody_gets_the_street_of_one_source_with_the_city_of_another():
+def test_an_address_is_never_mixed_from_two_sources():
     old = said(DATASETS[0], 1, {"homeAddress": {"street1": "Elm 1", "city": "Bonn"}, "age": 7})
     new = said(DATASETS[1], 2, {"homeAddress": {"city": "Kiel"}})
     tree = {"homeAddress": None}

@@ -12,7 +12,7 @@ def test_a_line_of_text_is_a_name(name):
 
 
 @pytest.mark.parametrize("name", ["", "  ", "\u00a0", "x" * 256, "a\x00b", "a\nb", "a\x7f", "half \ud800"])
-def test_what_cannot_be_told_apart_or_stored_is_no_name(name):
+def test_a_name_is_visible_text_of_one_line_that_can_be_stored(name):
     with pytest.raises(Invalid) as caught:
         check_name(name, "title")
     assert caught.value.path == ["title"]

@@ -47,7 +47,7 @@ async def earlier(world):
 # ------------------------------------------------------------------------------------------------ the rules themselves
 
 
-def test_what_is_unseen_is_every_blank_control_and_format_character():
+def test_blank_control_and_format_characters_are_invisible():
     for code in range(0x110000):
         if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zs", "Zl", "Zp"}:
             assert chr(code) in BLANKS, hex(code)
@@ -57,14 +57,14 @@ def test_what_is_unseen_is_every_blank_control_and_format_character():
 
 @rules
 @given(st.sampled_from(NOBODY), st.sampled_from(["", '"', "'", "`"]), st.sampled_from(["", " ", "\t", "\u00a0"]))
-def test_placeholders_in_any_case_and_quotes_name_nobody(rules, value, quote, blank):
+def test_placeholders_are_recognized_in_any_case_and_quotes(rules, value, quote, blank):
     for text in (value, value.upper(), value.title()):
         assert rules.is_placeholder(f"{blank}{quote}{blank}{text}{blank}{quote}{blank}")
 
 
 @rules
 @pytest.mark.parametrize("value", ["ana@example.com", "1", "-2", "a0", "guest1", "anonymous@example.com", "x-0", "007"])
-def test_real_values_name_somebody(rules, value):
+def test_real_values_are_no_placeholders(rules, value):
     assert not rules.is_placeholder(value)
 
 
@@ -82,7 +82,7 @@ def test_unseen_characters_inside_a_placeholder_do_not_hide_it(unseen, value):
 
 
 @pytest.mark.parametrize("value", ["+0000000000", "000 000 0000", "(000) 000-0000", "+00 00", "0 0", "()"])
-def test_a_number_of_zeros_names_nobody_however_it_is_written(value):
+def test_a_number_of_zeros_is_a_placeholder_however_it_is_written(value):
     assert RULES[NEWEST].is_placeholder(value)
 
 
@@ -104,7 +104,7 @@ def test_the_first_rules_stay_what_they_were(value):
     st.lists(st.text() | st.text("ab@0189 \tAZ") | st.sampled_from(["0", "007", "null", "a@b"])),
     st.sampled_from(IdentityNormalization),
 )
-def test_many_values_are_spelled_and_told_from_nobody_as_each_of_them(rules, values, normalization):
+def test_many_values_are_normalized_and_recognized_like_each_of_them(rules, values, normalization):
     assert rules.spelled(normalization, values) == list(map(rules.forms[normalization], values))
     assert rules.first_placeholder(values) == next(filter(rules.is_placeholder, values), None)
 
@@ -140,7 +140,7 @@ async def test_composed_and_decomposed_are_one_identity(world):
 
 
 @pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
-async def test_strangers_who_share_what_nobody_sees_stay_strangers(world, unseen):
+async def test_people_who_share_an_invisible_value_stay_apart(world, unseen):
     result = await world.events(
         event("e1", "2026-01-01T00:00:00Z", ECID, ("CORE", unseen)),
         event("e2", "2026-01-01T00:00:00Z", OTHER, ("CORE", f"{unseen}null")),
@@ -206,7 +206,7 @@ async def test_a_sandbox_of_before_keeps_every_key_and_verify_counts_what_would_
     assert await verify(*count) == []
 
 
-async def test_in_a_new_sandbox_nothing_would_be_spelled_otherwise(world):
+async def test_a_new_sandbox_has_no_value_that_the_newest_rules_would_change(world):
     await world.records(record(("Email", "jo\u0308rg@example.com")), record(("Phone", "030 123")))
     assert world.scope.sandbox.text_rules == NEWEST
     assert await count_other_spellings(world.db, world.scope, world.configurations) == 0
@@ -225,7 +225,7 @@ async def stores(world):
 STORE = ("Store", "store-1")
 
 
-async def test_a_schema_is_not_about_what_names_no_people(stores):
+async def test_a_primary_identity_of_a_schema_has_a_namespace_of_people(stores):
     described = [IdentityDescriptor("personID", "Store", is_primary=True)]
     with pytest.raises(Invalid) as caught:
         await registry.create_schema(

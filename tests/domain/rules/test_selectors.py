@@ -55,7 +55,7 @@ def plus(one, other):
 
 @anytime
 @given(st.data(), selectors)
-def test_every_text_of_a_tree_parses_to_it(data, tree):
+def test_every_text_of_a_tree_is_parsed_to_that_tree(data, tree):
     assert parse(data.draw(rendered(tree))) == tree
 
 

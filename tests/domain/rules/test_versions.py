@@ -62,7 +62,7 @@ def replayed(versions):
 
 @anytime
 @given(histories, st.randoms(use_true_random=False))
-def test_fold_replays_the_versions_in_order(versions, chance):
+def test_fold_applies_the_versions_in_their_order(versions, chance):
     before = copy.deepcopy(versions)
     state = fold(chance.sample(versions, len(versions)))
     steps = list(replayed(versions))
@@ -73,7 +73,7 @@ def test_fold_replays_the_versions_in_order(versions, chance):
 
 @anytime
 @given(histories)
-def test_the_last_version_that_changed_the_document_decided_it(versions):
+def test_decided_at_is_the_position_of_the_last_version_that_changed_the_document(versions):
     decided, last = None, ...
     for version, document in replayed(versions):
         if last is ... or canonical(document) != canonical(last):
@@ -86,7 +86,7 @@ def sent(*steps):
     return fold(Version(mode, given, VersionOrder(START, UUID(int=1), n)) for n, (mode, given) in enumerate(steps))
 
 
-def test_what_lives_after_each_mode():
+def test_each_mode_leaves_its_document():
     assert sent() is None
     assert sent((Mode.MERGE, {"a": {"b": 1, "c": None}})).document == {"a": {"b": 1}}
     assert sent((Mode.REPLACE, {"a": 1}), (Mode.MERGE, {"a": None})).document == {}

@@ -107,7 +107,7 @@ async def test_work_that_ends_well_is_complete(db, scope):
     assert (job.kind, job.subject, job.status, job.done, job.total) == (KIND, POLICY, JobStatus.COMPLETED, 3, 3)
 
 
-async def test_work_that_breaks_off_is_tried_again_ever_later_and_fails_in_the_end(db, scope, later):
+async def test_a_job_that_raises_is_tried_again_ever_later_and_fails_in_the_end(db, scope, later):
     await enqueued(db, scope)
     waited = timedelta()
     for attempt in range(1, MAX_JOB_ATTEMPTS + 1):
@@ -124,7 +124,7 @@ async def test_work_that_breaks_off_is_tried_again_ever_later_and_fails_in_the_e
     assert await jobs.claim(await later(timedelta(days=1)), [KIND]) is None
 
 
-async def test_getting_on_makes_good_for_failures(db, scope, later):
+async def test_progress_resets_the_count_of_attempts(db, scope, later):
     await enqueued(db, scope)
     with pytest.raises(Conflict):
         await jobs.carry_out(db, await jobs.claim(db, [KIND]), failing(Conflict()))
@@ -151,7 +151,7 @@ async def test_an_unexpected_error_is_kept_without_its_text(db, scope):
     assert [job.error for job in await jobs.list_jobs(db, scope)] == ["Something broke inside (ValueError)."]
 
 
-async def test_a_worker_that_is_told_to_stop_frees_its_job(db, scope):
+async def test_a_worker_that_is_stopped_frees_its_job(db, scope):
     await enqueued(db, scope)
     claim = await jobs.claim(db, [KIND])
     working = asyncio.Event()
@@ -176,6 +176,6 @@ async def test_jobs_go_with_their_sandbox(db, scope):
     assert await jobs.list_jobs(db, scope) == []
 
 
-async def test_a_permission_is_needed_to_look_at_them(db, scope):
+async def test_listing_jobs_needs_a_permission(db, scope):
     with pytest.raises(Forbidden):
         await jobs.list_jobs(db, replace(scope, permissions=frozenset({Permission.PROFILE_WRITE})))

@@ -53,7 +53,9 @@ async def until(watcher: asyncpg.Connection, statement: str, count: int) -> None
 
 
 @pytest.mark.parametrize("lock", [lock_shared, lock_exclusive])
-async def test_those_who_wait_for_one_sandbox_hold_one_connection(db: Database, tried: Database, watcher, lock) -> None:
+async def test_writers_that_wait_for_one_sandbox_hold_one_connection(
+    db: Database, tried: Database, watcher, lock
+) -> None:
     """Whoever has the lock is another process; another sandbox is read and written meanwhile, by as many as ever."""
     done = []
 
@@ -80,7 +82,7 @@ async def other(db: Database) -> int:
 
 
 @pytest.mark.parametrize("lock", [lock_shared, lock_exclusive])
-async def test_all_have_their_turn_once_the_lock_is_free(db: Database, tried: Database, watcher, lock) -> None:
+async def test_all_waiting_writers_get_the_lock_once_it_is_free(db: Database, tried: Database, watcher, lock) -> None:
     done = []
 
     async def work() -> None:
@@ -143,7 +145,7 @@ async def test_long_reads_have_a_part_of_the_connections_together(tried: Databas
             assert await asyncio.gather(*(other(tried) for _ in range(20))) == [OTHER] * 20
 
 
-async def test_who_waits_for_too_long_is_told_so_and_leaves_no_place_taken(db: Database, dsn: str) -> None:
+async def test_a_writer_that_waits_for_too_long_gets_a_timeout_and_frees_its_place(db: Database, dsn: str) -> None:
     short = await Database.connect(dsn, size=4, statement_seconds=0.5)
     async with db.transaction() as holder:
         await holder.execute(LOCK_EXCLUSIVE, BUSY)
