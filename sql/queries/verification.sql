@@ -1,7 +1,7 @@
--- What `gateway verify` reads beside the views themselves.
+-- Keys and rows that `gateway verify` compares with the rebuilt views.
 
 -- name: list_identities(sandbox_id, after, size) -> rows
--- The identities after this one. Walks identity_pkey.
+-- List the identities after this one. Walks identity_pkey.
 select xid
   from gateway.identity
  where sandbox_id = $1 and xid > $2
@@ -9,7 +9,7 @@ select xid
  limit $3;
 
 -- name: list_values(sandbox_id, after, size) -> rows
--- The identities after this one with their values; tombstones are left out. Walks identity_pkey.
+-- List the identities after this one with their values, without tombstones. Walks identity_pkey.
 select xid, namespace_id, value
   from gateway.identity
  where sandbox_id = $1 and xid > $2 and value is not null
@@ -17,31 +17,31 @@ select xid, namespace_id, value
  limit $3;
 
 -- name: read_records(sandbox_id, xids) -> rows
--- The records of these identities that have a version. Walks record_pkey.
+-- List the records of these identities that have a version. Walks record_pkey.
 select distinct xid, dataset_id
   from gateway.record
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: read_graphs(sandbox_id, profile_ids) -> rows
--- The graphs under these ids as they are stored. Walks graph_pkey.
+-- Read the graphs with these profile ids. Walks graph_pkey.
 select profile_id, xids, identity_map, is_contested, size
   from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[]);
 
 -- name: read_profiles(sandbox_id, policy_ids, profile_ids) -> rows
--- What these policies keep merged under these ids. Walks profile_pkey.
+-- Read the materialized profiles of these policies with these ids. Walks profile_pkey.
 select policy_id, profile_id, document, sources, modified_at
   from gateway.profile
  where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
 
 -- name: read_ties(sandbox_id, xids) -> rows
--- Every tie that names one of these identities, with its times and whether it is taken back. Walks tie_pkey.
+-- Read every tie that names one of these identities, live or retracted. Walks tie_pkey.
 select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted
   from gateway.tie
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: list_graphs(sandbox_id, after, size) -> rows
--- The people after this one. Walks graph_pkey.
+-- List the graphs after this one. Walks graph_pkey.
 select profile_id
   from gateway.graph
  where sandbox_id = $1 and profile_id > $2
@@ -49,7 +49,7 @@ select profile_id
  limit $3;
 
 -- name: list_fragments(sandbox_id, after, after_dataset_id, size) -> rows
--- The fragments after this one. Walks fragment_pkey.
+-- List the fragments after this one. Walks fragment_pkey.
 select xid, dataset_id
   from gateway.fragment
  where sandbox_id = $1 and (xid, dataset_id) > ($2, $3)
@@ -57,31 +57,30 @@ select xid, dataset_id
  limit $4;
 
 -- name: list_profiles(sandbox_id, policy_id, after, size) -> rows
--- The profiles that a policy keeps, after this one. Walks profile_pkey.
+-- List the profiles of a policy after this one. Walks profile_pkey.
 select profile_id
   from gateway.profile
  where sandbox_id = $1 and policy_id = $2 and profile_id > $3
  order by profile_id
  limit $4;
 
--- name: find_stray(sandbox_id, policy_ids) -> value
--- A policy that keeps a profile and is none of these. Walks profile_pkey as far as one row.
+-- name: find_stray_policy(sandbox_id, policy_ids) -> value
+-- Find a policy that has a profile and is none of these. Walks profile_pkey as far as one row.
 select policy_id
   from gateway.profile
  where sandbox_id = $1 and policy_id <> all($2::uuid[])
  limit 1;
 
--- name: list_twins(sandbox_id, xids) -> rows
--- The `_id`s that several of these identities have in the same dataset, the identity that had it first first. Walks event_pkey.
+-- name: list_duplicate_events(sandbox_id, xids) -> rows
+-- List the `_id`s that several of these identities have in one dataset; xids in the order of arrival. Walks event_pkey.
 select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) as xids
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[])
  group by dataset_id, event_id
 having count(*) > 1;
 
--- name: list_strays(sandbox_id, xids) -> rows
--- The repeats of events of these identities of which there is no such event, or one that they do not name. Walks event_resend_pkey and
--- event_pkey.
+-- name: list_stray_resends(sandbox_id, xids) -> rows
+-- List the resends under these identities without a stored event, or that do not name its identity. Walks event_resend_pkey and event_pkey.
 select r.xid, r.dataset_id, r.event_id
   from gateway.event_resend as r
  where r.sandbox_id = $1 and r.xid = any($2::uuid[])

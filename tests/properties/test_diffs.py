@@ -75,7 +75,7 @@ def changes(old, new):
     sample=st.none() | st.integers(1, 5),
 )
 async def test_a_diff_agrees_with_brute_force(telling, monkeypatch, *, history, base, candidate, chunk, sample):
-    monkeypatch.setattr(diffs, "CHUNK", chunk)
+    monkeypatch.setattr(diffs, "IDENTITIES_PER_READ", chunk)
     await telling.empty()
     await telling.tell(history)
     world = telling.world

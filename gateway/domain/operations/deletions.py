@@ -1,7 +1,7 @@
-"""Facts leave: an aborted batch takes with it everything it brought, as if it had never come.
+"""Deletions: an aborted batch is removed with all facts that it brought, as if it had never been sent.
 
-It goes some identities at a time, each step a transaction of its own that leaves every view right. From its first one on the batch takes
-no documents any more, and a job sees to it that nothing stays, even if whoever aborts it is cut off.
+Facts are removed in steps of some identities, each a transaction that leaves every view right. The first transaction closes the batch
+to documents and enqueues a job, which finishes the work if the request that aborts the batch is cut off.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,21 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 ABORT = query("deletions.abort_batch")
-FIND = [query(f"deletions.find_{facts}") for facts in ("records", "events", "repeats", "ties")]
+FIND = [query(f"deletions.find_{facts}") for facts in ("records", "events", "resends", "ties")]
 REMOVE_RECORDS = query("deletions.remove_records")
 REMOVE_TIES = query("deletions.remove_ties")
-REMOVE_REPEATS = query("deletions.remove_repeats")
+REMOVE_RESENDS = query("deletions.remove_resends")
 REMOVE_EVENTS = query("deletions.remove_events")
 
-STEP = 1000
-"""The most facts that are looked up for one step."""
+MAX_FACTS_PER_STEP = 1000
+"""The most facts that are looked up to find the identities of one step."""
 
 
 async def abort_batch(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> Batch:
-    """The batch, ABORTED and empty. Needs `profile:write`. Raises Forbidden, NotFound; Conflict once it is complete."""
+    """Abort a batch that is still loading, and remove its facts. Return it, ABORTED and empty.
+
+    Needs `profile:write`. Raises Forbidden, NotFound, and Conflict if the batch is complete.
+    """
     scope.require(Permission.PROFILE_WRITE)
     (batch,) = await batches.read_batches(db, scope, [batch_id])
     if batch is None:
@@ -48,25 +51,25 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     return aborted or batch
 
 
-async def empty_batch(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
-    """The job that takes back what an aborted batch brought, if whoever aborted it was cut off. What is gone needs no cursor."""
-    while removed := await _step(db, scope, configurations, claim.subject):
+async def empty_batch(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
+    """Remove what is left of an aborted batch's facts: the job for a request that was cut off. Removed facts need no cursor."""
+    while removed := await _step(db, scope, configurations, job.subject):
         async with db.transaction(scope.sandbox_id) as tx:
-            await jobs.advance(tx, claim, None, done=claim.done + removed)
+            await jobs.advance(tx, job, None, done=job.done + removed)
 
 
 async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> int:
-    """Remove the batch's facts under some identities; how many identities these were."""
+    """Remove the batch's facts under some identities. Return how many identities these were."""
     async with exclusive_transaction(db, scope, configurations) as (tx, config):
-        xids = await _some(tx, scope, batch_id)
+        xids = await _next_xids(tx, scope, batch_id)
         if xids:
             await _remove(tx, scope, config, batch_id, xids)
         return len(xids)
 
 
-async def _some(tx: Session, scope: Scope, batch_id: UUID) -> list[UUID]:
+async def _next_xids(tx: Session, scope: Scope, batch_id: UUID) -> list[UUID]:
     for find in FIND:
-        if rows := await tx.rows(find, scope.sandbox_id, batch_id, STEP):
+        if rows := await tx.rows(find, scope.sandbox_id, batch_id, MAX_FACTS_PER_STEP):
             return sorted((row["xid"] for row in rows), key=lambda xid: xid.int)
     return []
 
@@ -76,8 +79,8 @@ async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UU
     where = (scope.sandbox_id, batch_id, xids)
     keys = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
     tied = {row["xid"] for row in await tx.rows(REMOVE_TIES, *where)}
-    await tx.execute(REMOVE_REPEATS, *where)
+    await tx.execute(REMOVE_RESENDS, *where)
     successors = await take_successors(tx, scope, batch_id, xids)
     await tx.execute(REMOVE_EVENTS, *where)
-    told = await store_successors(tx, scope, config, successors) if successors else set[UUID]()
-    await rebuild_views(tx, scope, config, keys, {*tied, *xids, *told}, recount=True)
+    moved = await store_successors(tx, scope, config, successors) if successors else set[UUID]()
+    await rebuild_views(tx, scope, config, keys, {*tied, *xids, *moved}, recount=True)

@@ -1,7 +1,7 @@
-"""What another merge policy would change: everybody read by both, in one snapshot, and compared. Nothing is stored.
+"""Comparison of a merge policy with a candidate: profiles are read by both, in one snapshot. Nothing is stored.
 
-Compared is by identity: for each that has data, the document that it leads to under either policy. So policies can be compared
-that do not see the same people; of a person with data under three identities a change counts three times.
+Profiles are compared by identity: for each one with data, the documents that it leads to under both policies. So policies can be compared
+that do not see the same people. For a person with data under three identities, a change counts three times.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Session
 
-CHUNK = 500
-"""How many identities are read at a time: few enough that requests served by this process hardly notice."""
+IDENTITIES_PER_READ = 500
+"""How many identities are read at a time: few enough that requests to this process are hardly slowed down."""
 
 MAX_SAMPLE = 100_000
 MAX_FIELDS = 1_000
 MAX_EXAMPLES = 100
 
-COUNTED = 10_000
-"""How many different paths are counted: where the keys of a map are data, there might be one for each person."""
+MAX_COUNTED_PATHS = 10_000
+"""How many different paths are counted: where the keys of a map are data, each person may have its own."""
 
-_turns: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
-"""By sandbox: a comparison holds a connection for long, so that others of the same sandbox wait without one."""
+_locks: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
+"""By sandbox id: a comparison holds a connection for long, so the next one of the same sandbox waits before it takes one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """A leaf that the policies disagree on; None where a document lacks it."""
+    """A leaf of a document with its value under the base and under the candidate; None where a document lacks it."""
 
     path: Path
     base: Any
@@ -48,7 +48,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class ProfileDiff:
-    """What changes for one identity, by path."""
+    """The changes for one identity, by path."""
 
     xid: UUID
     changes: tuple[FieldChange, ...]
@@ -56,7 +56,7 @@ class ProfileDiff:
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """For how many profiles a leaf changes."""
+    """A leaf, with the number of profiles for which it changes."""
 
     path: Path
     profiles_changed: int
@@ -64,9 +64,9 @@ class FieldDiff:
 
 @dataclass(frozen=True, slots=True)
 class MergePolicyDiff:
-    """What was found: the fields that change for most come first; `examples` are the first profiles that change, by xid.
+    """The result of a comparison: fields in the order of how many profiles change; as examples the first changed profiles by xid.
 
-    `is_complete` says that nobody was left out for want of time. Who was compared is a fair sample either way: xids are hashes.
+    `is_complete`: time sufficed for all profiles, or for the sample. The compared ones are a fair sample in any case, as xids are hashes.
     """
 
     profiles_compared: int
@@ -86,15 +86,16 @@ async def diff_policies(
     seconds: float,
     sample: int | None = None,
 ) -> MergePolicyDiff:
-    """What would change if the candidate took the place of a policy, over all identities with data or a sample of them.
+    """Compare a policy with a candidate for its place, over all identities with data or the first `sample` of them by xid.
 
-    It may have that policy's name and flags. After `seconds` it stops where it is. The same sample is taken every time. Needs `profile:read`. Raises Forbidden, BadInput
-    for an unknown base, LimitExceeded for a large sample, and whatever `create_policy` raises for such a candidate.
+    The candidate may have the name and the flags of the base. The comparison ends after `seconds` with what it has counted.
+    Needs `profile:read`. Raises Forbidden, BadInput for an unknown base or a sample below 1, LimitExceeded for a sample over
+    MAX_SAMPLE, and what `create_policy` raises for such a candidate.
     """
     scope.require(Permission.PROFILE_READ)
     _check_sample(sample)
     until = asyncio.get_running_loop().time() + seconds
-    async with _turns.setdefault(scope.sandbox_id, asyncio.Lock()), configurations.snapshot(db, scope) as (tx, config):
+    async with _locks.setdefault(scope.sandbox_id, asyncio.Lock()), configurations.snapshot(db, scope) as (tx, config):
         base = config.policy(base_id)
         await check_policy(tx, scope, candidate, base_id)
         comparison = _Comparison(config, (base, replace(base, settings=candidate, status=PolicyStatus.BUILDING)))
@@ -116,7 +117,7 @@ def _check_sample(sample: int | None) -> None:
 
 
 class _Comparison:
-    """Reads by two policies and counts what differs; what it keeps does not grow with the number of profiles."""
+    """Counts of what differs between profiles read by two policies. Its size does not grow with the number of profiles."""
 
     def __init__(self, config: Configuration, policies: tuple[MergePolicy, MergePolicy]) -> None:
         self._config = config
@@ -127,22 +128,25 @@ class _Comparison:
         self._examples: list[ProfileDiff] = []
 
     async def run(self, tx: Session, scope: Scope, sample: int | None) -> None:
-        """Compare identities with data in the order of their xids, as many as wanted."""
+        """Compare identities with data in the order of their xids: `sample` of them, or all."""
         after, goes_on = None, True
         while goes_on and (sample is None or self._compared < sample):
-            window = Window(CHUNK if sample is None else min(CHUNK, sample - self._compared), after=after)
+            window = Window(
+                IDENTITIES_PER_READ if sample is None else min(IDENTITIES_PER_READ, sample - self._compared),
+                after=after,
+            )
             page = await list_people(tx, scope, self._config, window, graph=IdentityGraphType.NONE)
-            xids = [alone.profile_id for alone in page.items]
+            xids = [single.profile_id for single in page.items]
             base, candidate = [await read_profiles(tx, scope, self._config, policy, xids) for policy in self._policies]
             await self._count(base, candidate)
             after, goes_on = (xids[-1],) if xids else None, page.has_next
 
     async def _count(self, base: Sequence[ProfileResult], candidate: Sequence[ProfileResult]) -> None:
-        known: dict[tuple[UUID, UUID], list[Path]] = {}  # identities of one person lead to the same documents
+        known: dict[tuple[UUID, UUID], list[Path]] = {}  # identities of one person lead to one document
 
         def compare(results: tuple[ProfileResult, ProfileResult]) -> None:
             one, other = results
-            if one.profile and other.profile:  # who has data has a profile under any policy
+            if one.profile and other.profile:  # an identity with data has a profile under any policy
                 key = (one.profile.profile_id, other.profile.profile_id)
                 if key not in known:
                     known[key] = changed_paths(one.profile.document, other.profile.document, self._config.composites)
@@ -154,14 +158,14 @@ class _Comparison:
 
     def _note(self, xid: UUID, paths: Sequence[Path], base: Document, candidate: Document) -> None:
         self._changed += 1
-        self._fields.update(path for path in paths if path in self._fields or len(self._fields) < COUNTED)
+        self._fields.update(path for path in paths if path in self._fields or len(self._fields) < MAX_COUNTED_PATHS)
         if len(self._examples) < MAX_EXAMPLES:
             old, new = (leaves(document, self._config.composites) for document in (base, candidate))
             changes = tuple(FieldChange(path, old.get(path), new.get(path)) for path in paths)
             self._examples.append(ProfileDiff(xid, changes))
 
     def result(self, *, is_complete: bool) -> MergePolicyDiff:
-        """What has been found so far."""
+        """Return what was counted so far."""
         most = sorted(self._fields.items(), key=lambda item: (-item[1], item[0]))[:MAX_FIELDS]
         fields = tuple(FieldDiff(path, count) for path, count in most)
         return MergePolicyDiff(self._compared, is_complete, self._changed, fields, tuple(self._examples))

@@ -1,7 +1,7 @@
-"""Links by hand: a pair that is kept apart whatever rows say of it, or tied although none says so.
+"""Links by hand: pairs of identities that are kept apart whatever documents say, or tied although no document names both.
 
-Both are facts. A pair that was unlinked is never joined directly, not by anything that comes later either, until it is linked again;
-what others join is not touched. What is tied by hand belongs to no batch and no dataset, and stays until it is unlinked.
+Both are facts. An unlinked pair is never joined by a direct link, whatever is ingested later, until the pair is linked again; the two may
+still be joined through other identities. A manual tie belongs to no batch and no dataset, and stays until the pair is unlinked.
 """
 
 import hashlib
@@ -18,18 +18,18 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 READ_PAIR = query("manual_links.read_pair")
-PART = query("manual_links.part")
-LET_JOIN = query("manual_links.let_join")
-UNTIE = query("manual_links.untie")
+INSERT_UNLINKED_PAIR = query("manual_links.insert_unlinked_pair")
+DELETE_UNLINKED_PAIR = query("manual_links.delete_unlinked_pair")
+DELETE_MANUAL_TIE = query("manual_links.delete_manual_tie")
 
 BY_HAND = UUID(int=0)
-"""The batch of what is tied by hand."""
+"""The batch id of manual ties."""
 
 
 async def unlink_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
-    """Keep the two apart for good, whatever ties them. To do so again changes nothing. Needs `profile:write`.
+    """Keep two identities apart for good, whatever ties them. A pair that is unlinked already stays as it is.
 
-    Raises Forbidden, Invalid; NotFound for an unknown identity, or if nothing ties the two.
+    Needs `profile:write`. Raises Forbidden, Invalid, and NotFound for an unknown identity or if nothing ties the two.
     """
     scope.require(Permission.PROFILE_WRITE)
     async with exclusive_transaction(db, scope, configurations) as (tx, config):
@@ -39,21 +39,21 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
             return
         if not pair["is_tied"]:
             raise NotFound("The two are not linked: nothing names both of them.")
-        await tx.update_rows(PART, scope.sandbox_id, rows=sorted([(a, b), (b, a)]))
-        await tx.execute(UNTIE, scope.sandbox_id, [a, b], _tie_id(a, b))
+        await tx.update_rows(INSERT_UNLINKED_PAIR, scope.sandbox_id, rows=sorted([(a, b), (b, a)]))
+        await tx.execute(DELETE_MANUAL_TIE, scope.sandbox_id, [a, b], _tie_id(a, b))
         await rebuild_views(tx, scope, config, (), {a, b}, recount=True)
 
 
 async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
-    """Let the two join again if they were unlinked; if no row ties them then, or they were not, tie them by hand, as of now.
+    """Let two identities join again if they were unlinked; tie them by hand, as of now, if they were not or if nothing else ties them.
 
-    The identity settings may refuse the link all the same. Needs `profile:write`. Raises Forbidden, Invalid, NotFound.
+    The identity settings may still refuse the link. Needs `profile:write`. Raises Forbidden, Invalid, NotFound.
     """
     scope.require(Permission.PROFILE_WRITE)
     async with exclusive_transaction(db, scope, configurations) as (tx, config):
         await _check(tx, scope, config, a, b)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
-        await tx.execute(LET_JOIN, scope.sandbox_id, [a, b])
+        await tx.execute(DELETE_UNLINKED_PAIR, scope.sandbox_id, [a, b])
         if not (pair["is_apart"] and pair["is_tied"]):
             await _tie(tx, scope, sorted([a, b]))
         await rebuild_views(tx, scope, config, (), {a, b}, recount=False)
@@ -74,11 +74,11 @@ async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: U
 async def _tie(tx: Session, scope: Scope, pair: list[UUID]) -> None:
     (stamp,) = await tx.rows(STAMP, scope.sandbox_id, ())
     at = stamp["at"]
-    said = (_tie_id(*pair), BY_HAND, None, pair[0], at, stamp["ordinal"], pair, at, at)
-    await tx.update_rows(TIE, scope.sandbox_id, rows=[(xid, *said) for xid in pair])
+    tie = (_tie_id(*pair), BY_HAND, None, pair[0], at, stamp["ordinal"], pair, at, at)
+    await tx.update_rows(TIE, scope.sandbox_id, rows=[(xid, *tie) for xid in pair])
 
 
 def _tie_id(a: UUID, b: UUID) -> UUID:
-    """One id for the pair, and none that a row's tie can have."""
+    """Derive the id of the pair's manual tie, which no tie of a document can have."""
     parts = b"".join(xid.bytes for xid in (BY_HAND, *sorted([a, b])))
     return UUID(bytes=hashlib.blake2b(parts, digest_size=16).digest())

@@ -1,4 +1,4 @@
-"""The job that rebuilds a sandbox's identity graphs after its identity settings changed."""
+"""Regrouping: the job that rebuilds a sandbox's identity graphs after a change of its identity settings."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -19,24 +19,26 @@ from gateway.storage.queries import query
 
 LIST_GRAPHS = query("graph_rebuild.list_graphs")
 
+PEOPLE_PER_PIECE = 500
+"""How many people one piece of the job examines."""
 
-PEOPLE = 500
-"""How many people one piece of the job looks at."""
 
-
-async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob) -> None:
-    """The job that groups the people who are there by the present settings, some at a time."""
-    last: UUID | None = UUID(claim.cursor or str(jobs.SANDBOX))
+async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
+    """Group all people of a sandbox by its present identity settings: a job, in pieces."""
+    last: UUID | None = UUID(job.cursor or str(jobs.SANDBOX))
     while last is not None:
-        last = await _regroup(db, scope, configurations, claim, last)
+        last = await _regroup(db, scope, configurations, job, last)
 
 
 async def _regroup(
-    db: Database, scope: Scope, configurations: Configurations, claim: LeasedJob, after: UUID
+    db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, after: UUID
 ) -> UUID | None:
-    """Group the next people; the last of them, or None when there are no more. Most need not be touched, so writers go on."""
+    """Group the next people. Return the id of the last one, or None when no more are left.
+
+    The exclusive lock is taken only if a graph among them may change; most stay as they are.
+    """
     config = await configurations.read(db, scope)
-    rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE)
+    rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE_PER_PIECE)
     if not rows:
         return None
     seeds = {xid for row in rows if _may_change(row, config.namespaces, config.rules) for xid in row["xids"]}
@@ -44,14 +46,16 @@ async def _regroup(
         if seeds:
             await rebuild_views(tx, scope, current, (), seeds, recount=False)
         last: UUID = rows[-1]["profile_id"]
-        done = claim.done + len(rows)
-        total = claim.total or await tx.value(COUNT, scope.sandbox_id)
-        await jobs.advance(tx, claim, str(last), done=done, total=max(done, total))  # people who part are counted twice
+        done = job.done + len(rows)
+        total = job.total or await tx.value(COUNT, scope.sandbox_id)
+        await jobs.advance(
+            tx, job, str(last), done=done, total=max(done, total)
+        )  # people who are split are counted twice
         return last
 
 
 def _may_change(row: Any, namespaces: Mapping[int, Namespace], rules: Rules) -> bool:
-    """Whether other rules may make something else of the graph. One that nothing is refused to and that breaks no rule stays."""
+    """Tell whether the rules may change a graph. One without refused links that breaks no rule stays as it is."""
     if row["is_contested"]:
         return True
     identity_map = orjson.loads(row["identity_map"]) if rules.unique else {}

@@ -1,8 +1,7 @@
-"""Identity graphs that some events would make in an empty sandbox: the rules of ingestion and of graphs, and nothing that is stored.
+"""Simulation: the identity graphs that some events would make in an empty sandbox. Nothing is read from the facts, or stored.
 
-The answer depends on the events, the identity settings and the sandbox's namespaces only, and of its facts, unlinked pairs included, on
-none. It is what would be there if all of it had happened before it came in: an event without a time happens after all that have one,
-and after those that stand before it.
+The result depends on the events, the identity settings and the sandbox's namespaces, and not on its facts or unlinked pairs. Events are
+taken in the order of their times. Events without a time follow all that have one, in the order given.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -30,12 +29,13 @@ from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.errors import Invalid, TooMany
 
 MAX_EVENTS = 1_000
-MAX_NAMED = 5_000  # identities of all events: each is linked to up to 19 others
+MAX_NAMED = 5_000
+"""The most identities that all events name together: each may be linked to 19 others."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedEvent:
-    """The identities that an event would name, as codes of namespaces and values, the primary one first; and when it happens."""
+    """An event as far as graphs depend on it: pairs of namespace code and value, the primary identity first, and its time."""
 
     identities: Sequence[tuple[str, str]]
     at: datetime | None = None
@@ -43,7 +43,7 @@ class SimulatedEvent:
 
 @dataclass(frozen=True, slots=True)
 class SimulatedLink:
-    """Two identities that an event names together, the smaller xid first; `refusal`: why they join nobody."""
+    """Two identities that an event names together, the smaller xid first. `refusal`: the rule that keeps the link from joining them."""
 
     a: NamedIdentity
     b: NamedIdentity
@@ -52,15 +52,11 @@ class SimulatedLink:
 
 @dataclass(frozen=True, slots=True)
 class GraphPreview:
-    """What `links.IdentityGraph` would show: members in canonical order, and links by their ends."""
+    """An identity graph as a query would show it: members in canonical order, links sorted by their ends."""
 
     identities: tuple[NamedIdentity, ...]
     links: list[SimulatedLink] = field(default_factory=list)
     refused_links: list[SimulatedLink] = field(default_factory=list)
-
-
-Named = Sequence[tuple[NamedIdentity, ...]]
-"""Whom each event names, the identity that it would be stored under first."""
 
 
 def simulate(
@@ -69,17 +65,17 @@ def simulate(
     events: Sequence[SimulatedEvent],
     rules: Sequence[NamespaceRule] | None = None,
 ) -> list[GraphPreview]:
-    """The graph of every identity, those that are named first first; under the sandbox's settings, or under these rules.
+    """List the graphs that the events make under the sandbox's settings, or under `rules`, in the order of first appearance.
 
-    A value that names nobody is passed over. Needs `profile:read` or `config:write`. Raises Forbidden, Invalid, TooMany,
-    and NotFound for a namespace of the rules; the path says where.
+    Placeholder values are skipped. Needs `profile:read` or `config:write`. Raises Forbidden, Invalid, TooMany, and NotFound for a
+    namespace of the rules; the path of the error leads to the input.
     """
     scope.require(*READ_CONFIGURATION)
     if len(events) > MAX_EVENTS:
         raise TooMany(f"At most {MAX_EVENTS:,} events at once; {len(events):,} were given.", path=["events"])
     if sum(len(event.identities) for event in events) > MAX_NAMED:
         raise TooMany(f"The events name at most {MAX_NAMED:,} identities in all.", path=["events"])
-    config = config if rules is None else _under(config, rules)
+    config = config if rules is None else _with_rules(config, rules)
     named = [_named(scope, config, place, event) for place, event in enumerate(events)]
     members = {each.xid: each for each in chain.from_iterable(named)}
     ties = [Tie(linked_xids(each), at) for each, at in zip(named, _times(events), strict=True)]
@@ -88,11 +84,11 @@ def simulate(
     return _previews(members, ties, found, {each[0].xid for each in named if each})
 
 
-def _under(config: Configuration, rules: Sequence[NamespaceRule]) -> Configuration:
-    """The configuration as it would be with these settings."""
-    unruled = [replace(each, priority=None, is_unique_per_graph=False) for each in config.namespaces.values()]
-    ruled = check_rules({each.code: each for each in unruled}, rules, at=("settings",))
-    return replace(config, namespaces=UsableRows({each.namespace_id: each for each in (*unruled, *ruled)}, {}))
+def _with_rules(config: Configuration, rules: Sequence[NamespaceRule]) -> Configuration:
+    """Return the configuration with these identity settings in place of its own."""
+    unranked = [replace(each, priority=None, is_unique_per_graph=False) for each in config.namespaces.values()]
+    ranked = check_rules({each.code: each for each in unranked}, rules, at=("settings",))
+    return replace(config, namespaces=UsableRows({each.namespace_id: each for each in (*unranked, *ranked)}, {}))
 
 
 def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEvent) -> tuple[NamedIdentity, ...]:
@@ -122,7 +118,7 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
 
 
 def _times(events: Sequence[SimulatedEvent]) -> Iterator[datetime]:
-    """Times in the order in which the events happen. Only the order counts, and there is no time after the last one."""
+    """Yield a time for each event, in the order that the module describes. Only their order matters."""
     given = sorted({event.at for event in events if event.at is not None})
     steps = {at: number for number, at in enumerate(given)}
     start = datetime(1, 1, 1, tzinfo=UTC)
@@ -151,7 +147,7 @@ def _previews(
 
 
 def _groups(found: Resolution, with_facts: Collection[UUID]) -> Iterator[tuple[UUID, ...]]:
-    """People, and each by itself the identities that are nobody's, as no event is stored under any that they are tied to."""
+    """Yield the xids of each graph with an event, and each other identity by itself."""
     for graph in found.graphs:
         if any(xid in with_facts for xid in graph.xids):
             yield graph.xids

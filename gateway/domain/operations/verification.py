@@ -1,8 +1,8 @@
-"""Verification: every view rebuilt from the facts and compared with what is stored. It writes nothing.
+"""Verification: every view is rebuilt from the facts and compared with the stored one. Nothing is written.
 
-The facts are read in one snapshot, some identities at a time with everything that ties connect with them; so the store may be written
-to meanwhile. What it cannot miss: a pointer, a graph, a refused or forgotten tie, a fragment, a merged profile that the facts do not
-make, or one that they make and that is not there; two events of which one repeats the other.
+Facts are read in one snapshot, component by component, so writers go on. It finds every pointer, graph, retraction of a tie, fragment and
+merged profile that differs from what the facts make, is missing, or is stored though the facts do not make it; and events that are
+stored twice.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -48,20 +48,20 @@ READ_RECORDS = query("verification.read_records")
 READ_GRAPHS = query("verification.read_graphs")
 READ_PROFILES = query("verification.read_profiles")
 READ_TIES = query("verification.read_ties")
-LIST_TWINS = query("verification.list_twins")
-LIST_STRAYS = query("verification.list_strays")
+LIST_DUPLICATE_EVENTS = query("verification.list_duplicate_events")
+LIST_STRAY_RESENDS = query("verification.list_stray_resends")
 LIST_GRAPHS = query("verification.list_graphs")
 LIST_FRAGMENTS = query("verification.list_fragments")
 LIST_PROFILES = query("verification.list_profiles")
-FIND_STRAY = query("verification.find_stray")
+FIND_STRAY_POLICY = query("verification.find_stray_policy")
 
-CHUNK = 1000
+IDENTITIES_PER_READ = 1000
 NIL = UUID(int=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Something stored that the facts do not make, or the other way round. `key` holds no personal data."""
+    """A row of a view that differs from what the facts make. `key` is its key without the sandbox, and no personal data."""
 
     table: str
     key: str
@@ -85,10 +85,10 @@ async def verify(
     sample: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Difference]:
-    """All differences between the sandbox's views and its facts; of about `sample` identities, if given. Needs `admin`.
+    """List the differences between the sandbox's views and its facts, of all identities or of about `sample` of them.
 
-    `progress` is told how many identities have been compared. Merged profiles of a policy that is being built are passed over.
-    After a change of identity settings, people whom its job has still to regroup differ.
+    `progress` is called with the number of identities compared so far. Profiles of a policy that is being built are skipped.
+    People differ until the job of changed identity settings has regrouped them. Needs `admin`. Raises Forbidden.
     """
     scope.require(Permission.ADMIN)
     async with configurations.snapshot(db, scope) as (tx, config):
@@ -100,28 +100,28 @@ async def verify(
         check = _Check(tx, scope, config)
         after = NIL if sample is None else uuid4()  # xids are hashes: those after any value are a fair sample
         while sample is None or len(check.expected.identities) < sample:
-            rows = await tx.rows(LIST_IDENTITIES, scope.sandbox_id, after, CHUNK)
+            rows = await tx.rows(LIST_IDENTITIES, scope.sandbox_id, after, IDENTITIES_PER_READ)
             if not rows:
                 break
             after = rows[-1]["xid"]
-            await check.people_of({row["xid"] for row in rows} - check.expected.identities)
+            await check.compare_components({row["xid"] for row in rows} - check.expected.identities)
             progress(len(check.expected.identities))
         if sample is None:
-            await check.leftovers()
+            await check.compare_keys()
         return check.differences
 
 
 async def count_other_spellings(db: Database, scope: Scope, configurations: Configurations) -> int:
-    """How many identities today's rules of text would spell otherwise, or take for nobody's. Needs `admin`.
+    """Count the identities that the newest text rules would normalize to another value, or take for placeholders.
 
-    They stay as they are: their sandbox keeps the rules under which it was made. In a sandbox with today's rules there are none.
+    They stay as they are: a sandbox keeps the text rules that it was made with. Needs `admin`. Raises Forbidden.
     """
     scope.require(Permission.ADMIN)
     if scope.sandbox.text_rules == NEWEST:
         return 0
     config, rules, count, after = await configurations.read(db, scope), RULES[NEWEST], 0, NIL
     today = {namespace.namespace_id: namespace.normalization for namespace in (*config.namespaces.values(), *STANDARD)}
-    while rows := await db.rows(LIST_VALUES, scope.sandbox_id, after, CHUNK):
+    while rows := await db.rows(LIST_VALUES, scope.sandbox_id, after, IDENTITIES_PER_READ):
         after = rows[-1]["xid"]
         for _, namespace_id, value in rows:
             count += rules.is_placeholder(value) or rules.forms[today[namespace_id]](value) != value
@@ -129,7 +129,7 @@ async def count_other_spellings(db: Database, scope: Scope, configurations: Conf
 
 
 class _Check:
-    """Rebuilds views and notes where the stored ones differ."""
+    """One run of `verify`: the keys of the views rebuilt so far, and the differences found."""
 
     def __init__(self, tx: Session, scope: Scope, config: Configuration) -> None:
         self._tx, self._scope, self._config = tx, scope, config
@@ -140,8 +140,8 @@ class _Check:
     def _differs(self, table: str, key: Any, message: str) -> None:
         self.differences.append(Difference(table, str(key), message))
 
-    async def people_of(self, seeds: set[UUID]) -> None:
-        """Compare everything about these identities and all whom ties connect with them."""
+    async def compare_components(self, seeds: set[UUID]) -> None:
+        """Compare all views of these identities and of their components."""
         component = await read_component(self._tx, self._scope, self._config, seeds, recount=True)
         members = list(component.degree_limits.keys() - self.expected.identities)
         self.expected.identities |= component.degree_limits.keys()
@@ -165,7 +165,7 @@ class _Check:
                 self._differs(
                     "identity",
                     xid,
-                    f"degree_limit is {component.stored_degree_limits[xid]}; it stands on {degree_limit}",
+                    f"degree_limit is {component.stored_degree_limits[xid]}; the facts make {degree_limit}",
                 )
 
     async def _compare_names(self, grouping: Grouping) -> None:
@@ -196,7 +196,7 @@ class _Check:
     # -------------------------------------------------------------------------------------------- records
 
     async def _compare_records(self, xids: Sequence[UUID]) -> RecordStates:
-        """Compare what records say and which ties they took back; the states that the versions make."""
+        """Compare fragments with the fold of their versions, and ties of records. Return the folded states."""
         rows = await self._tx.rows(READ_RECORDS, self._scope.sandbox_id, xids)
         versions = await read_versions(self._tx, self._scope, [(row["xid"], row["dataset_id"]) for row in rows])
         wanted = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
@@ -211,20 +211,20 @@ class _Check:
         return wanted
 
     async def _compare_ties(self, xids: Sequence[UUID], versions: Mapping[RecordKey, Sequence[Version]]) -> None:
-        """Compare what records tied together, when, and whether a later deletion took it back."""
+        """Compare the times of ties that records made, and whether a later deletion retracted them."""
         records = {d.dataset_id for d in self._config.datasets.values() if self._holds_records(d)}
         for tie in await self._tx.rows(READ_TIES, self._scope.sandbox_id, xids):
             if tie["origin"] != tie["xid"] or tie["dataset_id"] not in records:
                 continue
             sent = versions.get((tie["origin"], tie["dataset_id"]), ())
             deletion = last_deletion(sent)
-            is_retracted = _is_taken_back(VersionOrder(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
+            is_retracted = _is_retracted(VersionOrder(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
             if tie["is_retracted"] != is_retracted:
                 self._differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
             said = [
                 _tied_at(version)
                 for version in sent
-                if version.place.batch_id == tie["batch_id"] and _is_taken_back(version.place, deletion) == is_retracted
+                if version.place.batch_id == tie["batch_id"] and _is_retracted(version.place, deletion) == is_retracted
             ]
             if tie["first_at"] not in said or tie["last_at"] not in said:
                 self._differs("tie", tie["tie_id"], "no version of its batch says so at its time")
@@ -234,19 +234,21 @@ class _Check:
 
     # -------------------------------------------------------------------------------------------- events
 
-    async def _compare_events(self, xids: Collection[UUID], near: Sequence[UUID]) -> None:
-        """Look for events of these identities that repeat one of theirs or of those near them, and for repeats of none."""
-        for twins in await self._tx.rows(LIST_TWINS, self._scope.sandbox_id, near):
-            for xid, first in await self._repeating(*twins):
+    async def _compare_events(self, xids: Collection[UUID], component: Sequence[UUID]) -> None:
+        """Find events of `xids` that are stored under another identity of the component, too, and resends of no stored event."""
+        for duplicates in await self._tx.rows(LIST_DUPLICATE_EVENTS, self._scope.sandbox_id, component):
+            for xid, first in await self._duplicates(*duplicates):
                 if xid in xids:
                     self._differs(
-                        "event", (xid, twins["dataset_id"], twins["event_id"]), f"repeats the event of {first}"
+                        "event",
+                        (xid, duplicates["dataset_id"], duplicates["event_id"]),
+                        f"repeats the event of {first}",
                     )
-        for stray in await self._tx.rows(LIST_STRAYS, self._scope.sandbox_id, list(xids)):
+        for stray in await self._tx.rows(LIST_STRAY_RESENDS, self._scope.sandbox_id, list(xids)):
             self._differs("event_resend", tuple(stray), "repeats no event that it names")
 
-    async def _repeating(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
-        """Of these identities, which have an event of this `_id` each: those whose event names the identity of an earlier one."""
+    async def _duplicates(self, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
+        """List pairs of identities with an event of this `_id`, where the event of the first names the second, which had it earlier."""
         keys = list(xids), [event_id] * len(xids)
         rows = await self._tx.rows(FIND_EVENTS, self._scope.sandbox_id, dataset_id, *keys)
         reader = Reader(self._config, self._scope.sandbox, self._config.dataset(dataset_id))
@@ -259,7 +261,7 @@ class _Check:
         ]
 
     async def _did_name(self, dataset_id: UUID, origin: UUID, xid: UUID) -> bool:
-        """Whether it did so when it came in: descriptors may have come since."""
+        """Tell whether an event of `origin` named `xid` when it was ingested: the schema may have more descriptors now."""
         ties = await self._tx.rows(READ_TIES, self._scope.sandbox_id, [xid])
         return any((tie["origin"], tie["dataset_id"]) == (origin, dataset_id) for tie in ties)
 
@@ -289,10 +291,10 @@ class _Check:
         elif not _same_profile(stored, wanted):
             self._differs("profile", key, "is not what its fragments merge to")
 
-    # -------------------------------------------------------------------------------------------- what nobody points to
+    # -------------------------------------------------------------------------------------------- keys of all views
 
-    async def leftovers(self) -> None:
-        """Compare the keys of all views with those that were rebuilt."""
+    async def compare_keys(self) -> None:
+        """Report the rows of views whose keys were not rebuilt."""
         for row in await self._all(LIST_GRAPHS, NIL):
             if row[0] not in self.expected.graphs:
                 self._differs("graph", row[0], "nobody is this person")
@@ -301,19 +303,19 @@ class _Check:
             for row in await self._all(LIST_FRAGMENTS, NIL, NIL)
             if (key := tuple(row)) not in self.expected.fragments
         ]
-        for start in range(0, len(others), CHUNK):
-            await self._compare_deleted(others[start : start + CHUNK])
+        for start in range(0, len(others), IDENTITIES_PER_READ):
+            await self._compare_deleted(others[start : start + IDENTITIES_PER_READ])
         for policy in self._policies:
             for row in await self._all(LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
                 if row[0] not in self.expected.profiles[policy.policy_id]:
                     self._differs("profile", (policy.policy_id, row[0]), "nobody is this person")
         kept = [policy.policy_id for policy in self._config.materialized]
-        stray = await self._tx.value(FIND_STRAY, self._scope.sandbox_id, kept)
+        stray = await self._tx.value(FIND_STRAY_POLICY, self._scope.sandbox_id, kept)
         if stray and not await jobs.is_open(self._tx, self._scope, JobKind.MATERIALIZE_POLICY, stray):
             self._differs("profile", stray, "is kept by a policy that keeps nothing, and no job is to forget it")
 
     async def _compare_deleted(self, keys: Sequence[RecordKey]) -> None:
-        """Of whom nobody knows there can only be records that were deleted before they ever were."""
+        """Compare fragments without an identity: only records that were deleted before they existed may have one."""
         versions = await read_versions(self._tx, self._scope, keys)
         states = {key: fold(sent) for key, sent in versions.items()}
         deleted = {key: state for key, state in states.items() if state is not None and state.document is None}
@@ -326,7 +328,7 @@ class _Check:
 
     async def _all(self, statement: Query, *after: UUID, fixed: tuple[UUID, ...] = ()) -> list[Any]:
         found: list[Any] = []
-        while rows := await self._tx.rows(statement, self._scope.sandbox_id, *fixed, *after, 10 * CHUNK):
+        while rows := await self._tx.rows(statement, self._scope.sandbox_id, *fixed, *after, 10 * IDENTITIES_PER_READ):
             found += rows
             after = tuple(rows[-1])
         return found
@@ -338,11 +340,11 @@ def _same_profile(stored: Any, wanted: tuple[Any, ...]) -> bool:
     return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))
 
 
-def _is_taken_back(place: VersionOrder, deletion: VersionOrder | None) -> bool:
+def _is_retracted(place: VersionOrder, deletion: VersionOrder | None) -> bool:
     return deletion is not None and place < deletion
 
 
 def _tied_at(version: Version) -> datetime:
-    """The time of what the version ties together."""
+    """Return the time of the tie that a record's version makes."""
     came = version.place.ingested_at
     return min(last_updated(version.input) or came, came)

@@ -90,7 +90,7 @@ async def rebuild_views(
     recount: bool,
     changed: Collection[UUID] = (),
 ) -> set[UUID]:
-    """Make the views right for the records `keys`, the identities `seeds`, and everybody whom ties connect with them.
+    """Make the views right for the records `keys`, the identities `seeds`, and the components that they belong to.
 
     `recount`: ties may have gone. `changed`: seeds whose fragments were rewritten already.
     Return the identities that are excluded by their degree limit now and were not before.

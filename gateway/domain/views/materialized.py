@@ -73,7 +73,7 @@ async def refold(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequenc
 
 
 async def write_states(tx: Session, scope: Scope, states: RecordStates, *, fresh: set[UUID]) -> None:
-    """Write the fragments of these records. Those of `fresh` xids, which are new in this transaction, are appended by COPY."""
+    """Write the fragments of these records. COPY appends the fragments of `fresh` xids, which are new in this transaction."""
     rows = await in_time_slices(lambda item: fragment_row(*item), states.items())
     rows.sort(key=lambda row: row[:2])
     await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])

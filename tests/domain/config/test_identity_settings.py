@@ -178,7 +178,7 @@ async def test_the_job_splits_and_joins_existing_people(world):
 
 
 async def test_progress_counts_people(world, monkeypatch):
-    monkeypatch.setattr(sandbox_regrouping, "PEOPLE", 2)
+    monkeypatch.setattr(sandbox_regrouping, "PEOPLE_PER_PIECE", 2)
     await world.records(*(record(("Phone", f"+{n}")) for n in range(5)))
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
@@ -187,7 +187,7 @@ async def test_progress_counts_people(world, monkeypatch):
 
 
 async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):
-    monkeypatch.setattr(sandbox_regrouping, "PEOPLE", 2)
+    monkeypatch.setattr(sandbox_regrouping, "PEOPLE_PER_PIECE", 2)
     for n in range(3):
         phone = ("Phone", f"+{n}")
         await world.records(record(("Email", f"a{n}@x.io"), phone), record(("Email", f"b{n}@x.io"), phone))

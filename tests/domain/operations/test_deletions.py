@@ -1,4 +1,4 @@
-"""An aborted batch takes everything with it; what others sent too stays."""
+"""An aborted batch is removed with all its facts; facts that other batches sent as well stay."""
 
 from datetime import timedelta
 from uuid import uuid4
@@ -24,7 +24,7 @@ async def aborted(world, batch_id):
     return await abort_batch(world.db, world.scope, world.configurations, batch_id)
 
 
-async def test_who_was_linked_by_it_parts_again(world):
+async def test_people_linked_by_the_batch_alone_are_split_again(world):
     await world.records(record(ANA, first_name="Ana"), record(BOB, first_name="Bob"))
     batch_id = await world.batch("links", world.loyalty)
     await world.records(record(ANA, PHONE), record(BOB, PHONE), dataset=world.loyalty, batch_id=batch_id)
@@ -36,7 +36,7 @@ async def test_who_was_linked_by_it_parts_again(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_more_facts_than_one_step_takes(world):
+async def test_a_batch_with_more_facts_than_one_step_takes_is_emptied(world):
     batch_id = await world.batch("many", world.shop)
     for start in (0, 1000):
         documents = [event(f"e{n}", NOON, ("ECID", f"{n + 1:038d}")) for n in range(start, start + 1000)]
@@ -69,13 +69,13 @@ async def test_aborting_again_changes_nothing_and_a_complete_batch_stays(world):
     assert len(await world.people()) == 1
 
 
-async def test_a_batch_of_nobody_is_not_found(world):
+async def test_an_unknown_batch_is_not_found(world):
     with pytest.raises(NotFound):
         await aborted(world, uuid4())
 
 
 async def test_an_abort_that_is_killed_anywhere_is_finished_by_a_job(world, later, monkeypatch):
-    monkeypatch.setattr(deletions, "STEP", 2)
+    monkeypatch.setattr(deletions, "MAX_FACTS_PER_STEP", 2)
     after = await later(timedelta(hours=1))
     await world.records(record(ANA, first_name="Ana"))
     number, killed = 0, True

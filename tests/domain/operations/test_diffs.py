@@ -1,4 +1,4 @@
-"""What a policy would change, before it is made: counted by identity, bounded, and nothing is stored."""
+"""A comparison of policies counts by identity, is bounded in size and time, and stores nothing."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -28,7 +28,7 @@ def in_order(*datasets):
 
 @pytest.fixture
 async def peopled(world):
-    """Ana under two identities that disagree, Ben under one; of Cleo there are events only."""
+    """Make three people: Ana under two identities that disagree, Ben under one, Cleo with events only."""
     await world.records(
         record(ANA, PHONE, first_name="Ana", homeAddress={"city": "Bonn"}), record(BEN, first_name="Ben")
     )
@@ -73,7 +73,7 @@ async def test_the_fields_that_change_for_most_come_first(peopled, monkeypatch):
     monkeypatch.setattr(diffs, "MAX_FIELDS", 1)
     found = await diff(peopled, PolicySettings("Loyalty", IdentityGraphType.PDG, in_order(peopled.loyalty)))
     assert [(field.path, field.profiles_changed) for field in found.fields] == [(ADDRESS, 2)]
-    monkeypatch.setattr(diffs, "COUNTED", 0)
+    monkeypatch.setattr(diffs, "MAX_COUNTED_PATHS", 0)
     found = await diff(peopled, PolicySettings("Loyalty", IdentityGraphType.PDG, in_order(peopled.loyalty)))
     assert (found.profiles_changed, found.fields) == (3, ())
 
@@ -87,7 +87,7 @@ async def test_any_policy_can_be_the_base(peopled):
 
 
 async def test_a_sample_is_as_large_as_asked_and_the_same_every_time(peopled, monkeypatch):
-    monkeypatch.setattr(diffs, "CHUNK", 2)
+    monkeypatch.setattr(diffs, "IDENTITIES_PER_READ", 2)
     whole = await diff(peopled, ALONE)
     samples = [await diff(peopled, ALONE, sample=size) for size in (1, 3, 3, 4, 100_000)]
     assert [found.profiles_compared for found in samples] == [1, 3, 3, 4, 4]
@@ -96,13 +96,13 @@ async def test_a_sample_is_as_large_as_asked_and_the_same_every_time(peopled, mo
     assert samples[3] == samples[4] == whole
 
 
-async def test_examples_are_bounded(peopled, monkeypatch):
+async def test_the_number_of_examples_is_bounded(peopled, monkeypatch):
     monkeypatch.setattr(diffs, "MAX_EXAMPLES", 1)
     found = await diff(peopled, ALONE)
     assert (len(found.examples), found.profiles_changed) == (1, 2)
 
 
-async def test_when_time_is_up_it_says_so(peopled):
+async def test_a_comparison_that_runs_out_of_time_says_that_it_is_incomplete(peopled):
     found = await diff(peopled, ALONE, seconds=0)
     assert (found.profiles_compared, found.is_complete) == (0, False)
 
@@ -134,7 +134,7 @@ async def test_the_statements_depend_on_how_many_are_read_at_a_time_not_on_how_m
     assert ran[0] == ran[1]
 
 
-async def test_nothing_is_stored(peopled):
+async def test_a_comparison_stores_nothing(peopled):
     async def stored():
         listed = await policies.list_policies(peopled.db, peopled.scope)
         return listed, await jobs.list_jobs(peopled.db, peopled.scope), await peopled.fresh_sandbox()
@@ -165,7 +165,7 @@ async def test_a_candidate_is_held_to_the_rules_of_a_policy_that_is_made(peopled
 
 
 async def test_a_policy_is_compared_with_itself_changed(peopled):
-    """Under its own name, and with its flags: the question that is asked most."""
+    """The candidate has the name and the flags of the base: the most common comparison."""
     edge = await policies.create_policy(
         peopled.db, peopled.scope, PolicySettings("Edge", IdentityGraphType.PDG, NEWEST, is_active_on_edge=True)
     )
@@ -176,13 +176,13 @@ async def test_a_policy_is_compared_with_itself_changed(peopled):
         assert (await diff(peopled, changed, base=policy.policy_id)).profiles_changed > 0
 
 
-async def test_a_sixth_policy_can_be_tried(peopled):
+async def test_a_candidate_beyond_the_limit_of_policies_can_be_compared(peopled):
     for number in range(4):
         await policies.create_policy(peopled.db, peopled.scope, replace(ALONE, name=f"P{number}"))
     assert (await diff(peopled, ALONE)).is_complete
 
 
-async def test_what_cannot_be_asked_is_refused(peopled):
+async def test_an_unknown_base_a_wrong_sample_and_a_caller_without_permission_are_refused(peopled):
     with pytest.raises(BadInput):
         await diff(peopled, ALONE, base=uuid4())
     for sample, error in ((0, BadInput), (-1, BadInput), (100_001, LimitExceeded)):

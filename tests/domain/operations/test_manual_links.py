@@ -1,4 +1,4 @@
-"""Links by hand: kept apart for good, tied without a row, and as if nothing had been once both are taken back."""
+"""Links by hand keep a pair apart for good, or tie it though no document does; undone, they leave no trace."""
 
 from dataclasses import replace
 
@@ -30,7 +30,7 @@ async def linked(world, a, b):
 
 
 async def groups(world):
-    """The people, each by the values of its identities."""
+    """Return the people, each as the values of its identities."""
     names = {await world.xid(*each): each[1] for each in (ANA, BOB, PHONE, DEVICE)}
     return {frozenset(names[xid] for xid in xids) for xids in await world.people()}
 
@@ -46,7 +46,7 @@ async def refused(world, identity):
     return [(link.refusal, link.dataset_ids) for link in graph.refused_links]
 
 
-async def test_two_people_who_collapsed_are_split_for_good(world):
+async def test_unlinking_splits_two_people_for_good(world):
     await world.records(record(ANA, PHONE, first_name="Ana"))
     await world.records(record(BOB, PHONE, first_name="Bob"))
     await unlinked(world, BOB, PHONE)
@@ -59,7 +59,7 @@ async def test_two_people_who_collapsed_are_split_for_good(world):
     await sound(world)
 
 
-async def test_who_is_joined_through_others_stays_joined(world):
+async def test_an_unlinked_pair_that_is_joined_through_others_stays_joined(world):
     await world.events(event("e1", "2026-01-01T00:00:00Z", ANA, PHONE, DEVICE))
     await unlinked(world, ANA, PHONE)
     assert await groups(world) == {frozenset({"ana@x.io", "+1", "1" * 38})}
@@ -68,7 +68,7 @@ async def test_who_is_joined_through_others_stays_joined(world):
     await sound(world)
 
 
-async def test_a_pair_that_comes_back_after_all_its_data_went_is_still_apart(world):
+async def test_an_unlinked_pair_stays_apart_after_all_its_data_was_removed_and_sent_again(world):
     batch_id = await world.batch("b")
     await world.records(record(ANA, PHONE), batch_id=batch_id)
     await unlinked(world, ANA, PHONE)
@@ -80,7 +80,7 @@ async def test_a_pair_that_comes_back_after_all_its_data_went_is_still_apart(wor
     await sound(world)
 
 
-async def test_linking_lifts_it(world):
+async def test_linking_lets_an_unlinked_pair_join_again(world):
     await world.records(record(ANA, PHONE))
     await unlinked(world, PHONE, ANA)
     await linked(world, ANA, PHONE)
@@ -105,7 +105,7 @@ async def test_two_are_tied_by_hand_until_they_are_unlinked(world):
     await sound(world)
 
 
-async def test_what_is_tied_by_hand_is_newer_than_what_is_there(world):
+async def test_a_manual_tie_counts_as_newer_than_stored_ties(world):
     rules = [NamespaceRule("Email", is_unique=True), NamespaceRule("ECID")]
     await update_identity_settings(world.db, world.scope, rules)
     await world.events(
@@ -119,7 +119,7 @@ async def test_what_is_tied_by_hand_is_newer_than_what_is_there(world):
     await sound(world)
 
 
-async def test_doing_it_again_changes_nothing(world):
+async def test_linking_and_unlinking_again_change_nothing(world):
     await world.records(record(ANA, PHONE))
     await unlinked(world, ANA, PHONE)
     await unlinked(world, PHONE, ANA)
@@ -130,7 +130,7 @@ async def test_doing_it_again_changes_nothing(world):
     await sound(world)
 
 
-async def test_what_cannot_be_done_is_said(world):
+async def test_pairs_that_cannot_be_linked_or_unlinked_are_refused_with_a_reason(world):
     await namespaces.create_namespace(world.db, world.scope, code="Store", name="Store", kind=IdentityType.NON_PEOPLE)
     await world.records(record(ANA, ("Store", "7")))
     for verb in (linked, unlinked):

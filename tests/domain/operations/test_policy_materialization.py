@@ -1,4 +1,4 @@
-"""A policy that is to be kept merged is built by a job, beside writers, whatever cuts it off."""
+"""A job materializes a policy while writers go on, and ends the same wherever it is cut off."""
 
 import asyncio
 from dataclasses import replace
@@ -33,9 +33,9 @@ def email(number):
 
 @pytest.fixture
 async def peopled(world, monkeypatch):
-    """Twelve people of two identities, one of whom has only events; few enough at a time that it takes several pieces."""
-    monkeypatch.setattr(policy_materialization, "PEOPLE", 5)
-    monkeypatch.setattr(policy_materialization, "FORGOTTEN", 7)
+    """Make twelve people of two identities, one of them with events only; pieces are so small that the job takes several."""
+    monkeypatch.setattr(policy_materialization, "PEOPLE_PER_PIECE", 5)
+    monkeypatch.setattr(policy_materialization, "DELETED_PER_PIECE", 7)
     await world.records(*(record(email(n), ("Phone", f"+{n}"), first_name=f"N{n}") for n in range(11)))
     await world.records(*(record(email(n), first_name=f"L{n}") for n in range(4)), dataset=world.loyalty)
     await world.events(event("e1", "2026-01-01T00:00:00Z", email(99)))
@@ -64,7 +64,7 @@ async def kept(world):
 
 
 async def read(world, policy):
-    """Everybody's document as a client reads it."""
+    """Read everybody's document as a client reads it."""
     config = await world.config()
     xids = [await world.xid(*email(n)) for n in range(11)]
     found = await profiles.read_profiles(world.db, world.scope, config, config.policies[policy.policy_id], xids)
@@ -85,7 +85,7 @@ async def test_a_new_default_is_built_by_a_job_and_read_right_before_and_after(p
     assert await verify(peopled.db, peopled.scope, peopled.configurations) == []
 
 
-async def test_each_identity_of_its_own_under_none_and_listed_datasets_only(peopled):
+async def test_a_policy_without_a_graph_merges_each_identity_by_itself_from_listed_datasets(peopled):
     order = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (peopled.loyalty.dataset_id,))
     policy = await created(peopled, attribute_merge=order)
     await built(peopled)
@@ -98,7 +98,7 @@ async def test_each_identity_of_its_own_under_none_and_listed_datasets_only(peop
     assert await verify(peopled.db, peopled.scope, peopled.configurations) == []
 
 
-async def test_a_policy_that_leaves_the_edge_keeps_nothing(peopled):
+async def test_a_policy_that_leaves_the_edge_keeps_no_profiles(peopled):
     policy = await created(peopled, is_default=False, is_active_on_edge=True)
     await built(peopled)
     assert (await kept(peopled))[policy.policy_id] == 11
@@ -135,15 +135,15 @@ async def test_a_newer_change_takes_the_place_of_a_job_that_runs(peopled):
     assert sorted(statuses) == [JobStatus.CANCELLED, JobStatus.COMPLETED]
 
 
-async def test_progress_counts_people(peopled):
+async def test_the_progress_of_the_job_counts_people(peopled):
     policy = await created(peopled)
     await built(peopled)
     (job,) = [job for job in await jobs.list_jobs(peopled.db, peopled.scope) if job.subject == policy.policy_id]
     assert (job.done, job.total, job.status) == (12, 12, JobStatus.COMPLETED)
 
 
-async def test_writers_go_on_meanwhile(peopled):
-    """Whatever they add, change and take back while a policy is built is there once it is active."""
+async def test_writers_go_on_while_a_policy_is_built(peopled):
+    """Everything that they add, change and delete meanwhile is in the profiles once the policy is active."""
     await created(peopled)
 
     async def writer(number):

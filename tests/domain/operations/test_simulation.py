@@ -1,4 +1,4 @@
-"""What imagined events would make: in what order it is told, what does not take part, and what is refused."""
+"""A simulation lists graphs in a fixed order, skips placeholders and refuses what ingestion refuses."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ ONE_EMAIL = [NamespaceRule("Email", is_unique=True), NamespaceRule("ECID")]
 
 
 async def told(world, events, rules=None):
-    """The graphs by the values of their members."""
+    """Return each graph as the values of its members."""
     graphs = simulate(world.scope, await world.config(), events, rules)
     return [{each.value for each in graph.identities} for graph in graphs]
 
@@ -38,7 +38,7 @@ async def test_a_shared_device_joins_two_people_and_settings_keep_them_apart(wor
     assert [link.refusal for link in ana.refused_links] == [LinkRefusal.UNIQUE_NAMESPACE]
 
 
-async def test_the_newest_has_the_device_and_what_has_no_time_is_newer(world):
+async def test_the_newest_event_gets_a_shared_device_and_events_without_a_time_are_newest(world):
     early, late = stamped([ANA, DEVICE], 1), stamped([BOB, DEVICE], 2)
     assert await told(world, [late, early], ONE_EMAIL) == [{"bob@x.io", "1" * 38}, {"ana@x.io"}]
     undated = SimulatedEvent([ANA, DEVICE])
@@ -47,7 +47,7 @@ async def test_the_newest_has_the_device_and_what_has_no_time_is_newer(world):
     assert await told(world, [last, *SHARED[1:]], ONE_EMAIL) == [{"ana@x.io"}, {"bob@x.io", "1" * 38}]
 
 
-async def test_the_sandbox_gives_its_settings_and_nothing_else(world):
+async def test_the_result_depends_on_the_settings_of_the_sandbox_and_not_on_its_facts(world):
     await world.events(event("e1", "2026-01-01T00:00:00Z", ANA, BOB), event("e2", "2026-01-01T00:00:00Z", ANA, DEVICE))
     xids = [await world.xid(*each) for each in (ANA, DEVICE)]
     await manual_links.unlink_identities(world.db, world.scope, world.configurations, *xids)
@@ -60,7 +60,7 @@ async def test_the_sandbox_gives_its_settings_and_nothing_else(world):
     assert len(await told(world, SHARED, [])) == 1
 
 
-async def test_values_that_name_nobody_are_passed_over(world):
+async def test_placeholder_values_are_skipped(world):
     nobody = [("Email", "guest"), ("Nowhere", "null")]
     assert await told(world, [SimulatedEvent([nobody[0], ANA]), SimulatedEvent(nobody), SimulatedEvent([BOB])]) == [
         {"ana@x.io"},
@@ -83,13 +83,13 @@ async def test_values_that_name_nobody_are_passed_over(world):
         ([[ANA]], [NamespaceRule("ECID", is_unique=True)], Invalid, "settings.namespaces.0.isUniquePerGraph"),
     ],
 )
-async def test_what_breaks_a_rule_is_told_with_its_place(world, events, rules, error, path):
+async def test_an_event_that_breaks_a_rule_is_refused_with_the_path_of_the_input(world, events, rules, error, path):
     with pytest.raises(error) as caught:
         await told(world, [SimulatedEvent(identities) for identities in events], rules)
     assert ".".join(caught.value.path) == path
 
 
-async def test_who_may_look_at_the_configuration_may_try(world):
+async def test_reading_the_configuration_is_permission_enough(world):
     for permission in Permission:
         scope = replace(world.scope, permissions=frozenset({permission}))
         if permission in {Permission.PROFILE_READ, Permission.CONFIG_WRITE, Permission.ADMIN}:

@@ -1,4 +1,4 @@
-"""`verify` finds what is wrong, wherever it is, and nothing where nothing is."""
+"""`verify` finds every view that differs from the facts, and reports nothing where none does."""
 
 import pytest
 from world import event, record
@@ -55,8 +55,8 @@ async def test_a_changed_row_is_found(world, table):
 
 
 @pytest.mark.parametrize("table", ELSEWHERE)
-async def test_what_no_read_looks_at_is_found_too(world, table):
-    """How far an identity may join others, and what is kept by a policy that keeps nothing."""
+async def test_a_changed_row_that_no_read_uses_is_found_too(world, table):
+    """Degree limits, and profiles of a policy that keeps none."""
     assert await broken(world, ELSEWHERE[table]) == {table}
 
 
@@ -70,6 +70,6 @@ async def test_a_row_that_no_fact_makes_is_found(world, table):
     assert table in await broken(world, STRAYS[table])
 
 
-async def test_a_sample_is_enough_to_find_what_is_wrong_everywhere(world):
+async def test_a_sample_finds_what_is_wrong_everywhere(world):
     await world.records(*(record(("Email", f"a{n}@example.com")) for n in range(50)))
     assert await verify(world.db, world.scope, world.configurations, sample=10) == []
