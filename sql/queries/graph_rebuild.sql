@@ -1,21 +1,21 @@
--- The graph rules over the facts themselves, for people who may part.
+-- Graphs rebuilt from the facts.
 
 -- name: read_record_ties(sandbox_id, origins) -> rows
--- The ties that records of these identities made, one row each. Walks tie_pkey.
+-- Read the ties that records of these identities made, one row for each. Walks tie_pkey.
 select tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, is_retracted
   from gateway.tie
  where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid;
 
 -- name: retract_ties(sandbox_id, xids | tie_id uuid, batch_id uuid, is_retracted boolean) -> none
--- A later deletion of the record takes its ties back, or no longer does. Walks tie_pkey.
+-- Retract ties, as a later deletion of their record does, or revive them. Walks tie_pkey.
 update gateway.tie as t
    set is_retracted = v.is_retracted
   from (values {rows}) as v (tie_id, batch_id, is_retracted)
  where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.tie_id = v.tie_id and t.batch_id = v.batch_id;
 
 -- name: named_by_facts(sandbox_id, xids) -> rows
--- Those of these identities that any fact still names: a record version, an event or a tie. A deletion names nobody. Walks the keys of
--- all three.
+-- List the identities among these that a fact names: a record version, an event or a tie. A deletion names none. Walks the keys of all
+-- three.
 select i.xid
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[])
@@ -24,19 +24,19 @@ select i.xid
         or exists (select from gateway.tie as t where t.sandbox_id = $1 and t.xid = i.xid));
 
 -- name: delete_identities(sandbox_id, xids) -> none
--- Identities that no fact names any more. Walks identity_pkey.
+-- Delete identities that no fact names any more. Walks identity_pkey.
 delete from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: set_degree_limits(sandbox_id, xids | xid uuid, degree_limit smallint) -> none
--- Walks identity_pkey.
+-- Set how many neighbours each identity may have and join others. Walks identity_pkey.
 update gateway.identity as i
    set degree_limit = v.degree_limit
   from (values {rows}) as v (xid, degree_limit)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
 
 -- name: list_graphs(sandbox_id, after, size) -> rows
--- The people after this one. Walks graph_pkey.
+-- List the graphs after this one. Walks graph_pkey.
 select profile_id, xids, identity_map, is_contested
   from gateway.graph
  where sandbox_id = $1 and profile_id > $2

@@ -1,25 +1,25 @@
--- The person as a row: pointers of identities, and the graphs they lead to.
+-- Pointers of identities, and the graphs that they lead to.
 
 -- name: read_pointers(sandbox_id, xids) -> rows
--- The known ones of these identities and their persons. Walks identity_pkey.
+-- Read the stored ones of these identities with the persons that they belong to. Walks identity_pkey.
 select xid, profile_id
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: read_members(sandbox_id, xids) -> rows
--- The known ones of these identities as the graph rules look at them. Walks identity_pkey.
+-- Read the stored ones of these identities with everything that the graph rules use. Walks identity_pkey.
 select xid, namespace_id, value, profile_id, degree_limit
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: read_graphs(sandbox_id, profile_ids) -> rows
--- The existing ones of these people. Walks graph_pkey.
+-- Read the graphs that exist of these. Walks graph_pkey.
 select profile_id, xids, is_contested, size
   from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[]);
 
 -- name: lock_graphs(sandbox_id, profile_ids) -> rows
--- The same, each locked in the order of ids, so that two writers cannot wait for each other. Walks graph_pkey.
+-- Lock and read the graphs that exist of these, in the order of ids, so that two writers cannot wait for each other. Walks graph_pkey.
 select profile_id, xids, is_contested
   from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[])
@@ -27,26 +27,26 @@ select profile_id, xids, is_contested
    for update;
 
 -- name: insert_identities(sandbox_id | xid uuid, namespace_id integer, value text, profile_id uuid) -> none
--- Fewer rows than sent: another writer was first. Rows come in the order of xids. Walks identity_pkey.
+-- Insert identities, in the order of xids. Fewer rows than sent: another writer was first. Walks identity_pkey.
 insert into gateway.identity (sandbox_id, xid, namespace_id, value, profile_id)
 select $1::bigint, v.* from (values {rows}) as v (xid, namespace_id, value, profile_id)
 on conflict (sandbox_id, xid) do nothing;
 
 -- name: relink(sandbox_id, xids | xid uuid, profile_id uuid) -> none
--- Points these identities to their person. Walks identity_pkey.
+-- Point these identities to their person. Walks identity_pkey.
 update gateway.identity as i
    set profile_id = v.profile_id
   from (values {rows}) as v (xid, profile_id)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
 
 -- name: update_graphs(sandbox_id, profile_ids | profile_id uuid, xids uuid[], identity_map json, is_contested boolean, size integer) -> none
--- Walks graph_pkey.
+-- Write graphs that exist. Walks graph_pkey.
 update gateway.graph as g
    set xids = v.xids, identity_map = v.identity_map, is_contested = v.is_contested, size = v.size
   from (values {rows}) as v (profile_id, xids, identity_map, is_contested, size)
  where g.sandbox_id = $1 and g.profile_id = any($2::uuid[]) and g.profile_id = v.profile_id;
 
 -- name: delete_graphs(sandbox_id, profile_ids) -> none
--- Walks graph_pkey.
+-- Delete graphs. Walks graph_pkey.
 delete from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[]);

@@ -1,16 +1,16 @@
--- What this Postgres is, and what its planner knows.
+-- Properties of this Postgres, and the statistics of its planner.
 
 -- name: is_distributed() -> value
--- Whether tables may be spread over the nodes of a Citus cluster.
+-- Tell whether tables may be spread over the nodes of a Citus cluster.
 select exists (select 1 from pg_extension where extname = 'citus');
 
 -- name: take_time() -> value
--- Until the transaction ends, statements may run as long as they have to: a large sandbox is not emptied in seconds.
+-- Lift the statement timeout until the transaction ends: to empty a large sandbox takes longer.
 select set_config('statement_timeout', '0', true);
 
 -- name: analyze() -> none
--- Counts the tables of facts and views that have doubled since they were last counted: on the statistics of empty ones Postgres takes bad
--- ways until it counts them by itself, as it does with all that grow by a tenth. A partition counts for its table.
+-- Analyze the tables of facts and views that have doubled since they were last analyzed: Postgres chooses bad plans by the statistics of
+-- empty tables until autovacuum analyzes them, as it does when they have grown by a tenth. A partition counts for its table.
 do $$
 declare
   name text;

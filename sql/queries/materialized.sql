@@ -1,7 +1,7 @@
--- Views of facts: what records say now, and what is merged from them.
+-- Fragments, the states of records; and profiles, which are merged from them.
 
 -- name: read_states(sandbox_id, xids) -> rows
--- What every record of these identities says now, deleted ones too. Walks fragment_pkey, and record_pkey once for each.
+-- Read the state of every record of these identities, deleted ones included. Walks fragment_pkey, and record_pkey once for each.
 select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, f.head_at, f.head_batch_id, f.head_ordinal,
        f.folded is null as is_input,
        coalesce(f.folded, (select r.input from gateway.record as r
@@ -11,13 +11,13 @@ select f.xid, f.dataset_id, f.ordinal, f.batch_id, f.ingested_at, f.is_deleted, 
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]);
 
 -- name: read_versions(sandbox_id, xids, dataset_ids) -> rows
--- All versions of the records of these identities in these datasets. Walks record_pkey.
+-- Read all versions of the records of these identities in these datasets. Walks record_pkey.
 select xid, dataset_id, ordinal, batch_id, mode, input, ingested_at
   from gateway.record
  where sandbox_id = $1 and xid = any($2::uuid[]) and dataset_id = any($3::uuid[]);
 
 -- name: write_fragments(sandbox_id | xid uuid, dataset_id uuid, ordinal bigint, batch_id uuid, ingested_at timestamptz, observed_at timestamptz, folded json, is_deleted boolean, head_at timestamptz, head_batch_id uuid, head_ordinal bigint) -> none
--- Walks fragment_pkey.
+-- Write fragments, new or changed. Walks fragment_pkey.
 insert into gateway.fragment as f
        (sandbox_id, xid, dataset_id, ordinal, batch_id, ingested_at, observed_at, folded, is_deleted, head_at, head_batch_id, head_ordinal)
 select $1::bigint, v.*
@@ -28,19 +28,19 @@ on conflict (sandbox_id, xid, dataset_id) do update
        head_at = excluded.head_at, head_batch_id = excluded.head_batch_id, head_ordinal = excluded.head_ordinal;
 
 -- name: delete_fragments(sandbox_id | xid uuid, dataset_id uuid) -> none
--- Records without a version any more. Walks fragment_pkey.
+-- Delete the fragments of records that have no version any more. Walks fragment_pkey.
 delete from gateway.fragment as f
  using (values {rows}) as v (xid, dataset_id)
  where f.sandbox_id = $1 and f.xid = v.xid and f.dataset_id = v.dataset_id;
 
 -- name: write_profiles(sandbox_id | policy_id uuid, profile_id uuid, document jsonb, sources uuid[], modified_at timestamptz) -> none
--- Walks profile_pkey.
+-- Write profiles, new or changed. Walks profile_pkey.
 insert into gateway.profile as p (sandbox_id, policy_id, profile_id, document, sources, modified_at)
 select $1::bigint, v.* from (values {rows}) as v (policy_id, profile_id, document, sources, modified_at)
 on conflict (sandbox_id, policy_id, profile_id) do update
    set document = excluded.document, sources = excluded.sources, modified_at = excluded.modified_at;
 
 -- name: delete_profiles(sandbox_id, policy_ids, profile_ids) -> none
--- What these policies have merged for these subjects. Walks profile_pkey.
+-- Delete the profiles of these policies with these ids. Walks profile_pkey.
 delete from gateway.profile
  where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);

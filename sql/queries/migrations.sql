@@ -1,6 +1,6 @@
--- What was done to the schema.
+-- Migrations that were applied.
 
 -- name: list_migrations() -> rows
--- Every migration that the database has seen; there are few.
+-- List all migrations that the database has seen; there are few.
 select name
   from gateway.migration;

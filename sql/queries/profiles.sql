@@ -1,7 +1,7 @@
--- What profiles are made of.
+-- Fragments and events, as far as profiles are made of them.
 
 -- name: read_fragments(sandbox_id, xids) -> rows
--- What every live record of these identities says now. Walks fragment_pkey, and record_pkey once for each that was not folded.
+-- Read the live fragments of these identities. Walks fragment_pkey, and record_pkey once for each that was not folded.
 select f.xid, f.dataset_id, f.batch_id,
        coalesce(f.folded, (select r.input
                              from gateway.record r
@@ -12,14 +12,14 @@ select f.xid, f.dataset_id, f.batch_id,
  where f.sandbox_id = $1 and f.xid = any($2::uuid[]) and not f.is_deleted;
 
 -- name: read_fragment_times(sandbox_id, xids) -> rows
--- When a live record of each identity last came in, for those that have one. Walks fragment_pkey.
+-- Read when a live record of each identity was last ingested, for identities that have one. Walks fragment_pkey.
 select xid, max(ingested_at) as modified_at
   from gateway.fragment
  where sandbox_id = $1 and xid = any($2::uuid[]) and not is_deleted
  group by xid;
 
 -- name: read_event_origins(sandbox_id, xids) -> rows
--- Which datasets the events of each identity are from, and when the newest came in, for those that have one. Walks event_pkey.
+-- Read the datasets of each identity's events, and when the newest was ingested, for identities with events. Walks event_pkey.
 select xid, array_agg(distinct dataset_id) as sources, max(ingested_at) as modified_at
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[])

@@ -2,18 +2,18 @@
 --
 -- Facts are kept; profiles are views. Facts are appended and leave only when a batch is reverted or a delete job runs:
 --
---   record     every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
---   event      one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
---   event_resend   what other batches sent of it again
---   tie        which identities one row named together                      one row per member
+--   record         every version of a record, with its input and its mode       key (sandbox, xid, dataset, ordinal)
+--   event          one thing that happened, deduplicated by the sender's _id    key (sandbox, xid, dataset, event_id)
+--   event_resend   that another batch sent a stored event again
+--   tie            the identities that one document named together              one row per member
 --   unlinked_pair  pairs of identities that somebody unlinked by hand
 --
 -- Views are pure functions of the live facts and the configuration; `gateway verify` rebuilds them and compares:
 --
---   identity   xid -> namespace, value, and the person it belongs to
---   graph      the person: its xids, its lock, its existence
---   fragment   what one record says now: its live version, or the fold of several
---   profile    the merged document, for the policies that are materialized
+--   identity       xid -> namespace, value, and the person that it belongs to
+--   graph          the person: its xids, its lock, its existence
+--   fragment       what one record says now: its last version, or the fold of several
+--   profile        the merged document, for policies that are materialized
 --
 -- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning.
 -- Work: job, enqueued in the transaction that makes it necessary.
@@ -24,13 +24,13 @@
 
 create schema gateway;
 
--- Time is an input: tests set gateway.now, everybody else reads the clock.
+-- Time is an input: tests set gateway.now; without it, this is the clock.
 create function gateway.now() returns timestamptz
   language sql volatile parallel safe
   return coalesce(nullif(current_setting('gateway.now', true), '')::timestamptz, clock_timestamp());
 
--- Which files of sql/migrations/ this database has seen, by their names without `.sql`; the greatest is its version. A new database is
--- made from sql/schema/ and starts with all of them: both ways give the same tables, which a test compares. None: as in 0001_baseline.
+-- The files of sql/migrations/ that this database has seen, by their names without `.sql`; the greatest is its version. A new database is
+-- made from sql/schema/ and starts with all of them: both ways give the same tables, as a test checks. No rows: as in 0001_baseline.
 create table gateway.migration (
   name       text primary key,
   applied_at timestamptz not null default now()

@@ -1,4 +1,4 @@
--- Who may do what, and where. Nothing crosses a sandbox.
+-- Organizations, their sandboxes, and their API keys. Nothing crosses a sandbox.
 
 create table gateway.organization (
   organization_id uuid primary key,
@@ -18,7 +18,7 @@ create table gateway.sandbox (
   secret          bytea not null constraint sandbox_secret_size check (length(secret) = 32),   -- key of the xid hash; never leaves the server
   config_version  bigint not null default 1,                                      -- grows with every change of configuration; caches compare it
   created_at      timestamptz not null,
-  text_rules      smallint not null constraint sandbox_text_rules_known check (text_rules in (1, 2)),   -- by which its identities are spelled; never changes while there are some
+  text_rules      smallint not null constraint sandbox_text_rules_known check (text_rules in (1, 2)),   -- version of the rules that normalize its identities; fixed once there are any
   constraint sandbox_name_key unique (organization_id, name)
 );
 

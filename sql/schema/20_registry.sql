@@ -1,9 +1,9 @@
--- What documents may look like, and where they come from.
+-- Namespaces, schemas and datasets: what documents may contain; and batches, in which they come.
 
 create table gateway.namespace (
   sandbox_id          bigint not null references gateway.sandbox on delete cascade,
-  namespace_id        integer not null,                                           -- standard ones keep the model's numbers
-  code                text not null,                                              -- exact, case included; never changes
+  namespace_id        integer not null,                                           -- standard namespaces have the numbers of Adobe Experience Platform
+  code                text not null,                                              -- case-sensitive; never changes
   name                text not null,
   description         text,
   id_type             text not null constraint namespace_id_type_known
@@ -47,12 +47,12 @@ create table gateway.dataset (
 
 create table gateway.batch (
   sandbox_id   bigint not null references gateway.sandbox on delete cascade,
-  batch_id     uuid not null,                                                     -- derived from the client's key, so that the key gives the same batch
+  batch_id     uuid not null,                                                     -- derived from the client's key: one key, one batch
   dataset_id   uuid not null,
-  key          text,                                                              -- null: a rolling batch of calls that named none
+  key          text,                                                              -- null: a rolling batch, of calls that named none
   status       text not null constraint batch_status_known
                check (status in ('LOADING', 'ACTIVE', 'FAILED', 'ABORTED', 'REVERTED', 'DELETED')),
-  record_count bigint not null default 0,                                         -- accepted documents, duplicates and failures apart
+  record_count bigint not null default 0,                                         -- accepted documents, without duplicates and failures
   failed_count bigint not null default 0,
   created_at   timestamptz not null,
   completed_at timestamptz,
@@ -62,12 +62,12 @@ create table gateway.batch (
 
 create index batch_dataset_idx on gateway.batch (sandbox_id, dataset_id, created_at, batch_id);
 
--- A failed document stays with its batch until retention takes it.
+-- A refused document, kept with its batch.
 create table gateway.ingest_error (
   sandbox_id bigint not null,
   batch_id   uuid not null,
   ordinal    bigint not null,
-  index      bigint not null,                                                     -- position in what the client sent, from 0
+  index      bigint not null,                                                     -- position in the request, from 0
   path       text,
   code       text not null,
   message    text not null,
@@ -76,7 +76,7 @@ create table gateway.ingest_error (
   constraint ingest_error_batch_fkey foreign key (sandbox_id, batch_id) references gateway.batch on delete cascade
 );
 
--- Something came in and was not used as sent; one row per kind and dataset, counted.
+-- Something that was not used as it was sent: one row per kind and dataset, with a count.
 create table gateway.ingestion_warning (
   sandbox_id    bigint not null references gateway.sandbox on delete cascade,
   warning_id    uuid not null,

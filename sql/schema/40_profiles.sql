@@ -1,4 +1,4 @@
--- Records, what they say now, and what is merged from them.
+-- Records, the fragments that they fold to, and the profiles that are merged from these.
 
 create table gateway.record (
   sandbox_id  bigint not null,
@@ -7,29 +7,29 @@ create table gateway.record (
   ordinal     bigint not null,                                                    -- grows with arrival; part of the order of versions
   batch_id    uuid not null,
   mode        text not null constraint record_mode_known check (mode in ('REPLACE', 'MERGE', 'DELETE')),
-  input       json not null,                                                      -- json, not jsonb: printed and never searched; its leaves in their one form
+  input       json not null,                                                      -- json, not jsonb: printed and never searched; leaves in canonical form
   ingested_at timestamptz not null,
   observed_at timestamptz,                                                        -- extSourceSystemAudit.lastUpdatedDate, at most ingested_at
-  as_sent     json,                                                               -- the leaves of `input` that were sent in another form, by JSON pointer
+  as_sent     json,                                                               -- leaves of `input` that were sent in another form, by JSON pointer
   primary key (sandbox_id, xid, dataset_id, ordinal)
 ) partition by hash (xid);
 
 create index record_batch_idx on gateway.record (sandbox_id, batch_id);
 
-create sequence gateway.arrival increment 1000;                                   -- a call takes one step and numbers its documents inside it
+create sequence gateway.arrival increment 1000;                                   -- a call takes one step, and numbers its documents within it
 
--- What a record says now: the fold of its versions. A deleted record keeps its row, so that a late version knows what came after it.
+-- What a record says now: the fold of its versions. A deleted record keeps its row, for versions that arrive late.
 create table gateway.fragment (
   sandbox_id    bigint not null,
   xid           uuid not null,
   dataset_id    uuid not null,
-  ordinal       bigint not null,                                                  -- the version that last changed the document; a re-sent one changes nothing
+  ordinal       bigint not null,                                                  -- of the version that last changed the document; one sent again changes nothing
   batch_id      uuid not null,
   ingested_at   timestamptz not null,
   observed_at   timestamptz,
-  folded        json,                                                             -- null: the version's own input is the document
+  folded        json,                                                             -- null: the input of that version is the document
   is_deleted    boolean not null default false,
-  head_at       timestamptz not null,                                             -- order of the newest version, whether it changed anything or not
+  head_at       timestamptz not null,                                             -- with the two below: the newest version, whether it changed the document or not
   head_batch_id uuid not null,
   head_ordinal  bigint not null,
   primary key (sandbox_id, xid, dataset_id)
@@ -56,14 +56,14 @@ create table gateway.merge_policy (
 create unique index merge_policy_default_key on gateway.merge_policy (sandbox_id, class) where is_default;
 create unique index merge_policy_edge_key on gateway.merge_policy (sandbox_id) where is_active_on_edge;
 
--- Only of the default policy and the edge's, and only for people (under NONE: identities) with a fragment that takes part:
--- of others the document is empty. The identity map is not in it: the graph has that.
+-- Merged documents, of the default policy and the edge's only: one for each person (under NONE: identity) with a fragment that the policy
+-- uses; the others have an empty document. The identity map is not in it: the graph has that.
 create table gateway.profile (
   sandbox_id  bigint not null,
   policy_id   uuid not null,
   profile_id  uuid not null,
   document    jsonb not null,                                                     -- jsonb: searched by PQL
   sources     uuid[] not null,
-  modified_at timestamptz not null,                                               -- newest ingestion among the fragments that take part
+  modified_at timestamptz not null,                                               -- latest ingestion of the fragments in it
   primary key (sandbox_id, policy_id, profile_id)
 ) partition by hash (profile_id);

@@ -1,18 +1,18 @@
--- Long work: taken by one worker at a time, committed piece by piece, gone on with where a crash left it.
+-- Long work: leased by one worker at a time, committed piece by piece, and continued where a crash left it.
 
 create table gateway.job (
   sandbox_id bigint not null references gateway.sandbox on delete cascade,
   job_id     uuid not null,
   kind       text not null constraint job_kind_known check (kind in ('materialize_policy', 'regroup_identities', 'abort_batch')),
-  subject    uuid not null,                                                       -- what it works on: a policy, a batch; nil: the sandbox
+  subject    uuid not null,                                                       -- the policy or the batch that it works on; nil: the sandbox
   status     text not null constraint job_status_known check (status in ('NEW', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),
-  cursor     json,                                                                -- where to go on: written in the transaction of the piece that got there
+  cursor     json,                                                                -- where to continue; written in the transaction of each piece
   done       bigint not null default 0,
-  total      bigint,                                                              -- of what `done` counts; null until it is known
-  attempt    integer not null default 0,                                          -- how often it was taken since the last piece
-  error      text,                                                                -- why the last attempt broke off; nothing personal
-  lease      uuid,                                                                -- whose it is: nobody else can commit a piece
-  due_at     timestamptz not null,                                                -- free to be taken from then on: at once, after a back-off, or when the heart has stopped
+  total      bigint,                                                              -- of what `done` counts; null until known
+  attempt    integer not null default 0,                                          -- how often it was leased since the last piece
+  error      text,                                                                -- why the last attempt failed; no personal data
+  lease      uuid,                                                                -- of the worker that has it: no other can commit a piece
+  due_at     timestamptz not null,                                                -- may be leased from then on: at once, after a back-off, or when its lease ends
   created_at timestamptz not null,
   updated_at timestamptz not null,
   primary key (sandbox_id, job_id)

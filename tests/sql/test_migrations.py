@@ -24,7 +24,7 @@ _numbers = count(1)
 
 @pytest.fixture
 async def empty(cluster):
-    """The address of a database without a schema of ours."""
+    """Create a database without our schema and yield its address."""
     name = f"gateway_empty_{next(_numbers)}"
     await cluster.create_database(name)
     yield cluster.dsn(name)
@@ -57,7 +57,7 @@ def baseline():
 
 
 def eight_partitions():
-    """The schema right before the first release: eight partitions of more tables, and nothing else is different."""
+    """Return the schema right before the first release: it had eight partitions, of more tables."""
     text = re.sub(
         r"(create table gateway\.(?:identity|tie) .*?\n\));",
         r"\1 partition by hash (xid);",
@@ -72,7 +72,7 @@ def eight_partitions():
 
 
 async def content_of(dsn, columns=None):
-    """All rows of each table, in these columns of it or all of them."""
+    """Read all rows of each table, in the given columns or in all of them."""
     connection = await asyncpg.connect(dsn)
     if columns is None:
         rows = await connection.fetch("""
@@ -96,7 +96,7 @@ RENAMED = {
     "named": "named_xids",
     "regroup_sandbox": "regroup_identities",
 }
-"""Tables, columns and values that a migration called otherwise."""
+"""Tables, columns and values that a migration renamed, by their former names."""
 
 
 def renamed(text):
@@ -152,7 +152,7 @@ async def test_a_newer_schema_is_refused_by_name(dsn, connection):
     await db.close()
 
 
-async def test_an_older_schema_is_told_by_name_until_it_is_migrated(empty):
+async def test_an_older_schema_is_refused_by_name_until_it_is_migrated(empty):
     await run_sql(empty, baseline())
     db = await Database.connect(empty, size=1)
     with pytest.raises(SchemaError, match=f"has the schema 0001_baseline, and this gateway wants {expected_version()}"):
@@ -162,7 +162,7 @@ async def test_an_older_schema_is_told_by_name_until_it_is_migrated(empty):
     await db.close()
 
 
-async def test_a_database_without_our_schema_is_told(empty):
+async def test_a_database_without_our_schema_is_refused(empty):
     db = await Database.connect(empty, size=1)
     with pytest.raises(SchemaError, match="no schema of the gateway"):
         await check_schema(db)

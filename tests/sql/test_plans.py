@@ -71,6 +71,6 @@ async def test_the_comment_names_the_index_that_is_walked(connection, statement)
 
 
 def similar(index, walked):
-    """A partition's index is named by Postgres: `event_3_sandbox_id_xid_timestamp_event_id_idx` is of `event_timeline_idx`."""
+    """Tell whether `walked` is `index` or its part of a partition, which Postgres names: `event_3_sandbox_id_xid_timestamp_event_id_idx` is of `event_timeline_idx`."""
     table = index.rsplit("_", 2)[0] if index.endswith(("_idx", "_key")) else index.removesuffix("_pkey")
     return walked == index or (walked.startswith(f"{table}_") and walked.endswith(index.rsplit("_", 1)[1]))

@@ -1,4 +1,4 @@
-"""The schema holds what its first page promises."""
+"""The schema keeps its own rules: keys start with the sandbox, no triggers, and enumerations are constraints."""
 
 import re
 
@@ -32,7 +32,7 @@ KNOWN = {
     "job.kind": JobKind,
     "job.status": JobStatus,
 }
-"""Columns that take a few words only, and the enumeration of those."""
+"""Columns that hold a few words only, with the enumeration of these words."""
 
 FREE = {
     *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
@@ -42,7 +42,7 @@ FREE = {
     *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
     *("ingestion_warning.code", "ingestion_warning.message"),
 }
-"""Columns that take any text."""
+"""Columns that hold any text."""
 
 
 @pytest.fixture
@@ -79,15 +79,15 @@ async def test_no_table_has_a_trigger_of_ours(connection):
     assert await connection.fetch("select tgname from pg_trigger where not tgisinternal") == []
 
 
-async def test_time_is_an_input(connection):
+async def test_the_time_of_the_database_can_be_set(connection):
     await connection.execute("set gateway.now = '2026-01-02T03:04:05Z'")
     assert (await connection.fetchval("select gateway.now()")).isoformat() == "2026-01-02T03:04:05+00:00"
     await connection.execute("reset gateway.now")
     assert await connection.fetchval("select gateway.now() - clock_timestamp() < interval '1 minute'")
 
 
-async def test_a_column_of_known_words_takes_the_words_of_its_enumeration_and_no_other(connection):
-    """Each text column is told here as free or known; a known one has a constraint that lists its enumeration."""
+async def test_a_column_with_an_enumeration_is_constrained_to_its_words(connection):
+    """Every text column is listed above as free or known; a known one has a constraint that lists its enumeration."""
     rows = await connection.fetch("""
         select c.relname || '.' || a.attname as column, x.conname as name, pg_get_constraintdef(x.oid) as definition
           from pg_class c
@@ -105,8 +105,8 @@ async def test_a_column_of_known_words_takes_the_words_of_its_enumeration_and_no
             assert set(re.findall(r"'([^']*)'::text", row["definition"])) == words, row["column"]
 
 
-async def test_each_constraint_that_a_caller_can_break_has_words_for_it(connection):
-    """And no words are left of one that is gone. Keys of facts are told to the writer, which begins again; some only we can break."""
+async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(connection):
+    """No message is left for a constraint that is gone. Writers retry when a key of facts is violated, and some constraints only we can violate."""
     rows = await connection.fetch("""
         select c.relname as table, x.conname as name from pg_constraint x join pg_class c on c.oid = x.conrelid
          where x.connamespace = 'gateway'::regnamespace and x.contype in ('u', 'f', 'c', 'x') and not c.relispartition
