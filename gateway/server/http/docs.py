@@ -101,6 +101,7 @@ class Documents:
         self._rendering: Once[str, str] = Once()
 
     def routes(self) -> list[BaseRoute]:
+        """Give the routes of the list and of each document."""
         return [Route("/docs", self.overview), Route("/docs/{page}", self.page)]
 
     async def overview(self, request: Request) -> Response:

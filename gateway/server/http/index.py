@@ -1,4 +1,4 @@
-"""`GET /`: what is where, for whoever has nothing but the address."""
+"""`GET /`: what is where, for callers who have nothing but the address."""
 
 from html import escape
 from importlib.metadata import version

@@ -63,7 +63,7 @@ async def test_a_program_gets_the_markdown_and_caches_know(gateway, path):
 
 
 @pytest.mark.parametrize("accept", ["*/*", "", "text/html", "application/json", "nonsense;;q", "text/markdown;q=0"])
-async def test_whoever_does_not_name_markdown_gets_a_page(gateway, accept):
+async def test_a_request_that_does_not_prefer_markdown_gets_a_page(gateway, accept):
     answer = await gateway.http.get("/docs/tutorial", headers={"accept": accept})
     assert answer.headers["content-type"].startswith("text/html")
 

@@ -7,7 +7,7 @@ import pytest
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
-async def test_a_program_is_told_what_is_where_as_json(gateway):
+async def test_a_program_gets_the_list_of_addresses_as_json(gateway):
     answer = await gateway.http.get("/")
     assert answer.status_code == 200
     paths = {place["path"] for place in answer.json()["places"]}
