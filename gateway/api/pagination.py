@@ -18,7 +18,7 @@ import strawberry
 
 from gateway.api.context import attribute, resolved_by
 from gateway.api.scalars import Long, described
-from gateway.domain.rules.keyset import DEFAULT_SIZE, MAX_SIZE, Key, Page, Window, page_of, window_of
+from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
 
 T = TypeVar("T")
@@ -26,13 +26,13 @@ T = TypeVar("T")
 First = Annotated[
     int | None,
     strawberry.argument(
-        description=f"How many items from the start of the list, or behind `after`: at most {MAX_SIZE:,}, and {DEFAULT_SIZE} where neither `first` nor `last` is given."
+        description=f"How many items from the start of the list, or behind `after`: at most {MAX_PAGE_SIZE:,}, and {DEFAULT_PAGE_SIZE} where neither `first` nor `last` is given."
     ),
 ]
 Last = Annotated[
     int | None,
     strawberry.argument(
-        description=f"How many items from the end of the list, or in front of `before`: at most {MAX_SIZE:,}. Not together with `first`."
+        description=f"How many items from the end of the list, or in front of `before`: at most {MAX_PAGE_SIZE:,}. Not together with `first`."
     ),
 ]
 After = Annotated[

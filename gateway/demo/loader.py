@@ -20,7 +20,7 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_sandbox
 from gateway.domain.facts.batches import BatchStatus, complete_batch, create_batch, list_batches
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
-from gateway.domain.rules.keyset import MAX_SIZE, Window
+from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
 from gateway.domain.rules.scope import Scope
 from gateway.storage.database import Database
 
@@ -60,7 +60,7 @@ async def _renewed(db: Database, scope: Scope) -> Scope:
 async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: bool) -> set[UUID]:
     """Return the ids of the datasets that are loaded completely."""
     sufficient = {FULL_BATCH} if full else {BATCH, FULL_BATCH}
-    pages = await list_batches(db, scope, dataset_ids, Window(MAX_SIZE))
+    pages = await list_batches(db, scope, dataset_ids, Window(MAX_PAGE_SIZE))
     return {
         batch.dataset_id
         for page in pages

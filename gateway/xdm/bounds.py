@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import orjson
 
-from gateway.xdm.fields import Field, Problem, children, complete, join
+from gateway.xdm.fields import Field, Problem, child_path, children, complete
 from gateway.xdm.patterns import compiled_size
 
 MAX_BYTES: Final = 1_000_000
@@ -17,7 +17,7 @@ MAX_PATTERNS_BYTES: Final = 2 * 1024 * 1024
 """Bytes of one schema's patterns, compiled."""
 MAX_TITLE: Final = 255
 MAX_DESCRIPTION: Final = 10_000
-MAX_VALUE: Final = 1_000
+MAX_ENUM_VALUE: Final = 1_000
 """Characters of a field's title, of its description, and of a value in its enum."""
 
 _UNSTORABLE: Final = re.compile("[\x00\ud800-\udfff]")
@@ -55,8 +55,8 @@ def count_of(custom_fields: Mapping[str, Any]) -> int:
 
 def _fields(path: str, properties: Mapping[str, Field]) -> Iterator[tuple[str, Field]]:
     for key, field in properties.items():
-        yield join(path, key), field
-        yield from _fields(join(path, key), dict(children(complete(field))))
+        yield child_path(path, key), field
+        yield from _fields(child_path(path, key), dict(children(complete(field))))
 
 
 def _check_texts(path: str, field: Field) -> Iterator[Problem]:
@@ -67,7 +67,7 @@ def _check_texts(path: str, field: Field) -> Iterator[Problem]:
         if _UNSTORABLE.search(text):
             yield Problem(path, f"{keyword!r} has a NUL character, which cannot be stored.")
     for value in field.get("enum", ()):
-        if len(value) > MAX_VALUE:
-            yield Problem(path, f"A value of 'enum' takes up to {MAX_VALUE:,} characters; one has {len(value):,}.")
+        if len(value) > MAX_ENUM_VALUE:
+            yield Problem(path, f"A value of 'enum' takes up to {MAX_ENUM_VALUE:,} characters; one has {len(value):,}.")
         if _UNSTORABLE.search(value):
             yield Problem(path, "A value of 'enum' has a NUL character, which cannot be stored.")

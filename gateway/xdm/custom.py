@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
-from gateway.xdm.fields import FORMATTED, JSON_TYPES, RANGES, Field, Problem, join, kind_of
+from gateway.xdm.fields import FORMATTED, JSON_TYPES, RANGES, Field, Problem, child_path, kind_of
 from gateway.xdm.names import collisions, graphql_name
-from gateway.xdm.patterns import MAX_COMPILED_BYTES, MAX_LENGTH, is_pattern
+from gateway.xdm.patterns import MAX_COMPILED_BYTES, MAX_PATTERN_LENGTH, is_pattern
 
-MAX_DEPTH: Final = 16
-"""Levels of fields that custom fields may nest; with the class above them, documents stay below `validation.MAX_DEPTH`."""
+MAX_FIELD_DEPTH: Final = 16
+"""Levels of fields that custom fields may nest; with the class above them, documents stay below `violations.MAX_DOCUMENT_DEPTH`."""
 MAX_PROBLEMS: Final = 100
 """Problems of one answer."""
-MAX_ENUM: Final = 1_000
+MAX_ENUM_VALUES: Final = 1_000
 """Values of one enum."""
 
 
@@ -47,12 +47,12 @@ def check_custom_fields(custom_fields: Any) -> list[Problem]:
 
 def _check_properties(path: str, properties: dict[Any, Any], *, depth: int) -> Iterator[Problem]:
     for key, field in properties.items():
-        here = join(path, str(key))
+        here = child_path(path, str(key))
         yield from _check_key(here, key)
         yield from _check_field(here, field, depth=depth)
     for later, earlier in collisions(map(str, properties)):
         yield Problem(
-            join(path, later),
+            child_path(path, later),
             f"{later!r} and {earlier!r} would share the GraphQL name {graphql_name(later)!r}; rename one.",
         )
 
@@ -70,8 +70,8 @@ def _check_key(path: str, key: Any) -> Iterator[Problem]:
 def _check_field(path: str, field: Any, *, depth: int) -> Iterator[Problem]:
     if not isinstance(field, dict):
         yield Problem(path, "A field is described by a JSON Schema object.")
-    elif depth > MAX_DEPTH:
-        yield Problem(path, f"Fields nest up to {MAX_DEPTH} levels.")
+    elif depth > MAX_FIELD_DEPTH:
+        yield Problem(path, f"Fields nest up to {MAX_FIELD_DEPTH} levels.")
     elif fault := _type_fault(field):
         yield Problem(path, fault)
     else:
@@ -109,9 +109,9 @@ def _check_below(path: str, field: Field, kind: str, *, depth: int) -> Iterator[
             path, "An object has 'properties' with one field at least; a map has 'additionalProperties' instead."
         )
     elif kind == "array":
-        yield from _check_field(join(path, "[]"), field.get("items"), depth=depth)
+        yield from _check_field(child_path(path, "[]"), field.get("items"), depth=depth)
     elif kind == "map":
-        yield from _check_field(join(path, "*"), field.get("additionalProperties"), depth=depth)
+        yield from _check_field(child_path(path, "*"), field.get("additionalProperties"), depth=depth)
 
 
 def _keyword_fault(keyword: str, field: Field, kind: str) -> str | None:
@@ -125,11 +125,15 @@ def _text_fault(keyword: str) -> Callable[[Field, str], str | None]:
 
 def _enum_fault(field: Field, _: str) -> str | None:
     values = field["enum"]
-    listed = isinstance(values, list) and 0 < len(values) <= MAX_ENUM and all(isinstance(v, str) and v for v in values)
+    listed = (
+        isinstance(values, list)
+        and 0 < len(values) <= MAX_ENUM_VALUES
+        and all(isinstance(v, str) and v for v in values)
+    )
     return (
         None
         if listed and len(set(values)) == len(values)
-        else f"'enum' is a list of 1 to {MAX_ENUM:,} different texts, none empty."
+        else f"'enum' is a list of 1 to {MAX_ENUM_VALUES:,} different texts, none empty."
     )
 
 
@@ -161,7 +165,7 @@ def _pattern_fault(field: Field, _: str) -> str | None:
     if isinstance(field["pattern"], str) and is_pattern(field["pattern"]):
         return None
     return (
-        f"'pattern' is a regular expression without look-around and back-references, of up to {MAX_LENGTH:,} characters and "
+        f"'pattern' is a regular expression without look-around and back-references, of up to {MAX_PATTERN_LENGTH:,} characters and "
         f"{MAX_COMPILED_BYTES // 1024} kB compiled: say lengths by 'minLength' and 'maxLength', rather than by repetitions such as {{0,60}}."
     )
 

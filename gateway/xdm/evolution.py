@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import reduce
 from typing import Any
 
-from gateway.xdm.fields import Field, Problem, children, join
+from gateway.xdm.fields import Field, Problem, child_path, children
 from gateway.xdm.names import collisions, graphql_name
 
 _LIMITS = (("minimum", 1), ("minLength", 1), ("maximum", -1), ("maxLength", -1))
@@ -47,9 +47,9 @@ def _aligned(path: str, old: Field, new: Field) -> Iterator[tuple[str, Field, Fi
     counterparts = dict(children(new))
     for step, child in children(old):
         if step in counterparts:
-            yield from _aligned(join(path, step), child, counterparts[step])
+            yield from _aligned(child_path(path, step), child, counterparts[step])
         else:
-            yield join(path, step), child, None
+            yield child_path(path, step), child, None
 
 
 def _lost(path: str, old: Field, new: Field | None) -> Iterator[Problem]:
@@ -70,7 +70,7 @@ def _lost(path: str, old: Field, new: Field | None) -> Iterator[Problem]:
         if keyword in new and new[keyword] != old.get(keyword)
     )
     for name in _newly_required(old, new):
-        yield Problem(join(path, name), "The field exists as an optional one and cannot become required.")
+        yield Problem(child_path(path, name), "The field exists as an optional one and cannot become required.")
 
 
 def _newly_required(old: Field, new: Field) -> list[str]:
@@ -95,11 +95,11 @@ def _shared_names(path: str, field: Field) -> Iterator[Problem]:
     if field["meta:xdmType"] == "object":
         for later, earlier in collisions(field["properties"]):
             yield Problem(
-                join(path, later),
+                child_path(path, later),
                 f"{earlier!r} exists and has the GraphQL name {graphql_name(later)!r} already; choose another name.",
             )
     for step, child in children(field):
-        yield from _shared_names(join(path, step), child)
+        yield from _shared_names(child_path(path, step), child)
 
 
 # ------------------------------------------------------------------------------------------------ joining

@@ -74,7 +74,7 @@ def names_below(field: Field) -> list[str]:
     return list(field.get("properties", ()))
 
 
-def join(path: str, step: str) -> str:
+def child_path(path: str, step: str) -> str:
     """Return the dotted path of a child: the path, a dot and the step; the step alone at the root."""
     return f"{path}.{step}" if path else step
 

@@ -8,7 +8,7 @@ Fields of other types have one form already.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -76,10 +76,10 @@ def _form(field: Field) -> Form | None:
         case "object":
             forms = {key: _form(child) for key, child in field["properties"].items()}
             known = {key: form for key, form in forms.items() if form is not None}
-            return _of_object(known) if known else None
+            return _of_object(known.get) if known else None
         case "map":
             value = _form(field["additionalProperties"])
-            return None if value is None else _of_map(value)
+            return None if value is None else _of_object(lambda _: value)
         case "array":
             item = _form(field["items"])
             return None if item is None else _of_array(item)
@@ -106,27 +106,14 @@ def _whole_number(number: Any) -> Any:
     return int(number) if isinstance(number, float) else number
 
 
-def _of_object(forms: Mapping[str, Form]) -> Form:
-    """Return the form of objects. In a partial document null removes a field and stays as it is."""
+def _of_object(form_of_key: Callable[[str], Form | None]) -> Form:
+    """Return the function that normalizes an object or a map. Null, which removes a field in a partial document, stays null."""
 
     def form(value: dict[str, Any]) -> dict[str, Any]:
         after = value
         for key, child in value.items():
-            formed = forms.get(key)
+            formed = form_of_key(key)
             if formed is not None and child is not None and (other := formed(child)) is not child:
-                if after is value:
-                    after = {**value}
-                after[key] = other
-        return after
-
-    return form
-
-
-def _of_map(formed: Form) -> Form:
-    def form(value: dict[str, Any]) -> dict[str, Any]:
-        after = value
-        for key, child in value.items():
-            if child is not None and (other := formed(child)) is not child:
                 if after is value:
                     after = {**value}
                 after[key] = other

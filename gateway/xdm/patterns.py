@@ -10,7 +10,7 @@ from typing import Final
 
 from jsonschema_rs import Draft7Validator, RegexOptions
 
-MAX_LENGTH: Final = 1_000
+MAX_PATTERN_LENGTH: Final = 1_000
 """Characters of a pattern."""
 
 SIZES: Final[tuple[int, ...]] = tuple(2**bits for bits in range(12, 18))
@@ -27,7 +27,7 @@ MAX_CACHED_PATTERNS: Final = 2_000
 
 def is_pattern(pattern: str) -> bool:
     """Return whether the text is an allowed regular expression: without look-around and back-references, and not too large."""
-    return len(pattern) <= MAX_LENGTH and _compiles(pattern, MAX_COMPILED_BYTES)
+    return len(pattern) <= MAX_PATTERN_LENGTH and _compiles(pattern, MAX_COMPILED_BYTES)
 
 
 @lru_cache(MAX_CACHED_PATTERNS)

@@ -5,7 +5,7 @@ Codes of violations:
     TYPE            a value of another type          REQUIRED       a required field is missing
     FORMAT          not a date, date-time, URI …     UNKNOWN_FIELD  the schema has no such field
     RANGE           a number too small or too large  EMPTY_VALUE    null, "", [] or {}: leave the field out
-    ENUM            none of the listed values        DEPTH          nested deeper than MAX_DEPTH
+    ENUM            none of the listed values        DEPTH          nested deeper than MAX_DOCUMENT_DEPTH
     LENGTH          a text too short or too long     CHARACTER      a character that cannot be stored
     PATTERN         a text of another shape
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from jsonschema_rs import ValidationError
 
-MAX_DEPTH: Final = 32
+MAX_DOCUMENT_DEPTH: Final = 32
 _MAX_QUOTED: Final = 40
 _MAX_KEY: Final = 100
 
@@ -46,7 +46,7 @@ class TooLarge(float):
 def is_readable(document: Any) -> bool:
     """Return whether `unreadable` yields nothing, level by level, in a thirtieth of its time."""
     level = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DOCUMENT_DEPTH):
         kinds = set(map(type, level))
         objects = [value for value in level if type(value) is dict] if dict in kinds else []
         texts = [value for value in level if type(value) is str] if str in kinds else []
@@ -60,14 +60,14 @@ def is_readable(document: Any) -> bool:
 
 
 def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violation]:
-    """Yield violations that no schema can allow: nesting beyond MAX_DEPTH, numbers beyond doubles, NUL and lone surrogates."""
+    """Yield violations that no schema can allow: nesting beyond MAX_DOCUMENT_DEPTH, numbers beyond doubles, NUL and lone surrogates."""
     if isinstance(value, str):
         if not _storable(value):
             yield Violation(path, "CHARACTER", f"The text holds {_UNSTORABLE}.")
     elif isinstance(value, TooLarge):
         yield Violation(path, "RANGE", OUT_OF_RANGE + ".")
-    elif isinstance(value, dict | list) and depth > MAX_DEPTH:
-        yield Violation(path, "DEPTH", f"Documents nest up to {MAX_DEPTH} levels.")
+    elif isinstance(value, dict | list) and depth > MAX_DOCUMENT_DEPTH:
+        yield Violation(path, "DEPTH", f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels.")
     elif isinstance(value, dict):
         for key, child in value.items():
             if _storable(key):
@@ -101,6 +101,12 @@ _TYPE_WORDS: Final = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
     "array": "a list", "object": "an object", "null": "null",
 }  # fmt: skip
+_KIND_WORDS: Final = {
+    kind: _TYPE_WORDS[name]
+    for kind, name in (
+        (bool, "boolean"), (int, "integer"), (float, "number"), (str, "string"), (list, "array"), (object, "object"),
+    )
+}  # fmt: skip  # a bool is an int, too: the first that fits
 _FORMAT_WORDS: Final = {
     "date": "a date such as 1985-04-12",
     "date-time": "a time with a time zone, such as 2024-05-01T12:30:00.000Z",
@@ -134,22 +140,10 @@ def _unknown_field(key: str) -> str:
 
 def _type(value: Any, details: dict[str, Any]) -> tuple[str, str]:
     expected = " or ".join(_TYPE_WORDS[name] for name in details["types"] if name != "null")
-    return "TYPE", f"Expected {expected}, got {_TYPE_WORDS[_json_type(value)]}."
-
-
-def _json_type(value: Any) -> str:
-    match value:
-        case bool():
-            return "boolean"
-        case int():
-            return "integer"
-        case float():
-            return "number"
-        case str():
-            return "string"
-        case list():
-            return "array"
-    return "object"
+    return (
+        "TYPE",
+        f"Expected {expected}, got {next(words for kind, words in _KIND_WORDS.items() if isinstance(value, kind))}.",
+    )
 
 
 def _format(value: Any, details: dict[str, Any]) -> tuple[str, str]:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.xdm.bounds import MAX_FIELDS, check_bounds
-from gateway.xdm.custom import MAX_DEPTH, check_custom_fields
+from gateway.xdm.custom import MAX_FIELD_DEPTH, check_custom_fields
 from gateway.xdm.fields import complete
 
 NUMBER = {"type": "number"}
@@ -117,8 +117,8 @@ def test_two_names_with_one_graphql_name_are_refused() -> None:
 
 
 def test_fields_beyond_the_limits_are_refused() -> None:
-    assert check_custom_fields(nested(MAX_DEPTH)) == []
-    assert "levels" in check_custom_fields(nested(MAX_DEPTH + 1))[0].message
+    assert check_custom_fields(nested(MAX_FIELD_DEPTH)) == []
+    assert "levels" in check_custom_fields(nested(MAX_FIELD_DEPTH + 1))[0].message
     assert not list(check_bounds({f"f{i}": NUMBER for i in range(MAX_FIELDS)}))
     (problem,) = check_bounds({f"f{i}": NUMBER for i in range(MAX_FIELDS + 1)})
     assert "10,001 fields" in problem.message

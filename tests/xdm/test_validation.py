@@ -16,7 +16,7 @@ from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.fields import children
 from gateway.xdm.leaves import instant
 from gateway.xdm.validation import Validator
-from gateway.xdm.violations import MAX_DEPTH, TooLarge, is_readable, unreadable
+from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, TooLarge, is_readable, unreadable
 
 CUSTOM = {
     "code": {"type": "string", "pattern": "^[A-Z]{3}$", "maxLength": 3},
@@ -214,7 +214,7 @@ def test_events_are_refused_with_a_code_for_each_violation(document: Any, found:
     assert [(violation.path, violation.code) for violation in EVENT.violations(document)] == found
 
 
-@pytest.mark.parametrize("levels", [MAX_DEPTH + 1, 900])
+@pytest.mark.parametrize("levels", [MAX_DOCUMENT_DEPTH + 1, 900])
 @pytest.mark.parametrize("key", ["person", "nothing", "personID"])
 def test_depth_bombs_are_named(levels: int, key: str) -> None:
     document: Any = "x"
@@ -231,7 +231,7 @@ KEYS = st.text(max_size=2) | st.sampled_from(["\x00", "\udc00"])
 
 @given(
     st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3)),
-    st.sampled_from([0, 1, MAX_DEPTH - 1, MAX_DEPTH]),
+    st.sampled_from([0, 1, MAX_DOCUMENT_DEPTH - 1, MAX_DOCUMENT_DEPTH]),
 )
 def test_a_document_is_readable_exactly_if_nothing_in_it_is_unreadable(document: Any, levels: int) -> None:
     for level in range(levels):

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from graphql import DirectiveNode, OperationDefinitionNode, ValueNode, VariableNode, value_from_ast_untyped
 
-from gateway.domain.rules.keyset import DEFAULT_SIZE, MAX_SIZE
+from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Variables: TypeAlias = Mapping[str, Any]
 Count: TypeAlias = int | Callable[[Variables], int]
@@ -147,13 +147,13 @@ class ArgumentReader:
 def _page(*sizes: Any) -> int:
     for size in sizes:
         if type(size) is int or (isinstance(size, float) and size.is_integer()):
-            return max(0, min(int(size), MAX_SIZE))  # a larger page is refused where it is read
-    return DEFAULT_SIZE
+            return max(0, min(int(size), MAX_PAGE_SIZE))  # a larger page is refused where it is read
+    return DEFAULT_PAGE_SIZE
 
 
 def _items(many: Any = None) -> int:
     if isinstance(many, list):
-        return min(len(many), MAX_SIZE)
+        return min(len(many), MAX_PAGE_SIZE)
     return 0 if many is None else 1
 
 

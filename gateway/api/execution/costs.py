@@ -47,7 +47,7 @@ from graphql import (
 
 from gateway.api.execution.cost_terms import Amount, ArgumentReader, CostTerms, Count, Sum, evaluate
 from gateway.api.execution.limits import Limits
-from gateway.domain.rules.keyset import DEFAULT_SIZE
+from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE
 from gateway.errors import LimitExceeded
 
 LEAF: Final = 1
@@ -128,7 +128,7 @@ def check_cost(cost: int, limits: Limits) -> None:
     """Raise LimitExceeded if an operation may cost too much."""
     if cost > limits.cost:
         raise LimitExceeded(
-            f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_SIZE} items where neither `first` nor `last` is given."
+            f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_PAGE_SIZE} items where neither `first` nor `last` is given."
         )
 
 

@@ -9,7 +9,7 @@ from graphql import DocumentNode, FieldNode, GraphQLSchema, OperationDefinitionN
 from gateway.api.execution.fields import fields_of
 from gateway.api.selectors import ARGUMENT
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.rules.selectors import MAX_LENGTH, Selector, parse
+from gateway.domain.rules.selectors import MAX_SELECTOR_LENGTH, Selector, parse
 from gateway.errors import BadSelector, LimitExceeded
 from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.classes import XdmClass
@@ -55,9 +55,9 @@ class Selectors:
             if isinstance(text, str):  # else it is null, or refused with the other variables
                 asked.setdefault((selection.xdm_class, text), selection)
         length = sum(len(text) for _, text in asked)
-        if length > MAX_LENGTH:
+        if length > MAX_SELECTOR_LENGTH:
             raise LimitExceeded(
-                f"The selectors have {length:,} characters together; an operation may have at most {MAX_LENGTH:,}."
+                f"The selectors have {length:,} characters together; an operation may have at most {MAX_SELECTOR_LENGTH:,}."
             )
         work = partial(_parsed, asked, config)
         return work() if length <= MAX_CHARACTERS_INLINE else await DOCUMENTS.run(work)

@@ -25,7 +25,7 @@ from gateway.domain.rules.versions import Mode
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import changed_leaves, instant
-from gateway.xdm.violations import MAX_DEPTH, OUT_OF_RANGE, is_readable, unreadable
+from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, OUT_OF_RANGE, is_readable, unreadable
 
 MAX_IDENTITIES = 20
 MAX_EVENT_ID_CHARACTERS = 512  # characters of an `_id`, which is part of a key
@@ -366,7 +366,7 @@ def _parsed(text: bytes) -> Any:
 
 _UNREADABLE: Mapping[str, tuple[str, str]] = {
     "number is infinity when parsed as double": ("RANGE", OUT_OF_RANGE),
-    "depth limit exceeded": ("DEPTH", f"Documents nest up to {MAX_DEPTH} levels"),
+    "depth limit exceeded": ("DEPTH", f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels"),
     **dict.fromkeys(
         ("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
         ("CHARACTER", "The text holds half of a surrogate pair, which is no character"),

@@ -236,10 +236,7 @@ def _connected(keys: set[_Key], near: Mapping[_Key, AbstractSet[_Key]]) -> Itera
 
 
 def _in_order(members: Mapping[UUID, Member], graphs: Iterable[Graph]) -> tuple[Graph, ...]:
-    listed = list(graphs)
-    if len(listed) > 1:
-        listed.sort(key=lambda graph: _canonical(members[graph.profile_id]))
-    return tuple(listed)
+    return tuple(sorted(graphs, key=lambda graph: _canonical(members[graph.profile_id])))
 
 
 def _canonical(member: Member) -> tuple[int, int]:

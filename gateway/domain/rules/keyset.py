@@ -11,8 +11,8 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from gateway.errors import BadCursor, BadInput, LimitExceeded
 
-DEFAULT_SIZE = 50
-MAX_SIZE = 1000
+DEFAULT_PAGE_SIZE = 50
+MAX_PAGE_SIZE = 1000
 
 Key = tuple[Any, ...]
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 class Window:
     """The first `size` items between two keys, the last ones if `backward`. A key that is None bounds nothing."""
 
-    size: int = DEFAULT_SIZE
+    size: int = DEFAULT_PAGE_SIZE
     backward: bool = False
     after: Key | None = None
     before: Key | None = None
@@ -54,11 +54,11 @@ def window_of(first: int | None, last: int | None, after: Key | None = None, bef
     """Return the window for GraphQL's arguments of pages: 50 items by default, 1,000 at most. Raises BadInput, LimitExceeded."""
     if first is not None and last is not None:
         raise BadInput("Ask for the `first` items or for the `last` ones, not for both.")
-    size = next((size for size in (first, last) if size is not None), DEFAULT_SIZE)
+    size = next((size for size in (first, last) if size is not None), DEFAULT_PAGE_SIZE)
     if size < 0:
         raise BadInput(f"A page cannot have {size} items.")
-    if size > MAX_SIZE:
-        raise LimitExceeded(f"A page has at most {MAX_SIZE:,} items; page on with `after` or `before`.")
+    if size > MAX_PAGE_SIZE:
+        raise LimitExceeded(f"A page has at most {MAX_PAGE_SIZE:,} items; page on with `after` or `before`.")
     return Window(size, last is not None, after, before)
 
 

@@ -249,7 +249,7 @@ def explain(
     best_first = [(fragment, _pruned(fragment.document)) for fragment in ranked]
     newest_first = [(fragment, _pruned(fragment.document)) for fragment in _newest_first(ranked)]
     return [
-        _union(path, _offers(newest_first, path))
+        Provenance(path, (offers := _offers(newest_first, path))[0].value, None, MergeRule.UNION, offers)
         if path[0] in _UNIONS
         else _choice(path, _offers(best_first, path), rule)
         for path in leaves(chosen, composites)
@@ -263,10 +263,6 @@ def _offers(sources: Iterable[tuple[Fragment, Document]], path: Path) -> tuple[C
         for f, value in values
         if value is not _ABSENT
     )
-
-
-def _union(path: Path, offers: tuple[Candidate, ...]) -> Provenance:
-    return Provenance(path, offers[0].value, None, MergeRule.UNION, offers)
 
 
 def _choice(path: Path, offers: tuple[Candidate, ...], rule: AttributeMerge) -> Provenance:

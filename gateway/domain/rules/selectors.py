@@ -9,7 +9,7 @@ and signs. Overlapping paths add up: `a,a.b` is `a`.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from gateway.domain.rules.names import did_you_mean
@@ -19,8 +19,8 @@ from gateway.xdm.fields import Field, below, names_below
 Selector = Mapping[str, "Selector | None"]
 """Selected fields by name: None selects everything below, a tree only what it names."""
 
-MAX_LENGTH = 100_000
-MAX_DEPTH = 64
+MAX_SELECTOR_LENGTH = 100_000
+MAX_SELECTOR_DEPTH = 64
 
 _Tree = dict[str, "_Tree | None"]
 _TOKEN = re.compile(r"[.,()]|[^\s.,()]+")
@@ -33,8 +33,8 @@ def parse(text: str, schema: Field | None = None) -> Selector:
 
     Raises BadSelector with the line and the column of the mistake.
     """
-    if len(text) > MAX_LENGTH:
-        raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_LENGTH:,} are allowed.")
+    if len(text) > MAX_SELECTOR_LENGTH:
+        raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_SELECTOR_LENGTH:,} are allowed.")
     if not text.strip():
         raise BadSelector("The selector is empty. Name at least one field, or leave the selector out to take all.")
     return _Parser(text).selector(schema)
@@ -56,15 +56,7 @@ def apply(selector: Selector, document: Mapping[str, Any]) -> dict[str, Any]:
 
 def paths(selector: Selector) -> list[tuple[str, ...]]:
     """Return the paths of the fields that are selected whole, in the selector's order."""
-    return list(_paths(selector, ()))
-
-
-def _paths(selector: Selector, above: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    for name, inner in selector.items():
-        if inner is None:
-            yield (*above, name)
-        else:
-            yield from _paths(inner, (*above, name))
+    return [(name, *below) for name, inner in selector.items() for below in ([()] if inner is None else paths(inner))]
 
 
 def _pick(inner: Selector | None, value: Any) -> Any:
@@ -119,8 +111,8 @@ class _Parser:
         token, _ = self.tokens[self.next]
         if not token or token in _SIGNS:
             raise self.unexpected("the name of a field")
-        if depth > MAX_DEPTH:
-            raise self.error(f"The selector goes deeper than {MAX_DEPTH} levels")
+        if depth > MAX_SELECTOR_DEPTH:
+            raise self.error(f"The selector goes deeper than {MAX_SELECTOR_DEPTH} levels")
         field = above and self.field(above, token)
         self.next += 1
         return token, field

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.domain.rules.selectors import MAX_DEPTH, MAX_LENGTH, apply, parse, paths
+from gateway.domain.rules.selectors import MAX_SELECTOR_DEPTH, MAX_SELECTOR_LENGTH, apply, parse, paths
 from gateway.errors import BadSelector
 
 anytime = settings(deadline=None)  # the machine may be busy
@@ -146,9 +146,9 @@ def test_paths_are_listed_in_the_selectors_order():
         ("a(b)c", 1, 5, "found 'c'"),
         ("a(b).c", 1, 5, "found '.'"),
         ("a,\n  b c", 2, 5, "line 2, column 5"),
-        (".".join("a" * (MAX_DEPTH + 1)), 1, 2 * MAX_DEPTH + 1, "deeper than 64"),
-        ("a(" * 9999, 1, 2 * MAX_DEPTH + 1, "deeper than 64"),
-        ("a" * (MAX_LENGTH + 1), 1, 1, "100,001 characters"),
+        (".".join("a" * (MAX_SELECTOR_DEPTH + 1)), 1, 2 * MAX_SELECTOR_DEPTH + 1, "deeper than 64"),
+        ("a(" * 9999, 1, 2 * MAX_SELECTOR_DEPTH + 1, "deeper than 64"),
+        ("a" * (MAX_SELECTOR_LENGTH + 1), 1, 1, "100,001 characters"),
     ],
 )
 def test_bad_selectors_say_where(text, line, column, says):

@@ -362,15 +362,16 @@ async def test_what_large_bodies_leave_behind_is_freed_though_few_objects_hold_t
         def __init__(self):
             self.itself = self
 
-    body = b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % garbage_collection.BYTES + bytes(
-        garbage_collection.BYTES
+    body = (
+        b"POST /size HTTP/1.1\r\nhost: x\r\ncontent-length: %d\r\n\r\n" % garbage_collection.COLLECT_AFTER_BYTES
+        + bytes(garbage_collection.COLLECT_AFTER_BYTES)
     )
     gc.disable()
     try:
         left = weakref.ref(Circle())
         async with serving() as served:
             reader, writer = await served.client(body)
-            assert (await answer(reader))[1] == garbage_collection.BYTES
+            assert (await answer(reader))[1] == garbage_collection.COLLECT_AFTER_BYTES
             writer.close()
         assert left() is None
     finally:
