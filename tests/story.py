@@ -1,7 +1,7 @@
-"""A sandbox whose story is told once, always at the same times and with the same secret, for golden answers.
+"""A sandbox with a fixed history, at fixed times and with a fixed secret, for golden answers.
 
-Ada is known to two sources that disagree, and has shopped; Ben's record came twice, the second time in a file with mistakes in it; of a
-third person there is one visit and nothing else.
+Two sources disagree about Ada, who has shopped; Ben's record came twice, the second time in a file with mistakes; of a third person there
+is one visit only.
 """
 
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ from gateway.storage.database import Database
 from gateway.storage.queries import Query
 
 END = "2026-02-01T00:00:00Z"
-"""When operations are run over it."""
+"""The time at which operations run."""
 
 ADA, ADAS_PHONE, ADAS_BROWSER = ("Email", "ada@example.com"), ("Phone", "+441"), ("ECID", "1" * 38)
 BEN, NOBODY = ("Email", "ben@example.com"), ("ECID", "9" * 38)
@@ -44,7 +44,7 @@ FIX_SECRET = Query(
 
 @dataclass
 class Story:
-    """The sandbox in the database at `dsn`, and what operations call its parts by."""
+    """The sandbox in the database at `dsn`, and the ids of its parts by the names that operations use."""
 
     dsn: str
     world: World
@@ -52,7 +52,7 @@ class Story:
 
     @classmethod
     async def told(cls, dsn: str) -> "Story":
-        """All of it, in an empty database."""
+        """Create the sandbox and its history in an empty database."""
         async with _clock(dsn, "2026-01-01T00:00:00Z") as db:
             story = cls(dsn, await World.create(db, "story"))
             async with db.transaction() as tx:
@@ -64,7 +64,7 @@ class Story:
 
     @asynccontextmanager
     async def at(self, moment: str, dsn: str | None = None) -> AsyncIterator[World]:
-        """The sandbox at that moment, as a new request finds it; in a copy of the database, where one is given."""
+        """Open the sandbox at a moment, with an empty cache, as a new process does; `dsn`: in a copy of the database."""
         async with _clock(dsn or self.dsn, moment) as db:
             sandbox = await tenants.read_sandbox(db, self.world.scope.organization.organization_id, None)
             assert sandbox is not None
@@ -123,7 +123,7 @@ class Story:
 
 @asynccontextmanager
 async def _clock(dsn: str, moment: str) -> AsyncIterator[Database]:
-    """A database for which it is that moment."""
+    """Connect to a database whose clock shows this moment."""
     db = await Database.connect(f"{dsn}&gateway.now={quote(moment)}", size=4)
     try:
         yield db

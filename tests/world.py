@@ -42,7 +42,7 @@ PEOPLE = Query(
 
 @dataclass
 class World:
-    """One sandbox with its datasets; its verbs are the domain's, with everything that tests rarely vary filled in."""
+    """A sandbox with its datasets. Its methods call the domain, with defaults for arguments that tests rarely vary."""
 
     db: Database
     scope: Scope
@@ -77,7 +77,7 @@ class World:
         identities: Sequence[IdentityDescriptor] = (),
         custom_fields: dict[str, Any] | None = None,
     ) -> "World":
-        """In a sandbox that is there already. The identities are those of records, the custom fields of events, too."""
+        """Create the schemas and datasets in an existing sandbox. `identities` describe records, `custom_fields` records and events."""
         person = await _schema(
             db, scope, "Person", XdmClass.INDIVIDUAL_PROFILE, identities=identities, custom_fields=custom_fields
         )
@@ -89,14 +89,13 @@ class World:
         return cls(db, scope, *made)
 
     def inside_of(self, db: Database) -> "World":
-        """The same sandbox in a copy of its database. Its schemas have the ids that they have in other copies, so what the process keeps of
-        those that were changed there is forgotten."""
-        for key in [(schema_id, version) for schema_id, version in VALIDATORS._kept if version > 1]:
-            VALIDATORS._weight -= VALIDATORS._kept.pop(key)[1]
+        """Return the world in a copy of its database. Drop cached validators of changed schemas: other copies give their versions to others."""
+        for key in [(schema_id, version) for schema_id, version in VALIDATORS._cache._values if version > 1]:
+            VALIDATORS._cache._drop(key)
         return replace(self, db=db, configurations=Configurations())
 
     async def config(self):
-        """The configuration as it is now."""
+        """Read the current configuration."""
         return await self.configurations.read(self.db, self.scope, (await self.fresh_sandbox()).config_version)
 
     async def records(
@@ -113,19 +112,19 @@ class World:
         )
 
     async def batch(self, key: str, dataset: Dataset | None = None) -> UUID:
-        """The id of the batch with this key."""
+        """Create a batch with this key, or find it, and return its id."""
         dataset_id = (dataset or self.crm).dataset_id
         batch = await batches.create_batch(self.db, self.scope, await self.config(), dataset_id, key)
         return batch.batch_id
 
     async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
-        """What becomes of calls that wait for the sandbox together. The first one is a deletion: it must wait, so others go with it."""
+        """Run calls as one group commit and return their outcomes. The first must be a deletion, which needs the exclusive lock."""
         async with asyncio.timeout(60), self.db.transaction() as tx:
             await tx.execute(LOCK_EXCLUSIVE, self.scope.sandbox_id)
             tasks = []
             for call in calls:
                 tasks.append(asyncio.create_task(call))
-                while self._waiting() < len(tasks):  # noqa: ASYNC110 (nobody says when it has come so far)
+                while self._waiting() < len(tasks):  # noqa: ASYNC110 (there is no event to wait for)
                     await asyncio.sleep(0)
         return await asyncio.gather(*tasks, return_exceptions=True)
 
@@ -134,23 +133,23 @@ class World:
         return len(queue.waiting) if queue else 0
 
     async def empty(self) -> None:
-        """Forget all facts and views, and keep the configuration."""
+        """Delete all facts and views, and keep the configuration."""
         async with self.db.transaction() as tx:
             for statement in sandboxes.EMPTY_SANDBOX:
                 await tx.execute(statement, self.scope.sandbox_id)
 
     async def people(self) -> set[tuple[UUID, ...]]:
-        """The members of each person."""
+        """List the xids of each person."""
         rows = await self.db.rows(PEOPLE, self.scope.sandbox_id)
         return {tuple(row["xids"]) for row in rows}
 
     async def documents(self) -> list[dict[str, Any]]:
-        """What is kept merged, of all policies."""
+        """List the materialized documents of all policies."""
         rows = await self.db.rows(DOCUMENTS, self.scope.sandbox_id)
         return [orjson.loads(row["document"]) for row in rows]
 
     async def fresh_sandbox(self) -> Sandbox:
-        """The sandbox with its present version of the configuration."""
+        """Read the sandbox with the current version of its configuration."""
         sandbox = await tenants.read_sandbox(self.db, self.scope.organization.organization_id, self.scope.sandbox.name)
         assert sandbox is not None
         return sandbox
@@ -162,23 +161,23 @@ class World:
 
 
 def record(*identities: tuple[str, str], first_name: str | None = None, **fields: Any) -> dict[str, Any]:
-    """A record that names these identities, the first of them the primary one."""
+    """Make a record that names these identities, the first one as its primary identity."""
     person = {"person": {"name": {"firstName": first_name}}} if first_name else {}
     return {"identityMap": identity_map(identities), **person, **fields}
 
 
 def day(number: int) -> str:
-    """A day of January 2026, as senders write it."""
+    """Format a day of January 2026 as in documents."""
     return f"2026-01-{number:02}T00:00:00.000Z"
 
 
 def at(number: int) -> datetime:
-    """The same day, as the store gives it."""
+    """Return a day of January 2026 as rows hold it."""
     return datetime(2026, 1, number, tzinfo=UTC)
 
 
 def event(event_id: str, timestamp: str, *identities: tuple[str, str], **fields: Any) -> dict[str, Any]:
-    """An event that names these identities, the first of them the primary one."""
+    """Make an event that names these identities, the first one as its primary identity."""
     return {"_id": event_id, "timestamp": timestamp, "identityMap": identity_map(identities), **fields}
 
 
@@ -190,13 +189,7 @@ def identity_map(identities: Sequence[tuple[str, str]]) -> dict[str, list[dict[s
     return mapped
 
 
-async def _schema(
-    db: Database,
-    scope: Scope,
-    title: str,
-    xdm_class: XdmClass,
-    **described: Any,
-) -> UUID:
+async def _schema(db: Database, scope: Scope, title: str, xdm_class: XdmClass, **described: Any) -> UUID:
     schema = await registry.create_schema(db, scope, title=title, xdm_class=xdm_class, **described)
     return schema.schema_id
 

@@ -1,15 +1,15 @@
--- Facts as they come in: record versions, events, ties, and what was refused.
+-- Appending facts: the stamp of a call, ties, warnings, and the counts of a batch.
 
 -- name: stamp(sandbox_id, newcomers) -> row
--- The time that this call is stamped with, its thousand ordinals, the version of the configuration, and whether an identity that
--- nobody knew was unlinked by hand when it was known. Called once all locks are held. Walks sandbox_pkey and unlinked_pair_pkey.
+-- The call's time, the first of its thousand ordinals, the version of the configuration, and whether one of the newcomers was unlinked from
+-- another identity before. Called once all locks are held. Walks sandbox_pkey and unlinked_pair_pkey.
 select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
        exists (select from gateway.unlinked_pair as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
   from gateway.sandbox
  where sandbox_id = $1;
 
 -- name: tie(sandbox_id | xid uuid, tie_id uuid, batch_id uuid, dataset_id uuid, origin uuid, ingested_at timestamptz, ordinal bigint, xids uuid[], first_at timestamptz, last_at timestamptz) -> none
--- What these rows said, one row per member; what a batch says again moves its times. Walks tie_pkey.
+-- Appends ties, one row per member; a tie that the batch has already gets new times. Walks tie_pkey.
 insert into gateway.tie as t (sandbox_id, xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)
 select $1::bigint, v.* from (values {rows}) as v (xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at)
 on conflict (sandbox_id, xid, tie_id, batch_id) do update
@@ -17,7 +17,7 @@ on conflict (sandbox_id, xid, tie_id, batch_id) do update
        ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal);
 
 -- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json) -> none
--- Counts warnings, one row for each kind and dataset; the first one is kept as the sample. Walks ingestion_warning_pkey.
+-- Adds warnings to their counts, one row per dataset and code; the first warning stays the sample. Walks ingestion_warning_pkey.
 insert into gateway.ingestion_warning as w
        (sandbox_id, dataset_id, batch_id, first_seen_at, last_seen_at, warning_id, code, message, count, sample)
 select $1::bigint, $2::uuid, $3::uuid, $4::timestamptz, $4::timestamptz, v.*
@@ -26,7 +26,8 @@ on conflict (sandbox_id, warning_id) do update
    set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id;
 
 -- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed) -> value
--- The batch's id if it still takes documents. The last statement of a call, so that others wait for it as short as can be. Walks batch_pkey.
+-- Adds to the counts of the batch and returns its id; none unless it is LOADING. Calls run it last, so that the row is locked briefly.
+-- Walks batch_pkey.
 update gateway.batch
    set record_count = record_count + $4, failed_count = failed_count + $5
  where sandbox_id = $1 and batch_id = $2 and dataset_id = $3 and status = 'LOADING'

@@ -1,4 +1,4 @@
--- Batches: what came in together and can be undone together.
+-- Batches: documents that came in together and can be undone together.
 
 -- name: read_batches(sandbox_id, batch_ids) -> rows
 -- The batches with these ids, existing ones only. Walks batch_pkey.
@@ -7,15 +7,15 @@ select batch_id, dataset_id, key, status, record_count, failed_count, created_at
  where sandbox_id = $1 and batch_id = any($2::uuid[]);
 
 -- name: create_batch(sandbox_id, batch_id, dataset_id, key) -> value
--- The batch's id; none if it is there already, which then stays as it is. Walks batch_pkey.
+-- Creates the batch and returns its id; none if it exists already. Walks batch_pkey.
 insert into gateway.batch (sandbox_id, batch_id, dataset_id, key, status, created_at)
 values ($1, $2, $3, $4, 'LOADING', gateway.now())
 on conflict (sandbox_id, batch_id) do nothing
 returning batch_id;
 
 -- name: complete_batch(sandbox_id, batch_id) -> value
--- The batch's id; none if it is not LOADING. It has FAILED if it brought nothing, not even what was there already. Walks batch_pkey,
--- record_batch_idx, event_batch_idx and event_resend_batch_idx.
+-- Completes the batch and returns its id; none if it is not LOADING. It has FAILED unless a document was accepted or is a duplicate.
+-- Walks batch_pkey, record_batch_idx, event_batch_idx and event_resend_batch_idx.
 update gateway.batch
    set status = case when record_count > 0
                        or exists (select from gateway.record as r where r.sandbox_id = $1 and r.batch_id = $2)
@@ -27,14 +27,14 @@ update gateway.batch
 returning batch_id;
 
 -- name: list_rolling(sandbox_id, dataset_id) -> rows
--- The day, and each batch of that day which no client named; one row without a batch if there is none. Walks batch_dataset_idx.
+-- Today (UTC) and its rolling batches of the dataset; one row without a batch if there is none. Walks batch_dataset_idx.
 select day, b.batch_id, b.status
   from date_trunc('day', gateway.now(), 'UTC') as day
   left join gateway.batch b
     on b.sandbox_id = $1 and b.dataset_id = $2 and b.created_at >= day and b.key is null;
 
 -- name: list_batches(sandbox_id, dataset_ids, after_at, after_id, before_at, before_id, size) -> rows
--- The first batches of each dataset between two places, the newest first. Walks batch_dataset_idx once for each dataset.
+-- The first batches of each dataset between two cursors, newest first. Walks batch_dataset_idx once for each dataset.
 select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at
   from gateway.dataset d
  cross join lateral (
@@ -49,7 +49,7 @@ select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count
  order by b.dataset_id, b.created_at desc, b.batch_id desc;
 
 -- name: list_batches_backward(sandbox_id, dataset_ids, after_at, after_id, before_at, before_id, size) -> rows
--- The last batches of each dataset between two places, the oldest first. Walks batch_dataset_idx once for each dataset.
+-- The last batches of each dataset between two cursors, oldest first. Walks batch_dataset_idx once for each dataset.
 select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at
   from gateway.dataset d
  cross join lateral (
@@ -64,14 +64,14 @@ select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count
  order by b.dataset_id, b.created_at, b.batch_id;
 
 -- name: count_batches(sandbox_id, dataset_ids) -> rows
--- How many batches these datasets have; datasets without any are missing. Walks batch_dataset_idx.
+-- The number of batches of these datasets; datasets without any are missing. Walks batch_dataset_idx.
 select dataset_id, count(*) as count
   from gateway.batch
  where sandbox_id = $1 and dataset_id = any($2::uuid[])
  group by dataset_id;
 
 -- name: list_errors(sandbox_id, batch_ids, after, before, size) -> rows
--- The first refused documents of each batch between two places, in the order in which they came. Walks ingest_error_pkey once for each batch.
+-- The first refused documents of each batch between two cursors, by arrival. Walks ingest_error_pkey once for each batch.
 select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
   from gateway.batch b
  cross join lateral (
@@ -85,7 +85,7 @@ select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
  order by e.batch_id, e.ordinal;
 
 -- name: list_errors_backward(sandbox_id, batch_ids, after, before, size) -> rows
--- The last refused documents of each batch between two places, the last one first. Walks ingest_error_pkey once for each batch.
+-- The last refused documents of each batch between two cursors, last first. Walks ingest_error_pkey once for each batch.
 select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
   from gateway.batch b
  cross join lateral (
@@ -99,14 +99,14 @@ select e.batch_id, e.ordinal, e.index, e.path, e.code, e.message, e.document
  order by e.batch_id, e.ordinal desc;
 
 -- name: count_errors(sandbox_id, batch_ids) -> rows
--- How many refused documents of these batches are kept; batches without any are missing. Walks ingest_error_pkey.
+-- The number of stored refused documents of these batches; batches without any are missing. Walks ingest_error_pkey.
 select batch_id, count(*) as count
   from gateway.ingest_error
  where sandbox_id = $1 and batch_id = any($2::uuid[])
  group by batch_id;
 
 -- name: list_failed_indexes(sandbox_id, batch_id) -> rows
--- The places of the batch's refused documents in what the client sent, each once. Walks ingest_error_pkey.
+-- The indexes of the batch's refused documents in the client's input, each once. Walks ingest_error_pkey.
 select distinct index
   from gateway.ingest_error
  where sandbox_id = $1 and batch_id = $2

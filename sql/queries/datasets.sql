@@ -14,19 +14,19 @@ select is_profile_enabled
  where sandbox_id = $1 and schema_id = $2;
 
 -- name: create_dataset(sandbox_id, dataset_id, schema_id, name, description, is_profile_enabled) -> value
--- When the dataset was made. Walks dataset_pkey and dataset_name_key.
+-- Creates the dataset and returns its time of creation. Walks dataset_pkey and dataset_name_key.
 insert into gateway.dataset (sandbox_id, dataset_id, schema_id, name, description, is_profile_enabled, created_at)
 values ($1, $2, $3, $4, $5, $6, gateway.now())
 returning created_at;
 
 -- name: update_dataset(sandbox_id, dataset_id, name, description, is_profile_enabled) -> none
--- The schema stays. Walks dataset_pkey.
+-- Changes a dataset, whose schema stays. Walks dataset_pkey.
 update gateway.dataset
    set name = $3, description = $4, is_profile_enabled = $5
  where sandbox_id = $1 and dataset_id = $2;
 
 -- name: count_records(sandbox_id, dataset_ids) -> rows
--- The accepted documents of these datasets, but for batches that are gone; datasets without any are missing. Walks batch_dataset_idx.
+-- The number of accepted documents of these datasets, without removed batches; datasets without any are missing. Walks batch_dataset_idx.
 select dataset_id, sum(record_count)::bigint as count
   from gateway.batch
  where sandbox_id = $1 and dataset_id = any($2::uuid[]) and status not in ('ABORTED', 'REVERTED', 'DELETED')

@@ -8,8 +8,8 @@ select sandbox_id, namespace_id, code, name, description, id_type, normalization
  order by code;
 
 -- name: list_ranked(sandbox_ids, organization_id, names) -> rows
--- The namespaces with a priority of those sandboxes that are the organization's and, unless that is null, have one of the names; the highest
--- first. Walks namespace_pkey.
+-- The namespaces with a priority, the highest first, of these sandboxes if they are the organization's and, unless `names` is null, have one
+-- of these names. Walks namespace_pkey.
 select n.sandbox_id, n.namespace_id, n.code, n.name, n.description, n.id_type, n.normalization, n.is_custom, n.priority, n.is_unique_per_graph
   from gateway.namespace n
   join gateway.sandbox s on s.sandbox_id = n.sandbox_id
@@ -17,25 +17,25 @@ select n.sandbox_id, n.namespace_id, n.code, n.name, n.description, n.id_type, n
  order by n.sandbox_id, n.priority, n.namespace_id;
 
 -- name: create_namespace(sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom) -> none
--- Walks namespace_pkey and namespace_code_key.
+-- Creates a namespace. Walks namespace_pkey and namespace_code_key.
 insert into gateway.namespace (sandbox_id, namespace_id, code, name, description, id_type, normalization, is_custom, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, $8, gateway.now());
 
 -- name: next_namespace(sandbox_id, first) -> value
--- The first free number of the sandbox from `first` on. Called under the sandbox's lock. Walks namespace_pkey.
+-- The next free id of a custom namespace, from `first` on. Called under the lock of the configuration. Walks namespace_pkey.
 select coalesce(max(namespace_id) + 1, $2::integer)
   from gateway.namespace
  where sandbox_id = $1 and namespace_id >= $2;
 
 -- name: update_namespace(sandbox_id, namespace_id, name, description) -> value
--- The id of the custom namespace, none if there is no such. Walks namespace_pkey.
+-- Changes the custom namespace and returns its id; none if there is no such. Walks namespace_pkey.
 update gateway.namespace
    set name = $3, description = $4
  where sandbox_id = $1 and namespace_id = $2 and is_custom
 returning namespace_id;
 
 -- name: clear_rules(sandbox_id) -> none
--- No namespace is listed in the identity settings any more. Walks namespace_pkey.
+-- Empties the identity settings. Walks namespace_pkey.
 update gateway.namespace
    set priority = null, is_unique_per_graph = false
  where sandbox_id = $1 and priority is not null;

@@ -9,27 +9,28 @@ select policy_id, name, class, identity_graph, merge_type, dataset_order, is_def
  order by name, policy_id;
 
 -- name: create_policy(sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none
--- Walks merge_policy_name_key, merge_policy_default_key and merge_policy_edge_key.
+-- Creates a policy. Walks merge_policy_name_key, merge_policy_default_key and merge_policy_edge_key.
 insert into gateway.merge_policy (sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default,
                                   is_active_on_edge, status, created_at, updated_at)
 select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, stamp, stamp
   from gateway.now() as stamp;
 
 -- name: update_policy(sandbox_id, policy_id, name, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none
--- The version grows by one. Walks merge_policy_pkey.
+-- Changes a policy; its version grows by one. Walks merge_policy_pkey.
 update gateway.merge_policy
    set name = $3, identity_graph = $4, merge_type = $5, dataset_order = $6, is_default = $7, is_active_on_edge = $8,
        status = $9, version = version + 1, updated_at = gateway.now()
  where sandbox_id = $1 and policy_id = $2;
 
 -- name: clear_default(sandbox_id, class) -> none
--- The former default of the class is none any more; what is not kept merged need not be built. Walks merge_policy_default_key.
+-- Unflags the default policy of the class; unless it is active on the edge, it has nothing to build and is ACTIVE. Walks
+-- merge_policy_default_key.
 update gateway.merge_policy
    set is_default = false, status = case when is_active_on_edge then status else 'ACTIVE' end, version = version + 1, updated_at = gateway.now()
  where sandbox_id = $1 and class = $2 and is_default;
 
 -- name: delete_policy(sandbox_id, policy_id) -> none
--- Walks merge_policy_pkey.
+-- Deletes a policy. Walks merge_policy_pkey.
 delete from gateway.merge_policy
  where sandbox_id = $1 and policy_id = $2;
 

@@ -1,7 +1,7 @@
 -- Organizations, sandboxes and API keys.
 
 -- name: create_organization(organization_id, code, name) -> none
--- Walks organization_code_key.
+-- Creates an organization. Walks organization_code_key.
 insert into gateway.organization (organization_id, code, name, created_at)
 values ($1, $2, $3, gateway.now());
 
@@ -12,13 +12,13 @@ select organization_id, code, name
  where organization_id = $1;
 
 -- name: list_organizations() -> rows
--- All of them, the oldest first; there are few.
+-- All organizations, oldest first; there are few.
 select organization_id, code, name
   from gateway.organization
  order by created_at, organization_id;
 
 -- name: create_sandbox(organization_id, name, title, type, is_default, secret, text_rules) -> row
--- The sandbox just made. Walks sandbox_name_key.
+-- Creates a sandbox and returns it. Walks sandbox_name_key.
 insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, text_rules, created_at)
 values ($1, $2, $3, $4, $5, $6, $7, gateway.now())
 returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
@@ -37,46 +37,46 @@ select sandbox_id, organization_id, name, title, type, is_default, secret, confi
  order by name;
 
 -- name: read_sandboxes(sandbox_ids, organization_id) -> rows
--- Those of these sandboxes that are the organization's. Walks sandbox_pkey.
+-- The sandboxes with these ids that belong to the organization. Walks sandbox_pkey.
 select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
   from gateway.sandbox
  where sandbox_id = any($1::bigint[]) and organization_id = $2;
 
 -- name: take_sandbox(sandbox_id) -> row
--- The sandbox that went, and with it, by foreign keys, all of its configuration. Walks sandbox_pkey.
+-- Deletes the sandbox with, by foreign keys, all of its configuration, and returns it. Walks sandbox_pkey.
 delete from gateway.sandbox
  where sandbox_id = $1
 returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
 
 -- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules) -> none
--- Puts a sandbox back that was taken, under its own id. Walks sandbox_pkey and sandbox_name_key.
+-- Inserts a sandbox that was deleted, under its former id. Walks sandbox_pkey and sandbox_name_key.
 insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules)
 overriding system value
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
 
 -- name: lock_organization(organization_id) -> value
--- Whoever makes one more of what an organization has a limited number of waits here for the others. Its id, none if it is gone.
--- Walks organization_pkey.
+-- Locks the organization against concurrent creation of things whose number is limited. Returns its id; none if it is gone. Walks
+-- organization_pkey.
 select organization_id
   from gateway.organization
  where organization_id = $1
    for no key update;
 
 -- name: count_sandboxes(organization_id) -> value
--- How many sandboxes the organization has. Walks sandbox_name_key.
+-- The number of sandboxes of the organization. Walks sandbox_name_key.
 select count(*)
   from gateway.sandbox
  where organization_id = $1;
 
 -- name: count_api_keys(organization_id) -> value
--- How many keys of the organization are not revoked; at most some thousands in all.
+-- The number of keys of the organization that are not revoked; at most some thousands in all.
 select count(*)
   from gateway.api_key
  where organization_id = $1 and revoked_at is null;
 
 -- name: lock_configuration(sandbox_id) -> value
--- Changes of configuration wait for each other here, and every cache learns that it is old. The new version, none once the sandbox is gone.
--- Walks sandbox_pkey.
+-- Locks the sandbox against other changes of its configuration, and returns the new version, by which caches learn that they are stale;
+-- none once the sandbox is gone. Walks sandbox_pkey.
 update gateway.sandbox
    set config_version = config_version + 1
  where sandbox_id = $1
@@ -91,20 +91,20 @@ select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, 
  where s.sandbox_id = $1;
 
 -- name: delete_sandbox(organization_id, sandbox_id) -> value
--- The id of the sandbox that went; none if it was the default one or is not of this organization. Walks sandbox_pkey.
+-- Deletes the sandbox and returns its id; none if it is the default one or of another organization. Walks sandbox_pkey.
 delete from gateway.sandbox
  where sandbox_id = $2 and organization_id = $1 and not is_default
 returning sandbox_id;
 
 -- name: create_api_key(key_hash, organization_id, name) -> none
--- Keeps the hash only; a key that is there already stays as it is. Walks api_key_pkey.
+-- Stores the hash of a key, unless it is stored already. Walks api_key_pkey.
 insert into gateway.api_key (key_hash, organization_id, name, created_at)
 values ($1, $2, $3, gateway.now())
 on conflict (key_hash) do nothing;
 
 -- name: authenticate(key_hashes, organization_ids, names) -> rows
--- Of each of these keys that was not revoked: its organization if it is among these, with each sandbox there that has one of the names
--- or is the default one; nulls for what is not there. Walks api_key_pkey, organization_pkey and sandbox_name_key.
+-- The keys with these hashes that are not revoked, each with its organization, if that is in the list, and each sandbox there that has one of
+-- the names or is the default one; nulls for what is missing. Walks api_key_pkey, organization_pkey and sandbox_name_key.
 select k.key_hash, o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
        s.config_version, s.created_at, s.text_rules
   from gateway.api_key k

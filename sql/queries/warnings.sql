@@ -1,4 +1,4 @@
--- Ingestion warnings: what came in and was not used as sent. There is one for each kind and dataset, so that sorting them costs little.
+-- Ingestion warnings: problems of accepted documents. There is one row per dataset and code, so sorting them costs little.
 
 -- name: read_warnings(sandbox_id, warning_ids) -> rows
 -- The warnings with these ids, existing ones only. Walks ingestion_warning_pkey.
@@ -7,7 +7,7 @@ select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, la
  where sandbox_id = $1 and warning_id = any($2::uuid[]);
 
 -- name: list_warnings(sandbox_id, after_at, after_id, before_at, before_id, size) -> rows
--- The first warnings between two places, those first seen last in front. Walks the sandbox_id of ingestion_warning_pkey.
+-- The first warnings between two cursors, the most recently first seen one first. Walks the sandbox_id of ingestion_warning_pkey.
 select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, last_seen_at, sample
   from gateway.ingestion_warning
  where sandbox_id = $1
@@ -17,7 +17,7 @@ select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, la
  limit $6;
 
 -- name: list_warnings_backward(sandbox_id, after_at, after_id, before_at, before_id, size) -> rows
--- The last warnings between two places, the last one in front. Walks the sandbox_id of ingestion_warning_pkey.
+-- The last warnings between two cursors, the least recently first seen one first. Walks the sandbox_id of ingestion_warning_pkey.
 select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, last_seen_at, sample
   from gateway.ingestion_warning
  where sandbox_id = $1
@@ -27,7 +27,7 @@ select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, la
  limit $6;
 
 -- name: count_warnings(sandbox_id) -> value
--- How many warnings the sandbox has. Walks the sandbox_id of ingestion_warning_pkey.
+-- The number of warnings of the sandbox. Walks the sandbox_id of ingestion_warning_pkey.
 select count(*)
   from gateway.ingestion_warning
  where sandbox_id = $1;

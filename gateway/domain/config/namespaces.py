@@ -32,6 +32,7 @@ MAX_CODE_CHARACTERS = 64
 MAX_VALUE_CHARACTERS = 1024  # characters of an identity's value
 ECID = "ECID"
 ECID_DIGITS = 38
+_EXACT, _LOWERCASE = IdentityNormalization.EXACT, IdentityNormalization.TRIM_LOWERCASE
 MAX_SUGGESTIONS = 100  # codes with which an unknown one is compared, letter by letter
 
 
@@ -82,11 +83,7 @@ class Namespace:
 
 
 def _standard(
-    number: int,
-    code: str,
-    name: str,
-    kind: IdentityType,
-    normalization: IdentityNormalization = IdentityNormalization.EXACT,
+    number: int, code: str, name: str, kind: IdentityType, normalization: IdentityNormalization = _EXACT
 ) -> Namespace:
     return Namespace(number, code, name, None, kind, normalization, is_custom=False)
 
@@ -95,22 +92,16 @@ def _standard(
 STANDARD = (
     _standard(0, "CORE", "Audience Manager", IdentityType.COOKIE),
     _standard(4, "ECID", "Experience Cloud ID", IdentityType.COOKIE),
-    _standard(6, "Email", "E-mail address", IdentityType.EMAIL, IdentityNormalization.TRIM_LOWERCASE),
+    _standard(6, "Email", "E-mail address", IdentityType.EMAIL, _LOWERCASE),
     _standard(7, "Phone", "Phone number", IdentityType.PHONE, IdentityNormalization.E164),
     _standard(8, "WAID", "Windows advertising ID", IdentityType.DEVICE),
     _standard(9, "TNTID", "Target", IdentityType.COOKIE),
     _standard(10, "AAID", "Analytics (legacy)", IdentityType.COOKIE),
-    _standard(
-        11,
-        "Email_LC_SHA256",
-        "E-mail address, lower case, SHA-256",
-        IdentityType.EMAIL,
-        IdentityNormalization.TRIM_LOWERCASE,
-    ),
+    _standard(11, "Email_LC_SHA256", "E-mail address, lower case, SHA-256", IdentityType.EMAIL, _LOWERCASE),
     _standard(411, "AdCloud", "Advertising Cloud", IdentityType.COOKIE),
     _standard(20914, "GAID", "Google advertising ID", IdentityType.DEVICE),
     _standard(20915, "IDFA", "Apple ID for advertisers", IdentityType.DEVICE),
-    _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, IdentityNormalization.TRIM_LOWERCASE),
+    _standard(20916, "Phone_SHA256", "Phone number, SHA-256", IdentityType.PHONE, _LOWERCASE),
 )
 
 

@@ -92,11 +92,13 @@ async def load_schemas(
     `known`: schemas loaded before, by id. Where the version is unchanged, the known object is returned, and its custom fields, which may
     be large, are not read again.
     """
-    known = known or {}
-    rows = await tx.rows(LIST, scope.sandbox_id, list(known), [schema.version for schema in known.values()])
-    return parse_rows(
-        rows, lambda row: _known(scope, row, known), broken, table="xdm_schema", key="schema_id", name="title"
-    )
+    loaded = known or {}
+    rows = await tx.rows(LIST, scope.sandbox_id, list(loaded), [schema.version for schema in loaded.values()])
+
+    def parse(row: Any) -> XdmSchema:
+        return loaded[row["schema_id"]] if row["custom_fields"] is None else _schema(scope, row)
+
+    return parse_rows(rows, parse, broken, table="xdm_schema", key="schema_id", name="title")
 
 
 def check_usable(schema: XdmSchema, codes: Collection[str]) -> None:
@@ -330,10 +332,6 @@ def _columns(schema: XdmSchema) -> tuple[Any, ...]:
     ]
     texts = (orjson.dumps(part).decode() for part in (schema.custom_fields, descriptors))
     return schema.schema_id, schema.title, schema.field_groups, *texts, schema.is_profile_enabled
-
-
-def _known(scope: Scope, row: Any, known: Mapping[UUID, XdmSchema]) -> XdmSchema:
-    return known[row["schema_id"]] if row["custom_fields"] is None else _schema(scope, row)
 
 
 def _schema(scope: Scope, row: Any) -> XdmSchema:

@@ -1,9 +1,9 @@
 """The cache of validators of this process, limited by the memory that they take."""
 
-from collections import OrderedDict
 from typing import Final
 from uuid import UUID
 
+from gateway.runtime.cache import WeightedCache
 from gateway.xdm.fields import Field
 from gateway.xdm.validation import Validator, weight
 
@@ -18,20 +18,15 @@ class Validators:
     """A cache of validators by schema and version. Beyond `size` bytes the least recently used ones are dropped, and made again if needed."""
 
     def __init__(self, size: int = MAX_CACHED_BYTES) -> None:
-        self._size = size
-        self._kept: OrderedDict[Key, tuple[Validator, int]] = OrderedDict()
-        self._weight = 0
+        self._size, self._cache = size, WeightedCache[Key, Validator](size)
 
     def of(self, key: Key, schema: Field) -> Validator:
         """Return the validator of a version of a schema, cached or new. It compiles at first use."""
-        if key not in self._kept:
-            self._kept[key] = made = Validator(schema), weight(schema)
-            self._weight += made[1]
-            while self._weight > self._size and len(self._kept) > 1:
-                _, (_, freed) = self._kept.popitem(last=False)
-                self._weight -= freed
-        self._kept.move_to_end(key)
-        return self._kept[key][0]
+        validator = self._cache.get(key)
+        if validator is None:
+            validator = Validator(schema)
+            self._cache.put(key, validator, min(weight(schema), self._size))  # a larger one is cached alone
+        return validator
 
 
 VALIDATORS: Final = Validators()

@@ -28,16 +28,8 @@ TIE = query("appending.tie")
 WARN = query("appending.warn")
 
 RECORD_COLUMNS = (
-    "sandbox_id",
-    "xid",
-    "dataset_id",
-    "ordinal",
-    "batch_id",
-    "mode",
-    "input",
-    "ingested_at",
-    "observed_at",
-    "as_sent",
+    *("sandbox_id", "xid", "dataset_id", "ordinal", "batch_id"),
+    *("mode", "input", "ingested_at", "observed_at", "as_sent"),
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
 ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
@@ -67,21 +59,10 @@ class IngestStamp:
 
 async def append_records(tx: Session, stamp: IngestStamp, mode: Mode, documents: Sequence[ValidDocument]) -> None:
     """Append a version of a record for each document."""
-    sandbox_id, dataset_id, batch_id, at = stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.at
+    sandbox, dataset, batch, at = stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.at
     ordinal, time_of = stamp.ordinal, stamp.time_of
     rows = [
-        (
-            sandbox_id,
-            d.xid,
-            dataset_id,
-            ordinal(d.position),
-            batch_id,
-            mode,
-            d.text,
-            at,
-            d.observed_at and time_of(d),
-            d.as_sent,
-        )
+        (sandbox, d.xid, dataset, ordinal(d.position), batch, mode, d.text, at, d.observed_at and time_of(d), d.as_sent)
         for d in documents
     ]
     await tx.copy("record", RECORD_COLUMNS, rows)

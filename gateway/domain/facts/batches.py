@@ -42,7 +42,7 @@ READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 
 
 class BatchStatus(StrEnum):
-    """LOADING takes documents; ACTIVE is complete; FAILED is complete and has no accepted document; the others have been removed."""
+    """The state of a batch. LOADING: it takes documents. ACTIVE: complete. FAILED: complete, with no valid document. Others: removed."""
 
     LOADING = "LOADING"
     ACTIVE = "ACTIVE"
@@ -96,7 +96,7 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
-    """Complete a batch: it is ACTIVE then, or FAILED if it has no accepted document. Completing it again changes nothing.
+    """Complete a batch: it is ACTIVE then, or FAILED if no document of it was valid. Completing it again changes nothing.
 
     Needs `profile:write`. Raises Forbidden, NotFound, and Conflict for a batch that was aborted or removed.
     """

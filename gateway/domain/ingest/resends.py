@@ -173,9 +173,8 @@ def split_resends(
 
 
 async def _copy(tx: Session, stamp: IngestStamp, documents: Iterable[ValidDocument]) -> None:
-    sandbox_id, dataset_id, batch_id, time_of, at = (
-        *(stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id, stamp.time_of, stamp.at),
-    )
+    sandbox_id, dataset_id, batch_id = stamp.scope.sandbox_id, stamp.dataset_id, stamp.batch_id
+    time_of, at = stamp.time_of, stamp.at
     rows = [
         (sandbox_id, d.xid, dataset_id, d.body["_id"], batch_id, time_of(d), d.body.get("eventType"), d.text, at)
         for d in documents

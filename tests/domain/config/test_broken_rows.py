@@ -1,4 +1,4 @@
-"""A row of configuration that cannot be used is named where it is needed, and breaks nothing beside it."""
+"""A broken row of configuration is reported where it is needed, and breaks nothing else."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -21,7 +21,7 @@ TEXT = {"f": {"type": "string"}}
 
 
 async def edit(db, scope: Scope, sql: str, *args, without: str | None = None) -> None:
-    """What a hand does to the sandbox's configuration, on a database that may lack a check; every cache learns of it."""
+    """Change the configuration by SQL, on a database that may lack a check constraint, and increment its version."""
     names = ("sandbox_id", *(f"arg{place}" for place, _ in enumerate(args)))
     counted = "update gateway.sandbox set config_version = config_version + 1 where sandbox_id = $1"
     async with db.transaction() as tx:

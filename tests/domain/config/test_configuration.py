@@ -1,4 +1,4 @@
-"""The configuration as one value: whole, never older than asked for, and read no more often than it changes."""
+"""The configuration as one value: complete, never older than requested, and read only when it changed."""
 
 import asyncio
 from dataclasses import replace
@@ -24,7 +24,7 @@ OTHER = PolicySettings("Other", IdentityGraphType.NONE, AttributeMerge(Attribute
 
 
 async def now(db, scope):
-    """The scope of a request that comes in now."""
+    """Return the scope of a request that arrives now."""
     sandbox = await tenants.read_sandbox(db, scope.organization.organization_id, scope.sandbox.name)
     return replace(scope, sandbox=sandbox)
 

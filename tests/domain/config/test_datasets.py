@@ -1,4 +1,4 @@
-"""Datasets: their names, their schemas, that profile is never turned off, and how many records they have."""
+"""Datasets: names, schemas, enabling for profile, which is final, and counts of records."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -27,7 +27,7 @@ async def create(db, scope, schema, **changes):
 
 
 async def stored(db, scope):
-    """The datasets as a new process reads them."""
+    """Read the datasets as a new process does."""
     return list((await Configurations().read(db, scope)).datasets.values())
 
 

@@ -1,4 +1,4 @@
-"""Identity settings: what may be set, whom new facts make by them, and how the people who are there follow."""
+"""Identity settings: their rules, their effect on new facts, and the job that regroups existing people."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -37,7 +37,7 @@ async def regrouped(world, db=None):
 
 
 async def together(world, *identities):
-    """Whether these are one whole person."""
+    """Return whether these identities are exactly one person."""
     return {await world.xid(*each) for each in identities} in [set(xids) for xids in await world.people()]
 
 
@@ -49,7 +49,7 @@ async def refusals(world, identity):
 
 
 async def primaries(world, *identities_):
-    """Under which of these something is stored."""
+    """List which of these identities have facts stored under them."""
     return await identities.read_primaries(world.db, world.scope, [await world.xid(*each) for each in identities_])
 
 
@@ -204,7 +204,7 @@ async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):
 
 
 async def test_a_link_after_a_deletion_has_its_own_time_only(world):
-    """The device is whose record named it last: what a deleted record said counts no more, also in the batch in which it is said again."""
+    """A device belongs to the record that named it last. A deleted record no longer counts, even if its batch names the device again."""
     await ruled(world, ONE_EMAIL)
     batch_id = await world.batch("one")
 

@@ -1,4 +1,4 @@
-"""How many of a thing there may be holds for any number that are made at once, from any number of processes."""
+"""Limits of the number of things hold under concurrent creation, from any number of processes."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ KINDS = {
 
 
 async def make(kind: str, db: Database, world: World, number: int) -> None:
-    """One more of a kind, through one process's connections."""
+    """Create one more thing of a kind, through one process's connections."""
     scope, name = world.scope, f"n{number}"
     match kind:
         case "sandboxes":
@@ -106,7 +106,7 @@ async def test_identities_of_a_schema_have_a_limit(db, scope):
 
 
 async def test_a_change_of_configuration_reads_no_custom_fields_again_that_are_known(db, scope, monkeypatch):
-    """What a change costs must not grow with what did not change."""
+    """The cost of a change must not grow with unchanged schemas."""
     kept = await registry.create_schema(
         db, scope, title="Kept", xdm_class=XdmClass.INDIVIDUAL_PROFILE, custom_fields={"a": TEXT}
     )

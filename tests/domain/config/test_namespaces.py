@@ -1,4 +1,4 @@
-"""Namespaces: the standard ones, custom ones, and what makes two values one identity."""
+"""Namespaces: standard ones, custom ones, and which values are one identity."""
 
 import asyncio
 from dataclasses import replace
@@ -124,7 +124,7 @@ async def test_changing_namespaces_needs_config_write(db, scope):
     ids=lambda value: str(value)[:20],
 )
 async def test_the_error_for_an_unknown_namespace_suggests_a_similar_one(world, code, meant):
-    """Wherever one is named: in documents, look-ups, descriptors and settings. To create it is advised only where none is near."""
+    """In documents, look-ups, descriptors and settings. The error suggests to create the namespace only if no code is similar."""
     config = await world.config()
     said = config.unknown_namespace(code)
     assert ("Create it first" in said, f"Did you mean {meant!r}" in said) == (meant is None, meant is not None)

@@ -1,4 +1,4 @@
-"""Schemas: what may be said of a document's form, that it only grows, and that schemas of a class agree."""
+"""Schemas: their rules, that they only grow, and that schemas of a class agree."""
 
 import asyncio
 from dataclasses import replace
@@ -26,7 +26,7 @@ async def create(db, scope, **changes):
 
 
 async def stored(db, scope, schema):
-    """The schema as a new process reads it."""
+    """Read the schema as a new process does."""
     return (await Configurations().read(db, scope)).schemas[schema.schema_id]
 
 

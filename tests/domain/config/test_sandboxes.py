@@ -1,4 +1,4 @@
-"""Sandboxes that are reset: nothing is left but what a new one has, and nothing else is touched."""
+"""Reset and deletion of sandboxes: nothing is left beyond what a new one has, and other sandboxes are untouched."""
 
 import asyncio
 from dataclasses import replace
@@ -30,7 +30,7 @@ async def reset(world, **changes):
 
 
 async def rows_by_table(dsn, sandbox_id):
-    """How many rows each table has of the sandbox, tables without any left out."""
+    """Count the sandbox's rows per table, without empty tables."""
     connection = await asyncpg.connect(dsn)
     try:
         tables = await connection.fetch(
@@ -50,7 +50,7 @@ async def rows_by_table(dsn, sandbox_id):
 
 @pytest.fixture
 async def lived_in(world):
-    """A sandbox in which something of nearly everything is."""
+    """Create a sandbox with rows in nearly every table."""
     await namespaces.create_namespace(world.db, world.scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
     await world.records(record(ANA, PHONE, ("ECID", "0"), first_name="Ana"), {"nobody": 1})
     await batches.create_batch(world.db, world.scope, await world.config(), world.crm.dataset_id, "key")
@@ -97,13 +97,13 @@ async def test_a_call_that_meets_a_reset_finishes_first_or_finds_no_dataset(live
 
 
 async def inside_another(world) -> World:
-    """A world in a sandbox that can be deleted."""
+    """Create a world in a sandbox that can be deleted."""
     sandbox = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
     return await World.inside(world.db, replace(world.scope, sandbox=sandbox))
 
 
 async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exception]:
-    """Write whatever there is to write until the sandbox has been gone for a whole round; what went wrong."""
+    """Call every mutation until all of them fail because the sandbox is gone. Return unexpected errors."""
     errors: list[Exception] = []
     config = await world.config()
     for turn in range(1_000):
@@ -133,7 +133,7 @@ async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exceptio
 
 @pytest.mark.timeout(180)
 async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_it_is_gone(db, world, dsn):
-    """Whoever writes finishes first or learns that nothing is there any more: no deadlock, and nothing is left behind."""
+    """Every writer finishes first or gets an error: there is no deadlock, and no row is left."""
     masked: list[BaseException] = []
     stop = listen(lambda seen: masked.append(seen.error) if isinstance(seen, FaultMasked) else None)
     for _ in range(3):

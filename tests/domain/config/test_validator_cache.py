@@ -1,4 +1,4 @@
-"""Validators are kept as long as there is room, and compiled beside the event loop."""
+"""Validators are cached within a limit of memory, and compiled in threads."""
 
 import threading
 from uuid import uuid4

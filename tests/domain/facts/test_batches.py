@@ -1,4 +1,4 @@
-"""Batches: one for each key, one rolling one a day for calls that name none, and the documents that were refused."""
+"""Batches: one per key, a rolling one a day for calls that name none, and refused documents."""
 
 import asyncio
 from dataclasses import replace
@@ -97,7 +97,7 @@ async def test_a_batch_that_brought_nothing_fails_when_it_is_completed(world, do
 
 
 async def test_a_batch_that_brought_what_was_there_already_is_active(world):
-    """Records and events; also once its events are the first ones, since the batch that brought them before is gone."""
+    """With records and with events, also if its events are successors of those in an aborted batch."""
     before, again, records = (
         await create(world, "1", world.shop),
         await create(world, "2", world.shop),
@@ -140,7 +140,7 @@ async def test_an_aborted_batch_cannot_be_completed(world):
 
 
 async def rolling(dsn, world, now):
-    """The rolling batch of that time."""
+    """Read the rolling batch of a time."""
     then = await Database.connect(f"{dsn}&gateway.now={quote(now)}", size=1)
     try:
         return await batches.rolling_batch(then, world.scope, world.crm.dataset_id)

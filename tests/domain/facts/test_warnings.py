@@ -1,4 +1,4 @@
-"""Ingestion warnings: counted by kind and dataset, listed by when they were first seen."""
+"""Ingestion warnings: counted per dataset and code, listed by the time when they were first seen."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -17,7 +17,7 @@ ANA, NOBODY = ("Email", "ana@x.io"), ("Phone", "0000")
 
 @pytest.fixture
 async def raised(world):
-    """One warning for each dataset of the world, the latest first."""
+    """Cause one warning per dataset, and return them, latest first."""
     await world.records(record(ANA, NOBODY))
     await world.records(record(ANA, NOBODY), dataset=world.loyalty)
     await world.events(event("1", "2026-01-01T00:00:00Z", ANA, NOBODY))

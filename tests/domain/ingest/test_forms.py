@@ -1,4 +1,4 @@
-"""Leaves have one form wherever they are read, filtered or told; times that have not come count as the time of ingestion."""
+"""Leaves are normalized before they are stored, filtered and returned; future times count as the time of ingestion."""
 
 from datetime import UTC, datetime
 
@@ -150,7 +150,7 @@ async def passing(world, path, sign, value):
 
 
 async def test_a_record_with_a_future_time_counts_as_of_its_ingestion_and_is_warned_of(shop):
-    """It wins against what came before it, and not for ever."""
+    """It wins against earlier records, and loses against later ones."""
     future = {"extSourceSystemAudit": {"lastUpdatedDate": "2999-01-01T00:00:00Z"}}
     result = await shop.records(record(ANA, first_name="Future", **future))
     assert [(warning.code, warning.path) for warning in result.warnings] == [

@@ -1,4 +1,4 @@
-"""Ingestion as its caller sees it: counts, batches, modes, refusals."""
+"""Ingestion as callers see it: counts, batches, modes, errors."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -69,7 +69,7 @@ async def test_a_merge_changes_given_fields_and_null_removes(world):
 
 
 async def test_a_deletion_of_an_unknown_record_adds_no_identity_and_no_profile(world):
-    """It counts as a duplicate, makes no identity known, and stays as a version: a record that is older by its stamp loses against it."""
+    """It counts as a duplicate and adds no identity. It stays as a version: a record with an older time loses against it."""
     result = await world.records(record(ANA, BOB), record(("Phone", "+1")), mode=Mode.DELETE)
     assert (result.accepted, result.duplicates, result.failed) == (0, 2, [])
     named = [await world.xid(*each) for each in (ANA, BOB, ("Phone", "+1"))]
@@ -93,7 +93,7 @@ async def test_a_deletion_stays_when_the_batch_of_the_deleted_record_is_aborted(
 
 @pytest.mark.parametrize("dataset", ["crm", "loyalty"])
 async def test_the_later_of_two_records_about_one_person_in_a_call_wins(world, dataset):
-    """They came at the same moment, under two identities; whichever has the smaller hash."""
+    """They have one time and two identities; the order of the xids does not matter."""
     await world.records(record(ANA, *((("Phone", f"+{n}")) for n in range(8))), dataset=world.loyalty)
     for last in range(8):
         order = [*(n for n in range(8) if n != last), last]
@@ -115,7 +115,7 @@ async def test_a_deleted_record_has_no_profile_until_it_is_sent_again(world):
 
 
 async def test_a_graph_beyond_the_limit_keeps_fifty_identities_and_the_others_stay_people(world):
-    """Fifty-five cookies of one person: the oldest ones go, and nobody is lost."""
+    """Fifty-five cookies of one person: the oldest ones are removed from the graph, and become people of their own."""
     cookies = [("ECID", f"{n:038d}") for n in range(1, 56)]
     documents = [event(f"e{n}", f"2026-01-01T12:00:{n:02d}Z", cookie, ANA) for n, cookie in enumerate(cookies)]
     for document in documents:
@@ -126,7 +126,7 @@ async def test_a_graph_beyond_the_limit_keeps_fifty_identities_and_the_others_st
 
 
 async def test_an_identity_with_too_many_neighbours_joins_no_people(world):
-    """An e-mail address that more than a hundred devices share is no person's."""
+    """An e-mail address that more than a hundred devices share belongs to no person."""
     shared = [event(f"e{n}", NOON, ("ECID", f"{n:038d}"), ANA) for n in range(1, 104)]
     await world.events(*shared)
     assert {len(person) for person in await world.people()} == {1}

@@ -1,4 +1,4 @@
-"""An `_id` names one event among those of its dataset that share an identity, whichever of them is the primary one when it comes."""
+"""Events of a dataset with one `_id` and a common identity are one event, whichever identity is the primary one."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ async def stored(world):
 
 
 async def settings_change(world):
-    """By the settings the e-mail address is the primary one, whatever is marked."""
+    """Make the e-mail address the primary identity by settings, against the mark."""
     await update_identity_settings(world.db, world.scope, [NamespaceRule("Email"), NamespaceRule("ECID")])
     return event("e1", NOON, DEVICE, EMAIL)
 
@@ -42,7 +42,7 @@ async def another_mark(world):
 
 
 async def a_descriptor_comes(world):
-    """A field of the same document becomes an identity, and by the settings the primary one."""
+    """Make a field of the document an identity, and by settings the primary one."""
     await create_namespace(world.db, world.scope, code="Page", name="Page", kind=IdentityType.CROSS_DEVICE)
     descriptor = IdentityDescriptor("web.webPageDetails.name", "Page")
     await registry.update_schema(world.db, world.scope, world.shop.schema_id, identities=[descriptor])
@@ -100,7 +100,7 @@ async def test_one_of_several_concurrent_calls_with_different_marks_stores_the_e
 
 
 async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
-    """Its body, its primary identity, its batch and its times; what repeats it in turn stays noted."""
+    """With its own document, primary identity, batch and times; later resends become resends of it."""
     batches = [await world.batch(str(n), world.shop) for n in range(3)]
     await world.events(event("e1", NOON, DEVICE, EMAIL, eventType="a"), batch_id=batches[0])
     await world.events(event("e1", "2026-01-02T12:00:00Z", EMAIL, DEVICE, eventType="b"), batch_id=batches[1])
@@ -120,7 +120,7 @@ async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
 
 
 async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(world):
-    """While the second one was a repeat, the third was none: it names the second one's identity and not the first one's."""
+    """The third event names the identity of the second, and not of the first: it is a resend only while the second is stored."""
     batches = [await world.batch(str(n), world.shop) for n in range(4)]
     await world.events(event("e1", NOON, DEVICE, eventType="a"), batch_id=batches[0])
     await world.events(event("e1", NOON, EMAIL, DEVICE, eventType="b"), batch_id=batches[1])
@@ -134,7 +134,7 @@ async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(
 
 
 async def test_verification_finds_an_event_that_was_stored_twice_and_names_the_earlier_one(world):
-    """As an earlier release did: both are there under their own identities."""
+    """An earlier release stored such events twice, under two identities."""
     await world.events(event("e1", NOON, DEVICE, EMAIL))
     twin = """insert into gateway.event
               select sandbox_id, $2::uuid, dataset_id, event_id, batch_id, timestamp, event_type, document, ingested_at + interval '1 second'

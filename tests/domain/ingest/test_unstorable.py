@@ -1,4 +1,4 @@
-"""A document that cannot be stored fails alone, with its place, a code and a sentence; or what it says has a defined value."""
+"""A document that cannot be stored fails alone, with a path, a code and a sentence; unusual values have a defined meaning."""
 
 import orjson
 import pytest
@@ -30,12 +30,12 @@ STORED = Query(
 
 @pytest.fixture
 async def shop(db):
-    """A world with custom fields of every kind in its events and its records."""
+    """Create a world with custom fields of every type in events and records."""
     return await World.create(db, custom_fields=FIELDS)
 
 
 def line(event_id: str, fields: str) -> bytes:
-    """An event as a line of text, whose custom fields are written as given."""
+    """Make an event as a line of JSON text, with custom fields verbatim."""
     sent = orjson.dumps(event(event_id, "2026-01-01T00:00:00Z", ("ECID", ECID))).decode()
     return f'{sent[:-1]},"_{{tenant}}":{fields}}}'.encode()
 
@@ -133,7 +133,7 @@ async def test_an_unusual_number_or_text_has_one_value_everywhere(shop, fields, 
 
 @pytest.mark.parametrize("depth", [33, 200, 253, 260, 900])
 async def test_a_value_that_nests_too_deeply_fails_alone_whatever_its_depth(shop, depth):
-    """A mutation gives values, not lines of text."""
+    """As values, which mutations pass, instead of lines of text."""
     nested: list = []
     for _ in range(depth):
         nested = [nested]
@@ -147,7 +147,7 @@ async def test_a_value_that_nests_too_deeply_fails_alone_whatever_its_depth(shop
 @pytest.mark.parametrize("condition", ["22003", "22P05", "54000", "54001"])
 @pytest.mark.parametrize("guilty", [{5}, {0, 6, 7, 11}])
 async def test_a_document_that_postgres_refuses_for_an_unforeseen_reason_fails_alone(shop, condition, guilty):
-    """The call is halved until each guilty document is found; the rest lands, in one transaction."""
+    """The call is halved until each such document is found; the others are stored in one transaction."""
     await refuse(shop, "event", "new.document ->> 'eventType' = 'guilty'", condition)
     good = event("", "2026-01-01T00:00:00Z", ("ECID", ECID))
     sent = [{**good, "_id": f"e{n:02}", "eventType": "guilty" if n in guilty else "good"} for n in range(12)]
@@ -164,7 +164,7 @@ async def test_a_document_that_postgres_refuses_for_an_unforeseen_reason_fails_a
 
 
 async def test_a_record_that_cannot_be_merged_into_its_profile_fails_alone_also_in_a_group_of_calls(shop):
-    """Also where calls share one transaction, nobody fails for what is another's."""
+    """No call of a group fails for a document of another one."""
     await refuse(shop, "profile", "new.document ->> 'x' is null and new.document::text like '%guilty%'", "22003")
     named = [
         {"identityMap": {"Email": [{"id": f"a{n}@x.io"}]}, "person": {"name": {"firstName": name}}}
@@ -182,7 +182,7 @@ async def test_a_record_that_cannot_be_merged_into_its_profile_fails_alone_also_
 
 
 async def refuse(world: World, table: str, condition: str, state: str) -> None:
-    """Have Postgres refuse rows, as it does for limits that no rule of ours knows."""
+    """Make Postgres refuse rows, as it does for limits that validation does not know."""
     body = f"begin if {condition} then raise exception 'no' using errcode = '{state}'; end if; return new; end"
     async with world.db.transaction() as tx:
         for sql in (

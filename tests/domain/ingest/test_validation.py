@@ -1,4 +1,4 @@
-"""Documents that break a rule: where, which rule, and the rest lands."""
+"""Documents that break a rule fail with a path and a code, and the others are stored."""
 
 import orjson
 import pytest
@@ -84,7 +84,7 @@ async def test_several_errors_of_one_document_are_one_failure_that_names_them_al
 
 
 async def test_only_stored_documents_have_warnings(world):
-    """A document that is refused, by our rules or by the database, has its failure and no warning beside it."""
+    """A document that is refused, by a rule or by the database, has a failure and no warning."""
     refused = record(("Email", "null"), ("Phone", "guest"))
     result = await world.records(refused, record(("Email", "ana@example.com"), ("Phone", "guest")))
     assert [failure.index for failure in result.failed] == [0]
@@ -133,23 +133,23 @@ async def test_a_field_named_by_an_identity_descriptor_ties_too(db):
     assert await failure_of(missing) == ("$.personID", "IDENTITY_MISSING")
 
 
-# ------------------------------------------------------------------------------------------------ the quick way
+# ------------------------------------------------------------------------------------------------ the fast path
 
-PLAIN = [("Email", "a@b.c"), ("Email", " B@b.C "), ("Phone", "+1 513 0000001"), ("IDFA", "70"), ("ECID", ECID)]
-SAID_OF = [
+SIMPLE = [("Email", "a@b.c"), ("Email", " B@b.C "), ("Phone", "+1 513 0000001"), ("IDFA", "70"), ("ECID", ECID)]
+TROUBLESOME = [
     *[("Email", "guest"), ("Email", "x" * 1025), ("Phone", "513"), ("ECID", "1"), ("IDFA", "\u200b"), ("IDFA", "0")],
     *[("Nowhere", "1"), ("Shelf", "1")],
 ]
 NAMED = st.tuples(
-    st.lists(st.sampled_from(PLAIN), unique=True, max_size=5),
+    st.lists(st.sampled_from(SIMPLE), unique=True, max_size=5),
     st.sampled_from([1, 1, 1, 5]),  # how often each is named
-    st.lists(st.sampled_from(SAID_OF), max_size=1),
+    st.lists(st.sampled_from(TROUBLESOME), max_size=1),
     st.sampled_from([{0}, {1}, {2}, {0, 1}, set()]),  # which are marked as primary
 )
 
 
-class Explaining(Reader):
-    """Goes the long way with every document."""
+class Thorough(Reader):
+    """A reader that takes the thorough path for every document."""
 
     def _simple_identities(self, _):
         return None
@@ -157,28 +157,28 @@ class Explaining(Reader):
 
 @pytest.mark.parametrize("is_ranked", [False, True])
 async def test_the_fast_path_for_identities_agrees_with_the_thorough_one(world, is_ranked):
-    """The quick way through a document's identities finds what the way finds that explains each of them, or leaves it to that one."""
+    """The fast path returns the identities that the thorough one finds, or leaves the document to it."""
     await create_namespace(world.db, world.scope, code="Shelf", name="Shelf", kind=IdentityType.NON_PEOPLE)
     if is_ranked:
         rules = [NamespaceRule("Email", is_unique=True), NamespaceRule("ECID")]
         await update_identity_settings(world.db, world.scope, rules)
-    config, went_quickly = await world.config(), set()
+    config, took_fast_path = await world.config(), set()
 
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
     @given(NAMED, st.booleans())
     def check(named, is_event):
-        plain, times, said_of, marked = named
+        plain, times, troublesome, marked = named
         mapped = {}
-        for place, (code, value) in enumerate([*plain * times, *said_of]):
+        for place, (code, value) in enumerate([*plain * times, *troublesome]):
             mark = {"primary": True} if place in marked else {}
             mapped.setdefault(code, []).append({"id": value, **mark})
         document = event("e1", "2026-01-01T00:00:00.000Z") if is_event else record(first_name="Ana")
         document["identityMap"] = mapped
         given_to = (config, world.scope.sandbox, world.shop if is_event else world.crm)
-        quick, explaining = Reader(*given_to), Explaining(*given_to)
-        assert quick.read(0, document) == explaining.read(0, document)
-        assert (quick.failures, quick.warnings) == (explaining.failures, explaining.warnings)
-        went_quickly.add(quick._simple_identities(document) is not None)
+        fast, thorough = Reader(*given_to), Thorough(*given_to)
+        assert fast.read(0, document) == thorough.read(0, document)
+        assert (fast.failures, fast.warnings) == (thorough.failures, thorough.warnings)
+        took_fast_path.add(fast._simple_identities(document) is not None)
 
     check()
-    assert went_quickly == {True, False}
+    assert took_fast_path == {True, False}
