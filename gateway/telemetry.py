@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 
 class StatementRan(NamedTuple):
-    """One SQL statement came back."""
+    """A named SQL statement ended."""
 
     name: str
     seconds: float
@@ -74,7 +74,7 @@ class ConfigurationBroken(NamedTuple):
 
 
 class EmbeddedPostgres(NamedTuple):
-    """The embedded Postgres died, was started again, or could not be, so many seconds after its death. `reason`: why it could not be."""
+    """The embedded Postgres was lost, recovered, or failed to start again, `seconds` after its loss. `reason`: why it failed."""
 
     state: Literal["lost", "recovered", "failed"]
     seconds: float

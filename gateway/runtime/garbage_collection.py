@@ -16,7 +16,7 @@ COLLECT_AFTER_BYTES: Final = 16 << 20
 
 
 def collect_rarely() -> None:
-    """Leave all objects of now out of every later collection, and collect less often. Call it once the process is ready.
+    """Exclude all present objects from later collections, and collect less often. Call it once the process is ready.
 
     Documents are thousands of small objects without cycles. To look through everything imported for each thousand of them
     would take a third of the time of an ingestion.

@@ -21,7 +21,7 @@ def union(schemas: Sequence[Field]) -> Field:
 
 
 def additive_problems(old: Field, new: Field) -> list[Problem]:
-    """Return the changes from `old` to `new` that do more than add, as data that fit `old`, and queries on them, must go on working."""
+    """Return the changes from `old` to `new` that do more than add: data that fit `old`, and queries on them, must stay valid."""
     return [problem for path, before, after in _aligned("", old, new) for problem in _lost(path, before, after)]
 
 

@@ -1,4 +1,4 @@
-"""Trips: who waits at the same moment goes together, and nobody with a trip that has begun."""
+"""Coalesced reads: keys that wait at one moment are read together, and none by a read that has begun."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What is kept is bounded by what it weighs, whatever is put into it."""
+"""The cache is bounded by weight, whatever is put into it."""
 
 from hypothesis import given
 from hypothesis import strategies as st

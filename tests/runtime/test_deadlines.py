@@ -1,4 +1,4 @@
-"""Deadlines: each operation has its own, whoever looks after them."""
+"""Deadlines: each operation has its own, although one timer serves all."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What requests leave behind is freed after so many bytes, however few objects hold them."""
+"""Garbage of requests is freed after so many bytes, however few objects hold them."""
 
 import gc
 import weakref

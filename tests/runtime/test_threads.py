@@ -1,4 +1,4 @@
-"""Computing beside the event loop: one piece at a time, a bounded number that wait, and nothing done for who has given up."""
+"""Computing beside the event loop: one call at a time, a bounded number of waiting calls, and none for a caller that gave up."""
 
 import asyncio
 from threading import Event

@@ -1,4 +1,4 @@
-"""What custom fields may hold has a limit for each thing that a schema keeps or makes the process do, and each is told with its field."""
+"""Custom fields are limited in everything that costs memory or time, and each problem names its field."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What senders may write in several ways has one form: times as instants in UTC, whole numbers without fraction or exponent."""
+"""Values that can be written in several ways have one form: times in UTC, whole numbers without fraction or exponent."""
 
 from copy import deepcopy
 from datetime import UTC, datetime, timedelta, timezone

@@ -1,4 +1,4 @@
-"""Documents against a schema: what is generated from it passes, what is spoiled is found where it was spoiled."""
+"""Validation: documents generated from a schema are valid, and every spoiled value is found at its path."""
 
 import gc
 import string

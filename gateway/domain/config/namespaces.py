@@ -60,11 +60,11 @@ class Namespace:
 
     def xids(self, sandbox: Sandbox, values: Iterable[str]) -> list[UUID]:
         """Compute the xids of many values, in order."""
-        return list(map(xids_in(sandbox.secret, self.namespace_id), self.spelled(sandbox, values)))
+        return list(map(xids_in(sandbox.secret, self.namespace_id), self.normalized(sandbox, values)))
 
-    def spelled(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
+    def normalized(self, sandbox: Sandbox, values: Iterable[str]) -> list[str]:
         """Normalize values as the namespace and the sandbox's text rules say, in order."""
-        return RULES[sandbox.text_rules].spelled(self.normalization, list(values))
+        return RULES[sandbox.text_rules].normalized(self.normalization, list(values))
 
     def fault(self, value: str) -> str | None:
         """Return why no identity can have this normalized value; None for a valid one."""

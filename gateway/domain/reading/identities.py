@@ -73,10 +73,10 @@ def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     nobody = RULES[sandbox.text_rules].first_placeholder(values)
     if nobody is not None:
         raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
-    spelled = namespace.spelled(sandbox, values)
-    if not namespace.may_have(spelled):
-        raise BadInput(next(filter(None, map(namespace.fault, spelled))))
-    return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), spelled))
+    normalized = namespace.normalized(sandbox, values)
+    if not namespace.may_have(normalized):
+        raise BadInput(next(filter(None, map(namespace.fault, normalized))))
+    return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), normalized))
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:

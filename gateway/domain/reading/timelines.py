@@ -13,7 +13,7 @@ import orjson
 
 from gateway.domain.reading.events import Bound, Event, EventOrderField, EventRequest, in_order, list_events, ordered
 from gateway.domain.reading.shapes import KEPT_SQL, Shape, literal, object_of, pick, printed
-from gateway.domain.rules.keyset import Key, Page, Window, goes_on
+from gateway.domain.rules.keyset import Key, Page, Window, has_next_and_previous
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database
@@ -117,8 +117,8 @@ def page_of_row(columns: Sequence[Any], window: Window) -> FinishedPage:
     """The page out of the text of its `nodes`, how many events were `found`, and the keys of the page's `first` and `last`."""
     nodes, found, first, last = columns
     if first is None or last is None:
-        return FinishedPage(nodes, *goes_on(found, window), None, None)
-    return FinishedPage(nodes, *goes_on(found, window), tuple(first), tuple(last))
+        return FinishedPage(nodes, *has_next_and_previous(found, window), None, None)
+    return FinishedPage(nodes, *has_next_and_previous(found, window), tuple(first), tuple(last))
 
 
 def _finished(page: Page[Event], wanted: Timeline) -> FinishedPage:

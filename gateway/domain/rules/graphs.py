@@ -73,7 +73,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Tie:
-    """The statement of one row that its identities belong together, as of `at`. It links every two of them."""
+    """The statement of a document, or of a link by hand, that these identities belong together, as of `at`. It links every two of them."""
 
     xids: tuple[UUID, ...]
     at: datetime

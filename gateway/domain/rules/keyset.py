@@ -81,13 +81,13 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
 
 
 def page_of_rows(rows: Sequence[T], window: Window) -> Page[T]:
-    """Return the page made of up to `window.fetch` rows, given nearest to the window's start first: for a backward window in reverse order."""
+    """Return the page made of up to `window.fetch` rows of a long list, in its order; for a backward window in reverse order."""
     items = list(rows[: window.size])
-    return Page(items[::-1] if window.backward else items, *goes_on(len(rows), window))
+    return Page(items[::-1] if window.backward else items, *has_next_and_previous(len(rows), window))
 
 
-def goes_on(found: int, window: Window) -> tuple[bool, bool]:
-    """Return (has_next, has_previous) of a page for which SQL found `found` of up to `window.fetch` rows."""
+def has_next_and_previous(found: int, window: Window) -> tuple[bool, bool]:
+    """Return whether the list has more behind and in front of a page, for which SQL found so many of `window.fetch` rows."""
     more = found > window.size
     if window.backward:
         return window.before is not None, more or window.after is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from gateway.domain.rules.text import ASCII_BLANKS, BLANKS, UNSEEN, stripped
+from gateway.domain.rules.text import ASCII_BLANKS, BLANKS, INVISIBLE, stripped
 
 
 class IdentityNormalization(StrEnum):
@@ -40,7 +40,7 @@ class TextRules:
     has_whole_numbers: bool
     forms_of_ascii: Mapping[IdentityNormalization, Callable[[list[str]], list[str]]] = field(default_factory=dict)
 
-    def spelled(self, normalization: IdentityNormalization, values: list[str]) -> list[str]:
+    def normalized(self, normalization: IdentityNormalization, values: list[str]) -> list[str]:
         """Return the normalized form of each value, in their order."""
         of_ascii = self.forms_of_ascii.get(normalization)
         if of_ascii is not None and "".join(values).isascii():
@@ -150,7 +150,7 @@ RULES: Final[Mapping[int, TextRules]] = {
             IdentityNormalization.TRIM_LOWERCASE: _trimmed_lowercase,
             IdentityNormalization.E164: _e164,
         },
-        is_placeholder=_placeholder_test(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, UNSEEN),
+        is_placeholder=_placeholder_test(_QUOTES + BLANKS, _ZEROS_OF_NUMBERS, INVISIBLE),
         has_whole_numbers=True,
         forms_of_ascii={
             IdentityNormalization.EXACT: _as_they_are,

@@ -14,7 +14,7 @@ _RUNS: Final = (
 
 BLANKS: Final = "".join(chr(code) for first, last in _RUNS for code in range(first, last + 1))
 ASCII_BLANKS: Final = "".join(filter(str.isascii, BLANKS))
-UNSEEN: Final = BLANKS.removeprefix(ASCII_BLANKS)
+INVISIBLE: Final = BLANKS.removeprefix(ASCII_BLANKS)
 """The invisible characters beyond ASCII."""
 
 

@@ -1,4 +1,4 @@
-"""`resolve` against a slow, obvious reference; the rules that the model system states; the values that never link."""
+"""`resolve` against a slow, obvious reference; the rules that Adobe's Real-Time Customer Profile states; the values that never link."""
 
 import random
 from collections.abc import Iterable
@@ -67,7 +67,7 @@ def sets(*groups: Iterable[Member]) -> set[frozenset[UUID]]:
 def dispersed(links, neighbours):
     """The links that hang together with too many on every degree_limit of the ladder on which they stand."""
 
-    def crowd(link, degree_limit):
+    def component_size(link, degree_limit):
         steps = [each for each in links if all(len(neighbours[x]) <= degree_limit for x in each)]
         met = set(link) if link in steps else set()
         while more := {x for each in steps if met & set(each) for x in each} - met:
@@ -79,21 +79,23 @@ def dispersed(links, neighbours):
     return [
         link
         for link in links
-        if not any(0 < crowd(link, degree_limit) <= rules_of.MAX_COMPONENT for degree_limit in rules_of.DEGREE_LIMITS)
+        if not any(
+            0 < component_size(link, degree_limit) <= rules_of.MAX_COMPONENT for degree_limit in rules_of.DEGREE_LIMITS
+        )
     ]
 
 
-def reference(members, ties, cannot, rules, hubs) -> Resolution:
+def reference(members, ties, unlinked, rules, excluded) -> Resolution:
     """The rules, one after the other, with no thought of speed."""
     linkable = {x for x, m in members.items() if m.type is not IdentityType.NON_PEOPLE}
     said = [(frozenset(t.xids) & linkable, t.at) for t in ties]
     links = {tuple(sorted(pair)) for xids, _ in said for pair in combinations(xids, 2)}
     time = {link: max(at for xids, at in said if xids.issuperset(link)) for link in links}
     neighbours = {x: {y for link in links if x in link for y in link if y != x} for x in linkable}
-    hubs = {x for x in linkable if x in hubs or len(neighbours[x]) > MAX_NEIGHBOURS}
-    refused = {link: LinkRefusal.IDENTITY_CAP for link in links if hubs & set(link)}
+    excluded = {x for x in linkable if x in excluded or len(neighbours[x]) > MAX_NEIGHBOURS}
+    refused = {link: LinkRefusal.IDENTITY_CAP for link in links if excluded & set(link)}
     refused |= dict.fromkeys(dispersed(links - refused.keys(), neighbours), LinkRefusal.IDENTITY_CAP)
-    refused |= {link: LinkRefusal.UNLINKED for link in links if link in cannot or link[::-1] in cannot}
+    refused |= {link: LinkRefusal.UNLINKED for link in links if link in unlinked or link[::-1] in unlinked}
 
     def turn(link):
         low, high = sorted((rules.priority.get(members[x].namespace, 10**6) for x in link), reverse=True)
@@ -148,12 +150,12 @@ def histories(draw):
         st.lists(xids, min_size=1, max_size=4),
         st.integers(0, 5),
     )
-    cannot = draw(st.sets(st.tuples(xids, xids), max_size=3))
+    unlinked = draw(st.sets(st.tuples(xids, xids), max_size=3))
     ranked = draw(st.permutations(list(TYPES)))[: draw(st.integers(0, 7))]
     unique = frozenset(draw(st.sets(st.sampled_from(list(TYPES)), max_size=3)))
-    hubs = draw(st.just(set()) | st.sets(xids, max_size=2))
+    excluded = draw(st.just(set()) | st.sets(xids, max_size=2))
     rules = Rules({namespace: place for place, namespace in enumerate(ranked, 1)}, unique)
-    return known(*chosen), draw(st.lists(rows, max_size=16)), cannot, rules, hubs
+    return known(*chosen), draw(st.lists(rows, max_size=16)), unlinked, rules, excluded
 
 
 @anytime
@@ -174,7 +176,7 @@ def test_graphs_are_connected_components_if_nothing_is_refused(history):
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 2**32), st.integers(0, 3), st.booleans())
 def test_large_histories_resolve_as_the_reference_does(seed, uniques, everyone_knows_one):
-    """Past the cap and past the hub limit; seeded, since hundreds of links are too many to draw one by one."""
+    """Past the cap and past the limit of neighbours; seeded, since hundreds of links are too many to draw one by one."""
     chance = random.Random(seed)
     chosen = [member(chance.choice(list(TYPES)), number) for number in range(chance.choice([40, 60, 130]))]
     ties = [
@@ -197,10 +199,10 @@ def test_large_histories_resolve_as_the_reference_does(seed, uniques, everyone_k
 @anytime
 @given(histories(), st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(history, chance):
-    members, ties, cannot, rules, hubs = history
+    members, ties, unlinked, rules, excluded = history
     shuffled = [Tie(tuple(chance.sample(t.xids, len(t.xids))), t.at) for t in chance.sample(ties, len(ties)) + ties[:3]]
     others = dict(chance.sample(list(members.items()), len(members)))
-    assert resolve(others, shuffled, {(b, a) for a, b in cannot}, rules, hubs) == resolve(*history)
+    assert resolve(others, shuffled, {(b, a) for a, b in unlinked}, rules, excluded) == resolve(*history)
 
 
 @anytime
@@ -220,11 +222,11 @@ def test_every_link_is_inside_one_graph_or_refused(history):
 @anytime
 @given(histories())
 def test_a_graph_that_is_not_contested_resolves_to_itself(history):
-    members, ties, cannot, rules, hubs = history
+    members, ties, unlinked, rules, excluded = history
     for graph in resolve(*history).graphs:
         if not graph.contested:
             alone = {x: members[x] for x in graph.xids}
-            assert resolve(alone, ties, cannot, rules, hubs) == Resolution((graph,), ())
+            assert resolve(alone, ties, unlinked, rules, excluded) == Resolution((graph,), ())
 
 
 # ------------------------------------------------------------------------------------------------ rules by name
@@ -250,9 +252,9 @@ def test_the_direct_link_of_two_unique_values_is_refused():
 def test_unlinking_cuts_the_direct_link_only():
     ana, mail, phone = member(CRM, 1), member(EMAIL, 1), member(PHONE, 1)
     direct, around = tie(ana, mail), [tie(ana, phone), tie(phone, mail)]
-    cannot = {(mail.xid, ana.xid)}
-    assert people(resolve(known(ana, mail), [direct], cannot, Rules())) == sets([ana], [mail])
-    joined = resolve(known(ana, mail, phone), [direct, *around], cannot, Rules())
+    unlinked = {(mail.xid, ana.xid)}
+    assert people(resolve(known(ana, mail), [direct], unlinked, Rules())) == sets([ana], [mail])
+    joined = resolve(known(ana, mail, phone), [direct, *around], unlinked, Rules())
     assert people(joined) == sets([ana, mail, phone])
     assert joined.graphs[0].contested
     assert [link.reason for link in joined.refused] == [LinkRefusal.UNLINKED]
@@ -274,7 +276,7 @@ def test_beyond_the_cap_the_oldest_of_the_least_class_go_first():
 @given(histories())
 @settings(deadline=None, max_examples=300)
 def test_large_components_resolve_as_the_reference_does(history):
-    """With limits so low that a few identities are a crowd."""
+    """With limits so low that a few identities are a large component."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rules_of, "MAX_COMPONENT", 4)
         patch.setattr(rules_of, "DEGREE_LIMITS", (MAX_NEIGHBOURS, 3, 2))
@@ -291,7 +293,7 @@ def test_in_a_large_component_identities_with_many_neighbours_join_nobody_and_th
     assert people(resolution) == sets(*homes, *([kiosk] for kiosk in kiosks))
     assert {link.reason for link in resolution.refused} == {LinkRefusal.IDENTITY_CAP}
     few = resolve(known(*kiosks, *(m for home in homes[:500] for m in home)), ties, (), Rules())
-    assert {graph.size for graph in few.graphs} == {1530}  # not yet a crowd
+    assert {graph.size for graph in few.graphs} == {1530}  # not yet too large
 
 
 def test_a_chain_longer_than_a_component_may_be_joins_nobody():

@@ -1,4 +1,4 @@
-"""One identity has one spelling, a value that nobody sees or that names nobody is no identity, and old sandboxes keep their spellings."""
+"""An identity has one normalized value, invisible values and placeholders are no identities, and old sandboxes keep their rules."""
 
 import unicodedata
 from dataclasses import replace
@@ -21,8 +21,19 @@ from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
 
 EXACT, LOWERCASE, E164 = IdentityNormalization
-UNSEEN = ["\u200b", "\ufeff", "\u2060", "\u00ad", "\u3164", "\u200e", "\u115f", "\u2800", "\u202a\u202c", "\U000e0041"]
-UNSEEN += ["\U000e0002", "\U000e0fff"]  # of no use yet, and drawn as nothing for good
+INVISIBLE = [
+    "\u200b",
+    "\ufeff",
+    "\u2060",
+    "\u00ad",
+    "\u3164",
+    "\u200e",
+    "\u115f",
+    "\u2800",
+    "\u202a\u202c",
+    "\U000e0041",
+]
+INVISIBLE += ["\U000e0002", "\U000e0fff"]  # of no use yet, and drawn as nothing for good
 ECID, OTHER = ("ECID", "1" * 38), ("ECID", "2" * 38)
 NOBODY = ["", "0", "0000", "-", "---", "00000000-0000-0000-0000-000000000000", "null", "none", "nil", "nan"]
 NOBODY += ["undefined", "true", "false", "anonymous", "guest", "unknown", "not_authenticated", "id", "distinct_id"]
@@ -51,7 +62,7 @@ def test_blank_control_and_format_characters_are_invisible():
     for code in range(0x110000):
         if unicodedata.category(chr(code)) in {"Cc", "Cf", "Zs", "Zl", "Zp"}:
             assert chr(code) in BLANKS, hex(code)
-    assert all(stripped(f"{unseen}a{unseen}") == "a" for unseen in (*UNSEEN, " "))
+    assert all(stripped(f"{invisible}a{invisible}") == "a" for invisible in (*INVISIBLE, " "))
     assert stripped("a\u200db") == "a\u200db"
 
 
@@ -68,17 +79,17 @@ def test_real_values_are_no_placeholders(rules, value):
     assert not rules.is_placeholder(value)
 
 
-@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
 @pytest.mark.parametrize("value", ["", "null", '"guest"', "0"])
-def test_unseen_characters_around_a_placeholder_do_not_hide_it(unseen, value):
-    assert RULES[NEWEST].is_placeholder(f"{unseen}{value}{unseen}")
-    assert not RULES[1].is_placeholder(f"{unseen}{value}{unseen}") or unseen in "\u2028\u3000"
+def test_invisible_characters_around_a_placeholder_do_not_hide_it(invisible, value):
+    assert RULES[NEWEST].is_placeholder(f"{invisible}{value}{invisible}")
+    assert not RULES[1].is_placeholder(f"{invisible}{value}{invisible}") or invisible in "\u2028\u3000"
 
 
-@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
+@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
 @pytest.mark.parametrize("value", ["gu{}est", "{}0{}0{}", "n{}ull", "'{}'"])
-def test_unseen_characters_inside_a_placeholder_do_not_hide_it(unseen, value):
-    assert RULES[NEWEST].is_placeholder(value.format(*[unseen] * 3))
+def test_invisible_characters_inside_a_placeholder_do_not_hide_it(invisible, value):
+    assert RULES[NEWEST].is_placeholder(value.format(*[invisible] * 3))
 
 
 @pytest.mark.parametrize("value", ["+0000000000", "000 000 0000", "(000) 000-0000", "+00 00", "0 0", "()"])
@@ -105,7 +116,7 @@ def test_the_first_rules_stay_what_they_were(value):
     st.sampled_from(IdentityNormalization),
 )
 def test_many_values_are_normalized_and_recognized_like_each_of_them(rules, values, normalization):
-    assert rules.spelled(normalization, values) == list(map(rules.forms[normalization], values))
+    assert rules.normalized(normalization, values) == list(map(rules.forms[normalization], values))
     assert rules.first_placeholder(values) == next(filter(rules.is_placeholder, values), None)
 
 
@@ -139,12 +150,12 @@ async def test_composed_and_decomposed_are_one_identity(world):
     assert await world.xid("CORE", "\u00e9") in {xid for person in await world.people() for xid in person}
 
 
-@pytest.mark.parametrize("unseen", UNSEEN, ids=ascii)
-async def test_people_who_share_an_invisible_value_stay_apart(world, unseen):
+@pytest.mark.parametrize("invisible", INVISIBLE, ids=ascii)
+async def test_people_who_share_an_invisible_value_stay_apart(world, invisible):
     result = await world.events(
-        event("e1", "2026-01-01T00:00:00Z", ECID, ("CORE", unseen)),
-        event("e2", "2026-01-01T00:00:00Z", OTHER, ("CORE", f"{unseen}null")),
-        event("e3", "2026-01-01T00:00:00Z", ("CORE", unseen)),
+        event("e1", "2026-01-01T00:00:00Z", ECID, ("CORE", invisible)),
+        event("e2", "2026-01-01T00:00:00Z", OTHER, ("CORE", f"{invisible}null")),
+        event("e3", "2026-01-01T00:00:00Z", ("CORE", invisible)),
     )
     assert [warning.code for warning in result.warnings] == ["IDENTITY_PLACEHOLDER"] * 2
     assert [failure.code for failure in result.failed] == ["IDENTITY_PLACEHOLDER"]
@@ -179,17 +190,17 @@ async def test_a_phone_number_that_is_not_international_is_taken_with_a_warning(
 # ------------------------------------------------------------------------------------------------ names
 
 
-@pytest.mark.parametrize("unseen", [*UNSEEN, " ", "\u3000"], ids=ascii)
-async def test_a_name_that_looks_empty_is_refused(world, unseen):
+@pytest.mark.parametrize("invisible", [*INVISIBLE, " ", "\u3000"], ids=ascii)
+async def test_a_name_that_looks_empty_is_refused(world, invisible):
     """Of whatever has a name: they are all checked by one function."""
     with pytest.raises(Invalid):
-        check_name(unseen)
-    for code in (unseen, f"Shop{unseen}"):
+        check_name(invisible)
+    for code in (invisible, f"Shop{invisible}"):
         with pytest.raises(Invalid):
             await namespaces.create_namespace(
                 world.db, world.scope, code=code, name="Shop", kind=IdentityType.CROSS_DEVICE
             )
-    check_name(f"Shop{unseen}s")
+    check_name(f"Shop{invisible}s")
 
 
 # ------------------------------------------------------------------------------------------------ sandboxes of before

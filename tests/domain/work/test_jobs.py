@@ -1,4 +1,4 @@
-"""Jobs: enqueued with their cause, done by one worker at a time, gone on with by the next."""
+"""Jobs: added with their cause, done by one worker at a time, continued by the next."""
 
 import asyncio
 from contextlib import suppress

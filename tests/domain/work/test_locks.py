@@ -1,4 +1,4 @@
-"""Who waits for a sandbox holds nobody else up: neither for a lock, nor by long reads, nor by many statements."""
+"""Callers that wait for one sandbox hold up no other: neither for a lock, nor by long reads, nor by many statements."""
 
 import asyncio
 from collections.abc import AsyncIterator
