@@ -1,6 +1,6 @@
-"""Numbers that a document fixes all but for its variables: noted once as sums over earlier sums, and added up for each request.
+"""Sums that depend on a document and the values of its variables: built once for the document, evaluated for each request.
 
-However often an amount is part of others, it is noted and added up once.
+A sum refers to earlier sums by their places in a list, so that a part of several sums is evaluated once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -13,12 +13,12 @@ from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Variables: TypeAlias = Mapping[str, Any]
 Count: TypeAlias = int | Callable[[Variables], int]
-"""How often something counts: known, or by the values of the variables."""
+"""A number of times: fixed, or a function of the values of the variables."""
 
 
 @dataclass(frozen=True, slots=True)
 class VariableTerm:
-    """An amount that depends on variables, by its place among the sums."""
+    """An amount that depends on variables: the place of its sum in the list."""
 
     place: int
 
@@ -28,30 +28,30 @@ Amount: TypeAlias = int | VariableTerm
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """A constant, and earlier sums by their places, each so many times."""
+    """A constant and multiples of earlier sums, each a count and the place of a sum."""
 
     constant: int
     parts: tuple[tuple[Callable[[Variables], int], int], ...] = ()
 
 
 class CostTerms:
-    """Notes sums in an order in which each needs earlier ones only."""
+    """Builds the list of sums, in which each refers to earlier ones only."""
 
     def __init__(self) -> None:
         self._noted: list[Sum] = []
 
     def total(self, amounts: Iterable[Amount]) -> Amount:
-        """All of them together."""
+        """Return the sum of the amounts."""
         constant, later = 0, list[VariableTerm]()
         for amount in amounts:
             if isinstance(amount, int):
                 constant += amount
             else:
                 later.append(amount)
-        return self._note(Sum(constant, tuple((_once, each.place) for each in later))) if later else constant
+        return self._note(Sum(constant, tuple((_ONCE, each.place) for each in later))) if later else constant
 
     def product(self, count: Count, amount: Amount) -> Amount:
-        """One of them so many times."""
+        """Return a multiple of an amount."""
         if isinstance(count, int) and isinstance(amount, int):
             return count * amount
         if amount == 0 or count == 0:
@@ -62,10 +62,10 @@ class CostTerms:
         return self._note(Sum(0, ((counted, self._placed(amount).place),)))
 
     def finish(self, amount: Amount) -> tuple[Sum, ...]:
-        """All sums that were noted, with this one last."""
+        """Return all sums, with that of this amount last."""
         if isinstance(amount, int):
             return (Sum(amount),)  # the others are no part of it
-        self._note(Sum(0, ((_once, amount.place),)))
+        self._note(Sum(0, ((_ONCE, amount.place),)))
         return tuple(self._noted)
 
     def _placed(self, amount: Amount) -> VariableTerm:
@@ -77,7 +77,7 @@ class CostTerms:
 
 
 def evaluate(sums: Iterable[Sum], variables: Variables) -> int:
-    """What the last of the sums comes to."""
+    """Return the value of the last sum."""
     values: list[int] = []
     for each in sums:
         value = each.constant
@@ -85,10 +85,6 @@ def evaluate(sums: Iterable[Sum], variables: Variables) -> int:
             value += count(variables) * values[place]
         values.append(value)
     return values[-1]
-
-
-def _once(_: Variables) -> int:
-    return 1
 
 
 def _nothing(_: Variables) -> None:
@@ -99,12 +95,17 @@ def _always(number: int) -> Callable[[Variables], int]:
     return lambda _: number
 
 
+_ONCE = _always(1)
+
+
 # ------------------------------------------------------------------------------------------------ counts
 
 
 class ArgumentReader:
-    """Reads counts off arguments, which are literals or an operation's variables. What does not fit its type is refused elsewhere: here
-    it counts as if it were not given."""
+    """Reads counts from arguments, which are literals or variables of an operation.
+
+    A value that does not fit its type counts as an absent one: it is refused elsewhere.
+    """
 
     def __init__(self, operation: OperationDefinitionNode) -> None:
         self._defaults = {
@@ -113,19 +114,19 @@ class ArgumentReader:
         }
 
     def value(self, node: ValueNode | None) -> Callable[[Variables], Any]:
-        """What gives the value of an argument, by the variables; None for an argument that is not given."""
+        """Return a function that returns an argument's value for the values of the variables, and None for an absent argument."""
         return _nothing if node is None else self._reader(node)
 
     def page(self, *sizes: ValueNode | None) -> Count:
-        """How many items a page has at most, by the first size that is given."""
+        """Return the most items that a page has: the first of the sizes that is present, else the default."""
         return self._count(_page, sizes)
 
     def items(self, many: ValueNode | None) -> Count:
-        """How many items are given, as far as that is allowed."""
+        """Return the number of items in a list, at most the size of a page."""
         return self._count(_items, [many])
 
     def condition(self, directive: DirectiveNode) -> Count:
-        """0 where `@skip` or `@include` leaves its field out, else 1."""
+        """Return 0 where `@skip` or `@include` leaves its field out, else 1."""
         count = {"skip": _not_skipped, "include": _included}.get(directive.name.value, _counted)
         return self._count(count, [argument.value for argument in directive.arguments or ()])
 

@@ -1,16 +1,16 @@
-"""What an operation may cost, known before it runs: about the number of objects that have to be loaded for it.
+"""The cost of an operation, known before it runs: about the number of objects that have to be loaded for it.
 
-    an object              1; a hundredth where it is at hand anyway: of the configuration, a connection, a part of a document
+    an object              1; a hundredth where nothing is loaded for it: of the configuration, a connection, a part of a document
     a leaf                 a hundredth; a document as JSON a tenth
     a page                 as many items as `first` or `last` says, 50 where neither does
     a look-up of many      as many as are given; an event of a simulation fifteen, and the simulation 800
     any other list         its usual length: of what is bounded at 50 there are mostly few
     introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
-Some fields ask the store for more than they show, and cost that (`WEIGHTS`). What is selected twice counts twice, and so does what is
-selected of several types of which an object can only have one: a cost is a bound for usual data, not a forecast.
+Some fields read more from the store than they show, and cost that (`WEIGHTS`). A field that is selected twice counts twice, and so do
+fields of several types of which an object can only have one: a cost is a bound for usual data, not a forecast.
 
-A document is walked once, and each fragment of it once however often it is spread; a request only adds up what came of it.
+A document is walked once, and each fragment of it once however often it is spread; a request only evaluates the sums.
 """
 
 from collections.abc import Mapping
@@ -55,11 +55,11 @@ OBJECT: Final = 100 * LEAF
 """A row and its document take about as long as a hundred values of it."""
 
 JSON_LEAF: Final = 10 * LEAF
-"""Documents as JSON are passed on whole, but have some length."""
+"""Documents as JSON are not taken apart, but have some length."""
 
 ASSUMED_LIST_SIZE: Final = 5
-"""Most people have two to five identities and as many records. To count the bound, ten times as many, would refuse pages of people that
-are read every day; what a page of people with that many identities takes more is bounded by it, too."""
+"""Items of a list of unknown length. Most people have two to five identities and as many records; counting the limit of 50 would refuse
+pages of people that are read every day. The extra cost of people with 50 identities is bounded by this, too."""
 
 INTROSPECTED: Final = 5 * LEAF
 """Values of introspection are made one by one."""
@@ -71,10 +71,10 @@ AT_HAND: Final = frozenset({
     "ProfileLimits", "FieldProvenance", "FieldCandidate", "MergePolicyDiff", "FieldDiff", "FieldChange",
     "SimulatedIdentity", "SimulatedLink",
 })  # fmt: skip
-"""Types that come with the object around them or with the configuration, or whose work is counted at the field that gives them."""
+"""Types that come with the object around them or with the configuration, or whose cost is counted at the field that returns them."""
 
 CONTAINERS: Final = ("Connection", "Edge", "Payload")
-"""How the names of types end that only hold what is loaded."""
+"""Ends of the names of types that only hold loaded objects."""
 
 INTROSPECTION: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
@@ -94,38 +94,38 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Query.simulateIdentityGraph": 800 * OBJECT,
     "Query.diffMergePolicies": 1_000 * OBJECT,  # merges profiles for a good part of the time that a request has
 }
-"""What fields cost beside what they show, by their name or coordinate."""
+"""The cost of a field itself, beside that of its selection, by its name or coordinate."""
 
 COSTS_OF_KEYS: Final[Mapping[str, int]] = {
     "Query.simulateIdentityGraph": 15 * OBJECT,  # an event of 20 identities has 190 links to rank
 }
-"""What each item costs that a look-up of many is given, where it is not as much as an object."""
+"""The cost of each key of a look-up of many, where it is not that of an object."""
 
 ASSUMED_SIZES: Final[Mapping[str, int]] = {
     "Profile.explain": 20,  # leaves of a document
     "MergePolicyDiff.fields": 20,
 }
-"""The usual length of lists that mostly have more than a few items."""
+"""The usual length of lists that mostly have more than ASSUMED_LIST_SIZE items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What one operation costs, by its variables. Made once for a document; a call takes microseconds."""
+    """The cost of one operation as a function of its variables. Built once for a document; a call takes microseconds."""
 
     _sums: tuple[Sum, ...]
 
     @classmethod
     def of(cls, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> "Cost":
-        """The cost of an operation of a valid document. What is not valid in one costs nothing."""
+        """Return the cost of an operation. Invalid parts of its document cost nothing."""
         return cls(_Walk(schema, document, operation).sums())
 
     def __call__(self, variables: Mapping[str, Any] | None) -> int:
-        """The cost, rounded up. The variables may be as a client sent them: whatever they are, this does not fail."""
+        """Return the cost in objects, rounded up. The variables may be unchecked values of any type."""
         return -(-evaluate(self._sums, variables or {}) // OBJECT)
 
 
 def check_cost(cost: int, limits: Limits) -> None:
-    """Raise LimitExceeded if an operation may cost too much."""
+    """Raise LimitExceeded if the cost is above the limit."""
     if cost > limits.cost:
         raise LimitExceeded(
             f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_PAGE_SIZE} items where neither `first` nor `last` is given."
@@ -137,14 +137,14 @@ def check_cost(cost: int, limits: Limits) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Selected:
-    """What selections cost: once, and where they are of a connection, for each item of its page."""
+    """The cost of a selection set: once, and for a connection also for each item of its page."""
 
     once: Amount = 0
     each: Amount = 0
 
 
 class _Walk:
-    """Walks one operation."""
+    """Builds the sums of one operation by walking its selections."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         self._schema = schema
@@ -212,7 +212,7 @@ class _Walk:
         )
 
     def _usual(self, coordinate: str) -> int:
-        """The usual length of a field's list."""
+        """Return the usual length of a field's list."""
         lengths = self._introspected if coordinate.startswith("__") else ASSUMED_SIZES
         return lengths.get(coordinate, ASSUMED_LIST_SIZE)
 
@@ -222,7 +222,7 @@ class _Walk:
 
 
 class _Counts:
-    """How much one field of a document asks for."""
+    """The counts of one field: the keys it looks up, the items of its page, the length of its list."""
 
     def __init__(self, given: ArgumentReader, field: GraphQLField, node: FieldNode, usual: int) -> None:
         arguments = {argument.name.value: argument.value for argument in node.arguments or ()}
@@ -239,7 +239,7 @@ def _is_list(given_type: Any) -> bool:
 
 
 def _introspected(schema: GraphQLSchema) -> dict[str, int]:
-    """How long the lists of introspection are in this schema, those of types and fields on the average."""
+    """Return the length of each list of introspection in this schema, for types and fields the average."""
     types = list(schema.type_map.values())
     with_fields = [named.fields for named in types if isinstance(named, GraphQLObjectType | GraphQLInterfaceType)]
     fields = [field for each in with_fields for field in each.values()]

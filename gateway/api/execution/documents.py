@@ -1,7 +1,7 @@
-"""Documents: parsed, held to the limits and validated once, then kept as long as they are in use.
+"""Documents: parsed, measured and validated once, then kept while they are in use.
 
-What is kept holds for one document and one shape of schema, whatever the variables, and with it what is found out about its operations.
-A refused document is not kept. A long document is read beside the event loop; who asks for it meanwhile waits for the same reading.
+A kept document is valid for one digest of the schema and any values of its variables, and holds what is known about its operations.
+A refused document is not kept. A long document is read in a thread; concurrent requests for it share one reading.
 """
 
 from functools import partial
@@ -27,19 +27,19 @@ from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import DOCUMENTS, Once
 
 MAX_CACHED_NODES: Final = 50_000
-"""Nodes of documents and of plans that are kept; an operation with twenty fields has about 200 of them."""
+"""The most nodes of kept documents and plans; an operation with twenty fields has about 200 of them."""
 
 NODE_BYTES: Final = 300
-"""What a node takes."""
+"""Bytes of memory of a node, about."""
 
 MAX_CHARACTERS_INLINE: Final = 2_000
-"""Characters of a document that is read on the event loop: it takes at most a few hundredths of a second there."""
+"""The most characters of a document that is read on the event loop, which takes a few hundredths of a second."""
 
 MAX_SELECTIONS_INLINE: Final = 300
-"""What is selected in a document that is compiled on the event loop."""
+"""The most selections of a document that is compiled on the event loop."""
 
 NODES_PER_PLANNED_FIELD: Final = 5
-"""Nodes of a document that a plan's field weighs as much as."""
+"""The weight of a plan's field, in nodes of a document."""
 
 _TOO_MANY_TOKENS: Final = "tokens. Parsing aborted"
 _TOO_DEEP: Final = "nested too deeply. Parsing aborted"
@@ -56,7 +56,7 @@ class ParseFailed(Exception):
 
 
 class ValidationFailed(Exception):
-    """The document asks for what the schema does not have."""
+    """The document is not valid for the schema."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -64,7 +64,7 @@ class ValidationFailed(Exception):
 
 
 class Document:
-    """A valid document's operations. `key` is its text, and the digest of the schema that it is valid for."""
+    """The operations of a valid document. `key` is its text, and the digest of the schema that it is valid for."""
 
     def __init__(self, key: Key, operations: list[Prepared], size: Size) -> None:
         self.key = key
@@ -72,24 +72,24 @@ class Document:
         self._size = size
 
     def operation(self, name: str | None) -> Prepared | None:
-        """The operation of this name; without one, the only operation. None where that means none or several."""
+        """Return the operation with this name, or the only one for None. None where there is none or the choice is open."""
         if name is None and len(self._by_name) == 1:
             return next(iter(self._by_name.values()))
         return self._by_name.get(name) if name is not None else None
 
     @property
     def is_large(self) -> bool:
-        """Whether to compile it takes so long that others should not wait for it."""
+        """Whether compiling it takes so long that other requests should not wait for it."""
         return self._size.selections > MAX_SELECTIONS_INLINE
 
     @property
     def plans(self) -> int:
-        """How many plans are kept of it."""
+        """The number of plans that are kept of it."""
         return sum(operation.plans for operation in self._by_name.values())
 
     @property
     def weight(self) -> int:
-        """What it takes to keep it with the plans that it has now, in nodes."""
+        """The weight of it and its present plans in the cache, in nodes."""
         kept_bytes = sum(operation.kept_bytes for operation in self._by_name.values())
         return (
             self._size.nodes + self.plans * self._size.selections * NODES_PER_PLANNED_FIELD + kept_bytes // NODE_BYTES
@@ -97,14 +97,17 @@ class Document:
 
 
 class _Held(NamedTuple):
-    """A document that is kept, and with how many plans."""
+    """A kept document, and the number of its plans when it was kept."""
 
     document: Document
     plans: int
 
 
 class Documents:
-    """Valid documents by their text and the schema's digest, the least used forgotten first. `plans` are kept of all of them together."""
+    """A cache of valid documents by their text and the schema's digest; the least recently used are dropped first.
+
+    `plans` is the number of plans of all of them.
+    """
 
     def __init__(self, limits: Limits, kept_nodes: int = MAX_CACHED_NODES) -> None:
         self.plans = 0
@@ -113,7 +116,7 @@ class Documents:
         self._reading: Once[Key, Document] = Once()
 
     async def read(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        """The document, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed, Unavailable."""
+        """Return the document of a text, valid for this schema. Raises LimitExceeded, ParseFailed, ValidationFailed, Unavailable."""
         held = self._kept.get((source, schema.digest))
         if held is not None:
             return held.document
@@ -124,7 +127,7 @@ class Documents:
         return document
 
     def keep(self, document: Document) -> None:
-        """Keep the document with the plans that it has now."""
+        """Put the document into the cache with the weight of its present plans."""
         held = _Held(document, document.plans)
         self.plans += held.plans
         self._kept.put(document.key, held, document.weight)
@@ -178,7 +181,7 @@ class Documents:
 
 
 def _forget_tokens(document: DocumentNode) -> None:
-    """Keep of each node where it begins and ends, and not the tokens: they are a third of what the garbage collector would look through."""
+    """Drop the tokens of all nodes, which are a third of the objects that the garbage collector would visit; positions stay."""
     todo: list[Node] = [document]
     while todo:
         node = todo.pop()

@@ -1,6 +1,6 @@
-"""Whatever went wrong, as the caller may know it: a message, a place, and a code of a closed list in `extensions.code`.
+"""Errors of an answer: a message, a place, and a code of a closed list in `extensions.code`.
 
-What nobody meant to show comes out as INTERNAL with the request's correlation id, and is observed for the operator's log.
+An unexpected exception becomes INTERNAL with the request's correlation id, and is observed for the operator's log.
 """
 
 from collections.abc import Iterable
@@ -25,7 +25,7 @@ MASKED = "Something broke inside; the operator finds it under the correlation id
 
 
 class VariablesRefused(Exception):
-    """The values do not fit the operation's variables."""
+    """The values do not fit the types of the operation's variables."""
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
@@ -33,9 +33,9 @@ class VariablesRefused(Exception):
 
 
 def error_entries(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:
-    """The errors as JSON. `code` says what stage they come from; without it they were met while running.
+    """Return the errors as entries of an answer. `code` is that of all; without it each gets the code of its own cause.
 
-    What is masked is observed; one cause that many fields failed of, once.
+    Errors without a public code are masked and observed; a cause that several fields share is observed once.
     """
     answers, causes = [], dict[int, Exception]()
     for error in errors:
@@ -52,7 +52,7 @@ def error_entries(errors: Iterable[GraphQLError], code: str | None = None) -> li
 
 
 def told_fault(error: Exception) -> list[dict[str, Any]]:
-    """The one error of a request that never came to run."""
+    """Return the list with the one error of a request whose operation did not run."""
     return error_entries([GraphQLError(str(error), original_error=error)])
 
 

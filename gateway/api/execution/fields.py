@@ -1,4 +1,4 @@
-"""The fields that an operation selects, wherever it does: what is known of their arguments before anything runs starts from these."""
+"""The fields that an operation selects, for checks of their arguments before anything runs."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from graphql import (
 
 
 class SelectedField(NamedTuple):
-    """A field where a document selects it: the name of its type, what stands there, and what the schema says of it."""
+    """A field that a document selects: the name of its parent type, its node, and its definition in the schema."""
 
     parent: str
     node: FieldNode
@@ -33,7 +33,7 @@ class SelectedField(NamedTuple):
 def fields_of(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode
 ) -> Iterator[SelectedField]:
-    """Every field of a valid operation and of the fragments that it spreads, each fragment once; those of introspection left out."""
+    """Yield every field of a valid operation and of the fragments that it spreads, each fragment once; introspection is left out."""
     fragments = {each.name.value: each for each in document.definitions if isinstance(each, FragmentDefinitionNode)}
     todo: list[tuple[Any, SelectionSetNode]] = [(schema.get_root_type(operation.operation), operation.selection_set)]
     while todo:

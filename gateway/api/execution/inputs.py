@@ -1,7 +1,7 @@
-"""What goes into an operation: its variables and the arguments of its fields, coerced as the specification wants it (6.1.2, 6.4.1).
+"""Inputs of an operation: its variables and the arguments of its fields, coerced as the GraphQL specification says (6.1.2, 6.4.1).
 
-The way of a value that fits is compiled once for its type. One that does not fit takes graphql-core's own way, which says what is wrong:
-so there is one truth about errors, and it costs nothing while there are none.
+The coercion of valid values is compiled once for their type. Invalid values are coerced again by graphql-core, which raises the errors:
+so all errors are graphql-core's, and cost nothing while there are none.
 """
 
 from collections.abc import Callable, Container, Mapping
@@ -49,7 +49,7 @@ from gateway.api.execution.sizes import MAX_INPUT_VALUES, MAX_VALUES_INLINE, che
 from gateway.api.rows import Rows
 
 Coercion = Callable[[Any], Any]
-"""Gives the value as resolvers' arguments are coerced from it, or `Undefined` where it does not fit."""
+"""Returns the coerced value, or `Undefined` for one that does not fit."""
 
 _ABSENT: Final = object()
 
@@ -67,8 +67,11 @@ class _Variable:
 
 
 class Variables:
-    """The variables of an operation. `inside` are those that stand inside of other values; of the others, which are whole arguments,
-    objects are made at once what resolvers take."""
+    """The variables of an operation.
+
+    `inside` are the names of those used inside of other values. The others are whole arguments: their objects are made into the input
+    types that resolvers take.
+    """
 
     def __init__(
         self, schema: GraphQLSchema, operation: OperationDefinitionNode, inside: Container[str], max_errors: int
@@ -81,13 +84,13 @@ class Variables:
         self._nested = [each.signature.name for each in self._variables if each.holds_many]
 
     def are_many(self, given: Mapping[str, Any]) -> bool:
-        """Whether reading these takes so long that it is better done beside the event loop."""
+        """Return whether these values are so many that they are better read in a thread."""
         return any(map(given.__contains__, self._nested)) and exceed(
             self._schema, self._operation, given, MAX_VALUES_INLINE
         )
 
     def read(self, given: Mapping[str, Any]) -> VariableValues:
-        """Their values for one request. Raises VariablesRefused, LimitExceeded."""
+        """Return the coerced values of the variables for one request. Raises VariablesRefused, LimitExceeded."""
         values = VariableValues({}, {})
         for each in self._variables:
             name = each.signature.name
@@ -128,12 +131,14 @@ def _variable(schema: GraphQLSchema, definition: VariableDefinitionNode, inside:
 
 
 _TEXTS: Final = {"String", "ID"}
-"""Scalars that a text is a value of as it is."""
+"""Scalars whose values are texts, which need no coercion."""
 
 
 def coercion(input_type: Any, *, makes: bool, nullable: bool = True) -> Coercion:
-    """The way of a variable's value to one of this type, as graphql-core's `coerce_input_value` goes it; `makes` the resolvers' own
-    objects in place of plain ones."""
+    """Return a function that coerces a variable's value to this type, as graphql-core's `coerce_input_value` does.
+
+    `makes`: input objects become the classes that resolvers take instead of dicts.
+    """
     nothing = None if nullable else Undefined
     match input_type:
         case GraphQLNonNull():
@@ -169,7 +174,7 @@ def _coerced_each(coerce: Coercion, values: list[Any]) -> Any:
 
 
 def _by_field(values: list[Any]) -> dict[str, list[Any]] | None:
-    """Objects as columns, if they name the same fields."""
+    """Return the values of dicts by field, None unless all dicts have the same fields."""
     if {*map(type, values)} != {dict} or len({*map(len, values)}) != 1:
         return None
     try:
@@ -179,7 +184,7 @@ def _by_field(values: list[Any]) -> dict[str, list[Any]] | None:
 
 
 class _Input(NamedTuple):
-    """A field of an input type. `takes_text`: a text is a value of it as it is, and needs no call."""
+    """A field of an input type. `takes_text`: texts are valid values of it, which need no coercion."""
 
     out_name: str
     takes_text: bool
@@ -189,7 +194,7 @@ class _Input(NamedTuple):
 
 
 class _Object:
-    """Coerces objects of one input type; looks into the type when it is first used, since it may hold itself."""
+    """Coerces objects of one input type. The fields are read at first use, since a type may hold itself."""
 
     def __init__(self, input_type: GraphQLInputObjectType, nothing: Any, *, makes: bool) -> None:
         self._type = input_type
@@ -220,7 +225,7 @@ class _Object:
         return self._finish(coerced)
 
     def rows(self, values: list[Any]) -> Rows[Any] | None:
-        """The same for many objects that name the same fields, field by field; None where they do not, or where one does not fit."""
+        """Coerce many objects field by field; None where they have different fields or one does not fit."""
         given = _by_field(values) if self._makes else None
         if given is None or given.keys() - self._ways.keys() or (self._type.is_one_of and len(given) != 1):
             return None
@@ -236,12 +241,12 @@ class _Object:
 
     @cached_property
     def _ways(self) -> dict[str, tuple[str, bool, Coercion]]:
-        """What each field that is given needs: this is gone through for every object."""
+        """The parts of each field that are needed for every object."""
         return {name: (each.out_name, each.takes_text, each.coerce) for name, each in self._inputs.items()}
 
     @cached_property
     def _finish(self) -> Callable[[dict[str, Any]], Any]:
-        """Makes the object that resolvers take; else leaves a plain one, whose names are those of the schema."""
+        """A function that makes an input object of its values: the class that resolvers take, or a dict."""
         if not self._makes:
             return self._type.out_type
         definition = self._type.extensions["strawberry-definition"]
@@ -265,13 +270,13 @@ class _Object:
 
     @cached_property
     def _expected(self) -> list[tuple[str, _Input]]:
-        """Those without which there is something to do."""
+        """The fields that need a default or an error where they are absent."""
         inputs = self._inputs.items()
         return [(name, each) for name, each in inputs if each.is_required or each.default is not Undefined]
 
 
 def implicit_values(definition: StrawberryObjectDefinition) -> dict[str, None]:
-    """Of an input type: the fields that may be left out though Python has no default for them."""
+    """Return None for each field of an input type that has no default in Python, as the arguments where it is absent."""
     return {
         each.python_name: None
         for each in definition.fields
@@ -283,7 +288,7 @@ def implicit_values(definition: StrawberryObjectDefinition) -> dict[str, None]:
 
 
 class Arguments:
-    """The arguments of a field where it stands in a document, as keyword arguments of its resolver."""
+    """The arguments of a selected field, as keyword arguments of its resolver."""
 
     def __init__(self, schema: GraphQLSchema, field: GraphQLField, node: FieldNode) -> None:
         self._field = field
@@ -296,11 +301,11 @@ class Arguments:
 
     @property
     def is_fixed(self) -> bool:
-        """Whether they are right, and the same in every request."""
+        """Whether the arguments are valid and do not depend on variables."""
         return self._fixed is not None
 
     def read(self, variables: VariableValues) -> dict[str, Any]:
-        """Their values for one request. Raises GraphQLError. Whoever gets them must not change them."""
+        """Return the values for one request, which callers must not change. Raises GraphQLError."""
         return self._fixed if self._fixed is not None else self._read(variables)
 
     def _known(self) -> dict[str, Any] | None:
@@ -326,7 +331,7 @@ class Arguments:
 
 @dataclass(frozen=True, slots=True)
 class _ResolverArgument:
-    """A resolver's parameter: its name in the schema and in Python, and how a coerced value becomes its own type."""
+    """A resolver's parameter: its name in the schema and in Python, and the conversion of a coerced value to its type."""
 
     name: str
     python_name: str
@@ -342,7 +347,7 @@ def _takers(schema: GraphQLSchema, definition: StrawberryField) -> list[_Resolve
 
 
 def _source(argument: GraphQLArgument, node: ValueNode | None) -> Callable[[VariableValues | None], Any]:
-    """Gives the argument's coerced value, absent where the resolver's own default counts, `Undefined` where it does not fit."""
+    """Return a function for the coerced value: _ABSENT where the resolver's default counts, `Undefined` where it does not fit."""
     default = coerce_default_value(argument)
     missing = default if default is not Undefined else _ABSENT
     is_required = isinstance(argument.type, GraphQLNonNull) and missing is _ABSENT
@@ -392,7 +397,7 @@ def _has_variables(node: ValueNode) -> bool:
 
 
 def _conversion(schema: GraphQLSchema, argument: StrawberryArgument) -> Callable[[Any], Any]:
-    """How Strawberry makes Python values of an argument's coerced ones, which are plain dicts and lists."""
+    """Return a function that makes Python values of an argument's dicts and lists, as Strawberry does."""
     return _Conversions(schema).of(argument.type)
 
 
@@ -401,14 +406,14 @@ def _same(value: Any) -> Any:
 
 
 class _Conversions:
-    """Compiles Strawberry's `convert_argument` for one type. Input types that convert themselves are left to it."""
+    """Compiles Strawberry's `convert_argument` for one type. Raises TypeError for input types that convert themselves."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         strawberry_schema = schema._strawberry_schema  # type: ignore[attr-defined]  # noqa: SLF001
         self._config = strawberry_schema.config
 
     def of(self, kind: Any) -> Callable[[Any], Any]:
-        """None and absent values stay as they are."""
+        """Return the conversion to a type; None and absent values stay as they are."""
         match kind:
             case StrawberryOptional():
                 return self.of(kind.of_type)

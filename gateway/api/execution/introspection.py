@@ -1,7 +1,7 @@
-"""Introspection: `__schema` and `__type`, wherever they stand in a query.
+"""Introspection: the fields `__schema` and `__type` of a query.
 
-Of a schema with thousands of fields the answer takes a good part of a second, and a query may ask for parts of it again and again. So it is
-made in a thread, is bounded in what it holds, and is kept with the plan as finished JSON.
+The answer about a schema with thousands of fields takes a good part of a second, and a query may select parts of it many times. So it is
+made in a thread, has a limit of values, and is kept with the plan as JSON text.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,21 +33,21 @@ from gateway.runtime.threads import COMPUTATIONS, Once
 FIELDS: Final = ("__schema", "__type")
 
 MAX_INTROSPECTION_VALUES: Final = 500_000
-"""Values of one answer: fifty times as many as there are in a whole schema of standard field groups, and two seconds of work."""
+"""The most values of one answer: fifty times those of a whole schema of standard field groups, and two seconds of work."""
 
 MAX_CACHED_ANSWERS: Final = 4
-"""Answers kept of one field, for different values of its variables."""
+"""The most answers kept of one field, for different values of its variables."""
 
 
 class _Answer(NamedTuple):
-    """The field's value as JSON; None, and what went wrong, where it has none or a part of it is missing."""
+    """The field's value as JSON, None where there is none; and the errors."""
 
     text: bytes | None
     errors: Sequence[GraphQLError]
 
 
 class Introspection(Resolver):
-    """A field of introspection at the root of a query: `nodes` ask for it together, under one key."""
+    """A field of introspection at the root of a query. `nodes` are its selections under one key of the answer."""
 
     waits = True
 
@@ -79,11 +79,11 @@ class Introspection(Resolver):
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept of its answers."""
+        """Bytes of the kept answers."""
         return sum(len(answer.text or b"") for answer in self._kept.values())
 
     async def values(self, run: Run, parents: list[Any], fail: Callable[[Exception, int], Any]) -> list[Any]:  # noqa: ARG002
-        """The one value. Raises LimitExceeded, Unavailable."""
+        """Return a list with the one value as JSON text. Raises LimitExceeded, Unavailable."""
         sources = run.variables.sources
         given = {name: sources[name].value for name in self._names if sources[name].value is not Undefined}
         answer = await self._answer(given)
@@ -118,7 +118,7 @@ class Introspection(Resolver):
 
 
 class _Budget:
-    """Middleware that ends an execution with LimitExceeded when it has given too many values."""
+    """Middleware that ends an execution when it has resolved too many values."""
 
     def __init__(self) -> None:
         self._left = MAX_INTROSPECTION_VALUES
@@ -131,11 +131,11 @@ class _Budget:
 
 
 class _Spent(BaseException):
-    """There are no more values; an `Exception` would be told as an error of each field that is left."""
+    """The budget of values is used up. No `Exception`, which would become an error of each remaining field."""
 
 
 class _Used(Visitor):
-    """Finds the variables that selections use, and the fragments, one after the other."""
+    """Finds the variables and fragments that selections use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,7 +145,7 @@ class _Used(Visitor):
     def all_of(
         self, nodes: Sequence[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
     ) -> Iterator[FieldNode | FragmentDefinitionNode]:
-        """The nodes, and then each fragment that was found in what came before."""
+        """Yield the nodes, then each fragment that was found in a node or fragment before."""
         yield from nodes
         done = set[str]()
         while rest := self.fragments - done:

@@ -1,8 +1,7 @@
-"""How much one operation may ask for, and the measuring of documents.
+"""The limits of one operation, and the measuring of documents.
 
-A document is measured before it is validated, because rules of validation compare what a document selects with itself: their time may
-grow with the square of its text. Measuring takes a step for each thing that is selected and ends after `selections` of them, whatever
-fragments a document has.
+A document is measured before it is validated, because rules of validation compare selections with each other: their time may grow with
+the square of the text. Measuring takes a step for each selection and ends after `selections` of them, whatever fragments a document has.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +28,7 @@ from gateway.errors import LimitExceeded
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one operation may use."""
+    """The limits of one operation."""
 
     document_bytes: int = 100_000
     variables_bytes: int = 8_000_000  # 1,000 documents to ingest are about a tenth of it
@@ -37,7 +36,7 @@ class Limits:
     definitions: int = 100  # operations and fragments
     nesting: int = 50  # brackets of any kind in each other, those of fragments included
     selections: int = 3_000  # fields and fragments, wherever a fragment is spread
-    pairs: int = 10_000  # of fields that stand in one place under one key
+    pairs: int = 10_000  # of selections of one place in the answer under one key
     depth: int = 15  # levels of fields; a connection takes three
     introspection_depth: int = 20  # levels of fields in `__schema` and `__type`: tools ask for nine of `ofType`
     aliases: int = 30
@@ -46,24 +45,24 @@ class Limits:
         100_000  # about as many objects: 1,000 people with 10 events each are a tenth to a half of it, see `costs`
     )
     answer_bytes: int = 32_000_000
-    errors: int = 5  # of validation and of variables, told at once
+    errors: int = 5  # of validation and of variables, in one answer
     seconds: float = 30
 
     @property
     def body_bytes(self) -> int:
-        """The longest request that can hold a document and variables within their limits."""
+        """The most bytes of a request whose document and variables are within their limits."""
         return self.document_bytes + self.variables_bytes
 
 
 class Size(NamedTuple):
-    """How large a document is: its nodes, and what its operations select, fragments wherever they are spread."""
+    """The size of a document: its nodes, and the selections of its operations, with those of a fragment each time it is spread."""
 
     nodes: int
     selections: int
 
 
 def measure(document: DocumentNode, limits: Limits) -> Size:
-    """The size of a document. Raises LimitExceeded if it goes beyond a limit."""
+    """Return the size of a document. Raises LimitExceeded if it is beyond a limit."""
     if len(document.definitions) > limits.definitions:
         raise LimitExceeded(
             f"The document has {len(document.definitions)} operations and fragments; at most {limits.definitions} are allowed."
@@ -84,7 +83,7 @@ _BRACKETS: Final = (SelectionSetNode, ListValueNode, ObjectValueNode, ListTypeNo
 
 
 def _check_text(document: DocumentNode, limits: Limits) -> int:
-    """Count the nodes of what is written: directives, and brackets in brackets."""
+    """Return the number of nodes in the text. Raises LimitExceeded for too many directives or nested brackets."""
     count = directives = 0
     todo: list[tuple[Node, int]] = [(document, 0)]
     while todo:
@@ -102,7 +101,7 @@ def _check_text(document: DocumentNode, limits: Limits) -> int:
 
 
 def children_of(node: Node) -> Iterator[Node]:
-    """The nodes right below a node, in the order of the text."""
+    """Yield the children of a node, in the order of the text."""
     for key in QUERY_DOCUMENT_KEYS.get(node.kind, ()):
         child = getattr(node, key)
         if isinstance(child, Node):
@@ -117,7 +116,7 @@ def _check_nesting(nesting: int, limits: Limits) -> None:
 
 
 def too_nested(limits: Limits) -> LimitExceeded:
-    """What is wrong with a document that is nested too deeply."""
+    """Return the error of a document that is nested too deeply."""
     return LimitExceeded(
         f"The document nests brackets and fragments more than {limits.nesting} deep. Put values into variables, and fields into fewer fragments."
     )
@@ -127,7 +126,7 @@ def too_nested(limits: Limits) -> LimitExceeded:
 
 
 class _Place(NamedTuple):
-    """Selections somewhere in an operation: how many brackets are around them, and which fragments."""
+    """A selection set in an operation, with the number of brackets and the names of the fragments around it."""
 
     selections: SelectionSetNode
     nesting: int
@@ -135,7 +134,7 @@ class _Place(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """All selections of one place in the answer, and how many fields are above them; those of introspection for themselves."""
+    """All selection sets of one place in the answer, and the number of fields above it. Introspection has levels of its own."""
 
     places: list[_Place]
     depth: int
@@ -143,7 +142,7 @@ class _Level(NamedTuple):
 
 
 class _Ruler:
-    """Goes through operations as an answer shows them: what is selected under one key in one place is together."""
+    """Measures operations level by level, as an answer shows them: selections of one place under one key belong together."""
 
     def __init__(self, document: DocumentNode, limits: Limits) -> None:
         self._limits = limits
@@ -155,7 +154,7 @@ class _Ruler:
         self.spread = set[str]()
 
     def measure(self, selections: SelectionSetNode) -> None:
-        """Raise LimitExceeded if what is selected here goes beyond a limit, or all that was measured does."""
+        """Measure an operation or a fragment. Raises LimitExceeded if it, or all that was measured so far, is beyond a limit."""
         aliases, depths = 0, {False: 0, True: 0}
         levels = [_Level([_Place(selections, 1, frozenset())], 0, is_introspection=False)]
         while levels:
@@ -177,7 +176,7 @@ class _Ruler:
         self._check(aliases, depths)
 
     def _fields(self, places: list[_Place]) -> Iterator[tuple[FieldNode, _Place]]:
-        """The fields of a level, those of fragments included. A fragment in itself, which validation refuses, is passed over."""
+        """Yield the fields of a level, those of fragments included. A fragment inside itself, which validation refuses, is skipped."""
         spreads = 0
         todo = list(places)
         while todo:
@@ -210,7 +209,7 @@ class _Ruler:
             )
 
     def _compare(self, counts: Iterable[int]) -> None:
-        """What so many fields or fragments in one place, of each kind, take to be compared with each other."""
+        """Add the pairs that validation compares for these counts of fields or fragments in one place. Raises LimitExceeded."""
         self._pairs += sum(count * (count - 1) // 2 for count in counts)
         if self._pairs > self._limits.pairs:
             raise LimitExceeded(

@@ -1,7 +1,7 @@
-"""The way of an operation: text → document → the sandbox's schema → a plan → a body for orjson.
+"""Execution of operations: text → document → the sandbox's schema → a plan → a body for orjson.
 
-Queries are compiled, and run level by level. What the compiler does not cover, and what is no query, goes to graphql-core's executor
-with the very same resolvers: it is slower, and the oracle that compiled operations are tested against.
+Queries are compiled and run level by level. Mutations, and queries that the compiler does not cover, are run by graphql-core with the
+same resolvers; it is slower, and the reference that compiled operations are tested against.
 """
 
 import asyncio
@@ -36,11 +36,11 @@ from gateway.storage.database import Database
 from gateway.telemetry import OperationRan, observe
 
 MAX_SHARED_LOADERS: Final = 256
-"""Sandboxes, with what may be done there, whose requests share statements at one time."""
+"""The most pairs of a sandbox and a set of permissions whose loaders are kept for concurrent requests to share."""
 
 
 class Outcome(Enum):
-    """How far an operation came; HTTP tells it by a status."""
+    """How far an operation came, which decides the status of HTTP."""
 
     ANSWERED = "it ran: the body has `data`, and `errors` where fields failed"
     NOT_PARSED = "the text is not GraphQL"
@@ -52,9 +52,9 @@ class Outcome(Enum):
 
 
 class Request(NamedTuple):
-    """What a client sends.
+    """A request of a client.
 
-    `unreadable`: what is wrong with it, where its variables may hold texts and numbers that only documents to be taken in may have.
+    `unreadable` is the error of variables that hold texts or numbers which only ingested documents may have, None for all others.
     """
 
     query: str
@@ -64,7 +64,7 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """What a client gets: `body` may hold fragments of finished JSON, so orjson must write it. `stages` are names and seconds."""
+    """A response. `body` may hold fragments of JSON text, so orjson must write it. `stages` are names and seconds."""
 
     outcome: Outcome
     body: dict[str, Any]
@@ -74,7 +74,7 @@ class Response(NamedTuple):
 class Operations:
     """Runs operations of any sandbox; made once per process.
 
-    Without `compiles` all of them run on the stock executor. `explains`: an answer tells in its extensions why its query was not compiled.
+    Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Operations:
         self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], CoalescedLoaders] = OrderedDict()
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
-        """The answer; never raises for what a request can bring about."""
+        """Run the operation of a request and return the response. Raises nothing: errors are in the response."""
         try:
             with self._deadlines.begin() as deadline:
                 return await self._run(scope, request, only_queries, deadline.due)
@@ -129,7 +129,7 @@ class Operations:
         return await self._run_operation(document, operation, context, given, stages)
 
     def _shared(self, scope: Scope, config: Configuration) -> CoalescedLoaders:
-        """Those of all callers who may do the same in this sandbox, as long as its configuration is the same."""
+        """Return the loaders that requests with these permissions share in this sandbox while its configuration stays the same."""
         key = (scope.sandbox_id, scope.permissions)
         shared = self._shared_by_rights.get(key)
         if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
@@ -169,7 +169,7 @@ class Operations:
         return Response(Outcome.ANSWERED, body, stages.seconds)
 
     def _check_compiles(self, operation: Prepared) -> None:
-        """Raise NotCompiled for what never is."""
+        """Raise NotCompiled for an operation that is not to be compiled."""
         if not self._compiles:
             raise NotCompiled("compiling is off")
         if not operation.is_query:
@@ -178,7 +178,7 @@ class Operations:
     async def _compiled(
         self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
     ) -> Plan:
-        """A plan made anew, that of a large document beside the event loop. Raises NotCompiled, Unavailable."""
+        """Return a new plan, made in a thread for a large document. Raises NotCompiled, Unavailable."""
         try:
             if document.is_large:
                 return await DOCUMENTS.run(operation.plan, variables, stages)
@@ -216,7 +216,7 @@ class Operations:
 
 
 async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
-    """The values of the operation's variables, many of them read beside the event loop. Raises VariablesRefused, LimitExceeded, Unavailable."""
+    """Return the values of the variables, read in a thread where they are many. Raises VariablesRefused, LimitExceeded, Unavailable."""
     if operation.variables.are_many(given):
         return await DOCUMENTS.run(operation.variables.read, given)
     return operation.variables.read(given)
@@ -225,8 +225,7 @@ async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues
 async def _check(
     operation: Prepared, given: Mapping[str, Any], variables: VariableValues, config: Configuration
 ) -> None:
-    """Return if its arguments mean something in the sandbox; of many values that is found out beside the event loop. Raises BadInput,
-    Unavailable."""
+    """Check filters and policies among the arguments, in a thread where values are many. Raises BadInput, Unavailable."""
     if operation.variables.are_many(given):
         await DOCUMENTS.run(operation.preconditions.check, variables, config)
     else:
@@ -234,8 +233,10 @@ async def _check(
 
 
 def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
-    """A field whose value others do not lose with it. Where one fails, the executor cancels those beside it, and with them went what they
-    wait for: keys of loaders that fields elsewhere wait for, too."""
+    """Resolve a field, shielded from cancellation.
+
+    Where a field fails, graphql-core cancels its siblings; without the shield that would cancel loads that other fields wait for, too.
+    """
     value = resolve(parent, info, **given)
     return asyncio.shield(value) if info.path.prev is not None and isawaitable(value) else value
 

@@ -1,4 +1,4 @@
-"""Pages in an operation's arguments: whether each can be one is found out before anything is read, whoever is found then."""
+"""Pages in an operation's arguments, which are checked before anything is read."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
@@ -14,7 +14,7 @@ ARGUMENTS: Final = ("first", "last", "after", "before")
 
 
 class _AskedPage(NamedTuple):
-    """A page: the name of its field in the answer, what gives each of ARGUMENTS, and whether one of these is a variable."""
+    """The page of a field: its key in the answer, a function for the value of each of ARGUMENTS, and whether one is a variable."""
 
     field: str
     arguments: tuple[Callable[[Mapping[str, Any]], Any], ...]
@@ -22,7 +22,7 @@ class _AskedPage(NamedTuple):
 
 
 class Pages:
-    """The pages that an operation asks for, those of fields that it leaves out included."""
+    """The pages of all fields of an operation, those that `@skip` or `@include` leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         given, fields = ArgumentReader(operation), fields_of(schema, document, operation)
@@ -37,10 +37,10 @@ class Pages:
             self._fault = error
 
     def check(self, variables: Mapping[str, Any]) -> None:
-        """Return if each can be a page with these values of the variables.
+        """Check each page with these values of the variables.
 
-        Raises BadInput where both `first` and `last` are given or one of them is below zero, LimitExceeded where a page is too large,
-        BadCursor where a place is none of any list.
+        Raises BadInput for both `first` and `last` or a negative one, LimitExceeded for a page that is too large, BadCursor for a cursor
+        of no list.
         """
         if self._fault is not None:
             raise self._fault

@@ -1,4 +1,4 @@
-"""Where the values of a column stand in an answer. A path is put together only when an error has to name it."""
+"""Paths of the values of a column in an answer. A path is built only when an error has to name it."""
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
@@ -11,22 +11,22 @@ Path = list[str | int]
 
 
 class Places(ABC):
-    """Of each value of a column: the way to it from the answer's root."""
+    """The paths of all values of a column."""
 
     @abstractmethod
     def path(self, index: int) -> Path:
-        """The path of the value with this number."""
+        """Return the path of the value with this index: keys and indexes from the root of the answer."""
 
 
 class RootPlace(Places):
-    """The one object that an operation begins with."""
+    """The root object of an operation, whose path is empty."""
 
     def path(self, index: int) -> Path:  # noqa: ARG002 (it is the only one)
         return []
 
 
 class FieldPlaces(Places):
-    """The same key under each of the objects above."""
+    """The values of a field: one key below each parent."""
 
     def __init__(self, objects: Places, key: str) -> None:
         self._objects = objects
@@ -37,7 +37,7 @@ class FieldPlaces(Places):
 
 
 class SubsetPlaces(Places):
-    """What is there of a column: those of its places with these numbers."""
+    """A part of a column's values, by their indexes in it."""
 
     def __init__(self, places: Places, numbers: Sequence[int]) -> None:
         self._places = places
@@ -60,5 +60,5 @@ class ItemPlaces(Places):
 
     @cached_property
     def _ends(self) -> list[int]:
-        """Behind which item each list ends."""
+        """The total number of items up to the end of each list."""
         return list(accumulate(map(len, self._lists)))

@@ -1,5 +1,4 @@
-"""What an operation's arguments mean in its sandbox: filters of events and merge policies that cannot be are refused before anything is
-read, whoever is found then."""
+"""Checks of an operation's arguments against its sandbox, before anything is read: filters of events and ids of merge policies."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -23,13 +22,13 @@ from gateway.errors import BadInput, Misconfigured
 EVENT_FILTER: Final = "EventFilter"
 """The type of the argument that filters events, and of no other."""
 POLICY_ID: Final = "mergePolicyId"
-"""The name of every argument that names the policy by which people are seen."""
+"""The name of every argument that names a merge policy."""
 
 
 class Preconditions:
-    """The filters and policies that an operation asks for, those of fields that it leaves out included.
+    """The filters and policies of all fields of an operation, those that `@skip` or `@include` leaves out included.
 
-    The policy of a field of the root type is not among them: it is always looked at, and where it is wrong the fields beside it are not.
+    The policy of a root field is not among them: its resolver always checks it, and an error there leaves the other root fields.
     """
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
@@ -44,14 +43,14 @@ class Preconditions:
         return bool(self._fields)
 
     def check(self, variables: VariableValues, config: Configuration) -> None:
-        """Return if each of them can be, with these values of the variables. Raises BadInput, which names the field in the answer."""
+        """Check each of them with these values of the variables. Raises BadInput, which names the field by its key in the answer."""
         for key, arguments in self._fields:
             try:
                 given = arguments.read(variables)
                 check_filter(given.get("given"), config)
                 policy_in(config, given.get("merge_policy_id"))
             except (GraphQLError, Misconfigured):
-                continue  # it does not fit its type, or is broken here: which is told where the field is read
+                continue  # the field itself raises the error of a wrong type or a broken configuration
             except BadInput as error:
                 raise BadInput(f"`{key}`: {error.message}") from error
 

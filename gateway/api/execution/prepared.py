@@ -1,4 +1,4 @@
-"""An operation of a valid document, with all that is found out about it once: its variables, its plans."""
+"""An operation of a valid document, with what is computed once for it: its cost, its checks, its variables, its plans."""
 
 from functools import cached_property
 from typing import Any, Final, Literal
@@ -26,7 +26,7 @@ from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
 
 MAX_CACHED_PLANS: Final = 16
-"""Plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
+"""The most plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
 
 
 class Prepared:
@@ -46,14 +46,14 @@ class Prepared:
 
     @cached_property
     def introspects(self) -> bool:
-        """Whether anything in its document asks for the schema."""
+        """Whether its document has a field of introspection."""
         finder = _Introspections()
         visit(self.document, finder)
         return finder.found
 
     @cached_property
     def cost(self) -> Cost:
-        """What it costs, by its variables."""
+        """Its cost, a function of its variables."""
         return Cost.of(self.schema, self.document, self.node)
 
     @cached_property
@@ -63,39 +63,39 @@ class Prepared:
 
     @cached_property
     def pages(self) -> Pages:
-        """The pages that it asks for."""
+        """The pages among its arguments."""
         return Pages(self.schema, self.document, self.node)
 
     @cached_property
     def preconditions(self) -> Preconditions:
-        """What its arguments must mean."""
+        """The filters and policies among its arguments."""
         return Preconditions(self.schema, self.document, self.node)
 
     @cached_property
     def variables(self) -> Variables:
-        """How values of its variables are read."""
+        """Its variables, with the coercion of their values."""
         inside = Inside()
         visit(self.document, inside)
         return Variables(self.schema, self.node, inside.names, self._max_errors)
 
     @property
     def plans(self) -> int:
-        """How many plans are kept of it."""
+        """The number of its kept plans."""
         return len(self._plans)
 
     @property
     def kept_bytes(self) -> int:
-        """How much is kept with its plans: answers to introspection."""
+        """Bytes of the answers to introspection that are kept with its plans."""
         plans = [plan for plan in self._plans.values() if isinstance(plan, Plan)]
         return sum(each.kept_bytes for plan in plans for each in plan.introspections)
 
     def kept_plan(self, values: VariableValues) -> Plan | None:
-        """The plan for these values, if it is made already. Raises NotCompiled."""
+        """Return the kept plan for these values of the variables, None where there is none yet. Raises NotCompiled."""
         plan = self._plans.get(self._flags(values))
         return plan if plan is None or type(plan) is Plan else _compiled(plan)
 
     def plan(self, values: VariableValues, stages: Stages) -> Plan:
-        """The plan for these values, made when it is first asked for. Raises NotCompiled."""
+        """Return the compiled plan for these values of the variables, made at first use. Raises NotCompiled."""
         flags = self._flags(values)
         plan = self._plans.get(flags)
         if plan is None:
@@ -133,7 +133,7 @@ class Prepared:
 
 def _compiled(plan: Plan | NotCompiled) -> Plan:
     if isinstance(plan, NotCompiled):
-        raise NotCompiled(plan.reason)  # anew: one that is kept would gather the frames of all who met it
+        raise NotCompiled(plan.reason)  # a new one: the traceback of a kept one would grow with each raise
     return plan
 
 

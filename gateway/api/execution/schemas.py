@@ -19,28 +19,28 @@ from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass
 
 MAX_CACHED_SCHEMAS: Final = 64
-"""Schemas kept; a large one takes a few megabytes."""
+"""The most schemas kept; a large one takes a few megabytes."""
 
 Key = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class SandboxSchema:
-    """A schema, and what tells it from schemas with other entity types."""
+    """A schema, and the digest of its unions, which differs between schemas with different entity types."""
 
     graphql: GraphQLSchema
     digest: bytes
 
 
 class Schemas:
-    """The schema of any sandbox at any version of its configuration, the least used forgotten first."""
+    """A cache of schemas by sandbox and version of its configuration; the least recently used are dropped first."""
 
     def __init__(self, base: GraphQLSchema) -> None:
         self._base = base
         self._kept: OrderedDict[Key, asyncio.Task[SandboxSchema]] = OrderedDict()
 
     async def read(self, config: Configuration) -> SandboxSchema:
-        """The schema for this configuration."""
+        """Return the schema of a configuration, built at first use; concurrent requests for it share one build."""
         key = (config.sandbox_id, config.version)
         if key not in self._kept:
             self._kept[key] = asyncio.create_task(self._made(config))

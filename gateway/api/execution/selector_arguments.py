@@ -1,4 +1,4 @@
-"""Selectors in an operation's arguments: whether they can be read is found out before anything else is, whoever is found then."""
+"""Selectors in an operation's arguments, which are parsed before anything is read."""
 
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,15 +18,15 @@ CLASSES: Mapping[str, XdmClass] = {
     "Profile": XdmClass.INDIVIDUAL_PROFILE,
     "ExperienceEvent": XdmClass.EXPERIENCE_EVENT,
 }
-"""Of what class the documents are in which the fields of a GraphQL type select."""
+"""The class of the documents that the selectors of a GraphQL type's fields are for."""
 
 
 MAX_CHARACTERS_INLINE: Final = 2_000
-"""Of an operation's selectors that are read on the event loop: a millisecond's work."""
+"""The most characters of an operation's selectors that are parsed on the event loop, which takes a millisecond."""
 
 
 class Selection(NamedTuple):
-    """A selector in an operation: as it stands there, or as a variable gives it; and the field's name in the answer."""
+    """A selector in an operation: the key of its field in the answer, and its text, which the variable replaces if there is one."""
 
     field: str
     xdm_class: XdmClass
@@ -35,17 +35,17 @@ class Selection(NamedTuple):
 
 
 class Selectors:
-    """The selectors of an operation, fields that it leaves out included."""
+    """The selectors of all fields of an operation, those that `@skip` or `@include` leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         fields = fields_of(schema, document, operation)
         self._found = [each for asked in fields for each in _selections(asked.parent, asked.node, operation)]
 
     async def parsed(self, given: Mapping[str, Any], config: Configuration) -> dict[str, Selector]:
-        """Their trees by their texts, each text read once, with these values of the variables: where there is much to read, beside the event loop.
+        """Return the parsed selectors by their texts, for these values of the variables; long ones are parsed in a thread.
 
-        Raises BadSelector for one that cannot be read, or names a field that no document of the sandbox can have, LimitExceeded where
-        they are too long together, and Unavailable.
+        Raises BadSelector for one that cannot be parsed or names a field that no document of the sandbox can have, LimitExceeded where
+        they are too long together, Unavailable.
         """
         if not self._found:
             return {}
@@ -75,7 +75,7 @@ def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configurati
 
 
 def _selections(parent: str, field: FieldNode, operation: OperationDefinitionNode) -> Iterator[Selection]:
-    """The selector among the arguments of a field, if it takes one there."""
+    """Yield the selector among the arguments of a field, if there is one."""
     xdm_class = CLASSES.get(parent)
     if xdm_class is None:
         return
@@ -91,7 +91,7 @@ def _selections(parent: str, field: FieldNode, operation: OperationDefinitionNod
 
 
 def _default(operation: OperationDefinitionNode, variable: str) -> Any:
-    """The text that a variable has where none is given for it."""
+    """Return the default text of a variable, None where it has none."""
     for definition in operation.variable_definitions or ():
         if definition.variable.name.value == variable and isinstance(definition.default_value, StringValueNode):
             return definition.default_value.value

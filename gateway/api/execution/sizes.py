@@ -1,7 +1,7 @@
-"""How much goes into an operation, and how much comes out.
+"""Sizes of an operation's variables and of its answer.
 
-The values of variables are counted before they are coerced: that takes as long as they are many. What stands in a value of `JSON` does not
-count, since it is taken as it is. Answers are weighed before their text is put together.
+Values of variables are counted before they are coerced, which takes time for each. Values inside of `JSON` do not count, since they
+are not coerced. An answer is measured before its text is written.
 """
 
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ from gateway.api.finished import too_large
 from gateway.errors import LimitExceeded
 
 MAX_INPUT_VALUES: Final = 20_000
-"""Items of lists and fields of input objects in all variables. What asks for most, a simulation of 1,000 events, has 16,000 of them."""
+"""The most items of lists and fields of input objects in all variables. The largest request, a simulation of 1,000 events, has 16,000."""
 
 MAX_VALUES_INLINE: Final = 500
-"""Of such values, as many as take a millisecond or two to be read."""
+"""The most of these values that are read on the event loop, which takes a millisecond or two."""
 
 
 def check_values(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any]) -> None:
@@ -37,7 +37,7 @@ def check_values(schema: GraphQLSchema, operation: OperationDefinitionNode, give
 
 
 def exceed(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Mapping[str, Any], most: int) -> bool:
-    """Whether the variables of an operation hold more than so many values. Counts no further than that."""
+    """Return whether the variables of an operation hold more than `most` values; counting ends there."""
     todo: list[tuple[Any, Any]] = [
         (type_from_ast(schema, definition.type), given.get(definition.variable.name.value))
         for definition in operation.variable_definitions or ()
@@ -60,7 +60,7 @@ def exceed(schema: GraphQLSchema, operation: OperationDefinitionNode, given: Map
 
 
 def holds_many(input_type: Any) -> bool:
-    """Whether a value of this type may hold lists in others, or objects that may."""
+    """Return whether a value of this type may hold lists inside of lists or input objects."""
     seen = set[str]()
     todo = [(input_type, False)]
     while todo:
@@ -79,7 +79,7 @@ def holds_many(input_type: Any) -> bool:
 
 
 def check_answer(data: Any, most: int, *, is_done: bool) -> None:
-    """Raise LimitExceeded if plain data would be more than about so many bytes of JSON."""
+    """Raise AnswerTooLarge if data would be more than about `most` bytes of JSON. `is_done`: a mutation has already changed something."""
     size, todo = 0, [data]
     while todo:
         match todo.pop():

@@ -1,23 +1,23 @@
-"""How long the stages of an operation took."""
+"""Durations of the stages of an operation."""
 
 from time import perf_counter
 
 
 class Stages:
-    """The stages of one operation in their order, in seconds. What was kept from an earlier request has no stage."""
+    """The stages of one operation in their order, in seconds. Results kept from an earlier request have no stage."""
 
     def __init__(self) -> None:
         self.seconds: list[tuple[str, float]] = []
         self._begin = perf_counter()
 
     def begin(self) -> None:
-        """What comes now belongs to the stage that `end` will name."""
+        """Begin a stage, whose name is given at its end."""
         self._begin = perf_counter()
 
     def end(self, name: str) -> None:
-        """The stage is over."""
+        """End the stage that began last, and record its duration under this name."""
         self.seconds.append((name, perf_counter() - self._begin))
 
     def has(self, name: str) -> bool:
-        """Whether there was such a stage."""
+        """Return whether a stage of this name was recorded."""
         return any(each == name for each, _ in self.seconds)

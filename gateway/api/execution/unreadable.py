@@ -1,6 +1,6 @@
 """Values that JSON can write and nothing can store: half of a surrogate pair, a number beyond all doubles.
 
-A document to be taken in fails alone for one, so a request may have them there, and nowhere else.
+An ingested document with such a value is refused by itself, so a request may have them there, and nowhere else.
 """
 
 from collections.abc import Iterator, Mapping
@@ -26,7 +26,7 @@ JSON: Final = "JSON"
 
 
 def is_readable(value: Any) -> bool:
-    """Whether the value can be written as JSON in UTF-8."""
+    """Return whether the value can be written as JSON in UTF-8."""
     try:
         orjson.dumps(value)
     except TypeError:
@@ -37,7 +37,7 @@ def is_readable(value: Any) -> bool:
 def without_documents(
     document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What the values of the variables hold beside documents that are to be taken in."""
+    """Return the values of the variables without the documents to ingest."""
     uses = _Uses()
     visit(document, uses)
     kinds = {each.variable.name.value: _named(each.type) for each in operation.variable_definitions or ()}
@@ -60,7 +60,7 @@ def _named(kind: TypeNode) -> str:
 
 
 class _Uses(Visitor):
-    """Finds the variables that stand for documents, or for a list of them, and those that stand anywhere else."""
+    """Finds the variables used as documents or as a list of them, and the variables used anywhere else."""
 
     def __init__(self) -> None:
         super().__init__()

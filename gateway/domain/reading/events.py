@@ -1,6 +1,6 @@
-"""Events: what people did, filtered, in order, page by page.
+"""Events of people, filtered, in order, page by page.
 
-A filter has any number of conditions: they are put together here as SQL text, and every value goes as a parameter.
+The conditions of a filter become SQL text here; every value in them is a parameter of the statement.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -30,10 +30,10 @@ LIST_OF_CLUSTER = query("events.list_events_of_cluster")
 COUNT = query("events.count_events")
 
 MAX_PROPERTY_CONDITIONS = 3
-"""The most conditions on properties in one filter, as in the model."""
+"""The most conditions on properties in one filter, as in Adobe's Real-Time Customer Profile."""
 
 MAX_NUMBER = 2**63
-"""No number of a property is compared with one as large as this."""
+"""Numbers in conditions are smaller than this in magnitude."""
 
 
 class EventOrderField(StrEnum):
@@ -59,9 +59,9 @@ _SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="
 
 @dataclass(frozen=True)
 class Event:
-    """One thing that happened. `text` is the document as JSON, parsed when it is first looked into.
+    """An event. `text` is its document as JSON, parsed at first use.
 
-    Where only a part of it was wanted, `entity` is that, as finished JSON, and `text` is empty.
+    Where only a part of the document was selected, `entity` is the JSON text of that part, and `text` is empty.
     """
 
     xid: UUID
@@ -76,6 +76,7 @@ class Event:
 
     @cached_property
     def document(self) -> Document:
+        """The parsed document."""
         document: Document = orjson.loads(self.text)
         return document
 
@@ -86,7 +87,7 @@ EventKey = tuple[UUID, UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class PropertyCondition:
-    """A comparison as a JSON path that finds something where it holds, and the value as JSON text. Made by `condition`."""
+    """A comparison as a JSON path that matches where it holds, and its variables as JSON text. Made by `condition`."""
 
     path: str
     value: str
@@ -94,9 +95,9 @@ class PropertyCondition:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """All that is given must hold; `since` is inclusive, `until` exclusive. An empty list lets nothing pass.
+    """Conditions on events; all of them must hold. `since` is inclusive, `until` exclusive. An empty list lets no event pass.
 
-    Raises BadInput when it is made with more than three conditions on properties, or an event type that none has.
+    Raises BadInput for more than three conditions on properties, and for an event type with a NUL character.
     """
 
     since: datetime | None = None
@@ -114,19 +115,19 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class EventOrder:
-    """By the field's time, then event id, xid, dataset; descending is the exact reverse."""
+    """An order of events: by the field's time, then event id, xid, dataset; descending is the exact reverse."""
 
     field: EventOrderField = EventOrderField.TIMESTAMP
     descending: bool = False
 
     @property
     def column(self) -> str:
-        """Its time in the store."""
+        """The column of the time that it orders by."""
         return "timestamp" if self.field is EventOrderField.TIMESTAMP else "ingested_at"
 
     @property
     def key(self) -> Callable[[Event], Key]:
-        """An event's place in this order."""
+        """A function for an event's sort key in this order."""
         if self.field is EventOrderField.TIMESTAMP:
             return lambda event: (event.timestamp, event.event_id, event.xid, event.dataset_id)
         return lambda event: (event.ingested_at, event.event_id, event.xid, event.dataset_id)
@@ -134,7 +135,7 @@ class EventOrder:
 
 @dataclass(frozen=True, slots=True)
 class EventRequest:
-    """Which events, in which order, which page of them, and what is wanted of their documents: all of it, unless told."""
+    """One page of events: filter, order and window; `wanted` are the selected parts of their documents, None for whole ones."""
 
     filter: EventFilter
     order: EventOrder
@@ -143,14 +144,14 @@ class EventRequest:
 
     @property
     def direction(self) -> str:
-        """Which way the store goes, so that the nearest come first."""
+        """`asc` or `desc`: the direction in SQL that reads the events nearest to the window's cursor first."""
         return "desc" if self.order.descending is not self.window.backward else "asc"
 
 
 def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCondition:
-    """A comparison of what stands at a dotted path with a text, a number or a boolean. Raises BadInput.
+    """Return the comparison of the value at a dotted path with a text, a number or a boolean. Raises BadInput.
 
-    Only values of the same JSON type compare, and what is not there satisfies no comparison. A path through an array holds
+    Only values of the same JSON type compare, and a missing value satisfies no comparison. A path through an array holds
     if it does for any element. A text that is a date-time compares with date-times as an instant, with other texts as it is.
     """
     steps = path.split(".")
@@ -170,7 +171,7 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
 
 
 def check_path(path: str, schema: Field) -> None:
-    """Raise BadInput, with the names most like it, where documents of the schema cannot have a field at this dotted path.
+    """Raise BadInput, which suggests similar names, where documents of the schema cannot have a field at this dotted path.
 
     A path goes through arrays to any element, and through maps by any key.
     """
@@ -185,7 +186,7 @@ def check_path(path: str, schema: Field) -> None:
 
 
 async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> list[Event | None]:
-    """The event of each key, None for unknown ones. Needs `profile:read`."""
+    """Read the event of each key, None for unknown ones. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     asked = [key for key in set(keys) if "\0" not in key[2]]
     rows = await db.rows(READ, scope.sandbox_id, *(list(part) for part in zip(*asked, strict=True))) if asked else []
@@ -196,9 +197,9 @@ async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> l
 async def list_events(
     db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], asked: EventRequest
 ) -> list[Page[Event]]:
-    """The page of each person's events, a person being given by its xids; the key of a page is the order's.
+    """List one page of events for each person, a person being its xids, in the order of the people. One statement.
 
-    One statement for all of them. Needs `profile:read`. Raises Forbidden, BadCursor.
+    Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
     xids = list({xid for members in people for xid in members})
@@ -215,7 +216,7 @@ async def list_events(
 async def count_events(
     db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], filter_: EventFilter
 ) -> list[int]:
-    """How many events of each person pass the filter. Needs `profile:read`. Raises Forbidden."""
+    """Count the events of each person that pass the filter. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     xids = list({xid for members in people for xid in members})
     bound = Bound([scope.sandbox_id, xids])
@@ -235,31 +236,31 @@ def _page(events: Iterable[Event], asked: EventRequest) -> Page[Event]:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """The values of a statement's parameters so far."""
+    """The values of a statement's parameters, to which conditions add theirs."""
 
     values: list[Any]
 
     def bind(self, value: Any) -> str:
-        """The parameter that stands for one value more."""
+        """Add a value, and return its parameter in SQL, such as `$4`."""
         self.values.append(value)
         return f"${len(self.values)}"
 
 
 def _given(wanted: Shape | None, document: str) -> dict[str, str]:
-    """How much of the document comes back."""
+    """Return the SQL of the columns for the whole document, or for its selected parts."""
     if wanted is None:
         return {"text": "e.document", "entity": "null::text"}
     return {"text": "''", "entity": expression(wanted, document)}
 
 
 def ordered(asked: EventRequest, bound: Bound) -> dict[str, str]:
-    """SQL for the words `where`, `time` and `direction`: which events, and in which order the nearest come first. Raises BadCursor."""
+    """Return the SQL that fills `where`, `time` and `direction` of a statement. Raises BadCursor."""
     where = _where(asked.filter, bound) + _between(asked, bound)
     return {"where": where, "time": asked.order.column, "direction": asked.direction}
 
 
 def in_order(order: EventOrder, direction: str) -> str:
-    """SQL of the order of events called `e`, in that direction."""
+    """Return the SQL after `order by` for events called `e`; `direction` is `asc` or `desc`."""
     return ", ".join(f"e.{part} {direction}" for part in (order.column, "event_id", "xid", "dataset_id"))
 
 
@@ -280,7 +281,7 @@ def _where(filter_: EventFilter, bound: Bound) -> str:
 
 
 def _between(asked: EventRequest, bound: Bound) -> str:
-    """The bounds of the window; the index takes their first two columns."""
+    """Return the SQL of the window's bounds, whose first two columns the index serves. Raises BadCursor."""
     keys = asked.window.bounds(datetime, str, UUID, UUID)
     if any(isinstance(value, str) and "\0" in value for value in keys):
         raise BadCursor

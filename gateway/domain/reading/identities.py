@@ -1,7 +1,7 @@
-"""Identities: a namespace and a value, under an xid that stands for both.
+"""Identities: pairs of a namespace and a value, each with an xid.
 
-An identity is known while some fact names it: a record or an event stored under it, or a row that names it beside others. Of an erased
-one only the xid stays, as a tombstone.
+An identity is known while a fact names it: a record or an event stored under it, or a row that names it together with others. An erased
+identity leaves its xid as a tombstone.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ READ_SIGHTINGS = query("identities.read_sightings")
 
 
 class Identity(NamedTuple):
-    """A known identity. `profile_id` is the person that it belongs to, None while none exists; `value` is None once erased."""
+    """A known identity. `profile_id` is the person that it belongs to, None where it has none; `value` is None once it is erased."""
 
     xid: UUID
     namespace_id: int
@@ -34,20 +34,23 @@ class Identity(NamedTuple):
 
     @property
     def is_erased(self) -> bool:
+        """Whether only the xid is left."""
         return self.value is None
 
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The first and the last time at which a live fact speaks of an identity."""
+    """The first and the last time of the live facts that name an identity."""
 
     first_at: datetime
     last_at: datetime
 
 
 def resolve_xid(scope: Scope, config: Configuration, namespace: str, value: str) -> UUID:
-    """The xid of a value, known or not. Raises BadInput for a namespace that the sandbox does not have, and for a value that no identity can
-    have: one that names nobody, or breaks a rule of its namespace."""
+    """Return the xid of a value in a namespace, whether the identity is known or not. Pure.
+
+    Raises BadInput for an unknown namespace, a placeholder value, and a value that breaks a rule of its namespace.
+    """
     return _xids(scope, _known(config, namespace), [value])[0]
 
 
@@ -59,7 +62,7 @@ def _known(config: Configuration, namespace: str) -> Namespace:
 
 
 def resolve_xids(scope: Scope, config: Configuration, given: Iterable[tuple[str, str]]) -> list[UUID]:
-    """The xids of many pairs of a namespace and a value. Raises BadInput as `resolve_xid` does."""
+    """Return the xids of many pairs of a namespace and a value. Raises BadInput as `resolve_xid` does."""
     pairs = list(given)
     values: dict[str, list[str]] = {}
     for namespace, value in pairs:
@@ -80,19 +83,19 @@ def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
 
 
 async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[Identity | None]:
-    """Each one as it is known, tombstones of erased ones included, None for the others. Needs `profile:read`."""
+    """Read each identity, tombstones of erased ones included, None for unknown ones. Needs `profile:read`; raises Forbidden."""
     known = await read_known_identities(db, scope, xids)
     return [known.get(xid) for xid in xids]
 
 
 async def read_known_identities(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
-    """The known ones of these identities. Needs `profile:read`."""
+    """Read the known identities among these, by their xids. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}
 
 
 async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list[bool]:
-    """Whether a live fragment or an event is stored under each of them. Needs `profile:read`."""
+    """Return for each xid whether a live fragment or an event is stored under it. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_PRIMARIES, scope.sandbox_id, list(set(xids)))
     primaries = {row["xid"] for row in rows}
@@ -100,7 +103,7 @@ async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list
 
 
 async def read_sightings(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[Sighting | None]:
-    """When facts first and last spoke of each of them, None for unknown ones. Needs `profile:read`."""
+    """Read the first and last time of each identity's facts, None for unknown ones. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows: list[Any] = await db.rows(READ_SIGHTINGS, scope.sandbox_id, list(set(xids)))
     seen = {row["xid"]: Sighting(row["first_at"], row["last_at"]) for row in rows if row["first_at"] is not None}

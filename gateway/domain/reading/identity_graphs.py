@@ -1,6 +1,6 @@
-"""Identity graphs as they are shown: who belongs together, which rows say so, and what was said but refused.
+"""Identity graphs of people: their identities, the links between them with the rows they come from, and refused links.
 
-A link stands for all live ties that name its two ends. A refused one touches two people, and both show it.
+A link stands for all live ties that name its two ends. A refused link has ends in two graphs, and both show it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -21,7 +21,7 @@ from gateway.storage.queries import query
 READ_TIES = query("identity_graphs.read_ties")
 
 MAX_MENTIONS_INLINE: Final = 2_000
-"""Identities that ties name, each as often as it is named, whose links are put together on the event loop: milliseconds."""
+"""The most mentions of identities in ties whose links are built on the event loop, which takes milliseconds."""
 
 Pair = tuple[UUID, UUID]
 """Two identities, the smaller xid first."""
@@ -29,7 +29,10 @@ Pair = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """Two identities that rows named together, from when to when, and in which datasets; `refusal`: why they join nobody."""
+    """Two identities that rows name together, the times of the first and last row, and the datasets.
+
+    `refusal` is why the link does not make them one person, None where it does.
+    """
 
     a: UUID
     b: UUID
@@ -41,7 +44,7 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class IdentityGraph:
-    """The members in canonical order; the links between them, and the refused ones that touch one of them, by their ends."""
+    """The xids of a graph in canonical order, the links between them, and the refused links of any of them, sorted by their ends."""
 
     xids: tuple[UUID, ...]
     links: tuple[Link, ...]
@@ -49,15 +52,16 @@ class IdentityGraph:
 
 
 Members = tuple[tuple[UUID, ...], bool]
-"""Those whose graph is to be shown, and whether a refused link may touch them."""
+"""The xids of a graph, and whether one of them may have a refused link."""
 
 
 async def find_graphs(
     db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID]
 ) -> list[IdentityGraph | None]:
-    """The graph of the person that each xid leads to; one of its own for an identity that is nobody's; None for one not known.
+    """Read the graph of the person that each xid leads to.
 
-    Needs `profile:read`. Raises Forbidden, Unavailable.
+    An identity of no person is a graph of its own; an unknown or erased one gives None. Needs `profile:read`. Raises Forbidden,
+    Unavailable.
     """
     members = [_members(found) for found in await read_people(db, scope, config, xids)]
     graphs = iter(await read_graphs(db, scope, config, [each for each in members if each]))
@@ -67,7 +71,7 @@ async def find_graphs(
 async def read_graphs(
     db: Database, scope: Scope, config: Configuration, members: Sequence[Members]
 ) -> list[IdentityGraph]:
-    """The graph of each group of members. Needs `profile:read`."""
+    """Read the graph of each group of members. Needs `profile:read`. Raises Forbidden, Unavailable."""
     scope.require(Permission.PROFILE_READ)
     everybody = list({xid for xids, _ in members for xid in xids})
     ties = await db.rows(READ_TIES, scope.sandbox_id, everybody) if everybody else []
@@ -89,7 +93,7 @@ def _members(found: Found) -> Members | None:
 async def _refused(
     db: Database, scope: Scope, config: Configuration, contested: set[UUID], ties: Iterable[Any]
 ) -> dict[Pair, LinkRefusal]:
-    """What the graph rules refuse among all who belong together with these by ties."""
+    """Return why links are refused in the component of the contested identities, by pair."""
     named = {xid for tie in ties for xid in tie["xids"] if not contested.isdisjoint(tie["xids"])}
     async with db.transaction(scope.sandbox_id) as tx:
         component = await read_component(tx, scope, config, contested | named, recount=False)
@@ -111,7 +115,7 @@ def _graphs(
 
 
 def _pairs(xids: Iterable[UUID], by_xid: Mapping[UUID, Sequence[Any]]) -> dict[Pair, list[Any]]:
-    """The ties that name each pair of which one is among the xids."""
+    """Return the ties that name both identities of a pair, by pair; one of each pair is among the xids."""
     pairs: dict[Pair, list[Any]] = {}
     for xid in xids:
         for tie in by_xid.get(xid, ()):
