@@ -105,7 +105,7 @@ async def read_batches(context: Context, keys: Sequence[UUID]) -> list[Batch | N
     return await context.loaders.batch_by_id.load_many(keys)
 
 
-@strawberry.type
+@strawberry.type(description="Queries of batches.")
 class BatchQuery:
     batch: BatchType | None = resolved_by(_batch, "The batch with this id; null where the sandbox has none.")
 
@@ -147,7 +147,7 @@ async def _abort(context: Context, given: BatchInput) -> Batch:
     return await deletions.abort_batch(context.db, context.scope, context.configurations, batch_id)
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of batches.")
 class BatchMutation:
     create_batch: BatchPayload = mutation(
         _create,

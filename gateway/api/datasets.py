@@ -102,7 +102,7 @@ async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset 
     return [context.config.datasets.find(key) for key in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of datasets.")
 class DatasetQuery:
     datasets: Connection[DatasetType] = resolved_by(_datasets, "All datasets of the sandbox, by name.")
     dataset: DatasetType | None = resolved_by(_dataset, "The dataset with this id; null where the sandbox has none.")
@@ -160,7 +160,7 @@ async def _update(context: Context, given: UpdateDatasetInput) -> Dataset:
     return await datasets.update_dataset(context.db, context.scope, input_id(given.id, "Dataset", "id"), changes)
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of datasets.")
 class DatasetMutation:
     create_dataset: DatasetPayload = mutation(
         _create, "Makes a dataset. Needs the scope `config:write`.", configures=True

@@ -111,7 +111,7 @@ async def _diff(
         )
 
 
-@strawberry.type
+@strawberry.type(description="Queries of comparisons of merge policies.")
 class DiffQuery:
     diff_merge_policies: MergePolicyDiffType = resolved_by(
         _diff,

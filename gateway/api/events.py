@@ -353,7 +353,7 @@ async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event 
     return await events.read_events(context.db, context.scope, keys)
 
 
-@strawberry.type
+@strawberry.type(description="Queries of events.")
 class EventQuery:
     events: EventConnection = resolved_by(
         _events,

@@ -333,7 +333,7 @@ async def read_identities(context: Context, keys: Sequence[UUID]) -> list[Identi
     return [None if identity is None or identity.is_erased else identity for identity in found]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of identities and their graphs.")
 class IdentityQuery:
     identity: IdentityNode | None = resolved_by(
         _identity,

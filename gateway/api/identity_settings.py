@@ -1,4 +1,4 @@
-"""Identity settings: the priorities of namespaces, and the namespaces of which a graph holds at most one identity."""
+"""Identity settings: priorities of namespaces, and which namespaces are unique in a graph."""
 
 from collections.abc import Sequence
 
@@ -73,7 +73,7 @@ async def _update(context: Context, given: IdentitySettingsInput) -> list[Namesp
     return await identity_settings.update_identity_settings(context.db, context.scope, namespace_rules(given))
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of identity settings.")
 class IdentitySettingsMutation:
     update_identity_settings: IdentitySettingsPayload = mutation(
         _update,

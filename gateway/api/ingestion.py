@@ -108,7 +108,7 @@ def _batch_id(given: strawberry.ID | None) -> UUID | None:
     return input_id(given, "Batch", "batchId") if given is not None else None
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of ingestion.")
 class IngestionMutation:
     ingest_records: IngestPayload = mutation(
         _records,

@@ -104,7 +104,7 @@ async def _service_limits(info: Info) -> tuple[ServiceLimit, ...]:
     return SERVICE_LIMITS
 
 
-@strawberry.type
+@strawberry.type(description="Queries of limits.")
 class ServiceLimitQuery:
     service_limits: list[ServiceLimitType] = resolved_by(
         _service_limits, "Every limit that a caller can meet, but for those of time and of connections."

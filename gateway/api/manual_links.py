@@ -66,7 +66,7 @@ def _named(context: Context, given: IdentityInput, field: str) -> UUID:
         raise NotFound(error.message, path=[field, *place]) from error
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of manual links.")
 class LinkingMutation:
     unlink_identities: IdentityGraphPayload = mutation(
         _unlink,

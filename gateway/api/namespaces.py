@@ -76,7 +76,7 @@ async def read_namespaces(context: Context, keys: Sequence[tuple[int, int]]) -> 
     return [context.config.namespaces.find(number) if sandbox_id == own else None for sandbox_id, number in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of namespaces.")
 class NamespaceQuery:
     identity_namespaces: Connection[NamespaceType] = resolved_by(
         _identity_namespaces, "All namespaces of the sandbox by code, standard ones included."
@@ -136,7 +136,7 @@ async def _update(context: Context, given: UpdateIdentityNamespaceInput) -> Name
     return await namespaces.update_namespace(context.db, context.scope, number, changes)
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of namespaces.")
 class NamespaceMutation:
     create_identity_namespace: IdentityNamespacePayload = mutation(
         _create, "Makes a namespace that is never deleted. Needs the scope `config:write`.", configures=True

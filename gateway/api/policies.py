@@ -191,7 +191,7 @@ async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePol
     return [context.config.policies.find(key) for key in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of merge policies.")
 class PolicyQuery:
     merge_policies: Connection[MergePolicyType] = resolved_by(
         _merge_policies, "The merge policies of the sandbox; there are one to five."
@@ -296,7 +296,7 @@ def _rule(given: AttributeMergeInput) -> AttributeMerge:
     return AttributeMerge(given.type, tuple(input_id(each, "Dataset", "attributeMerge", "order") for each in order))
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of merge policies.")
 class PolicyMutation:
     create_merge_policy: MergePolicyPayload = mutation(
         _create, "Makes a merge policy; a sandbox has at most five. Needs the scope `config:write`.", configures=True

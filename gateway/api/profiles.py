@@ -380,7 +380,7 @@ async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> 
     return [profiles_by_key.get(key) for key in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of profiles.")
 class ProfileQuery:
     profile: ProfileType | None = resolved_by(
         _profile,

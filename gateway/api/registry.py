@@ -135,7 +135,7 @@ async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema
     return [context.config.schemas.find(key) for key in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of schemas.")
 class RegistryQuery:
     schemas: Connection[XdmSchemaType] = resolved_by(_schemas, "All schemas of the sandbox, by title.")
     union_schema: UnionSchema = resolved_by(
@@ -238,7 +238,7 @@ def _descriptors(given: list[IdentityDescriptorInput] | None) -> list[IdentityDe
     return [IdentityDescriptor(each.path, each.namespace, bool(each.is_primary)) for each in given]
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of schemas.")
 class RegistryMutation:
     create_schema: SchemaPayload = mutation(
         _create,

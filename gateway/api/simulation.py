@@ -84,7 +84,7 @@ async def _simulate(info: Info, events: EventsArgument, *, settings: SettingsArg
         return await COMPUTATIONS.run(simulation.simulate, context.scope, context.config, given, rules)
 
 
-@strawberry.type
+@strawberry.type(description="Queries of simulation.")
 class SimulationQuery:
     simulate_identity_graph: list[GraphPreviewType] = resolved_by(
         _simulate,

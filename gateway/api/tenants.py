@@ -90,7 +90,7 @@ async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox 
     return [found.get(key) for key in keys]
 
 
-@strawberry.type
+@strawberry.type(description="Queries of the viewer and sandboxes.")
 class TenantQuery:
     viewer: Viewer = resolved_by(_viewer, "Who asks: organization, sandbox and scopes of the request.")
     sandboxes: Connection[SandboxNode] = resolved_by(
@@ -137,7 +137,7 @@ async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
     return given.id
 
 
-@strawberry.type
+@strawberry.type(description="Mutations of the viewer and sandboxes.")
 class TenantMutation:
     create_sandbox: SandboxPayload = mutation(
         _create,

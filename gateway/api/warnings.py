@@ -63,7 +63,7 @@ async def read_warnings(context: Context, keys: Sequence[UUID]) -> list[Ingestio
     return await warnings.read_warnings(context.db, context.scope, keys)
 
 
-@strawberry.type
+@strawberry.type(description="Queries of ingestion warnings.")
 class WarningQuery:
     ingestion_warnings: Connection[IngestionWarningType] = resolved_by(
         _warnings,

@@ -41,7 +41,7 @@ async def refusal(client, candidate=ALONE, **variables):
     return error["extensions"]["code"], error["message"]
 
 
-async def test_ten_examples_unless_told(people):
+async def test_ten_examples_are_shown_by_default(people):
     found = await diff(people)
     assert (found["profilesCompared"], found["profilesChanged"], found["isComplete"]) == (12, 12, True)
     everybody = (await diff(people, first=100))["examples"]
@@ -57,7 +57,7 @@ async def test_two_candidates_can_be_tried_in_one_request(people):
     assert data == {"a": {"profilesChanged": 12}, "b": {"profilesChanged": 0}}
 
 
-async def test_what_is_wrong_with_a_candidate_is_told_with_its_place(people):
+async def test_a_mistake_in_a_candidate_is_refused_with_its_path(people):
     shop = global_id("Dataset", people.world.shop.dataset_id)
     for change, place in [
         ({"name": ""}, "candidate.name: "),

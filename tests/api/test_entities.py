@@ -227,7 +227,7 @@ async def test_names_on_which_clients_normalize_are_renamed(schema: GraphQLSchem
     }
 
 
-async def test_interfaces_and_unions_resolve_to_their_types(schema: GraphQLSchema) -> None:
+async def test_interfaces_and_unions_are_resolved_to_their_types(schema: GraphQLSchema) -> None:
     query = '{ a: node(id: "p") { __typename id } b: node(id: "e") { __typename id } things { __typename ... on Node { id } } }'
     profile_node, event_node = {"__typename": "Profile", "id": "p"}, {"__typename": "Event", "id": "e"}
     assert await run(schema, query) == {"a": profile_node, "b": event_node, "things": [profile_node, event_node]}
@@ -298,7 +298,7 @@ def test_two_classes_share_standard_types_and_keep_their_own_apart(schema: Graph
     assert types == ["Long", "String"]
 
 
-def test_three_thousand_custom_fields_build(base: GraphQLSchema) -> None:
+def test_a_schema_with_three_thousand_custom_fields_is_built(base: GraphQLSchema) -> None:
     custom = {
         f"group{i}": {"type": "object", "properties": {f"field{j}": {"type": "string"} for j in range(30)}}
         for i in range(100)

@@ -47,7 +47,7 @@ async def test_without_a_graph_they_are_those_of_the_identities_alone(history):
     assert await ids(history, ANA, policy=policy) == ["view", "late"]
 
 
-async def test_an_event_says_who_did_it_and_where_it_came_from(history):
+async def test_an_event_shows_its_person_and_its_sources(history):
     (found,) = (
         await history.data(
             """query ($asked: [IdentityInput!]!) { events(identities: $asked, last: 1) { nodes {

@@ -60,7 +60,7 @@ def arguments_of_queries():
 
 @pytest.mark.parametrize("given", ["nonsense", global_id("IngestionWarning", DATASET)])
 @pytest.mark.parametrize(("field", "argument", "others"), list(arguments_of_queries()))
-async def test_what_can_be_no_id_finds_nothing_where_something_is_looked_up_and_is_refused_elsewhere(
+async def test_a_text_that_is_no_id_finds_nothing_in_a_look_up_and_is_refused_elsewhere(
     client, field, argument, others, given
 ):
     query = f'{{ {field}({argument}: "{given}"{others}) {{ __typename }} }}'
@@ -71,7 +71,7 @@ async def test_what_can_be_no_id_finds_nothing_where_something_is_looked_up_and_
 
 
 @pytest.mark.parametrize("field", ["dataset", "mergePolicy", "batch"])
-async def test_what_can_be_no_id_tells_nobody_more_than_they_may_know(client, field):
+async def test_a_text_that_is_no_id_reveals_nothing_without_the_scope(client, field):
     error = await client.error(f'{{ {field}(id: "nonsense") {{ id }} }}', scopes=[])
     assert error["extensions"]["code"] == "FORBIDDEN"
 

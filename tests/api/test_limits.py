@@ -32,7 +32,7 @@ def test_the_documents_name_the_same_numbers():
             assert re.search(rf"(?<![0-9,]){value:,}(?![0-9,])", section.replace(", ", " ; ")), name
 
 
-async def test_whoever_sees_the_configuration_is_told_the_limits(client):
+async def test_limits_need_a_scope_that_reads_the_configuration(client):
     data = await client.data("{ serviceLimits { name value unit description } }", scopes=["profile:read"])
     assert len(data["serviceLimits"]) == len(SERVICE_LIMITS)
     error = await client.error("{ serviceLimits { name } }", scopes=["profile:write"])

@@ -56,7 +56,7 @@ async def test_of_one_request_no_more_than_a_piece_is_read_at_once_however_it_as
     assert max(map(len, store.read_at_once)) == LARGE
 
 
-async def test_who_asks_for_little_does_not_wait_for_large_pages():
+async def test_a_small_read_does_not_wait_for_large_pages():
     store = Store(LARGE)
     store.shared.piece = lambda arguments: SMALL if arguments == "little" else LARGE
     large = [store.request().load(("much", (number,))) for number in range(100)]
@@ -68,7 +68,7 @@ async def test_who_asks_for_little_does_not_wait_for_large_pages():
     await asyncio.gather(little, *large)
 
 
-async def test_what_goes_together_is_weighed_for_each_request():
+async def test_each_request_pays_for_its_part_of_a_shared_read():
     store = Store(LARGE)
     store.gate.set()
     modest, greedy = store.request(most=10).load(("sight", (20,))), store.request(most=10).load(("sight", (21,)))

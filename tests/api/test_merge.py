@@ -34,7 +34,7 @@ async def explained(client, select=None):
     return {".".join(each["path"]): each for each in told}
 
 
-async def test_the_winner_is_shown_with_who_lost_and_the_times_that_were_compared(ana):
+async def test_the_winner_is_shown_with_the_losers_and_the_times_that_were_compared(ana):
     told = (await explained(ana))["person.name.firstName"]
     (lost,) = told["candidates"]
     assert (told["value"], told["rule"], lost["value"]) == ("Anna", "NEWEST", "Ana")
@@ -63,7 +63,7 @@ async def test_segments_have_no_winner(ana):
     assert [each["value"] for each in told["candidates"]] == [{"status": "exited"}, {"status": "realized"}]
 
 
-async def test_a_selector_chooses_leaves_and_a_part_of_an_address_tells_of_all_of_it(ana):
+async def test_a_selector_chooses_leaves_and_a_part_of_an_address_is_explained_as_the_whole(ana):
     told = await explained(ana, "homeAddress.city,workEmail,identityMap")
     assert list(told) == ["homeAddress"]
     assert told["homeAddress"]["value"] == {"city": "Bonn", "street1": "A 1"}

@@ -51,7 +51,7 @@ async def people(client):
     return client
 
 
-async def test_a_profile_says_who_what_and_why(people):
+async def test_a_profile_has_identities_document_provenance_and_events(people):
     ana = (await people.data(KEY % EVERYTHING, key=key(ANA)))["profile"]
     assert ana["entity"] == {
         "person": {"name": {"firstName": "Anna"}},
@@ -73,7 +73,7 @@ async def test_a_profile_says_who_what_and_why(people):
     assert ana["mergePolicy"] == {"name": "Default"}
 
 
-async def test_who_has_events_only_has_an_empty_document(people):
+async def test_a_person_with_events_only_has_an_empty_document(people):
     ben = (await people.data(KEY % EVERYTHING, key=key(BEN)))["profile"]
     assert ben["entityJson"] == {"identityMap": {"Email": [{"id": "ben@x.io"}]}}
     assert ben["entity"]["person"] is None
@@ -261,7 +261,7 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("key", IMPOSSIBLE, ids=repr)
-async def test_a_value_that_no_identity_can_have_is_invalid_by_every_door(client, key):
+async def test_a_value_that_no_identity_can_have_is_invalid_in_every_field(client, key):
     """As in the documents that would bring it."""
     namespace, value = key
     says, given = IMPOSSIBLE[key], {"key": {"namespace": namespace, "value": value}}
@@ -299,7 +299,7 @@ SELECTIONS = [
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("count", [1, 10])
-async def test_an_identity_that_cannot_exist_has_a_status_and_takes_no_other_answer_with_it(client, selection, count):
+async def test_an_impossible_identity_has_a_status_and_leaves_the_other_results(client, selection, count):
     """However the others are told, and however many they are."""
     await client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
     good = [{"key": {"namespace": "Email", "value": "ana@x.io" if n == 0 else f"{n}@x.io"}} for n in range(count)]
@@ -347,7 +347,7 @@ WRONG = {
 @pytest.mark.parametrize("query", TAKING)
 @pytest.mark.parametrize("value", ["ana@x.io", "nobody@x.io"])
 @pytest.mark.parametrize("way", ["literal", "variable", "default"])
-async def test_a_selector_is_checked_before_anything_is_read_whoever_is_found(  # noqa: PLR0917
+async def test_a_selector_is_checked_before_anything_is_read(  # noqa: PLR0917
     client, statements, select, query, value, way
 ):
     """Against all fields that the sandbox's documents can have; the column and the nearest name are told."""

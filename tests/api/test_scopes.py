@@ -45,7 +45,7 @@ async def test_a_scope_opens_what_it_says_and_nothing_else(side, scope):
             assert codes == (set() if scope in OPENED_BY[name] else {"FORBIDDEN"}), (name, body)
 
 
-async def test_without_any_scope_nothing_is_open_but_who_asks(side):
+async def test_without_any_scope_only_the_viewer_can_be_read(side):
     for root in ("Query", "Mutation"):
         for name, field in root_fields(root):
             given = arguments(name, field, side.ids | {"any": side.ids["Dataset"]})
@@ -53,7 +53,7 @@ async def test_without_any_scope_nothing_is_open_but_who_asks(side):
             assert ("errors" not in body) == (name == "viewer"), (name, body)
 
 
-async def test_who_may_only_send_does_not_see_what_others_sent(side):
+async def test_a_caller_that_may_only_write_reads_no_documents_of_others(side):
     batch = "query ($id: ID!) { batch(id: $id) { status recordCount failedCount %s } }"
     assert await side.client.data(batch % "", id=side.ids["Batch"], scopes=["profile:write"])
     for inner in ("errors { nodes { document } }", "errors { totalCount }"):
@@ -61,7 +61,7 @@ async def test_who_may_only_send_does_not_see_what_others_sent(side):
         assert (error["extensions"]["code"], error["path"][:2]) == ("FORBIDDEN", ["batch", "errors"])
 
 
-async def test_who_may_only_send_links_people_and_does_not_see_them(side):
+async def test_a_caller_that_may_only_write_links_people_and_does_not_read_them(side):
     given = {"a": {"xid": side.ids["xid"]}, "b": {"key": {"namespace": "own title", "value": "own number"}}}
     unlink = "mutation ($given: LinkIdentitiesInput!) { unlinkIdentities(input: $given) { userErrors { code } %s } }"
     assert await side.client.changed(unlink % "", given, scopes=["profile:write"])
@@ -71,7 +71,7 @@ async def test_who_may_only_send_links_people_and_does_not_see_them(side):
     assert (error["extensions"]["code"], error["path"]) == ("FORBIDDEN", ["unlinkIdentities", "identityGraphs"])
 
 
-async def test_who_may_not_read_people_finds_none_through_their_ids(side):
+async def test_a_caller_that_may_not_read_profiles_reads_none_by_their_ids(side):
     node = "query ($id: ID!) { node(id: $id) { id } }"
     for kind in ("Profile", "Identity", "ExperienceEvent", "IngestionWarning"):
         error = await side.client.error(node, id=side.ids[kind], scopes=["config:write"])

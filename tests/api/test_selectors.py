@@ -21,7 +21,7 @@ FIELDS = ["entityJson(select: {})", "explain(select: {}) {{ rule }}"]
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_a_selector_that_cannot_be_read_is_refused_whoever_is_found(client, statements, field):
+async def test_a_selector_that_cannot_be_parsed_is_refused_whether_a_person_is_found_or_not(client, statements, field):
     written = field.format('"person.name("'), field.format("$select")
     asked = [
         (f"{{ profile{NOBODY} {{ {written[0]} }} }}", {}),
@@ -39,7 +39,7 @@ async def test_a_selector_that_cannot_be_read_is_refused_whoever_is_found(client
 
 
 @pytest.mark.parametrize("field", FIELDS)
-async def test_a_selector_that_can_be_read_finds_nobody_where_nobody_is(client, field):
+async def test_a_valid_selector_gives_null_where_there_is_no_person(client, field):
     written = field.format('"person.name"')
     assert await client.data(f"{{ profile{NOBODY} {{ {written} }} }}") == {"profile": None}
     null = f"query($select: String) {{ profile{NOBODY} {{ {field.format('$select')} }} }}"
@@ -52,7 +52,7 @@ async def test_a_selector_that_can_be_read_finds_nobody_where_nobody_is(client, 
 LONG = ",".join(["person.name.firstName"] * 200)
 
 
-async def test_a_selector_is_read_once_in_an_operation_whoever_it_is_for(client, monkeypatch):
+async def test_a_selector_is_parsed_once_in_an_operation(client, monkeypatch):
     names = [("Email", f"p{number}@example.com") for number in range(20)]
     await client.world.records(*(record(name, first_name="Ana") for name in names))
     read, parse = [], selector_arguments.parse
@@ -69,7 +69,7 @@ async def test_a_selector_is_read_once_in_an_operation_whoever_it_is_for(client,
     assert read == ["person.name.firstName"]
 
 
-async def test_long_selectors_are_read_beside_the_event_loop_and_hold_up_nobody(client):
+async def test_long_selectors_are_parsed_in_a_thread_and_delay_no_other_request(client):
     busy = Event()
     blocker = asyncio.ensure_future(DOCUMENTS.run(busy.wait))
     waiting = asyncio.ensure_future(

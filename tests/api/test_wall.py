@@ -110,7 +110,7 @@ async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
         assert await state(dsn, sandbox_id) == before, (name, place)
 
 
-async def test_who_has_a_token_for_one_sandbox_makes_no_other(db):
+async def test_a_token_for_one_sandbox_creates_no_other(db):
     """Nor does a token for several: only one for all of them (`*`) is about the organization."""
     world = await World.create(db)
     client = Client.of(world)
@@ -122,7 +122,7 @@ async def test_who_has_a_token_for_one_sandbox_makes_no_other(db):
     assert (await client.data(CREATE_SANDBOX))["createSandbox"]["sandbox"]
 
 
-async def test_a_token_for_several_sandboxes_disposes_of_those_and_of_no_others(db):
+async def test_a_token_for_several_sandboxes_changes_those_and_no_others(db):
     world = await World.create(db)
     made = {}
     for name in ("beta", "gamma"):

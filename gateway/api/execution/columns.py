@@ -20,7 +20,7 @@ from graphql import FieldNode, GraphQLError, located_error
 from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
-from gateway.api.execution.paths import FieldPlaces, ItemPlaces, Path, Places, SubsetPlaces
+from gateway.api.execution.paths import Path, Places, places_of_field, places_of_items, places_of_subset
 from gateway.api.finished import Finished, too_large
 from gateway.api.loaders import together
 from gateway.errors import AnswerTooLarge
@@ -121,7 +121,7 @@ class Completion(ABC):
         if self.nullable:
             return None
         message = f"Cannot return null for non-nullable field {self.asked.coordinate}."
-        return self.fail(run, TypeError(message), places.path(index))
+        return self.fail(run, TypeError(message), places(index))
 
     def without(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """The column before its objects are finished: what stands where there is none, or where the store has finished it."""
@@ -139,7 +139,7 @@ class Completion(ABC):
             return finished
         fallen = [index for index, value in enumerate(finished) if value is FAILED]
         if fallen:
-            run.absorb([places.path(index) for index in fallen])
+            run.absorb([places(index) for index in fallen])
         return [None if value is FAILED else value for value in finished]
 
 
@@ -171,7 +171,7 @@ class Leaf(Completion):
         try:
             return self._serialize(value)
         except Exception as error:  # noqa: BLE001 (whatever it is, it concerns this one value)
-            return self.fail(run, error, places.path(index))
+            return self.fail(run, error, places(index))
 
 
 class Text(Leaf):
@@ -210,7 +210,7 @@ class Listed(Completion):
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         lists = [() if _is_finished(value) else value for value in values]
         items = list(chain.from_iterable(lists))
-        rest = iter(await self._item.finish(run, items, ItemPlaces(places, lists))) if items else iter(())
+        rest = iter(await self._item.finish(run, items, places_of_items(places, lists))) if items else iter(())
         finished = [
             self.whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
             for index, value in enumerate(values)
@@ -234,7 +234,7 @@ class Objects(Completion):
         finished = self.without(run, values, places)
         if numbers:
             rows = await self._selection.finish(
-                run, [values[number] for number in numbers], SubsetPlaces(places, numbers)
+                run, [values[number] for number in numbers], places_of_subset(places, numbers)
             )
             _fill(finished, numbers, rows)
         return self.absorbed(run, finished, places)
@@ -255,7 +255,7 @@ class Abstract(Completion):
                 groups.setdefault(self._of(value), []).append(number)
         rows = await together(
             [
-                completion.finish(run, [values[number] for number in numbers], SubsetPlaces(places, numbers))
+                completion.finish(run, [values[number] for number in numbers], places_of_subset(places, numbers))
                 for completion, numbers in groups.items()
             ]
         )
@@ -290,12 +290,12 @@ class Column:
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
         """The field's finished value under each parent."""
-        below, completion = FieldPlaces(places, self.key), self.completion
+        below, completion = places_of_field(places, self.key), self.completion
 
         def fail(error: Exception, index: int) -> Any:
             if isinstance(error, AnswerTooLarge):
                 raise error
-            return completion.fail(run, error, below.path(index))
+            return completion.fail(run, error, below(index))
 
         values = await self.resolver.values(run, parents, fail)
         return await completion.finish(run, values, below)

@@ -54,7 +54,7 @@ from gateway.api.execution.columns import (
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
 from gateway.api.execution.introspection import Introspection
-from gateway.api.execution.paths import RootPlace
+from gateway.api.execution.paths import root
 from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key, RootFunction
 from gateway.api.execution.texts import TYPENAME
 from gateway.api.execution.wants import ENTITY, HOLDERS, wanted
@@ -82,7 +82,7 @@ class Plan:
     async def run(self, context: Context, variables: VariableValues, answer_bytes: int) -> Run:
         """The run that has ended, with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
         run = Run(context, variables, answer_bytes)
-        (data,) = await self.selection.finish(run, [None], RootPlace())
+        (data,) = await self.selection.finish(run, [None], root)
         if data is FAILED:
             run.absorb([[]])
         else:

@@ -8,7 +8,7 @@
     introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
 Some fields read more from the store than they show, and cost that (`WEIGHTS`). A field that is selected twice counts twice, and so do
-fields of several types of which an object can only have one: a cost is a bound for usual data, not a forecast.
+fields of several types for an object that can only have one of them: a cost is a bound for usual data, not a forecast.
 
 A document is walked once, and each fragment of it once however often it is spread; a request only evaluates the sums.
 """

@@ -11,6 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from graphql import (
     ArgumentNode,
+    DocumentNode,
     FieldNode,
     GraphQLArgument,
     GraphQLError,
@@ -20,6 +21,7 @@ from graphql import (
     GraphQLList,
     GraphQLNonNull,
     GraphQLSchema,
+    Node,
     OperationDefinitionNode,
     Undefined,
     ValueNode,
@@ -45,6 +47,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
 from gateway.api.execution.errors import VariablesRefused
+from gateway.api.execution.limits import children_of
 from gateway.api.execution.sizes import MAX_INPUT_VALUES, MAX_VALUES_INLINE, check_values, exceed, holds_many
 from gateway.api.rows import Rows
 
@@ -367,9 +370,14 @@ def _variable_source(name: str, argument_type: Any, missing: Any, variables: Var
     return Undefined if value is None and isinstance(argument_type, GraphQLNonNull) else value
 
 
-class Inside(Visitor):
-    """Finds the variables that stand in a list or an object, or belong to a directive."""
+def variables_inside(document: DocumentNode) -> set[str]:
+    """Return the names of variables that are used inside a list, an object or a directive."""
+    visitor = _Inside()
+    visit(document, visitor)
+    return visitor.names
 
+
+class _Inside(Visitor):
     def __init__(self) -> None:
         super().__init__()
         self.names: set[str] = set()
@@ -380,17 +388,8 @@ class Inside(Visitor):
             self.names.add(node.name.value)
 
 
-class _Finder(Visitor):
-    found = False
-
-    def enter_variable(self, *_: object) -> None:
-        self.found = True
-
-
-def _has_variables(node: ValueNode) -> bool:
-    finder = _Finder()
-    visit(node, finder)
-    return finder.found
+def _has_variables(node: Node) -> bool:
+    return isinstance(node, VariableNode) or any(map(_has_variables, children_of(node)))
 
 
 # ------------------------------------------------------------------------------------------------ conversion

@@ -1,64 +1,39 @@
 """Paths of the values of a column in an answer. A path is built only when an error has to name it."""
 
-from abc import ABC, abstractmethod
 from bisect import bisect_right
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any
 
 Path = list[str | int]
 
-
-class Places(ABC):
-    """The paths of all values of a column."""
-
-    @abstractmethod
-    def path(self, index: int) -> Path:
-        """Return the path of the value with this index: keys and indexes from the root of the answer."""
+Places = Callable[[int], Path]
+"""Returns the path of the value of a column with this index: keys and indexes from the root of the answer."""
 
 
-class RootPlace(Places):
-    """The root object of an operation, whose path is empty."""
-
-    def path(self, index: int) -> Path:  # noqa: ARG002 (it is the only one)
-        return []
+def root(_index: int) -> Path:
+    """Return the path of the root object of an operation."""
+    return []
 
 
-class FieldPlaces(Places):
-    """The values of a field: one key below each parent."""
-
-    def __init__(self, objects: Places, key: str) -> None:
-        self._objects = objects
-        self._key = key
-
-    def path(self, index: int) -> Path:
-        return [*self._objects.path(index), self._key]
+def places_of_field(parents: Places, key: str) -> Places:
+    """Return the places of a field's values, which are under one key of each parent."""
+    return lambda index: [*parents(index), key]
 
 
-class SubsetPlaces(Places):
-    """A part of a column's values, by their indexes in it."""
-
-    def __init__(self, places: Places, numbers: Sequence[int]) -> None:
-        self._places = places
-        self._numbers = numbers
-
-    def path(self, index: int) -> Path:
-        return self._places.path(self._numbers[index])
+def places_of_subset(places: Places, indexes: Sequence[int]) -> Places:
+    """Return the places of some of a column's values, which have these indexes in the column."""
+    return lambda index: places(indexes[index])
 
 
-class ItemPlaces(Places):
-    """The items of a column of lists, one list after the other."""
+def places_of_items(places: Places, lists: Sequence[Sequence[Any]]) -> Places:
+    """Return the places of the items of a column of lists, one list after the other."""
+    ends: list[int] = []
 
-    def __init__(self, places: Places, lists: Sequence[Sequence[Any]]) -> None:
-        self._places = places
-        self._lists = lists
+    def path(index: int) -> Path:
+        if not ends:
+            ends.extend(accumulate(map(len, lists)))
+        number = bisect_right(ends, index)
+        return [*places(number), index - (ends[number - 1] if number else 0)]
 
-    def path(self, index: int) -> Path:
-        number = bisect_right(self._ends, index)
-        return [*self._places.path(number), index - (self._ends[number - 1] if number else 0)]
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        """The total number of items up to the end of each list."""
-        return list(accumulate(map(len, self._lists)))
+    return path

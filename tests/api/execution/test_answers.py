@@ -57,7 +57,7 @@ async def test_an_answer_that_would_be_too_large_is_refused_with_what_to_do(smal
     assert "data" not in body
 
 
-async def test_what_is_asked_for_under_several_names_is_one_answer(small):
+async def test_a_field_under_several_aliases_is_read_once(small):
     (profile,) = (await small.data("query ($i: [IdentityInput!]!) { profiles(identities: $i) { profile { id } } }", i=people(1)))["profiles"]  # fmt: skip
     ids = [profile["profile"]["id"]]
     part = "nodes(ids: $i) {{ ... on Profile {{ {} }} }}"
@@ -81,7 +81,7 @@ async def test_equal_keys_keep_their_order_and_number(client, small):
     assert [each["status"] for each in told] == ["FOUND"] * 6 + ["NOT_FOUND", "FOUND"]
 
 
-async def test_many_are_read_in_pieces_and_told_as_one_list(client, small, statements):
+async def test_many_profiles_are_read_in_pieces_and_answered_as_one_list(client, small, statements):
     await client.world.records(*(record(("Email", f"q{n}@example.com"), first_name=f"N{n}") for n in range(600)))
     given = [{"key": {"namespace": "Email", "value": f"q{n}@example.com"}} for n in range(600)]
     query = f"query ($i: [IdentityInput!]!) {{ profiles(identities: $i) {{ status profile {{ {NAMES} }} }} }}"
@@ -107,7 +107,7 @@ async def test_an_answer_within_the_limit_is_no_longer_than_it(small):
             assert len(orjson.dumps(body)) < MOST * 1.1
 
 
-async def test_what_is_read_ends_at_the_piece_that_is_too_much():
+async def test_reading_ends_at_the_piece_that_exceeds_the_budget():
     budget, asked = Budget(100), []
 
     async def read(keys):

@@ -193,7 +193,7 @@ def told_once_for_each_null(errors):
     return {tuple(error["path"][:-1]) for error in errors}
 
 
-async def test_where_siblings_fail_together_one_of_them_is_told():
+async def test_where_siblings_fail_together_one_error_is_reported():
     compiled, stock = await both('{ leaf(name: "bad") { tight slowTight } }')
     assert compiled[0] == stock[0] == {"leaf": None}
     assert len(compiled[1]) == len(stock[1]) == 1

@@ -78,7 +78,7 @@ def test_edges_are_the_page_too_and_what_stands_beside_them_is_not():
     assert cost_of("{ searchProfiles(first: 10) { totalCount } }") == 6
 
 
-def test_pages_in_pages_multiply():
+def test_the_costs_of_nested_pages_multiply():
     assert cost_of(PEOPLE_WITH_EVENTS, people=10, events=10) == 112
     assert cost_of(PEOPLE_WITH_EVENTS, people=10) == 516
     assert cost_of(PEOPLE_WITH_EVENTS) == 2577

@@ -98,7 +98,7 @@ async def compare(pair, request, scopes=None):
 
 @about(COUNT // 2)
 @given(seed=seeds)
-async def test_generated_operations(pairs, seed):
+async def test_generated_operations_are_answered_alike_by_both_executors(pairs, seed):
     random = Random(seed)
     pair = random.choice(pairs)
     for request in generated(pair, random):
@@ -107,7 +107,7 @@ async def test_generated_operations(pairs, seed):
 
 @about(COUNT // 60)
 @given(data=st.data())
-async def test_operations_of_hypothesis_graphql(pairs, data):
+async def test_operations_of_hypothesis_graphql_are_answered_alike_by_both_executors(pairs, data):
     pair = pairs[data.draw(st.integers(0, 1))]
     document = parse(data.draw(queries(pair.schema, custom_scalars=SCALARS)))
     random = Random(data.draw(seeds))
@@ -142,7 +142,7 @@ async def test_generated_operations_are_worth_comparing(pairs):
 
 
 @pytest.mark.parametrize("scopes", [None, ["profile:read"], ["config:write"], []], ids=str)
-async def test_operations_of_the_project(pairs, scopes):
+async def test_operations_of_the_project_are_answered_alike_by_both_executors(pairs, scopes):
     names = pairs[0].names
     for text in OPERATIONS.values():
         if "mutation" not in text or scopes in (["profile:read"], []):  # none that changes anything
@@ -153,7 +153,7 @@ async def test_operations_of_the_project(pairs, scopes):
 
 @about(COUNT // 40)
 @given(seed=seeds, scopes=st.sampled_from([["profile:read"], ["config:write"], ["jobs:write"], []]))
-async def test_operations_of_callers_who_may_not_do_all(pairs, seed, scopes):
+async def test_operations_of_callers_without_all_scopes_are_answered_alike_by_both_executors(pairs, seed, scopes):
     random = Random(seed)
     for request in generated(pairs[0], random):
         await compare(pairs[0], request, scopes)

@@ -42,7 +42,7 @@ async def test_what_was_not_used_for_long_is_forgotten():
     assert await kept.read("{ a: hello }", SCHEMA, Stages()) is not second
 
 
-async def test_a_document_weighs_more_with_each_plan_that_is_kept_of_it():
+async def test_each_kept_plan_adds_to_the_weight_of_its_document():
     kept = Documents(Limits())
     document = await kept.read("query ($a: Boolean!) { __typename @skip(if: $a) }", SCHEMA, Stages())
     operation, alone = document.operation(None), document.weight
@@ -52,7 +52,7 @@ async def test_a_document_weighs_more_with_each_plan_that_is_kept_of_it():
         assert (kept.plans, document.weight > alone) == (min(number + 1, 2), True)
 
 
-async def test_what_is_known_of_all_documents_is_known_without_going_through_them():
+async def test_the_number_of_plans_is_known_without_visiting_the_documents():
     kept = Documents(Limits(), kept_nodes=40)
     for number in range(50):
         document = await kept.read(f"{{ a{number}: __typename }}", SCHEMA, Stages())
@@ -64,7 +64,7 @@ async def test_what_is_known_of_all_documents_is_known_without_going_through_the
     assert 0 < kept._kept.weight == sum(document.weight for document in held) <= 40
 
 
-async def test_a_long_document_is_read_beside_the_loop_and_once_for_all_who_ask():
+async def test_a_long_document_is_read_in_a_thread_and_once_for_concurrent_requests():
     kept, stages = Documents(Limits()), [Stages() for _ in range(5)]
     documents = await asyncio.gather(*(kept.read(long("hello"), SCHEMA, each) for each in stages))
     assert len({*documents}) == 1
@@ -95,7 +95,7 @@ async def test_new_documents_are_read_one_in_each_turn_of_the_loop(monkeypatch):
     assert len(set(turns)) == 5
 
 
-async def test_who_gives_up_waiting_takes_the_document_from_nobody():
+async def test_a_cancelled_request_leaves_the_document_to_the_others():
     kept = Documents(Limits())
     first, second = [asyncio.create_task(kept.read(long("hello"), SCHEMA, Stages())) for _ in range(2)]
     await asyncio.sleep(0)
@@ -104,7 +104,7 @@ async def test_who_gives_up_waiting_takes_the_document_from_nobody():
     assert not kept._reading._tasks
 
 
-async def test_a_text_that_is_not_graphql_is_told_from_a_limit():
+async def test_a_text_that_is_not_graphql_has_another_error_than_a_limit():
     with pytest.raises(ParseFailed, match="Expected Name"):
         await read("{ hello ")
 
@@ -136,7 +136,7 @@ async def test_tokens_and_bytes_are_limited_and_values_belong_into_variables():
         await read('{ hello(name: "' + "ä" * 12 + '") }', limits)
 
 
-async def test_no_more_than_a_few_mistakes_are_told_and_nothing_is_suggested():
+async def test_at_most_a_few_errors_are_listed_without_suggestions():
     with pytest.raises(ValidationFailed) as caught:
         await read("{ " + " ".join(f"helo{n}" for n in range(20)) + " }", Limits(errors=5))
     messages = [error.message for error in caught.value.errors]

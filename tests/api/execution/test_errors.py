@@ -51,7 +51,7 @@ def met(cause):
         (GraphQLError("an argument that does not fit", [FIELD]), {"code": "BAD_INPUT"}),
     ],
 )
-def test_what_the_gateway_says_on_purpose_is_said(masked, cause, extensions):
+def test_errors_of_the_gateway_keep_their_message(masked, cause, extensions):
     (answer,) = error_entries([met(cause)])
     assert answer == {
         "message": str(cause), "locations": [{"line": 1, "column": 3}], "path": ["a"], "extensions": extensions,
@@ -62,7 +62,7 @@ def test_what_the_gateway_says_on_purpose_is_said(masked, cause, extensions):
 @pytest.mark.parametrize(
     "cause", [ValueError("secret"), GatewayError("secret"), GraphQLError("Int cannot represent the secret value")]
 )
-def test_everything_else_is_masked(masked, cause):
+def test_other_errors_are_masked(masked, cause):
     correlation_id.set("abc")
     (answer,) = error_entries([met(cause)])
     assert answer["message"] == MASKED

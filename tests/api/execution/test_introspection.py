@@ -48,7 +48,7 @@ async def test_introspection_is_what_graphql_core_answers(client, stock, query, 
         assert await client.answer(query, variables, operation_name=name) == expected
 
 
-async def test_others_are_answered_while_introspection_is_made(client):
+async def test_other_requests_are_answered_while_introspection_is_made(client):
     busy = Event()
     blocker = asyncio.ensure_future(COMPUTATIONS.run(busy.wait))
     asked = [asyncio.ensure_future(client.answer(REPEATED, {"x": True})) for _ in range(3)]

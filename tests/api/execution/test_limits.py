@@ -51,7 +51,7 @@ def test_directives_count_by_what_is_written():
     assert refused("{ a @x @x @x }") == "The document has 3 directives; at most 2 are allowed."
 
 
-def test_introspection_has_a_depth_of_its_own_and_no_more_aliases_than_anything_else():
+def test_introspection_has_its_own_limit_of_depth_and_shares_that_of_aliases():
     assert refused("{ a __schema { types { fields { type { ofType { name } } } } } }").startswith(
         "The operation goes 6 fields"
     )

@@ -148,7 +148,7 @@ async def test_a_missing_scope_is_forbidden_in_queries_and_mutations_alike(clien
     assert "needs the scope" in error["message"]
 
 
-async def test_what_breaks_inside_is_masked_and_told_to_the_operator(client, observed):
+async def test_an_unexpected_error_is_masked_and_reported_to_the_operator(client, observed):
     async with client.world.db.transaction() as tx:
         await tx.execute(Query("test.break", "drop table gateway.ingestion_warning", (), (), "none", "Breaks a list."))
     correlation_id.set("request-7")

@@ -30,7 +30,7 @@ async def client(template_world, db, request) -> Client:
         ('before: "%"', "BAD_CURSOR", "`theirs`: "),
     ],
 )
-async def test_a_page_that_cannot_be_is_refused_whoever_is_found(client, person, arguments, code, says):
+async def test_an_invalid_page_is_refused_whether_a_person_is_found_or_not(client, person, arguments, code, says):
     literal = f"{{ {person} {{ theirs: events({arguments}) {{ nodes {{ id }} }} }} }}"
     spread = f"{{ {person} {{ ...F }} }} fragment F on Profile {{ theirs: events({arguments}) {{ totalCount }} }}"
     for query in (literal, spread):
@@ -47,7 +47,7 @@ async def test_a_page_of_variables_is_checked_with_their_values(client):
         assert [error["extensions"]["code"] for error in body.get("errors", ())] == ([code] if code else [])
 
 
-async def test_the_page_of_another_list_is_told_where_it_is_read(client):
+async def test_a_cursor_of_another_list_fails_the_field_that_reads_it(client):
     cursor = (await client.data("{ datasets(first: 1) { pageInfo { endCursor } } }"))["datasets"]["pageInfo"][
         "endCursor"
     ]

@@ -50,7 +50,7 @@ def given(path="eventType", value: object = "a", **more):
         ({"where": "true"}, "`theirs`: PQL search is not available yet"),
     ],
 )  # fmt: skip
-async def test_a_filter_that_cannot_be_is_refused_whoever_is_found(client, statements, person, filter_, says):
+async def test_an_invalid_filter_is_refused_whether_a_person_is_found_or_not(client, statements, person, filter_, says):
     whole = f"query ($f: EventFilter) {{ {person} {{ theirs: events(filter: $f) {{ nodes {{ id }} }} }} }}"
     spread = f"query ($f: EventFilter) {{ {person} {{ ...F }} }} fragment F on Profile {{ theirs: events(filter: $f) {{ totalCount }} }}"
     default = f'query ($f: EventFilter = {{where: "true"}}) {{ {person} {{ theirs: events(filter: $f) {{ nodes {{ id }} }} }} }}'  # fmt: skip
@@ -71,7 +71,7 @@ async def test_a_filter_that_cannot_be_is_refused_whoever_is_found(client, state
     assert body["errors"][0]["message"].startswith("`theirs`: PQL search")
 
 
-async def test_a_path_that_stands_in_the_text_is_checked_with_what_a_variable_gives_beside_it(client):
+async def test_a_path_in_the_text_is_checked_together_with_values_of_variables(client):
     query = f"query ($p: String!) {{ {NOBODY} {{ events(filter: {{properties: [{{path: $p, operator: EQ, value: 1}}]}}) {{ totalCount }} }} }}"
     assert await client.data(query, p="commerce.order.priceTotal") == {"profile": None}
     error = await client.error(query, p="commerce.order.price")
@@ -103,7 +103,7 @@ async def test_a_field_of_ones_own_is_known_from_the_moment_that_the_sandbox_has
 
 
 @pytest.mark.parametrize("policy", ["x", "policy_AAAAAAAAAAAAAAAAAAAAAA"])
-async def test_a_policy_that_is_not_there_is_told_whoever_is_found(client, policy):
+async def test_an_unknown_policy_is_refused_whether_a_person_is_found_or_not(client, policy):
     nobody = 'identity(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
     query = f"query ($p: ID) {{ {nobody} {{ theirs: profile(mergePolicyId: $p) {{ id }} }} viewer {{ organization }} }}"
     error = await client.error(query, p=policy)
@@ -112,13 +112,13 @@ async def test_a_policy_that_is_not_there_is_told_whoever_is_found(client, polic
     assert (await client.data(query, p=None))["identity"] is None
 
 
-async def test_the_policy_of_a_field_that_is_always_read_is_told_there_and_leaves_the_others(client):
+async def test_an_unknown_policy_of_a_root_field_fails_that_field_alone(client):
     _, body = await client.answer(f'{{ {NOBODY[:-1]}, mergePolicyId: "x") {{ id }} viewer {{ organization }} }}')  # fmt: skip
     assert [error["path"] for error in body["errors"]] == [["profile"]]
     assert body["data"]["viewer"]
 
 
-async def test_a_mutation_whose_answer_cannot_be_told_changes_nothing(client, statements):
+async def test_a_mutation_whose_payload_has_an_invalid_argument_changes_nothing(client, statements):
     mutation = """mutation ($a: IdentityInput!, $b: IdentityInput!, $f: EventFilter) { unlinkIdentities(input: {a: $a, b: $b}) {
       identityGraphs { identities { profile { events(filter: $f) { totalCount } } } } userErrors { code } } }"""
     a, b = ({"key": {"namespace": "Email", "value": f"{name}@example.com"}} for name in ("ada", "bob"))

@@ -97,7 +97,7 @@ async def test_results_are_the_same_however_they_are_written(people, fields, oft
         (FEW + 1, f"requested {{ xid }} profile {{ {NAME} }}", "people.glimpse_people"),
     ],
 )
-async def test_the_results_of_many_are_one_text_if_they_tell_no_more_than_the_status_and_the_entity(
+async def test_results_of_many_with_status_and_entity_only_are_written_as_one_text(
     people, statements, count, fields, expected
 ):
     values = ["ana@x.io", *(f"nobody{number}@x.io" for number in range(1, count))]
@@ -109,7 +109,7 @@ async def test_the_results_of_many_are_one_text_if_they_tell_no_more_than_the_st
     assert entities == [{"person": {"name": {"firstName": "Ana"}}}, *[None] * (count - 1)]
 
 
-async def test_what_is_asked_for_twice_is_read_and_written_once(people, statements):
+async def test_an_identity_that_is_requested_twice_is_read_and_written_once(people, statements):
     ana = {"key": {"namespace": "Email", "value": "ana@x.io"}}
     with statements() as seen:
         results = (await people.data(MANY % f"status profile {{ {NAME} }}", asked=[ana] * 20))["profiles"]
@@ -117,9 +117,7 @@ async def test_what_is_asked_for_twice_is_read_and_written_once(people, statemen
     assert seen[-1] == "people.glimpse_people"
 
 
-async def test_a_page_given_by_variables_is_read_with_the_person_and_what_is_wrong_with_it_told_at_its_place(
-    people, statements
-):
+async def test_a_page_of_variables_is_read_with_the_person_and_fails_at_its_own_path(people, statements):
     page = f"profileId events(first: $size, after: $place) {{ {NODES} }}"
     query = "query ($size: Int, $place: String) { " + ONE.removeprefix("query { ") % page
     with statements() as seen:

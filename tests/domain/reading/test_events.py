@@ -83,7 +83,7 @@ async def test_pages_put_together_are_the_list(world, descending, backward, fiel
     assert (await page(between)).items == whole[2:5]
 
 
-async def test_each_of_many_people_has_a_page_of_its_own_in_one_statement(world, statements):
+async def test_one_statement_reads_a_page_of_events_for_each_of_many_people(world, statements):
     await world.events(*(event(f"{n}", day(1 + n), ANA) for n in range(5)), event("0", day(9), BEN))
     people = [(await world.xid(*ANA),), (), (await world.xid(*BEN),), (await world.xid(*BEN), await world.xid(*ANA))]
     with statements() as seen:

@@ -38,7 +38,7 @@ async def test_an_identity_is_known_from_its_own_data_or_from_others_rows(world)
     assert not ana.is_erased
 
 
-async def test_primary_is_who_has_a_live_record_or_an_event(world):
+async def test_an_identity_with_a_live_record_or_an_event_is_primary(world):
     await world.records(record(ANA, PHONE))
     await world.events(event("e", "2026-01-01T00:00:00Z", BEN, PHONE))
     asked = await xids(world, ANA, PHONE, BEN, NOBODY)
@@ -47,7 +47,7 @@ async def test_primary_is_who_has_a_live_record_or_an_event(world):
     assert await identities.read_primaries(world.db, world.scope, asked) == [False, False, True, False]
 
 
-async def test_sightings_are_the_ends_of_what_facts_say(world):
+async def test_sightings_are_the_first_and_last_times_of_facts(world):
     source = {"extSourceSystemAudit": {"lastUpdatedDate": "2020-02-02T00:00:00.000Z"}}
     await world.records(record(ANA, PHONE, **source))
     await world.events(*(event(f"{n}", f"2021-0{n}-01T00:00:00.000Z", BEN) for n in (3, 1, 2)))
@@ -60,7 +60,7 @@ async def test_sightings_are_the_ends_of_what_facts_say(world):
     assert nobody is None
 
 
-async def test_sightings_are_of_what_is_left_after_deletions(world):
+async def test_sightings_leave_out_deleted_facts(world):
     def said(hour, *names):
         return record(*names, extSourceSystemAudit={"lastUpdatedDate": f"2020-02-02T0{hour}:00:00.000Z"})
 

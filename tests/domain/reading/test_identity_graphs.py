@@ -39,7 +39,7 @@ def said(shown):
     return {(link.a, link.b): link for link in shown}
 
 
-async def test_a_link_knows_when_rows_spoke_of_it_and_in_which_datasets(world):
+async def test_a_link_has_the_times_and_the_datasets_of_its_rows(world):
     updated = {"extSourceSystemAudit": {"lastUpdatedDate": "2020-02-02T00:00:00.000Z"}}
     await world.records(record(ANA, PHONE, **updated))
     await world.records(record(PHONE, ANA, **updated), dataset=world.loyalty)
@@ -63,7 +63,7 @@ async def test_a_lone_identity_has_a_graph_of_one_and_an_unknown_one_has_none(wo
     assert await graph(world, BEN) is None
 
 
-async def test_what_a_row_said_and_took_back_does_not_count(world):
+async def test_a_link_that_its_row_took_back_is_not_shown(world):
     await world.records(record(ANA, PHONE))
     await world.records(record(ANA, PHONE), dataset=world.loyalty)
     await world.records(record(ANA), mode=Mode.DELETE)
@@ -88,7 +88,7 @@ async def test_a_refused_link_is_shown_on_both_sides(world):
         assert refused.dataset_ids == (world.crm.dataset_id,)
 
 
-async def test_what_is_cut_off_at_the_cap_stands_beside_it(world):
+async def test_a_link_refused_by_the_cap_is_shown_with_the_graph(world):
     devices = [("ECID", f"1{n:037}") for n in range(MAX_GRAPH_SIZE + 3)]
     await world.events(
         *(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, device) for n, device in enumerate(devices))
@@ -103,7 +103,7 @@ async def test_what_is_cut_off_at_the_cap_stands_beside_it(world):
     assert said(oldest.refused_links).keys() == {await pair(world, ANA, devices[0])}
 
 
-async def test_a_hub_shows_what_it_was_refused(world):
+async def test_an_identity_with_too_many_neighbours_shows_its_refused_links(world):
     devices = [("ECID", f"1{n:037}") for n in range(MAX_NEIGHBOURS + 1)]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00.000Z", ANA, device) for n, device in enumerate(devices)))
     shown = await graph(world, ANA)
@@ -132,7 +132,7 @@ async def test_profile_read_is_needed(world):
         await identity_graphs.read_graphs(world.db, writer, await world.config(), [])
 
 
-async def test_links_of_many_ties_are_put_together_beside_the_event_loop_and_hold_up_nobody(world, monkeypatch):
+async def test_links_of_many_ties_are_built_in_a_thread_and_delay_no_other_request(world, monkeypatch):
     """Of who joins nobody, as a shared terminal, there may be any number of ties."""
     monkeypatch.setattr(identity_graphs, "MAX_MENTIONS_INLINE", 10)
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00Z", ANA, ("Phone", f"+{n}")) for n in range(8)))

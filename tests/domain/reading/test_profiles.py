@@ -130,7 +130,7 @@ async def test_what_is_kept_merged_is_what_would_be_merged_at_read(world, graph,
         assert stated[: len(one)] == stated[len(one) :]
 
 
-async def test_the_origin_of_who_has_no_document_is_that_of_events_then_of_records_that_take_no_part(world):
+async def test_without_a_document_the_origin_is_that_of_events_then_of_records_that_take_no_part(world):
     await world.records(record(ANA, first_name="Ana"))
     await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
     rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
@@ -203,7 +203,7 @@ async def test_results_that_the_store_writes_are_those_that_are_read(two_sources
         assert orjson.loads(await profiles.write_results(*asked, xids, text=longer, timeline=newest)) == expected
 
 
-async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, statements):
+async def test_the_number_of_statements_does_not_grow_with_the_requested_people(world, statements):
     names = [("Email", f"{n}@x.io") for n in range(30)]
     await world.records(*(record(name, ("Phone", f"{n}"), first_name=f"{n}") for n, name in enumerate(names)))
     for policy in (await default(world), await policy_of(world, NONE)):
@@ -216,7 +216,7 @@ async def test_statements_do_not_grow_with_the_people_who_are_asked_for(world, s
         assert len(seen_for[0]) <= 3
 
 
-async def test_limits_tell_the_true_size_and_what_it_exceeds(world):
+async def test_limits_show_the_true_size_and_the_guardrails_it_exceeds(world):
     await world.events(*(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, ("ECID", f"1{n:037}")) for n in range(53)))
     profile = (await read(world, ANA))[0].profile
     limits = profiles.limits_of(profile, 5_000)

@@ -131,7 +131,7 @@ async def test_three_ways_give_one_answer(connection, example):
 
 
 @pytest.mark.parametrize("number", ["25209225899428890", "1e300", "123456789012345678901234567890.5", "-0.0", "1e-400"])
-async def test_a_number_is_told_as_it_is_stored_whatever_its_size(connection, number):
+async def test_a_number_of_any_size_is_shown_as_it_is_stored(connection, number):
     document = f'{{"n": {number}}}'
     shape = Fields((("n", "n", Leaf("Float")),))
     sql = expression(shape, "document")
@@ -164,7 +164,7 @@ async def test_what_is_not_there_is_null_and_what_is_empty_is_empty(connection, 
 @pytest.mark.parametrize(
     "inner", ["null", "[]", "1", '"text"', "{}", '{"k0": 1}', '{"k1": 1, "k0": null}', '{"k0": 1, "k1": 2, "k4": 5, "k8": 9}']
 )  # fmt: skip
-async def test_an_object_is_there_or_not_however_much_is_wanted_of_it(connection, width, is_named, inner):
+async def test_an_object_is_null_or_not_whatever_is_selected_of_it(connection, width, is_named, inner):
     named = (("type", "", Constant("Inner")),) * is_named
     shape = Fields((*named, *((f"a{n}", f"k{n}", Leaf("Int")) for n in range(width))))
     around = Fields((("inner", "inner", shape), ("outer", "outer", Fields((("inner", "inner", shape),)))))

@@ -34,7 +34,7 @@ async def test_timelines_are_one_statement_for_all_people(world, statements):
 
 
 @pytest.mark.parametrize("backward", [False, True])
-async def test_of_events_that_are_equal_but_for_the_dataset_a_timeline_has_the_right_ones(world, backward):
+async def test_a_timeline_orders_events_that_differ_in_their_dataset_only(world, backward):
     for name in "abcd":
         dataset = await datasets.create_dataset(world.db, world.scope, name=name, schema_id=world.shop.schema_id)
         await world.config()
@@ -51,7 +51,7 @@ async def test_of_events_that_are_equal_but_for_the_dataset_a_timeline_has_the_r
 
 
 @pytest.mark.parametrize("backward", [False, True])
-async def test_of_a_timeline_the_ends_are_told_as_far_as_somebody_asks(world, backward):
+async def test_a_timeline_has_the_cursors_and_page_info_that_are_selected(world, backward):
     await world.events(*(event(f"{n}", day(1 + n), ANA) for n in range(3)))
     window = Window(1, backward)
     asked, node = EventRequest(EventFilter(), EventOrder(), window), (("n", EventColumn.EVENT_ID),)
