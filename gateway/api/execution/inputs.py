@@ -70,11 +70,8 @@ class _Variable:
 
 
 class Variables:
-    """The variables of an operation.
-
-    `inside` are the names of those used inside of other values. The others are whole arguments: their objects are made into the input
-    types that resolvers take.
-    """
+    """The variables of an operation. Objects in them become the input types that resolvers take, but for variables in `inside`, which are
+    used inside of other values."""
 
     def __init__(
         self, schema: GraphQLSchema, operation: OperationDefinitionNode, inside: Container[str], max_errors: int
@@ -138,7 +135,7 @@ _TEXTS: Final = {"String", "ID"}
 
 
 def coercion(input_type: Any, *, makes: bool, nullable: bool = True) -> Coercion:
-    """Return a function that coerces a variable's value to this type, as graphql-core's `coerce_input_value` does.
+    """Return a function that coerces a variable's value to a type, as graphql-core's `coerce_input_value` does.
 
     `makes`: input objects become the classes that resolvers take instead of dicts.
     """
