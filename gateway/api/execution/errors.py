@@ -51,7 +51,7 @@ def error_entries(errors: Iterable[GraphQLError], code: str | None = None) -> li
     return answers
 
 
-def told_fault(error: Exception) -> list[dict[str, Any]]:
+def single_error_entries(error: Exception) -> list[dict[str, Any]]:
     """Return the list with the one error of a request whose operation did not run."""
     return error_entries([GraphQLError(str(error), original_error=error)])
 

@@ -18,7 +18,7 @@ from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
-from gateway.api.execution.errors import VariablesRefused, error_entries, told_fault
+from gateway.api.execution.errors import VariablesRefused, error_entries, single_error_entries
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
@@ -114,10 +114,12 @@ class Operations:
         if operation is None:
             raise BadInput("`operationName` must say which of the document's operations to run.")
         if only_queries and not operation.is_query:
-            return Response(Outcome.NOT_A_QUERY, {"errors": told_fault(BadInput("Only a query can be run here."))})
+            return Response(
+                Outcome.NOT_A_QUERY, {"errors": single_error_entries(BadInput("Only a query can be run here."))}
+            )
         given = request.variables or {}
         if request.unreadable and not is_readable(without_documents(operation.document, operation.node, given)):
-            return Response(Outcome.NOT_JSON, {"errors": told_fault(BadInput(request.unreadable))})
+            return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})
         check_cost(operation.cost(given), self._limits)
         operation.pages.check(given)
         selectors = await operation.selectors.parsed(given, config)
@@ -250,7 +252,7 @@ def _refused(error: Exception) -> Response:
         case VariablesRefused():
             return Response(Outcome.REFUSED, {"errors": error_entries(error.errors, BadInput.code)})
         case BadInput():
-            return Response(Outcome.REFUSED, {"errors": told_fault(error)})
+            return Response(Outcome.REFUSED, {"errors": single_error_entries(error)})
         case TimeoutError():
-            return Response(Outcome.FAILED, {"errors": told_fault(Timeout())})
-    return Response(Outcome.FAILED, {"errors": told_fault(error)})
+            return Response(Outcome.FAILED, {"errors": single_error_entries(Timeout())})
+    return Response(Outcome.FAILED, {"errors": single_error_entries(error)})

@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from gateway.api.execution.errors import told_fault
+from gateway.api.execution.errors import single_error_entries
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -57,7 +57,7 @@ def refusal(
     added = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
         added["www-authenticate"] = 'Bearer error="invalid_token"'
-    return json_answer({"errors": told_fault(error), **more}, status, headers=added)
+    return json_answer({"errors": single_error_entries(error), **more}, status, headers=added)
 
 
 def json_answer(

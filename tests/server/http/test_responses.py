@@ -3,7 +3,7 @@
 import pytest
 
 from gateway.api.execution import operations
-from gateway.api.execution.errors import told_fault
+from gateway.api.execution.errors import single_error_entries
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
 from gateway.errors import Timeout, Unavailable
@@ -13,7 +13,7 @@ from gateway.server.http.responses import refusal, server_timing
 
 @pytest.mark.parametrize(("error", "status", "after"), [(Unavailable("x"), 503, "1"), (Timeout(), 504, None)])
 def test_who_finds_us_unavailable_is_told_when_to_ask_again_however_far_the_operation_came(error, status, after):
-    failed = operations.Response(Outcome.FAILED, {"errors": told_fault(error)})
+    failed = operations.Response(Outcome.FAILED, {"errors": single_error_entries(error)})
     for answer in (refusal(error), response_of(failed, operations.Request("{ a }"), "application/json", Limits())):
         assert (answer.status_code, answer.headers.get("retry-after")) == (status, after)
 
