@@ -140,7 +140,7 @@ class Configuration:
 
     @cached_property
     def composites(self) -> Composites:
-        """The paths of a profile whose values are merged as a whole, such as arrays."""
+        """The composite values of a profile, which merging takes whole, as a tree of field names."""
         return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
 
     def validator(self, schema_id: UUID) -> Validator:

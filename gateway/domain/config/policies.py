@@ -43,7 +43,7 @@ class IdentityGraphType(StrEnum):
 
 
 class PolicyStatus(StrEnum):
-    """BUILDING: a job materializes the profiles, and reads merge them on the fly. ACTIVE: the policy is as it should be."""
+    """BUILDING: a job materializes the profiles, and reads merge them on the fly. ACTIVE: there is nothing to materialize, or it is done."""
 
     BUILDING = "BUILDING"
     ACTIVE = "ACTIVE"

@@ -152,7 +152,7 @@ async def update_schema(
     identities: Sequence[IdentityDescriptor] | None = None,
     is_profile_enabled: bool | None = None,
 ) -> XdmSchema:
-    """Change the arguments that are not None, and return the schema. Custom fields and identities replace the former ones as a whole.
+    """Change a schema and return it. Field groups are added; any other argument that is not None replaces the former value as a whole.
 
     Needs `config:write`. Raises Forbidden, NotFound for the schema or a namespace, Taken, TooMany, Invalid for a change that does more than
     add, and Conflict for a broken schema, or if another schema declares a field differently.

@@ -21,7 +21,7 @@ from gateway.domain.facts import batches
 from gateway.domain.facts.appending import keep_failures, keep_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.group_commit import GroupCommit
-from gateway.domain.ingest.transaction import IngestTransaction, StaleConfiguration, commit_calls
+from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, commit_calls
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.versions import Mode
@@ -287,10 +287,10 @@ class _Prepared:
         if exclusive or GROUP_COMMITS.has_exclusive(target.db, target.scope):
             return await GROUP_COMMITS.submit(target.db, target.scope, self, needs_exclusive=exclusive)
         async with lock_shared(target.db, target.scope.sandbox_id) as tx:
-            transaction = self.transaction(tx)
-            await transaction.append_and_union()
-            await self.count(tx, transaction)
-            return await self.end(tx, transaction)
+            writes = self.writes(tx)
+            await writes.append_and_union()
+            await self.count(tx, writes)
+            return await self.end(tx, writes)
 
     async def _take_out_unstorable(self, error: Unstorable) -> None:
         """Turn documents that cannot be stored into failures. Raises the error if they are not its cause."""
@@ -321,16 +321,16 @@ class _Prepared:
         target = self._target
         try:
             async with lock_exclusive(target.db, target.scope.sandbox_id, is_trial=True) as tx:
-                transaction = self.transaction(tx, documents)
-                await commit_calls(tx, [transaction], await transaction.append(RecordStates()))
+                writes = self.writes(tx, documents)
+                await commit_calls(tx, [writes], await writes.append(RecordStates()))
         except Unstorable as error:
             return error
         return None
 
-    def transaction(self, tx: Session, documents: Sequence[ValidDocument] | None = None) -> IngestTransaction:
+    def writes(self, tx: Session, documents: Sequence[ValidDocument] | None = None) -> CallWrites:
         """Return the writes of all documents, or of some."""
         target = self._target
-        return IngestTransaction(
+        return CallWrites(
             *(tx, target.scope, self._config, self._documents if documents is None else documents),
             dataset_id=target.dataset_id,
             batch_id=self._batch_id,
@@ -338,19 +338,19 @@ class _Prepared:
             first_index=self._chunk.first_index,
         )
 
-    async def count(self, tx: Session, transaction: IngestTransaction) -> None:
+    async def count(self, tx: Session, writes: CallWrites) -> None:
         """Add to the counts of the batch, and store the failures. Raises as `refuse_batch` if the batch is not LOADING."""
         target, failures = self._target, self._reader.failures
-        accepted = len(self._documents) - transaction.duplicates
+        accepted = len(self._documents) - writes.duplicates
         counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures))
         if await tx.value(COUNT_BATCH, *counted) is None:
             await target.refuse_batch()
-        await keep_failures(tx, transaction.stamp, failures)
+        await keep_failures(tx, writes.stamp, failures)
 
-    async def end(self, tx: Session, transaction: IngestTransaction) -> IngestResult:
+    async def end(self, tx: Session, writes: CallWrites) -> IngestResult:
         """Store the warnings, which are complete now, and return the outcome."""
-        duplicates, warnings = transaction.duplicates, [*self._reader.warnings, *transaction.warnings]
-        await keep_warnings(tx, transaction.stamp, warnings)
+        duplicates, warnings = writes.duplicates, [*self._reader.warnings, *writes.warnings]
+        await keep_warnings(tx, writes.stamp, warnings)
         return IngestResult(
             self._batch_id, len(self._documents) - duplicates, duplicates, self._reader.failures, warnings
         )
@@ -368,22 +368,22 @@ def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
 async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:
     """Store calls under the exclusive lock: the facts of each call, unless it is refused, then every view. Return outcomes, in order."""
     group, outcomes = list[_Prepared](), dict[_Prepared, IngestResult | Exception]()
-    appended, states = dict[_Prepared, IngestTransaction](), RecordStates()
+    appended, states = dict[_Prepared, CallWrites](), RecordStates()
     for call in calls:
         group.append(call)
-        transaction = call.transaction(tx)
+        writes = call.writes(tx)
         try:
             async with tx.savepoint():
-                after = await transaction.append(states)
-                await call.count(tx, transaction)
+                after = await writes.append(states)
+                await call.count(tx, writes)
         except (GatewayError, StaleConfiguration, RetryTransaction) as error:
             outcomes[call] = error
         else:
-            appended[call], states = transaction, after
+            appended[call], states = writes, after
     if appended:
         await commit_calls(tx, list(appended.values()), states)
-    for call, transaction in appended.items():
-        outcomes[call] = await call.end(tx, transaction)
+    for call, writes in appended.items():
+        outcomes[call] = await call.end(tx, writes)
     return [outcomes[call] for call in group]
 
 

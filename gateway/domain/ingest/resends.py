@@ -1,9 +1,9 @@
 """Events, and resends: events that clients send again.
 
-An event is stored under its primary identity. A later event with its `_id` and dataset that names this identity, primary or not, is a
-resend of it, because settings, descriptors and marks may choose another primary identity next time. So a call looks for each event under
-every identity that the document names. The first event is the one that reads return. Resends of other batches are stored beside it, and
-the first of them succeeds it when its batch is removed.
+An event is stored under its primary identity; settings, descriptors or marks may choose another one when a client sends it again. So an
+event is a resend if it has the dataset and `_id` of a stored one and names the identity under which that is stored, as its primary identity
+or as any other. Reads return the first event only. Resends of other batches are stored beside it, and the first of them succeeds it when
+its batch is removed.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -31,7 +31,7 @@ class StaleConfiguration(Exception):
         self.version = version
 
 
-class IngestTransaction:
+class CallWrites:
     """The writes of one call's documents. Appending sets `stamp` and `duplicates` (a count), and adds to `warnings`.
 
     Appending with the exclusive lock also sets: `newcomers`, the xids that the call made known; `keys`, the records that it has versions of;
@@ -83,7 +83,7 @@ class IngestTransaction:
 
         `states`: of records that earlier calls of the transaction appended to. Raises RetryTransaction, StaleConfiguration, NotFound.
         """
-        self.newcomers = await self._introduce()
+        self.newcomers = await self._insert_newcomers()
         await self._read_stamp(())
         if self.mode is not Mode.DELETE:  # a deletion makes no tie
             await append_ties(self._tx, self.stamp, self.documents, self.newcomers, are_records=self._are_records)
@@ -113,7 +113,7 @@ class IngestTransaction:
         )
         self.warnings += future_times(self.documents, row["at"])
 
-    async def _introduce(self) -> set[UUID]:
+    async def _insert_newcomers(self) -> set[UUID]:
         """Insert the unknown identities of the documents, without a person for now, and return their xids. Deletions insert none."""
         if self.mode is Mode.DELETE:
             return set()
@@ -135,7 +135,7 @@ class IngestTransaction:
         return changed, duplicates
 
     def _advance(self, states: RecordStates, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
-        """Apply the documents to the states. Add keys whose version is older than the newest one to `late`. Return as `_append_records`."""
+        """Apply the documents to the states. Add keys whose version is older than the newest one to `late`. Return the keys of records that changed, and the number of duplicates."""
         changed, duplicates = set[RecordKey](), 0
         for document in self.documents:
             key = (document.xid, self._dataset_id)
@@ -158,7 +158,7 @@ class IngestTransaction:
         return appended.resent
 
 
-async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], states: RecordStates) -> None:
+async def commit_calls(tx: Session, appended: Sequence[CallWrites], states: RecordStates) -> None:
     """Update every view after these calls were appended in one transaction, under the exclusive lock.
 
     `states`: of the records that they appended to. States of records with deletions or late versions are not used, but rebuilt from facts.
@@ -179,7 +179,7 @@ async def commit_calls(tx: Session, appended: Sequence[IngestTransaction], state
         _warn_of_too_many_links(appended, excluded)
 
 
-def _warn_of_too_many_links(appended: Sequence[IngestTransaction], excluded: Collection[UUID]) -> None:
+def _warn_of_too_many_links(appended: Sequence[CallWrites], excluded: Collection[UUID]) -> None:
     """Warn of each document that names one of these identities, which have just been excluded; if none does, of the first document."""
     message = f"{len(excluded):,} identities join nobody from now on: too many others are linked to them, or hang together with them."
     documents = [(call, document) for call in appended for document in call.documents]

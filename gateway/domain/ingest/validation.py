@@ -134,16 +134,16 @@ class Reader:
     def _simple_identities(self, body: Document) -> tuple[NamedIdentity, ...] | None:
         """Return what `_identities` returns, faster, for a document without problems, as most are; None for any other."""
         named, marked, simple = list[NamedIdentity](), list[NamedIdentity](), self._simple
-        for claim in self._described(body) if self._descriptors else ():
-            if (each := simple[claim.code](claim.value)) is None:
+        for identity in self._described(body) if self._descriptors else ():
+            if (each := simple[identity.code](identity.value)) is None:
                 return None
             named.append(each)
-            if claim.is_primary:
+            if identity.is_primary:
                 marked.append(each)
         for code, items in (body.get("identityMap") or {}).items():
-            identity = simple[code]
+            make = simple[code]
             for item in items or ():
-                if (each := identity(item.get("id", ""))) is None or len(named) >= MAX_IDENTITIES:
+                if (each := make(item.get("id", ""))) is None or len(named) >= MAX_IDENTITIES:
                     return None
                 named.append(each)
                 if item.get("primary"):
@@ -169,17 +169,17 @@ class Reader:
                 "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(stated)}."
             )
         is_placeholder = self._rules.is_placeholder
-        placeholders = [claim for claim in stated if is_placeholder(claim.value)]
+        placeholders = [identity for identity in stated if is_placeholder(identity.value)]
         if placeholders:
-            self.warnings += [_placeholder_warning(index, claim) for claim in placeholders]
-            stated = [claim for claim in stated if claim not in placeholders]
+            self.warnings += [_placeholder_warning(index, identity) for identity in placeholders]
+            stated = [identity for identity in stated if identity not in placeholders]
         named = list[NamedIdentity]()
-        for claim in stated:
-            each = to_identity(self._config, self._sandbox, claim)
+        for identity in stated:
+            each = to_identity(self._config, self._sandbox, identity)
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
-                self.warnings.append(_not_e164_warning(index, claim))
-        marked = [each for claim, each in zip(stated, named, strict=True) if claim.is_primary]
+                self.warnings.append(_not_e164_warning(index, identity))
+        marked = [each for identity, each in zip(stated, named, strict=True) if identity.is_primary]
         first = highest_ranked(named, marked) if self._is_ranked else None
         place = self._primary_place(stated, placeholders) if first is None else named.index(first)
         check_primary(stated[place], named[place].namespace)
@@ -205,11 +205,11 @@ class Reader:
         For a record it is the schema's primary identity, else the one marked in identityMap; for an event the other way round. A sole identity
         needs no mark unless the schema has a primary one.
         """
-        for claim in placeholders:
-            if claim.is_primary:
-                message = f"The primary identity names nobody: {claim.value[:40]!r}."
-                raise InvalidDocument(claim.path, "IDENTITY_PLACEHOLDER", message)
-        marked = [place for place, claim in enumerate(stated) if claim.is_primary]
+        for identity in placeholders:
+            if identity.is_primary:
+                message = f"The primary identity names nobody: {identity.value[:40]!r}."
+                raise InvalidDocument(identity.path, "IDENTITY_PLACEHOLDER", message)
+        marked = [place for place, identity in enumerate(stated) if identity.is_primary]
         if len(marked) > 1:
             marked = self._preferred(stated, marked)
         if len(marked) == 1:
@@ -244,17 +244,17 @@ class Reader:
         )
 
 
-def to_identity(config: Configuration, sandbox: Sandbox, claim: StatedIdentity) -> NamedIdentity:
+def to_identity(config: Configuration, sandbox: Sandbox, identity: StatedIdentity) -> NamedIdentity:
     """Check a stated identity, whose value is no placeholder, and normalize its value. Raises InvalidDocument."""
     try:
-        namespace = config.namespace(claim.code)
+        namespace = config.namespace(identity.code)
     except Misconfigured as error:
-        raise InvalidDocument(claim.path, "IDENTITY_NAMESPACE", error.message) from error
+        raise InvalidDocument(identity.path, "IDENTITY_NAMESPACE", error.message) from error
     if namespace is None:
-        raise InvalidDocument(claim.path, "IDENTITY_NAMESPACE", config.unknown_namespace(claim.code))
-    value = RULES[sandbox.text_rules].forms[namespace.normalization](claim.value)
+        raise InvalidDocument(identity.path, "IDENTITY_NAMESPACE", config.unknown_namespace(identity.code))
+    value = RULES[sandbox.text_rules].forms[namespace.normalization](identity.value)
     if (fault := namespace.fault(value)) is not None:
-        raise InvalidDocument(claim.path, "IDENTITY_VALUE", fault)
+        raise InvalidDocument(identity.path, "IDENTITY_VALUE", fault)
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 
@@ -294,11 +294,11 @@ def _not_simple(_: str) -> None:
     return None
 
 
-def check_primary(claim: StatedIdentity, namespace: Namespace) -> None:
+def check_primary(identity: StatedIdentity, namespace: Namespace) -> None:
     """Check that the primary identity's namespace names people. Raises InvalidDocument."""
     if namespace.type is IdentityType.NON_PEOPLE:
         message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
-        raise InvalidDocument(claim.path, "IDENTITY_PRIMARY", message)
+        raise InvalidDocument(identity.path, "IDENTITY_PRIMARY", message)
 
 
 def highest_ranked(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
@@ -330,14 +330,14 @@ def _mapped(body: Document) -> Iterator[StatedIdentity]:
             yield StatedIdentity(code, item.get("id", ""), item.get("primary", False), None, place)
 
 
-def _placeholder_warning(index: int, claim: StatedIdentity) -> DocumentProblem:
-    message = f"{claim.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
-    return DocumentProblem(index, claim.path, "IDENTITY_PLACEHOLDER", message)
+def _placeholder_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
+    message = f"{identity.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
+    return DocumentProblem(index, identity.path, "IDENTITY_PLACEHOLDER", message)
 
 
-def _not_e164_warning(index: int, claim: StatedIdentity) -> DocumentProblem:
-    message = f"{claim.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
-    return DocumentProblem(index, claim.path, "IDENTITY_E164", message)
+def _not_e164_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
+    message = f"{identity.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
+    return DocumentProblem(index, identity.path, "IDENTITY_E164", message)
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
