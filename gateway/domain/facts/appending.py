@@ -38,7 +38,7 @@ MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored w
 
 @dataclass(frozen=True, slots=True)
 class IngestStamp:
-    """The destination, time and numbers of one call's documents, read once its transaction holds every lock. `at` is the time of ingestion."""
+    """The destination, time and numbers of one call's documents, read after its transaction got every lock. `at`: the time of ingestion."""
 
     scope: Scope
     dataset_id: UUID
@@ -143,7 +143,7 @@ def _tie_id(stamp: IngestStamp, origin: UUID, tied: Sequence[UUID], salt: bytes)
 # ------------------------------------------------------------------------------------------------ failures and warnings
 
 
-async def keep_failures(tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
+async def store_failures(tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
     """Store the refused documents of the batch."""
     rows = [
         (
@@ -156,7 +156,7 @@ async def keep_failures(tx: Session, stamp: IngestStamp, failures: Sequence[Docu
         await tx.copy("ingest_error", ERROR_COLUMNS, rows)
 
 
-async def keep_warnings(tx: Session, stamp: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:
+async def store_warnings(tx: Session, stamp: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:
     """Add warnings to their counts, one row per dataset and code; the first warning is the sample."""
     counts = Counter(warning.code for warning in warnings)
     first = {warning.code: warning for warning in reversed(warnings)}

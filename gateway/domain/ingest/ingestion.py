@@ -18,7 +18,7 @@ from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.facts import batches
-from gateway.domain.facts.appending import keep_failures, keep_warnings
+from gateway.domain.facts.appending import store_failures, store_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.group_commit import GroupCommit
 from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, commit_calls
@@ -345,12 +345,12 @@ class _Prepared:
         counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures))
         if await tx.value(COUNT_BATCH, *counted) is None:
             await target.refuse_batch()
-        await keep_failures(tx, writes.stamp, failures)
+        await store_failures(tx, writes.stamp, failures)
 
     async def end(self, tx: Session, writes: CallWrites) -> IngestResult:
         """Store the warnings, which are complete now, and return the outcome."""
         duplicates, warnings = writes.duplicates, [*self._reader.warnings, *writes.warnings]
-        await keep_warnings(tx, writes.stamp, warnings)
+        await store_warnings(tx, writes.stamp, warnings)
         return IngestResult(
             self._batch_id, len(self._documents) - duplicates, duplicates, self._reader.failures, warnings
         )
