@@ -74,7 +74,7 @@ class Namespace:
             return f"An ECID has exactly {ECID_DIGITS} digits."
         return "An identity has no NUL character." if "\0" in value else None
 
-    def may_have(self, values: Sequence[str]) -> bool:
+    def are_valid(self, values: Sequence[str]) -> bool:
         """Return whether all normalized values are valid. Faster than `fault` for each of them."""
         text, lengths = "".join(values), set(map(len, values))
         if self.code == ECID:

@@ -77,7 +77,7 @@ def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     if nobody is not None:
         raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
     normalized = namespace.normalized(sandbox, values)
-    if not namespace.may_have(normalized):
+    if not namespace.are_valid(normalized):
         raise BadInput(next(filter(None, map(namespace.fault, normalized))))
     return list(map(graphs.xids_in(sandbox.secret, namespace.namespace_id), normalized))
 

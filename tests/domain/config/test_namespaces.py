@@ -30,7 +30,7 @@ def standard(sandbox):
 )
 def test_many_values_are_valid_exactly_if_each_of_them_is(code, values):
     namespace = next(each for each in namespaces.STANDARD if each.code == code)
-    assert namespace.may_have(values) == (not any(map(namespace.fault, values)))
+    assert namespace.are_valid(values) == (not any(map(namespace.fault, values)))
 
 
 async def test_a_new_sandbox_has_the_standard_namespaces_under_adobes_numbers(db, scope):
