@@ -179,7 +179,7 @@ async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> 
     return batch
 
 
-async def failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
+async def list_failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
     """List the indexes of a batch's refused documents in the client's input, in order, each once. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)

@@ -15,7 +15,13 @@ from uuid import UUID
 
 from gateway.api.ids import read_id
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.facts.batches import COMPLETE_STATUSES, complete_batch, create_batch, failed_indexes, find_batch
+from gateway.domain.facts.batches import (
+    COMPLETE_STATUSES,
+    complete_batch,
+    create_batch,
+    find_batch,
+    list_failed_indexes,
+)
 from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.scope import Scope
@@ -127,14 +133,14 @@ async def _retry(
         raise BadInput(
             "This file has not been taken in as a whole before, into this dataset and in this mode: send it without `--retry-failed`."
         )
-    places = await failed_indexes(db, scope, batch.batch_id)
+    places = await list_failed_indexes(db, scope, batch.batch_id)
     for number in count(1):
         if not places:
             raise BadInput("Nothing is left to be sent again: no document of this file fails any more.")
         batch = await create_batch(db, scope, config, dataset_id, f"{key}:retry:{number}")
         if batch.status not in COMPLETE_STATUSES:
             return batch.batch_id, places
-        places = [places[index] for index in await failed_indexes(db, scope, batch.batch_id)]
+        places = [places[index] for index in await list_failed_indexes(db, scope, batch.batch_id)]
     raise AssertionError  # `count` has no end
 
 
