@@ -1,6 +1,6 @@
-"""Everything that can be set from outside, read once from environment variables: `GATEWAY_PORT=8080` sets `port`.
+"""Settings, read once from environment variables: `GATEWAY_PORT=8080` sets `port`.
 
-Only `cli` and `server` see these; below them configuration arrives as arguments. The table in `docs/operations.md` is held against this class.
+Only `cli` and `server` use them; code below gets its configuration as arguments. A test compares the table in `docs/operations.md` with them.
 """
 
 import os
@@ -31,14 +31,14 @@ from gateway.errors import SettingsError
 from gateway.postgres.directories import default_data_dir
 
 PREFIX = "GATEWAY_"
-NEARLY = (
-    0.85  # how alike, of 1, a name is that is taken for a slip; Kubernetes makes others, such as GATEWAY_PORT_80_TCP
+MIN_LIKENESS = (
+    0.85  # of 1, of a name that is taken for a misspelt one; Kubernetes sets others, such as GATEWAY_PORT_80_TCP
 )
-SECRET_BYTES = 32  # RFC 7518: a key of HS256 is at least as long as the hash
+MIN_SECRET_BYTES = 32  # RFC 7518: a key of HS256 is at least as long as the hash
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 OWN_ISSUER = "profile-gateway"  # issuer and audience of our own tokens
-EMBEDDED_CONNECTIONS = 5_000  # of all processes together to the embedded Postgres, which keeps memory for each
-LAST_PORT = 65_535
+MAX_EMBEDDED_CONNECTIONS = 5_000  # of all processes together to the embedded Postgres, which keeps memory for each
+MAX_PORT = 65_535
 DEFAULT_PORTS = {"http": "80", "https": "443"}  # browsers leave them out of an origin
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*")
@@ -46,7 +46,7 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s:\[\]]+|\[[0-9a-f:.]+\])(?
 
 
 def _listed(value: Any) -> Any:
-    """The parts between commas. Raises ValueError for a text that lists nothing."""
+    """Return the parts between commas. Raises ValueError for a text without parts."""
     if not isinstance(value, str):
         return value
     parts = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -56,7 +56,7 @@ def _listed(value: Any) -> Any:
 
 
 def _parsed(value: Any) -> Any:
-    """What the JSON says. Raises ValueError."""
+    """Return the value of a JSON text. Raises ValueError."""
     try:
         return orjson.loads(value) if isinstance(value, str) else value
     except orjson.JSONDecodeError as error:
@@ -64,7 +64,7 @@ def _parsed(value: Any) -> Any:
 
 
 def _is_host(text: str) -> bool:
-    """Whether it is a host name, or an address (one of IPv6 in brackets, as in a URL)."""
+    """Return whether a text is a host name, or an address (of IPv6 in brackets, as in a URL)."""
     try:
         return text.startswith("[") == (ip_address(text.strip("[]")).version == 6)  # of IPv6
     except ValueError:
@@ -72,7 +72,7 @@ def _is_host(text: str) -> bool:
 
 
 def _allowed_host(name: str) -> str:
-    """The name as it is compared. Raises ValueError for what no Host header can hold beside its port."""
+    """Return a host name in the form in which names are compared. Raises ValueError for one that no Host header can contain."""
     host = name.lower().removesuffix(".")
     if name == "*" or _is_host(host.removeprefix("*.")) or _is_host(f"[{host}]"):
         return f"[{host}]" if ":" in host and not host.startswith("[") else host
@@ -83,7 +83,7 @@ def _allowed_host(name: str) -> str:
 
 
 def _cors_origin(origin: str) -> str:
-    """The origin as browsers send it. Raises ValueError for what they never send."""
+    """Return an origin as browsers send it. Raises ValueError for a text that they never send."""
     if origin == "*":
         return origin
     lowered = origin.lower()
@@ -100,7 +100,7 @@ def _cors_origin(origin: str) -> str:
 
 
 def _directory(path: Path) -> Path:
-    """The path without `~`. Raises ValueError."""
+    """Return a path without `~`. Raises ValueError for an unknown user."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -108,7 +108,7 @@ def _directory(path: Path) -> Path:
 
 
 def _is_postgres_url(address: str) -> bool:
-    """Whether it has the form of one; whether anything answers there shows when it is used."""
+    """Return whether an address has the form of a Postgres URL."""
     try:
         address.encode()
         parts = urlsplit(address)
@@ -117,7 +117,7 @@ def _is_postgres_url(address: str) -> bool:
         return False
     credentials, _, hosts = parts.netloc.rpartition("@")
     ports = [host.rpartition("]")[2].partition(":")[2] for host in hosts.split(",")]
-    ports_are_right = all(port.isdecimal() and 0 < int(port) <= LAST_PORT for port in ports if port)
+    ports_are_right = all(port.isdecimal() and 0 < int(port) <= MAX_PORT for port in ports if port)
     is_whole = ports_are_right and "@" not in credentials and not parts.fragment
     return is_whole and parts.scheme in {"postgresql", "postgres"}
 
@@ -130,7 +130,7 @@ Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 
 
 class TokenIssuer(BaseModel):
-    """Someone else whose tokens are taken: its keys are fetched, and only the named algorithms count for it."""
+    """Another issuer of tokens: its public keys are fetched from `jwks_url`, and only these algorithms are accepted."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -150,7 +150,7 @@ class TokenIssuer(BaseModel):
 
     @field_validator("jwks_url")
     @classmethod
-    def _cannot_be_swapped_on_the_way(cls, value: str) -> str:
+    def _is_a_safe_address(cls, value: str) -> str:
         try:
             parts, port = urlsplit(value), urlsplit(value).port
         except ValueError:
@@ -164,12 +164,12 @@ class TokenIssuer(BaseModel):
 
 
 class Settings(BaseSettings):
-    """How one gateway runs."""
+    """The settings of one gateway."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=LAST_PORT, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=MAX_PORT, description="Port to listen on; 0 takes a free one.")
     data_dir: Annotated[Path, AfterValidator(_directory)] = Field(
         default_factory=default_data_dir, description="Directory of the embedded Postgres and of the credentials."
     )
@@ -282,7 +282,7 @@ class Settings(BaseSettings):
 
     @field_validator("database_url")
     @classmethod
-    def _leads_to_postgres(cls, value: SecretStr | None) -> SecretStr | None:
+    def _is_a_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _is_postgres_url(value.get_secret_value()):
             raise ValueError(
                 "is a URL such as postgresql://user:password@host:5432/database; inside a part, all but letters, digits and "
@@ -292,9 +292,9 @@ class Settings(BaseSettings):
 
     @field_validator("jwt_secret")
     @classmethod
-    def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
-        if value is not None and len(value.get_secret_value().encode(errors="replace")) < SECRET_BYTES:
-            raise ValueError(f"needs at least {SECRET_BYTES} bytes")
+    def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value().encode(errors="replace")) < MIN_SECRET_BYTES:
+            raise ValueError(f"needs at least {MIN_SECRET_BYTES} bytes")
         return value
 
     @field_validator("jwt_issuers")
@@ -317,10 +317,10 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fit_into_the_embedded_postgres(self) -> "Settings":
-        if self.database_url is None and self.workers * self.database_connections > EMBEDDED_CONNECTIONS:
+        if self.database_url is None and self.workers * self.database_connections > MAX_EMBEDDED_CONNECTIONS:
             raise ValueError(
                 "GATEWAY_WORKERS times GATEWAY_DATABASE_CONNECTIONS is more than the "
-                f"{EMBEDDED_CONNECTIONS:,} connections that the embedded Postgres takes"
+                f"{MAX_EMBEDDED_CONNECTIONS:,} connections that the embedded Postgres takes"
             )
         return self
 
@@ -334,34 +334,34 @@ class Settings(BaseSettings):
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The names that the Host of a request may have: pages that point a name of theirs at a loopback address get nothing."""
+        """The names that the Host of a request may have. On a loopback address, other names are refused: a page may point its own name there."""
         return (*self.allowed_hosts, *LOOPBACK_NAMES) if self.is_loopback else self.allowed_hosts or ("*",)
 
 
-def read_settings(**given: Any) -> Settings:
-    """The settings of the environment, with those given (not None) on top. Raises SettingsError, naming the variable."""
+def read_settings(**options: Any) -> Settings:
+    """Return the settings of the environment, overridden by options that are not None. Raises SettingsError, which names the variable."""
     _check_spelling(os.environ)
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise SettingsError("; ".join(map(_told, error.errors()))) from None
+        raise SettingsError("; ".join(map(_problem, error.errors()))) from None
 
 
 def _check_spelling(names: Iterable[str]) -> None:
-    """Raise SettingsError for a variable whose name is nearly one of ours; others may have names of their own behind our prefix."""
+    """Raise SettingsError for a variable that looks like a misspelt setting; other programs may use our prefix too."""
     known = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
     for name in sorted(map(str.upper, names)):
         if name.startswith(PREFIX) and name not in known:
             settings = [one.removeprefix(PREFIX) for one in known]
-            if like := get_close_matches(name.removeprefix(PREFIX), settings, 1, NEARLY):
+            if like := get_close_matches(name.removeprefix(PREFIX), settings, 1, MIN_LIKENESS):
                 raise SettingsError(f"{name} is no setting. Did you mean {PREFIX}{like[0]}?")
 
 
-def _told(fault: Any) -> str:
-    """One fault: the variable, the place inside it, and what is wrong. Never the value, which may be a secret, unless we quote it."""
-    said = fault["msg"].removeprefix("Value error, ")
-    if not fault["loc"]:
-        return str(said)  # it names the variables itself
-    name, *inside = fault["loc"]
+def _problem(error: Any) -> str:
+    """Return one error as text: the variable, the place in it and the message, which quotes no value that may be secret."""
+    message = error["msg"].removeprefix("Value error, ")
+    if not error["loc"]:
+        return str(message)  # it names the variables itself
+    name, *inside = error["loc"]
     place = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in inside)
-    return f"GATEWAY_{str(name).upper()}{place}: {said}"
+    return f"GATEWAY_{str(name).upper()}{place}: {message}"

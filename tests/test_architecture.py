@@ -11,6 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "gateway").rglob("*.py"))
+OTHER_FILES = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")])
+OTHER_FILES = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")])
 LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 SQL = re.compile(
     r"\b(select\s+[\w.*]+(\s*,|\s+from\b)|insert\s+into\s|delete\s+from\s|update\s+\w+\s+set\b)", re.IGNORECASE
@@ -36,9 +38,9 @@ def functions_of(module):
     return [node for node in ast.walk(tree_of(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
-@pytest.mark.parametrize("module", MODULES, ids=name_of)
-def test_a_file_can_be_read_whole(module):
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
+@pytest.mark.parametrize("path", [*MODULES, *OTHER_FILES], ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_a_file_can_be_read_whole(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LONGEST_FILE
 
 
 @pytest.mark.parametrize("module", MODULES, ids=name_of)
@@ -71,7 +73,7 @@ def imports_of(module):
 
 
 def test_the_driver_is_known_in_storage_only():
-    """Whoever wants to know why a statement failed catches an error of ours: `storage/faults.py` translates them all."""
+    """Code that asks why a statement failed catches an error of ours: `storage/faults.py` translates all of the driver's."""
     importers = {name_of(module) for module in MODULES if "asyncpg" in imports_of(module)}
     assert importers
     assert not [name for name in importers if not name.startswith(("storage/", "postgres/", "runtime/uuids"))]

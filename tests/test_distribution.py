@@ -15,7 +15,7 @@ class Item:
         self.nodeid, self.fixturenames = nodeid, fixturenames
 
 
-def test_every_file_that_is_named_is_there():
+def test_every_listed_file_exists():
     assert [name for name in LONGEST if not (HERE / name).is_file()] == []
     assert len({*LONGEST}) == len(LONGEST)
 
@@ -28,12 +28,12 @@ def test_the_files_over_the_demo_go_to_one_process_together_and_any_other_by_its
     assert scope(nobody, "tests/test_a.py::test_a") != scope(nobody, "tests/test_b.py::test_a")
 
 
-def test_what_takes_longest_begins_first_and_a_files_tests_keep_their_order():
+def test_the_longest_files_begin_first_and_tests_of_a_file_keep_their_order():
     short, long = [Item(f"tests/test_a.py::test_{name}") for name in "ab"], Item(f"{LONGEST[-1]}::test_x")
     assert in_order([*short, long]) == [long, *short]
 
 
-def test_a_test_over_the_demo_in_another_file_is_told_where_to_name_it():
+def test_a_test_over_the_demo_in_an_unlisted_file_is_an_error_that_says_where_to_list_it():
     assert in_order([Item(f"{DEMO[0]}::test_a", "demo")])
     with pytest.raises(pytest.UsageError, match=r"tests/test_a\.py is over the demo"):
         in_order([Item("tests/test_a.py::test_a", "demo")])

@@ -14,7 +14,7 @@ from gateway.settings import LOOPBACK_NAMES, Settings, read_settings
 ISSUER = '{"issuer": "https://idp.example", "audience": "gateway", "jwks_url": "https://idp.example/keys"}'
 
 
-def test_without_any_setting_only_this_machine_can_reach_it(monkeypatch):
+def test_without_any_setting_only_this_machine_can_reach_the_server(monkeypatch):
     monkeypatch.delenv("GATEWAY_DATABASE_URL", raising=False)
     settings = read_settings()
     assert (settings.host, settings.port, settings.database_url) == ("127.0.0.1", 8000, None)
@@ -22,7 +22,7 @@ def test_without_any_setting_only_this_machine_can_reach_it(monkeypatch):
     assert settings.hosts == LOOPBACK_NAMES
 
 
-def test_what_is_given_wins_over_the_environment(monkeypatch, tmp_path):
+def test_options_win_over_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("GATEWAY_PORT", "9000")
     monkeypatch.setenv("GATEWAY_DATA_DIR", str(tmp_path))
     settings = read_settings(port=None, host="::1")
@@ -47,7 +47,7 @@ def test_an_issuer_is_pinned_to_algorithms_that_need_no_shared_secret(monkeypatc
 
 
 @pytest.mark.parametrize("name", ["GATEWAY_ALOWED_HOSTS", "GATEWAY_ALLOWED_HOST", "gateway_allowed_hots"])
-def test_a_variable_with_a_slip_in_its_name_is_named_and_never_ignored(monkeypatch, name):
+def test_a_misspelt_variable_is_an_error_that_names_it(monkeypatch, name):
     monkeypatch.setenv(name, "api.example")
     with pytest.raises(SettingsError, match=f"{name.upper()} is no setting. Did you mean GATEWAY_ALLOWED_HOSTS?"):
         read_settings()
@@ -56,7 +56,7 @@ def test_a_variable_with_a_slip_in_its_name_is_named_and_never_ignored(monkeypat
 @pytest.mark.parametrize(
     "name", ["PORT_8000_TCP", "PORT_8000_TCP_PROTO", "SERVICE_HOST", "SERVICE_PORT_HTTP", "CONSOLE_PORT", ""]
 )
-def test_variables_that_others_make_are_no_settings(monkeypatch, name):
+def test_variables_of_other_programs_are_no_settings(monkeypatch, name):
     monkeypatch.setenv(f"GATEWAY_{name}", "tcp://10.0.0.1:8000")
     read_settings()
 
@@ -106,7 +106,7 @@ FAULTS = [(name, value) for name, values in WRONG.items() for value in values]
 
 
 @pytest.mark.parametrize(("name", "value"), FAULTS, ids=range(len(FAULTS)))
-def test_a_wrong_value_is_told_in_one_line_that_names_its_variable(monkeypatch, name, value):
+def test_a_wrong_value_is_an_error_of_one_line_that_names_its_variable(monkeypatch, name, value):
     monkeypatch.setenv(f"GATEWAY_{name}", value)
     with pytest.raises(SettingsError) as caught:
         read_settings()
@@ -116,7 +116,7 @@ def test_a_wrong_value_is_told_in_one_line_that_names_its_variable(monkeypatch, 
         assert value not in caught.value.message
 
 
-def test_the_place_inside_a_value_is_told_and_all_wrong_values_at_once(monkeypatch):
+def test_errors_name_the_place_inside_a_value_and_all_wrong_values_at_once(monkeypatch):
     monkeypatch.setenv("GATEWAY_JWT_ISSUERS", f'[{ISSUER}, {{"issuer": "x", "audience": "y", "jwks_url": "http://x"}}]')
     monkeypatch.setenv("GATEWAY_WORKERS", "none")
     with pytest.raises(SettingsError, match=r"GATEWAY_JWT_ISSUERS\[1\].jwks_url: is an address.*") as caught:
@@ -152,7 +152,7 @@ NEAR = st.lists(
 
 
 @given(name=st.sampled_from(sorted(Settings.model_fields)), value=ANYTHING | NEAR)
-def test_whatever_a_variable_holds_it_is_taken_or_told_in_one_line(name, value):
+def test_any_value_of_a_variable_is_accepted_or_an_error_of_one_line(name, value):
     settings, fault = tried(f"GATEWAY_{name.upper()}", value)
     if settings is None:
         assert fault.startswith(f"GATEWAY_{name.upper()}")
@@ -203,7 +203,7 @@ def test_a_host_is_kept_as_it_is_compared(given, means):
         "*",
     ],
 )
-def test_an_origin_is_taken_as_browsers_send_it(origin):
+def test_an_origin_is_accepted_as_browsers_send_it(origin):
     assert read_settings(cors_origins=origin.upper() if origin != "*" else origin).cors_origins == (origin,)
 
 
@@ -211,7 +211,7 @@ def test_an_origin_is_taken_as_browsers_send_it(origin):
     "address",
     ["postgresql://db/x", "postgres://me:p%40ss@[::1]:5432/x?sslmode=require", "postgresql:///x?host=/run/postgresql", "postgresql://a:1,b:2/x", "postgresql://me:pä$s@db/x"],
 )  # fmt: skip
-def test_addresses_of_postgres_are_taken(address):
+def test_addresses_of_postgres_are_accepted(address):
     assert read_settings(database_url=address).database_url.get_secret_value() == address
 
 

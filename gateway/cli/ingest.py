@@ -54,7 +54,7 @@ def ingest(
     typer.echo("\n".join(_summary(loaded)))
     if loaded.broken:
         raise loaded.broken
-    if loaded.tally.failed_count:
+    if loaded.outcome.failed_count:
         raise typer.Exit(1)
 
 
@@ -71,17 +71,17 @@ async def _ingest(
 
 def _summary(loaded: Loaded) -> list[str]:
     """Return the lines to print: the counts, and the first failures."""
-    tally = loaded.tally
-    if tally.batch_id is None:
+    outcome = loaded.outcome
+    if outcome.batch_id is None:
         return ["nothing to do: there are no documents"]
-    counts = f"{tally.accepted:,} accepted, {tally.duplicates:,} duplicates, {tally.failed_count:,} failed"
+    counts = f"{outcome.accepted:,} accepted, {outcome.duplicates:,} duplicates, {outcome.failed_count:,} failed"
     listed = [f"  line {line:,}, {one.path or '$'}: {one.message}" for line, one in loaded.failed]
-    more = tally.failed_count - len(listed)
-    if loaded.was_there:
-        again = "; `--retry-failed` sends those again that failed" if tally.failed_count else ""
-        return [f"{global_id('Batch', tally.batch_id)}: {counts} (complete before, so nothing was sent{again})"]
+    more = outcome.failed_count - len(listed)
+    if loaded.was_complete:
+        again = "; `--retry-failed` sends those again that failed" if outcome.failed_count else ""
+        return [f"{global_id('Batch', outcome.batch_id)}: {counts} (complete before, so nothing was sent{again})"]
     return [
-        f"{global_id('Batch', tally.batch_id)}: {counts}",
+        f"{global_id('Batch', outcome.batch_id)}: {counts}",
         *listed,
         *([f"  and {more:,} more, kept with the batch"] if more else []),
     ]

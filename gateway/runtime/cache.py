@@ -38,13 +38,14 @@ class WeightedCache(Generic[K, V]):
 
     def put(self, key: K, value: V, weight: int) -> None:
         """Store the value in place of the key's earlier one. A value that weighs more than all values may is dropped at once."""
-        self._drop(key)
+        self.drop(key)
         self._values[key] = value, weight
         self._weight += weight
         while self._weight > self._most:
-            self._drop(next(iter(self._values)))
+            self.drop(next(iter(self._values)))
 
-    def _drop(self, key: K) -> None:
+    def drop(self, key: K) -> None:
+        """Remove the value of the key, if there is one."""
         found = self._values.pop(key, None)
         if found is not None:
             value, weight = found

@@ -1,8 +1,8 @@
-"""Backups of a data directory: the embedded Postgres's contents and the credentials, in one file for its owner alone.
+"""Backups of a data directory: the contents of the embedded Postgres and the credentials, in one file that only its owner may read.
 
-manifest.json      the form of the file, and the version of the schema
-credentials.json   what signs tokens, and the API keys: headers made before work after a restore
-database.dump      what pg_dump wrote, of one moment
+manifest.json      the format of the file, and the version of the schema
+credentials.json   the secret of tokens and the API keys: headers made before work after a restore
+database.dump      the output of pg_dump, of one moment
 """
 
 import asyncio
@@ -25,30 +25,30 @@ from gateway.server.deployment import database_address, open_deployment
 from gateway.settings import Settings
 from gateway.storage.migrations import expected_version, migrations
 
-FORM = 1
+FORMAT = 1
 MANIFEST, DUMP = "manifest.json", "database.dump"
-PART = "backup.part"
+DUMP_FILE = "backup.part"
 
 
 async def back_up(settings: Settings, file: Path) -> None:
-    """Write a backup while others go on working. Raises SettingsError for a Postgres of one's own, BadInput for a file that cannot be."""
+    """Write a backup to a file, while servers go on. Raises SettingsError for a Postgres of one's own, BadInput if the file cannot be written."""
     _check_embedded(settings)
-    async with open_deployment(settings) as store:
-        with _beside_the_data(settings) as part:
-            await dump(store.dsn, part)
+    async with open_deployment(settings) as deployment:
+        with _dump_file(settings) as part:
+            await dump(deployment.dsn, part)
             await asyncio.to_thread(_pack, file, part, settings.data_dir.expanduser() / CREDENTIALS)
 
 
 async def restore(settings: Settings, file: Path) -> None:
-    """Fill an empty data directory from a backup. One that fails or is cut off leaves nothing in the database, and may be done again.
+    """Fill an empty data directory from a backup. One that fails or is interrupted leaves nothing in the database, and may be repeated.
 
     Raises BadInput for a file that is no backup, Conflict for a data directory that is not empty, ClusterError, SettingsError.
     """
     _check_embedded(settings)
-    kept = await asyncio.to_thread(_read, file)
+    credentials = await asyncio.to_thread(_read, file)
     async with database_address(settings) as dsn:
         await _check_empty(dsn, settings)
-        with put_credentials(settings.data_dir, kept), _beside_the_data(settings) as part:
+        with put_credentials(settings.data_dir, credentials), _dump_file(settings) as part:
             await asyncio.to_thread(_unpack, file, part)
             await load(dsn, part)
 
@@ -67,9 +67,9 @@ async def _check_empty(dsn: str, settings: Settings) -> None:
 
 
 @contextmanager
-def _beside_the_data(settings: Settings) -> Iterator[Path]:
-    """A file that the server's user may write and read, gone after the block."""
-    part = settings.data_dir.expanduser().resolve() / PART
+def _dump_file(settings: Settings) -> Iterator[Path]:
+    """Yield the path of a file that the server's user may write and read; remove the file after the block."""
+    part = settings.data_dir.expanduser().resolve() / DUMP_FILE
     part.unlink(missing_ok=True)
     try:
         yield part
@@ -78,14 +78,14 @@ def _beside_the_data(settings: Settings) -> Iterator[Path]:
 
 
 def _pack(file: Path, part: Path, credentials: Path) -> None:
-    """Write the archive, whole or not at all."""
+    """Write the archive, complete or not at all. Raises BadInput."""
     unfinished = file.with_name(f"{file.name}.part")
     try:
         unfinished.unlink(missing_ok=True)
         descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             with tarfile.open(fileobj=out, mode="w") as archive:
-                manifest = orjson.dumps({"form": FORM, "schema": expected_version()})
+                manifest = orjson.dumps({"form": FORMAT, "schema": expected_version()})
                 entry = tarfile.TarInfo(MANIFEST)
                 entry.size = len(manifest)
                 archive.addfile(entry, BytesIO(manifest))
@@ -100,7 +100,7 @@ def _pack(file: Path, part: Path, credentials: Path) -> None:
 
 
 def _read(file: Path) -> Any:
-    """The credentials of a backup that this release can restore."""
+    """Return the credentials in a backup. Raises BadInput for a file that this release cannot restore."""
     try:
         with tarfile.open(file, "r:") as archive:
             manifest, kept = (orjson.loads(_member(archive, name).read()) for name in (MANIFEST, CREDENTIALS))
@@ -111,7 +111,7 @@ def _read(file: Path) -> Any:
         raise BadInput(f"Cannot read {file}: {error.strerror}.") from error
     except (tarfile.TarError, KeyError, TypeError, ValueError) as error:
         raise BadInput(f"{file} is no backup of a gateway.") from error
-    if form != FORM or schema not in [one.name for one in migrations()]:
+    if form != FORMAT or schema not in [one.name for one in migrations()]:
         raise BadInput(f"{file} was made by a newer release, whose schema is {schema!r}.")
     return kept
 

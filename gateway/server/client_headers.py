@@ -1,4 +1,4 @@
-"""The headers of a request to this gateway, for whoever owns its store."""
+"""The headers of a request to this gateway, with a token that its deployment signs."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,13 +8,16 @@ from gateway.server.tokens import issue_token
 
 
 def request_headers(
-    store: Deployment, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
+    deployment: Deployment,
+    sandbox: Sandbox,
+    permissions: Iterable[Permission],
+    sandboxes: Sequence[str] = (EVERY_SANDBOX,),
 ) -> dict[str, str]:
-    """Give the four headers of a request to this sandbox, with a new token that is good for `sandboxes`."""
-    organization_id = store.organization.organization_id
+    """Return the four headers of a request to a sandbox, with a new token for `sandboxes`."""
+    organization_id = deployment.organization.organization_id
     return {
-        "Authorization": f"Bearer {issue_token(store.jwt_secret, organization_id, permissions, sandboxes)}",
-        "x-api-key": store.api_key,
+        "Authorization": f"Bearer {issue_token(deployment.jwt_secret, organization_id, permissions, sandboxes)}",
+        "x-api-key": deployment.api_key,
         "x-gw-ims-org-id": str(organization_id),
         "x-sandbox-name": sandbox.name,
     }

@@ -1,4 +1,4 @@
-"""The secrets of a data directory: what signs our tokens, and an API key for each organization that the command line worked in."""
+"""The secrets of a data directory: the secret of our tokens, and an API key for each organization that the command line worked in."""
 
 import os
 import secrets
@@ -18,14 +18,17 @@ FILE = "credentials.json"
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a data directory keeps for one organization."""
+    """The secrets that a data directory holds for one organization."""
 
     jwt_secret: str
     api_key: str
 
 
 def keep_credentials(data_dir: Path, organization: str) -> Credentials:
-    """What the directory keeps, with what it lacks added, for its owner's eyes only. Raises SettingsError."""
+    """Return the credentials in a data directory for an organization; create those that are missing. Raises SettingsError.
+
+    Only the owner of the file may read it.
+    """
     path = data_dir.expanduser() / FILE
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -46,9 +49,9 @@ def keep_credentials(data_dir: Path, organization: str) -> Credentials:
 
 @contextmanager
 def put_credentials(data_dir: Path, kept: Any) -> Iterator[None]:
-    """Have the directory keep these credentials of another one; if the block fails, only as far as it did before.
+    """Write the credentials of a backup into a data directory; remove them if the block fails and there were none before.
 
-    Raises SettingsError, also where it keeps others already.
+    Raises SettingsError, also where the directory has others.
     """
     path = data_dir.expanduser() / FILE
     is_new = not path.exists()
@@ -68,7 +71,7 @@ def put_credentials(data_dir: Path, kept: Any) -> Iterator[None]:
 
 
 def check_credentials(kept: Any) -> None:
-    """Raise KeyError, TypeError or ValueError for JSON that does not hold what a directory keeps."""
+    """Raise KeyError, TypeError or ValueError for JSON that is no file of credentials."""
     if not all(isinstance(text, str) and text for text in (kept["jwtSecret"], *dict(kept["apiKeys"]).values())):
         raise TypeError("secrets and API keys are texts")
 
@@ -80,7 +83,7 @@ def _read(path: Path) -> Any:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write the file; a crash leaves the old one or the new one, whole. Its directory may be the server user's: no link is followed."""
+    """Replace the file; a crash leaves the old or the new one. No link is followed, as the server's user may write to the directory."""
     part = path.with_suffix(".part")
     part.unlink(missing_ok=True)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)

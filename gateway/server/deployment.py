@@ -1,4 +1,4 @@
-"""What every process stands on: a migrated Postgres, the organization it works in, and the credentials of its data directory."""
+"""A deployment, which every process needs: a migrated Postgres, an organization in it, and the credentials of a data directory."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,12 +16,15 @@ from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 
-LEAST_CONNECTIONS, BESIDE = 100, 20  # of the embedded Postgres: in all, and for commands and whoever else looks in
+MIN_CONNECTIONS, EXTRA_CONNECTIONS = (
+    100,
+    20,
+)  # of the embedded Postgres: in all; and for commands, in addition to servers
 
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A database at the newest schema, with the organization of the settings in it."""
+    """A database of the newest schema, the organization of the settings in it, an API key of that, and the secret of tokens."""
 
     dsn: str
     db: Database
@@ -30,11 +33,12 @@ class Deployment:
     jwt_secret: str
 
     async def scope(self, sandbox: str | None = None) -> Scope:
-        """All permissions in a sandbox, the default one for no name: whoever runs the command line owns the store. Raises NotFound."""
+        """Return a scope of all permissions in a sandbox, by default the default one. Raises NotFound."""
         found = await self.sandbox(sandbox)
         return Scope(self.organization, found, frozenset(Permission), frozenset({EVERY_SANDBOX}))
 
     async def sandbox(self, name: str | None) -> Sandbox:
+        """Return the sandbox of this name, or the default one. Raises NotFound."""
         found = await read_sandbox(self.db, self.organization.organization_id, name)
         if found is None:
             raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
@@ -43,11 +47,11 @@ class Deployment:
 
 @asynccontextmanager
 async def database_address(settings: Settings) -> AsyncIterator[str]:
-    """The address of the settings' Postgres, or of the embedded one, which runs as long as the block does, or another gateway."""
+    """Yield the address of the Postgres in the settings, or run the embedded one during the block. Raises ClusterError."""
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    connections = max(LEAST_CONNECTIONS, (settings.workers + 1) * settings.database_connections + BESIDE)
+    connections = max(MIN_CONNECTIONS, (settings.workers + 1) * settings.database_connections + EXTRA_CONNECTIONS)
     room = {"max_connections": str(connections)}
     async with Cluster(settings.data_dir, settings=room, tell=log_observation) as cluster:
         yield cluster.dsn()
@@ -55,7 +59,7 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def open_deployment(settings: Settings) -> AsyncIterator[Deployment]:
-    """The store of these settings, made if this is the first time. Raises ClusterError, SchemaError, SettingsError, Unavailable."""
+    """Open the deployment of these settings; create it at the first start. Raises ClusterError, SchemaError, SettingsError, Unavailable."""
     async with database_address(settings) as dsn:
         await migrate(dsn)
         db = await connect(settings, dsn)
@@ -66,7 +70,7 @@ async def open_deployment(settings: Settings) -> AsyncIterator[Deployment]:
 
 
 async def connect(settings: Settings, dsn: str) -> Database:
-    """A pool of connections, as the settings want it."""
+    """Open the pool of connections that the settings describe. Raises DatabaseRefused, Unavailable, Timeout."""
     return await Database.connect(
         dsn,
         size=settings.database_connections,
@@ -76,7 +80,7 @@ async def connect(settings: Settings, dsn: str) -> Database:
 
 
 async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
-    """Every step may be done again, and by two gateways at once."""
+    """Create the organization and the credentials that are missing. Two gateways may do so at once."""
     kept = await asyncio.to_thread(keep_credentials, settings.data_dir, settings.organization)
     organization = await _organization(db, settings.organization)
     await issue_api_key(db, organization, "first start", kept.api_key)
@@ -85,7 +89,7 @@ async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
 
 
 async def _organization(db: Database, code: str) -> Organization:
-    """The organization of this code, created if there is none."""
+    """Return the organization of this code; create it if there is none."""
     for _ in range(2):
         found = next((one for one in await list_organizations(db) if one.code == code), None)
         if found is not None:

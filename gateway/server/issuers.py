@@ -1,7 +1,7 @@
-"""The public keys of other issuers, fetched when a token names one that is not at hand.
+"""The public keys of other issuers, fetched when a token names an unknown key.
 
-Whoever sends a token chooses the key id in it, and nobody here decides how an issuer answers. So a fetch is one request that all who need
-it share, has a deadline and a size, runs on the event loop without a thread, and is not repeated for a while, whatever became of it.
+A sender of a token chooses the key id in it, and issuers may be slow or hostile. So all requests share one fetch, which has a deadline
+and a size limit, runs on the event loop without a thread, and is not repeated for a while, whether it succeeds or fails.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ FETCH_SECONDS: Final = 5
 """Deadline of one fetch, from the connection to the last byte."""
 
 INTERVAL_SECONDS: Final = 10
-"""At least this long between the beginnings of two fetches from one issuer: unknown key ids and an issuer that is away are remembered."""
+"""Shortest time between the beginnings of two fetches from one issuer, also for unknown key ids and an unreachable issuer."""
 
 FRESH_SECONDS: Final = 300
-"""Keys older than this are fetched again before they are used, so that a withdrawn one stops counting."""
+"""Keys older than this are fetched again before they are used, so that a withdrawn one is no longer accepted."""
 
 STALE_SECONDS: Final = 3600
 """Keys are used so long after their fetch while the issuer cannot be reached."""
 
-KEY_SET_BYTES: Final = 256 * 1024
-"""A longer answer of an issuer is not read on."""
+MAX_KEY_SET_BYTES: Final = 256 * 1024
+"""Of a response of an issuer; a longer one is not read to its end."""
 
-KEY_SET_KEYS: Final = 100
-"""Keys of one issuer that are kept; more are left out."""
+MAX_KEYS: Final = 100
+"""Keys of one issuer; further ones are ignored."""
 
 
 class IssuerKeys:
-    """The keys of one issuer by their ids. `clock` tells seconds that only grow."""
+    """The keys of one issuer by their ids. `clock` returns monotonic seconds."""
 
     def __init__(self, issuer: TokenIssuer, clock: Callable[[], float] = monotonic) -> None:
         self._issuer = issuer
@@ -47,7 +47,7 @@ class IssuerKeys:
         self._trusted = ssl.create_default_context()  # the system's authorities, as for any other program here
         self._keys: dict[str, PyJWK] = {}
         self._fetched_at = self._begun_at = float("-inf")
-        self._is_away = False
+        self._is_unreachable = False
         self._fetching: asyncio.Task[None] | None = None
 
     async def find(self, key_id: str) -> PyJWK:
@@ -56,7 +56,7 @@ class IssuerKeys:
             await self._refresh()
         if key_id in self._keys and self._clock() - self._fetched_at <= STALE_SECONDS:
             return self._keys[key_id]
-        if self._is_away:
+        if self._is_unreachable:
             raise Unavailable("The keys of the token's issuer cannot be fetched now; try again.")
         raise KeyError(key_id)
 
@@ -68,7 +68,7 @@ class IssuerKeys:
                 return
             self._begun_at = now
             self._fetching = asyncio.create_task(self._fetch())
-        await asyncio.shield(self._fetching)  # whoever goes away leaves it to the others
+        await asyncio.shield(self._fetching)  # a caller that is cancelled leaves the fetch to the others
 
     async def _fetch(self) -> None:
         begin = monotonic()
@@ -81,7 +81,7 @@ class IssuerKeys:
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             reason = f"{type(error).__name__}: {error}"
         finally:
-            self._is_away = reason is not None
+            self._is_unreachable = reason is not None
             self._fetching = None
         observe(IssuerKeysFetched(self._issuer.issuer, reason, monotonic() - begin))
 
@@ -97,8 +97,8 @@ class IssuerKeys:
             answer.raise_for_status()
             async for piece in answer.aiter_raw():
                 body += piece
-                if len(body) > KEY_SET_BYTES:
-                    raise ValueError(f"the answer has more than {KEY_SET_BYTES:,} bytes")
+                if len(body) > MAX_KEY_SET_BYTES:
+                    raise ValueError(f"the answer has more than {MAX_KEY_SET_BYTES:,} bytes")
         return bytes(body)
 
 
@@ -107,13 +107,13 @@ def _usable(body: bytes) -> dict[str, PyJWK]:
     key_set = orjson.loads(body)
     listed = key_set.get("keys") if isinstance(key_set, dict) else None
     if not isinstance(listed, list):
-        raise ValueError("the answer is no JSON Web Key Set")  # noqa: TRY004 # of what came, not of what we did
+        raise ValueError("the answer is no JSON Web Key Set")  # noqa: TRY004 # about the response, not about an argument
     keys: dict[str, PyJWK] = {}
-    for one in listed[:KEY_SET_KEYS]:
+    for one in listed[:MAX_KEYS]:
         try:
             key = PyJWK(one)
         except (PyJWTError, AttributeError, KeyError, TypeError, ValueError):
-            continue  # of a kind that we do not know, or broken
+            continue  # of an unknown kind, or broken
         if isinstance(key.key_id, str) and key.public_key_use in {None, "sig"}:
             keys[key.key_id] = key
     return keys

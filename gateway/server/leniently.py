@@ -1,6 +1,6 @@
-"""Bodies that are JSON, but hold what nothing can store: half of a surrogate pair, or a number beyond all doubles.
+"""Bodies that are JSON with values that cannot be stored: half of a surrogate pair, or a number beyond the range of doubles.
 
-The parser of all other bodies refuses one whole. It is slower to read it so that a single document of many can be told to be at fault.
+The strict parser refuses such a body as a whole. This slower one reads it, so that only the documents with such values fail.
 """
 
 import json
@@ -11,25 +11,27 @@ import orjson
 from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.violations import TooLarge
 
-FEW_BYTES: Final = 16_000
-"""Of a body that is read on the event loop: a millisecond's work."""
+MAX_LOOP_BYTES: Final = 16_000
+"""Of a body that is parsed on the event loop, in about a millisecond; longer ones are parsed in a thread."""
 
-HELD_BACK: Final = {
+LENIENT_ERRORS: Final = {
     "number is infinity when parsed as double",
     *("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
 }
-"""What the strict parser says of JSON that it does not take."""
+"""Messages of the strict parser about values that this one reads."""
 
-_DIGITS: Final = 20  # of the largest whole number that is taken as one
+_DIGITS: Final = 20  # of the largest whole number that is read as an integer
 
 
 async def read_leniently(text: bytes, error: orjson.JSONDecodeError) -> Any:
-    """The value of a text that the strict parser refused, with numbers beyond all doubles as `TooLarge`; a long one is read beside the event
-    loop. Raises the error where the text is not JSON, Unavailable."""
-    if error.msg not in HELD_BACK:
+    """Return the value of a text that the strict parser refused with `error`; numbers beyond the range of doubles are `TooLarge`.
+
+    Raises `error` where the text is not JSON; Unavailable where too many texts wait for the thread.
+    """
+    if error.msg not in LENIENT_ERRORS:
         raise error
     try:
-        return _read(text) if len(text) <= FEW_BYTES else await DOCUMENTS.run(_read, text)
+        return _read(text) if len(text) <= MAX_LOOP_BYTES else await DOCUMENTS.run(_read, text)
     except (ValueError, RecursionError):  # wrong further on, too
         raise error from None
 

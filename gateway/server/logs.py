@@ -1,4 +1,4 @@
-"""The log: one JSON object a line on stderr, in colours where that is a terminal. stdout belongs to what a command has to say.
+"""The log: one JSON object a line on stderr, or coloured text where stderr is a terminal. stdout is for results of commands.
 
 Nothing here names a person. A request is logged by its route, never by its document, variables or body; of an error its type and where
 it was raised, never its message: database errors quote rows, and validation errors quote values.
@@ -32,9 +32,9 @@ from gateway.telemetry import (
     correlation_id,
 )
 
-PROBES = {"/healthz", "/metrics", "/readyz"}  # asked every few seconds by machines
-FREQUENT = {StatementRan, OperationRan}  # they are counted elsewhere
-FRAMES = 12  # of a stack, the innermost ones
+PROBES = {"/healthz", "/metrics", "/readyz"}  # requested every few seconds by machines
+FREQUENT = {StatementRan, OperationRan}  # metrics count them
+MAX_FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -43,10 +43,10 @@ _log = structlog.get_logger("gateway")
 
 @dataclass(slots=True)
 class _Lines:
-    """Where lines of JSON go, None where people read them. A request's line goes there directly: there is one for each of them.
+    """Lines of JSON for requests, written to `out`, which is None where the log is text for people.
 
-    Those of requests that end in the same turn of the event loop go together, when it is over; as many as stay in one piece where other
-    processes write, too.
+    Lines of requests that end in one turn of the event loop are written together after it, in writes of at most PIPE_BUF bytes, which stay
+    whole where other processes write too.
     """
 
     out: BinaryIO | None = None
@@ -55,7 +55,7 @@ class _Lines:
     size: int = 0
 
     def add(self, line: bytes) -> None:
-        """Have a line written."""
+        """Hold a line until the turn of the event loop is over, or no more fits into one write."""
         if self.size + len(line) > PIPE_BUF:
             self.write()
         if not self.held:
@@ -64,7 +64,7 @@ class _Lines:
         self.size += len(line)
 
     def write(self) -> None:
-        """Write those that are held."""
+        """Write the lines that are held."""
         if self.out is not None and self.held:
             self.out.write(b"".join(self.held))
             self.out.flush()
@@ -75,7 +75,7 @@ _lines = _Lines()
 
 
 def configure_logs(level: str) -> None:
-    """Send the gateway's log lines, and those of the libraries, to stderr."""
+    """Send log lines of the gateway and of libraries to stderr, from `level` on."""
     processors: list[Any] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -107,7 +107,7 @@ def configure_logs(level: str) -> None:
 
 
 def log_observation(observation: Observation) -> None:
-    """Write down what is worth a line; statements are counted elsewhere."""
+    """Log an observation, unless it is so frequent that only metrics count it."""
     if type(observation) is RequestServed:
         _log_request(observation)
     elif type(observation) not in FREQUENT:
@@ -161,22 +161,22 @@ def _json(event: Any, **_: Any) -> bytes:
 
 
 def _name_error(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Put the error's types and places where its text would go."""
+    """Replace an exception of a log event by its types and places."""
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]
     if isinstance(error, BaseException):
-        event["error"] = described(error)
+        event["error"] = error_description(error)
     return event
 
 
-def described(error: BaseException) -> list[dict[str, Any]]:
-    """The error and what caused it: type, where it was raised, and for errors of the database their code and constraint."""
+def error_description(error: BaseException) -> list[dict[str, Any]]:
+    """Return the error and its causes: type, where it was raised, and for errors of the database their code and constraint."""
     chain: list[dict[str, Any]] = []
     link: BaseException | None = error
-    while link is not None and len(chain) < FRAMES:
+    while link is not None and len(chain) < MAX_FRAMES:
         kind = type(link)
-        places = traceback.extract_tb(link.__traceback__)[-FRAMES:]
+        places = traceback.extract_tb(link.__traceback__)[-MAX_FRAMES:]
         known = {name: getattr(link, name, None) for name in ("sqlstate", "constraint_name")}
         chain.append(
             {

@@ -1,6 +1,6 @@
-"""What Prometheus can ask for: counts and durations of requests and statements. Names of routes and statements, nothing else.
+"""Metrics for Prometheus: counts and durations of requests, operations, statements and jobs. Labels name no person.
 
-Several server processes count in files of a common directory, so that whichever is asked speaks for all.
+Several server processes count in files of a common directory, so that each of them can expose the sums of all.
 """
 
 import os
@@ -36,16 +36,16 @@ from gateway.telemetry import (
     TransactionRestarted,
 )
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-BUCKETS = (*map(str, map(float, SECONDS)), "+Inf")
-SCRAPE_REST = 19  # times as long as the exposition took to make is it told again
+BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BUCKET_LABELS = (*map(str, map(float, BUCKETS_SECONDS)), "+Inf")
+SCRAPE_REST = 19  # an exposition is served again for so many times as long as it took to make
 EXECUTORS = {"compiled": "compiled", "stock": "graphql_core"}
-DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # looked at when the library is imported: in good time only for a new process
+DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library reads it when it is imported, so it is set for new processes
 
 
 @contextmanager
 def count_together() -> Iterator[Path]:
-    """A directory for the counts of all processes that are started inside the block."""
+    """Yield a directory for the counts of all processes that are started inside the block."""
     with TemporaryDirectory(prefix="gateway-metrics-") as directory:
         os.putenv(DIRECTORY, directory)
         try:
@@ -55,44 +55,44 @@ def count_together() -> Iterator[Path]:
 
 
 def drop_process_gauges(directory: Path, process_id: int | None) -> None:
-    """What a process that ended had at hand counts no more; what it did still does."""
+    """Drop the gauges of a process that has ended; its counters still count."""
     mark_process_dead(process_id, str(directory))
 
 
-class _Tally:
-    """Durations in plain numbers, until somebody asks: the library's own histogram takes several locks for each."""
+class _Durations:
+    """Durations counted in plain numbers: the library's histogram takes several locks for each of them."""
 
     def __init__(self) -> None:
-        self._counts = [0] * (len(SECONDS) + 1)
+        self._counts = [0] * (len(BUCKETS_SECONDS) + 1)
         self.seconds = 0.0
 
     def observe(self, seconds: float) -> None:
-        """Count one."""
-        self._counts[bisect_left(SECONDS, seconds)] += 1
+        """Count a duration."""
+        self._counts[bisect_left(BUCKETS_SECONDS, seconds)] += 1
         self.seconds += seconds
 
     @property
     def buckets(self) -> list[tuple[str, float]]:
-        """How many took at most so long."""
-        return list(zip(BUCKETS, accumulate(self._counts), strict=True))
+        """Pairs of a bucket's upper bound and the number of durations up to it."""
+        return list(zip(BUCKET_LABELS, accumulate(self._counts), strict=True))
 
 
-class _Tallies(Collector):
-    """A histogram, by the values of its labels, of a process that counts alone."""
+class _DurationsByLabels(Collector):
+    """A histogram with labels, of a process that counts alone."""
 
     def __init__(self, name: str, what: str, labels: Sequence[str]) -> None:
         self._family = partial(HistogramMetricFamily, name, what, labels=labels)
-        self._tallies: dict[tuple[str, ...], _Tally] = {}
+        self._by_labels: dict[tuple[str, ...], _Durations] = {}
 
-    def labels(self, *values: object) -> _Tally:
-        """That of these values."""
-        return self._tallies.setdefault(tuple(map(str, values)), _Tally())
+    def labels(self, *values: object) -> _Durations:
+        """Return the durations of these values of the labels."""
+        return self._by_labels.setdefault(tuple(map(str, values)), _Durations())
 
     def collect(self) -> Iterator[HistogramMetricFamily]:
-        """What they have come to."""
+        """Yield the histogram of all durations so far."""
         family = self._family()
-        for values, tally in self._tallies.items():
-            family.add_metric(values, tally.buckets, tally.seconds)
+        for values, durations in self._by_labels.items():
+            family.add_metric(values, durations.buckets, durations.seconds)
         yield family
 
 
@@ -106,15 +106,15 @@ class Metrics:
     def __init__(self, directory: Path | None = None) -> None:
         self._directory = directory
         self._scraped, self._fresh_until = b"", 0.0
-        self._kept = 0
-        self._registry = registry = CollectorRegistry()
+        self._plan_count = 0
+        self._registry = CollectorRegistry()
         if directory is None:
-            ProcessCollector(registry=registry)  # of several processes, memory and the like are not ours to add up
+            ProcessCollector(registry=self._registry)  # memory and the like of several processes cannot be added up
         self._requests = self._times(
             "gateway_request_seconds", "Time to answer HTTP requests.", "route", "method", "status"
         )
         self._statements = self._times("gateway_statement_seconds", "Time of SQL statements.", "name")
-        self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements gave back.", "name")
+        self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements returned.", "name")
         self._operations = self._counts(
             "gateway_operations",
             "GraphQL operations that ran, by why one was not compiled, and whether its plan was cached.",
@@ -123,25 +123,21 @@ class Metrics:
         self._stages = self._times(
             "gateway_operation_stage_seconds", "Time of the stages of GraphQL operations.", "stage"
         )
-        self._plans = Gauge(
-            "gateway_cached_plans", "Plans of operations in the cache.", registry=registry, multiprocess_mode="livesum"
-        )
+        self._plans = self._gauge("gateway_cached_plans", "Plans of operations in the cache.")
         self._restarts = self._counts(
-            "gateway_transaction_restarts", "Writes that met another and began anew.", "reason"
+            "gateway_transaction_restarts",
+            "Write transactions that were restarted because of a concurrent one.",
+            "reason",
         )
         self._issuer_keys = self._counts(
             "gateway_issuer_key_fetches", "Fetches of the public keys of token issuers.", "issuer", "outcome"
         )
-        self._jobs = self._counts("gateway_jobs", "Jobs that were in hand, by how they were left.", "kind", "outcome")
+        self._jobs = self._counts(
+            "gateway_jobs", "Jobs that workers stopped working on, by outcome.", "kind", "outcome"
+        )
         self._refusals = self._counts("gateway_admission_refused", "Requests refused because too many wait.", "queue")
         self._queues = cache(
-            Gauge(
-                "gateway_admission_waiting",
-                "Requests that wait for their turn.",
-                ["queue"],
-                registry=registry,
-                multiprocess_mode="livesum",
-            ).labels
+            self._gauge("gateway_admission_waiting", "Requests that wait for their turn.", "queue").labels
         )
         self._cuts = self._counts(
             "gateway_connections_closed", "Client connections that the gateway closed early, by why.", "reason"
@@ -158,11 +154,11 @@ class Metrics:
             QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
-            **self._count_alone(),
+            **self._unlabelled(),
         }
 
-    def _count_alone(self) -> Mapping[type, Callable[[Any], None]]:
-        """What is only counted, whatever it says."""
+    def _unlabelled(self) -> Mapping[type, Callable[[Any], None]]:
+        """Return counters of the observations that are counted without labels."""
         counters = {
             ConnectionRefused: (
                 "gateway_database_connection_errors",
@@ -188,25 +184,28 @@ class Metrics:
     def _count_operation(self, ran: OperationRan) -> None:
         is_cached = "true" if ran.is_kept else "false"
         self._operations(ran.kind, EXECUTORS[ran.way], ran.reason or "", is_cached).inc()
-        if ran.plans != self._kept:
-            self._kept = ran.plans
+        if ran.plans != self._plan_count:
+            self._plan_count = ran.plans
             self._plans.set(ran.plans)
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)
 
-    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Tally | Histogram]:
-        """What finds a histogram by its labels' values, and keeps it: they are few, and to look anew costs more than to count."""
+    def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Durations | Histogram]:
+        """Return a cached lookup of histograms by values of labels: to look one up costs more than to count."""
         if self._directory is not None:
-            return cache(Histogram(name, what, labels, buckets=SECONDS, registry=self._registry).labels)
-        tallies = _Tallies(name, what, labels)
+            return cache(Histogram(name, what, labels, buckets=BUCKETS_SECONDS, registry=self._registry).labels)
+        tallies = _DurationsByLabels(name, what, labels)
         self._registry.register(tallies)
         return cache(tallies.labels)
+
+    def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
+        return Gauge(name, what, labels, registry=self._registry, multiprocess_mode="livesum")
 
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
 
     def scrape(self) -> bytes:
-        """The exposition, made anew unless that would take more than a twentieth of the time: strangers may ask for it, too."""
+        """Return the exposition. It is made at most a twentieth of the time, as callers without credentials may request it."""
         begin = perf_counter()
         if begin >= self._fresh_until:
             self._scraped = self.exposition()
@@ -215,7 +214,7 @@ class Metrics:
         return self._scraped
 
     def exposition(self) -> bytes:
-        """All of it in Prometheus's text format."""
+        """Return all metrics in Prometheus's text format."""
         if self._directory is None:
             return generate_latest(self._registry)
         together = CollectorRegistry()

@@ -1,8 +1,8 @@
 """The server process: from a bound port to a clean end.
 
-It says that it is ready when it is, and ends on SIGTERM or Ctrl-C like a function that returns: what runs is answered, then what it
-stands on is taken down. With several workers, this process holds the port and the embedded Postgres, and watches over them: one that
-dies is replaced, and if this process dies they end.
+On SIGTERM or Ctrl-C, running requests get their responses, then connections and the embedded Postgres are closed. With several workers,
+this process holds the port and the embedded Postgres and supervises the workers: one that dies is replaced, and if this process dies
+they end.
 """
 
 import asyncio
@@ -33,25 +33,24 @@ from gateway.settings import Settings
 
 BACKLOG = 2048
 SWITCH_SECONDS = 0.0005
-"""After which a thread that computes gives way to the event loop, which waits for that each time when it has slept: a request takes several
-such times, and by default each is five milliseconds."""
+"""How soon a thread that computes yields the interpreter to the event loop. A request waits for that several times; Python's default is 5 ms."""
 
-START_SECONDS = 60  # for a worker
-LAST_SECONDS = 2  # for the answers of what was ended to be read; then the connections are ended, too
+START_TIMEOUT_SECONDS = 60  # for a worker
+READ_OUT_SECONDS = 2  # for clients to read the last responses before their connections are closed
 
 
 class Port(socket.socket):
-    """A port of ours. Sent to a worker it becomes a socket of the worker's own, and the kernel spreads connections over those.
+    """A bound port. Sent to a worker process, it becomes a socket of the worker's own.
 
-    Of one that they share, a single worker takes all connections that come in at once.
+    The kernel spreads connections over several sockets; from a shared one, a single worker would take all simultaneous connections.
     """
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _beside, (self.family, self.getsockname())
+        return _bind_shared, (self.family, self.getsockname())
 
 
 def bind(settings: Settings) -> Port:
-    """The port, ours but not listening yet: until we are ready, callers are refused. Raises SettingsError."""
+    """Bind the port without listening: until the server is ready, connections are refused. Raises SettingsError."""
     try:
         family, *_, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -63,11 +62,11 @@ def bind(settings: Settings) -> Port:
         raise SettingsError(
             f"GATEWAY_HOST, GATEWAY_PORT: cannot listen on {settings.host} port {settings.port}: {error.strerror}."
         ) from error
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # only now, so that a port in use is in use
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # after `bind`, so that a port in use is an error
     return bound
 
 
-def _beside(family: int, address: Any) -> socket.socket:
+def _bind_shared(family: int, address: Any) -> socket.socket:
     own = socket.socket(family)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
@@ -76,15 +75,15 @@ def _beside(family: int, address: Any) -> socket.socket:
 
 
 def base_url(bound: socket.socket) -> str:
-    """Where the server is, for somebody on this machine."""
+    """Return the server's URL for callers on this machine."""
     host, port = bound.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 # an address to call, not to listen on
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-async def serve(settings: Settings, store: Deployment, bound: Port, ready: Callable[[], None]) -> None:
-    """Serve until told to stop; `ready` is called once requests are answered. Raises Unavailable when no worker starts."""
-    make = partial(_make, settings, store.dsn, store.jwt_secret)
+async def serve(settings: Settings, deployment: Deployment, bound: Port, ready: Callable[[], None]) -> None:
+    """Serve until SIGTERM or SIGINT; call `ready` once requests are answered. Raises Unavailable when the workers do not start."""
+    make = partial(_make, settings, deployment.dsn, deployment.jwt_secret)
     if settings.workers == 1:
         await _Server(_config(settings, make), ready).serve(sockets=[bound])
         return
@@ -107,7 +106,7 @@ def _config(settings: Settings, make: Callable[[], Starlette]) -> uvicorn.Config
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_graceful_shutdown=ceil(settings.drain_seconds) + ENDING_SECONDS + LAST_SECONDS,
+        timeout_graceful_shutdown=ceil(settings.drain_seconds) + ENDING_SECONDS + READ_OUT_SECONDS,
     )
 
 
@@ -122,24 +121,24 @@ def _limits(settings: Settings) -> ConnectionLimits:
 
 
 def _end_requests(app: Starlette) -> None:
-    """Tell the requests that still run that the process wants to end."""
+    """Signal running requests that the process ends."""
     here: Services = app.state.services
     here.drained.set_result(None)
 
 
 def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
-    """The application, in the process that serves it."""
+    """Return the application, in the process that serves it."""
     configure_logs(settings.log_level)
     app = create_app(settings, dsn, jwt_secret, counts)
     if (supervisor := multiprocessing.parent_process()) is not None:
-        asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_it, supervisor.sentinel)
+        asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_supervisor, supervisor.sentinel)
     collect_rarely()
     sys.setswitchinterval(SWITCH_SECONDS)
     return app
 
 
-def _end_with_it(sentinel: int) -> None:
-    """The process that watches over us is gone: nobody else would tell us to stop."""
+def _end_with_supervisor(sentinel: int) -> None:
+    """End this worker, as its supervisor has died."""
     asyncio.get_running_loop().remove_reader(sentinel)
     signal.raise_signal(signal.SIGTERM)
 
@@ -155,7 +154,7 @@ class _Server(uvicorn.Server):
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """As uvicorn does it, but without sending itself the signal again at the end: its default action would kill us half-way."""
+        """Handle signals as uvicorn does, but do not raise them again at the end, which would kill this process before it has closed everything."""
         before: dict[int, Any] = {one: signal.signal(one, self.handle_exit) for one in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
@@ -173,7 +172,7 @@ class _Workers(Multiprocess):
 
     def init_processes(self) -> None:
         super().init_processes()
-        if not all(process.wait_until_ready(START_SECONDS) for process in self.processes):
+        if not all(process.wait_until_ready(START_TIMEOUT_SECONDS) for process in self.processes):
             self.terminate_all()
             self.join_all()
             raise Unavailable("The workers do not start; the log says why.")
@@ -182,6 +181,6 @@ class _Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         super().keep_subprocess_alive()
         alive = {process.pid for process in self.processes}
-        for gone in self._counted - alive:
-            drop_process_gauges(self._counts, gone)
+        for ended in self._counted - alive:
+            drop_process_gauges(self._counts, ended)
         self._counted = alive

@@ -1,4 +1,4 @@
-"""Whose tokens are believed: ours, and those of other issuers by the algorithms that are pinned for them, signed with keys that we fetch."""
+"""Verifies tokens: ours, and those of other issuers, by the algorithms that the settings pin for each and by keys that are fetched."""
 
 from collections.abc import Sequence
 from time import time
@@ -10,37 +10,38 @@ from jwt.exceptions import ExpiredSignatureError, PyJWTError
 
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated
+from gateway.runtime.cache import WeightedCache
 from gateway.server.issuers import IssuerKeys
 from gateway.server.tokens import ALGORITHM, Claims
 from gateway.settings import OWN_ISSUER, TokenIssuer
 
-REMEMBERED = 1_000  # tokens whose signature need not be checked again
+MAX_CACHED_TOKENS = 1_000
 REQUIRED = ["exp", "iss", "aud", "org", "sandboxes", "scope"]
 
-# What a payload of another shape, size or depth raises.
+# Raised by a payload of another shape, size or depth.
 MALFORMED = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 class TokenReader:
-    """Believes our tokens, and those of the issuers it is given. The clocks of who issued them may differ by `leeway` seconds."""
+    """Verifies tokens of ours and of these issuers. Clocks of issuers may differ from ours by `leeway` seconds."""
 
     def __init__(self, secret: str, issuers: Sequence[TokenIssuer] = (), leeway: float = 0) -> None:
         self._secret = secret
         self._leeway = leeway
         self._issuers = {issuer.issuer: (issuer, IssuerKeys(issuer)) for issuer in issuers}
-        self._believed: dict[str, Claims] = {}
+        self._verified: WeightedCache[str, Claims] = WeightedCache(MAX_CACHED_TOKENS)
 
     async def read(self, token: str) -> Claims:
-        """The claims of a token that is valid now. Raises Unauthenticated; Unavailable when its issuer's keys cannot be had.
+        """Return the claims of a token that is valid now. Raises Unauthenticated; Unavailable when its issuer's keys cannot be fetched.
 
-        Of a token of ours, or one that was believed before, nothing is waited for.
+        A token of ours, or one that was verified before, needs no fetch.
         """
-        claims = self._believed.get(token)
+        claims = self._verified.get(token)
         if claims is None:
             claims = await self._verify(token)
-            self._remember(token, claims)
+            self._verified.put(token, claims, 1)
         if claims.expires_at <= time():
-            self._believed.pop(token, None)
+            self._verified.drop(token)
             raise _expired()
         return claims
 
@@ -62,13 +63,13 @@ class TokenReader:
         issuer, keys = self._issuers[name]
         header = jwt.get_unverified_header(token)
         if header["alg"] not in issuer.algorithms:
-            raise _invalid()  # before its keys are asked for
+            raise _invalid()  # before its keys are fetched
         key = await keys.find(header["kid"])
         return self._claims(token, key.key, issuer.algorithms, issuer.audience, name)
 
     def _claims(self, token: str, key: Any, algorithms: Sequence[str], audience: str, issuer: str) -> Claims:
-        """What a token says that this key signed. Raises PyJWTError, or one of MALFORMED for claims of another shape."""
-        said = jwt.decode(
+        """Return the claims of a token that this key signed. Raises PyJWTError, or one of MALFORMED for claims of another shape."""
+        payload = jwt.decode(
             token,
             key,
             algorithms=list(algorithms),
@@ -77,17 +78,12 @@ class TokenReader:
             leeway=self._leeway,
             options={"require": REQUIRED},
         )
-        organization, sandboxes, scope = said["org"], said["sandboxes"], said["scope"]
+        organization, sandboxes, scope = payload["org"], payload["sandboxes"], payload["scope"]
         if not (isinstance(organization, str) and isinstance(sandboxes, list) and isinstance(scope, str)):
             raise TypeError("org and scope are texts, sandboxes is a list")
-        known = frozenset(Permission)  # scopes of other services are none of ours
+        known = frozenset(Permission)  # scopes of other services are ignored
         permissions = frozenset(Permission(word) for word in scope.split() if word in known)
-        return Claims(UUID(organization), frozenset(sandboxes), permissions, float(said["exp"]) + self._leeway)
-
-    def _remember(self, token: str, claims: Claims) -> None:
-        if len(self._believed) >= REMEMBERED:
-            self._believed.pop(next(iter(self._believed)))
-        self._believed[token] = claims
+        return Claims(UUID(organization), frozenset(sandboxes), permissions, float(payload["exp"]) + self._leeway)
 
 
 def _invalid() -> Unauthenticated:
@@ -95,6 +91,6 @@ def _invalid() -> Unauthenticated:
 
 
 def _expired() -> Unauthenticated:
-    """Only whoever holds a token that was good learns this: its signature is right."""
+    """Return the error for an expired token, whose signature is right."""
     message = "Oauth token is not valid: it has expired. `gateway token` prints a new one; other issuers give theirs."
     return Unauthenticated(message, status=401, error_code="401013")

@@ -1,6 +1,6 @@
-"""Tokens: what they say, and how ours are made.
+"""Tokens: their claims, and how ours are made.
 
-A token carries the organization and the sandboxes it is good for, so that a header can only select among them. Ours are signed with
+A token names its organization and its sandboxes, so that a header can only select among them. Ours are signed with
 HS256 and a secret that stays in the data directory.
 """
 
@@ -20,7 +20,7 @@ LIFETIME = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a believed token says. `sandboxes` are names, or `*` for all; `expires_at` is in seconds since 1970."""
+    """The claims of a verified token. `sandboxes` are names, or `*` for all; `expires_at` is in seconds since 1970."""
 
     organization_id: UUID
     sandboxes: frozenset[str]
@@ -28,7 +28,7 @@ class Claims:
     expires_at: float
 
     def cover(self, sandbox: str) -> bool:
-        """Whether the token is good for the sandbox of this name."""
+        """Return whether the token is for the sandbox of this name."""
         return not self.sandboxes.isdisjoint({sandbox, EVERY_SANDBOX})
 
 
@@ -39,7 +39,7 @@ def issue_token(
     sandboxes: Sequence[str] = (EVERY_SANDBOX,),
     lifetime: timedelta = LIFETIME,
 ) -> str:
-    """A token of ours, good for a day unless said otherwise."""
+    """Return a new token of ours, valid for `lifetime`."""
     now = datetime.now(UTC)
     claims = {
         "iss": OWN_ISSUER,

@@ -1,4 +1,4 @@
-"""The worker: does what has to be done later, one job at a time, beside the server or alone. Every kind of work is on this page."""
+"""The worker: does jobs, one at a time, in a server process or in a process of its own. HANDLERS lists every kind of job."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -14,7 +14,7 @@ from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
 Handler = Callable[[Database, Scope, Configurations, LeasedJob], Awaitable[None]]
-"""Does the job from its cursor to the end. It may be cut off anywhere: what counts are the pieces that it committed."""
+"""Does a job from its cursor to the end. It may be cancelled anywhere: the pieces that it committed count."""
 
 HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
@@ -22,12 +22,12 @@ HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.ABORT_BATCH: deletions.empty_batch,
 }
 
-POLL = 1.0  # seconds between two looks for work; a look is one probe of an index
+POLL_SECONDS = 1.0  # between two looks for due jobs; a look is one probe of an index
 
 
 @asynccontextmanager
 async def working(db: Database, configurations: Configurations) -> AsyncIterator[None]:
-    """Work as long as the block lasts; the job in hand is then free for another worker."""
+    """Do jobs as long as the block lasts; a job that is interrupted is free for another worker."""
     task = asyncio.create_task(_work(db, configurations))
     try:
         yield
@@ -38,22 +38,22 @@ async def working(db: Database, configurations: Configurations) -> AsyncIterator
 
 
 async def _work(db: Database, configurations: Configurations) -> None:
-    """Do jobs as they come due, until cancelled. Of a fault that comes again with each look, the first is told."""
-    told = None
+    """Do jobs as they come due, until cancelled. An error that repeats with each look is observed once."""
+    last_error = None
     while True:
         try:
             await work_off(db, configurations)
-        except Exception as error:  # noqa: BLE001 # the database is away, most likely: it will be back
-            if str(error) != told:
-                told = str(error)
+        except Exception as error:  # noqa: BLE001 # most likely the database cannot be reached now
+            if str(error) != last_error:
+                last_error = str(error)
                 observe(FaultMasked(error))
         else:
-            told = None
-        await asyncio.sleep(POLL)
+            last_error = None
+        await asyncio.sleep(POLL_SECONDS)
 
 
 async def work_off(db: Database, configurations: Configurations) -> int:
-    """Do everything that is due, and say how many jobs that were."""
+    """Do every job that is due, and return how many they were."""
     count = 0
     while claim := await jobs.claim(db, HANDLERS.keys()):
         await _do(db, configurations, claim)
@@ -64,9 +64,9 @@ async def work_off(db: Database, configurations: Configurations) -> int:
 async def _do(db: Database, configurations: Configurations, claim: LeasedJob) -> None:
     scope = await read_own_scope(db, claim.sandbox_id)
     if scope is None:
-        return  # the sandbox went, and the job with it
+        return  # the sandbox was deleted, and the job with it
     correlation_id.set(str(claim.job_id))
     try:
         await jobs.carry_out(db, claim, HANDLERS[claim.kind](db, scope, configurations, claim))
-    except Exception as error:  # noqa: BLE001 # the job keeps what happened; the worker goes on with the next
+    except Exception as error:  # noqa: BLE001 # the job records its error; the worker goes on
         observe(FaultMasked(error))

@@ -1,0 +1,1 @@
+"""Postgres: connections, named statements, transactions, migrations, and the driver's errors translated."""

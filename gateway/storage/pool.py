@@ -51,7 +51,7 @@ class Pool:
         self._idle.append((monotonic(), connection))
 
     async def take(self, of: Hashable = None) -> Any:
-        """Take a connection outside any transaction, until it is given back. No share has all of them. Raises as `lend` does."""
+        """Take a connection outside any transaction, until it is given back. No share has all of them. Raises Unavailable, Timeout."""
         if self._is_closed:
             raise Unavailable("The gateway is ending.")
         if of is None:

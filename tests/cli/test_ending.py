@@ -68,7 +68,7 @@ def test_a_command_that_waits_for_its_store_ends_at_sigterm(data_dir, command):
     assert not postgres_runs(data_dir)
 
 
-def test_a_command_that_waits_for_who_writes_into_a_named_pipe_ends_at_sigterm(data_dir):
+def test_a_command_that_waits_for_a_writer_of_a_named_pipe_ends_at_sigterm(data_dir):
     pipe = data_dir.parent / "pipe"
     os.mkfifo(pipe)
     with ignoring_interrupts("ingest", pipe, "--dataset", "People", "--data-dir", data_dir) as process:
@@ -104,7 +104,7 @@ def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- Postgres ends
 
 
-def test_the_embedded_postgres_comes_back_by_itself(data_dir):
+def test_the_embedded_postgres_is_started_again_when_it_dies(data_dir):
     """Meanwhile requests are told 503, the gateway is not ready, and the log says why."""
     with server(data_dir) as started, started.client() as client:
         before = int((data_dir / "postgres/postmaster.pid").read_text().splitlines()[0])

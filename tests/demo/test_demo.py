@@ -135,7 +135,7 @@ class TestDocuments:
         assert synthetic.browser(1) == "86412538355868779665169739514952590385"
 
     @pytest.mark.parametrize("key", KEYS)
-    def test_custom_fields_lie_under_the_tenant(self, journey: Journey, key: str) -> None:
+    def test_custom_fields_are_under_the_key_of_the_tenant(self, journey: Journey, key: str) -> None:
         document = next(documents(journey, key, tenant="acme"))
         assert [field for field in document if field.startswith("_") and field != "_id"] == ["_acme"]
         assert Validator(composed(SCHEMA_OF[key], "acme")).is_valid(document)
@@ -174,7 +174,7 @@ class TestPeople:
             assert same_address is ("householdNumber" not in theirs["_demo"])
 
     @pytest.mark.parametrize("key", ["crm", "loyalty"])
-    def test_invented_contacts_cannot_be_anyones(self, journey: Journey, key: str) -> None:
+    def test_invented_contacts_cannot_belong_to_real_people(self, journey: Journey, key: str) -> None:
         for document in documents(journey, key):
             assert re.search(r"@example\.(com|org)$", document["personalEmail"]["address"])
             assert re.fullmatch(r"\+1 [0-9]{3} 555 01[0-9]{2}", document["mobilePhone"]["number"])

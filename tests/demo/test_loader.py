@@ -37,7 +37,7 @@ def test_every_document_of_every_dataset_is_in_one_complete_batch_without_failur
         assert {"status": "ACTIVE", "failedCount": 0} in found[dataset.name]["batches"]["nodes"]
 
 
-def test_every_view_of_it_is_right(demo):
+def test_every_view_of_the_demo_is_right(demo):
     assert program.gateway("verify", "--data-dir", demo.data_dir).returncode == 0
 
 
@@ -58,7 +58,7 @@ async def test_setting_up_twice_makes_everything_once(store):
     assert all(config.namespace(namespace.code) for namespace in NAMESPACES)
 
 
-async def test_a_load_that_is_cut_off_leaves_batches_that_go_on(store):
+async def test_an_interrupted_load_goes_on_in_its_batches(store):
     class Impatient(Progress):
         """Ends the load once the records are there and the events have begun."""
 

@@ -48,7 +48,7 @@ def filled(started: Server, client: httpx.Client, count: int) -> str:
     return dataset
 
 
-def test_what_is_backed_up_while_others_write_comes_back_whole_and_headers_go_on_working(place):
+def test_a_backup_made_during_writes_is_restored_whole_and_headers_go_on_working(place):
     file, stop = place / "backup.tar", threading.Event()
     with server(place / "data") as started, started.client() as client:
         dataset, headers = filled(started, client, 2_000), started.own_headers
@@ -79,7 +79,7 @@ def test_what_is_backed_up_while_others_write_comes_back_whole_and_headers_go_on
     assert (refused.returncode, "has data already" in refused.stderr) == (1, True)
 
 
-def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(place):
+def test_a_killed_restore_leaves_nothing_and_can_be_repeated(place):
     file = place / "backup.tar"
     with server(place / "data") as started, started.client() as client:
         filled(started, client, 3_000)
@@ -99,7 +99,7 @@ def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(place):
 
 
 @pytest.mark.parametrize("command", ["backup", "restore"])
-def test_of_a_postgres_of_ones_own_the_tools_of_that_are_named(command, tmp_path):
+def test_a_backup_of_ones_own_postgres_is_refused_and_the_error_names_its_tools(command, tmp_path):
     result = gateway(command, tmp_path / "file", env=environment(GATEWAY_DATABASE_URL="postgresql://127.0.0.1:1/none"))
     assert (result.returncode, "pg_dump" in result.stderr) == (1, True)
 
@@ -157,6 +157,6 @@ def test_a_restore_that_fails_leaves_nothing_in_the_way_of_the_next(place):
     assert kept[0] == kept[1]
 
 
-def test_a_file_that_cannot_be_written_is_named(place):
+def test_an_error_names_a_file_that_cannot_be_written(place):
     result = gateway("backup", place / "none" / "file", "--data-dir", place / "data")
     assert (result.returncode, "Cannot write" in result.stderr) == (1, True)

@@ -40,7 +40,7 @@ async def test_many_starts_at_once_make_one_organization_and_one_key(dsn, tmp_pa
         assert len(await list_organizations(store.db)) == 1
 
 
-async def test_each_organization_has_a_key_of_its_own(dsn, tmp_path):
+async def test_an_organization_never_shares_its_api_key(dsn, tmp_path):
     stores = []
     for code in ["local", "acme"]:
         async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, organization=code)) as store:
@@ -49,14 +49,14 @@ async def test_each_organization_has_a_key_of_its_own(dsn, tmp_path):
     assert stores[0].api_key != stores[1].api_key
 
 
-async def test_a_secret_of_the_environment_signs_instead(dsn, tmp_path):
+async def test_a_secret_of_the_environment_replaces_the_kept_one(dsn, tmp_path):
     secret = "from the environment " * 3
     async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, jwt_secret=secret)) as store:
         assert store.jwt_secret == secret
     assert secret not in (tmp_path / FILE).read_text()
 
 
-async def test_an_unknown_sandbox_and_an_unreachable_database_are_said(dsn, tmp_path):
+async def test_an_unknown_sandbox_and_an_unreachable_database_are_errors_that_say_so(dsn, tmp_path):
     async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path)) as store:
         with pytest.raises(NotFound, match="'nope'"):
             await store.scope("nope")
@@ -65,7 +65,7 @@ async def test_an_unknown_sandbox_and_an_unreachable_database_are_said(dsn, tmp_
             pass
 
 
-def test_credentials_are_for_their_owner_alone_and_stay(tmp_path):
+def test_credentials_are_readable_by_their_owner_alone_and_do_not_change(tmp_path):
     first = keep_credentials(tmp_path / "new", "local")
     path = tmp_path / "new" / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
@@ -74,21 +74,21 @@ def test_credentials_are_for_their_owner_alone_and_stay(tmp_path):
     assert keep_credentials(tmp_path / "new", "local") == first
 
 
-def test_a_write_that_was_cut_off_does_not_matter(tmp_path):
+def test_an_interrupted_write_of_credentials_changes_nothing(tmp_path):
     (tmp_path / "credentials.part").write_text('{"jwtSec')
     kept = keep_credentials(tmp_path, "local")
     assert keep_credentials(tmp_path, "local") == kept
 
 
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"jwtSecret": 1'])
-def test_a_broken_file_is_left_alone_and_named(tmp_path, content):
+def test_a_broken_file_of_credentials_is_left_as_it_is_and_named(tmp_path, content):
     (tmp_path / FILE).write_text(content)
     with pytest.raises(SettingsError, match=FILE):
         keep_credentials(tmp_path, "local")
     assert (tmp_path / FILE).read_text() == content
 
 
-def test_a_directory_that_cannot_be_is_named(tmp_path):
+def test_an_error_names_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(SettingsError, match="cannot keep the credentials"):
         keep_credentials(tmp_path / "file", "local")

@@ -16,7 +16,7 @@ CREATE = """mutation { createSchema(input: {title: "People", class: INDIVIDUAL_P
 DATASET = """mutation ($id: ID!) { createDataset(input: {name: "crm", schemaId: $id}) { dataset { id } } }"""
 
 
-async def test_a_request_that_is_ended_with_the_process_is_told_so(gateway):
+async def test_a_request_that_ends_with_the_process_gets_an_error_that_says_so(gateway):
     begun = asyncio.Event()
 
     async def runs(_: Request) -> None:
@@ -34,7 +34,7 @@ async def test_a_request_that_is_ended_with_the_process_is_told_so(gateway):
     assert answer.headers["connection"] == "close"
 
 
-async def test_a_request_that_is_cut_off_for_another_reason_is_answered_by_nobody(gateway):
+async def test_a_request_that_is_cancelled_for_another_reason_gets_no_response(gateway):
     begun = asyncio.Event()
 
     async def runs(_: Request) -> None:
@@ -65,7 +65,7 @@ async def heard(reader):
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-async def test_at_the_end_of_the_drain_time_streams_tell_what_landed_and_operations_that_they_are_unavailable(workers):
+async def test_after_the_drain_time_streams_report_their_commits_and_operations_are_unavailable(workers):
     """SIGTERM, while a stream has sent some lines and a mutation waits for a lock."""
     env = environment(GATEWAY_DRAIN_SECONDS="0.5", GATEWAY_WORKERS=str(workers), GATEWAY_STREAM_COMMIT_SECONDS="60")
     with reachable_directory() as home, server(home / "data", env=env) as started:

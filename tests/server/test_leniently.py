@@ -14,7 +14,7 @@ from gateway.api.execution.unreadable import DOCUMENTS, TAKING
 from gateway.api.schema import build_schema
 from gateway.runtime import threads
 from gateway.server.http.negotiation import GRAPHQL
-from gateway.server.leniently import FEW_BYTES, read_leniently
+from gateway.server.leniently import MAX_LOOP_BYTES, read_leniently
 
 INGEST = """mutation M($input: IngestRecordsInput!) { ingestRecords(input: $input) {
   accepted failed { index code document } batch { id } userErrors { message } } }"""
@@ -93,14 +93,14 @@ ELSEWHERE = [
 
 @pytest.mark.parametrize("accept", [GRAPHQL, "application/json"])
 @pytest.mark.parametrize("text", ELSEWHERE, ids=range(len(ELSEWHERE)))
-async def test_what_no_text_can_have_is_refused_everywhere_else(post, text, accept):
+async def test_text_that_cannot_be_stored_is_refused_outside_documents(post, text, accept):
     answer = await post(text, accept)
     codes = [error["extensions"]["code"] for error in answer.json()["errors"]]
     assert (answer.status_code, codes) == (400, ["BAD_INPUT"])
     assert "column" in answer.json()["errors"][0]["message"]
 
 
-async def test_variables_that_do_not_fit_are_told_whatever_the_documents_hold(post):
+async def test_variables_of_wrong_types_are_errors_whatever_the_documents_contain(post):
     answer = await post(body(INGEST, r'{"input": {"documents": ["\ud800", 1e400], "\udc00": 1}}'))
     assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_INPUT")
     answer = await post(body(INGEST, r'{"input": {"documents": ["\ud800", 1e400]}}'))
@@ -108,7 +108,7 @@ async def test_variables_that_do_not_fit_are_told_whatever_the_documents_hold(po
 
 
 @pytest.mark.parametrize("rest", ["}", ", NaN]", r'"\x"', "\udcff"])
-async def test_what_is_no_json_further_on_is_refused_whole(post, gateway, rest):
+async def test_a_body_with_broken_json_further_on_is_refused_as_a_whole(post, gateway, rest):
     text = body(INGEST, r'{"input": {"datasetId": "x", "documents": ["\ud800", ' + rest).encode(
         errors="surrogateescape"
     )
@@ -117,9 +117,9 @@ async def test_what_is_no_json_further_on_is_refused_whole(post, gateway, rest):
     assert (answer.status_code, answer.json()["errors"][0]["extensions"]["code"]) == (400, "BAD_INPUT")
 
 
-async def test_a_long_body_is_read_beside_the_event_loop(gateway, post):
+async def test_a_long_body_is_parsed_in_a_thread(gateway, post):
     dataset = await gateway.dataset("INDIVIDUAL_PROFILE", "people")
-    long = json.dumps({"x": "y" * FEW_BYTES})
+    long = json.dumps({"x": "y" * MAX_LOOP_BYTES})
     (text, *_) = by_each_way(dataset, [person(0), r'{"x": "\ud800"}', long])
     busy = Event()
     blocker = asyncio.ensure_future(threads.DOCUMENTS.run(busy.wait))

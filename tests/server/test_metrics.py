@@ -48,7 +48,7 @@ def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
     }
 
 
-def test_everything_that_can_be_noticed_is_counted():
+def test_observations_are_counted_without_personal_data():
     metrics = Metrics()
     for seen in [
         StatementRan("tenants.authenticate", 0.002, 2),
@@ -71,12 +71,12 @@ def test_everything_that_can_be_noticed_is_counted():
     assert "ada" not in metrics.exposition().decode()
 
 
-def test_whatever_is_observed_has_a_count():
+def test_every_observation_has_a_metric():
     """Telemetry calls every listener where something happens: one that knows it not would break a request."""
     assert Metrics()._counting.keys() == set(get_args(Observation))
 
 
-def test_durations_are_told_once_however_often_somebody_asks():
+def test_durations_are_counted_once_however_often_they_are_scraped():
     metrics = Metrics()
     for seconds in (0.001, 0.0011, 0.0024, 40):  # a bound belongs to what is below it
         metrics(StatementRan("people.find_people", seconds, 1))
@@ -91,7 +91,7 @@ def test_durations_are_told_once_however_often_somebody_asks():
     assert told <= lines(metrics)
 
 
-def test_processes_count_together_and_what_one_kept_goes_with_it():
+def test_processes_count_together_and_gauges_of_an_ended_one_are_dropped():
     with count_together() as directory:
         started = [subprocess.Popen([sys.executable, "-c", COUNT, directory]) for _ in range(2)]
         assert [process.wait() for process in started] == [0, 0]
@@ -103,7 +103,7 @@ def test_processes_count_together_and_what_one_kept_goes_with_it():
     assert subprocess.run([sys.executable, "-c", COUNT, directory], check=False).returncode == 0
 
 
-def test_it_is_made_anew_for_a_twentieth_of_the_time_however_often_somebody_asks(monkeypatch):
+def test_the_exposition_takes_a_twentieth_of_the_time_however_often_it_is_scraped(monkeypatch):
     now, made, given = 0.0, 0, Metrics()
 
     def exposition():

@@ -53,7 +53,7 @@ async def test_the_documented_grants_are_enough_to_migrate_and_to_serve(database
     assert works(tmp_path, env)
 
 
-async def test_who_only_serves_needs_no_right_to_change_tables(database, tmp_path):
+async def test_a_role_that_serves_needs_no_right_to_change_tables(database, tmp_path):
     await database.execute(*statements(BLOCKS[0]))
     assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
     await database.execute(*statements(BLOCKS[1]), database="profiles")
@@ -86,7 +86,7 @@ def works(place, env):
     return gateway("verify", env=env).stdout == "every view is what the facts make of it\n"
 
 
-async def test_a_role_that_may_not_make_a_schema_is_told_in_a_sentence(database, tmp_path):
+async def test_a_role_that_may_not_create_a_schema_gets_an_error_in_a_sentence(database, tmp_path):
     await database.execute("create role gateway login password 'x'", "create database profiles")
     result = gateway("serve", "--port", "0", env=settings(tmp_path, database.dsn("gateway", "x", "profiles")))
     assert result.returncode == 1
@@ -97,7 +97,7 @@ async def test_a_role_that_may_not_make_a_schema_is_told_in_a_sentence(database,
     )
 
 
-async def test_a_role_that_may_not_read_the_schema_is_told_in_a_sentence(database, tmp_path):
+async def test_a_role_that_may_not_read_the_schema_gets_an_error_in_a_sentence(database, tmp_path):
     await database.execute(*statements(BLOCKS[0]), "create role serving login password 'x'")
     assert gateway("migrate", env=settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))).returncode == 0
     result = gateway("token", env=settings(tmp_path, database.dsn("serving", "x", "profiles")))
@@ -115,7 +115,7 @@ async def test_a_role_that_may_not_read_the_schema_is_told_in_a_sentence(databas
         (("gateway", "choose one"), "profiles&work_mem=much", 'invalid value for parameter "work_mem": "much" (22023)'),
     ],
 )
-async def test_what_the_server_says_is_said_and_nobody_is_told_to_try_again(database, tmp_path, login, name, says):
+async def test_an_error_of_the_server_is_passed_on_and_suggests_no_retry(database, tmp_path, login, name, says):
     await database.execute(*statements(BLOCKS[0]))
     name, _, more = name.partition("&")
     dsn = database.dsn(*login, name) + (f"&{more}" if more else "")
@@ -130,14 +130,14 @@ async def test_what_the_server_says_is_said_and_nobody_is_told_to_try_again(data
         ("target_session_attrs=mine", "The address of the database cannot be used: target_session_attrs .*"),
     ],
 )
-async def test_what_the_address_asks_for_and_cannot_have_is_said(database, tmp_path, more, says):
+async def test_an_address_with_impossible_parameters_is_an_error_that_says_so(database, tmp_path, more, says):
     address = f"{database.dsn('gateway', 'choose one', 'profiles')}&{more}"
     result = gateway("migrate", env=settings(tmp_path, address))
     assert result.returncode == 1
     assert re.fullmatch(rf"Error: {says}\.\n", result.stderr), result.stderr
 
 
-async def test_a_password_that_is_changed_meanwhile_is_told_to_the_operator_and_not_to_callers(database, tmp_path):
+async def test_a_changed_password_is_logged_and_callers_see_only_unavailable(database, tmp_path):
     await database.execute(*statements(BLOCKS[0]))
     env = settings(tmp_path, database.dsn("gateway", "choose one", "profiles"))
     with server(tmp_path, env=env) as started, client_of(started, env) as client:

@@ -83,7 +83,7 @@ def dsn(own_cluster):
     return own_cluster.dsn()
 
 
-async def test_while_connections_are_ended_and_postgres_restarts_every_answer_is_there_or_unavailable(
+async def test_while_connections_end_and_postgres_restarts_every_response_is_right_or_unavailable(
     own_cluster, start_gateway
 ):
     async with start_gateway() as gateway:

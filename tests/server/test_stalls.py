@@ -59,7 +59,7 @@ def code(answer):
     return answer.json()["errors"][0]["extensions"]["code"]
 
 
-async def test_whoever_asks_while_postgres_does_not_answer_is_told_so_in_time(slow, own_cluster):
+async def test_requests_get_an_error_in_time_while_postgres_does_not_answer(slow, own_cluster):
     """By all doors, authentication included, be it the request's time that ends first or the statement's.
 
     Afterwards everybody is served as before, with no connection more than agreed.
@@ -88,7 +88,7 @@ async def test_whoever_asks_while_postgres_does_not_answer_is_told_so_in_time(sl
     assert all(answer.status_code in {200, 403} for answer in answers), answers
 
 
-async def test_a_process_whose_postgres_does_not_answer_leaks_no_descriptor(slow, own_cluster):
+async def test_a_process_leaks_no_descriptor_while_postgres_does_not_answer(slow, own_cluster):
     to = (slow, await slow.headers(), await slow.dataset(name="more"))
     await all_of(*to)
     before = len(list(Path("/proc/self/fd").iterdir()))

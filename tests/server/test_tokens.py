@@ -56,7 +56,7 @@ async def refused(reader: TokenReader, token: str, *, why: str | None = None) ->
 # ---------------------------------------------------------------------------------------------- our own
 
 
-async def test_a_token_says_what_it_was_issued_for():
+async def test_a_token_contains_the_claims_it_was_issued_for():
     token = issue_token(SECRET, ORGANIZATION, [Permission.PROFILE_READ], ["dev"])
     said = await TokenReader(SECRET).read(token)
     assert (said.organization_id, said.permissions) == (ORGANIZATION, {Permission.PROFILE_READ})
@@ -66,26 +66,26 @@ async def test_a_token_says_what_it_was_issued_for():
     assert 23.9 < hours <= 24
 
 
-async def test_a_token_for_every_sandbox_covers_those_that_come_later():
+async def test_a_token_for_every_sandbox_covers_later_ones():
     said = await TokenReader(SECRET).read(issue_token(SECRET, ORGANIZATION, [], ["*"]))
     assert said.cover("not yet made")
 
 
-async def test_scopes_of_other_services_are_none_of_ours():
+async def test_scopes_of_other_services_are_ignored():
     token = jwt.encode(claims(), SECRET, algorithm="HS256")
     assert (await TokenReader(SECRET).read(token)).permissions == {Permission.PROFILE_READ}
 
 
-async def test_a_token_is_not_believed_past_its_end_even_if_it_was_before():
+async def test_an_expired_token_is_refused_even_if_it_was_verified_before():
     reader = TokenReader(SECRET)
     token = issue_token(SECRET, ORGANIZATION, [], lifetime=timedelta(seconds=-1))
     await refused(reader, token, why="expired.*gateway token")
     await refused(reader, issue_token(SECRET * 2, ORGANIZATION, [], lifetime=timedelta(seconds=-1)))  # not ours
     alive = issue_token(SECRET, ORGANIZATION, [])
     said = await reader.read(alive)
-    reader._believed[alive] = type(said)(said.organization_id, said.sandboxes, said.permissions, 0)
+    reader._verified.put(alive, type(said)(said.organization_id, said.sandboxes, said.permissions, 0), 1)
     await refused(reader, alive, why="expired")
-    assert alive not in reader._believed
+    assert reader._verified.get(alive) is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ async def test_a_token_is_not_believed_past_its_end_even_if_it_was_before():
         {"nbf": datetime.now(UTC) + timedelta(hours=1)},
     ],
 )
-async def test_a_token_that_says_too_little_or_something_else_is_refused(changes):
+async def test_a_token_with_missing_or_wrong_claims_is_refused(changes):
     await refused(TokenReader(SECRET), jwt.encode(claims(**changes), SECRET, algorithm="HS256"))
 
 
@@ -218,7 +218,7 @@ async def test_only_the_pinned_algorithms_count(key_server):
     assert (await TokenReader(SECRET, [issuer(key_server.url, "ES256")]).read(token)).organization_id == ORGANIZATION
 
 
-async def test_an_issuers_public_key_is_no_secret_of_an_hmac(key_server):
+async def test_an_issuers_public_key_is_not_accepted_as_an_hmac_secret(key_server):
     public = RSA_KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
     said = claims(iss=FOREIGN, aud="gateway") | {"exp": 2_000_000_000}
     parts = [base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256", "kid": "rsa"}, said)]
@@ -226,7 +226,7 @@ async def test_an_issuers_public_key_is_no_secret_of_an_hmac(key_server):
     await refused(TokenReader(SECRET, [issuer(key_server.url)]), b".".join([*parts, signature]).decode())
 
 
-async def test_one_issuer_cannot_speak_for_another_or_for_us(key_server):
+async def test_one_issuer_cannot_sign_for_another_or_for_us(key_server):
     reader = TokenReader(SECRET, [issuer(key_server.url)])
     await refused(reader, jwt.encode(claims(), RSA_KEY, algorithm="RS256", headers={"kid": "rsa"}))
     await refused(reader, jwt.encode(claims(iss=FOREIGN, aud="gateway"), SECRET, algorithm="HS256"))
@@ -235,7 +235,7 @@ async def test_one_issuer_cannot_speak_for_another_or_for_us(key_server):
     assert key_server.asked == 1
 
 
-async def test_keys_that_cannot_be_fetched_are_no_fault_of_the_caller():
+async def test_keys_that_cannot_be_fetched_are_unavailable_and_no_error_of_the_caller():
     reader = TokenReader(SECRET, [issuer("http://127.0.0.1:1/keys")])
     with pytest.raises(Unavailable):
         await reader.read(foreign(RSA_KEY, "RS256", "rsa"))
@@ -250,7 +250,7 @@ async def waits(reader: TokenReader, token: str, server: KeyServer) -> asyncio.T
     return task
 
 
-async def test_whoever_has_a_token_of_ours_never_waits_for_another_issuer(key_server):
+async def test_a_token_of_ours_never_waits_for_another_issuer(key_server):
     key_server.speaks.clear()
     reader = TokenReader(SECRET, [issuer(key_server.url)])
     waiting = [await waits(reader, foreign(RSA_KEY, "RS256", "unknown-0"), key_server)]
@@ -265,7 +265,7 @@ async def test_whoever_has_a_token_of_ours_never_waits_for_another_issuer(key_se
     assert key_server.asked == 1
 
 
-async def test_one_issuer_that_is_silent_holds_up_no_other(key_server):
+async def test_a_silent_issuer_delays_no_other(key_server):
     silent = KeyServer(answer=key_server.answer)
     server = await asyncio.start_server(silent.handle, "127.0.0.1", 0)
     async with server:
@@ -279,7 +279,7 @@ async def test_one_issuer_that_is_silent_holds_up_no_other(key_server):
         await held
 
 
-async def test_unknown_keys_cause_at_most_one_fetch_in_an_interval(key_server, clock):
+async def test_unknown_keys_are_fetched_at_most_once_in_an_interval(key_server, clock):
     reader = TokenReader(SECRET, [issuer(key_server.url)])
     for fetches in range(1, 4):
         for number in range(20):
@@ -303,12 +303,12 @@ async def test_an_algorithm_that_is_not_pinned_causes_no_fetch(key_server):
         {"answer": b"not JSON"},
         {"answer": b"[" * 100_000},
         {"answer": b'{"keys": {}}'},
-        {"answer": b'{"keys": [], "more": "' + b"x" * issuers.KEY_SET_BYTES + b'"}'},
+        {"answer": b'{"keys": [], "more": "' + b"x" * issuers.MAX_KEY_SET_BYTES + b'"}'},
         {"more": "content-encoding: gzip\r\n"},
     ],
     ids=["away", "redirects", "text", "deep", "shape", "long", "packed"],
 )
-async def test_an_issuer_that_answers_badly_is_remembered_as_away_for_a_while(key_server, clock, fault):
+async def test_an_issuer_that_responds_badly_is_not_asked_again_for_a_while(key_server, clock, fault):
     good = {name: getattr(key_server, name) for name in fault}
     vars(key_server).update(fault)
     if "content-encoding" in key_server.more:
@@ -331,7 +331,7 @@ async def test_a_fetch_has_a_deadline(key_server, monkeypatch):
         await TokenReader(SECRET, [issuer(key_server.url)]).read(foreign(RSA_KEY, "RS256", "rsa"))
 
 
-async def test_keys_outlive_an_issuer_that_is_away_but_not_for_good_and_withdrawn_ones_stop_counting(key_server, clock):
+async def test_keys_outlive_an_unreachable_issuer_for_a_while_and_withdrawn_keys_are_refused(key_server, clock):
     reader = TokenReader(SECRET, [issuer(key_server.url)])
     await reader.read(foreign(RSA_KEY, "RS256", "rsa"))
     key_server.status = "500 Internal Server Error"
@@ -345,7 +345,7 @@ async def test_keys_outlive_an_issuer_that_is_away_but_not_for_good_and_withdraw
     await refused(reader, foreign(RSA_KEY, "RS256", "rsa", scope="c"))
 
 
-async def test_broken_keys_of_a_set_are_left_out(key_server):
+async def test_broken_keys_of_a_set_are_ignored(key_server):
     broken = [None, 7, {}, {"kty": "RSA", "kid": "rsa"}, {"kty": "EC", "crv": "P-256", "x": "é", "y": 1, "kid": "rsa"}]
     key_server.answer = json.dumps({"keys": broken + json.loads(key_server.answer)["keys"]}).encode()
     reader = TokenReader(SECRET, [issuer(key_server.url)])
@@ -362,7 +362,7 @@ LEEWAY = 60
         *[("exp", -ago, ago < LEEWAY) for ago in (1, 50, 90)],
     ],
 )
-async def test_the_clock_of_who_issued_a_token_may_differ_by_the_leeway(key_server, claim, seconds, is_good):
+async def test_the_clock_of_an_issuer_may_differ_by_the_leeway(key_server, claim, seconds, is_good):
     reader = TokenReader(SECRET, [issuer(key_server.url)], LEEWAY)
     moment = {claim: datetime.now(UTC) + timedelta(seconds=seconds)}
     for token in foreign(RSA_KEY, "RS256", "rsa", **moment), jwt.encode(claims(**moment), SECRET, algorithm="HS256"):

@@ -32,7 +32,7 @@ def test_every_kind_of_job_has_its_handler():
     assert HANDLERS.keys() == set(JobKind)
 
 
-async def test_all_that_is_due_is_done_in_every_sandbox(world, db):
+async def test_due_jobs_of_every_sandbox_are_done(world, db):
     other = await World.create(db)
     for each in (world, other):
         await each.records(record(("Email", "ana@example.com"), first_name="Ana"))
@@ -48,8 +48,8 @@ async def test_all_that_is_due_is_done_in_every_sandbox(world, db):
         assert await verify(db, each.scope, each.configurations) == []
 
 
-async def test_a_fault_that_comes_again_with_each_look_is_told_once(monkeypatch, dsn):
-    monkeypatch.setattr(worker, "POLL", 0)
+async def test_an_error_that_repeats_with_each_look_is_observed_once(monkeypatch, dsn):
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0)
     db = await Database.connect(dsn)
     await db.close()
     told, looked = [], asyncio.Event()
@@ -62,7 +62,7 @@ async def test_a_fault_that_comes_again_with_each_look_is_told_once(monkeypatch,
     assert [str(one.error) for one in told] == ["The gateway is ending."]
 
 
-async def test_a_server_works_beside_its_requests(gateway):
+async def test_a_server_does_jobs_besides_requests(gateway):
     dataset_id = await gateway.dataset()
     line = b'{"personalEmail": {"address": "ana@example.com"}}'
     headers = await gateway.headers() | {"content-type": "application/x-ndjson"}
@@ -74,7 +74,7 @@ async def test_a_server_works_beside_its_requests(gateway):
             pass
 
 
-def test_a_worker_alone_does_what_a_server_leaves():
+def test_a_worker_process_does_the_jobs_that_a_server_leaves():
     """In processes of their own: the server only answers, the worker builds, and ends when it is told to."""
     with (
         reachable_directory() as path,

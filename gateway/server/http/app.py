@@ -1,4 +1,4 @@
-"""The composition root: settings → a Starlette application. Its routes and the order of its middleware are here on one page."""
+"""The composition root: settings → a Starlette application, with its routes and the order of its middleware."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -23,9 +23,9 @@ from gateway.errors import BadInput
 from gateway.runtime.deadlines import Deadlines
 from gateway.server.deployment import connect
 from gateway.server.http import health
-from gateway.server.http.admission import Admissions, in_turn
+from gateway.server.http.admission import Admissions, admitted
 from gateway.server.http.auth import Callers
-from gateway.server.http.compression import Packing
+from gateway.server.http.compression import Compression
 from gateway.server.http.console import console_routes
 from gateway.server.http.cors import ForeignPages
 from gateway.server.http.docs import Documents
@@ -35,7 +35,7 @@ from gateway.server.http.index import Index
 from gateway.server.http.ingest import ingest
 from gateway.server.http.observability import Observability
 from gateway.server.http.printed_schemas import PrintedSchemas
-from gateway.server.http.responses import refusal
+from gateway.server.http.responses import error_response
 from gateway.server.http.sdl import schema
 from gateway.server.http.services import Services
 from gateway.server.http.shortcut import Shortcut
@@ -50,9 +50,9 @@ GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
 
 
 def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
-    """The gateway over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins.
+    """Return the application over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins.
 
-    `counts` is the directory in which several processes count together.
+    `counts` is the directory of the metrics of several processes.
     """
     metrics, base = Metrics(counts), build_schema()
 
@@ -98,9 +98,9 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
 
 class _Gateway(Starlette):
     def build_middleware_stack(self) -> ASGIApp:
-        """Without what Starlette puts around it all to answer what breaks: that is watched for here."""
-        watch: ASGIApp = super().build_middleware_stack().app  # type: ignore[attr-defined]
-        return watch
+        """Leave out Starlette's outermost middleware for errors: Observability does that."""
+        stack: ASGIApp = super().build_middleware_stack().app  # type: ignore[attr-defined]
+        return stack
 
 
 def _routes(settings: Settings) -> list[BaseRoute]:
@@ -111,32 +111,34 @@ def _routes(settings: Settings) -> list[BaseRoute]:
         Route("/schema.graphql", schema),
         *Documents().routes(),
         Route("/healthz", health.alive),
-        Route("/readyz", in_turn(health.ready)),
-        Route("/metrics", in_turn(health.metrics)),
+        Route("/readyz", admitted(health.ready)),
+        Route("/metrics", admitted(health.metrics)),
         *(console_routes() if settings.console else []),
     ]
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    """The first one is the outermost."""
+    """Return the middleware, the outermost first."""
     hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
-    callable_from_elsewhere = bool(settings.cors_origins)
+    has_origins = bool(settings.cors_origins)
     return [
-        Middleware(Observability, around=foreign_pages) if callable_from_elsewhere else Middleware(Observability),
-        *([Middleware(foreign_pages)] if callable_from_elsewhere else []),
-        Middleware(Shortcut, route=GRAPHQL, hosts=hosts, packed=Packing, bodies=Deadlines(settings.request_seconds)),
-        Middleware(Packing),
+        Middleware(Observability, around=foreign_pages) if has_origins else Middleware(Observability),
+        *([Middleware(foreign_pages)] if has_origins else []),
+        Middleware(
+            Shortcut, route=GRAPHQL, hosts=hosts, packed=Compression, bodies=Deadlines(settings.request_seconds)
+        ),
+        Middleware(Compression),
         Middleware(HostCheck, hosts=hosts),
     ]
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """What Starlette refuses by itself: an unknown route, a method that a route does not know."""
+    """Return the error response for requests that Starlette refuses: an unknown route, or a method that a route lacks."""
     if not isinstance(error, HTTPException):
         raise error
-    said = error.detail
+    message = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND:
-        said = "There is nothing at this address; `GET /` tells what is where."
+        message = "There is nothing at this address; `GET /` tells what is where."
     elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        said = f"This address does not take {request.method}; the header `allow` lists what it takes."
-    return refusal(BadInput(said), error.status_code, error.headers)
+        message = f"This address does not take {request.method}; the header `allow` lists what it takes."
+    return error_response(BadInput(message), error.status_code, error.headers)

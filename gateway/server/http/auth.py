@@ -1,15 +1,14 @@
-"""The four headers of a request → `Scope`, or a refusal with the model's own error code.
+"""Authentication: the four headers of a request → `Scope`, or an error with the code of Adobe's Real-Time Customer Profile.
 
 Authorization      Bearer <token>: the organization, the sandboxes and the permissions
-x-api-key          who calls: the key belongs to the same organization
+x-api-key          the calling program: a key of the same organization
 x-gw-ims-org-id    the organization, again
 x-sandbox-name     one of the token's sandboxes; the default one where it is absent
 
-Every request asks the store anew, so that a revoked key, a deleted sandbox or a changed configuration is seen by all that start after it.
-What was found before is remembered as a guess: a read may begin with it, but nothing is told until it is confirmed.
+Every request is checked against the database, so that a revoked key, a deleted sandbox or a changed configuration counts for all later
+requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
 """
 
-from collections import OrderedDict
 from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
 from time import time
@@ -20,32 +19,32 @@ from gateway.domain.config.tenants import ApiKeyOwner, ApiKeyUse, authenticate, 
 from gateway.domain.rules.scope import Scope
 from gateway.errors import Forbidden, Timeout, Unauthenticated
 from gateway.runtime.batching import Coalescer
+from gateway.runtime.cache import WeightedCache
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
 
-REMEMBERED: Final = 1_000
-"""Callers that are known again; of more of them the one that was away for longest is forgotten."""
+MAX_CACHED_CALLERS: Final = 1_000
 
 HEADERS = ("authorization", "x-api-key", "x-gw-ims-org-id", "x-sandbox-name")
 
 HeaderValues: TypeAlias = tuple[str | None, ...]
-"""The four headers just as they came."""
+"""The values of HEADERS in a request."""
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
-    """What the headers say, as far as that can be known without the store. `use` is of the key, `claims` are of the token."""
+class RequestCredentials:
+    """The credentials in the headers of a request, not yet checked against the database: `use` of a key, `claims` of a token."""
 
-    given: HeaderValues
+    headers: HeaderValues
     use: ApiKeyUse
     claims: Claims
 
-    def scope(self, home: ApiKeyOwner | None) -> Scope:
-        """What they allow, by where the key leads. Raises Unauthenticated, Forbidden."""
-        if home is None:
+    def scope(self, owner: ApiKeyOwner | None) -> Scope:
+        """Return the scope that they allow, if `owner` is the owner of the key. Raises Unauthenticated, Forbidden."""
+        if owner is None:
             raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
-        organization, sandbox = home
+        organization, sandbox = owner
         if organization is None or organization.organization_id != self.claims.organization_id:
             raise Unauthenticated("Profile is not valid", status=403, error_code="403025")
         if sandbox is None or not self.claims.cover(sandbox.name):
@@ -56,57 +55,50 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Someone who was let in before. `home` and `scope` are what was found then."""
+    """A caller of an earlier request: its credentials, the owner of its key and its scope."""
 
-    credentials: Credentials
-    home: ApiKeyOwner | None
+    credentials: RequestCredentials
+    owner: ApiKeyOwner | None
     scope: Scope
 
 
 class Callers:
-    """Lets callers in. Requests that are in hand at the same moment ask the store in one statement."""
+    """Authenticates callers. Requests that arrive at the same time are checked in one statement."""
 
     def __init__(self, db: Database, tokens: TokenReader, *, seconds: float = 30) -> None:
-        """`seconds` is how long the store may take to say who somebody is."""
+        """`seconds` is the longest wait for that statement."""
         self._db = db
         self._tokens = tokens
-        self._known: OrderedDict[HeaderValues, Caller] = OrderedDict()
-        self._homes: Coalescer[ApiKeyUse, ApiKeyOwner | None] = Coalescer(
+        self._known: WeightedCache[HeaderValues, Caller] = WeightedCache(MAX_CACHED_CALLERS)
+        self._owners: Coalescer[ApiKeyUse, ApiKeyOwner | None] = Coalescer(
             self._authenticate, at_once=1, seconds=seconds
-        )  # they are short
+        )
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
-        """What the caller may do and where. `headers` are looked up by lower-case names.
+        """Return the scope of a caller. `headers` are looked up by lower-case names.
 
-        As long as the store says the same of a caller, this is the same object. Raises Unauthenticated; Unavailable; Timeout; Forbidden
-        for a sandbox that is not the token's, or not there: the answer does not tell which.
+        It is the same object until something about the caller changes. Raises Unauthenticated; Unavailable; Timeout; Forbidden, with one
+        message for a sandbox that the token is not for and one that does not exist.
         """
         caller = self.known(headers)
         if caller is not None:
             return await self.confirm(caller)
         credentials = await self._read(headers)
-        return self._let_in(credentials, await _found(self._homes.load(credentials.use)))
+        return self._admit(credentials, await _in_time(self._owners.load(credentials.use)))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
-        """Who sent just these headers before, and whose token is still good."""
-        given = _given(headers)
-        caller = self._known.get(given)
-        if caller is None:
-            return None
-        if caller.credentials.claims.expires_at <= time():
-            del self._known[given]
-            return None
-        self._known.move_to_end(given)
-        return caller
+        """Return the caller who sent these headers before, if the token is still valid; else None."""
+        caller = self._known.get(_values(headers))
+        return caller if caller is not None and caller.credentials.claims.expires_at > time() else None
 
     def confirm(self, caller: Caller) -> Awaitable[Scope]:
-        """Ask the store about a caller, from this moment on; await what comes back before anything is told.
+        """Begin to check a known caller against the database; await the scope that is returned before the request is answered.
 
-        It is the caller's scope itself if nothing has changed since. Raises as `scope_of` does.
+        It is the caller's scope itself unless something has changed. Raises as `scope_of` does.
         """
-        return self._confirmed(caller, self._homes.load(caller.credentials.use))
+        return self._confirmed(caller, self._owners.load(caller.credentials.use))
 
-    async def _read(self, headers: Mapping[str, str]) -> Credentials:
+    async def _read(self, headers: Mapping[str, str]) -> RequestCredentials:
         token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
         if token is None:
             raise Unauthenticated("Oauth token is missing.", status=403, error_code="403010")
@@ -115,38 +107,36 @@ class Callers:
         if not organization:
             raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
         use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
-        return Credentials(_given(headers), use, await self._tokens.read(token))
+        return RequestCredentials(_values(headers), use, await self._tokens.read(token))
 
     async def _authenticate(self, uses: Sequence[ApiKeyUse]) -> Sequence[ApiKeyOwner | None]:
         return await authenticate(self._db, uses)
 
-    async def _confirmed(self, caller: Caller, home: Awaitable[ApiKeyOwner | None]) -> Scope:
-        found = await _found(home)
-        return caller.scope if found == caller.home else self._let_in(caller.credentials, found)
+    async def _confirmed(self, caller: Caller, loading: Awaitable[ApiKeyOwner | None]) -> Scope:
+        owner = await _in_time(loading)
+        return caller.scope if owner == caller.owner else self._admit(caller.credentials, owner)
 
-    def _let_in(self, credentials: Credentials, home: ApiKeyOwner | None) -> Scope:
+    def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Scope:
         try:
-            scope = credentials.scope(home)
+            scope = credentials.scope(owner)
         except (Unauthenticated, Forbidden):
-            self._known.pop(credentials.given, None)
+            self._known.drop(credentials.headers)
             raise
-        before = self._known.get(credentials.given)
+        before = self._known.get(credentials.headers)
         if before is not None and before.scope == scope:
             return before.scope
-        self._known[credentials.given] = Caller(credentials, home, scope)
-        if len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        self._known.put(credentials.headers, Caller(credentials, owner, scope), 1)
         return scope
 
 
-async def _found(home: Awaitable[ApiKeyOwner | None]) -> ApiKeyOwner | None:
+async def _in_time(loading: Awaitable[ApiKeyOwner | None]) -> ApiKeyOwner | None:
     try:
-        return await home
+        return await loading
     except TimeoutError:
         raise Timeout from None
 
 
-def _given(headers: Mapping[str, str]) -> HeaderValues:
+def _values(headers: Mapping[str, str]) -> HeaderValues:
     return tuple(map(headers.get, HEADERS))
 
 

@@ -1,16 +1,16 @@
-"""Connections, and how long each may take: who is slow, silent or endless holds one of a bounded number of places for a bounded time.
+"""Client connections and their time limits: a slow, silent or endless client holds one of a bounded number of places for a bounded time.
 
-A connection is in one phase at a time, and all but one of them end by themselves:
+A connection is in one phase at a time, and all but one of them have a time limit:
 
-    HEAD       from being accepted, or from a request's first byte, until the request's head is whole
-    WORK       a request is read and answered; for how long is a matter of who answers it
-    DISCARD    the request is answered, and the rest of its body, which nobody wants, still comes in
+    HEAD       from being accepted, or from a request's first byte, until the request's head is complete
+    WORK       a request is read and answered; the application limits the time
+    DISCARD    the request is answered, and the rest of its body, which is ignored, still comes in
     IDLE       kept for the next request
-    REFUSED    told why there is no answer, or answered and then wrong; what still comes in is not looked at
+    REFUSED    an error response was sent, or bytes after a response were malformed; further bytes are ignored
     CLOSING    closed by us as soon as the client has read what was sent
 
-In any phase a client is cut off that does not read what is sent to it. When all places are taken, a newcomer gets that of the connection
-that has waited for longest for a request; where none waits, the newcomer is refused.
+In any phase, a connection is closed whose client does not read what is sent to it. When all places are taken, a new connection gets the
+place of the one that has waited for a request for longest; if none waits, the new one is refused.
 """
 
 import asyncio
@@ -31,41 +31,41 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.errors import BadInput, GatewayError, LimitExceeded, SlowSender, Unavailable
 from gateway.server.http.parsing import ParsingQueue
-from gateway.server.http.responses import NOT_SNIFFED, refusal
-from gateway.server.http.transport import Answering, CoalescingTransport
+from gateway.server.http.responses import NOT_SNIFFED, error_response
+from gateway.server.http.transport import CoalescingTransport, CompactCycle
 from gateway.telemetry import ConnectionCut, observe
 
-HEAD_BYTES: Final = 32_768
-HEADERS: Final = 100
-PIPELINED: Final = 16
-"""Requests that a client may send ahead of their answers."""
+MAX_HEAD_BYTES: Final = 32_768
+MAX_HEADERS: Final = 100
+MAX_PIPELINED: Final = 16
+"""Requests that a client may send ahead of their responses."""
 
 DISCARD_SECONDS: Final = 5
-"""How long what nobody wants may come in after an answer; a connection closed at once might take the answer with it."""
+"""How long ignored bytes may come in after a response: a client may lose the response of a connection that is closed at once."""
 
-SLOWEST: Final = 10_000
-"""Bytes a second that a client has to read of what waits for it."""
+MIN_READ_BYTES_PER_SECOND: Final = 10_000
+"""How fast a client has to read the bytes that wait for it."""
 
-UNREAD_BYTES: Final = 128 << 20
-"""Answers that wait for their clients, of all connections: beyond, those that have waited for longest are dropped."""
+MAX_UNREAD_BYTES: Final = 128 << 20
+"""Of all connections together; beyond it, those whose responses have waited for longest are closed."""
 
 SWEEP_SECONDS: Final = 0.5
-"""How often it is looked for what has taken too long."""
+"""Time between two checks of time limits."""
 
 ENDING_SECONDS: Final = 3
-"""How long requests that were told to end may take to do so, and to tell what they did."""
+"""How long requests may take to end, and to respond with what they did, after they were told to."""
 
 RESERVED_FILES: Final = 100
-"""Files that this process may open beside connections: to Postgres, its log, its port."""
+"""Files of this process that are no client connections: to Postgres, its log, its port."""
 
 
-FAULTS: Final = logging.getLogger("gateway.connections")
-"""Hears of faults of ours. What clients do wrong is counted: to write it down would be a way to fill the log."""
-FAULTS.setLevel(logging.ERROR)
+_LOGGER: Final = logging.getLogger("gateway.connections")
+"""Gets uvicorn's errors. Errors of clients are counted and not logged, so that clients cannot fill the log."""
+_LOGGER.setLevel(logging.ERROR)
 
 
 class Phase(IntEnum):
-    """What a connection is at, as told above."""
+    """The phase of a connection, as the module describes them."""
 
     HEAD = 0
     WORK = 1
@@ -75,13 +75,15 @@ class Phase(IntEnum):
     CLOSING = 5
 
 
-HEAD, WORK, DISCARD, IDLE, REFUSED, CLOSING = Phase  # as such they are reached in no time
+HEAD, WORK, DISCARD, IDLE, REFUSED, CLOSING = Phase  # members of an enum are slow to look up
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """How many connections a process holds; for how many seconds one may be without a whole head, be idle, not read what was sent;
-    and for how many seconds requests may go on when the process wants to end."""
+    """The number of connections of a process, and time limits in seconds.
+
+    These are for the head of a request, for an idle connection, for a client that does not read, and for requests when the process ends.
+    """
 
     connections: int
     head_seconds: float
@@ -90,20 +92,20 @@ class ConnectionLimits:
     drain_seconds: float
 
 
-def connections_within_files(wanted: int) -> int:
-    """As many connections as this process may open files for, at most those wanted; asks for more files where that is allowed."""
+def connections_within_files(count: int) -> int:
+    """Return how many of `count` connections this process may open files for; raise its soft limit of files if that is allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = wanted + RESERVED_FILES
+    files = count + RESERVED_FILES
     if soft != resource.RLIM_INFINITY and soft < files:
         soft = files if hard == resource.RLIM_INFINITY else min(files, hard)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return wanted if soft == resource.RLIM_INFINITY else max(min(wanted, soft - RESERVED_FILES), 1)
+    return count if soft == resource.RLIM_INFINITY else max(min(count, soft - RESERVED_FILES), 1)
 
 
 class Connections:
-    """The connections of a process: uvicorn calls this for each new one. It may be sent to another process before the first.
+    """The connections of a process; uvicorn calls it for each new one. It may be pickled for another process before the first.
 
-    `end` is called with the application when what still runs has to end, because the process does.
+    `end` is called with the application when running requests have to end with the process.
     """
 
     def __init__(self, limits: ConnectionLimits, end: Callable[[Any], None]) -> None:
@@ -115,18 +117,20 @@ class Connections:
             IDLE: limits.idle_seconds,
             REFUSED: DISCARD_SECONDS,
         }
-        self._since = tuple(OrderedDict[Connection, float]() if phase in self._seconds else None for phase in Phase)
-        self._unread = OrderedDict[Connection, tuple[float, int]]()
-        self.intake = ParsingQueue()
+        self._since = tuple(
+            OrderedDict[ClientConnection, float]() if phase in self._seconds else None for phase in Phase
+        )
+        self._unread = OrderedDict[ClientConnection, tuple[float, int]]()
+        self.parsing = ParsingQueue()
         self._count = 0
         self._is_sweeping = False
         self._is_draining = False
 
-    def __call__(self, **given: Any) -> "Connection":
-        return Connection(self, **given)
+    def __call__(self, **given: Any) -> "ClientConnection":
+        return ClientConnection(self, **given)
 
-    def open(self, connection: "Connection") -> bool:
-        """Take in a new connection, in the place of another if need be. False: there is no place for it."""
+    def open(self, connection: "ClientConnection") -> bool:
+        """Register a new connection, in the place of another if need be. Return False if there is no place for it."""
         self._count += 1
         self.move(connection, HEAD)
         if not self._is_sweeping:
@@ -134,15 +138,15 @@ class Connections:
             connection.loop.call_later(SWEEP_SECONDS, self._sweep, connection.loop)
         return self._count <= self._limits.connections or self._make_room(connection)
 
-    def close(self, connection: "Connection") -> None:
-        """Forget a connection, which is closed."""
+    def close(self, connection: "ClientConnection") -> None:
+        """Unregister a closed connection."""
         self._count -= 1
         self.move(connection, CLOSING)
         self._unread.pop(connection, None)
-        self.intake.forget(connection)
+        self.parsing.forget(connection)
 
-    def move(self, connection: "Connection", phase: Phase) -> None:
-        """A connection is in this phase from now on; note the time, where the phase has a limit."""
+    def move(self, connection: "ClientConnection", phase: Phase) -> None:
+        """Move a connection to a phase, and note the time if the phase has a time limit."""
         since = self._since
         if (left := since[connection.phase]) is not None:
             left.pop(connection, None)
@@ -150,19 +154,19 @@ class Connections:
             entered[connection] = connection.loop.time()
         connection.phase, connection.is_over = phase, phase >= REFUSED
 
-    def wait_for_client(self, connection: "Connection") -> None:
-        """Look at how fast the client reads what was sent to it, until it has read it."""
+    def wait_for_client(self, connection: "ClientConnection") -> None:
+        """Check how fast the client reads, until it has read everything that was sent."""
         if connection not in self._unread:
             self._unread[connection] = (connection.loop.time(), connection.unread)
 
     def drain(self, loop: asyncio.AbstractEventLoop, app: Any, tasks: AbstractSet["asyncio.Task[None]"]) -> None:
-        """The process wants to end. The application's `tasks` may go on for a time; then they are told to end, and then they are ended."""
+        """Let requests go on for `drain_seconds`, then tell them to end, and ENDING_SECONDS later cancel their `tasks`."""
         if not self._is_draining:
             self._is_draining = True
             loop.call_later(self._limits.drain_seconds, self._end, app)
             loop.call_later(self._limits.drain_seconds + ENDING_SECONDS, _cancel, tasks)
 
-    def _make_room(self, newcomer: "Connection") -> bool:
+    def _make_room(self, newcomer: "ClientConnection") -> bool:
         for phase in (REFUSED, DISCARD, HEAD, IDLE):
             longest = next(iter(self._since[phase] or ()), newcomer)
             if longest is not newcomer:
@@ -171,12 +175,12 @@ class Connections:
         return False
 
     def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look for what has taken too long; go on as long as there are connections."""
+        """Expire connections past their time limits, and schedule the next sweep while there are connections."""
         now = loop.time()
         for phase, seconds in self._seconds.items():
             for connection, since in list((self._since[phase] or {}).items()):
                 if now - since < seconds:
-                    break  # those behind it came later
+                    break  # the later ones came later
                 connection.expire()
         self._sweep_unread(now)
         self._is_sweeping = self._count > 0
@@ -184,22 +188,22 @@ class Connections:
             loop.call_later(SWEEP_SECONDS, self._sweep, loop)
 
     def _sweep_unread(self, now: float) -> None:
-        all_of_it, seconds = 0, self._limits.read_seconds
+        total, seconds = 0, self._limits.read_seconds
         for connection, (since, before) in list(self._unread.items()):
             unread = connection.unread
             if not unread:
                 del self._unread[connection]
             elif now - since < seconds:
-                all_of_it += unread
-            elif before - unread < SLOWEST * seconds:
+                total += unread
+            elif before - unread < MIN_READ_BYTES_PER_SECOND * seconds:
                 connection.cut("unread")
             else:
                 self._unread[connection] = (now, unread)
-                all_of_it += unread
+                total += unread
         for connection in list(self._unread):
-            if all_of_it <= UNREAD_BYTES:
+            if total <= MAX_UNREAD_BYTES:
                 return
-            all_of_it -= connection.unread
+            total -= connection.unread
             connection.cut("unread")
 
 
@@ -208,37 +212,37 @@ def _cancel(tasks: AbstractSet["asyncio.Task[None]"]) -> None:
         task.cancel()
 
 
-class Connection(HttpToolsProtocol):
-    """One connection: uvicorn's protocol within the limits, over a transport that sends an answer in one piece."""
+class ClientConnection(HttpToolsProtocol):
+    """One connection: uvicorn's protocol within limits, over a transport that sends a response in one piece."""
 
     # Beyond thirty attributes in its `__dict__` an object loses CPython's fast access to all of them, and uvicorn has nearly that many.
-    __slots__ = ("_beside_body", "_comes", "_connections", "is_over", "phase")
+    __slots__ = ("_connections", "_overhead", "_receiving", "is_over", "phase")
 
     def __init__(self, connections: Connections, **given: Any) -> None:
         super().__init__(**given)
-        self.logger = FAULTS
+        self.logger = _LOGGER
         self._connections = connections
         self.phase = HEAD
-        self.is_over = False  # whether what comes in is not looked at any more
-        self._comes = IDLE  # what the parser is at: IDLE, HEAD, or WORK for a body
-        self._beside_body = 0  # bytes of a head; then of trailers, or of a chunk's length and extensions
+        self.is_over = False  # whether further bytes are ignored
+        self._receiving = IDLE  # what the parser reads: HEAD, WORK for a body, or IDLE
+        self._overhead = 0  # bytes of a head, then of trailers, or of a chunk's length and extensions
 
     @property
     def unread(self) -> int:
-        """Bytes that were sent and that the client has not read, as far as this process knows."""
+        """Bytes that were sent and are still buffered in this process."""
         return self.transport.get_write_buffer_size()
 
     def expire(self) -> None:
-        """The phase has gone on for too long."""
+        """Close or refuse the connection, whose phase has exceeded its time limit."""
         if self.phase in (HEAD, DISCARD):
             observe(ConnectionCut(self.phase.name.lower()))
-        if self.phase is HEAD and self._comes is HEAD:
+        if self.phase is HEAD and self._receiving is HEAD:
             self._refuse(SlowSender("The head of the request did not arrive in time."))
         else:
             self.transport.close()
 
     def cut(self, reason: str) -> None:
-        """Close it now, whatever the client has read."""
+        """Close the connection at once, even if the client has not read everything."""
         observe(ConnectionCut(reason))
         self._connections.move(self, CLOSING)
         self.transport.abort()
@@ -246,7 +250,7 @@ class Connection(HttpToolsProtocol):
     # -------------------------------------------------------------------------------------------- transport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client is there."""
+        """Register the connection of a new client, or refuse it."""
         super().connection_made(cast("asyncio.Transport", CoalescingTransport(transport, self.loop, self._closing)))
         self.flow = FlowControl(cast("asyncio.Transport", self))
         if not self._connections.open(self):
@@ -255,18 +259,18 @@ class Connection(HttpToolsProtocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is closed, by whomever."""
+        """Unregister the connection, which either side has closed."""
         self._connections.close(self)
         super().connection_lost(exc)
-        self.cycle = None  # type: ignore[assignment]  # it holds the body, and us
+        self.cycle = None  # type: ignore[assignment]  # it references the body, and this object
 
     def data_received(self, data: bytes) -> None:
-        """Bytes came in."""
-        if not self.is_over and not self._connections.intake.take(self, data, self.loop):
+        """Parse bytes that were received."""
+        if not self.is_over and not self._connections.parsing.take(self, data, self.loop):
             self.cut("unparsed")
 
     def parse(self, step: bytes | memoryview) -> bool:
-        """Parse some bytes. False: no more of what has come in is looked at."""
+        """Parse some bytes, and return whether later ones are to be parsed too."""
         if self.is_over:
             return False
         try:
@@ -274,9 +278,9 @@ class Connection(HttpToolsProtocol):
         except HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
         except HttpParserUpgrade:
-            pass  # we speak nothing but HTTP, and answer in it
-        if self._comes is not IDLE and not self.is_over:
-            self._goes_on(len(step))
+            pass  # the request is answered as plain HTTP
+        if self._receiving is not IDLE and not self.is_over:
+            self._check_size(len(step))
         return not self.is_over
 
     def pause_reading(self) -> None:
@@ -284,56 +288,56 @@ class Connection(HttpToolsProtocol):
         self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read on, where neither whoever answers has enough for now, nor the parser."""
-        if not (self.flow.read_paused or self._connections.intake.is_holding(self)):
+        """Read on, unless the application or the parser has enough for now."""
+        if not (self.flow.read_paused or self._connections.parsing.is_holding(self)):
             self.transport.resume_reading()
 
-    def _goes_on(self, size: int) -> None:
-        """A request is not whole yet after so many bytes more."""
-        if self._comes is HEAD:
+    def _check_size(self, size: int) -> None:
+        """Check the limits of an incomplete request after `size` more bytes."""
+        if self._receiving is HEAD:
             if self.phase is IDLE:
                 self._connections.move(self, HEAD)
-            if len(self.headers) > HEADERS:
+            if len(self.headers) > MAX_HEADERS:
                 self._refuse_headers()
                 return
-        self._beside_body += size
-        if self._beside_body > HEAD_BYTES:
-            what = "The head of a request" if self._comes is HEAD else "What stands around or behind a body"
-            self._refuse_head(f"{what} has at most {HEAD_BYTES:,} bytes.")
+        self._overhead += size
+        if self._overhead > MAX_HEAD_BYTES:
+            what = "The head of a request" if self._receiving is HEAD else "What stands around or behind a body"
+            self._refuse_head(f"{what} has at most {MAX_HEAD_BYTES:,} bytes.")
 
     def pause_writing(self) -> None:
-        """The client has not read all of what was sent."""
+        """Pause the application, as the client has not read everything that was sent."""
         self._connections.wait_for_client(self)
         super().pause_writing()
 
     def shutdown(self) -> None:
-        """The process wants to end: close the connection, or have the answer that it waits for end it."""
+        """Close the connection, at once or after its response, as the process ends."""
         self._connections.drain(self.loop, self.app, self.tasks)
         super().shutdown()
 
     # -------------------------------------------------------------------------------------------- parser
 
     def on_message_begin(self) -> None:
-        """A head begins."""
-        self._comes, self._beside_body = HEAD, 0
+        """Begin the head of a request."""
+        self._receiving, self._overhead = HEAD, 0
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        """A head is whole."""
-        self._comes, self._beside_body = WORK, 0
-        headers, self.headers = self.headers, []  # what comes behind a body in pieces is no header of the request
+        """End the head of a request, and begin its response."""
+        self._receiving, self._overhead = WORK, 0
+        headers, self.headers = self.headers, []  # trailers are no headers of the request
         if self.is_over:
             return
-        if len(headers) > HEADERS:
+        if len(headers) > MAX_HEADERS:
             self._refuse_headers()
-        elif len(self.pipeline) >= PIPELINED:
+        elif len(self.pipeline) >= MAX_PIPELINED:
             self.cut("pipelined")
         else:
             self._connections.move(self, WORK)
             self._begin()
 
     def _begin(self) -> None:
-        """Have the request answered, now or when those before it are: as uvicorn does, without what we have no use for, and by our cycle."""
+        """Start the response of a request, or queue it behind earlier ones, as uvicorn does, but with our cycle."""
         scope, parser, version = cast("dict[str, Any]", self.scope), self.parser, self.parser.get_http_version()
         url = parse_url(self.url)
         path = url.path.decode("ascii")
@@ -341,7 +345,7 @@ class Connection(HttpToolsProtocol):
         scope["path"] = self.root_path + (unquote(path) if "%" in path else path)
         scope["raw_path"], scope["query_string"] = self.root_path.encode("ascii") + url.path, url.query or b""
         before: RequestResponseCycle | None = self.cycle
-        self.cycle = Answering(
+        self.cycle = CompactCycle(
             self.scope,
             self.transport,
             self.flow,
@@ -361,21 +365,21 @@ class Connection(HttpToolsProtocol):
             self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
-        """A piece of a body."""
-        self._beside_body = 0
+        """Pass a piece of a body to the application."""
+        self._overhead = 0
         if not self.is_over:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """A request is whole."""
-        self._comes = IDLE
+        """End a request."""
+        self._receiving = IDLE
         if self.phase is DISCARD:
             self._connections.move(self, IDLE)
         elif not self.is_over:
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
-        """A request is answered: on to the next one, which may be here already."""
+        """End a response, and start that of the next request, which may have been received already."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -383,29 +387,29 @@ class Connection(HttpToolsProtocol):
         if self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
         else:
-            self._connections.move(self, DISCARD if self._comes is WORK else self._comes)
+            self._connections.move(self, DISCARD if self._receiving is WORK else self._receiving)
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is no HTTP, in the shape of every other refusal."""
+        """Refuse malformed HTTP, in the shape of other errors."""
         observe(ConnectionCut("no http"))
         self._refuse(BadInput(msg))
 
     # -------------------------------------------------------------------------------------------- ends
 
     def _closing(self) -> None:
-        """The transport is about to be closed, by whomever."""
+        """Note that the transport is about to close."""
         self._connections.move(self, CLOSING)
         self._connections.wait_for_client(self)
 
     def _refuse_headers(self) -> None:
         self.headers = []
-        self._refuse_head(f"A request has at most {HEADERS} headers.")
+        self._refuse_head(f"A request has at most {MAX_HEADERS} headers.")
 
     def _refuse_head(self, message: str) -> None:
         self._refuse(LimitExceeded(message), HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
 
     def _refuse(self, error: GatewayError, status: int | None = None) -> None:
-        """Answer without asking anybody, and look at nothing more; only close while another answer is on its way, or has been sent."""
+        """Send an error response and ignore further bytes; if a response was begun or sent, only close the connection."""
         before: RequestResponseCycle | None = self.cycle
         if before is not None and not before.response_complete:
             self.transport.close()
@@ -413,7 +417,7 @@ class Connection(HttpToolsProtocol):
         if self.phase is DISCARD:
             self._connections.move(self, REFUSED)
             return
-        response = refusal(error, status)
+        response = error_response(error, status)
         headers = [*self.server_state.default_headers, *response.raw_headers, NOT_SNIFFED, (b"connection", b"close")]
         head = b"".join(b"%b: %b\r\n" % header for header in headers)
         self.transport.write(b"%b%b\r\n%b" % (STATUS_LINE[response.status_code], head, bytes(response.body)))

@@ -1,4 +1,4 @@
-"""Pages of other origins: which of them may call, and what browsers have to be told for that (CORS)."""
+"""Cross-origin requests (CORS): origins whose pages may call, and the headers that browsers need for that."""
 
 from collections.abc import Collection
 from http import HTTPStatus
@@ -11,26 +11,30 @@ from starlette.types import ASGIApp
 from gateway.errors import BadInput
 from gateway.server.http.auth import HEADERS
 from gateway.server.http.observability import HEADER
-from gateway.server.http.responses import refusal
+from gateway.server.http.responses import error_response
 
-SENT = (*HEADERS, "content-encoding", "content-type", HEADER)
-READ = ("retry-after", HEADER)
+REQUEST_HEADERS = (*HEADERS, "content-encoding", "content-type", HEADER)
+RESPONSE_HEADERS = ("retry-after", HEADER)
 
 
 class ForeignPages(CORSMiddleware):
-    """ASGI middleware that lets pages of these origins read every answer, refusals and faults too."""
+    """ASGI middleware that lets pages of these origins read every response, errors included."""
 
     def __init__(self, app: ASGIApp, origins: Collection[str]) -> None:
         super().__init__(
-            app, allow_origins=origins, allow_methods=["GET", "POST"], allow_headers=SENT, expose_headers=READ
+            app,
+            allow_origins=origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=REQUEST_HEADERS,
+            expose_headers=RESPONSE_HEADERS,
         )
 
     def preflight_response(self, request_headers: Headers) -> Response:
-        """Answer what a browser asks before it calls; what it may not do is said as every refusal is."""
+        """Respond to a preflight request; refuse one in the shape of other errors."""
         answer = super().preflight_response(request_headers)
         if answer.status_code == HTTPStatus.OK:
             return Response(status_code=HTTPStatus.NO_CONTENT, headers=_without_body(answer))
-        return refusal(BadInput(f"{bytes(answer.body).decode()}."), answer.status_code, _without_body(answer))
+        return error_response(BadInput(f"{bytes(answer.body).decode()}."), answer.status_code, _without_body(answer))
 
 
 def _without_body(answer: Response) -> dict[str, str]:

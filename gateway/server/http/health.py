@@ -1,4 +1,4 @@
-"""What those who run the gateway ask it: does it live, can it answer, what has it been doing."""
+"""Probes for operators: whether the process lives, whether it is ready, and its metrics."""
 
 import asyncio
 from http import HTTPStatus
@@ -12,32 +12,33 @@ from gateway.server.http.responses import json_answer
 from gateway.server.http.services import services
 from gateway.storage.migrations import check_schema
 
-BROKEN = "{} rows of configuration that were read cannot be used; the log and `gateway verify` name them"
-PATIENCE = 3  # seconds: who asks whether we are ready will not wait longer
+WARNING = "{} rows of configuration that were read cannot be used; the log and `gateway verify` name them"
+READY_TIMEOUT_SECONDS = 3  # probes do not wait longer
 
 
 async def alive(_: Request) -> Response:
-    """The process runs. Nothing else is looked at: to start it anew would not bring a lost database back."""
+    """Respond that the process runs. Nothing else is checked, as a restart would not bring a lost database back."""
     return json_answer({"status": "alive"})
 
 
 async def ready(request: Request) -> Response:
-    """200 only if a request would be answered: the database is there, and its schema is the one this code knows.
+    """Respond with 200 only if requests can be served: the database answers, and has the schema that this code expects.
 
-    Rows of configuration that cannot be used are counted in `warnings`. Anybody may ask, so the log names them.
+    `warnings` has the number of rows of configuration that cannot be used. The route needs no credentials, so only the log names them.
     """
     try:
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(READY_TIMEOUT_SECONDS):
             await check_schema(services(request).db)
     except (TimeoutError, Timeout):
         return _not_ready("the database does not answer")
     except (SchemaError, Unavailable) as error:
         return _not_ready(error.message)
     broken = services(request).configurations.broken_rows
-    return json_answer({"status": "ready"} | ({"warnings": [BROKEN.format(broken)]} if broken else {}))
+    return json_answer({"status": "ready"} | ({"warnings": [WARNING.format(broken)]} if broken else {}))
 
 
 async def metrics(request: Request) -> Response:
+    """Respond with the metrics for Prometheus."""
     return Response(services(request).metrics.scrape(), media_type=CONTENT_TYPE_LATEST)
 
 

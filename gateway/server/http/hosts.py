@@ -1,4 +1,4 @@
-"""Which names a request may call this server by: a page that points a name of its own at our address (DNS rebinding) gets nothing."""
+"""Host names that requests may use: a page that points its own name at our address (DNS rebinding) is refused."""
 
 import re
 from collections.abc import Collection
@@ -8,16 +8,16 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadInput
-from gateway.server.http.responses import refusal
+from gateway.server.http.responses import error_response
 
 FOR_OPERATORS: Final = frozenset({"/healthz", "/readyz", "/metrics"})
-"""Paths that probes and scrapers ask by address. They tell nothing of anybody."""
+"""Paths that probes and scrapers call by address. Their responses name no person."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^][:/@?#\s]+)(?::\d*)?", re.IGNORECASE)
 
 
 class HostNames:
-    """The names that are ours: host names without a port, `*.example.com` for all below a name, `*` for any whatever."""
+    """The names of this server, without ports: `*.example.com` stands for all names below that one, `*` for all names."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._takes_any = "*" in names
@@ -25,7 +25,7 @@ class HostNames:
         self._below = tuple(name[1:] for name in self._names if name.startswith("*."))
 
     def __contains__(self, host: str | None) -> bool:
-        """Whether the value of a Host header, None where there is none, is one of them."""
+        """Return whether the value of a Host header, None if there is none, is one of the names."""
         if self._takes_any:
             return True
         matched = _HOST.fullmatch(host or "")
@@ -36,7 +36,7 @@ class HostNames:
 
 
 class HostCheck:
-    """ASGI middleware that refuses requests to names that are not ours, but for `FOR_OPERATORS`."""
+    """ASGI middleware that refuses requests to other names, except for FOR_OPERATORS."""
 
     def __init__(self, app: ASGIApp, hosts: HostNames) -> None:
         self._app = app
@@ -46,9 +46,9 @@ class HostCheck:
         if scope["type"] == "http" and scope["path"] not in FOR_OPERATORS:
             host = Headers(scope=scope).get("host")
             if host not in self._hosts:
-                fault = BadInput(
+                error = BadInput(
                     "This server does not answer to the name in `Host`; `GATEWAY_ALLOWED_HOSTS` lists those it has."
                 )
-                await refusal(fault)(scope, receive, send)
+                await error_response(error)(scope, receive, send)
                 return
         await self._app(scope, receive, send)

@@ -1,6 +1,6 @@
-"""Which media type and coding a caller wants, and which one it sends (RFC 9110, 8.3, 12.5.1 and 12.5.3).
+"""Content negotiation: media types and codings that a caller accepts, and the one that it sends (RFC 9110, 8.3, 12.5.1 and 12.5.3).
 
-Headers come from strangers: one that does not follow the grammar means nothing here, and never raises.
+Headers are untrusted: one that does not follow the grammar is ignored, and never raises.
 """
 
 import re
@@ -13,7 +13,7 @@ MARKDOWN = "text/markdown"
 GRAPHQL = "application/graphql-response+json"
 NDJSON = "application/x-ndjson"
 JSON_LINES: Final = {NDJSON, "application/ndjson", "application/jsonl", "application/x-jsonlines"}
-"""The names under which senders know JSON lines; none is registered."""
+"""Names of JSON lines in use; none is registered."""
 
 UTF8 = {"utf-8", "utf8"}
 
@@ -26,16 +26,16 @@ _QUALITY = re.compile(r"(?:0(?:\.\d{0,3})?|1(?:\.0{0,3})?)", re.ASCII)
 
 
 class Codings(NamedTuple):
-    """In which form a caller takes an answer: packed by gzip, as it is, either or neither."""
+    """The codings in which a caller accepts a response: compressed by gzip, as it is, both or neither."""
 
     gzip: bool
     identity: bool
 
 
-def wanted(accept: str | None) -> str | None:
-    """The media type to answer a GraphQL request with, or None where the caller takes neither.
+def negotiate(accept: str | None) -> str | None:
+    """Return the media type of the response to a GraphQL request, or None where the caller accepts neither.
 
-    Who names both as equally good gets GraphQL's own; who takes anything gets plain JSON, as older clients expect it.
+    It is GraphQL's own where the header names both with equal quality, and plain JSON for `*/*`, as older clients expect.
     """
     if accept is None or not accept.strip():
         return JSON
@@ -46,19 +46,19 @@ def wanted(accept: str | None) -> str | None:
 
 
 def prefers_html(accept: str | None) -> bool:
-    """Whether a page is wanted rather than JSON: by browsers, who name it."""
+    """Return whether the caller prefers HTML to JSON, as browsers do."""
     qualities = dict(_qualities(accept or ""))
     return qualities.get(HTML, 0) > qualities.get(JSON, 0)
 
 
 def prefers_markdown(accept: str | None) -> bool:
-    """Whether a document is wanted as Markdown rather than as a page: by those who name it."""
+    """Return whether the caller prefers Markdown to HTML."""
     qualities = dict(_qualities(accept or ""))
     return qualities.get(MARKDOWN, 0) > qualities.get(HTML, 0)
 
 
 def codings(accept_encoding: str | None) -> Codings:
-    """How an answer may be coded. Packed is wanted only by who rates it as high as the plain answer, or higher."""
+    """Return the codings that the caller accepts. gzip counts only with at least the quality of the uncompressed response."""
     if not accept_encoding:
         return Codings(gzip=False, identity=True)
     qualities = dict(_qualities(accept_encoding))
@@ -71,17 +71,17 @@ def codings(accept_encoding: str | None) -> Codings:
 
 
 def is_json(content_type: str | None) -> bool:
-    """Whether a body of this content type is JSON in UTF-8."""
+    """Return whether a body of this content type is JSON in UTF-8."""
     return _text_type(content_type) == JSON
 
 
 def is_ndjson(content_type: str | None) -> bool:
-    """Whether a body of this content type is a stream of JSON lines in UTF-8."""
+    """Return whether a body of this content type is a stream of JSON lines in UTF-8."""
     return _text_type(content_type) in JSON_LINES
 
 
 def _text_type(content_type: str | None) -> str | None:
-    """The media type in lower case; None where the header is malformed or names another charset than UTF-8."""
+    """Return the media type in lower case; None where the header is malformed or names another charset than UTF-8."""
     text = content_type or ""
     matched = _TYPE.match(text)
     if matched is None:
@@ -99,14 +99,14 @@ def _text_type(content_type: str | None) -> str | None:
 
 
 def _rating(offer: str, ranges: dict[str, float]) -> tuple[float, int]:
-    """How good the most specific range that covers the offer makes it, and how specific that is."""
+    """Return the quality of an offer by the most specific range that covers it, and how specific that range is."""
     covers = (offer, "application/*", "*/*")
     return next(((ranges[name], 2 - place) for place, name in enumerate(covers) if name in ranges), (0, 0))
 
 
 def _qualities(header: str) -> Iterator[tuple[str, float]]:
-    """What a list names, in lower case, with its quality from 0 to 1; one that is no quality counts as 0."""
+    """Yield the names of a list in lower case, with their qualities from 0 to 1; a malformed quality counts as 0."""
     for part in header.split(","):
         name, *parameters = (piece.strip().lower() for piece in part.split(";"))
-        given = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
-        yield name, float(given) if _QUALITY.fullmatch(given) else 0
+        quality = next((one[2:].strip() for one in parameters if one.startswith("q=")), "1")
+        yield name, float(quality) if _QUALITY.fullmatch(quality) else 0

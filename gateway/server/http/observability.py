@@ -1,4 +1,4 @@
-"""Around every request: it gets a name, is counted and logged, and what breaks inside it is masked."""
+"""Around every request: it gets an id, is counted and logged, and unexpected errors inside it are masked."""
 
 import asyncio
 import re
@@ -10,17 +10,17 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Unavailable
-from gateway.server.http.responses import NOT_SNIFFED, refusal
+from gateway.server.http.responses import NOT_SNIFFED, error_response
 from gateway.telemetry import RequestServed, correlation_id, observe
 
 HEADER = "x-request-id"
 _HEADER = HEADER.encode()
-GIVEN = re.compile(r"[A-Za-z0-9._-]{1,64}")  # what a caller may name its own request
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")  # that a caller may choose for its request
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 
 class Observability:
-    """ASGI middleware; the outermost, so that nothing goes by it. `around` is put around the answer to what broke, as it is around others."""
+    """ASGI middleware, the outermost. `around` is the middleware for error responses, which others get further inside."""
 
     def __init__(self, app: ASGIApp, around: Callable[[ASGIApp], ASGIApp] = lambda app: app) -> None:
         self._app = app
@@ -30,30 +30,30 @@ class Observability:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        name = _name(scope)
-        before = correlation_id.set(name)
-        status, named = 0, (_HEADER, name.encode())
+        request_id = _request_id(scope)
+        before = correlation_id.set(request_id)
+        status, id_header = 0, (_HEADER, request_id.encode())
 
-        async def send_named(message: Message) -> None:
+        async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = int(message["status"])
-                message["headers"] = [*message.get("headers", ()), named, NOT_SNIFFED]
+                message["headers"] = [*message.get("headers", ()), id_header, NOT_SNIFFED]
             await send(message)
 
         begin = perf_counter()
         try:
-            await self._app(scope, receive, send_named)
+            await self._app(scope, receive, send_with_id)
         except ClientDisconnect:
-            pass  # nobody is left to be told
+            pass  # nobody is left to respond to
         except asyncio.CancelledError:
             if status or not scope["app"].state.services.drained.done():
                 raise
-            await self._around(refusal(Unavailable(GOING_DOWN), headers=CLOSE))(scope, receive, send_named)
-        except Exception as error:  # noqa: BLE001 # the last one who can answer
-            broken = refusal(error)  # logs it
+            await self._around(error_response(Unavailable(GOING_DOWN), headers=CLOSE))(scope, receive, send_with_id)
+        except Exception as error:  # noqa: BLE001 # the last place that can respond
+            broken = error_response(error)  # logs it
             if not status:
-                await self._around(broken)(scope, receive, send_named)
+                await self._around(broken)(scope, receive, send_with_id)
         finally:
             observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, perf_counter() - begin))
             correlation_id.reset(before)
@@ -61,24 +61,24 @@ class Observability:
 
 GOING_DOWN = "The server is going down; try again."
 CLOSE = {"connection": "close"}
-CLIENT_GONE = 499  # as others log it: nobody waited for the answer
+CLIENT_GONE = 499  # the status that nginx logs: the client went away before the response
 
 
-def _name(scope: Scope) -> str:
-    """What the caller calls its request, if that is a name; else a new one."""
+def _request_id(scope: Scope) -> str:
+    """Return the caller's id of the request, if it is well-formed; else a new one."""
     for key, value in scope["headers"]:
         if key == _HEADER:
             name: str = value.decode("latin-1")
-            return name if GIVEN.fullmatch(name) else _new_name()
-    return _new_name()
+            return name if REQUEST_ID.fullmatch(name) else _new_id()
+    return _new_id()
 
 
-def _new_name() -> str:
+def _new_id() -> str:
     return f"{getrandbits(64):016x}"
 
 
 def _route(scope: Scope) -> str:
-    """The pattern of the route that answered: there are few."""
+    """Return the pattern of the route that responded: there are few."""
     route = scope.get("route")
     return getattr(route, "path", "other")
 

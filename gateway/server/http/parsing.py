@@ -1,9 +1,9 @@
-"""What comes in on connections is parsed in steps, so that bytes that are dear to parse hold up nobody.
+"""Parses bytes of connections in steps, so that bytes which are slow to parse delay no other connection.
 
-A quarter of a megabyte, which one read may bring, is parsed in microseconds where it is one piece of a body, and takes a tenth of a second
-where it is forty thousand chunks of one byte. So it is cut into steps, shorter ones where it
-has many lines, of which each chunk and header has one or two. A connection whose bytes are dear is not read from until they are
-parsed, and all such connections share a small part of each turn of the event loop, a step each in turn.
+One read may bring a quarter of a megabyte. It is parsed in microseconds where it is one piece of a body, and in a tenth of a second where
+it is forty thousand chunks of one byte. So it is cut into steps, shorter ones where it has many lines: each chunk and header has one or
+two. A connection with unparsed bytes is not read from, and all such connections share a small part of each turn of the event loop, a step
+each in turn.
 """
 
 import asyncio
@@ -14,58 +14,58 @@ from typing import Final, Protocol
 from gateway.runtime.garbage_collection import GARBAGE
 
 STEP_BYTES: Final = 1 << 11
-"""Parsed at once: half a millisecond at most."""
+"""Parsed in one step, in half a millisecond at most."""
 
-FEW_LINES: Final = 100
-"""What has no more is parsed in steps of `LONG_STEP_BYTES`. Lines of HTTP end with a carriage return; those of a body cost nothing here."""
+MAX_LINES_OF_LONG_STEPS: Final = 100
+"""Bytes with no more lines are parsed in steps of LONG_STEP_BYTES. Lines of HTTP end with a carriage return; lines of bodies do not count."""
 
 LONG_STEP_BYTES: Final = 1 << 14
-"""Parsed at once, where there are few lines: less than a head may have, since a step may have the end of one request and the head of another."""
+"""Parsed in one step of few lines: less than a head may have, as a step may hold the end of one request and the head of another."""
 
 FIRST_SECONDS: Final = 0.00025
-"""How long what one read brings is parsed at once, and the step that goes beyond; the rest waits for its turn."""
+"""How long the bytes of one read are parsed at once, to the end of a step; the rest waits for its turn."""
 
 TURN_SECONDS: Final = 0.0005
-"""How long what waits is parsed in one turn of the event loop, and the step that goes beyond."""
+"""How long waiting bytes are parsed in one turn of the event loop, to the end of a step."""
 
-HELD_BYTES: Final = 64 << 20
-"""Bytes that wait to be parsed, of all connections; one that brings more is cut off."""
+MAX_HELD_BYTES: Final = 64 << 20
+"""Of all connections together, waiting to be parsed; a connection that exceeds it is closed."""
 
 
-class Source(Protocol):
-    """A connection that parses what it is given."""
+class ByteSource(Protocol):
+    """A connection whose bytes are parsed."""
 
     def parse(self, step: bytes | memoryview) -> bool:
-        """Parse some bytes. False: no more of what has come in is looked at."""
+        """Parse some bytes, and return whether later ones are to be parsed too."""
 
     def pause_reading(self) -> None:
         """Read no more from the client."""
 
     def resume_reading(self) -> None:
-        """Read on, where nothing else stands against it."""
+        """Read on, unless there is another reason not to."""
 
 
 class ParsingQueue:
-    """What waits to be parsed, of all connections of a process."""
+    """The unparsed bytes of all connections of a process."""
 
     def __init__(self) -> None:
-        self._held: dict[Source, deque[memoryview]] = {}
+        self._held: dict[ByteSource, deque[memoryview]] = {}
         self._size = 0
         self._is_at_work = False  # whether a turn is to come
 
-    def is_holding(self, source: Source) -> bool:
-        """Whether bytes of this connection wait."""
+    def is_holding(self, source: ByteSource) -> bool:
+        """Return whether bytes of this connection wait."""
         return source in self._held
 
-    def take(self, source: Source, data: bytes, loop: asyncio.AbstractEventLoop) -> bool:
-        """Have the bytes parsed, now as far as that takes no time. False: too many wait already, and these are not taken."""
+    def take(self, source: ByteSource, data: bytes, loop: asyncio.AbstractEventLoop) -> bool:
+        """Parse the bytes, now or in later turns of the event loop. Return False, and do not take them, if too many wait already."""
         if source in self._held:
             return self._hold(source, memoryview(data), loop)
         if len(data) <= STEP_BYTES:
             source.parse(data)
             return True
         GARBAGE.pass_through(len(data))
-        step = LONG_STEP_BYTES if data.count(b"\r") <= FEW_LINES else STEP_BYTES
+        step = LONG_STEP_BYTES if data.count(b"\r") <= MAX_LINES_OF_LONG_STEPS else STEP_BYTES
         left, end = memoryview(data), perf_counter() + FIRST_SECONDS
         while source.parse(left[:step]):
             left = left[step:]
@@ -73,12 +73,12 @@ class ParsingQueue:
                 return not left or self._hold(source, left, loop)
         return True
 
-    def forget(self, source: Source) -> None:
-        """Drop what waits of this connection."""
+    def forget(self, source: ByteSource) -> None:
+        """Drop the waiting bytes of this connection."""
         self._size -= sum(map(len, self._held.pop(source, ())))
 
-    def _hold(self, source: Source, left: memoryview, loop: asyncio.AbstractEventLoop) -> bool:
-        if self._size + len(left) > HELD_BYTES:
+    def _hold(self, source: ByteSource, left: memoryview, loop: asyncio.AbstractEventLoop) -> bool:
+        if self._size + len(left) > MAX_HELD_BYTES:
             return False
         if not self._is_at_work:
             self._is_at_work = True
@@ -103,8 +103,8 @@ class ParsingQueue:
             if self._is_at_work:
                 loop.call_soon(self._turn, loop)
 
-    def _step(self, source: Source) -> None:
-        """Parse the next step of a connection, which goes behind the others."""
+    def _step(self, source: ByteSource) -> None:
+        """Parse the next step of a connection, and move it behind the others."""
         waiting = self._held.pop(source)
         data = waiting.popleft()
         step = data[:STEP_BYTES]

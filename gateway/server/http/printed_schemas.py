@@ -1,38 +1,34 @@
-"""Schemas printed as SDL: to print one takes a tenth of a second of the interpreter, so it is done for each version of a sandbox once."""
+"""Schemas printed as SDL, cached by sandbox and version of its configuration: to print one takes a tenth of a second."""
 
 import asyncio
-from collections import OrderedDict
 from typing import Final, TypeAlias
 
 from gateway.api.schema import print_sdl
 from gateway.domain.config.configuration import Configuration
+from gateway.runtime.cache import WeightedCache
 
-KEPT: Final = 16
-"""Texts that are kept, of some 200 kB each."""
+MAX_CACHED_SCHEMAS: Final = 16
+"""Of some 200 kB each."""
 
 _Key: TypeAlias = tuple[int, int] | None
 
 
 class PrintedSchemas:
-    """The SDL of the sandboxes that were asked for last."""
+    """The SDL of the sandboxes that were requested last."""
 
     def __init__(self) -> None:
-        self._texts = OrderedDict[_Key, str]()
+        self._texts: WeightedCache[_Key, str] = WeightedCache(MAX_CACHED_SCHEMAS)
 
-    def kept(self, config: Configuration | None) -> str | None:
-        """The SDL of a sandbox, of a new one for None; None if it is to be printed first."""
-        text = self._texts.get(_key(config))
-        if text is not None:
-            self._texts.move_to_end(_key(config))
-        return text
+    def cached(self, config: Configuration | None) -> str | None:
+        """Return the SDL of a sandbox, or of a new one for None; None if it has to be printed first."""
+        return self._texts.get(_key(config))
 
     async def print(self, config: Configuration | None) -> str:
-        """The SDL of a sandbox, printed beside the event loop unless another caller had it printed meanwhile. Call it a few at a time."""
-        text = self.kept(config)
+        """Return the SDL of a sandbox, printed in a thread unless it is cached. Limit the number of concurrent calls."""
+        text = self.cached(config)
         if text is None:
-            text = self._texts[_key(config)] = await asyncio.to_thread(print_sdl, config)
-            if len(self._texts) > KEPT:
-                self._texts.popitem(last=False)
+            text = await asyncio.to_thread(print_sdl, config)
+            self._texts.put(_key(config), text, 1)
         return text
 
 

@@ -1,4 +1,4 @@
-"""Request bodies, read no further than allowed and no slower."""
+"""Reads request bodies, within limits of size and time."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -13,8 +13,10 @@ from gateway.server.streams.ndjson import Lines
 
 
 async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """The whole body, of at most `limit` bytes. Raises LimitExceeded, before anything is read where the size is announced;
-    SlowSender when it is not there in time; ClientDisconnect when the caller goes away."""
+    """Return the whole body, of at most `limit` bytes, read within `seconds`.
+
+    Raises LimitExceeded, before anything is read if the size is announced; SlowSender; ClientDisconnect.
+    """
     check_announced(request.headers, limit)
     body = bytearray()
     try:
@@ -28,7 +30,7 @@ async def read_body(request: Request, limit: int, seconds: float) -> bytes:
 
 
 def announced_size(headers: Mapping[str, str]) -> int | None:
-    """How many bytes the body has, None if only its end will tell. `headers` are looked up by lower-case names."""
+    """Return the size of the body by its headers, None if they do not say. `headers` are looked up by lower-case names."""
     length = headers.get("content-length")
     if length is not None:
         return int(length)
@@ -36,7 +38,7 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
 
 
 def check_announced(headers: Mapping[str, str], limit: int) -> None:
-    """Raise LimitExceeded if the body is announced to be larger than that."""
+    """Raise LimitExceeded if the headers announce a body of more than `limit` bytes."""
     _check(announced_size(headers) or 0, limit)
 
 
@@ -47,21 +49,24 @@ def _check(size: int, limit: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How a stream of lines has to come in, in seconds: a line is committed `commit` after it came whole, whether others follow or not,
-    and one has to end within `silence` of waiting. `ending` is done when the process wants to end."""
+    """The timing of a stream of lines, in seconds.
+
+    A complete line is committed after `commit`, whether others follow or not; a line has to end within `silence` of waiting. `ending` is done
+    when the process ends.
+    """
 
     commit: float
     silence: float
     ending: "asyncio.Future[None]"
 
 
-async def paced(request: Request, lines: Lines, pace: Pace) -> AsyncIterator[bytes]:
-    """The pieces of a stream that `lines` are cut from, as they come in; an empty one when what is whole has waited long enough.
+async def paced_pieces(request: Request, lines: Lines, pace: Pace) -> AsyncIterator[bytes]:
+    """Yield the pieces of a stream as they arrive, and an empty piece when complete lines in `lines` are due to be committed.
 
     Only time spent waiting for the sender counts. Raises SlowSender when no line ends in time; Unavailable when the process ends;
-    ClientDisconnect when the sender goes away.
+    ClientDisconnect.
     """
-    ended, waited, held = lines.ended, 0.0, 0.0  # seconds of waiting: since a line ended, and with whole lines at hand
+    ended, waited, held = lines.ended, 0.0, 0.0  # seconds of waiting: since a line ended, and with complete lines held
     async with _Sender(request, pace.ending) as sender:
         while waited < pace.silence:
             longest = min(pace.silence - waited, pace.commit - held) if lines.is_holding else pace.silence - waited
@@ -79,7 +84,7 @@ async def paced(request: Request, lines: Lines, pace: Pace) -> AsyncIterator[byt
 
 
 class _Sender:
-    """Waits for the next piece of a body, for a time; one that comes later is not lost."""
+    """Waits for the next piece of a body for a limited time; a piece that arrives later is not lost."""
 
     def __init__(self, request: Request, ending: "asyncio.Future[None]") -> None:
         self._pieces = request.stream()
@@ -95,7 +100,7 @@ class _Sender:
             await asyncio.wait({self._coming})
 
     async def next(self, longest: float) -> tuple[bytes | None, float]:
-        """The next piece, empty if none came within `longest` seconds, None at the end of the body; and how long it took."""
+        """Return the next piece, empty if none came within `longest` seconds, None at the end of the body; and the seconds of waiting."""
         loop = asyncio.get_running_loop()
         begin = loop.time()
         if self._coming is None:

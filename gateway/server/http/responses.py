@@ -1,4 +1,4 @@
-"""How HTTP answers look when something is wrong: GraphQL's own shape on every route, so that a client needs one way to read them."""
+"""HTTP responses as JSON. Errors have GraphQL's shape on every route, so that clients read all of them alike."""
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
@@ -24,10 +24,10 @@ from gateway.errors import (
 )
 
 JSON = "application/json; charset=utf-8"
-NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # no browser takes an answer for anything else than it says
-GZIP_FROM = 1_000  # bytes of an answer; below, compressing costs more than it saves
+NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # browsers trust the content type
+MIN_GZIP_BYTES = 1_000  # of a response: to compress shorter ones costs more than it saves
 
-# Of the first class that fits.
+# The first class that fits counts.
 STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
     (Forbidden, HTTPStatus.FORBIDDEN),
     (SlowSender, HTTPStatus.REQUEST_TIMEOUT),
@@ -43,16 +43,16 @@ STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
 
 
 def status_of(error: Exception) -> int:
-    """The HTTP status of an exception."""
+    """Return the HTTP status of an exception."""
     if isinstance(error, Unauthenticated):
         return error.status
     return next((status for kind, status in STATUS if isinstance(error, kind)), HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-def refusal(
+def error_response(
     error: Exception, status: int | None = None, headers: Mapping[str, str] | None = None, **more: Any
 ) -> Response:
-    """The answer to a request that came to nothing, or only to the `more` that it tells of."""
+    """Return the response to a request that failed; `more` is added to its JSON. Unexpected errors are masked and observed."""
     status = status or status_of(error)
     added = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
@@ -63,7 +63,7 @@ def refusal(
 def json_answer(
     content: Any, status: int = HTTPStatus.OK, media_type: str = JSON, headers: Mapping[str, str] | None = None
 ) -> Response:
-    """JSON that nobody keeps: it is made for one caller. Who finds us unavailable is told when to ask again."""
+    """Return a response of JSON that no cache stores; with status 503, it says when to retry."""
     body = orjson.dumps(content)
     added = {"cache-control": "no-store", **(headers or {})}
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -72,8 +72,5 @@ def json_answer(
 
 
 def server_timing(stages: Collection[tuple[str, float]]) -> str:
-    """The header that tells how long each stage took, named by a token and given in seconds; empty where there was none.
-
-    Pages of other origins cannot read it.
-    """
+    """Return the value of the header `Server-Timing` for the names and seconds of stages. Pages of other origins cannot read it."""
     return ", ".join([f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages])

@@ -1,27 +1,27 @@
-"""`/schema.graphql`: the schema as a file for code generators, which want it without a query."""
+"""`/schema.graphql`: the schema as a file for code generators."""
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from gateway.errors import GatewayError, Unavailable
 from gateway.server.http.admission import address
-from gateway.server.http.responses import refusal
+from gateway.server.http.responses import error_response
 from gateway.server.http.services import services
 
 
 async def schema(request: Request) -> Response:
-    """The SDL of the caller's sandbox; of a new one for who sends no credentials."""
+    """Respond with the SDL of the caller's sandbox; without credentials, of a new sandbox."""
     here, config = services(request), None
     if "authorization" in request.headers:
         try:
             config = await here.configurations.read(here.db, await here.scope(request))
         except GatewayError as error:
-            return refusal(error)
-    text = here.printed.kept(config)
+            return error_response(error)
+    text = here.printed.cached(config)
     if text is None:
         try:
             async with here.admission.schemas.place(config.sandbox_id if config else address(request)):
                 text = await here.printed.print(config)
         except Unavailable as error:
-            return refusal(error)
+            return error_response(error)
     return PlainTextResponse(text)

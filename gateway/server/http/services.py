@@ -1,4 +1,4 @@
-"""What the routes of one process share."""
+"""The services that all routes of a process share."""
 
 import asyncio
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from gateway.storage.database import Database
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """Made when the process starts, closed when it ends. `drained` is done when what still runs has to end, because the process does."""
+    """Services that are made when the process starts and closed when it ends. `drained` is done when running requests have to end."""
 
     settings: Settings
     db: Database
@@ -33,7 +33,7 @@ class Services:
     printed: PrintedSchemas
 
     async def scope(self, request: Request) -> Scope:
-        """Who asks, and where. Raises Unauthenticated, Forbidden, Unavailable."""
+        """Return the scope of the caller. Raises Unauthenticated, Forbidden, Unavailable, Timeout."""
         caller = self.callers.known(request.headers)
         if caller is not None:
             return await self.callers.confirm(caller)
@@ -42,6 +42,6 @@ class Services:
 
 
 def services(request: Request) -> Services:
-    """Those of the process that serves this request."""
+    """Return the services of the process that serves a request."""
     found: Services = request.app.state.services
     return found

@@ -18,13 +18,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.api.execution.operations import Outcome, Request, Response
 from gateway.errors import BadInput, GatewayError, SlowSender
 from gateway.runtime.deadlines import Deadlines
-from gateway.server.http.admission import BODY_UNIT
+from gateway.server.http.admission import BODY_UNIT_BYTES
 from gateway.server.http.auth import HEADERS, Caller
-from gateway.server.http.graphql import asked_of, json_of, response_of
+from gateway.server.http.graphql import parse_json, read_request, response_of
 from gateway.server.http.hosts import HostNames
-from gateway.server.http.negotiation import Codings, codings, is_json, wanted
+from gateway.server.http.negotiation import Codings, codings, is_json, negotiate
 from gateway.server.http.request_body import announced_size
-from gateway.server.http.responses import GZIP_FROM, refusal, server_timing
+from gateway.server.http.responses import MIN_GZIP_BYTES, error_response, server_timing
 from gateway.server.http.services import Services
 
 READ_AGAIN: Final = 256
@@ -84,7 +84,9 @@ class Shortcut:
             return
         request, received = _Ordinary(here, caller, limit, media_type, takes), list[Message]()
         requests, tenant = here.admission.requests, caller.scope.sandbox_id
-        answering = self._received if size is not None and size <= BODY_UNIT else partial(self._received_large, size)
+        answering = (
+            self._received if size is not None and size <= BODY_UNIT_BYTES else partial(self._received_large, size)
+        )
         try:
             requests.enter(tenant)
             try:
@@ -92,7 +94,7 @@ class Shortcut:
             finally:
                 requests.leave(tenant)
         except GatewayError as error:
-            response = self._packed(refusal(error))
+            response = self._packed(error_response(error))
         if response is None:
             await self._app(scope, _after(received, receive), send)
             return
@@ -143,7 +145,7 @@ class Shortcut:
 
     def _read_media_type(self, accept: str | None, content_type: str | None, host: str | None) -> str | None:
         """The media type of the answer to an ordinary request, None to others."""
-        return wanted(accept) if host in self._hosts and is_json(content_type) else None
+        return negotiate(accept) if host in self._hosts and is_json(content_type) else None
 
 
 async def _answered(here: Services, caller: Caller, asked: Request) -> Response:
@@ -163,7 +165,7 @@ async def _send(answer: Response, media_type: str, _: Scope, __: Receive, send: 
     body = orjson.dumps(answer.body)
     headers = [
         (b"cache-control", b"no-store"),
-        (b"vary", b"Accept, Accept-Encoding" if len(body) >= GZIP_FROM else b"Accept"),
+        (b"vary", b"Accept, Accept-Encoding" if len(body) >= MIN_GZIP_BYTES else b"Accept"),
         (b"content-length", b"%d" % len(body)),
         (b"content-type", b"%b; charset=utf-8" % media_type.encode()),
     ]
@@ -188,7 +190,7 @@ def _asked(received: Sequence[Message], limit: int) -> Request | None:
     if received[-1]["type"] != "http.request" or received[-1].get("more_body") or len(body) > limit:
         return None
     try:
-        return asked_of(json_of(body, "The body"))
+        return read_request(parse_json(body, "The body"))
     except BadInput:
         return None
 

@@ -1,7 +1,7 @@
-"""Answers in one piece: their head does not leave before their body.
+"""Sends the head and the body of a response together.
 
-uvicorn writes the two one after the other, and each write goes through the whole network stack and wakes the client; for a small answer
-that is a good part of what serving it costs.
+uvicorn writes them separately, and each write goes through the network stack and wakes the client: a good part of the cost of a small
+response.
 """
 
 import asyncio
@@ -10,20 +10,22 @@ from typing import Any, Final
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
-MOST: Final = 1 << 16
-"""Bytes that are held: more are sent at once, so that whoever writes much learns that the client is slow."""
+MAX_HELD_BYTES: Final = 1 << 16
+"""More bytes are sent at once, so that a writer of much data notices that the client is slow."""
 
 
 UNUSUAL: Final = (b"connection", b"transfer-encoding")
-"""Headers of an answer that change how it is framed."""
+"""Headers of a response that change its framing."""
 
 
-class Answering(RequestResponseCycle):
-    """uvicorn's cycle of a request and its answer. The head of a usual answer is looked through as a whole: uvicorn searches each name and
-    each value twice, which for a small answer is a tenth of what serving it takes."""
+class CompactCycle(RequestResponseCycle):
+    """uvicorn's cycle of a request and its response, with a faster check of heads.
+
+    A usual head is checked as a whole. uvicorn searches each name and value twice, a tenth of the cost of a small response.
+    """
 
     async def send(self, message: Any) -> None:
-        """Send the head of the answer, or a piece of its body."""
+        """Send the head of the response, or a piece of its body."""
         if self.response_started or self.disconnected or self.flow.write_paused or self.access_log:
             await super().send(message)
         elif (head := self._head(message)) is None:
@@ -33,7 +35,7 @@ class Answering(RequestResponseCycle):
             self.transport.write(head)
 
     def _head(self, message: Any) -> bytes | None:
-        """The head of an answer whose length is known and after which the connection is kept; None of any other, and of one that is wrong."""
+        """Return the head of a response of known length that keeps the connection; None for any other, and for a malformed one."""
         if message["type"] != "http.response.start":
             return None
         headers = [*self.default_headers, *message.get("headers", ())]
@@ -44,15 +46,15 @@ class Answering(RequestResponseCycle):
         lines = [b"%b: %b\r\n" % header for header in headers]
         head = b"%b%b\r\n" % (STATUS_LINE[message["status"]], b"".join(lines))
         if not head.count(b"\n") == head.count(b"\r") == len(lines) + 2:
-            return None  # a line break in a header would end it
+            return None  # a line break in a header would end the head
         self.expected_content_length = int(length)
         return head
 
 
 class CoalescingTransport:
-    """A transport that sends what is written in one turn of the event loop together, when the turn is over.
+    """A transport that sends all bytes written in one turn of the event loop together, after the turn.
 
-    `closing` is called before it is closed, when everything written is on its way.
+    It calls `closing` before it closes, after it has sent everything.
     """
 
     def __init__(
@@ -63,24 +65,24 @@ class CoalescingTransport:
         self._closing = closing
         self._held: list[bytes] = []
         self._size = 0
-        self.is_closing = transport.is_closing  # asked with every answer
+        self.is_closing = transport.is_closing  # called with every response
 
     def write(self, data: bytes) -> None:
-        """Have it sent."""
+        """Hold bytes until the turn of the event loop is over, or MAX_HELD_BYTES is exceeded."""
         if not self._held:
             self._loop.call_soon(self._send)
         self._held.append(data)
         self._size += len(data)
-        if self._size > MOST:
+        if self._size > MAX_HELD_BYTES:
             self._send()
 
     def write_eof(self) -> None:
-        """Say that this was all, once everything is sent."""
+        """Send everything, then end the stream."""
         self._send()
         self._transport.write_eof()
 
     def close(self) -> None:
-        """Close it once everything is sent."""
+        """Send everything, then close the transport."""
         self._send()
         self._closing()
         self._transport.close()
@@ -90,5 +92,5 @@ class CoalescingTransport:
 
     def _send(self) -> None:
         held, self._held, self._size = self._held, [], 0
-        if held and not self._transport.is_closing():  # else nobody is left to read it
+        if held and not self._transport.is_closing():  # else there is no client
             self._transport.writelines(held)

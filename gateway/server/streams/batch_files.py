@@ -1,8 +1,8 @@
-"""A file of JSON lines as one batch: what `gateway ingest` does.
+"""Ingests a file of JSON lines as one batch, for `gateway ingest`.
 
-The batch's key is derived from what the file holds, so sending it again after a crash goes on in the same batch, and once the batch is
-complete does nothing at all. The documents that failed can be sent again, by themselves, in a batch of their own. What comes from a pipe
-has no such key, unless it is given one, and goes to the dataset's rolling batch.
+The batch's key is derived from the file's content: a second run after a crash goes on in the same batch, and one after the batch is
+complete does nothing. The documents that failed can be sent again, in a batch of their own. A pipe has no key unless the caller gives one,
+and goes to the dataset's rolling batch.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, NotFound
 from gateway.server.streams.outcomes import StreamOutcome
-from gateway.server.streams.sources import Source, in_front
+from gateway.server.streams.sources import Source, prepend
 from gateway.settings import Settings
 from gateway.storage.database import Database
 
@@ -37,15 +37,15 @@ MAX_LISTED_FAILURES = 20
 
 @dataclass(slots=True)
 class Loaded:
-    """What became of a file.
+    """The outcome of ingesting a file.
 
-    `failed`: the first failures, each with its line, counted from 1. `was_there`: the batch was complete before, and nothing was sent.
-    `broken`: why the file could not be read to its end; what came before that is in the tally.
+    `failed`: the first failures, each with its line, counted from 1. `was_complete`: the batch was complete before, and nothing was sent.
+    `broken`: why the file could not be read to its end; `outcome` counts the documents before that.
     """
 
-    tally: StreamOutcome = field(default_factory=StreamOutcome)
+    outcome: StreamOutcome = field(default_factory=StreamOutcome)
     failed: list[tuple[int, DocumentProblem]] = field(default_factory=list)
-    was_there: bool = False
+    was_complete: bool = False
     broken: GatewayError | None = None
 
 
@@ -61,18 +61,19 @@ async def load_file(
     advance: Callable[[int], None],
     settings: Settings,
 ) -> Loaded:
-    """Take in a file and complete its batch; with `retry_failed`, the documents that failed when it was taken in before.
+    """Ingest a file and complete its batch; with `retry_failed`, only the documents that failed when it was ingested before.
 
-    `dataset` is an id or a name. Raises what ingestion raises before the first document has landed, and BadInput.
+    `dataset` is an id or a name; `advance` is called with counts of bytes read. Raises BadInput, NotFound, and errors of ingestion before
+    the first document is committed; later ones are in `Loaded.broken`.
     """
     configurations = Configurations()
     config = await configurations.read(db, scope)
     dataset_id, key = _dataset(config, dataset), key or await _key(source, mode)
     loaded = Loaded()
-    chunks = source.chunks(advance, settings.stream_bytes, partial(loaded.tally.check, settings.stream_failures))
+    chunks = source.chunks(advance, settings.stream_bytes, partial(loaded.outcome.check, settings.stream_failures))
     if (first := await anext(chunks, None)) is None:
         return loaded
-    chunks, batch_id = in_front(first, chunks), None
+    chunks, batch_id = prepend(first, chunks), None
     if retry_failed:
         batch_id, places = await _retry(db, scope, config, dataset_id, key)
         chunks = _only(chunks, places)
@@ -80,7 +81,7 @@ async def load_file(
         batch = await create_batch(db, scope, config, dataset_id, key)
         if batch.status in COMPLETE_STATUSES:
             return Loaded(
-                StreamOutcome(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_there=True
+                StreamOutcome(batch.batch_id, batch.record_count, failed_count=batch.failed_count), was_complete=True
             )
         batch_id = batch.batch_id
     await _send((db, scope, configurations, dataset_id), chunks, loaded, mode, batch_id)
@@ -97,7 +98,7 @@ async def _send(
     mode: Mode,
     batch_id: UUID | None,
 ) -> None:
-    """Send the chunks, and note what became of them. Raises GatewayError if nothing was sent before it."""
+    """Ingest the chunks and add their outcome to `loaded`. Raises GatewayError if nothing was committed before it."""
     sent = deque[Chunk]()
 
     async def noted() -> AsyncIterator[Chunk]:
@@ -108,11 +109,11 @@ async def _send(
     try:
         async for result in ingest_stream(*to, noted(), mode=mode, batch_id=batch_id):
             chunk = sent.popleft()
-            loaded.tally.add(result)
+            loaded.outcome.add(result)
             room = MAX_LISTED_FAILURES - len(loaded.failed)
             loaded.failed += [(chunk.lines[one.index - chunk.first_index], one) for one in result.failed[:room]]
     except GatewayError as error:
-        if loaded.tally.batch_id is None:
+        if loaded.outcome.batch_id is None:
             raise
         loaded.broken = error
 
@@ -120,9 +121,9 @@ async def _send(
 async def _retry(
     db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None
 ) -> tuple[UUID, Sequence[int]]:
-    """The id of the batch in which the documents that failed are sent again, and their places in the file.
+    """Return the id of a batch for the documents that failed, and their indexes in the file.
 
-    What fails again can be sent again, too: each time goes into a batch of its own. Raises BadInput where there is nothing to send.
+    Documents that fail again can be retried again, each time in a new batch. Raises BadInput where there is nothing to send.
     """
     batch = await find_batch(db, scope, dataset_id, key) if key else None
     if key is None:
@@ -144,13 +145,13 @@ async def _retry(
     raise AssertionError  # `count` has no end
 
 
-async def _only(chunks: AsyncIterator[Chunk], places: Sequence[int]) -> AsyncIterator[Chunk]:
-    """The documents at these places of the stream, which come in order."""
-    wanted, sent = set(places), 0
+async def _only(chunks: AsyncIterator[Chunk], indexes: Sequence[int]) -> AsyncIterator[Chunk]:
+    """Yield chunks of the documents at these indexes of the stream, which are in order."""
+    selected, sent = set(indexes), 0
     found: list[tuple[object, int]] = []
     async for chunk in chunks:
         here = zip(count(chunk.first_index), chunk.documents, chunk.lines, strict=False)
-        found += [(document, line) for index, document, line in here if index in wanted]
+        found += [(document, line) for index, document, line in here if index in selected]
         while len(found) >= MAX_DOCUMENTS:
             yield _chunk(sent, found[:MAX_DOCUMENTS])
             found, sent = found[MAX_DOCUMENTS:], sent + MAX_DOCUMENTS
@@ -173,6 +174,6 @@ def _dataset(config: Configuration, text: str) -> UUID:
 
 
 async def _key(source: Source, mode: Mode) -> str | None:
-    """One key for the same content meant in the same way, whatever the file is called."""
+    """Return the key of the file's content and mode; None for a pipe."""
     digest = await asyncio.to_thread(source.digest)
     return digest and f"sha256:{digest}:{mode}"

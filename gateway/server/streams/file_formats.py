@@ -1,4 +1,4 @@
-"""What a file is that holds no JSON lines, in one sentence that says how to make lines of it where that is known."""
+"""Recognises files that hold no JSON lines, and says in an error how to convert them where that is known."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import orjson
 from gateway.errors import BadInput
 
 HEAD_BYTES = 4
-"""How many bytes of a file tell how it is packed."""
+"""Length of the longest signature in PACKED."""
 
 PACKED = {
     b"PK\x03\x04": "a ZIP archive or a spreadsheet",
@@ -25,7 +25,7 @@ CSV_TO_LINES = "python3 -c 'import csv, json, sys; [print(json.dumps(row)) for r
 
 
 def check_packing(head: bytes, name: str) -> None:
-    """Raise BadInput for a file that begins like another kind of file; `head` are its first bytes."""
+    """Raise BadInput for a file that begins with a signature of PACKED; `head` are its first bytes."""
     for magic, what in PACKED.items():
         if head.startswith(magic):
             raise BadInput(f"{name} is {what}, and {LINES}: convert it first.")
@@ -34,13 +34,13 @@ def check_packing(head: bytes, name: str) -> None:
 def check_lines(lines: Sequence[bytes], name: str) -> None:
     """Raise BadInput for text that is a JSON array, JSON over several lines, CSV, or no JSON objects at all.
 
-    `lines` are the first ones that are not blank. Where only some of them are wrong, those fail by themselves later.
+    `lines` are the first ones that are not blank. If only some of them are wrong, these fail alone later.
     """
     if lines[0].startswith(b"["):
         raise BadInput(
             f"{name} is a JSON array, and {LINES}. `jq --compact-output '.[]' FILE > lines.ndjson` makes lines of it."
         )
-    if _is_broken_off(lines[0]) and not any(map(_is_object, lines[1:2])):
+    if _is_cut_off(lines[0]) and not any(map(_is_object, lines[1:2])):
         raise BadInput(
             f"{name} is JSON over several lines, and {LINES}. `jq --compact-output . FILE > lines.ndjson` makes lines of it."
         )
@@ -58,7 +58,7 @@ def check_lines(lines: Sequence[bytes], name: str) -> None:
 
 
 def _is_csv(lines: Sequence[bytes]) -> bool:
-    """Whether the lines, which are no JSON, have the same number of commas, semicolons or tabs."""
+    """Return whether the lines, which are no JSON, have equal numbers of commas, semicolons or tabs."""
     return any(len({line.count(mark) for line in lines}) == 1 and mark in lines[0] for mark in (b",", b";", b"\t"))
 
 
@@ -69,8 +69,8 @@ def _is_object(line: bytes) -> bool:
         return False
 
 
-def _is_broken_off(line: bytes) -> bool:
-    """Whether the line is the beginning of a JSON object that goes on after it."""
+def _is_cut_off(line: bytes) -> bool:
+    """Return whether the line is the beginning of a JSON object that goes on in the next line."""
     if not line.startswith(b"{"):
         return False
     try:

@@ -1,4 +1,4 @@
-"""A stream of JSON lines, cut into chunks: in bounded memory, and with bounded work between two turns of the event loop."""
+"""Cuts a stream of JSON lines into chunks, in bounded memory and in time slices of the event loop."""
 
 import zlib
 from collections import deque
@@ -10,24 +10,26 @@ from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime.slices import SLICES
 
-LINE_BYTES = 1 << 20  # of a longer line no more is kept than shows that it is too long
-CHUNK_BYTES = 1 << 20  # a chunk ends here even with fewer lines; parsed, its documents may take twenty times as much
+MAX_LINE_BYTES = 1 << 20  # a longer line is truncated after one more byte, and its document fails
+MAX_CHUNK_BYTES = (
+    1 << 20
+)  # a chunk ends here even with fewer lines; its parsed documents may take twenty times as much memory
 STEP_BYTES = (
     1 << 14
-)  # looked at without asking whether a slice is over; each byte may be a line, or a twentieth of a gzip member
-BLANK_LINES = 100_000  # one behind the other
+)  # cut between two checks whether a slice is over; each byte may be a line, or a twentieth of a gzip member
+MAX_BLANK_LINES = 100_000  # in succession
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # some editors put one in front of a file
 
 
 class Lines:
-    """Cuts whatever pieces a stream comes in. Blank lines are nothing, and do not count as places in it.
+    """Cuts pieces of a stream, of any length, into lines and chunks. Blank lines are skipped, and have no index.
 
-    `ended` is the number of lines that have ended so far; `is_holding` tells whether whole lines wait for more to make a chunk.
+    `ended` is the number of lines so far, blank ones included.
     """
 
     def __init__(self) -> None:
         self.ended = 0
-        self._begun = bytearray()  # of a line whose end has not come yet
+        self._begun = bytearray()  # of an incomplete line
         self._lines: list[bytes] = []
         self._numbers: list[int] = []  # of these lines, blank ones counted
         self._bytes = 0
@@ -37,10 +39,11 @@ class Lines:
 
     @property
     def is_holding(self) -> bool:
+        """Whether complete lines wait for more lines to fill a chunk."""
         return bool(self._lines)
 
     def feed(self, piece: bytes) -> Iterator[Chunk]:
-        """The chunks that this piece completes. Raises LimitExceeded when too many blank lines follow each other."""
+        """Yield the chunks that this piece completes. Raises LimitExceeded when too many blank lines follow each other."""
         *ended, begun = piece.split(b"\n")
         if ended and (self._begun or self._at_start):
             ended[0] = self._joined(ended[0])
@@ -51,19 +54,19 @@ class Lines:
         self._extend(begun)
 
     def flush(self) -> Iterator[Chunk]:
-        """The whole lines so far, however few they are; a line whose end has not come yet stays."""
+        """Yield a chunk of the complete lines that are held, if there are any. An incomplete line is kept."""
         if self._lines:
             yield self._cut()
 
     def end(self) -> Iterator[Chunk]:
-        """What is left when the stream has ended; its last line needs no line break."""
+        """Yield the last chunk of a stream that has ended; its last line needs no line break."""
         if self._begun:
             self.ended += 1
             yield from self._add(self._joined(b""))
         yield from self.flush()
 
     def _joined(self, part: bytes) -> bytes:
-        """The line that ends with this part."""
+        """Return the line that ends with this part."""
         self._extend(part)
         line = bytes(self._begun)
         self._begun.clear()
@@ -72,17 +75,17 @@ class Lines:
         return line
 
     def _extend(self, part: bytes) -> None:
-        room = LINE_BYTES + 1 - len(self._begun)
+        room = MAX_LINE_BYTES + 1 - len(self._begun)
         self._begun += part[:room]
 
     def _take(self, lines: Sequence[bytes]) -> bool:
-        """Keep these lines, if none is blank and they make no chunk full: most do neither."""
+        """Hold these lines if none is blank and they do not fill the chunk, and return whether that is so: the usual case, made fast."""
         count = len(lines)
         if len(self._lines) + count >= MAX_DOCUMENTS:
             return False
         kept = [line.strip() for line in lines]
         size = sum(map(len, kept))
-        if self._bytes + size >= CHUNK_BYTES or not all(kept):
+        if self._bytes + size >= MAX_CHUNK_BYTES or not all(kept):
             return False
         self._lines += kept
         self._numbers += range(self.ended + 1, self.ended + count + 1)
@@ -92,18 +95,18 @@ class Lines:
         return True
 
     def _add(self, line: bytes) -> tuple[Chunk, ...]:
-        """Keep a line; the chunk that is full with it."""
+        """Hold a line, and return the chunk that it fills, if it does."""
         line = line.strip()
         if not line:
             self._blanks += 1
-            if self._blanks > BLANK_LINES:
-                raise LimitExceeded(f"More than {BLANK_LINES:,} blank lines follow each other.")
+            if self._blanks > MAX_BLANK_LINES:
+                raise LimitExceeded(f"More than {MAX_BLANK_LINES:,} blank lines follow each other.")
             return ()
         self._blanks = 0
         self._lines.append(line)
         self._numbers.append(self.ended)
         self._bytes += len(line)
-        is_full = len(self._lines) == MAX_DOCUMENTS or self._bytes >= CHUNK_BYTES
+        is_full = len(self._lines) == MAX_DOCUMENTS or self._bytes >= MAX_CHUNK_BYTES
         return (self._cut(),) if is_full else ()
 
     def _cut(self) -> Chunk:
@@ -114,34 +117,35 @@ class Lines:
 
 
 class Unpacking(Protocol):
-    """How the bytes of a stream are brought to light."""
+    """A way to decode the bytes of a stream."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The bytes that this piece holds, in pieces of at most STEP_BYTES. Raises BadInput."""
+        """Yield the decoded bytes of a piece, in pieces of at most STEP_BYTES. Raises BadInput."""
 
     def end(self) -> None:
-        """Raises BadInput where the stream ended too early."""
+        """End the stream. Raises BadInput where it ended too early."""
 
 
 class Plain:
     """Bytes as they are."""
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yield the piece."""
         yield piece
 
     def end(self) -> None:
-        """Bytes may end anywhere."""
+        """End the stream, which may end anywhere."""
 
 
 class Gunzip:
-    """Unpacks a gzip stream, one member behind the other, in pieces of bounded size however well it was packed."""
+    """Decompresses a gzip stream, member after member, in pieces of at most STEP_BYTES however well it was compressed."""
 
     def __init__(self) -> None:
         self._member = zlib.decompressobj(wbits=31)
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
-        """The bytes that this piece brings to light. Raises BadInput."""
-        more = False  # whether the member holds back what it was given already
+        """Yield the decompressed bytes of a piece. Raises BadInput."""
+        more = False  # whether the member holds output back
         while piece or more:
             if self._member.eof:
                 piece = piece.lstrip(b"\0")  # tapes and some tools pad
@@ -158,14 +162,14 @@ class Gunzip:
                 yield unpacked
 
     def end(self) -> None:
-        """Raises BadInput where the stream ended too early."""
+        """End the stream. Raises BadInput where it ended too early."""
         if not self._member.eof:
             raise BadInput("The gzip stream ends before its end.")
 
 
 @dataclass(slots=True)
 class Stream:
-    """One stream of lines on its way to chunks. `limit` is how many bytes it may have, `packed` or `plain`: so many came so far."""
+    """One stream of lines. It may have at most `limit` bytes, before and after decompression; `packed` and `plain` count them."""
 
     unpacking: Unpacking
     limit: int
@@ -174,10 +178,10 @@ class Stream:
     plain: int = 0
 
     async def chunks(self, pieces: AsyncIterable[bytes], check: Callable[[], None]) -> AsyncIterator[Chunk]:
-        """Cut the pieces into chunks; an empty piece ends a chunk early. Others have their turn after each slice.
+        """Yield the pieces cut into chunks; an empty piece ends a chunk early. The event loop has its turn after each slice.
 
-        `check` is called before each chunk and raises what ends the stream. However a stream ends, the lines that came whole are in a
-        chunk before the error is raised: LimitExceeded, BadInput, or what `pieces` and `check` raise.
+        `check` is called before each chunk and may raise an error that ends the stream. Complete lines are yielded before an error is raised:
+        LimitExceeded, BadInput, or one that `pieces` or `check` raises.
         """
         found = deque[Chunk]()
         try:
@@ -198,7 +202,7 @@ class Stream:
             yield chunk
 
     def _cut(self, parts: Iterator[bytes | None], found: deque[Chunk]) -> bool:
-        """Cut parts until the slice is over or chunks are `found`; whether there may be more of them."""
+        """Cut parts until the slice is over or chunks are `found`, and return whether there may be more parts."""
         for part in parts:
             if part is not None:
                 found.extend(self.lines.feed(part) if part else self.lines.flush())
@@ -207,9 +211,9 @@ class Stream:
         return False
 
     def _parts(self, piece: bytes) -> Iterator[bytes | None]:
-        """What the piece brings to light, in parts of at most STEP_BYTES; an empty piece stays one. Raises LimitExceeded, BadInput.
+        """Yield the decoded bytes of a piece, in parts of at most STEP_BYTES, and None after each step, which may yield nothing else.
 
-        None after each step, which may bring nothing to light.
+        An empty piece is yielded as it is. Raises LimitExceeded, BadInput.
         """
         if not piece:
             yield piece
@@ -228,6 +232,6 @@ class Stream:
 
 
 def steps(piece: bytes) -> Iterator[bytes]:
-    """A piece, cut so that looking at each part takes no longer than others can wait."""
+    """Yield a piece in parts of at most STEP_BYTES."""
     for start in range(0, len(piece), STEP_BYTES):
         yield piece[start : start + STEP_BYTES]

@@ -1,4 +1,4 @@
-"""What `gateway ingest` reads from: a file or a pipe of JSON lines, perhaps packed."""
+"""The input of `gateway ingest`: a file or a pipe of JSON lines, plain or in gzip."""
 
 import asyncio
 import hashlib
@@ -22,7 +22,7 @@ GZIP = b"\x1f\x8b"  # no JSON begins like this
 
 
 class Source:
-    """Bytes of a file or a pipe. `name` is what people call it; `size` is how many bytes there are, None where only the end will tell."""
+    """A file or a pipe. `name` is its name in messages; `size` is its number of bytes, None for a pipe."""
 
     def __init__(self, name: str, file: FileIO) -> None:
         self.name, self._file = name, file
@@ -30,7 +30,7 @@ class Source:
         self.size = status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def digest(self) -> str | None:
-        """What tells the content from any other; None for a pipe."""
+        """Return the SHA-256 of the content in hex; None for a pipe."""
         if self.size is None:
             return None
         digest = hashlib.file_digest(self._file, "sha256").hexdigest()
@@ -40,14 +40,17 @@ class Source:
     async def chunks(
         self, advance: Callable[[int], None], limit: int, check: Callable[[], None]
     ) -> AsyncIterator[Chunk]:
-        """Its lines, unpacked if they are packed; `advance` is told how many bytes were read, of which there may be `limit`. `check` is
-        called before each chunk. Raises BadInput, also for what is no JSON lines at all; LimitExceeded, and what `check` raises."""
+        """Yield the lines in chunks, decompressed if need be.
+
+        `advance` is called with the number of bytes of each read; at most `limit` are read in all; `check` is called before each chunk.
+        Raises BadInput, also for a file without JSON lines; LimitExceeded; errors of `check`.
+        """
         pieces = self._pieces(advance)
         head = await _head(pieces)
         check_packing(head, self.name)
         stream = Stream(Gunzip() if head.startswith(GZIP) else Plain(), limit)
         is_first = True
-        async for chunk in stream.chunks(in_front(head, pieces), check):
+        async for chunk in stream.chunks(prepend(head, pieces), check):
             if is_first:
                 check_lines(chunk.documents, self.name)
             is_first = False
@@ -57,7 +60,7 @@ class Source:
         descriptor = self._file.fileno()
         while True:
             if self.size is None:
-                await _readable(descriptor)  # so that an interrupt need not wait for who writes into the pipe
+                await _wait_readable(descriptor)  # so that an interrupt does not wait for the writer of the pipe
             piece = os.read(descriptor, PIECE_BYTES)
             if not piece:
                 return
@@ -67,7 +70,7 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """The file, or standard input for `-`. Raises BadInput where it cannot be read."""
+    """Open a file, or standard input for `-`. Raises BadInput where it cannot be read."""
     if str(path) == "-":
         with open(sys.stdin.fileno(), "rb", buffering=0, closefd=False) as file:
             yield Source("standard input", file)
@@ -81,7 +84,7 @@ def open_source(path: Path) -> Iterator[Source]:
 
 
 async def _head(pieces: AsyncIterator[bytes]) -> bytes:
-    """As many pieces as show what the file is; all of them where there are too few."""
+    """Return the first pieces, of at least HEAD_BYTES if the file has so many."""
     head = b""
     async for piece in pieces:
         head += piece
@@ -90,18 +93,18 @@ async def _head(pieces: AsyncIterator[bytes]) -> bytes:
     return head
 
 
-async def in_front(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
-    """One thing, and then what else comes: of a stream of which the first one was looked at."""
+async def prepend(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
+    """Yield the first item, which was taken from the iterator, and then the others."""
     yield first
     async for other in others:
         yield other
 
 
-async def _readable(descriptor: int) -> None:
+async def _wait_readable(descriptor: int) -> None:
     loop, something = asyncio.get_running_loop(), asyncio.Event()
     try:
         loop.add_reader(descriptor, something.set)
-    except PermissionError:  # /dev/null and its like, which never make anybody wait
+    except PermissionError:  # /dev/null and the like, which are always readable
         return
     try:
         await something.wait()

@@ -47,7 +47,7 @@ class Work:
             await asyncio.sleep(0)
 
 
-async def test_so_many_are_at_work_and_a_tenant_has_only_its_share():
+async def test_places_are_bounded_and_a_tenant_has_only_its_share():
     work = Work(places=4, share=3, waiting=100, waiting_share=100)
     await work.ask("aaaaaaaa")
     assert work.begun == ["a"] * 3
@@ -55,7 +55,7 @@ async def test_so_many_are_at_work_and_a_tenant_has_only_its_share():
     assert work.begun == [*"aaab"]  # at once, whatever another one has waiting
 
 
-async def test_of_those_that_wait_one_of_each_tenant_goes_in_turn():
+async def test_waiting_requests_are_admitted_round_robin_by_tenant():
     work = Work(places=2, share=2, waiting=100, waiting_share=100)
     await work.ask("aaaaaaaa")
     await work.ask("bb")
@@ -70,7 +70,7 @@ async def test_beyond_the_queue_a_request_is_refused_at_once():
     assert (work.begun, work.refused) == (["a"], ["a"] * 4)
 
 
-async def test_when_the_queue_is_full_who_has_most_waiting_loses_and_not_who_comes():
+async def test_a_full_queue_refuses_a_request_of_the_tenant_with_most_waiting():
     work = Work(places=1, share=1, waiting=4, waiting_share=4)
     await work.ask("aaaaa")
     await work.ask("bcb")
@@ -79,13 +79,13 @@ async def test_when_the_queue_is_full_who_has_most_waiting_loses_and_not_who_com
     assert sorted(work.begun) == [*"aaabc"]
 
 
-async def test_where_there_is_no_queue_what_does_not_fit_is_refused():
+async def test_without_a_queue_a_request_that_finds_no_place_is_refused():
     work = Work(places=4, share=2)
     await work.ask("aaab")
     assert (work.begun, work.refused) == ([*"aab"], ["a"])
 
 
-async def test_who_gives_up_waiting_leaves_no_trace():
+async def test_a_cancelled_waiter_leaves_no_trace():
     work = Work(places=1, share=1, waiting=9, waiting_share=9)
     await work.ask("aabc")
     for task in work.tasks[1:3]:
@@ -97,7 +97,7 @@ async def test_who_gives_up_waiting_leaves_no_trace():
     assert work.begun == [*"acd"]
 
 
-async def test_a_place_that_comes_at_the_moment_of_giving_up_is_given_on():
+async def test_a_place_given_at_the_moment_of_cancellation_goes_to_the_next():
     work = Work(places=1, share=1, waiting=9, waiting_share=9)
     await work.ask("abc")
     work._ends.pop(0).set_result(None)
@@ -109,7 +109,7 @@ async def test_a_place_that_comes_at_the_moment_of_giving_up_is_given_on():
     assert work.begun[-1] == "d"
 
 
-async def test_nobody_waits_longer_than_so():
+async def test_waiting_is_limited_in_time():
     work = Work(places=1, share=1, waiting=9, waiting_share=9, seconds=0.01)
     await work.ask("ab")
     await work.tasks[1]
@@ -119,7 +119,7 @@ async def test_nobody_waits_longer_than_so():
     assert work.begun == [*"ac"]
 
 
-async def test_what_is_heavy_takes_more_places_and_is_not_passed_for_ever():
+async def test_heavy_work_takes_more_places_and_does_not_starve():
     work = Work(places=4, share=4, waiting=9, waiting_share=9)
     await work.ask("aaa")
     await work.ask("b", weight=4)
@@ -132,7 +132,7 @@ async def test_what_is_heavy_takes_more_places_and_is_not_passed_for_ever():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["ask", "end", "cancel"])), max_size=60))
 @settings(max_examples=60)
-def test_whatever_comes_no_place_is_lost_and_none_taken_twice(steps):
+def test_no_place_is_lost_or_taken_twice_in_any_sequence(steps):
     async def run():
         work = Work(places=3, share=2, waiting=5, waiting_share=4)
         for tenant, step in steps:
@@ -155,7 +155,7 @@ def test_whatever_comes_no_place_is_lost_and_none_taken_twice(steps):
     asyncio.run(run())
 
 
-async def test_how_many_wait_and_are_refused_is_told():
+async def test_waiting_and_refused_requests_are_observed():
     seen = []
     end = listen(seen.append)
     work = Work(places=1, share=1, waiting=2, waiting_share=2)
@@ -233,7 +233,7 @@ async def test_a_request_waits_for_its_turn(small):
     assert (await asked).status_code == 200
 
 
-async def test_strangers_have_a_queue_of_their_own_and_hold_up_nobody_who_is_known(small):
+async def test_strangers_have_a_queue_of_their_own_and_do_not_delay_known_callers(small):
     services = small.app.state.services
     headers = await small.headers()
     await small.http.post("/graphql", json=QUERY, headers=headers)
@@ -246,7 +246,7 @@ async def test_strangers_have_a_queue_of_their_own_and_hold_up_nobody_who_is_kno
         turn.cancel()
 
 
-async def test_so_many_streams_come_in_at_once(small):
+async def test_concurrent_streams_are_bounded(small):
     to, headers = await small.dataset(), await small.headers() | {"content-type": "application/x-ndjson"}
     begun, go_on = asyncio.Event(), asyncio.Event()
 
@@ -264,7 +264,7 @@ async def test_so_many_streams_come_in_at_once(small):
     assert second.json()["accepted"] == 0
 
 
-async def test_large_bodies_have_room_for_so_many_bytes_and_small_ones_pass(small):
+async def test_large_bodies_are_bounded_in_bytes_and_small_ones_are_not_counted(small):
     headers = await small.headers() | {"content-type": "application/json"}
     await small.http.post("/graphql", json=QUERY, headers=headers)
     bodies = small.app.state.services.admission.bodies
@@ -279,7 +279,7 @@ async def test_large_bodies_have_room_for_so_many_bytes_and_small_ones_pass(smal
     assert (await asked).status_code == 200
 
 
-async def test_a_body_of_more_values_than_memory_is_kept_for_is_refused(small):
+async def test_a_body_with_too_many_values_is_refused(small):
     """Two million empty lists are four megabytes of text, and a hundred and twenty of objects."""
     headers = await small.headers() | {"content-type": "application/json"}
     content = b'{"query": "{ __typename }", "variables": {"a": [' + b"[]," * 600_000 + b"1]}}"

@@ -10,11 +10,11 @@ from starlette.routing import Route
 
 from gateway.api.schema import print_sdl
 from gateway.server.http.observability import Observability
-from gateway.server.logs import described
+from gateway.server.logs import error_description
 from gateway.telemetry import listen
 
 
-async def test_it_lives_is_ready_and_counts(gateway):
+async def test_probes_and_metrics_respond(gateway):
     assert (await gateway.http.get("/healthz")).json() == {"status": "alive"}
     answer = await gateway.http.get("/readyz")
     assert (answer.status_code, answer.json()) == (200, {"status": "ready"})
@@ -23,7 +23,7 @@ async def test_it_lives_is_ready_and_counts(gateway):
     assert 'gateway_statement_seconds_count{name="migrations.list_migrations"}' in metrics
 
 
-async def test_it_is_not_ready_without_the_database_or_with_a_schema_of_another_version(gateway, cluster, dsn):
+async def test_readiness_fails_without_the_database_or_with_another_schema_version(gateway, cluster, dsn):
     connection = await asyncpg.connect(dsn)
     await connection.execute("insert into gateway.migration (name) values ('9999_tomorrow')")
     newer = await gateway.http.get("/readyz")
@@ -38,7 +38,7 @@ async def test_it_is_not_ready_without_the_database_or_with_a_schema_of_another_
     assert (await gateway.http.get("/healthz")).status_code == 200
 
 
-async def test_rows_that_cannot_be_used_are_counted_for_probes_and_named_to_no_stranger(gateway, dsn):
+async def test_unusable_rows_are_counted_for_probes_and_not_named(gateway, dsn):
     await gateway.dataset(name="Members of the club")
     connection = await asyncpg.connect(dsn)
     await connection.execute(
@@ -55,7 +55,7 @@ async def test_rows_that_cannot_be_used_are_counted_for_probes_and_named_to_no_s
     assert "Members" not in answer.text
 
 
-async def test_a_request_has_a_name_the_callers_if_it_is_a_sane_one(gateway):
+async def test_a_request_has_an_id_which_the_caller_may_choose(gateway):
     named = await gateway.http.get("/healthz", headers={"x-request-id": "order-66"})
     assert named.headers["x-request-id"] == "order-66"
     for odd in ["two words", "x" * 65, "é", "", "<script>"]:
@@ -78,7 +78,7 @@ async def test_large_answers_are_compressed_and_small_ones_are_not(gateway):
     assert "content-encoding" not in (await gateway.http.get("/healthz", headers=headers)).headers
 
 
-async def test_pages_elsewhere_may_call_only_when_they_are_listed(gateway, start_gateway):
+async def test_pages_of_other_origins_may_call_only_when_they_are_listed(gateway, start_gateway):
     asks = {"origin": "https://shop.example", "access-control-request-method": "POST"}
     assert (await gateway.http.options("/healthz", headers=asks)).status_code == 405
     async with start_gateway(cors_origins="https://shop.example") as other:
@@ -96,7 +96,7 @@ async def test_the_console_is_served_unless_it_is_off(gateway, start_gateway):
         assert (await other.http.get("/graphiql")).status_code == 404
 
 
-async def test_the_schema_is_a_file_of_a_new_sandbox_or_of_the_callers(gateway):
+async def test_the_schema_file_is_that_of_the_callers_sandbox_or_of_a_new_one(gateway):
     await gateway.run(
         """mutation { createSchema(input: {title: "Car", class: INDIVIDUAL_PROFILE, fieldGroups: [],
            customFields: {plate: {type: "string"}}}) { schema { id } } }"""
@@ -110,7 +110,7 @@ async def test_the_schema_is_a_file_of_a_new_sandbox_or_of_the_callers(gateway):
     assert refused.status_code == 403
 
 
-async def test_what_breaks_is_masked_and_found_in_the_log_by_its_id(gateway):
+async def test_an_unexpected_error_is_masked_and_logged_under_its_id(gateway):
     async def breaks(_: Request) -> None:
         raise ValueError("ada@example.com is not a number")
 
@@ -126,14 +126,14 @@ async def test_what_breaks_is_masked_and_found_in_the_log_by_its_id(gateway):
     assert (request["event"], request["route"], request["status"]) == ("request", "/breaks", 500)
 
 
-def test_a_log_line_tells_where_an_error_was_raised_and_not_what_it_says():
+def test_a_log_line_names_the_place_of_an_error_and_not_its_message():
     try:
         try:
             raise asyncpg.UniqueViolationError("Key (value)=(ada@example.com) already exists")
         except asyncpg.PostgresError as error:
             raise RuntimeError("ada@example.com") from error
     except RuntimeError as error:
-        said = described(error)
+        said = error_description(error)
     assert [link["type"] for link in said] == ["builtins.RuntimeError", "asyncpg.exceptions.UniqueViolationError"]
     assert said[1]["sqlstate"] == "23505"
     assert "ada" not in orjson.dumps(said).decode()

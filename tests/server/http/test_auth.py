@@ -64,7 +64,7 @@ async def client(db):
     return await client_of(db, "acme")
 
 
-async def test_headers_lead_to_the_sandbox_in_one_statement(callers, client, statements):
+async def test_the_sandbox_of_headers_is_read_in_one_statement(callers, client, statements):
     with statements() as ran:
         scope = await callers.scope_of(client.headers())
     assert (scope.organization, scope.sandbox.name) == (client.organization, "prod")
@@ -78,7 +78,7 @@ async def test_without_a_sandbox_name_the_default_one_answers(callers, client, n
     assert scope.sandbox.is_default
 
 
-async def test_the_header_selects_among_the_tokens_sandboxes_only(db, callers, client):
+async def test_the_header_can_select_only_a_sandbox_of_the_token(db, callers, client):
     admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
     await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
     assert (await callers.scope_of(client.headers(["dev"], x_sandbox_name="dev"))).sandbox.name == "dev"
@@ -107,13 +107,13 @@ async def test_the_header_selects_among_the_tokens_sandboxes_only(db, callers, c
         ({"x_gw_ims_org_id": str(uuid4())}, 403, "403025"),
     ],
 )
-async def test_each_fault_has_the_models_code(callers, client, changes, status, code):
+async def test_each_error_has_the_code_of_the_profile_service_of_adobe(callers, client, changes, status, code):
     with pytest.raises(Unauthenticated) as caught:
         await callers.scope_of(client.headers(**changes))
     assert (caught.value.status, caught.value.error_code) == (status, code)
 
 
-async def test_nothing_of_one_organization_opens_another(db, callers, client):
+async def test_credentials_of_one_organization_do_not_open_another(db, callers, client):
     other = await client_of(db, "other")
     theirs = other.headers()
     for name in ["x-gw-ims-org-id", "x-api-key", "authorization"]:
@@ -125,7 +125,7 @@ async def test_nothing_of_one_organization_opens_another(db, callers, client):
         assert caught.value.error_code == "403025"
 
 
-async def test_who_comes_again_is_known_and_has_the_same_scope(callers, client, statements):
+async def test_a_returning_caller_is_known_and_has_the_same_scope(callers, client, statements):
     headers = client.headers()
     assert callers.known(headers) is None
     scope = await callers.scope_of(headers)
@@ -137,7 +137,7 @@ async def test_who_comes_again_is_known_and_has_the_same_scope(callers, client, 
     assert ran == ["tenants.authenticate"] * 2
 
 
-async def test_a_key_that_was_revoked_is_refused_from_then_on(db, callers, client):
+async def test_a_revoked_key_is_refused_from_then_on(db, callers, client):
     headers = client.headers()
     await callers.scope_of(headers)
     caller = callers.known(headers)
@@ -150,7 +150,7 @@ async def test_a_key_that_was_revoked_is_refused_from_then_on(db, callers, clien
         await callers.scope_of(headers)
 
 
-async def test_a_sandbox_that_was_deleted_is_refused_from_then_on(db, callers, client):
+async def test_a_deleted_sandbox_is_refused_from_then_on(db, callers, client):
     admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
     sandbox = await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
     headers = client.headers(x_sandbox_name="dev")
@@ -180,7 +180,7 @@ async def test_a_token_that_expired_meanwhile_is_not_known(callers, client, monk
     assert callers.known(headers) is None
 
 
-async def test_who_differs_in_a_header_is_somebody_else(callers, client):
+async def test_a_request_with_one_other_header_is_another_caller(callers, client):
     headers = client.headers()
     await callers.scope_of(headers)
     for name in headers:
@@ -190,8 +190,9 @@ async def test_who_differs_in_a_header_is_somebody_else(callers, client):
     assert await callers.scope_of(fewer) != await callers.scope_of(headers)
 
 
-async def test_callers_who_were_away_for_longest_are_forgotten(callers, client, monkeypatch):
-    monkeypatch.setattr(auth, "REMEMBERED", 2)
+async def test_the_least_recent_callers_are_forgotten(db, client, monkeypatch):
+    monkeypatch.setattr(auth, "MAX_CACHED_CALLERS", 2)
+    callers = Callers(db, TOKENS)
     one, two, three = (client.headers(permissions=[permission]) for permission in list(Permission)[:3])
     await callers.scope_of(one)
     await callers.scope_of(two)
@@ -200,7 +201,7 @@ async def test_callers_who_were_away_for_longest_are_forgotten(callers, client, 
     assert [callers.known(headers) is not None for headers in (one, two, three)] == [True, False, True]
 
 
-async def test_those_who_ask_at_once_share_a_statement_and_nothing_else(db, callers, client, statements):
+async def test_concurrent_callers_share_a_statement_and_nothing_else(db, callers, client, statements):
     other = await client_of(db, "other")
     good = [client.headers(), other.headers(), client.headers(x_sandbox_name=None)] * 5
     wrong = [

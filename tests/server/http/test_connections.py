@@ -15,9 +15,9 @@ import uvicorn
 from gateway.runtime import garbage_collection
 from gateway.server.http import connections, parsing
 from gateway.server.http.connections import (
-    HEAD_BYTES,
-    HEADERS,
-    PIPELINED,
+    MAX_HEAD_BYTES,
+    MAX_HEADERS,
+    MAX_PIPELINED,
     RESERVED_FILES,
     ConnectionLimits,
     Connections,
@@ -193,7 +193,7 @@ async def test_the_body_of_a_request_that_is_answered_may_end():
 
 
 @pytest.mark.parametrize("requests", [1, 3])
-async def test_who_does_not_read_the_answer_is_cut_off(requests):
+async def test_a_client_that_does_not_read_its_response_is_closed(requests):
     async with serving(read_seconds=0.2, idle_seconds=0.1) as served:
         _, writer = await served.client(*[b"GET /large HTTP/1.1\r\nhost: x\r\n\r\n"] * requests)
         await served.until(1)
@@ -201,8 +201,8 @@ async def test_who_does_not_read_the_answer_is_cut_off(requests):
         writer.close()
 
 
-async def test_answers_that_nobody_reads_are_bounded_in_all(monkeypatch):
-    monkeypatch.setattr(connections, "UNREAD_BYTES", LARGE + LARGE // 2)
+async def test_unread_responses_are_bounded_in_all(monkeypatch):
+    monkeypatch.setattr(connections, "MAX_UNREAD_BYTES", LARGE + LARGE // 2)
     async with serving() as served:
         clients = [await served.client(path=b"/large") for _ in range(3)]
         await served.until(1)
@@ -210,7 +210,7 @@ async def test_answers_that_nobody_reads_are_bounded_in_all(monkeypatch):
             writer.close()
 
 
-async def test_who_reads_gets_all_of_it():
+async def test_a_client_that_reads_gets_the_whole_response():
     async with serving(read_seconds=0.2) as served:
         reader, writer = await served.client(path=b"/large")
         async with asyncio.timeout(ENOUGH):
@@ -222,7 +222,7 @@ async def test_who_reads_gets_all_of_it():
 # ---------------------------------------------------------------------------------------------- number
 
 
-async def test_a_newcomer_gets_the_place_of_who_has_waited_for_longest_without_a_request():
+async def test_a_new_connection_gets_the_place_of_the_longest_idle_one():
     async with serving(connections=3) as served:
         first, second, third = [await served.client() for _ in range(3)]
         await served.until(3)
@@ -236,7 +236,7 @@ async def test_a_newcomer_gets_the_place_of_who_has_waited_for_longest_without_a
         writer.close()
 
 
-async def test_when_everybody_is_served_a_newcomer_is_refused_and_nobody_else():
+async def test_when_no_connection_is_idle_only_the_new_one_is_refused():
     async with serving(connections=2) as served:
         served_now = [await served.client(path=b"/never") for _ in range(2)]
         await served.until(2)
@@ -269,14 +269,14 @@ async def test_no_more_connections_are_taken_than_files_may_be_opened():
 @pytest.mark.parametrize(
     "head",
     [
-        b"GET /" + b"x" * HEAD_BYTES,
-        b"GET / HTTP/1.1\r\nx: " + b"x" * HEAD_BYTES,
-        b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(HEAD_BYTES // 8)),
-        b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(HEADERS + 1)) + b"\r\n",
+        b"GET /" + b"x" * MAX_HEAD_BYTES,
+        b"GET / HTTP/1.1\r\nx: " + b"x" * MAX_HEAD_BYTES,
+        b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(MAX_HEAD_BYTES // 8)),
+        b"GET / HTTP/1.1\r\n" + b"".join(b"x%d: y\r\n" % n for n in range(MAX_HEADERS + 1)) + b"\r\n",
     ],
 )
 @pytest.mark.parametrize("size", [1 << 20, 1_000])
-async def test_a_head_has_so_many_bytes_and_headers_whole_or_in_pieces(head, size):
+async def test_a_head_is_bounded_in_bytes_and_headers_whole_or_in_pieces(head, size):
     async with serving() as served:
         reader, writer = await served.client()
         for start in range(0, len(head), size):
@@ -284,23 +284,23 @@ async def test_a_head_has_so_many_bytes_and_headers_whole_or_in_pieces(head, siz
             await asyncio.sleep(0)
         assert refusal(await all_of(reader)) == (431, "LIMIT_EXCEEDED")
         (connection,) = served.server.server_state.connections
-        assert len(connection.headers) <= HEADERS + 1
+        assert len(connection.headers) <= MAX_HEADERS + 1
         writer.close()
 
 
-async def test_so_many_requests_may_be_sent_ahead_and_are_answered_in_order():
+async def test_pipelined_requests_are_bounded_and_answered_in_order():
     async with serving() as served:
-        sent = [b"GET / HTTP/1.1\r\nhost: %d\r\n\r\n" % number for number in range(PIPELINED)]
+        sent = [b"GET / HTTP/1.1\r\nhost: %d\r\n\r\n" % number for number in range(MAX_PIPELINED)]
         reader, writer = await served.client(b"".join(sent))
         found = [await answer(reader) for _ in sent]
-        assert [body for _, body in found] == [[["host", str(number)]] for number in range(PIPELINED)]
+        assert [body for _, body in found] == [[["host", str(number)]] for number in range(MAX_PIPELINED)]
         writer.close()
         reader, writer = await served.client(GET * 10_000)
-        assert (await all_of(reader)).count(b"HTTP/1.1 200") <= PIPELINED
+        assert (await all_of(reader)).count(b"HTTP/1.1 200") <= MAX_PIPELINED
         writer.close()
 
 
-async def test_what_follows_a_body_in_pieces_is_no_header_of_the_request():
+async def test_trailers_are_no_headers_of_the_request():
     async with serving() as served:
         head = b"POST /body HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
         reader, writer = await served.client(head, b"1\r\na\r\n0\r\nauthorization: Bearer x\r\n\r\n", GET)
@@ -314,20 +314,20 @@ CHUNKED = b"POST /%b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n"
 
 @pytest.mark.parametrize("path", [b"body", b""])  # the answer waits for the body, or is there before its end
 @pytest.mark.parametrize(
-    "endless", [b"1\r\na\r\n0\r\nx: ", b"0\r\n" + b"x: y\r\n" * HEAD_BYTES, b"1;", b"1\r\na\r\n1;x="]
+    "endless", [b"1\r\na\r\n0\r\nx: ", b"0\r\n" + b"x: y\r\n" * MAX_HEAD_BYTES, b"1;", b"1\r\na\r\n1;x="]
 )
-async def test_what_stands_around_a_body_in_pieces_has_an_end(path, endless, monkeypatch):
+async def test_trailers_and_chunk_extensions_are_bounded(path, endless, monkeypatch):
     monkeypatch.setattr(connections, "DISCARD_SECONDS", 0.1)
     async with serving() as served:
         reader, writer = await served.client(CHUNKED % path, endless)
-        sending = asyncio.create_task(drip(writer, b"x" * HEAD_BYTES))
+        sending = asyncio.create_task(drip(writer, b"x" * MAX_HEAD_BYTES))
         told = await all_of(reader)
         assert told.count(b"HTTP/1.1") == (told.count(b"HTTP/1.1 200") if path == b"" else 0)
         writer.close()
         await sending
 
 
-async def test_a_body_in_pieces_of_one_byte_comes_in_whole_whoever_else_sends_such(monkeypatch):
+async def test_a_body_in_chunks_of_one_byte_arrives_whole_whatever_other_clients_send(monkeypatch):
     monkeypatch.setattr(parsing, "FIRST_SECONDS", 0)
     monkeypatch.setattr(parsing, "TURN_SECONDS", 0)
     async with serving() as served:
@@ -339,7 +339,7 @@ async def test_a_body_in_pieces_of_one_byte_comes_in_whole_whoever_else_sends_su
             writer.close()
 
 
-async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal(caplog):
+async def test_malformed_http_is_refused_in_the_shape_of_other_errors(caplog):
     seen = []
     end = listen(seen.append)
     async with serving() as served:
@@ -352,12 +352,12 @@ async def test_what_is_no_http_is_refused_in_the_shape_of_every_refusal(caplog):
     assert (seen, caplog.records) == ([ConnectionCut("no http")], [])  # counted, and not written down
 
 
-def test_it_can_be_sent_to_the_process_that_serves():
+def test_connections_can_be_pickled_for_the_process_that_serves():
     given = Connections(ConnectionLimits(**PATIENT), print)
     assert pickle.loads(pickle.dumps(given))._limits == given._limits  # noqa: S301
 
 
-async def test_what_large_bodies_leave_behind_is_freed_though_few_objects_hold_them():
+async def test_memory_of_large_bodies_is_freed_though_few_objects_hold_it():
     class Circle:
         def __init__(self):
             self.itself = self

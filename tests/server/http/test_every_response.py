@@ -15,7 +15,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Unavailable
-from gateway.server.http.compression import PACKERS, PIECE, Packing
+from gateway.runtime.cache import WeightedCache
+from gateway.server.http.auth import MAX_CACHED_CALLERS
+from gateway.server.http.compression import COMPRESSOR, PIECE_BYTES, Compression
 
 ORIGIN = "https://shop.example"
 QUERY = b'{"query": "{ __typename }"}'
@@ -105,9 +107,7 @@ async def credentials(open_gateway):
     return [(name.lower().encode(), value.encode()) for name, value in given.items()]
 
 
-async def test_no_answer_may_be_taken_for_something_else_and_pages_that_may_call_can_read_all(
-    open_gateway, credentials
-):
+async def test_every_response_forbids_sniffing_and_is_readable_by_listed_origins(open_gateway, credentials):
     seen = set()
     for path in (*ROUTES, "/breaks", "/away"):
         for method in METHODS:
@@ -125,7 +125,7 @@ async def test_no_answer_may_be_taken_for_something_else_and_pages_that_may_call
     assert seen >= {200, 307, 400, 403, 404, 405, 406, 415, 500, 503}
 
 
-async def test_whatever_is_refused_has_graphqls_shape(open_gateway, credentials):
+async def test_every_error_has_the_shape_of_graphql(open_gateway, credentials):
     refusals = 0
     for path in ROUTES:
         for method in METHODS:
@@ -139,7 +139,7 @@ async def test_whatever_is_refused_has_graphqls_shape(open_gateway, credentials)
     assert refusals > len(ROUTES) * len(METHODS)
 
 
-async def test_another_page_reads_nothing_and_is_told_so_in_the_same_shape(open_gateway):
+async def test_a_page_of_another_origin_is_refused_in_the_shape_of_other_errors(open_gateway):
     asks = lines(origin="https://evil.example", access_control_request_method="POST")
     refused = await ask(open_gateway.app, "OPTIONS", "/graphql", asks)
     assert (refused.status, refused.code(), refused.all("access-control-allow-origin")) == (400, "BAD_INPUT", [])
@@ -164,7 +164,9 @@ async def test_another_page_reads_nothing_and_is_told_so_in_the_same_shape(open_
         ("br", False, False),
     ],
 )
-async def test_answers_are_packed_for_who_takes_them_so_on_every_way(open_gateway, credentials, coding, small, large):
+async def test_responses_are_compressed_on_every_route_for_callers_that_accept_it(
+    open_gateway, credentials, coding, small, large
+):
     page = b'{"query": "{ identityNamespaces(first: 500) { nodes { code name description idType id isCustom } } }"}'
     given = [*credentials, *lines(content_type="application/json", accept_encoding=coding)]
     for body, is_packed in ((QUERY, small), (page, large)):
@@ -173,23 +175,23 @@ async def test_answers_are_packed_for_who_takes_them_so_on_every_way(open_gatewa
             assert (answer.status, answer.all("content-encoding")) == (200, ["gzip"] if is_packed else [])
             told = orjson.loads(gzip.decompress(answer.body) if is_packed else answer.body)
             assert "errors" not in told
-        open_gateway.app.state.services.callers._known.clear()
+        open_gateway.app.state.services.callers._known = WeightedCache(MAX_CACHED_CALLERS)
 
 
-async def test_a_long_answer_is_packed_beside_the_event_loop_in_turns_with_others_and_comes_whole():
+async def test_a_long_response_is_compressed_in_a_thread_in_turns_with_others():
     """While the thread is busy a long answer waits, a short one does not; of two long ones the pieces take turns."""
-    texts = [number.to_bytes(4) * (3 * PIECE // 4) + b"end" for number in range(2)]
+    texts = [number.to_bytes(4) * (3 * PIECE_BYTES // 4) + b"end" for number in range(2)]
     busy, sent = Event(), []
-    long, short = Packing(Response(b"".join(texts))), Packing(PlainTextResponse("short " * 1_000))
-    blocker = asyncio.ensure_future(PACKERS.run(busy.wait))
+    long, short = Compression(Response(b"".join(texts))), Compression(PlainTextResponse("short " * 1_000))
+    blocker = asyncio.ensure_future(COMPRESSOR.run(busy.wait))
     waiting = asyncio.ensure_future(ask(long, "GET", "/", lines(accept_encoding="gzip")))
-    while PACKERS._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
+    while COMPRESSOR._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
         await asyncio.sleep(0)
     try:
         answer = await ask(short, "GET", "/", lines(accept_encoding="gzip"))
         assert gzip.decompress(answer.body) == b"short " * 1_000
         assert not waiting.done()
-        others = PACKERS.run(sent.append, len(texts))
+        others = COMPRESSOR.run(sent.append, len(texts))
     finally:
         busy.set()
     await asyncio.gather(blocker, others)
@@ -199,7 +201,7 @@ async def test_a_long_answer_is_packed_beside_the_event_loop_in_turns_with_other
     assert gzip.decompress(answer.body) == b"".join(texts)
 
 
-async def test_who_takes_no_coding_is_refused_before_anything_is_done(open_gateway, credentials):
+async def test_a_caller_that_accepts_no_coding_is_refused_before_any_work(open_gateway, credentials):
     make = b'{"query": "mutation { createSandbox(input: {name: \\"dev\\"}) { sandbox { name } } }"}'
     for _ in range(2):
         more = lines(content_type="application/json", accept_encoding="identity;q=0")
@@ -291,9 +293,7 @@ HEADERS = st.lists(st.tuples(st.sampled_from(PARSED), VALUES), max_size=6)
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(request_made_up=st.tuples(HEADERS, st.sampled_from(METHODS), st.sampled_from(ROUTES), st.booleans()))
 @pytest.mark.parametrize("encoded", [False, True])
-async def test_no_header_of_a_stranger_or_of_a_caller_is_a_fault_of_ours(
-    open_gateway, credentials, request_made_up, encoded
-):
+async def test_no_header_causes_an_unexpected_error(open_gateway, credentials, request_made_up, encoded):
     made_up, method, path, is_known = request_made_up
     more = [(name.encode(), value.encode("utf-8" if encoded else "latin-1")) for name, value in made_up]
     known = [*credentials, *lines(content_type="application/json")] if is_known else []
@@ -307,7 +307,7 @@ async def test_no_header_of_a_stranger_or_of_a_caller_is_a_fault_of_ours(
     "content_type",
     ["application/json; x*=a; x*0=b", "application/x-ndjson; x*=a; x*0=b", "application/json; charset*0=a; charset*=b"],
 )
-async def test_a_malformed_media_type_is_refused_as_one(open_gateway, credentials, path, content_type):
+async def test_a_malformed_media_type_is_refused_as_unsupported(open_gateway, credentials, path, content_type):
     for known in ([], credentials, credentials):
         answer = await ask(open_gateway.app, "POST", path, [*known, *lines(content_type=content_type)])
         assert (answer.status, answer.code()) == (415, "BAD_INPUT")

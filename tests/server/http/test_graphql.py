@@ -45,7 +45,7 @@ def code_of(answer):
 
 
 @pytest.mark.parametrize(("accept", "media_type"), [("*/*", JSON), (JSON, JSON), (GRAPHQL, GRAPHQL)])
-async def test_an_answer_has_the_media_type_that_was_asked_for(post, accept, media_type):
+async def test_a_response_has_the_media_type_that_the_caller_accepts(post, accept, media_type):
     answer = await post({"query": QUERY}, accept=accept)
     assert (answer.status_code, answer.json()) == (200, {"data": {"__typename": "Query"}})
     assert answer.headers["content-type"] == f"{media_type}; charset=utf-8"
@@ -61,7 +61,7 @@ async def test_an_operation_that_cannot_run_is_400_or_for_older_clients_200_and_
     assert "data" not in new.json()
 
 
-async def test_the_codes_tell_the_stages_apart(post):
+async def test_error_codes_differ_by_stage(post):
     codes = [code_of(await post(body)) for body in BROKEN.values()]
     assert codes == ["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_INPUT", "BAD_INPUT"]
 
@@ -107,17 +107,17 @@ async def test_a_mutation_is_not_run_by_get(gateway, get):
     assert names["sandboxes"]["nodes"] == [{"name": "prod"}]
 
 
-async def test_without_credentials_get_answers_nothing(gateway):
+async def test_get_without_credentials_is_refused(gateway):
     assert (await gateway.http.get("/graphql", params={"query": QUERY})).status_code == 403
 
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_what_a_form_can_send_is_refused(post, content_type):
+async def test_a_content_type_that_a_form_can_send_is_refused(post, content_type):
     answer = await post(content=b'{"query": "{ __typename }"}', content_type=content_type)
     assert (answer.status_code, code_of(answer)) == (415, "BAD_INPUT")
 
 
-async def test_who_takes_neither_media_type_gets_406(post):
+async def test_a_caller_that_accepts_neither_media_type_gets_406(post):
     assert (await post({"query": QUERY}, accept="text/html")).status_code == 406
 
 
@@ -160,7 +160,7 @@ async def test_broken_variables_in_an_address_are_400(get):
     assert (await get(query=QUERY, variables="{")).status_code == 400
 
 
-async def test_what_else_a_request_carries_is_ignored(post):
+async def test_unknown_keys_of_a_request_are_ignored(post):
     body = {"query": QUERY, "variables": None, "operationName": None, "extensions": {"a": 1}, "id": 1}
     assert (await post(body)).json() == {"data": {"__typename": "Query"}}
 
@@ -175,7 +175,7 @@ async def test_a_document_or_a_body_that_is_too_long_is_413(post):
     assert (body.status_code, code_of(body)) == (413, "LIMIT_EXCEEDED")
 
 
-async def test_a_body_that_does_not_tell_its_length_is_cut_off_too(gateway, headers):
+async def test_a_body_without_announced_length_is_limited_too(gateway, headers):
     async def endless():
         while True:
             yield b" " * 1_000_000
@@ -184,19 +184,19 @@ async def test_a_body_that_does_not_tell_its_length_is_cut_off_too(gateway, head
     assert answer.status_code == 413
 
 
-async def test_large_variables_are_taken(post):
+async def test_large_variables_are_accepted(post):
     query = "query Q($ids: [ID!]!) { nodes(ids: $ids) { id } }"
     answer = await post({"query": query, "variables": {"ids": ["x" * 7_000_000]}})
     assert (answer.status_code, answer.json()) == (200, {"data": {"nodes": [None]}})
 
 
-async def test_other_limits_are_faults_of_the_operation(post):
+async def test_other_limits_are_errors_of_the_operation(post):
     deep = "{ " + "node(id: 1) { " * 30 + "id" + " }" * 31
     answer = await post({"query": deep}, accept=GRAPHQL)
     assert (answer.status_code, code_of(answer)) == (400, "LIMIT_EXCEEDED")
 
 
-async def test_when_the_database_is_away_it_says_so(gateway, post, cluster: Cluster):
+async def test_an_unreachable_database_is_unavailable_with_503(gateway, post, cluster: Cluster):
     await cluster.drop_database(gateway.store.dsn.partition("@/")[2].partition("?")[0])
     answer = await post({"query": "{ sandboxes { nodes { name } } }"})
     assert (answer.status_code, code_of(answer), answer.headers["retry-after"]) == (503, "UNAVAILABLE", "1")

@@ -10,8 +10,8 @@ import pytest
 
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.domain.rules.scope import Permission
-from gateway.server.streams.ndjson import LINE_BYTES
-from gateway.server.streams.outcomes import TOLD
+from gateway.server.streams.ndjson import MAX_LINE_BYTES
+from gateway.server.streams.outcomes import MAX_LISTED
 
 NDJSON = {"content-type": "application/x-ndjson"}
 COUNTS = ["accepted", "duplicates", "failedCount"]
@@ -65,7 +65,7 @@ async def count(gateway, dataset) -> int:
 # ---------------------------------------------------------------------------------------------- what is taken
 
 
-async def test_a_stream_of_several_chunks_is_one_answer(gateway, dataset, send):
+async def test_a_stream_of_several_chunks_gets_one_response(gateway, dataset, send):
     answer = await send(lines(map(record, range(2 * MAX_DOCUMENTS + 5))))
     assert counts(answer) == [2 * MAX_DOCUMENTS + 5, 0, 0]
     assert (answer.json()["failed"], answer.json()["warnings"]) == ([], [])
@@ -80,13 +80,13 @@ async def test_a_compressed_stream_is_unpacked(send):
     assert counts(await send(packed, headers={"content-encoding": "gzip"})) == [4, 0, 0]
 
 
-async def test_nothing_is_a_stream_too(send):
+async def test_an_empty_stream_is_accepted(send):
     answer = await send(b"\n\n")
     assert counts(answer) == [0, 0, 0]
     assert answer.json()["batchId"] is None
 
 
-async def test_events_go_where_events_are_kept_and_once(gateway, send):
+async def test_events_are_stored_once(gateway, send):
     visits = await gateway.dataset("EXPERIENCE_EVENT", "visits")
     assert counts(await send(lines(map(event, range(3))), visits)) == [3, 0, 0]
     assert counts(await send(lines(map(event, range(4))), visits)) == [1, 3, 0]
@@ -121,7 +121,7 @@ async def test_a_key_names_a_batch_and_sending_it_all_again_changes_nothing(send
 # ---------------------------------------------------------------------------------------------- what is refused
 
 
-async def test_each_bad_line_is_answered_for_and_the_rest_lands(gateway, send):
+async def test_each_bad_line_is_reported_and_the_others_are_ingested(gateway, send):
     broken = [b'{"a": 1,}', b"nonsense", b"[]", b"null", b'"text"', b"\xff\xfe", b'{"personalEmail": {}}']
     body = lines([record(0)]) + b"\n".join(broken) + b"\n\n" + lines([record(1)])
     answer = await send(body)
@@ -137,13 +137,13 @@ async def test_each_bad_line_is_answered_for_and_the_rest_lands(gateway, send):
     assert [one["index"] for one in batch["errors"]["nodes"]] == [failure["index"] for failure in failed]
 
 
-async def test_of_many_failures_the_first_are_told_and_all_are_kept(gateway, send):
-    answer = await send(b"{}\n" * (TOLD + 7))
-    assert counts(answer) == [0, 0, TOLD + 7]
-    assert [failure["index"] for failure in answer.json()["failed"]] == list(range(TOLD))
+async def test_many_failures_are_all_kept_and_the_first_are_reported(gateway, send):
+    answer = await send(b"{}\n" * (MAX_LISTED + 7))
+    assert counts(answer) == [0, 0, MAX_LISTED + 7]
+    assert [failure["index"] for failure in answer.json()["failed"]] == list(range(MAX_LISTED))
     read = "query Read($id: ID!) { batch(id: $id) { errors { totalCount } } }"
     data = await gateway.run(read, {"id": answer.json()["batchId"]})
-    assert data["batch"]["errors"]["totalCount"] == TOLD + 7
+    assert data["batch"]["errors"]["totalCount"] == MAX_LISTED + 7
 
 
 async def test_a_line_that_cannot_be_stored_fails_alone(send):
@@ -161,7 +161,7 @@ async def test_a_line_that_never_ends_fails_alone_and_is_not_held(send):
     async def body() -> AsyncIterator[bytes]:
         yield lines([record(0)])
         for _ in range(40):
-            yield b"x" * LINE_BYTES
+            yield b"x" * MAX_LINE_BYTES
         yield b"\n" + lines([record(1)])
 
     tracemalloc.start()
@@ -170,10 +170,10 @@ async def test_a_line_that_never_ends_fails_alone_and_is_not_held(send):
     tracemalloc.stop()
     assert counts(answer) == [2, 0, 1]
     assert (answer.json()["failed"][0]["index"], answer.json()["failed"][0]["code"]) == (1, "SIZE")
-    assert peak < 20 * LINE_BYTES
+    assert peak < 20 * MAX_LINE_BYTES
 
 
-async def test_a_value_that_names_nobody_is_warned_of(gateway, send):
+async def test_a_placeholder_value_is_a_warning(gateway, send):
     visits = await gateway.dataset("EXPERIENCE_EVENT", "visits")
     guest = event(1)
     guest["identityMap"]["Phone"] = [{"id": "unknown"}]
@@ -193,14 +193,14 @@ async def test_a_value_that_names_nobody_is_warned_of(gateway, send):
         ({"batchId": "batch_AAAAAAAAAAAAAAAAAAAAAA"}, 404, "batch"),
     ],
 )
-async def test_a_parameter_that_means_nothing_is_said(send, parameters, status, says):
+async def test_an_unknown_parameter_is_an_error_that_names_it(send, parameters, status, says):
     answer = await send(lines([record(1)]), **parameters)
     assert answer.status_code == status
     assert says in answer.json()["errors"][0]["message"]
     assert answer.json()["accepted"] == 0
 
 
-async def test_a_dataset_that_is_not_there_or_is_something_else_is_said(gateway, dataset, send):
+async def test_an_unknown_dataset_is_an_error_that_says_so(gateway, dataset, send):
     visits = await gateway.dataset("EXPERIENCE_EVENT", "visits")
     statuses = [(await send(lines([record(1)]), to)).status_code for to in ["nope", "dataset_AAAAAAAAAAAAAAAAAAAAAA"]]
     assert statuses == [404, 404]
@@ -231,7 +231,7 @@ async def test_another_kind_of_body_is_refused(send, headers):
     assert answer.json()["errors"][0]["extensions"]["code"] == "BAD_INPUT"
 
 
-async def test_who_may_not_write_writes_nothing(gateway, dataset, send):
+async def test_a_caller_without_the_scope_writes_nothing(gateway, dataset, send):
     assert (await send(lines([record(1)]), permissions=[Permission.PROFILE_READ])).status_code == 403
     nobody = await gateway.http.post(f"/ingest/{dataset}", content=lines([record(1)]), headers=NDJSON)
     assert (nobody.status_code, nobody.json()["errors"][0]["extensions"]["errorCode"]) == (403, "403010")
@@ -241,14 +241,14 @@ async def test_who_may_not_write_writes_nothing(gateway, dataset, send):
 # ---------------------------------------------------------------------------------------------- what stays
 
 
-async def test_a_stream_that_turns_out_to_be_broken_tells_what_was_committed(send):
+async def test_a_broken_stream_reports_what_was_committed(send):
     packed = gzip.compress(lines(map(record, range(MAX_DOCUMENTS + 1))))
     answer = await send(packed[:-10], headers={"content-encoding": "gzip"})
     assert (answer.status_code, answer.json()["accepted"]) == (400, MAX_DOCUMENTS)
     assert "gzip" in answer.json()["errors"][0]["message"]
 
 
-async def test_of_a_client_that_goes_away_whole_lines_stay(gateway, dataset):
+async def test_complete_lines_of_a_client_that_goes_away_are_stored(gateway, dataset):
     heard = [
         {"type": "http.request", "body": lines(map(record, range(MAX_DOCUMENTS + 10))) + b'{"pe', "more_body": True},
         {"type": "http.disconnect"},
@@ -274,7 +274,7 @@ async def test_of_a_client_that_goes_away_whole_lines_stay(gateway, dataset):
     assert await count(gateway, dataset) == MAX_DOCUMENTS + 10
 
 
-async def test_what_came_whole_lands_and_is_told_when_the_sender_falls_silent(start_gateway):
+async def test_complete_lines_of_a_silent_sender_are_stored_and_reported(start_gateway):
     silence = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -290,7 +290,7 @@ async def test_what_came_whole_lands_and_is_told_when_the_sender_falls_silent(st
 
 
 @pytest.mark.parametrize("drip", [b"x", b" "])
-async def test_a_line_that_never_ends_is_not_waited_for_however_steadily_it_comes(start_gateway, drip):
+async def test_a_line_that_never_ends_times_out_however_steadily_it_arrives(start_gateway, drip):
     async def body() -> AsyncIterator[bytes]:
         yield lines([record(1)])
         while True:
@@ -320,7 +320,7 @@ async def test_lines_are_committed_while_the_stream_goes_on_and_pauses(start_gat
     assert counts(answer) == [3, 0, 0]
 
 
-async def test_a_stream_that_the_process_ends_tells_what_landed(gateway, dataset, send):
+async def test_a_stream_that_ends_with_the_process_reports_what_was_committed(gateway, dataset, send):
     async def body() -> AsyncIterator[bytes]:
         yield lines(map(record, range(MAX_DOCUMENTS + 10))) + b'{"pe'
         gateway.app.state.services.drained.set_result(None)
@@ -342,7 +342,7 @@ async def test_a_stream_of_nothing_but_blank_lines_is_refused(send):
     assert "blank lines" in answer.json()["errors"][0]["message"]
 
 
-async def test_a_stream_has_so_many_failures_and_no_more_are_kept(start_gateway):
+async def test_failures_of_a_stream_are_bounded(start_gateway):
     async with start_gateway(stream_failures=10) as gateway:
         to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
         enough = await gateway.http.post(f"/ingest/{to}", content=b"{}\n" * 10, headers=headers)
@@ -352,10 +352,10 @@ async def test_a_stream_has_so_many_failures_and_no_more_are_kept(start_gateway)
     told = too_many.json()
     assert (too_many.status_code, told["errors"][0]["extensions"]["code"]) == (413, "LIMIT_EXCEEDED")
     assert 10 < told["failedCount"] < 10 * MAX_DOCUMENTS
-    assert len(told["failed"]) == TOLD
+    assert len(told["failed"]) == MAX_LISTED
 
 
-async def test_a_stream_has_so_many_bytes(start_gateway):
+async def test_bytes_of_a_stream_are_bounded(start_gateway):
     async with start_gateway(stream_bytes=100_000) as gateway:
         to, headers = await gateway.dataset(), await gateway.headers() | NDJSON
         body = lines(map(record, range(5_000)))
@@ -391,7 +391,7 @@ async def test_a_body_that_is_announced_too_large_is_refused_before_it_is_read(g
     assert [message["status"] for message in answered if "status" in message] == [413, 413]
 
 
-async def test_streams_at_once_about_the_same_people_lose_nothing(gateway, send):
+async def test_concurrent_streams_of_the_same_people_lose_no_document(gateway, send):
     await asyncio.gather(*(send(lines(map(record, range(300))), batchKey=f"b{n}") for n in range(4)))
     found = await gateway.run("query Read { searchProfiles(first: 1) { totalCount } }")
     assert found["searchProfiles"]["totalCount"] == 300

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.server.http.negotiation import GRAPHQL, JSON, JSON_LINES, codings, is_json, is_ndjson, wanted
+from gateway.server.http.negotiation import GRAPHQL, JSON, JSON_LINES, codings, is_json, is_ndjson, negotiate
 
 ANY = st.text(st.characters(codec="latin-1"), max_size=60)
 NEAR = st.lists(
@@ -71,7 +71,7 @@ NEAR = st.lists(
     ],
 )
 def test_the_best_media_type_that_both_know_is_chosen(accept, expected):
-    assert wanted(accept) == expected
+    assert negotiate(accept) == expected
 
 
 @pytest.mark.parametrize(
@@ -103,13 +103,13 @@ def test_a_body_is_json_only_if_it_says_so(content_type, expected):
 
 
 @pytest.mark.parametrize("content_type", [*sorted(JSON_LINES), "Application/JSONL; charset=utf-8"])
-def test_json_lines_are_taken_under_each_of_their_names(content_type):
+def test_json_lines_are_accepted_under_each_of_their_names(content_type):
     assert is_ndjson(content_type)
     assert not is_json(content_type)
 
 
 @pytest.mark.parametrize("content_type", [JSON, "text/plain", "application/jsonl; charset=latin-1", "", None])
-def test_what_is_not_named_as_json_lines_is_none(content_type):
+def test_another_media_type_is_not_taken_for_json_lines(content_type):
     assert not is_ndjson(content_type)
 
 
@@ -140,11 +140,11 @@ def test_what_is_not_named_as_json_lines_is_none(content_type):
         ("br, identity;q=0", False, False),
     ],
 )
-def test_an_answer_is_packed_only_for_who_wants_it_so(accept_encoding, gzip, identity):
+def test_a_response_is_compressed_only_for_callers_that_accept_it(accept_encoding, gzip, identity):
     assert codings(accept_encoding) == (gzip, identity)
 
 
 @given(ANY | NEAR)
-def test_no_header_that_a_stranger_makes_up_raises(header):
-    assert wanted(header) in {JSON, GRAPHQL, None}
+def test_no_made_up_header_raises(header):
+    assert negotiate(header) in {JSON, GRAPHQL, None}
     assert {is_json(header), is_ndjson(header), *codings(header)} <= {True, False}

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.server.http import parsing
-from gateway.server.http.parsing import FEW_LINES, LONG_STEP_BYTES, STEP_BYTES, ParsingQueue
+from gateway.server.http.parsing import LONG_STEP_BYTES, MAX_LINES_OF_LONG_STEPS, STEP_BYTES, ParsingQueue
 
 
 class Client:
@@ -45,7 +45,7 @@ async def until_read(*clients):
             await asyncio.sleep(0)
 
 
-async def test_what_costs_nothing_is_parsed_at_once(monkeypatch):
+async def test_cheap_bytes_are_parsed_at_once(monkeypatch):
     monkeypatch.setattr(parsing, "FIRST_SECONDS", 60)
     all_of_them, client = ParsingQueue(), Client()
     assert all_of_them.take(client, bytes_of(64), asyncio.get_running_loop())
@@ -55,7 +55,7 @@ async def test_what_costs_nothing_is_parsed_at_once(monkeypatch):
 @pytest.mark.usefixtures("dear")
 async def test_a_step_is_longer_where_there_are_few_lines():
     all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
-    for lines, step in ((FEW_LINES, LONG_STEP_BYTES), (FEW_LINES + 1, STEP_BYTES)):
+    for lines, step in ((MAX_LINES_OF_LONG_STEPS, LONG_STEP_BYTES), (MAX_LINES_OF_LONG_STEPS + 1, STEP_BYTES)):
         client = Client()
         all_of_them.take(client, b"x\n" * (LONG_STEP_BYTES // 2) + b"\r\n" * lines, loop)
         assert (len(client.parsed), client.is_read) == (step, False)
@@ -74,7 +74,7 @@ async def test_one_step_is_parsed_in_a_turn_of_the_loop_and_all_in_their_order()
 
 
 @pytest.mark.usefixtures("dear")
-async def test_turns_are_fair_however_much_one_sends():
+async def test_turns_are_fair_however_much_one_connection_sends():
     all_of_them, turns, loop = ParsingQueue(), [], asyncio.get_running_loop()
     much, little = Client("much", turns), Client("little", turns)
     all_of_them.take(much, bytes_of(60), loop)
@@ -86,7 +86,7 @@ async def test_turns_are_fair_however_much_one_sends():
 
 
 @pytest.mark.usefixtures("dear")
-async def test_of_who_is_refused_or_gone_nothing_more_is_parsed():
+async def test_no_more_bytes_of_a_refused_or_closed_connection_are_parsed():
     all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
     refused, gone, other = Client(until=2 * STEP_BYTES), Client(), Client()
     for client in (refused, gone, other):
@@ -97,8 +97,8 @@ async def test_of_who_is_refused_or_gone_nothing_more_is_parsed():
 
 
 @pytest.mark.usefixtures("dear")
-async def test_what_waits_is_bounded_in_all(monkeypatch):
-    monkeypatch.setattr(parsing, "HELD_BYTES", 10 * STEP_BYTES)
+async def test_waiting_bytes_are_bounded_in_all(monkeypatch):
+    monkeypatch.setattr(parsing, "MAX_HELD_BYTES", 10 * STEP_BYTES)
     all_of_them, loop = ParsingQueue(), asyncio.get_running_loop()
     first, second = Client(), Client()
     assert all_of_them.take(first, bytes_of(10), loop)

@@ -7,6 +7,8 @@ import pytest
 from gateway.domain.config import namespaces
 from gateway.domain.config.namespaces import IdentityType
 from gateway.domain.rules.scope import Permission
+from gateway.runtime.cache import WeightedCache
+from gateway.server.http.auth import MAX_CACHED_CALLERS
 from gateway.storage.queries import Query
 from gateway.telemetry import RequestServed, listen
 
@@ -26,7 +28,7 @@ async def answers(gateway, headers, content, **more):
     """The answer by the short way and by the long one, which a caller takes who is not known."""
     given = headers | {"content-type": "application/json"} | more
     short = await gateway.http.post("/graphql", content=content, headers=given)
-    gateway.app.state.services.callers._known.clear()
+    gateway.app.state.services.callers._known = WeightedCache(MAX_CACHED_CALLERS)
     return short, await gateway.http.post("/graphql", content=content, headers=given)
 
 
@@ -66,7 +68,7 @@ async def test_a_body_may_come_in_pieces(gateway, headers):
 )
 @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json", "text/html"])
 @pytest.mark.parametrize("encoding", ["gzip", "identity"])
-async def test_both_ways_answer_the_same(gateway, headers, content, accept, encoding):
+async def test_both_paths_respond_the_same(gateway, headers, content, accept, encoding):
     short, long = await answers(gateway, headers, content, accept=accept, **{"accept-encoding": encoding})
     assert (short.status_code, short.json()) == (long.status_code, long.json())
     differs = {"server-timing", "x-request-id", "content-length"}
@@ -75,7 +77,7 @@ async def test_both_ways_answer_the_same(gateway, headers, content, accept, enco
     }
 
 
-async def test_a_stranger_and_one_without_the_scope_are_told_so(gateway, headers):
+async def test_a_stranger_and_a_caller_without_the_scope_get_their_errors(gateway, headers):
     for given in ({}, headers | {"x-api-key": "another"}, headers | {"x-sandbox-name": "another"}):
         short, long = await answers(gateway, given, b'{"query": "{ __typename }"}')
         assert (short.status_code, short.json()) == (long.status_code, long.json())
@@ -95,7 +97,7 @@ async def test_what_was_changed_before_the_request_is_seen(gateway, headers):
     assert told - {node["code"] for node in before["data"]["identityNamespaces"]["nodes"]} == {"Till"}
 
 
-async def test_whose_key_is_revoked_is_told_nothing_more(gateway, headers):
+async def test_a_caller_with_a_revoked_key_gets_no_more_data(gateway, headers):
     async with gateway.store.db.transaction() as tx:
         await tx.value(REVOKE)
     answer = await gateway.http.post("/graphql", json={"query": "{ __typename }"}, headers=headers)
@@ -140,7 +142,7 @@ async def test_pages_of_other_origins_get_their_headers_on_both_ways(start_gatew
             assert allowed == {origin if "shop" in origin else None}
 
 
-async def test_of_a_stranger_no_body_is_read(gateway):
+async def test_no_body_of_a_stranger_is_read(gateway):
     sent = []
 
     async def receive():

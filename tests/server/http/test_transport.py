@@ -7,7 +7,7 @@ import pytest
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from gateway.server.http.transport import MOST, Answering, CoalescingTransport
+from gateway.server.http.transport import MAX_HELD_BYTES, CoalescingTransport, CompactCycle
 
 
 class Line(asyncio.Transport):
@@ -32,7 +32,7 @@ def opened():
     return line, CoalescingTransport(line, asyncio.get_running_loop(), lambda: line.sent.append(b"closing"))
 
 
-async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():
+async def test_bytes_written_in_one_turn_are_sent_together_after_it():
     line, packets = opened()
     packets.write(b"head")
     packets.write(b"body")
@@ -43,23 +43,23 @@ async def test_what_is_written_in_one_turn_is_sent_at_its_end_at_once():
     assert line.sent == [b"headbody", b"more"]
 
 
-async def test_no_more_is_held_than_a_slow_client_may_cost():
+async def test_held_bytes_are_bounded():
     line, packets = opened()
-    for size in (1, MOST, 1):
+    for size in (1, MAX_HELD_BYTES, 1):
         packets.write(b"x" * size)
-    assert [len(piece) for piece in line.sent] == [1 + MOST]
+    assert [len(piece) for piece in line.sent] == [1 + MAX_HELD_BYTES]
     await asyncio.sleep(0)
-    assert [len(piece) for piece in line.sent] == [1 + MOST, 1]
+    assert [len(piece) for piece in line.sent] == [1 + MAX_HELD_BYTES, 1]
 
 
-async def test_what_is_written_is_sent_before_it_is_closed():
+async def test_written_bytes_are_sent_before_the_transport_is_closed():
     line, packets = opened()
     packets.write(b"head")
     packets.close()
     assert (line.sent, packets.is_closing()) == ([b"head", b"closing"], True)
 
 
-async def test_nothing_is_sent_to_who_is_gone():
+async def test_nothing_is_sent_to_a_closed_client():
     line, packets = opened()
     packets.write(b"head")
     line.is_cut = True
@@ -68,12 +68,12 @@ async def test_nothing_is_sent_to_who_is_gone():
     assert line.sent == [b"closing"]
 
 
-async def test_everything_else_is_asked_of_the_transport():
+async def test_other_attributes_are_those_of_the_transport():
     _, packets = opened()
     assert packets.get_extra_info("peername") == ("127.0.0.1", 1)
 
 
-class Cycle(Answering):
+class Cycle(CompactCycle):
     """A request to a connection that is kept, and notes what is written in its `line`."""
 
     def __init__(self, line, *, keep_alive=True):
@@ -106,9 +106,9 @@ STARTS = [
 
 @pytest.mark.parametrize("keep_alive", [True, False])
 @pytest.mark.parametrize("headers", STARTS)
-async def test_an_answer_has_the_bytes_that_uvicorn_gives_it(headers, keep_alive):
+async def test_a_response_has_the_bytes_that_uvicorn_would_send(headers, keep_alive):
     sent = []
-    for kind in (Answering, RequestResponseCycle):
+    for kind in (CompactCycle, RequestResponseCycle):
         cycle = Cycle(Wire(), keep_alive=keep_alive)
         cycle.__class__ = kind
         await cycle.send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -12,7 +12,7 @@ from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.versions import Mode
 from gateway.errors import LimitExceeded
 from gateway.server.streams.batch_files import load_file
-from gateway.server.streams.ndjson import BLANK_LINES
+from gateway.server.streams.ndjson import MAX_BLANK_LINES
 from gateway.server.streams.outcomes import StreamOutcome
 from gateway.server.streams.sources import open_source
 from gateway.settings import read_settings
@@ -21,14 +21,16 @@ from gateway.settings import read_settings
 @pytest.mark.parametrize(
     ("rest", "limits"),
     [
-        (b"\n" * (BLANK_LINES + 1), {}),
+        (b"\n" * (MAX_BLANK_LINES + 1), {}),
         (b"{}\n" * 10_000, {"stream_failures": 5}),
         (b"x" * 300_000, {"stream_bytes": 100_000}),
     ],
     ids=["blank lines", "failures", "bytes"],
 )
 @pytest.mark.parametrize("packed", [False, True])
-async def test_a_file_has_the_limits_of_a_stream_and_what_came_before_lands(db, tmp_path, rest, limits, packed):
+async def test_a_file_has_the_limits_of_a_stream_and_documents_before_them_are_ingested(
+    db, tmp_path, rest, limits, packed
+):
     world, file = await World.create(db), tmp_path / "people.ndjson"
     whole = [record(("Email", f"{number}@example.com")) for number in range(1_500)]
     body = b"".join(orjson.dumps(document) + b"\n" for document in whole) + rest
@@ -44,11 +46,11 @@ async def test_a_file_has_the_limits_of_a_stream_and_what_came_before_lands(db, 
             settings=settings,
         )
     assert isinstance(loaded.broken, LimitExceeded)
-    assert loaded.tally.accepted >= 1_000 - limits.get("stream_bytes", 0)
-    assert loaded.tally.batch_id is not None
+    assert loaded.outcome.accepted >= 1_000 - limits.get("stream_bytes", 0)
+    assert loaded.outcome.batch_id is not None
 
 
 def test_an_outcome_holds_failures_without_their_documents():
-    tally, failure = StreamOutcome(), DocumentProblem(0, "$", "JSON", "This is no JSON.", document="x" * 1_000_000)
-    tally.add(IngestResult(UUID(int=1), 0, 0, [failure], [failure]))
-    assert [each.document for each in (*tally.failed, *tally.warnings)] == [None, None]
+    outcome, failure = StreamOutcome(), DocumentProblem(0, "$", "JSON", "This is no JSON.", document="x" * 1_000_000)
+    outcome.add(IngestResult(UUID(int=1), 0, 0, [failure], [failure]))
+    assert [each.document for each in (*outcome.failed, *outcome.warnings)] == [None, None]

@@ -12,10 +12,10 @@ from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.errors import BadInput, LimitExceeded
 from gateway.runtime import slices
 from gateway.server.streams.ndjson import (
-    BLANK_LINES,
     BYTE_ORDER_MARK,
-    CHUNK_BYTES,
-    LINE_BYTES,
+    MAX_BLANK_LINES,
+    MAX_CHUNK_BYTES,
+    MAX_LINE_BYTES,
     STEP_BYTES,
     Gunzip,
     Lines,
@@ -44,20 +44,20 @@ LINES = st.binary(max_size=12).filter(lambda line: b"\n" not in line and BYTE_OR
 
 
 @given(st.lists(LINES, max_size=30), st.integers(1, 40))
-def test_it_does_not_matter_how_a_stream_is_cut(lines, size):
+def test_chunks_do_not_depend_on_how_a_stream_is_cut(lines, size):
     text = b"\n".join(lines)
     found = [line for chunk in chunks(pieces_of(text, size)) for line in chunk.documents]
     assert found == [line.strip() for line in lines if line.strip()]
 
 
-def test_blank_lines_are_nothing_and_the_last_line_needs_no_end():
+def test_blank_lines_are_skipped_and_the_last_line_needs_no_line_break():
     assert [(c.first_index, c.documents) for c in chunks([b'\n \n{"a":1}\r\n\t\n{"b":2}'])] == [
         (0, [b'{"a":1}', b'{"b":2}'])
     ]
     assert chunks([]) == chunks([b""]) == chunks([b"\n\n"]) == []
 
 
-def test_a_byte_order_mark_in_front_is_nothing():
+def test_a_byte_order_mark_is_skipped():
     assert chunks([b"\xef\xbb", b'\xbf{"a":1}\n'])[0].documents == [b'{"a":1}']
 
 
@@ -70,41 +70,41 @@ def test_a_chunk_is_full_after_a_thousand_lines_and_the_next_goes_on_counting():
     ]
 
 
-def test_a_chunk_of_long_lines_is_full_before():
-    found = chunks([(b"x" * (CHUNK_BYTES // 4) + b"\n") * 6])
+def test_a_chunk_of_long_lines_is_full_with_fewer_lines():
+    found = chunks([(b"x" * (MAX_CHUNK_BYTES // 4) + b"\n") * 6])
     assert [(chunk.first_index, len(chunk.documents)) for chunk in found] == [(0, 4), (4, 2)]
 
 
-def test_of_a_line_without_end_only_as_much_is_kept_as_shows_that_it_is_too_long():
+def test_an_endless_line_is_truncated():
     lines = Lines()
     tracemalloc.start()
     for _ in range(200):
-        assert list(lines.feed(b"x" * LINE_BYTES)) == []
+        assert list(lines.feed(b"x" * MAX_LINE_BYTES)) == []
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     found = [*lines.feed(b'\n{"a":1}\n'), *lines.end()]
-    assert [len(line) for chunk in found for line in chunk.documents] == [LINE_BYTES + 1, 7]
-    assert peak < 10 * LINE_BYTES
+    assert [len(line) for chunk in found for line in chunk.documents] == [MAX_LINE_BYTES + 1, 7]
+    assert peak < 10 * MAX_LINE_BYTES
 
 
 @given(st.lists(st.binary(max_size=300), min_size=1, max_size=4), st.integers(1, 50))
-def test_it_does_not_matter_how_a_gzip_stream_is_cut_or_of_how_many_members_it_is(members, size):
+def test_chunks_do_not_depend_on_the_cuts_and_members_of_a_gzip_stream(members, size):
     packed = b"".join(gzip.compress(member) for member in members)
     assert b"".join(unpacked(packed, size)) == b"".join(members)
 
 
-def test_what_was_packed_well_comes_out_in_small_pieces():
+def test_well_compressed_data_are_decompressed_in_small_pieces():
     found = unpacked(gzip.compress(b"\0" * (50 * STEP_BYTES)), 1000)
     assert sum(map(len, found)) == 50 * STEP_BYTES
     assert max(map(len, found)) <= STEP_BYTES
 
 
-def test_padding_behind_the_last_member_is_nothing():
+def test_padding_after_the_last_member_is_skipped():
     assert unpacked(gzip.compress(b"a") + b"\0" * 100, 30) == [b"a"]
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_cut_off_or_false_gzip_stream_is_said(size):
+def test_a_truncated_or_false_gzip_stream_is_an_error_that_says_so(size):
     whole = gzip.compress(b"something that is long enough to be cut")
     for packed in [b"", whole[:-1], whole[:15], whole[:3], b"plain text", whole + b"rest", whole + whole[:5]]:
         with pytest.raises(BadInput, match="gzip"):
@@ -115,13 +115,13 @@ def test_a_cut_off_or_false_gzip_stream_is_said(size):
 
 MANY = 40 * STEP_BYTES
 HOSTILE = {
-    "blank lines": (b"\n" * BLANK_LINES, False),
+    "blank lines": (b"\n" * MAX_BLANK_LINES, False),
     "lines of one byte": (b"1\n" * (MANY // 2), False),
     "lines of white space": (b" " * (MANY - 1) + b"\n", False),
     "a line without end": (b"x" * MANY, False),
-    "the longest lines": ((b"x" * LINE_BYTES + b"\n") * 4, False),
+    "the longest lines": ((b"x" * MAX_LINE_BYTES + b"\n") * 4, False),
     "garbage": (bytes(range(256)) * (MANY // 256), False),
-    "blank lines, packed": (gzip.compress(b"\n" * BLANK_LINES), True),
+    "blank lines, packed": (gzip.compress(b"\n" * MAX_BLANK_LINES), True),
     "gzip members of nothing": (gzip.compress(b"") * 4_000, True),
     "padding": (gzip.compress(b"1\n") + b"\0" * MANY, True),
 }
@@ -154,7 +154,7 @@ async def cut(body, *, packed=False, limit=1 << 30, check=lambda: None):
 
 
 @pytest.mark.parametrize("what", HOSTILE)
-async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(what, monkeypatch):
+async def test_the_event_loop_has_its_turn_after_each_step_whatever_the_bytes_are(what, monkeypatch):
     """With slices as short as can be."""
     monkeypatch.setattr(slices, "SLICE_SECONDS", 1e-9)
     body, packed = HOSTILE[what]
@@ -173,20 +173,20 @@ async def test_others_have_their_turn_after_each_step_whatever_the_bytes_are(wha
     task.cancel()
     assert max(meter.most for meter in meters) <= STEP_BYTES
     assert max([0, *(len(chunk.documents) for chunk in found)]) <= MAX_DOCUMENTS
-    assert max([0, *(sum(map(len, chunk.documents)) for chunk in found)]) <= CHUNK_BYTES + LINE_BYTES + 1
+    assert max([0, *(sum(map(len, chunk.documents)) for chunk in found)]) <= MAX_CHUNK_BYTES + MAX_LINE_BYTES + 1
 
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("blank", [b"\n", b"\r\n", b"  \t\n"])
 async def test_a_stream_of_blank_lines_ends(blank, packed):
-    body = b"1\n" + blank * BLANK_LINES
+    body = b"1\n" + blank * MAX_BLANK_LINES
     assert len(await cut(gzip.compress(body) if packed else body, packed=packed)) == 1
     with pytest.raises(LimitExceeded, match="100,000 blank lines"):
         await cut(gzip.compress(body + blank) if packed else body + blank, packed=packed)
 
 
 async def test_blank_lines_between_documents_are_no_reason_to_end():
-    found = await cut((b"1\n" + b"\n" * (BLANK_LINES // 2)) * 5)
+    found = await cut((b"1\n" + b"\n" * (MAX_BLANK_LINES // 2)) * 5)
     assert [chunk.documents for chunk in found] == [[b"1"] * 5]
 
 
@@ -195,13 +195,13 @@ async def test_blank_lines_between_documents_are_no_reason_to_end():
     [(b"1\n" * 600, False), (gzip.compress(b"1\n" * 600), True), (gzip.compress(b"") * 60, True)],
     ids=["plain", "packed", "members"],
 )
-async def test_a_stream_has_so_many_bytes_packed_or_not(body, packed):
+async def test_bytes_of_a_stream_are_bounded_compressed_or_not(body, packed):
     assert await cut(body, packed=packed, limit=1200) is not None
     with pytest.raises(LimitExceeded, match="999 bytes"):
         await cut(body, packed=packed, limit=999)
 
 
-async def test_lines_that_came_whole_are_in_a_chunk_however_the_stream_ends():
+async def test_complete_lines_are_in_a_chunk_however_the_stream_ends():
     async def broken():
         yield b"1\n2\n3"
         raise BadInput("gone")
