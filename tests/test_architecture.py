@@ -12,7 +12,6 @@ import pytest
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "gateway").rglob("*.py"))
 OTHER_FILES = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")])
-OTHER_FILES = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")])
 LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 SQL = re.compile(
     r"\b(select\s+[\w.*]+(\s*,|\s+from\b)|insert\s+into\s|delete\s+from\s|update\s+\w+\s+set\b)", re.IGNORECASE
