@@ -102,7 +102,7 @@ _ONCE = _always(1)
 
 
 class ArgumentReader:
-    """Reads counts from arguments, which are literals or variables of an operation.
+    """Reads counts from arguments: a literal gives a number, a variable of the operation a function of the variables' values.
 
     A value that does not fit its type counts as an absent one: it is refused elsewhere.
     """
@@ -114,15 +114,15 @@ class ArgumentReader:
         }
 
     def value(self, node: ValueNode | None) -> Callable[[Variables], Any]:
-        """Return a function that returns an argument's value for the values of the variables, and None for an absent argument."""
+        """Return a function of the variables' values that returns the value of an argument, None for an absent one."""
         return _nothing if node is None else self._reader(node)
 
     def page(self, *sizes: ValueNode | None) -> Count:
-        """Return the most items that a page has: the first of the sizes that is present, else the default."""
+        """Return how many items a page has at most: the first of the sizes that is present, else the default."""
         return self._count(_page, sizes)
 
     def items(self, many: ValueNode | None) -> Count:
-        """Return the number of items in a list, at most the size of a page."""
+        """Return how many items a list has, at most the size of the largest page."""
         return self._count(_items, [many])
 
     def condition(self, directive: DirectiveNode) -> Count:

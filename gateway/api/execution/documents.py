@@ -72,7 +72,7 @@ class Document:
         self._size = size
 
     def operation(self, name: str | None) -> Prepared | None:
-        """Return the operation with this name, or the only one for None. None where there is none or the choice is open."""
+        """Return the operation with this name, or the only one for None. None where no or more than one operation is meant."""
         if name is None and len(self._by_name) == 1:
             return next(iter(self._by_name.values()))
         return self._by_name.get(name) if name is not None else None
