@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
@@ -37,16 +37,12 @@ BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="T
     name="IngestError", description="A document that was not used as sent: where, which rule, and what to do about it."
 )
 class IngestErrorType:
-    index: Long = strawberry.field(description="The document's place in what the client sent, from 0.")
-    path: str | None = strawberry.field(
-        description="JSON path to the value at fault; null where it is the document as a whole."
-    )
-    code: str = strawberry.field(
-        description="The kind of fault, for programs: TYPE, FORMAT, RANGE, ENUM, REQUIRED, UNKNOWN_FIELD …"
-    )
-    message: str = strawberry.field(description="What is wrong and how to mend it, as a sentence for people.")
-    document: JSON | None = strawberry.field(
-        description="The document as it was sent; null where it is too large to keep or not kept any more."
+    index: Long = plain("The document's place in what the client sent, from 0.")
+    path: str | None = plain("JSON path to the value at fault; null where it is the document as a whole.")
+    code: str = plain("The kind of fault, for programs: TYPE, FORMAT, RANGE, ENUM, REQUIRED, UNKNOWN_FIELD …")
+    message: str = plain("What is wrong and how to mend it, as a sentence for people.")
+    document: JSON | None = plain(
+        "The document as it was sent; null where it is too large to keep or not kept any more."
     )
 
 
@@ -78,15 +74,11 @@ class BatchType(Node):
         "Global id; the same key of the same dataset always gives the same one.", "Batch", "batch_id"
     )
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.")
-    status: BatchStatus = strawberry.field(description="Where the batch stands.")
-    record_count: Long = strawberry.field(
-        description="How many documents were accepted; duplicates and refused ones are left out."
-    )
-    failed_count: Long = strawberry.field(description="How many documents were refused; `errors` says why.")
-    created_at: datetime = strawberry.field(description="When the batch was made.")
-    completed_at: datetime | None = strawberry.field(
-        description="When it was completed or aborted; null while it is loading."
-    )
+    status: BatchStatus = plain("Where the batch stands.")
+    record_count: Long = plain("How many documents were accepted; duplicates and refused ones are left out.")
+    failed_count: Long = plain("How many documents were refused; `errors` says why.")
+    created_at: datetime = plain("When the batch was made.")
+    completed_at: datetime | None = plain("When it was completed or aborted; null while it is loading.")
     errors: Connection[IngestErrorType] = resolved_by(
         _errors, "The documents that were refused, in the order they came. Needs the scope `profile:read`."
     )
@@ -115,16 +107,16 @@ class BatchQuery:
 
 @strawberry.input(description="A batch to be filled.")
 class CreateBatchInput:
-    dataset_id: strawberry.ID = strawberry.field(description="The dataset that its documents will be of.")
-    key: str | None = strawberry.field(
+    dataset_id: strawberry.ID = plain("The dataset that its documents will be of.")
+    key: str | None = plain(
+        "The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash. Without one the batch is always new.",
         default=None,
-        description="The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash. Without one the batch is always new.",
     )
 
 
 @strawberry.input(description="A batch to be completed or aborted.")
 class BatchInput:
-    id: strawberry.ID = strawberry.field(description="The batch that it is about.")
+    id: strawberry.ID = plain("The batch that it is about.")
 
 
 @strawberry.type(description="The batch that was made or changed, or what was wrong.")

@@ -122,6 +122,11 @@ def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, 
     return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name)
 
 
+def plain(description: str, **options: Any) -> Any:
+    """Return a field that reads the attribute of its own name, or the field of an input. `options` are those of `strawberry.field`."""
+    return strawberry.field(description=description, **options)
+
+
 def attribute(path: str, description: str, name: str | None = None) -> Any:
     """Return a field that reads an attribute of the domain object: `path` is its name, or several with dots between them."""
     read = attrgetter(path)

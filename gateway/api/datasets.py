@@ -7,7 +7,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.context import Context, Info, later, plain, resolved_by
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field, look_up
@@ -61,20 +61,18 @@ class DatasetType(Node):
     id: strawberry.ID = id_field(
         "Global id; the same one stands in the path `/ingest/{datasetId}`.", "Dataset", "dataset_id"
     )
-    name: str = strawberry.field(description="What people call the dataset; no two of a sandbox share a name.")
-    description: str | None = strawberry.field(
-        description="What the data is and where it comes from; null where nobody said."
-    )
+    name: str = plain("What people call the dataset; no two of a sandbox share a name.")
+    description: str | None = plain("What the data is and where it comes from; null where nobody said.")
     schema: XdmSchemaType = resolved_by(
         _schema, "The schema that every document is checked against; it never changes to another."
     )
-    is_profile_enabled: bool = strawberry.field(
-        description="Whether the documents feed profiles and the identity graph; once they do, they always do."
+    is_profile_enabled: bool = plain(
+        "Whether the documents feed profiles and the identity graph; once they do, they always do."
     )
     record_count: Long = resolved_by(
         _record_count, "How many records or events were accepted; refused and reverted ones are left out."
     )
-    created_at: datetime = strawberry.field(description="When the dataset was made.")
+    created_at: datetime = plain("When the dataset was made.")
     batches: Any = resolved_by(
         _batches,
         "What came in together, the newest first.",
@@ -113,25 +111,21 @@ class DatasetQuery:
 
 @strawberry.input(description="A dataset to be made.")
 class CreateDatasetInput:
-    name: str = strawberry.field(
-        description="What people will call it: 1 to 255 characters, not the name of another dataset."
-    )
-    description: str | None = strawberry.field(default=None, description="What the data is and where it comes from.")
-    schema_id: strawberry.ID = strawberry.field(description="The schema that its documents will have, for good.")
-    enable_for_profile: bool | None = strawberry.field(
-        default=True, description="Whether its documents feed profiles; the schema must be enabled for that, too."
+    name: str = plain("What people will call it: 1 to 255 characters, not the name of another dataset.")
+    description: str | None = plain("What the data is and where it comes from.", default=None)
+    schema_id: strawberry.ID = plain("The schema that its documents will have, for good.")
+    enable_for_profile: bool | None = plain(
+        "Whether its documents feed profiles; the schema must be enabled for that, too.", default=True
     )
 
 
 @strawberry.input(description="Changes of a dataset. A field that is left out stays as it is.")
 class UpdateDatasetInput:
-    id: strawberry.ID = strawberry.field(description="The dataset to change.")
-    name: str | None = strawberry.field(default=None, description="Its new name; null, too, leaves the name as it is.")
-    description: str | None = strawberry.field(
-        default=strawberry.UNSET, description="Its new description; null removes the old one."
-    )
-    enable_for_profile: bool | None = strawberry.field(
-        default=None, description="True makes its documents feed profiles from now on; that cannot be undone."
+    id: strawberry.ID = plain("The dataset to change.")
+    name: str | None = plain("Its new name; null, too, leaves the name as it is.", default=None)
+    description: str | None = plain("Its new description; null removes the old one.", default=strawberry.UNSET)
+    enable_for_profile: bool | None = plain(
+        "True makes its documents feed profiles from now on; that cannot be undone.", default=None
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.api.context import Info, resolved_by
+from gateway.api.context import Info, plain, resolved_by
 from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.ids import parse_id
 from gateway.api.mutations import query_errors
@@ -56,29 +56,25 @@ def _examples(diff: strawberry.Parent[MergePolicyDiff], *, first: ExamplesArgume
 
 @strawberry.type(description="A field that a profile would have otherwise.")
 class FieldChange:
-    path: list[str] = strawberry.field(description="Names from the document's root down to the field.")
-    base: JSON | None = strawberry.field(
-        description="The value under the existing policy; null where the profile has none there."
-    )
-    candidate: JSON | None = strawberry.field(
-        description="The value under the policy that is tried; null where the profile would have none there."
+    path: list[str] = plain("Names from the document's root down to the field.")
+    base: JSON | None = plain("The value under the existing policy; null where the profile has none there.")
+    candidate: JSON | None = plain(
+        "The value under the policy that is tried; null where the profile would have none there."
     )
 
 
 @strawberry.type(name="ProfileDiff", description="What would change of the profile that an identity leads to.")
 class ProfileDiffType:
     identity: IdentityNode = resolved_by(identity_of, "The identity, which has data of its own.")
-    changes: list[FieldChange] = strawberry.field(description="Every field that would change, by path.")
+    changes: list[FieldChange] = plain("Every field that would change, by path.")
 
 
 @strawberry.type(description="How many profiles would have a field otherwise.")
 class FieldDiff:
-    path: list[str] = strawberry.field(
-        description="Names from the document's root down to the field; what is taken whole, such as a postal address, is one field."
+    path: list[str] = plain(
+        "Names from the document's root down to the field; what is taken whole, such as a postal address, is one field."
     )
-    profiles_changed: Long = strawberry.field(
-        description="For how many of the profiles that were compared it would change, come or go."
-    )
+    profiles_changed: Long = plain("For how many of the profiles that were compared it would change, come or go.")
 
 
 @strawberry.type(
@@ -86,15 +82,15 @@ class FieldDiff:
     description="What would change if people were seen by another policy. Profiles are counted by the identities that lead to them: of a person with data under three identities there are three. So policies that do not make the same people can be compared.",
 )
 class MergePolicyDiffType:
-    profiles_compared: Long = strawberry.field(
-        description="How many profiles were compared: one for each identity with data. A part of them is a fair sample of all."
+    profiles_compared: Long = plain(
+        "How many profiles were compared: one for each identity with data. A part of them is a fair sample of all."
     )
-    is_complete: bool = strawberry.field(
-        description="Whether all that was asked for was compared; false where the request's time limit came first."
+    is_complete: bool = plain(
+        "Whether all that was asked for was compared; false where the request's time limit came first."
     )
-    profiles_changed: Long = strawberry.field(description="How many of those that were compared would change.")
-    fields: list[FieldDiff] = strawberry.field(
-        description=f"The fields that would change, those of most profiles first; at most {MAX_FIELDS:,}."
+    profiles_changed: Long = plain("How many of those that were compared would change.")
+    fields: list[FieldDiff] = plain(
+        f"The fields that would change, those of most profiles first; at most {MAX_FIELDS:,}."
     )
     examples: list[ProfileDiffType] = resolved_by(_examples, "Some of the profiles that would change.")
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import strawberry
 
 from gateway.api.batches import BatchType, batch_of
-from gateway.api.context import Context, Info, for_all, resolved_by, wanted_of
+from gateway.api.context import Context, Info, for_all, plain, resolved_by, wanted_of
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.finished import Finished
@@ -77,12 +77,12 @@ described(
 
 @strawberry.input(name="PropertyCondition", description="A comparison of what an event says at a path with a value.")
 class PropertyConditionInput:
-    path: str = strawberry.field(
-        description="Dotted path from the event's root, as in `commerce.order.priceTotal`. A path through an array holds if it does for any element. One that leads to a field that no event can have is BAD_INPUT."
+    path: str = plain(
+        "Dotted path from the event's root, as in `commerce.order.priceTotal`. A path through an array holds if it does for any element. One that leads to a field that no event can have is BAD_INPUT."
     )
-    operator: ComparisonOperator = strawberry.field(description="How the two are compared.")
-    value: JSON = strawberry.field(
-        description="A text, a number or a boolean; only values of this type compare with it. A text that is a date-time compares with date-times as an instant, in whatever zone it is written."
+    operator: ComparisonOperator = plain("How the two are compared.")
+    value: JSON = plain(
+        "A text, a number or a boolean; only values of this type compare with it. A text that is a date-time compares with date-times as an instant, in whatever zone it is written."
     )
 
 
@@ -90,19 +90,17 @@ class PropertyConditionInput:
     name="EventFilter", description="Which events are wanted. All that is given must hold; null is as good as left out."
 )
 class EventFilterInput:
-    since: datetime | None = strawberry.field(default=None, description="Earliest `timestamp`, inclusive.")
-    until: datetime | None = strawberry.field(default=None, description="Latest `timestamp`, exclusive.")
-    event_types: list[str] | None = strawberry.field(
-        default=None, description="Any of these types; events without a type, and an empty list, match nothing."
+    since: datetime | None = plain("Earliest `timestamp`, inclusive.", default=None)
+    until: datetime | None = plain("Latest `timestamp`, exclusive.", default=None)
+    event_types: list[str] | None = plain(
+        "Any of these types; events without a type, and an empty list, match nothing.", default=None
     )
-    dataset_ids: list[strawberry.ID] | None = strawberry.field(
-        default=None, description="From any of these datasets, by their `id`; an empty list matches nothing."
+    dataset_ids: list[strawberry.ID] | None = plain(
+        "From any of these datasets, by their `id`; an empty list matches nothing.", default=None
     )
-    properties: list[PropertyConditionInput] | None = strawberry.field(
-        default=None, description="At most three comparisons; all must hold."
-    )
-    where: str | None = strawberry.field(
-        default=None, description="A PQL expression over one event. Not available yet: giving one is BAD_INPUT."
+    properties: list[PropertyConditionInput] | None = plain("At most three comparisons; all must hold.", default=None)
+    where: str | None = plain(
+        "A PQL expression over one event. Not available yet: giving one is BAD_INPUT.", default=None
     )
 
 
@@ -110,13 +108,10 @@ class EventFilterInput:
     name="EventOrder", description="In which order events come; the one direction is the exact reverse of the other."
 )
 class EventOrderInput:
-    field: EventOrderField = strawberry.field(
-        default=EventOrderField.TIMESTAMP,
-        description="The time that comes first; where it is equal, `eventId` decides.",
+    field: EventOrderField = plain(
+        "The time that comes first; where it is equal, `eventId` decides.", default=EventOrderField.TIMESTAMP
     )
-    direction: OrderDirection = strawberry.field(
-        default=OrderDirection.ASC, description="Which end comes first: ASC is the earliest."
-    )
+    direction: OrderDirection = plain("Which end comes first: ASC is the earliest.", default=OrderDirection.ASC)
 
 
 FilterArgument = Annotated[
@@ -293,12 +288,12 @@ class EventType(Node):
     domain = Event
 
     id: strawberry.ID = id_field("Global id of the event.", "ExperienceEvent", "xid", "dataset_id", "event_id")
-    event_id: str = strawberry.field(description="The sender's `_id`: what comes with it again is the same event.")
-    timestamp: datetime = strawberry.field(
-        description="When it happened, as its sender says; the time of its ingestion, where that lies in the future."
+    event_id: str = plain("The sender's `_id`: what comes with it again is the same event.")
+    timestamp: datetime = plain(
+        "When it happened, as its sender says; the time of its ingestion, where that lies in the future."
     )
-    event_type: str | None = strawberry.field(
-        description="What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
+    event_type: str | None = plain(
+        "What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
     )
     identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the event is stored.")
     profile: Any = resolved_by(
@@ -306,7 +301,7 @@ class EventType(Node):
     )
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that it was sent to.")
     batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.")
-    ingested_at: datetime = strawberry.field(description="When it came in first.")
+    ingested_at: datetime = plain("When it came in first.")
     entity: ExperienceEventEntity = resolved_by(
         _entity, "The event as it was sent, typed by the sandbox's union of all event schemas."
     )
@@ -320,9 +315,7 @@ class EventEdge(EdgeType[EventType]):
 
 @strawberry.type(name="EventConnection", description="A page of events, and what is needed to ask for the next one.")
 class EventConnection(Connection[EventType]):
-    edges: Any = strawberry.field(
-        graphql_type=list[EventEdge], description="The page's events, each with its cursor, in the list's order."
-    )
+    edges: Any = plain("The page's events, each with its cursor, in the list's order.", graphql_type=list[EventEdge])
 
 
 # ------------------------------------------------------------------------------------------------ queries

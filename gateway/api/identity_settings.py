@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import strawberry
 
-from gateway.api.context import Context, resolved_by
+from gateway.api.context import Context, plain, resolved_by
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
 from gateway.domain.config import identity_settings
@@ -20,10 +20,8 @@ def _itself(namespace: strawberry.Parent[Namespace]) -> Namespace:
 @strawberry.type(description="How one namespace takes part in building identity graphs.")
 class NamespaceRule:
     namespace: NamespaceType = resolved_by(_itself, "The namespace that the rule is about.")
-    priority: int = strawberry.field(description="Its rank among the listed namespaces; 1 is the highest.")
-    is_unique_per_graph: bool = strawberry.field(
-        description="Whether a graph holds at most one identity of the namespace."
-    )
+    priority: int = plain("Its rank among the listed namespaces; 1 is the highest.")
+    is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of the namespace.")
 
 
 def _rules(settings: strawberry.Parent[list[Namespace]]) -> list[Namespace]:
@@ -42,19 +40,19 @@ class IdentitySettings:
 
 @strawberry.input(description="A namespace's place in the identity settings: its place in their list.")
 class NamespaceRuleInput:
-    namespace: str = strawberry.field(
-        description="Code of the namespace, case included, as in `identityNamespaces`; one that names no people has no place."
+    namespace: str = plain(
+        "Code of the namespace, case included, as in `identityNamespaces`; one that names no people has no place."
     )
-    is_unique_per_graph: bool = strawberry.field(
+    is_unique_per_graph: bool = plain(
+        "Whether a graph may hold one identity of it at most; only namespaces of persons, e-mail addresses and phones can be unique.",
         default=False,
-        description="Whether a graph may hold one identity of it at most; only namespaces of persons, e-mail addresses and phones can be unique.",
     )
 
 
 @strawberry.input(description="The identity settings of a sandbox, given whole.")
 class IdentitySettingsInput:
-    namespaces: list[NamespaceRuleInput] = strawberry.field(
-        description=f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.MAX_UNIQUE_NAMESPACES} of them unique. None turns the settings off."
+    namespaces: list[NamespaceRuleInput] = plain(
+        f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.MAX_UNIQUE_NAMESPACES} of them unique. None turns the settings off."
     )
 
 

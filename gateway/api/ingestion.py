@@ -6,7 +6,7 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.batches import BatchType, IngestErrorType
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.ids import input_id
 from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
@@ -27,26 +27,22 @@ described(
 
 @strawberry.input(description="Records to take in.")
 class IngestRecordsInput:
-    dataset_id: strawberry.ID = strawberry.field(description="A dataset of class INDIVIDUAL_PROFILE.")
-    documents: list[JSON] = strawberry.field(
-        description="The records, at most 1,000: documents of the dataset's schema."
-    )
-    mode: Mode = strawberry.field(default=Mode.REPLACE, description="What each record does with the one before it.")
-    batch_id: strawberry.ID | None = strawberry.field(
-        default=None,
-        description="A loading batch of the dataset to put them in; without one, a batch that such calls share.",
+    dataset_id: strawberry.ID = plain("A dataset of class INDIVIDUAL_PROFILE.")
+    documents: list[JSON] = plain("The records, at most 1,000: documents of the dataset's schema.")
+    mode: Mode = plain("What each record does with the one before it.", default=Mode.REPLACE)
+    batch_id: strawberry.ID | None = plain(
+        "A loading batch of the dataset to put them in; without one, a batch that such calls share.", default=None
     )
 
 
 @strawberry.input(description="Events to take in.")
 class IngestEventsInput:
-    dataset_id: strawberry.ID = strawberry.field(description="A dataset of class EXPERIENCE_EVENT.")
-    documents: list[JSON] = strawberry.field(
-        description="The events, at most 1,000: documents of the dataset's schema, each with its `_id` and `timestamp`."
+    dataset_id: strawberry.ID = plain("A dataset of class EXPERIENCE_EVENT.")
+    documents: list[JSON] = plain(
+        "The events, at most 1,000: documents of the dataset's schema, each with its `_id` and `timestamp`."
     )
-    batch_id: strawberry.ID | None = strawberry.field(
-        default=None,
-        description="A loading batch of the dataset to put them in; without one, a batch that such calls share.",
+    batch_id: strawberry.ID | None = plain(
+        "A loading batch of the dataset to put them in; without one, a batch that such calls share.", default=None
     )
 
 

@@ -5,7 +5,7 @@ from typing import Final
 
 import strawberry
 
-from gateway.api.context import Info, resolved_by
+from gateway.api.context import Info, plain, resolved_by
 from gateway.api.execution.limits import Limits
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
@@ -93,10 +93,10 @@ SERVICE_LIMITS: Final = tuple(
 
 @strawberry.type(name="ServiceLimit", description="The most that is allowed of something; beyond it, `LIMIT_EXCEEDED`.")
 class ServiceLimitType:
-    name: str = strawberry.field(description="What the limit is called; it stays the same.")
-    value: Long = strawberry.field(description="The most that is allowed.")
-    unit: str = strawberry.field(description="What is counted, such as `bytes`.")
-    description: str = strawberry.field(description="Where it holds.")
+    name: str = plain("What the limit is called; it stays the same.")
+    value: Long = plain("The most that is allowed.")
+    unit: str = plain("What is counted, such as `bytes`.")
+    description: str = plain("Where it holds.")
 
 
 async def _service_limits(info: Info) -> tuple[ServiceLimit, ...]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.identities import IdentityGraphNode, IdentityInput, input_xid
 from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.domain.config.configuration import Configurations
@@ -18,8 +18,8 @@ from gateway.storage.database import Database
 
 @strawberry.input(description="Two identities that data names, in either order.")
 class LinkIdentitiesInput:
-    a: IdentityInput = strawberry.field(description="The one identity; it must name a person, a device or a browser.")
-    b: IdentityInput = strawberry.field(description="The other identity, of which the same holds.")
+    a: IdentityInput = plain("The one identity; it must name a person, a device or a browser.")
+    b: IdentityInput = plain("The other identity, of which the same holds.")
 
 
 async def _graphs(answer: strawberry.Parent[MutationResult], info: Info) -> list[IdentityGraph]:

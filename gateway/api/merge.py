@@ -5,7 +5,7 @@ from datetime import datetime
 import strawberry
 
 from gateway.api.batches import BatchType, batch_of
-from gateway.api.context import resolved_by
+from gateway.api.context import plain, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.scalars import JSON, described
@@ -30,25 +30,23 @@ class ProfileFragmentType:
     identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the record is stored.")
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the record was sent to.")
     batch: BatchType | None = resolved_by(batch_of, "The batch that last changed what it says.")
-    document: JSON = strawberry.field(description="What the record says, as it was sent or adds up from what was sent.")
-    ingested_at: datetime = strawberry.field(description="When what it says now came in.")
-    observed_at: datetime | None = strawberry.field(
-        description="When its source last changed it, by `extSourceSystemAudit.lastUpdatedDate`; null where it does not say."
+    document: JSON = plain("What the record says, as it was sent or adds up from what was sent.")
+    ingested_at: datetime = plain("When what it says now came in.")
+    observed_at: datetime | None = plain(
+        "When its source last changed it, by `extSourceSystemAudit.lastUpdatedDate`; null where it does not say."
     )
 
 
 @strawberry.type(name="FieldCandidate", description="A record that has a value for a field of the profile.")
 class FieldCandidateType:
-    value: JSON | None = strawberry.field(description="The value that the record has there, whole.")
+    value: JSON | None = plain("The value that the record has there, whole.")
     identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the record is stored.")
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the record was sent to.")
     batch: BatchType | None = resolved_by(batch_of, "The batch that last changed what the record says.")
-    at: datetime = strawberry.field(
-        description="The time that rules compare, to the microsecond: when the record's source last changed it, or where it does not say, when the record came in."
+    at: datetime = plain(
+        "The time that rules compare, to the microsecond: when the record's source last changed it, or where it does not say, when the record came in."
     )
-    ingested_at: datetime = strawberry.field(
-        description="When what the record says now came in, which decides where `at` is equal."
-    )
+    ingested_at: datetime = plain("When what the record says now came in, which decides where `at` is equal.")
 
 
 @strawberry.type(
@@ -56,12 +54,10 @@ class FieldCandidateType:
     description="Why a field of a profile has its value: who gave it, by which rule, and who else had one.",
 )
 class FieldProvenanceType:
-    path: list[str] = strawberry.field(description="Names from the document's root down to the field.")
-    value: JSON | None = strawberry.field(description="The value in the profile, the same as in `entityJson`.")
-    winner: FieldCandidateType | None = strawberry.field(
-        description="The record that the value is from; null where the rule is UNION."
-    )
-    rule: MergeRule = strawberry.field(description="What decided between the records.")
-    candidates: list[FieldCandidateType] = strawberry.field(
-        description="The records that lost, best first; where the rule is UNION, all of them."
+    path: list[str] = plain("Names from the document's root down to the field.")
+    value: JSON | None = plain("The value in the profile, the same as in `entityJson`.")
+    winner: FieldCandidateType | None = plain("The record that the value is from; null where the rule is UNION.")
+    rule: MergeRule = plain("What decided between the records.")
+    candidates: list[FieldCandidateType] = plain(
+        "The records that lost, best first; where the rule is UNION, all of them."
     )

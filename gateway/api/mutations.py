@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import strawberry
 
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.scalars import described
 from gateway.errors import BadInput, BadSelector, LimitExceeded, TooMany, UserFault
 
@@ -45,17 +45,13 @@ described(
 
 @strawberry.type(description="Something in a mutation's input that the caller can mend. Nothing was changed.")
 class UserError:
-    code: UserErrorCode = strawberry.field(description="The kind of fault, for programs to decide on.")
-    message: str = strawberry.field(description="What is wrong and how to mend it, as a sentence for people.")
-    path: list[str] | None = strawberry.field(
-        description="Names of the input's fields down to the one at fault; null where no single field is."
+    code: UserErrorCode = plain("The kind of fault, for programs to decide on.")
+    message: str = plain("What is wrong and how to mend it, as a sentence for people.")
+    path: list[str] | None = plain(
+        "Names of the input's fields down to the one at fault; null where no single field is."
     )
-    line: int | None = strawberry.field(
-        description="Line of the fault inside a text such as a selector, from 1; null elsewhere."
-    )
-    column: int | None = strawberry.field(
-        description="Column of the fault inside that line, from 1; null where `line` is."
-    )
+    line: int | None = plain("Line of the fault inside a text such as a selector, from 1; null elsewhere.")
+    column: int | None = plain("Column of the fault inside that line, from 1; null where `line` is.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +102,7 @@ def changed(description: str) -> Any:
 
 def user_errors() -> Any:
     """Return the payload's field that lists what was wrong."""
-    return strawberry.field(description="What the caller can mend; empty where the mutation was done.")
+    return plain("What the caller can mend; empty where the mutation was done.")
 
 
 def _changed(answer: strawberry.Parent[MutationResult]) -> Any:
@@ -115,7 +111,7 @@ def _changed(answer: strawberry.Parent[MutationResult]) -> Any:
 
 @strawberry.input(description="An object to be deleted.")
 class DeleteInput:
-    id: strawberry.ID = strawberry.field(description="The object to delete.")
+    id: strawberry.ID = plain("The object to delete.")
 
 
 @strawberry.type(description="What was deleted, or why it was not.")

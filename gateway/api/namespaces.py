@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, resolved_by
+from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field
@@ -48,18 +48,16 @@ class NamespaceType(Node):
     domain = Namespace
 
     id: strawberry.ID = id_field("Global id of the namespace.", "IdentityNamespace", "sandbox_id", "namespace_id")
-    code: str = strawberry.field(description="The name by which data calls it, case included; it never changes.")
-    name: str = strawberry.field(description="What people call it.")
-    description: str | None = strawberry.field(description="What its values are; null where nobody said.")
+    code: str = plain("The name by which data calls it, case included; it never changes.")
+    name: str = plain("What people call it.")
+    description: str | None = plain("What its values are; null where nobody said.")
     id_type: IdentityType = attribute("type", "What kind of thing its values name.")
-    is_custom: bool = strawberry.field(description="Whether this sandbox made it; standard ones are in every sandbox.")
-    normalization: IdentityNormalization = strawberry.field(
-        description="When two spellings of a value are one identity."
+    is_custom: bool = plain("Whether this sandbox made it; standard ones are in every sandbox.")
+    normalization: IdentityNormalization = plain("When two spellings of a value are one identity.")
+    priority: int | None = plain(
+        "Its rank in the sandbox's identity settings, 1 the highest; null where it is not listed."
     )
-    priority: int | None = strawberry.field(
-        description="Its rank in the sandbox's identity settings, 1 the highest; null where it is not listed."
-    )
-    is_unique_per_graph: bool = strawberry.field(description="Whether a graph holds at most one identity of it.")
+    is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of it.")
 
 
 async def _identity_namespaces(
@@ -88,24 +86,22 @@ class NamespaceQuery:
 
 @strawberry.input(description="A namespace to be made. Its code, type and normalization are for good.")
 class CreateIdentityNamespaceInput:
-    code: str = strawberry.field(
-        description="The name by which data will call it: 1 to 64 characters, case included, not the code of another namespace."
+    code: str = plain(
+        "The name by which data will call it: 1 to 64 characters, case included, not the code of another namespace."
     )
-    name: str = strawberry.field(description="What people call it.")
-    id_type: IdentityType = strawberry.field(description="What kind of thing its values name.")
-    normalization: IdentityNormalization = strawberry.field(
-        default=IdentityNormalization.EXACT, description="When two spellings of a value are one identity."
+    name: str = plain("What people call it.")
+    id_type: IdentityType = plain("What kind of thing its values name.")
+    normalization: IdentityNormalization = plain(
+        "When two spellings of a value are one identity.", default=IdentityNormalization.EXACT
     )
-    description: str | None = strawberry.field(default=None, description="What its values are.")
+    description: str | None = plain("What its values are.", default=None)
 
 
 @strawberry.input(description="A custom namespace and what is to be said of it; what is left out stays as it is.")
 class UpdateIdentityNamespaceInput:
-    id: strawberry.ID = strawberry.field(description="The namespace to change; standard ones never change.")
-    name: str | None = strawberry.field(default=None, description="What people call it; null leaves it as it is.")
-    description: str | None = strawberry.field(
-        default=strawberry.UNSET, description="What its values are; null takes the description away."
-    )
+    id: strawberry.ID = plain("The namespace to change; standard ones never change.")
+    name: str | None = plain("What people call it; null leaves it as it is.", default=None)
+    description: str | None = plain("What its values are; null takes the description away.", default=strawberry.UNSET)
 
 
 @strawberry.type(description="The namespace that was made or changed, or what was wrong.")

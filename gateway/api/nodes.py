@@ -10,7 +10,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 
 import strawberry
 
-from gateway.api.context import Context, resolved_by
+from gateway.api.context import Context, plain, resolved_by
 from gateway.api.ids import global_id, key_of, read_id
 from gateway.errors import LimitExceeded
 
@@ -26,9 +26,7 @@ MAX_NODES = 1_000
 class Node:
     domain: ClassVar[type]  # what the domain calls this type's objects
 
-    id: strawberry.ID = strawberry.field(
-        description="Opaque, the same for ever, unique over all types; safe in an address."
-    )
+    id: strawberry.ID = plain("Opaque, the same for ever, unique over all types; safe in an address.")
 
     @classmethod
     def is_type_of(cls, obj: object, _info: object) -> bool:

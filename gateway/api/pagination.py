@@ -16,7 +16,7 @@ from uuid import UUID
 import orjson
 import strawberry
 
-from gateway.api.context import attribute, resolved_by
+from gateway.api.context import attribute, plain, resolved_by
 from gateway.api.scalars import Long, described
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
@@ -199,27 +199,21 @@ async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
 class PageInfo:
     has_next_page: bool = attribute("page.has_next", "Whether the list goes on behind this page.")
     has_previous_page: bool = attribute("page.has_previous", "Whether the list has items in front of this page.")
-    start_cursor: str | None = strawberry.field(
-        description="Cursor of the page's first item, for `before`; null on an empty page."
-    )
-    end_cursor: str | None = strawberry.field(
-        description="Cursor of the page's last item, for `after`; null on an empty page."
-    )
+    start_cursor: str | None = plain("Cursor of the page's first item, for `before`; null on an empty page.")
+    end_cursor: str | None = plain("Cursor of the page's last item, for `after`; null on an empty page.")
 
 
 @strawberry.type(name="Edge", description="An item of a list together with its place there.")
 class EdgeType(Generic[T]):
-    cursor: str = strawberry.field(description="The item's place in the list and order it was asked for in; opaque.")
-    node: T = strawberry.field(description="The item itself, the same object that `nodes` holds.")
+    cursor: str = plain("The item's place in the list and order it was asked for in; opaque.")
+    node: T = plain("The item itself, the same object that `nodes` holds.")
 
 
 @strawberry.type(description="A page of a list, and what is needed to ask for the next one.")
 class Connection(Generic[T]):
-    edges: list[EdgeType[T]] = strawberry.field(
-        description="The page's items, each with its cursor, in the list's order."
-    )
-    nodes: list[T] = strawberry.field(description="The page's items without cursors, in the list's order.")
-    page_info: PageInfo = strawberry.field(description="Whether the list goes on, and the cursors of the page's ends.")
+    edges: list[EdgeType[T]] = plain("The page's items, each with its cursor, in the list's order.")
+    nodes: list[T] = plain("The page's items without cursors, in the list's order.")
+    page_info: PageInfo = plain("Whether the list goes on, and the cursors of the page's ends.")
     total_count: Long | None = resolved_by(
         _total_count, "How many items the whole list has under its filter. Counted only when asked for."
     )

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, resolved_by
+from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import input_id
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
@@ -74,7 +74,7 @@ def _order(rule: strawberry.Parent[AttributeMerge], info: Info) -> list[Dataset]
 
 @strawberry.type(name="AttributeMerge", description="What decides where several sources know the same field.")
 class AttributeMergeNode:
-    type: AttributeMergeType = strawberry.field(description="The kind of rule.")
+    type: AttributeMergeType = plain("The kind of rule.")
     order: list[DatasetType] | None = resolved_by(
         _order, "The datasets that take part, the one that wins first; null but for DATASET_PRECEDENCE."
     )
@@ -102,10 +102,10 @@ class MergePolicyType(Node):
     is_active_on_edge: bool = attribute(
         "settings.is_active_on_edge", "Whether edges serve people as this policy sees them; at most one does."
     )
-    version: int = strawberry.field(description="Grows by one with each change, from 1.")
-    status: PolicyStatus = strawberry.field(description="Whether what the policy keeps is there.")
-    created_at: datetime = strawberry.field(description="When the policy was made.")
-    updated_at: datetime = strawberry.field(description="When the policy was last changed.")
+    version: int = plain("Grows by one with each change, from 1.")
+    status: PolicyStatus = plain("Whether what the policy keeps is there.")
+    created_at: datetime = plain("When the policy was made.")
+    updated_at: datetime = plain("When the policy was last changed.")
 
 
 # ------------------------------------------------------------------------------------------------ queries
@@ -113,19 +113,11 @@ class MergePolicyType(Node):
 
 @strawberry.input(description="Which merge policies are wanted: those that fit all that is given.")
 class MergePolicyFilter:
-    is_default: bool | None = strawberry.field(default=None, description="Only the defaults, or only the others.")
-    is_active_on_edge: bool | None = strawberry.field(
-        default=None, description="Only the one that edges use, or only the others."
-    )
-    xdm_class: XdmClass | None = strawberry.field(
-        name="class", default=None, description="Only policies of this class."
-    )
-    identity_graph: IdentityGraphType | None = strawberry.field(
-        default=None, description="Only policies with this kind of graph."
-    )
-    attribute_merge: AttributeMergeType | None = strawberry.field(
-        default=None, description="Only policies with this kind of rule."
-    )
+    is_default: bool | None = plain("Only the defaults, or only the others.", default=None)
+    is_active_on_edge: bool | None = plain("Only the one that edges use, or only the others.", default=None)
+    xdm_class: XdmClass | None = plain("Only policies of this class.", name="class", default=None)
+    identity_graph: IdentityGraphType | None = plain("Only policies with this kind of graph.", default=None)
+    attribute_merge: AttributeMergeType | None = plain("Only policies with this kind of rule.", default=None)
 
     def fits(self, policy: MergePolicy) -> bool:
         """Return whether the policy passes the filter."""
@@ -142,8 +134,8 @@ class MergePolicyFilter:
 
 @strawberry.input(description="How merge policies are ordered.")
 class MergePolicyOrder:
-    field: MergePolicyOrderField = strawberry.field(default=MergePolicyOrderField.NAME, description="What to order by.")
-    direction: OrderDirection = strawberry.field(default=OrderDirection.ASC, description="Which end comes first.")
+    field: MergePolicyOrderField = plain("What to order by.", default=MergePolicyOrderField.NAME)
+    direction: OrderDirection = plain("Which end comes first.", default=OrderDirection.ASC)
 
 
 Filter = Annotated[
@@ -206,48 +198,35 @@ class PolicyQuery:
 
 @strawberry.input(description="What decides where several sources know the same field.")
 class AttributeMergeInput:
-    type: AttributeMergeType = strawberry.field(description="The kind of rule.")
-    order: list[strawberry.ID] | None = strawberry.field(
-        default=None,
-        description="With DATASET_PRECEDENCE the datasets that take part, the one that wins first; else left out.",
+    type: AttributeMergeType = plain("The kind of rule.")
+    order: list[strawberry.ID] | None = plain(
+        "With DATASET_PRECEDENCE the datasets that take part, the one that wins first; else left out.", default=None
     )
 
 
 @strawberry.input(description="A merge policy to be made.")
 class MergePolicyInput:
-    name: str = strawberry.field(description="What people will call it; not the name of another policy.")
-    xdm_class: XdmClass | None = strawberry.field(
-        name="class", default=XdmClass.INDIVIDUAL_PROFILE, description="What is merged: only INDIVIDUAL_PROFILE can be."
+    name: str = plain("What people will call it; not the name of another policy.")
+    xdm_class: XdmClass | None = plain(
+        "What is merged: only INDIVIDUAL_PROFILE can be.", name="class", default=XdmClass.INDIVIDUAL_PROFILE
     )
-    identity_graph: IdentityGraphType = strawberry.field(description="What makes a person of identities.")
-    attribute_merge: AttributeMergeInput = strawberry.field(
-        description="What decides where several sources know the same field."
-    )
-    is_default: bool | None = strawberry.field(
-        default=False, description="True makes it the default in place of the one that is."
-    )
-    is_active_on_edge: bool | None = strawberry.field(
-        default=False, description="True lets edges use it; no other may be in use there."
-    )
+    identity_graph: IdentityGraphType = plain("What makes a person of identities.")
+    attribute_merge: AttributeMergeInput = plain("What decides where several sources know the same field.")
+    is_default: bool | None = plain("True makes it the default in place of the one that is.", default=False)
+    is_active_on_edge: bool | None = plain("True lets edges use it; no other may be in use there.", default=False)
 
 
 @strawberry.input(description="Changes of a merge policy. A field that is left out, or null, stays as it is.")
 class UpdateMergePolicyInput:
-    id: strawberry.ID = strawberry.field(description="The policy to change.")
-    name: str | None = strawberry.field(default=None, description="Its new name.")
-    identity_graph: IdentityGraphType | None = strawberry.field(
-        default=None, description="What is to make a person of identities."
-    )
-    attribute_merge: AttributeMergeInput | None = strawberry.field(
-        default=None, description="What is to decide, given whole."
-    )
-    is_default: bool | None = strawberry.field(
-        default=None, description="True makes it the default; false cannot be said of the default."
-    )
-    is_active_on_edge: bool | None = strawberry.field(default=None, description="Whether edges are to use it.")
-    current_version: int | None = strawberry.field(
+    id: strawberry.ID = plain("The policy to change.")
+    name: str | None = plain("Its new name.", default=None)
+    identity_graph: IdentityGraphType | None = plain("What is to make a person of identities.", default=None)
+    attribute_merge: AttributeMergeInput | None = plain("What is to decide, given whole.", default=None)
+    is_default: bool | None = plain("True makes it the default; false cannot be said of the default.", default=None)
+    is_active_on_edge: bool | None = plain("Whether edges are to use it.", default=None)
+    current_version: int | None = plain(
+        "The version that the caller has read: where the policy has another by now, the answer is STALE and nothing changes.",
         default=None,
-        description="The version that the caller has read: where the policy has another by now, the answer is STALE and nothing changes.",
     )
 
 

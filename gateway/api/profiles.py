@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, resolved_by, sight_of, wanted_of
+from gateway.api.context import Context, Info, attribute, for_all, plain, resolved_by, sight_of, wanted_of
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
 from gateway.api.events import (
@@ -106,11 +106,9 @@ WhereArgument = Annotated[
 
 @strawberry.type(name="ProfileLimits", description="How large a profile is, and which guardrails it has passed.")
 class ProfileLimitsType:
-    identity_count: int = strawberry.field(
-        description="How many identities belong together, those beyond the 50 of the graph included."
-    )
-    event_count: Long = strawberry.field(description="How many events the person has.")
-    exceeded: list[ProfileLimit] = strawberry.field(description="The guardrails that are passed; empty for most.")
+    identity_count: int = plain("How many identities belong together, those beyond the 50 of the graph included.")
+    event_count: Long = plain("How many events the person has.")
+    exceeded: list[ProfileLimit] = plain("The guardrails that are passed; empty for most.")
 
 
 # ------------------------------------------------------------------------------------------------ profiles
@@ -292,13 +290,13 @@ class Requested(NamedTuple):
 
 @strawberry.type(name="ProfileResult", description="What became of one of the identities that were asked for.")
 class ProfileResultType:
-    requested: IdentityRefType = strawberry.field(description="The identity as it was asked for.")
-    identity: IdentityNode | None = strawberry.field(description="The identity; null where it is unknown or erased.")
-    status: ProfileStatus = strawberry.field(description="Whether there is a profile, and if not, why.")
-    message: str | None = strawberry.field(
-        description="What is wrong with the identity and how to mend it; null unless the status is INVALID."
+    requested: IdentityRefType = plain("The identity as it was asked for.")
+    identity: IdentityNode | None = plain("The identity; null where it is unknown or erased.")
+    status: ProfileStatus = plain("Whether there is a profile, and if not, why.")
+    message: str | None = plain(
+        "What is wrong with the identity and how to mend it; null unless the status is INVALID."
     )
-    profile: ProfileType | None = strawberry.field(description="The profile; null unless the status is FOUND.")
+    profile: ProfileType | None = plain("The profile; null unless the status is FOUND.")
 
 
 async def _profile(

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, later, resolved_by
+from gateway.api.context import Context, Info, later, plain, resolved_by
 from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
@@ -43,11 +43,11 @@ def _namespace(descriptor: strawberry.Parent[IdentityDescriptor], info: Info) ->
     name="IdentityDescriptor", description="Says that a field of a schema holds identities of a namespace."
 )
 class IdentityDescriptorType:
-    path: str = strawberry.field(description="Dotted path to the field, such as `personalEmail.address`.")
+    path: str = plain("Dotted path to the field, such as `personalEmail.address`.")
     namespace: Any = resolved_by(
         _namespace, "What kind of identity the field's values are.", later("gateway.api.namespaces", "NamespaceType")
     )
-    is_primary: bool = strawberry.field(description="Whether the field names the person that a document is about.")
+    is_primary: bool = plain("Whether the field names the person that a document is about.")
 
 
 @strawberry.type(
@@ -58,19 +58,17 @@ class XdmSchemaType(Node):
     domain = XdmSchema
 
     id: strawberry.ID = id_field("Global id of the schema.", "XdmSchema", "schema_id")
-    title: str = strawberry.field(description="What people call the schema; no two of a sandbox share a title.")
-    xdm_class: XdmClass = strawberry.field(name="class", description="What the schema describes.")
-    field_groups: list[str] = strawberry.field(
-        description="Names of the shipped field groups in it, in the order they were added."
+    title: str = plain("What people call the schema; no two of a sandbox share a title.")
+    xdm_class: XdmClass = plain("What the schema describes.", name="class")
+    field_groups: list[str] = plain("Names of the shipped field groups in it, in the order they were added.")
+    json_schema: JSON = plain(
+        "The whole schema as JSON Schema: class, field groups, and custom fields under the tenant's name."
     )
-    json_schema: JSON = strawberry.field(
-        description="The whole schema as JSON Schema: class, field groups, and custom fields under the tenant's name."
+    is_profile_enabled: bool = plain(
+        "Whether the schema is part of the class's union, so that its datasets may feed profiles."
     )
-    is_profile_enabled: bool = strawberry.field(
-        description="Whether the schema is part of the class's union, so that its datasets may feed profiles."
-    )
-    identities: list[IdentityDescriptorType] = strawberry.field(description="The fields that hold identities.")
-    version: int = strawberry.field(description="Grows by one with each change, from 1.")
+    identities: list[IdentityDescriptorType] = plain("The fields that hold identities.")
+    version: int = plain("Grows by one with each change, from 1.")
 
 
 # ------------------------------------------------------------------------------------------------ the union of a class
@@ -148,34 +146,28 @@ class RegistryQuery:
 
 @strawberry.input(description="Says that a field holds identities of a namespace.")
 class IdentityDescriptorInput:
-    path: str = strawberry.field(
-        description="Dotted path to a field of text or whole numbers, outside arrays and maps."
-    )
-    namespace: str = strawberry.field(description="Code of the namespace that the field's values belong to.")
-    is_primary: bool | None = strawberry.field(
-        default=False,
-        description="Whether the field names the person that a document is about; at most one of a schema does.",
+    path: str = plain("Dotted path to a field of text or whole numbers, outside arrays and maps.")
+    namespace: str = plain("Code of the namespace that the field's values belong to.")
+    is_primary: bool | None = plain(
+        "Whether the field names the person that a document is about; at most one of a schema does.", default=False
     )
 
 
 @strawberry.input(description="A schema to be made.")
 class CreateSchemaInput:
-    title: str = strawberry.field(
-        description="What people will call it: 1 to 255 characters, not the title of another schema."
+    title: str = plain("What people will call it: 1 to 255 characters, not the title of another schema.")
+    xdm_class: XdmClass = plain("What its documents describe.", name="class")
+    field_groups: list[str] | None = plain(
+        "Names of shipped field groups of the class; all of them where it is left out.", default=None
     )
-    xdm_class: XdmClass = strawberry.field(name="class", description="What its documents describe.")
-    field_groups: list[str] | None = strawberry.field(
-        default=None, description="Names of shipped field groups of the class; all of them where it is left out."
+    custom_fields: JSON | None = plain(
+        "Own fields as the `properties` of a JSON Schema; they go under the tenant's name.", default=None
     )
-    custom_fields: JSON | None = strawberry.field(
-        default=None, description="Own fields as the `properties` of a JSON Schema; they go under the tenant's name."
+    identities: list[IdentityDescriptorInput] | None = plain(
+        "The fields that hold identities. Without a primary one, documents name theirs in `identityMap`.", default=None
     )
-    identities: list[IdentityDescriptorInput] | None = strawberry.field(
-        default=None,
-        description="The fields that hold identities. Without a primary one, documents name theirs in `identityMap`.",
-    )
-    enable_for_profile: bool | None = strawberry.field(
-        default=True, description="Whether it joins the union of its class; datasets that feed profiles need that."
+    enable_for_profile: bool | None = plain(
+        "Whether it joins the union of its class; datasets that feed profiles need that.", default=True
     )
 
 
@@ -183,20 +175,19 @@ class CreateSchemaInput:
     description="Changes of a schema, which can only add. A field that is left out, or null, stays as it is."
 )
 class UpdateSchemaInput:
-    id: strawberry.ID = strawberry.field(description="The schema to change.")
-    title: str | None = strawberry.field(default=None, description="Its new title.")
-    add_field_groups: list[str] | None = strawberry.field(
-        default=None, description="Names of shipped field groups to add to those that it has."
+    id: strawberry.ID = plain("The schema to change.")
+    title: str | None = plain("Its new title.", default=None)
+    add_field_groups: list[str] | None = plain(
+        "Names of shipped field groups to add to those that it has.", default=None
     )
-    custom_fields: JSON | None = strawberry.field(
-        default=None,
-        description="All own fields, those that are there included: none may be missing, retyped or narrowed.",
+    custom_fields: JSON | None = plain(
+        "All own fields, those that are there included: none may be missing, retyped or narrowed.", default=None
     )
-    identities: list[IdentityDescriptorInput] | None = strawberry.field(
-        default=None, description="All fields that hold identities, those that are known included."
+    identities: list[IdentityDescriptorInput] | None = plain(
+        "All fields that hold identities, those that are known included.", default=None
     )
-    enable_for_profile: bool | None = strawberry.field(
-        default=None, description="True makes it join the union of its class; that cannot be undone."
+    enable_for_profile: bool | None = plain(
+        "True makes it join the union of its class; that cannot be undone.", default=None
     )
 
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import strawberry
 
-from gateway.api.context import Info, attribute, resolved_by
+from gateway.api.context import Info, attribute, plain, resolved_by
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, namespace_rules
 from gateway.api.mutations import query_errors
@@ -18,12 +18,11 @@ from gateway.runtime.threads import COMPUTATIONS
 
 @strawberry.input(description="Identities that would come in one event.")
 class SimulatedEventInput:
-    identities: list[IdentityKeyInput] = strawberry.field(
-        description=f"The identities that it would name, the primary one first: 1 to {MAX_IDENTITIES}. Values that name nobody, such as `guest`, are passed over."
+    identities: list[IdentityKeyInput] = plain(
+        f"The identities that it would name, the primary one first: 1 to {MAX_IDENTITIES}. Values that name nobody, such as `guest`, are passed over."
     )
-    timestamp: datetime | None = strawberry.field(
-        default=None,
-        description="When it would happen. Events without a time happen after all that have one, in their order.",
+    timestamp: datetime | None = plain(
+        "When it would happen. Events without a time happen after all that have one, in their order.", default=None
     )
 
 
@@ -46,18 +45,14 @@ SettingsArgument = Annotated[
 @strawberry.type(description="An identity that the imagined events name.")
 class SimulatedIdentity:
     namespace: str = attribute("namespace.code", "Code of its namespace.")
-    value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
+    value: str = plain("The value, in the one spelling that its namespace compares.")
 
 
 @strawberry.type(description="Two identities that an imagined event names together.")
 class SimulatedLink:
-    a: SimulatedIdentity = strawberry.field(
-        description="The one end; of the two, the one that would have the smaller xid."
-    )
-    b: SimulatedIdentity = strawberry.field(description="The other end.")
-    refusal: LinkRefusal | None = strawberry.field(
-        description="Why the two would not be one person because of it; null where they would."
-    )
+    a: SimulatedIdentity = plain("The one end; of the two, the one that would have the smaller xid.")
+    b: SimulatedIdentity = plain("The other end.")
+    refusal: LinkRefusal | None = plain("Why the two would not be one person because of it; null where they would.")
 
 
 @strawberry.type(
@@ -65,12 +60,12 @@ class SimulatedLink:
     description="A graph that the imagined events would make, as `identityGraph` would show it.",
 )
 class GraphPreviewType:
-    identities: list[SimulatedIdentity] = strawberry.field(
-        description="The identities of one person, at most 50: people's own first, then those of devices and browsers."
+    identities: list[SimulatedIdentity] = plain(
+        "The identities of one person, at most 50: people's own first, then those of devices and browsers."
     )
-    links: list[SimulatedLink] = strawberry.field(description="The links between them, each pair once.")
-    refused_links: list[SimulatedLink] = strawberry.field(
-        description="Links of theirs that would join nobody, most of them to identities of other graphs, which show them too."
+    links: list[SimulatedLink] = plain("The links between them, each pair once.")
+    refused_links: list[SimulatedLink] = plain(
+        "Links of theirs that would join nobody, most of them to identities of other graphs, which show them too."
     )
 
 

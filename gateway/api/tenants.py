@@ -5,7 +5,7 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, resolved_by
+from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.identity_settings import IdentitySettings
 from gateway.api.ids import input_id
 from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
@@ -42,16 +42,14 @@ class SandboxNode(Node):
     domain = Sandbox
 
     id: strawberry.ID = id_field("Global id of the sandbox.", "Sandbox", "sandbox_id")
-    name: str = strawberry.field(description="The name that the header `x-sandbox-name` selects it by.")
-    title: str | None = strawberry.field(description="What people call it; null where nobody said.")
-    type: SandboxType = strawberry.field(description="What the sandbox is for.")
-    is_default: bool = strawberry.field(
-        description="Whether it is meant where no header names a sandbox; that one cannot be deleted."
-    )
+    name: str = plain("The name that the header `x-sandbox-name` selects it by.")
+    title: str | None = plain("What people call it; null where nobody said.")
+    type: SandboxType = plain("What the sandbox is for.")
+    is_default: bool = plain("Whether it is meant where no header names a sandbox; that one cannot be deleted.")
     identity_settings: IdentitySettings = resolved_by(
         _identity_settings, "The rules by which its identity graphs are built."
     )
-    created_at: datetime = strawberry.field(description="When the sandbox was made.")
+    created_at: datetime = plain("When the sandbox was made.")
 
 
 def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
@@ -61,7 +59,7 @@ def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
 @strawberry.type(description="The caller, as its key, token and headers make it out.")
 class Viewer:
     organization: str = attribute("organization.name", "Name of the organization that the key belongs to.")
-    sandbox: SandboxNode = strawberry.field(description="The sandbox that this request reads and writes.")
+    sandbox: SandboxNode = plain("The sandbox that this request reads and writes.")
     scopes: list[str] = resolved_by(
         _scopes, "What the token allows, in the alphabet's order; `admin` includes the others."
     )
@@ -104,17 +102,15 @@ class TenantQuery:
 
 @strawberry.input(description="A sandbox to be made.")
 class SandboxInput:
-    name: str = strawberry.field(
-        description="A lower-case letter, then up to 63 letters, digits and hyphens; for good."
-    )
-    title: str | None = strawberry.field(default=None, description="What people will call it.")
-    type: SandboxType = strawberry.field(default=SandboxType.DEVELOPMENT, description="What it is for.")
+    name: str = plain("A lower-case letter, then up to 63 letters, digits and hyphens; for good.")
+    title: str | None = plain("What people will call it.", default=None)
+    type: SandboxType = plain("What it is for.", default=SandboxType.DEVELOPMENT)
 
 
 @strawberry.input(description="A sandbox to be emptied.")
 class ResetSandboxInput:
-    id: strawberry.ID = strawberry.field(description="The sandbox to empty.")
-    confirm_name: str = strawberry.field(description="Its name again, so that no other one is emptied by mistake.")
+    id: strawberry.ID = plain("The sandbox to empty.")
+    confirm_name: str = plain("Its name again, so that no other one is emptied by mistake.")
 
 
 @strawberry.type(description="The sandbox that was made or emptied, or what was wrong.")

@@ -7,7 +7,7 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.batches import BatchType
-from gateway.api.context import Context, Info, resolved_by
+from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -38,16 +38,14 @@ class IngestionWarningType(Node):
     domain = IngestionWarning
 
     id: strawberry.ID = id_field("Global id of the warning.", "IngestionWarning", "warning_id")
-    code: str = strawberry.field(description="The kind of trouble, for programs.")
-    message: str = strawberry.field(description="What was not used and why, as a sentence for people.")
+    code: str = plain("The kind of trouble, for programs.")
+    message: str = plain("What was not used and why, as a sentence for people.")
     dataset: DatasetType | None = resolved_by(_dataset, "The dataset that it came in; null where that is gone.")
     batch: BatchType | None = resolved_by(_batch, "The batch that raised it last; null where that is gone.")
-    count: Long = strawberry.field(description="How often it happened since it was first seen.")
-    first_seen_at: datetime = strawberry.field(description="When it happened first.")
-    last_seen_at: datetime = strawberry.field(description="When it happened last.")
-    sample: JSON | None = strawberry.field(
-        description="What raised it last, cut short where it is long; null where it is not kept any more."
-    )
+    count: Long = plain("How often it happened since it was first seen.")
+    first_seen_at: datetime = plain("When it happened first.")
+    last_seen_at: datetime = plain("When it happened last.")
+    sample: JSON | None = plain("What raised it last, cut short where it is long; null where it is not kept any more.")
 
 
 async def _warnings(
