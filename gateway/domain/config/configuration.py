@@ -108,10 +108,7 @@ class Configuration:
 
     @cached_property
     def materialized(self) -> list[MergePolicy]:
-        """The policies whose profiles are materialized, or are being materialized.
-
-        Raises Misconfigured if one of them is broken: its profiles must not fall behind the facts.
-        """
+        """The policies with materialized profiles, BUILDING ones included. Raises Misconfigured if one is broken: it must not fall behind."""
         for row in self.broken:
             if row.is_kept:
                 raise Misconfigured(row.message)
@@ -132,10 +129,7 @@ class Configuration:
         return tuple(schema for schema in schemas if schema.is_profile_enabled and schema.xdm_class is xdm_class)
 
     def union(self, xdm_class: XdmClass) -> Field:
-        """Return the union schema of a class; for a class without profile-enabled schemas, all fields that ship for it.
-
-        Versions of the configuration with equal members share one object.
-        """
+        """Return the union schema of a class, one object for equal members; without members, all fields that ship for the class."""
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
     @cached_property

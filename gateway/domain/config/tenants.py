@@ -89,10 +89,7 @@ async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:
 
 
 async def lock_configuration(tx: Session, scope: Scope) -> None:
-    """Lock the sandbox's configuration against other changes until the transaction ends, and increment its version.
-
-    Raises NotFound once the sandbox is gone.
-    """
+    """Lock the sandbox's configuration until the transaction ends, and increment its version. Raises NotFound once the sandbox is gone."""
     if await tx.value(LOCK_CONFIGURATION, scope.sandbox_id) is None:
         raise NotFound("The sandbox is gone.")
 
@@ -116,10 +113,7 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
 
 
 async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
-    """Find the owner of each key, in order; None for a key that is unknown or revoked. One statement for any number of uses.
-
-    Owners are cached: equal ones are mostly one object.
-    """
+    """Find the owner of each key, in order; None for an unknown or revoked key. One statement; equal owners are mostly one cached object."""
     keys, organizations, names = map(set, zip(*uses, strict=True))
     found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):

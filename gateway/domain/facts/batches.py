@@ -109,10 +109,7 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
 
 
 async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
-    """Return the id of today's rolling batch of a dataset, which is LOADING; create it if there is none. Needs `profile:write`.
-
-    Raises Forbidden, and NotFound for the dataset.
-    """
+    """Return the id of today's LOADING rolling batch of a dataset; create it if need be. Needs `profile:write`. Raises Forbidden, NotFound."""
     scope.require(Permission.PROFILE_WRITE)
     rows = await db.rows(LIST_ROLLING, scope.sandbox_id, dataset_id)
     for row in rows:
@@ -133,10 +130,7 @@ async def read_batches(db: Database, scope: Scope, batch_ids: Sequence[UUID]) ->
 
 
 async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], window: Window) -> list[Page[Batch]]:
-    """List a page of batches per dataset, in order; newest first, by (created_at, batch_id). Needs any of READ_BATCHES.
-
-    One statement. Raises Forbidden, BadCursor.
-    """
+    """List a page of batches per dataset, newest first, by (created_at, batch_id). Needs any of READ_BATCHES. Raises Forbidden, BadCursor."""
     scope.require(*READ_BATCHES)
     statement = LIST_BACKWARD if window.backward else LIST
     bounds = window.bounds(datetime, UUID)
@@ -154,10 +148,7 @@ async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID])
 
 
 async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], window: Window) -> list[Page[IngestError]]:
-    """List a page of refused documents per batch, in order; by arrival, (ordinal,). Needs `profile:read`: they are data of people.
-
-    One statement. Raises Forbidden, BadCursor.
-    """
+    """List a page of refused documents per batch, by (ordinal,). Needs `profile:read`: they are data of people. Raises Forbidden, BadCursor."""
     scope.require(Permission.PROFILE_READ)
     statement = LIST_ERRORS_BACKWARD if window.backward else LIST_ERRORS
     below = defaultdict(list)

@@ -110,9 +110,8 @@ class Reader:
         return ValidDocument(index, xid, text.decode(), body, identities, tied, at, as_sent)
 
     def _too_large(self) -> InvalidDocument:
-        return InvalidDocument(
-            "$", "SIZE", f"The document has more than {self._max_bytes:,} bytes, the most that is allowed."
-        )
+        message = f"The document has more than {self._max_bytes:,} bytes, the most that is allowed."
+        return InvalidDocument("$", "SIZE", message)
 
     def _invalid(self, body: Any) -> InvalidDocument:
         """Make the error of a document that does not fit the schema: its first violation, whose message names the others."""
@@ -236,12 +235,10 @@ class Reader:
             if is_primary:
                 return InvalidDocument(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
         if stated:
-            return InvalidDocument(
-                _MAP, "IDENTITY_MISSING", "No identity is marked as primary: true, and there are several."
-            )
-        return InvalidDocument(
-            _MAP, "IDENTITY_MISSING", "The document names no identity, so nobody knows whom it is about."
-        )
+            message = "No identity is marked as primary: true, and there are several."
+        else:
+            message = "The document names no identity, so nobody knows whom it is about."
+        return InvalidDocument(_MAP, "IDENTITY_MISSING", message)
 
 
 def to_identity(config: Configuration, sandbox: Sandbox, identity: StatedIdentity) -> NamedIdentity:
@@ -386,10 +383,7 @@ def _dumped(document: Any) -> bytes:
 
 
 def _storable(document: Any) -> Any:
-    """Return the form in which a refused document is stored: its value, or its text if it is no JSON or nests too deeply for responses.
-
-    None if neither can be had.
-    """
+    """Return the value of a refused document, or its text if it is no JSON or nests too deeply for responses; None if it has neither."""
     try:
         value = orjson.loads(document) if isinstance(document, bytes) else document
         text = orjson.dumps(value)
