@@ -1,0 +1,1 @@
+"""A real-time customer profile: facts about people come in, identity graphs and merged profiles come out, over GraphQL."""

@@ -7,19 +7,6 @@ from collections.abc import Iterator
 import pytest
 from public_names import ROOT, UNTIL_ONE_WAY_TO_READ, Documented, definitions, modules, tree_of
 
-NOT_YET = frozenset(
-    {
-        "gateway/__init__.py",
-        "gateway/domain/__init__.py",
-        "gateway/server/http/console/__init__.py",
-        "gateway/server/http/console/hatch_build.py",
-        "tests/domain/test_slices.py",
-        "tests/properties/test_facts_and_views.py",
-        "tests/server/http/test_console_over_a_gateway.py",
-    }
-)
-"""Files whose docstrings are still to be mended. A file leaves the set with its last finding."""
-
 UNCLEAR = re.compile(
     r"^(The same|Same|As above|Likewise|Ditto)\b"
     r"|\bThose (that|which|of)\b|\b[Tt]hose whom?\b|\b[Ww]ho(ever|m)\b|\bof which\b|\bhe who\b"
@@ -94,7 +81,7 @@ def findings_in(path: str) -> list[str]:
 @pytest.mark.parametrize("path", [path for path in modules() if path not in UNTIL_ONE_WAY_TO_READ])
 def test_docstrings_stand_alone(path):
     findings = findings_in(path)
-    assert not findings or path in NOT_YET, "\n".join(findings)
+    assert not findings, "\n".join(findings)
 
 
 @pytest.mark.parametrize(
@@ -103,4 +90,4 @@ def test_docstrings_stand_alone(path):
 def test_names_of_tests_name_their_subjects(path):
     names = re.findall(r"^(?:async )?def (test_\w+)", (ROOT / path).read_text("utf-8"), re.MULTILINE)
     riddles = [name for name in names if RIDDLES_OF_TESTS.search(name)]
-    assert not riddles or path in NOT_YET
+    assert not riddles

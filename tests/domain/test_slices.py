@@ -51,7 +51,7 @@ async def test_in_each_turn_of_the_loop_there_is_one_slice_for_all_and_they_take
     assert max(after - before for before, after in pairwise(turns)) == 1
 
 
-async def test_who_is_cut_off_while_waiting_holds_up_nobody():
+async def test_a_cancelled_waiter_for_a_slice_holds_up_nobody():
     given, done = Slices(), []
     tasks = [asyncio.create_task(work(given, name, done)) for name in "abcd"]
     await asyncio.sleep(0)
@@ -137,7 +137,7 @@ async def test_people_are_merged_in_slices_when_they_are_written(world, turns):
     assert_one_in_each_turn(calls, len(PEOPLE))
 
 
-async def test_people_of_whom_nothing_is_kept_are_merged_in_slices_when_they_are_read(world, turns):
+async def test_people_who_are_not_materialized_are_merged_in_slices_when_they_are_read(world, turns):
     await world.records(*(record(*person, first_name="Ana") for person in PEOPLE))
     policy = await policies.create_policy(world.db, world.scope, loyalty_first(world))
     merged, parsed = turns(merge, "_stacked"), turns(profiles, "_fragment")
@@ -162,7 +162,7 @@ async def test_policies_are_compared_in_slices(world, turns):
     assert_one_in_each_turn(compared, len(PEOPLE))
 
 
-async def test_those_who_hang_together_are_walked_in_slices(world, turns):
+async def test_a_component_is_walked_in_slices(world, turns):
     """A chain of people that is longer than a graph may be: each of them is looked at in a turn of its own."""
     calls = turns(graph_component._NeighbourWalk, "_unite")
     names = [name for person in PEOPLE for name in person]

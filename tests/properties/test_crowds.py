@@ -1,4 +1,4 @@
-"""The same properties where limits are so low that a few identities are a crowd: graphs of three, crowds of six."""
+"""Properties of views under limits so low that a few identities exceed them: graphs of three, components of five."""
 
 import pytest
 from hypothesis import given

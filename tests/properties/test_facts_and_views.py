@@ -1,4 +1,4 @@
-"""The properties of DESIGN section 2 that the store rests on, over generated histories on a real Postgres."""
+"""Views depend on the facts alone, not on their order or on batches: properties over generated histories on a real Postgres."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ async def test_rebuilding_gives_the_same(telling, history, rules):
 
 @by_examples
 @given(history=histories(vary=True, max_size=8), rules=identity_rules())
-async def test_who_is_who_does_not_depend_on_batches(telling, history, rules):
+async def test_graphs_and_profiles_do_not_depend_on_batches(telling, history, rules):
     """Whatever comes in one batch, what was said before a deletion counts no more after it, neither as a link nor by its time."""
     together = await told(telling, history, rules)
     assert await telling.differences() == []

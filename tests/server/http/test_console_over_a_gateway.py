@@ -198,7 +198,7 @@ async def test_a_step_that_is_taken_too_early_says_what_is_missing(bare, open_co
     assert console.problems == []
 
 
-async def test_an_expired_token_is_told_with_the_command_that_makes_another(bare, open_console, tmp_path: Path) -> None:
+async def test_the_page_names_the_command_that_replaces_an_expired_token(bare, open_console, tmp_path: Path) -> None:
     console = await open_console(console_link(bare.url, headers_of(bare, timedelta(hours=-1))))
     await console.notice.get_by_text("expired at").wait_for()
     await console.notice.get_by_text("gateway token --json").wait_for()
@@ -208,7 +208,7 @@ async def test_an_expired_token_is_told_with_the_command_that_makes_another(bare
     await console.notice.wait_for(state="detached")
 
 
-async def test_an_expired_token_of_another_issuer_is_told_with_where_it_came_from(bare, open_console) -> None:
+async def test_the_page_names_the_issuer_of_an_expired_token(bare, open_console) -> None:
     console = await open_console(console_link(bare.url, expiring(bare, 1_000_000_000, "https://id.example/größe")))
     await console.notice.get_by_text("expired at").wait_for()
     await console.notice.get_by_text("https://id.example/größe").wait_for()
@@ -239,7 +239,7 @@ async def test_a_token_that_the_server_does_not_take_is_no_dead_end(bare, open_c
     assert await console.page.locator(".notice").count() == 0
 
 
-async def test_a_token_that_expires_while_the_page_is_open_is_told_at_once(bare, open_console) -> None:
+async def test_the_page_says_at_once_that_its_token_has_expired(bare, open_console) -> None:
     console = await open_console(console_link(bare.url, headers_of(bare)))
     await console.page.clock.install()
     await console.reload()

