@@ -51,7 +51,7 @@ class Story:
     names: dict[str, str] = field(default_factory=dict)
 
     @classmethod
-    async def told(cls, dsn: str) -> "Story":
+    async def create(cls, dsn: str) -> "Story":
         """Create the sandbox and its history in an empty database."""
         async with _clock(dsn, "2026-01-01T00:00:00Z") as db:
             story = cls(dsn, await World.create(db, "story"))

@@ -33,7 +33,7 @@ CURSORS = {"cursor", "startCursor", "endCursor"}
 async def story(cluster) -> Story:
     """Told once; each case gets a copy of the database."""
     await cluster.create_database(STORY, template="gateway_template")
-    return await Story.told(cluster.dsn(STORY))
+    return await Story.create(cluster.dsn(STORY))
 
 
 @pytest.fixture

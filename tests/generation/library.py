@@ -100,7 +100,7 @@ async def customize(world: World) -> None:
 @asynccontextmanager
 async def library(dsn: str) -> AsyncIterator[list[Pair]]:
     """Both, in an empty database, to be read only."""
-    story = await Story.told(dsn)
+    story = await Story.create(dsn)
     async with story.at(NOW) as world:
         await go_on(world, dsn)
         custom = await World.create(world.db, "custom")

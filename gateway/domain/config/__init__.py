@@ -1,1 +1,1 @@
-"""Configuration: what people set. Organizations, sandboxes, namespaces, schemas, datasets, merge policies."""
+"""Configuration: organizations, sandboxes, namespaces, schemas, datasets and merge policies, and the rules by which they change."""

@@ -1,1 +1,1 @@
-"""Facts: what came in, appended and kept. Everything else about people is derived from them."""
+"""Facts: records, events and ties, appended as they came in, by batch. Every view of people is derived from them."""

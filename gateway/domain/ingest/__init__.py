@@ -1,1 +1,1 @@
-"""Ingestion: documents are checked, written with every view in one transaction, and each is answered for."""
+"""Ingestion: documents are validated, then stored with every view in one transaction; each is accepted, a duplicate, or refused."""

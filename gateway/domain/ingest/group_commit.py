@@ -21,6 +21,8 @@ Result = TypeVar("Result")
 
 @dataclass(slots=True)
 class _Submission(Generic[Work, Result]):
+    """A call's work in a queue. `runs_alone`: its group failed, so it is committed again, alone."""
+
     work: Work
     result: asyncio.Future[Result]
     needs_exclusive: bool

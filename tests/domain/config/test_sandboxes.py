@@ -139,7 +139,7 @@ async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_i
     for _ in range(3):
         doomed, gone = await inside_another(world), asyncio.Event()
         writers = [asyncio.create_task(keep_writing(doomed, number, gone)) for number in range(3)]
-        while not await db.value(HAS_RECORDS, doomed.scope.sandbox_id):  # noqa: ASYNC110 (nobody says so)
+        while not await db.value(HAS_RECORDS, doomed.scope.sandbox_id):  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0)
         await sandboxes.delete_sandbox(db, world.scope, doomed.scope.sandbox_id)
         gone.set()

@@ -105,13 +105,13 @@ async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
     await world.events(event("e1", NOON, DEVICE, EMAIL, eventType="a"), batch_id=batches[0])
     await world.events(event("e1", "2026-01-02T12:00:00Z", EMAIL, DEVICE, eventType="b"), batch_id=batches[1])
     await world.events(event("e1", NOON, PHONE, EMAIL, DEVICE, eventType="c"), batch_id=batches[2])
-    told = []
+    firsts = []
     for batch_id in batches:
         ((xid, _, of_batch, timestamp, event_type, *_),) = await stored(world)
-        told.append((xid, of_batch, timestamp.day, event_type))
+        firsts.append((xid, of_batch, timestamp.day, event_type))
         await abort_batch(world.db, world.scope, world.configurations, batch_id)
         assert await verify(world.db, world.scope, world.configurations) == []
-    assert told == [
+    assert firsts == [
         (await world.xid(*DEVICE), batches[0], 1, "a"),
         (await world.xid(*EMAIL), batches[1], 2, "b"),
         (await world.xid(*PHONE), batches[2], 1, "c"),
@@ -127,10 +127,10 @@ async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(
     await world.events(event("e1", NOON, PHONE, EMAIL, eventType="c"), batch_id=batches[2])
     await world.events(event("e1", NOON, PHONE, eventType="d"), batch_id=batches[3])
     assert {row[4] for row in await stored(world)} == {"a", "c"}
-    for batch_id, told in zip(batches, [{"b", "d"}, {"c"}, {"d"}, set()], strict=True):
+    for batch_id, types in zip(batches, [{"b", "d"}, {"c"}, {"d"}, set()], strict=True):
         await abort_batch(world.db, world.scope, world.configurations, batch_id)
         assert await verify(world.db, world.scope, world.configurations) == []
-        assert {row[4] for row in await stored(world)} == told
+        assert {row[4] for row in await stored(world)} == types
 
 
 async def test_verification_finds_an_event_that_was_stored_twice_and_names_the_earlier_one(world):
