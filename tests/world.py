@@ -91,7 +91,7 @@ class World:
     def inside_of(self, db: Database) -> "World":
         """Return the world in a copy of its database. Drop cached validators of changed schemas: other copies give their versions to others."""
         for key in [(schema_id, version) for schema_id, version in VALIDATORS._cache._values if version > 1]:
-            VALIDATORS._cache._drop(key)
+            VALIDATORS._cache.drop(key)
         return replace(self, db=db, configurations=Configurations())
 
     async def config(self):
