@@ -1,9 +1,9 @@
-"""A sandbox in which histories are told."""
+"""A sandbox in which generated histories are ingested."""
 
 import pytest
-from properties.histories import Telling
+from properties.histories import Replay
 
 
 @pytest.fixture
-async def telling(template_world, db, dsn):
-    return Telling(template_world.inside_of(db), dsn)
+async def replay(template_world, db, dsn):
+    return Replay(template_world.inside_of(db), dsn)

@@ -1,6 +1,6 @@
-"""Generated histories of a sandbox, and what one leaves in the store.
+"""Generated histories of a sandbox, and the views that one leaves in the store.
 
-A history is told at stamps of its own: the same step has the same time of ingestion whenever it is taken.
+Each step has a time of ingestion of its own, whenever and in whatever order the steps are run.
 """
 
 from collections.abc import Coroutine, Iterable, Sequence
@@ -41,7 +41,7 @@ by_examples = settings(
 
 @dataclass(frozen=True)
 class Step:
-    """Some documents that came in together. Steps of one dataset with the same batch share it."""
+    """Documents that are ingested together. Steps of one dataset with the same number of a batch share that batch."""
 
     number: int
     batch: int
@@ -50,7 +50,7 @@ class Step:
     documents: tuple[dict[str, Any], ...]
 
     def is_of_batch(self, other: "Step") -> bool:
-        """Whether both go when the batch of one goes."""
+        """Tell whether both steps are removed with one batch."""
         return (self.batch, self.dataset) == (other.batch, other.dataset)
 
     @property
@@ -80,7 +80,7 @@ audits = st.integers(0, 2).map(lambda n: {"lastUpdatedDate": (START - timedelta(
 
 @st.composite
 def records(draw, mode):
-    """A record; of one that is taken back only who it is about counts."""
+    """Generate a record; for a deletion only its primary identity."""
     named = draw(people_named)
     if mode is Mode.DELETE:
         return record(*named[:1])
@@ -95,8 +95,10 @@ def records(draw, mode):
 
 @st.composite
 def events(draw, who, *, vary):
-    """An event that always names the same identities under its _id. Unless it may vary, it always says the same about them, too: of
-    several bodies the first stays, so that who came first would matter."""
+    """Generate an event, whose _id always names the same identities. Unless `vary`, its body is always the same, too.
+
+    The first of several bodies stays, so results would depend on the order of arrival.
+    """
     number = draw(st.sampled_from(sorted(who)))
     at = START - timedelta(days=number % 5)
     named = draw(st.permutations(who[number])) if vary else who[number]
@@ -105,7 +107,7 @@ def events(draw, who, *, vary):
 
 
 EVENTS = st.dictionaries(st.integers(0, 6), people_named, min_size=1)
-"""Whom each event names."""
+"""The identities that each event names, by the number of the event."""
 
 
 @st.composite
@@ -119,7 +121,7 @@ def steps(draw, number, who, *, modes, datasets, vary):
 
 @st.composite
 def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6, vary=False):
-    """Steps one after another. `vary`: an event that comes again may say something else, and another of its identities be primary."""
+    """Generate steps in order. `vary`: an event that is sent again may have another body and another primary identity."""
     who = draw(EVENTS) if "shop" in datasets else {}
     count = draw(st.integers(1, max_size))
     return [draw(steps(number, who, modes=modes, datasets=datasets, vary=vary)) for number in range(count)]
@@ -127,14 +129,14 @@ def histories(draw, *, modes=tuple(Mode), datasets=DATASETS, max_size=6, vary=Fa
 
 @st.composite
 def identity_rules(draw):
-    """Identity settings, off half of the time: people's namespaces in any order, cookies last, any of the former unique."""
+    """Generate identity settings, empty half of the time: people's namespaces in any order, unique or not, then cookies."""
     people = draw(st.permutations(["Email", "Phone"]))[: draw(st.integers(0, 2))]
     rules = [NamespaceRule(code, is_unique=draw(st.booleans())) for code in people]
     return draw(st.just([]) | st.just([*rules, NamespaceRule("ECID")]))
 
 
-class Telling:
-    """Tells histories in one sandbox, each into an empty one."""
+class Replay:
+    """One sandbox in which histories are run, each after it was emptied."""
 
     def __init__(self, world: World, dsn: str) -> None:
         self.world, self._dsn = world, dsn
@@ -144,8 +146,8 @@ class Telling:
         async with self.world.db.transaction() as tx:
             await tx.execute(FORGET_BATCHES, self.world.scope.sandbox_id)
 
-    async def tell(self, history: Iterable[Step]) -> None:
-        """Take the steps in the order given."""
+    async def run(self, history: Iterable[Step]) -> None:
+        """Run the steps in the order given."""
         for step in history:
             async with self._world_at(step.at) as world:
                 assert (await (await self._call(world, step))).failed == []
@@ -157,20 +159,20 @@ class Telling:
         dataset = getattr(world, step.dataset)
         return world.records(*step.documents, dataset=dataset, mode=step.mode, batch_id=batch_id)
 
-    async def tell_at_once(self, history: Sequence[Step], *, together: bool) -> None:
-        """Take the steps at the same moment, one after another or waiting for the sandbox together, after a deletion that concerns nobody."""
+    async def run_at_once(self, history: Sequence[Step], *, together: bool) -> None:
+        """Run the steps at the same moment, one after another or committed as a group, after a deletion of an unknown record."""
         async with self._world_at(START, size=4) as world:
-            nobody = Step(0, -1, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
-            calls = [await self._call(world, step) for step in (nobody, *history)]
+            unknown = Step(0, -1, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
+            calls = [await self._call(world, step) for step in (unknown, *history)]
             results = await world.together(*calls) if together else [await call for call in calls]
             assert [result.failed for result in results] == [[]] * len(calls)
 
-    async def rule(self, rules: Sequence[NamespaceRule]) -> None:
+    async def set_rules(self, rules: Sequence[NamespaceRule]) -> None:
         """Change the identity settings."""
         await update_identity_settings(self.world.db, self.world.scope, rules)
 
     async def regroup(self) -> None:
-        """Do the job that a change of settings leaves."""
+        """Run the job that a change of settings enqueued."""
         world = self.world
         while claim := await jobs.claim(world.db, [JobKind.REGROUP_IDENTITIES]):
             scope = replace(world.scope, sandbox=await world.fresh_sandbox())
@@ -192,7 +194,7 @@ class Telling:
             await db.close()
 
     async def views(self) -> dict[str, Sequence[Any]]:
-        """Everything that a read can see, whatever the order in which it came in."""
+        """Read everything that reads depend on, in an order of its own."""
         sandbox_id = self.world.scope.sandbox_id
         views = {view.name: [tuple(row) for row in await self.world.db.rows(view, sandbox_id)] for view in VIEWS}
         xids = [row[0] for row in views["test.identity"]]
@@ -203,7 +205,7 @@ class Telling:
 
 
 def without_first_senders(views: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
-    """Without the batch that an event is of, and its time: of several that sent it, those of the first to arrive."""
+    """Leave out the batch and the time of events: they are those of the first sender, so they depend on the order of arrival."""
     return views | {"test.event": [row[:5] for row in views["test.event"]]}
 
 

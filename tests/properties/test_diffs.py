@@ -1,4 +1,4 @@
-"""A diff of policies is what brute force finds: make the candidate, read everybody by both, compare."""
+"""A comparison of policies finds what brute force finds, which creates the candidate and reads everybody by both."""
 
 from collections import Counter
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, canon
 
 @st.composite
 def settings_of_policies(draw, name):
-    """Any kind of policy; datasets by their names."""
+    """Generate settings of any kind, with datasets by name."""
     order = draw(
         st.just([]) | st.permutations(["crm", "loyalty"]).flatmap(lambda both: st.sampled_from([both, both[:1]]))
     )
@@ -26,7 +26,7 @@ def settings_of_policies(draw, name):
 
 
 def inside(world, settings):
-    """The settings with the datasets of this world."""
+    """Return the settings with the ids of this world's datasets."""
     rule = settings.attribute_merge
     order = tuple(getattr(world, name).dataset_id for name in rule.order)
     return replace(settings, attribute_merge=AttributeMerge(rule.type, order))
@@ -34,7 +34,7 @@ def inside(world, settings):
 
 @asynccontextmanager
 async def made(world, settings):
-    """A policy that is there for a while; the default one for None."""
+    """Create a policy for a while; yield the default one for None."""
     if settings is None:
         yield (await world.config()).default_policy
         return
@@ -46,7 +46,7 @@ async def made(world, settings):
 
 
 async def by_force(world, *both):
-    """What changes for each identity with data, by its xid, between two policies that are there."""
+    """Compare the profiles of all identities with data under two existing policies, by xid."""
     config = await world.config()
     named = [await world.xid(namespace, value) for namespace, values in VALUES.items() for value in values]
     with_data = await identities.read_primaries(world.db, world.scope, named)
@@ -74,11 +74,11 @@ def changes(old, new):
     chunk=st.integers(1, 5),
     sample=st.none() | st.integers(1, 5),
 )
-async def test_a_diff_agrees_with_brute_force(telling, monkeypatch, *, history, base, candidate, chunk, sample):
+async def test_a_diff_agrees_with_brute_force(replay, monkeypatch, *, history, base, candidate, chunk, sample):
     monkeypatch.setattr(diffs, "IDENTITIES_PER_READ", chunk)
-    await telling.empty()
-    await telling.tell(history)
-    world = telling.world
+    await replay.empty()
+    await replay.run(history)
+    world = replay.world
     tried = inside(world, candidate)
     async with made(world, base and inside(world, base)) as existing:
         found = await diffs.diff_policies(
@@ -93,5 +93,5 @@ async def test_a_diff_agrees_with_brute_force(telling, monkeypatch, *, history, 
     assert {field.path: field.profiles_changed for field in found.fields} == counts
     assert [example.xid for example in found.examples] == changed
     for example in found.examples:
-        told = {change.path: (change.base, change.candidate) for change in example.changes}
-        assert canonical(sorted(told.items())) == canonical(sorted(expected[example.xid].items()))
+        changes = {change.path: (change.base, change.candidate) for change in example.changes}
+        assert canonical(sorted(changes.items())) == canonical(sorted(expected[example.xid].items()))

@@ -1,4 +1,4 @@
-"""Explain is the truth: whoever applies the stated rule to the stated candidates gets the value that the profile shows."""
+"""The explanation of a value is right: its rule applied to its candidates gives the value that the profile shows."""
 
 from datetime import datetime
 
@@ -27,7 +27,7 @@ fragment Offer on FieldCandidate { value at ingestedAt dataset { id } identity {
 
 
 async def policies_of(client):
-    """One of each kind: made of graphs or not, by time or by an order of all or of some datasets."""
+    """Create one policy of each kind: with a graph or without, by time or by an order of all or of some datasets."""
     world = client.world
     data = await client.data("{ mergePolicies { nodes { id } } }")
     found = [node["id"] for node in data["mergePolicies"]["nodes"]]
@@ -48,11 +48,11 @@ def newest_first(offer):
     return -at, -ingested_at, parse_id(offer["dataset"]["id"], "Dataset"), offer["identity"]["xid"]
 
 
-def chosen(told, order):
-    """What the rule in words chooses."""
-    offers = [*([told["winner"]] if told["winner"] else []), *told["candidates"]]
+def chosen(explained, order):
+    """Apply the stated rule to the candidates."""
+    offers = [*([explained["winner"]] if explained["winner"] else []), *explained["candidates"]]
     newest = max(offer["at"] for offer in offers)
-    match told["rule"]:
+    match explained["rule"]:
         case "ONLY_CANDIDATE":
             (offer,) = offers
             return offer
@@ -64,18 +64,18 @@ def chosen(told, order):
             return min((offer for offer in offers if offer["dataset"]["id"] == best), key=newest_first)
         case "TIE_BREAK":
             return min((offer for offer in offers if offer["at"] == newest), key=newest_first)
-    assert (told["rule"], told["winner"]) == ("UNION", None)
+    assert (explained["rule"], explained["winner"]) == ("UNION", None)
     return min(offers, key=newest_first)
 
 
-def path(told):
-    return told["path"]
+def path(explained):
+    return explained["path"]
 
 
-def put_together(told):
-    """The document that these values make."""
+def put_together(explained):
+    """Make a document of these values."""
     document = {}
-    for each in told:
+    for each in explained:
         place = document
         for key in each["path"][:-1]:
             place = place.setdefault(key, {})
@@ -85,19 +85,21 @@ def put_together(told):
 
 @by_examples
 @given(history=histories())
-async def test_the_stated_rule_chooses_of_the_stated_candidates_what_the_profile_shows(telling, history):
-    await telling.empty()
-    await telling.tell(history)
-    client = Client.of(telling.world)
+async def test_the_stated_rule_chooses_the_value_of_the_profile_among_the_stated_candidates(replay, history):
+    await replay.empty()
+    await replay.run(history)
+    client = Client.of(replay.world)
     identities = [{"key": {"namespace": code, "value": value}} for code, values in VALUES.items() for value in values]
     for policy in await policies_of(client):
         answer = await client.data(READ, identities=identities, policy=policy)
         for profile in [each["profile"] for each in answer["profiles"] if each["profile"]]:
             order = [dataset["id"] for dataset in profile["mergePolicy"]["attributeMerge"]["order"] or []]
-            for told in profile["explain"]:
-                assert canonical(chosen(told, order)["value"]) == canonical(told["value"])
-                assert told["winner"] in (chosen(told, order), None)
+            for explained in profile["explain"]:
+                assert canonical(chosen(explained, order)["value"]) == canonical(explained["value"])
+                assert explained["winner"] in (chosen(explained, order), None)
             entity = {key: value for key, value in profile["entityJson"].items() if key != "identityMap"}
             assert canonical(put_together(profile["explain"])) == canonical(entity)
-            named = [told for told in profile["explain"] if told["path"][0] in {"person", "personalEmail"}]
+            named = [
+                explained for explained in profile["explain"] if explained["path"][0] in {"person", "personalEmail"}
+            ]
             assert sorted(profile["names"], key=path) == sorted(named, key=path)

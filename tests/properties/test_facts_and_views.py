@@ -9,132 +9,132 @@ from properties.histories import by_examples, histories, identity_rules, without
 from gateway.domain.rules.versions import Mode
 
 
-async def told(telling, history, rules=()):
-    await telling.empty()
-    await telling.rule(rules)
-    await telling.tell(history)
-    return await telling.views()
+async def replayed(replay, history, rules=()):
+    await replay.empty()
+    await replay.set_rules(rules)
+    await replay.run(history)
+    return await replay.views()
 
 
 @by_examples
 @given(history=histories(), rules=identity_rules(), chance=st.randoms(use_true_random=False))
-async def test_order_does_not_matter(telling, history, rules, chance):
-    """Stamps given, the same graphs, profiles and ids come of any order of arrival."""
-    expected = await told(telling, history, rules)
-    shuffled = await told(telling, chance.sample(history, len(history)), rules)
+async def test_views_do_not_depend_on_the_order_of_arrival(replay, history, rules, chance):
+    """With equal times of ingestion, any order gives equal graphs, profiles and ids."""
+    expected = await replayed(replay, history, rules)
+    shuffled = await replayed(replay, chance.sample(history, len(history)), rules)
     assert without_first_senders(shuffled) == without_first_senders(expected)
 
 
 @by_examples
 @given(history=histories(vary=True), rules=identity_rules())
-async def test_rebuilding_gives_the_same(telling, history, rules):
-    await told(telling, history, rules)
-    assert await telling.differences() == []
+async def test_rebuilt_views_equal_the_stored_ones(replay, history, rules):
+    await replayed(replay, history, rules)
+    assert await replay.differences() == []
 
 
 @by_examples
 @given(history=histories(vary=True, max_size=8), rules=identity_rules())
-async def test_graphs_and_profiles_do_not_depend_on_batches(telling, history, rules):
-    """Whatever comes in one batch, what was said before a deletion counts no more after it, neither as a link nor by its time."""
-    together = await told(telling, history, rules)
-    assert await telling.differences() == []
-    apart = await told(telling, [replace(step, batch=step.number) for step in history], rules)
+async def test_graphs_and_profiles_do_not_depend_on_batches(replay, history, rules):
+    """In any batch, links and times that a record stated before its deletion count no more after it."""
+    together = await replayed(replay, history, rules)
+    assert await replay.differences() == []
+    apart = await replayed(replay, [replace(step, batch=step.number) for step in history], rules)
     for view in ("test.identity", "test.graph", "test.profile"):
         assert together[view] == apart[view]
 
 
 @by_examples
 @given(history=histories(), rules=identity_rules())
-async def test_what_waits_together_leaves_what_comes_one_after_another(telling, history, rules):
+async def test_calls_committed_as_a_group_leave_what_single_calls_leave(replay, history, rules):
     left = []
     for together in (False, True):
-        await telling.empty()
-        await telling.rule(rules)
-        await telling.tell_at_once(history, together=together)
-        left.append(await telling.views())
+        await replay.empty()
+        await replay.set_rules(rules)
+        await replay.run_at_once(history, together=together)
+        left.append(await replay.views())
     assert left[0] == left[1]
-    assert await telling.differences() == []
+    assert await replay.differences() == []
 
 
 @by_examples
 @given(history=histories(vary=True), rules=identity_rules(), data=st.data())
-async def test_a_batch_can_be_undone(telling, history, rules, data):
-    """Ingest A, B, undo B = ingest A."""
+async def test_an_aborted_batch_leaves_no_trace(replay, history, rules, data):
+    """Ingesting A and B, and aborting B, equals ingesting A."""
     undone = data.draw(st.sampled_from(history))
-    expected = await told(telling, [step for step in history if not step.is_of_batch(undone)], rules)
-    await told(telling, history, rules)
-    await telling.undo(undone)
-    assert await telling.views() == expected
-    assert await telling.differences() == []
+    expected = await replayed(replay, [step for step in history if not step.is_of_batch(undone)], rules)
+    await replayed(replay, history, rules)
+    await replay.undo(undone)
+    assert await replay.views() == expected
+    assert await replay.differences() == []
 
 
 @by_examples
 @given(history=histories(datasets=("crm", "loyalty")), before=identity_rules(), after=identity_rules())
-async def test_settings_changed_later_give_the_same(telling, history, before, after):
-    """Of records: events stay under the identity that was the primary one when they came in."""
-    expected = await told(telling, history, after)
-    await told(telling, history, before)
-    await telling.rule(after)
-    await telling.regroup()
-    assert await telling.views() == expected
+async def test_settings_that_change_later_give_the_same_views_of_records(replay, history, before, after):
+    """Events are left out: they stay under the identity that was primary when they were ingested."""
+    expected = await replayed(replay, history, after)
+    await replayed(replay, history, before)
+    await replay.set_rules(after)
+    await replay.regroup()
+    assert await replay.views() == expected
 
 
-async def told_under_two_settings(telling, history, before, after, *, without=None):
-    """Half of the history under some settings, the other half and the job under others."""
+async def told_under_two_settings(replay, history, before, after, *, without=None):
+    """Run half of the history under some settings, then the other half and the job under others."""
     middle = len(history) // 2
     halves = [
         [step for step in half if without is None or not step.is_of_batch(without)]
         for half in (history[:middle], history[middle:])
     ]
-    await told(telling, halves[0], before)
-    await telling.rule(after)
-    await telling.tell(halves[1])
-    await telling.regroup()
-    return await telling.views()
+    await replayed(replay, halves[0], before)
+    await replay.set_rules(after)
+    await replay.run(halves[1])
+    await replay.regroup()
+    return await replay.views()
 
 
 @by_examples
 @given(history=histories(vary=True), before=identity_rules(), after=identity_rules())
-async def test_settings_changed_later_are_true_of_events_too(telling, history, before, after):
-    """Whichever of its identities is the primary one when it comes, an `_id` names one event of those who share an identity."""
-    views = await told_under_two_settings(telling, history, before, after)
+async def test_views_are_right_of_events_after_settings_changed(replay, history, before, after):
+    """Whichever identity is primary on arrival, an `_id` is stored once among identities that it links."""
+    views = await told_under_two_settings(replay, history, before, after)
     ids = [event[2] for event in views["test.event"]]
     assert len(ids) == len(set(ids))
-    assert await telling.differences() == []
+    assert await replay.differences() == []
 
 
 @by_examples
 @given(history=histories(vary=True), before=identity_rules(), after=identity_rules(), data=st.data())
-async def test_a_batch_can_be_undone_after_settings_changed(telling, history, before, after, data):
-    """Of an event that several batches brought, what the next one said takes its place, under the identity that was primary then."""
+async def test_an_aborted_batch_leaves_no_trace_after_settings_changed(replay, history, before, after, data):
+    """An event that several batches sent is taken from the next of them, under the identity that was primary then."""
     undone = data.draw(st.sampled_from(history))
-    expected = await told_under_two_settings(telling, history, before, after, without=undone)
-    await told_under_two_settings(telling, history, before, after)
-    await telling.undo(undone)
-    assert await telling.views() == expected
-    assert await telling.differences() == []
+    expected = await told_under_two_settings(replay, history, before, after, without=undone)
+    await told_under_two_settings(replay, history, before, after)
+    await replay.undo(undone)
+    assert await replay.views() == expected
+    assert await replay.differences() == []
 
 
 @by_examples
 @given(history=histories(modes=(Mode.REPLACE, Mode.MERGE), max_size=4))
-async def test_sending_again_changes_nothing(telling, history):
-    """Sent again is what was said last: of a record sent twice in one step, its last document."""
-    before = await told(telling, history)
+async def test_sending_again_changes_nothing(replay, history):
+    """The last documents are sent again: for a record sent twice in one step, the second."""
+    before = await replayed(replay, history)
     last = history[-1]
     again = {
         str(document["identityMap"]) if last.dataset == "shop" else primary(document): document
         for document in last.documents
     }
-    await telling.tell(
+    await replay.run(
         [replace(last, number=last.number + 100, batch=last.number + 100, documents=tuple(again.values()))]
     )
-    after = await telling.views()
+    after = await replay.views()
     for view in ("test.identity", "test.graph", "test.profile", "test.event"):
         assert after[view] == before[view]
 
 
 def primary(document):
-    """The identity under which a document is stored."""
+    """Return the identity under which a document is stored."""
     return next(
         (code, item["id"]) for code, items in document["identityMap"].items() for item in items if item.get("primary")
     )

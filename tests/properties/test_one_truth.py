@@ -1,4 +1,4 @@
-"""One truth: whichever way a person is read, under whichever policy, the answer is the same."""
+"""Every way to read a person gives the same result, under every policy."""
 
 from dataclasses import replace
 from uuid import uuid4
@@ -34,18 +34,18 @@ requests = st.builds(EventRequest, filters, orders, st.builds(Window, st.integer
 
 
 def policies_of(config):
-    """The default policy, the same as if nothing were kept merged, and one that knows no graph."""
+    """Return the default policy, the same one unmaterialized, and one without a graph."""
     kept = config.default_policy
     merging = replace(kept, status=PolicyStatus.BUILDING)
     without_graph = replace(kept.settings, identity_graph=IdentityGraphType.NONE, is_default=False)
     return [kept, merging, replace(kept, policy_id=uuid4(), settings=without_graph)]
 
 
-async def told(telling, history):
-    """The world after the history, its configuration, and the xids that it may have named."""
-    await telling.empty()
-    await telling.tell(history)
-    world = telling.world
+async def replayed(replay, history):
+    """Return the world after the history, its configuration, and the xids that it may have named."""
+    await replay.empty()
+    await replay.run(history)
+    world = replay.world
     xids = [await world.xid(namespace, value) for namespace, values in VALUES.items() for value in values]
     return world, await world.config(), xids
 
@@ -56,8 +56,8 @@ def seen(found):
 
 @by_examples
 @given(history=histories(), size=st.integers(1, 4))
-async def test_single_reads_reads_of_many_and_pages_of_all_agree(telling, history, size):
-    world, config, xids = await told(telling, history)
+async def test_single_reads_reads_of_many_and_pages_of_all_agree(replay, history, size):
+    world, config, xids = await replayed(replay, history)
     for policy in policies_of(config):
         many = await profiles.read_profiles(world.db, world.scope, config, policy, xids)
         for xid, result in zip(xids, many, strict=True):
@@ -74,8 +74,8 @@ async def test_single_reads_reads_of_many_and_pages_of_all_agree(telling, histor
 
 @by_examples
 @given(history=histories())
-async def test_what_is_wanted_of_a_document_is_what_stands_in_the_whole_one(telling, history):
-    world, config, xids = await told(telling, history)
+async def test_a_part_of_a_document_equals_that_part_of_the_whole_one(replay, history):
+    world, config, xids = await replayed(replay, history)
     for policy in policies_of(config):
         whole, finished = [
             [
@@ -92,8 +92,8 @@ async def test_what_is_wanted_of_a_document_is_what_stands_in_the_whole_one(tell
 
 @by_examples
 @given(history=histories())
-async def test_what_is_kept_merged_is_what_its_records_merge_to(telling, history):
-    world, config, xids = await told(telling, history)
+async def test_a_materialized_profile_equals_the_merge_of_its_records(replay, history):
+    world, config, xids = await replayed(replay, history)
     kept, merging, _ = policies_of(config)
     results = [await profiles.read_profiles(world.db, world.scope, config, each, xids) for each in (kept, merging)]
     one, other = ([result.profile for result in each if result.profile] for each in results)
@@ -105,8 +105,8 @@ async def test_what_is_kept_merged_is_what_its_records_merge_to(telling, history
 
 @by_examples
 @given(history=histories(), asked=requests, data=st.data())
-async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, history, asked, data):
-    world, config, xids = await told(telling, history)
+async def test_pages_of_events_are_equal_however_much_of_a_document_is_selected(replay, history, asked, data):
+    world, config, xids = await replayed(replay, history)
     found = await people.read_people(world.db, world.scope, config, xids)
     persons = [*{each.person.xids for each in found if each.person}, tuple(xids), ()]
     order, everything = asked.order, EventRequest(EventFilter(), asked.order, Window())
@@ -133,8 +133,8 @@ async def test_pages_of_events_are_the_same_finished_in_part_and_whole(telling, 
 
 @by_examples
 @given(history=histories(), descending=st.booleans(), size=st.integers(1, 3))
-async def test_events_of_all_people_together_are_those_of_each(telling, history, descending, size):
-    world, config, xids = await told(telling, history)
+async def test_events_of_all_people_in_one_list_are_the_events_of_each(replay, history, descending, size):
+    world, config, xids = await replayed(replay, history)
     persons = {
         each.person.xids for each in await people.read_people(world.db, world.scope, config, xids) if each.person
     }
@@ -158,8 +158,8 @@ async def test_events_of_all_people_together_are_those_of_each(telling, history,
 
 @by_examples
 @given(history=histories())
-async def test_links_hold_each_person_together_and_touch_nobody_else(telling, history):
-    world, config, xids = await told(telling, history)
+async def test_links_connect_each_person_and_no_other_identities(replay, history):
+    world, config, xids = await replayed(replay, history)
     for xid, graph in zip(xids, await identity_graphs.find_graphs(world.db, world.scope, config, xids), strict=True):
         if graph is None:
             continue

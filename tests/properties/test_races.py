@@ -1,4 +1,4 @@
-"""Many writers link the same people at once: nothing is lost, nobody waits for good, and the end is that of one writer."""
+"""Concurrent writers that link the same people lose nothing, do not deadlock, and leave what one writer leaves."""
 
 import asyncio
 import random
@@ -33,19 +33,19 @@ async def world(dsn):
 
 
 def sharing(dice, number, people=40):
-    """A record of somebody, who shares an identity with somebody else more often than not."""
+    """Make a record of a person, who mostly shares an identity with another one."""
     somebody, other = dice.randrange(people), dice.randrange(people)
     named = [("Email", f"p{somebody}@example.com"), ("Phone", f"+{other}")]
     return record(*named[: dice.choice([1, 2, 2])], first_name=f"N{number}")
 
 
 async def people(world):
-    """The graphs and documents that are there, without what tells when."""
+    """Return graphs and documents, without times."""
     rows = await world.db.rows(PEOPLE, world.scope.sandbox_id)
     return sorted((tuple(row["xids"]), row["document"]) for row in rows)
 
 
-async def test_eight_writers_over_the_same_people(world):
+async def test_eight_writers_of_the_same_people_lose_nothing(world):
     """Each writer sends its own records; the same identities come from all of them, in other orders."""
     dice = random.Random(7)
     calls = [[sharing(dice, number) for number in range(25)] for _ in range(40)]
@@ -64,7 +64,7 @@ async def test_eight_writers_over_the_same_people(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_new_people_are_made_once(world):
+async def test_new_people_are_created_once(world):
     """All writers bring the same new people at the same moment."""
     documents = [record(("Email", f"p{n}@example.com"), ("ECID", f"{n:038d}")) for n in range(1, 101)]
     await asyncio.gather(*(world.records(*documents[n:], *documents[:n]) for n in range(0, 96, 12)))
@@ -72,8 +72,8 @@ async def test_new_people_are_made_once(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_all_at_once(world):
-    """Records, events, deletions and aborted batches beside each other."""
+async def test_records_events_deletions_and_aborted_batches_at_once_leave_right_views(world):
+    """Each kind of writer runs several times at the same moment."""
     dice = random.Random(11)
     batches = {}
 
@@ -105,7 +105,7 @@ async def test_all_at_once(world):
 
 
 async def test_one_writer_and_eight_end_in_the_same_people(world):
-    """Of records that do not contradict each other, so that nothing depends on who came first."""
+    """The records do not contradict each other, so nothing depends on the order of arrival."""
     dice = random.Random(5)
     documents = [
         record(("Email", f"p{n}@example.com"), ("Phone", f"+{dice.randrange(60)}"), first_name=f"N{n}")

@@ -1,4 +1,4 @@
-"""A simulation says what ingesting the same rows makes, in a sandbox that was empty and has the settings that were tried."""
+"""A simulation predicts the graphs that ingestion of the same rows makes in an empty sandbox with the same settings."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -26,12 +26,12 @@ times = st.none() | st.integers(0, 4).map(lambda hours: LONG_AGO + timedelta(hou
 
 
 def real(row):
-    """The identities of the row that name somebody."""
+    """Return the identities of a row that are no placeholders."""
     return [each for each in row.identities if not RULES[NEWEST].is_placeholder(each[1])]
 
 
 def is_about_people(row):
-    """Whether its primary identity is no store's; else it would be refused."""
+    """Tell whether the primary identity of a row is no store's: such a row would be refused."""
     return all(namespace != "Store" for namespace, _ in real(row)[:1])
 
 
@@ -43,17 +43,17 @@ rows = st.lists(
 
 
 @pytest.fixture
-async def telling(telling):
-    world = telling.world
+async def replay(replay):
+    world = replay.world
     await namespaces.create_namespace(world.db, world.scope, code="Store", name="Store", kind=IdentityType.NON_PEOPLE)
-    return telling
+    return replay
 
 
-async def ingested(telling, rows, rules, order):
-    """The graph of every identity that the rows name, once they have come in, in any order: members, links, refused links."""
-    await telling.empty()
-    await telling.rule(rules)
-    world = telling.world
+async def ingested(replay, rows, rules, order):
+    """Ingest the rows and return the graph of every identity that they name: members, links, refused links."""
+    await replay.empty()
+    await replay.set_rules(rules)
+    world = replay.world
     for place in order:
         row = rows[place]
         at = row.at or LATER + timedelta(hours=place)
@@ -74,7 +74,7 @@ async def ingested(telling, rows, rules, order):
 
 
 def simulated(world, config, rows, rules=None):
-    """The same of what the simulation says."""
+    """Return the simulated graphs in the form of `ingested`."""
     return {
         each.xid: (
             tuple(member.xid for member in graph.identities),
@@ -88,16 +88,16 @@ def simulated(world, config, rows, rules=None):
 
 @by_examples
 @given(rows=rows, rules=identity_rules(), data=st.data())
-async def test_what_is_simulated_is_what_ingesting_makes(telling, rows, rules, data):
-    world, former = telling.world, await telling.world.config()
-    made = await ingested(telling, rows, rules, data.draw(st.permutations(range(len(rows)))))
+async def test_simulated_graphs_equal_ingested_ones(replay, rows, rules, data):
+    world, former = replay.world, await replay.world.config()
+    made = await ingested(replay, rows, rules, data.draw(st.permutations(range(len(rows)))))
     assert simulated(world, former, rows, rules) == made
     assert simulated(world, await world.config(), rows) == made
 
 
 @pytest.mark.parametrize("rules", [[], ONE_EMAIL])
-async def test_also_beyond_the_limits(telling, rules):
-    """A household past the cap, and a terminal that everybody uses: under it events are stored, unless settings say otherwise."""
+async def test_simulated_graphs_equal_ingested_ones_beyond_the_limits(replay, rules):
+    """A household beyond the cap, and a terminal that everybody uses and that events are stored under, unless settings forbid it."""
     home = [
         SimulatedEvent([("Phone", "+1"), ("Email", "a@x.io"), ("ECID", f"{n:038}")])
         for n in range(1, MAX_GRAPH_SIZE + 10)
@@ -105,6 +105,6 @@ async def test_also_beyond_the_limits(telling, rules):
     terminal = ("ECID", "9" * 38)
     shop = [SimulatedEvent([terminal, ("Email", f"{n}@x.io"), ("Phone", f"+9{n}")]) for n in range(MAX_NEIGHBOURS)]
     rows = [*home, *shop]
-    made = await ingested(telling, rows, rules, range(len(rows)))
-    assert simulated(telling.world, await telling.world.config(), rows) == made
+    made = await ingested(replay, rows, rules, range(len(rows)))
+    assert simulated(replay.world, await replay.world.config(), rows) == made
     assert len({graph[0] for graph in made.values()}) > MAX_NEIGHBOURS

@@ -14,11 +14,11 @@ from random import Random
 
 import pytest
 from corpus import OPERATIONS
-from generation.comparing import Pair, difference
-from generation.dressing import Dressing
-from generation.growing import Growth, informed
-from generation.library import CUSTOM, SCALARS, customize, library
-from generation.reducing import reduced
+from generation.comparison import Pair, difference
+from generation.query_generator import QueryGenerator, with_sandbox_values
+from generation.query_reducer import reduce_operation
+from generation.query_rewriter import QueryRewriter
+from generation.sandboxes import CUSTOM, SCALARS, customize, sandboxes
 from graphql import TypeInfo, TypeInfoVisitor, Visitor, is_object_type, parse, print_ast, validate, visit
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -57,7 +57,7 @@ def about(count):
 
 @pytest.fixture(scope="module")
 async def pairs(module_dsn):
-    async with library(module_dsn) as made:
+    async with sandboxes(module_dsn) as made:
         yield made
 
 
@@ -70,12 +70,13 @@ def _swept():
 
 def generated(pair, random, document=None):
     """An operation, and sets of values for its variables."""
-    document = document or Growth(pair.schema, pair.known, random).document()
-    dressed = Dressing(pair.schema, pair.known, random).dressed(document)
-    text = print_ast(dressed.document)
+    document = document or QueryGenerator(pair.schema, pair.known, random).document()
+    rewritten = QueryRewriter(pair.schema, pair.known, random).rewritten(document)
+    text = print_ast(rewritten.document)
     name = "Asked" if "query Other" in text else None
     several = [
-        dressed.values(random, pair.known, first=number == 0) for number in range(VALUES if dressed.variables else 1)
+        rewritten.values(random, pair.known, first=number == 0)
+        for number in range(VALUES if rewritten.variables else 1)
     ]
     return [Request(text, values, name) for values in several]
 
@@ -88,7 +89,7 @@ async def compare(pair, request, scopes=None):
     async def differs(smaller):
         return await pair.difference(request._replace(query=smaller), scopes) is not None
 
-    smallest = request._replace(query=await reduced(request.query, differs))
+    smallest = request._replace(query=await reduce_operation(request.query, differs))
     told = await pair.difference(smallest, scopes)
     pytest.fail(f"{smallest.query}\n{smallest.variables} {smallest.operation_name} {scopes}\n{told}", pytrace=False)
 
@@ -111,7 +112,7 @@ async def test_operations_of_hypothesis_graphql_are_answered_alike_by_both_execu
     pair = pairs[data.draw(st.integers(0, 1))]
     document = parse(data.draw(queries(pair.schema, custom_scalars=SCALARS)))
     random = Random(data.draw(seeds))
-    for request in generated(pair, random, informed(document, pair.schema, pair.known, random)):
+    for request in generated(pair, random, with_sandbox_values(document, pair.schema, pair.known, random)):
         await compare(pair, request)
 
 
@@ -132,9 +133,9 @@ async def test_generated_operations_are_worth_comparing(pairs):
         f"{named.name}.{name}" for named in build_schema().type_map.values() if is_ours(named) for name in named.fields
     }
     assert len(ours - asked) <= len(ours) / 50, ours - asked
-    outcomes = sum((pair.told.outcomes for pair in pairs), Counter())
+    outcomes = sum((pair.counts.outcomes for pair in pairs), Counter())
     assert outcomes["ANSWERED whole"] >= outcomes.total() * 0.45, outcomes
-    ways = sum((pair.told.ways for pair in pairs), Counter())
+    ways = sum((pair.counts.ways for pair in pairs), Counter())
     assert ways["compiled"] >= ways.total() * 0.95, ways
 
 
@@ -212,7 +213,7 @@ async def test_the_schema_may_change_while_operations_run(db):
         agree(pair, requests, answers, expected)
         new = f"{{ searchProfiles {{ nodes {{ entity {{ _custom {{ new{number} score }} }} }} }} }}"
         assert await pair.difference(Request(new)) is None
-        assert pair.told.outcomes["ANSWERED whole"] == number + 1
+        assert pair.counts.outcomes["ANSWERED whole"] == number + 1
 
 
 # ------------------------------------------------------------------------------------------------ the comparison itself
@@ -269,7 +270,7 @@ async def test_what_differs_is_made_smaller():
         return "code" in text
 
     text = "query ($id: ID!) { batch(id: $id) { ...F status } viewer { scopes } } fragment F on Batch { id errors(first: 3) { nodes { code index } } }"
-    assert (await reduced(text, differs)).split() == [
+    assert (await reduce_operation(text, differs)).split() == [
         "{",
         "batch",
         "{",

@@ -1,14 +1,14 @@
-"""Says the same query in another way: with variables, fragments, directives, aliases, and fields that are asked for twice.
+"""Random rewriting of a query: with variables, fragments, directives, aliases, and fields that are selected twice.
 
-What comes out is valid, mostly; it asks for what the query asked for before, but where a directive or a variable says otherwise.
+The result is mostly valid, and selects what the query selected, except where a directive or a variable changes it.
 """
 
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from generation.growing import document_of, field_node, inline
-from generation.known import Known, Place
+from generation.query_generator import document_of, field_node, inline
+from generation.sandbox_values import InputPosition, SandboxValues
 from graphql import (
     ArgumentNode,
     BooleanValueNode,
@@ -42,7 +42,7 @@ from graphql import (
 )
 
 DIRECTIVES = 7
-"""As many as a document may have, but for one."""
+"""One less than a document may have."""
 
 ABSENT: Any = object()
 """The value of a variable that is not given."""
@@ -50,11 +50,11 @@ ABSENT: Any = object()
 
 @dataclass
 class Variable:
-    """A variable of an operation, and how values for it are found."""
+    """A variable of an operation, which can draw values for itself."""
 
     name: str
     type: str
-    place: Place
+    place: InputPosition
     input_type: Any
     default: ValueNode | None
     first: Any
@@ -65,8 +65,8 @@ class Variable:
             variable=VariableNode(name=NameNode(value=self.name)), type=parse_type(self.type), default_value=self.default, directives=()
         )  # fmt: skip
 
-    def value(self, random: Random, known: Known) -> Any:
-        """Another value that it may have, or ABSENT; now and then one of a wrong type."""
+    def value(self, random: Random, known: SandboxValues) -> Any:
+        """Draw a value or ABSENT; rarely, a value of a wrong type."""
         chance = random.random()
         is_required = self.type.endswith("!") and self.default is None
         if chance < 0.02:
@@ -79,22 +79,22 @@ class Variable:
 
 
 @dataclass
-class Dressed:
-    """A document, and what its variables may be."""
+class RewrittenQuery:
+    """A rewritten document with its variables."""
 
     document: DocumentNode
     variables: list[Variable] = field(default_factory=list)
 
-    def values(self, random: Random, known: Known, *, first: bool = False) -> dict[str, Any]:
-        """Values for all variables."""
+    def values(self, random: Random, known: SandboxValues, *, first: bool = False) -> dict[str, Any]:
+        """Draw values for all variables."""
         drawn = {each.name: each.first if first else each.value(random, known) for each in self.variables}
         return {name: value for name, value in drawn.items() if value is not ABSENT}
 
 
-class Dressing:
-    """Dresses one query."""
+class QueryRewriter:
+    """A rewriter of one query."""
 
-    def __init__(self, schema: GraphQLSchema, known: Known, random: Random) -> None:
+    def __init__(self, schema: GraphQLSchema, known: SandboxValues, random: Random) -> None:
         self._schema = schema
         self._known = known
         self._random = random
@@ -106,15 +106,15 @@ class Dressing:
             what: random.choice([0.0, 0.1, 0.3]) for what in ("variable", "fragment", "directive", "twice", "typename")
         }
 
-    def dressed(self, document: DocumentNode) -> Dressed:
-        """The query, said in another way."""
+    def rewritten(self, document: DocumentNode) -> RewrittenQuery:
+        """Return the query with random rewritings applied."""
         (operation,) = document.definitions
         selections = self._selections(self._schema.query_type, operation.selection_set)
         definitions = tuple(each.definition for each in self._variables)
         name = NameNode(value="Asked") if definitions or self._chance(0.3) else None
         operation = _copy(operation, name=name, selection_set=selections, variable_definitions=definitions)
         others = self._other_operation() if name and self._chance(0.1) else []
-        return Dressed(DocumentNode(definitions=(*others, operation, *self._fragments)), self._variables)
+        return RewrittenQuery(DocumentNode(definitions=(*others, operation, *self._fragments)), self._variables)
 
     def _other_operation(self) -> list[OperationDefinitionNode]:
         (other,) = document_of([field_node("__typename")]).definitions
@@ -152,7 +152,7 @@ class Dressing:
     def _field(self, parent: Any, node: FieldNode) -> list[SelectionNode]:
         definition, name = parent.fields[node.name.value], node.name.value
         arguments = tuple(
-            _copy(each, value=self._value(Place(f"{parent.name}.{name}", each.name.value), definition.args[each.name.value], each.value))
+            _copy(each, value=self._value(InputPosition(f"{parent.name}.{name}", each.name.value), definition.args[each.name.value], each.value))
             for each in node.arguments or ()
         )  # fmt: skip
         node = _copy(node, arguments=arguments)
@@ -161,7 +161,7 @@ class Dressing:
         return [self._directed(each) for each in self._parts(node)]
 
     def _parts(self, node: FieldNode) -> list[FieldNode]:
-        """The field, or several that merge into it: each with a part of what is selected below."""
+        """Return the field, or several that merge into it, each with a part of its selections."""
         if not self._leans("twice"):
             return [node]
         if node.selection_set is None:
@@ -175,7 +175,7 @@ class Dressing:
         ]
 
     def _wrapped(self, parent: GraphQLNamedType, found: list[SelectionNode]) -> list[SelectionNode]:
-        """Some of the selections in a fragment: a named one, one without a type, or one on an interface."""
+        """Move some selections into a fragment: named, inline without a type, or on an interface."""
         inside = [each for each in found if self._chance(0.6)]
         if not inside:
             return found
@@ -205,7 +205,7 @@ class Dressing:
     # -------------------------------------------------------------------------------------------- directives
 
     def _directed(self, node: Any) -> Any:
-        """The node, perhaps only under a condition that holds mostly."""
+        """Add a directive to the node, perhaps, that mostly includes it."""
         if self._directives >= DIRECTIVES or not self._leans("directive"):
             return node
         self._directives += 1
@@ -222,14 +222,14 @@ class Dressing:
 
     def _flag(self, value: Any) -> ValueNode:
         has_default = self._chance(0.4)
-        place, boolean = Place("@", "if"), self._schema.type_map["Boolean"]
+        place, boolean = InputPosition("@", "if"), self._schema.type_map["Boolean"]
         default, first = (value, ABSENT) if has_default else (None, value.value)
         return self._declared("Boolean" if has_default and self._chance(0.5) else "Boolean!", place, GraphQLNonNull(boolean), default, first)  # fmt: skip
 
     # -------------------------------------------------------------------------------------------- variables
 
-    def _value(self, place: Place, given: Any, value: ValueNode, *, strict: bool = False) -> ValueNode:
-        """The value, or in its place a variable, or variables for parts of it. `strict`: the variable must not be null."""
+    def _value(self, place: InputPosition, given: Any, value: ValueNode, *, strict: bool = False) -> ValueNode:
+        """Return the value, a variable in its place, or the value with variables for its parts. `strict`: the variable must not be null."""
         if self._leans("variable"):
             return self._variable(place, given, value, strict=strict)
         named, inner = get_named_type(given.type), get_nullable_type(given.type)
@@ -238,13 +238,13 @@ class Dressing:
             return _copy(value, values=tuple(self._value(place, item, each) for each in value.values))
         if isinstance(value, ObjectValueNode) and isinstance(named, GraphQLInputObjectType):
             fields = [
-                _copy(each, value=self._value(Place(named.name, each.name.value), named.fields[each.name.value], each.value, strict=named.is_one_of))
+                _copy(each, value=self._value(InputPosition(named.name, each.name.value), named.fields[each.name.value], each.value, strict=named.is_one_of))
                 for each in value.fields
             ]  # fmt: skip
             return _copy(value, fields=tuple(fields))
         return value
 
-    def _variable(self, place: Place, given: Any, value: ValueNode, *, strict: bool) -> ValueNode:
+    def _variable(self, place: InputPosition, given: Any, value: ValueNode, *, strict: bool) -> ValueNode:
         known, plain = str(get_nullable_type(given.type)), value_from_ast_untyped(value)
         is_required = isinstance(given.type, GraphQLNonNull) and given.default_value is Undefined
         for each in self._variables:
@@ -261,7 +261,7 @@ class Dressing:
         return self._declared(known, place, given.type, None, self._random.choice([plain, plain, None, ABSENT]))
 
     def _declared(
-        self, type_text: str, place: Place, input_type: Any, default: ValueNode | None, first: Any
+        self, type_text: str, place: InputPosition, input_type: Any, default: ValueNode | None, first: Any
     ) -> VariableNode:
         name = f"v{len(self._variables)}"
         self._variables.append(Variable(name, type_text, place, input_type, default, first))
@@ -270,7 +270,7 @@ class Dressing:
 
 @dataclass
 class _Item:
-    """A place in a list, for which there is no default."""
+    """The position of an item in a list, which has no default."""
 
     type: Any
     default_value: Any = Undefined

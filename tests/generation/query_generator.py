@@ -1,9 +1,9 @@
-"""Queries that are grown from a schema: some fields of each type, with arguments that mean something in the sandbox."""
+"""Random queries from a schema: some fields of each type, with arguments that find something in the sandbox."""
 
 from random import Random
 from typing import Any
 
-from generation.known import Known, Place, literal
+from generation.sandbox_values import InputPosition, SandboxValues, literal
 from graphql import (
     REMOVE,
     ArgumentNode,
@@ -31,19 +31,19 @@ from graphql import (
 )
 
 DEPTH = 7
-"""Levels of objects; the limit of fields is at twice as many."""
+"""The most levels of objects; the limit of a query's depth is twice as high."""
 
 RARE = {"diffMergePolicies": 0.8, "unionSchema": 0.4, "sdl": 0.2, "jsonSchema": 0.2}
-"""How much seldomer than others fields are grown that take long, or fill much."""
+"""Probability, relative to other fields, of fields that take long or return much."""
 
 OFTEN = {"profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "node", "nodes", "entity"}
-"""Fields that are grown more often than others, as are those of documents that have a value somewhere."""
+"""Fields that are chosen more often than others, as are fields of documents that have a value somewhere."""
 
 
-class Growth:
-    """Grows one query."""
+class QueryGenerator:
+    """A generator of one query."""
 
-    def __init__(self, schema: GraphQLSchema, known: Known, random: Random) -> None:
+    def __init__(self, schema: GraphQLSchema, known: SandboxValues, random: Random) -> None:
         self._schema = schema
         self._known = known
         self._random = random
@@ -74,7 +74,7 @@ class Growth:
         return fields or [field_node("__typename")]
 
     def _some(self, parent: GraphQLObjectType, names: list[str], count: int) -> list[str]:
-        """Up to so many of a type's fields, those before others that are grown often."""
+        """Choose up to `count` of a type's fields, by weight."""
 
         def place(name: str) -> float:
             key = getattr(parent.fields[name].resolve, "key", None)
@@ -89,7 +89,7 @@ class Growth:
         return is_leaf_type(get_named_type(field.type)) or (depth < DEPTH and self._left > 0)
 
     def _of_types(self, interface: GraphQLInterfaceType, depth: int) -> list[SelectionNode]:
-        """Fragments on some of the interface's types, in which every field has a name of its own."""
+        """Make fragments on some of the interface's types, in which every field has an alias of its own."""
         types = self._random.sample(self._schema.get_possible_types(interface), self._random.choice([1, 2, 3, 5]))
         parts: list[SelectionNode] = [field_node("id")] if self._random.random() < 0.5 else []
         for each in types:
@@ -102,7 +102,7 @@ class Growth:
     ) -> FieldNode:
         coordinate = f"{parent.name}.{name}"
         arguments = {
-            each: self._known.draw(self._random, Place(coordinate, each), argument.type)
+            each: self._known.draw(self._random, InputPosition(coordinate, each), argument.type)
             for each, argument in field.args.items()
             if is_required_argument(argument) or self._random.random() < (0.6 if each == "first" else 0.3)
         }
@@ -118,21 +118,23 @@ class Growth:
         )  # fmt: skip
 
     def _alias(self, prefix: str, name: str, has_arguments: bool) -> str | None:
-        """A field with arguments often has a name that no other field has, so that fragments can meet."""
+        """Return an alias for a field, mostly for one with arguments, so that fragments do not conflict."""
         if self._aliases < 20 and (prefix or self._random.random() < (0.5 if has_arguments else 0.05)):
             self._aliases += 1
             return f"{prefix}{name}_{self._aliases}"
         return None
 
 
-def informed(document: DocumentNode, schema: GraphQLSchema, known: Known, random: Random) -> DocumentNode:
-    """A query that was grown without knowing the sandbox, most of its arguments for others that mean something there."""
+def with_sandbox_values(
+    document: DocumentNode, schema: GraphQLSchema, known: SandboxValues, random: Random
+) -> DocumentNode:
+    """Replace most arguments of a query by values that find something in the sandbox."""
     types = TypeInfo(schema)
-    return visit(document, TypeInfoVisitor(types, _Informing(types, known, random)))
+    return visit(document, TypeInfoVisitor(types, _ArgumentReplacer(types, known, random)))
 
 
-class _Informing(Visitor):
-    def __init__(self, types: TypeInfo, known: Known, random: Random) -> None:
+class _ArgumentReplacer(Visitor):
+    def __init__(self, types: TypeInfo, known: SandboxValues, random: Random) -> None:
         super().__init__()
         self._types, self._known, self._random = types, known, random
 
@@ -142,7 +144,7 @@ class _Informing(Visitor):
             return REMOVE
         if self._random.random() < 0.2:
             return None
-        place = Place(f"{parent.name}.{asked.name.value}", node.name.value)
+        place = InputPosition(f"{parent.name}.{asked.name.value}", node.name.value)
         return ArgumentNode(name=node.name, value=literal(self._known.draw(self._random, place, argument.type)))
 
 
@@ -158,7 +160,7 @@ def inline(type_name: str | None, selections: list[SelectionNode]) -> InlineFrag
 
 
 def document_of(fields: list[Any]) -> DocumentNode:
-    """The query with these fields at its root."""
+    """Return a query with these root fields."""
     operation = OperationDefinitionNode(
         operation=OperationType.QUERY, name=None, variable_definitions=(), directives=(), selection_set=SelectionSetNode(selections=tuple(fields))
     )  # fmt: skip

@@ -1,15 +1,15 @@
-"""Two sandboxes of one database for generated operations to ask: one whose story was told and went on by itself, one with fields of its own."""
+"""Two sandboxes of one database for generated operations: one with the story and a generated history, one with custom fields."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from generation.comparing import Pair
+from generation.comparison import Pair
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis_graphql import nodes
-from properties.histories import Telling, histories
+from properties.histories import Replay, histories
 from story import FIX_SECRET, Story
 from world import World, event, record
 
@@ -29,7 +29,7 @@ CUSTOM: dict[str, Any] = {
     "grid": {"type": "array", "items": {"type": "array", "items": {"type": "integer", "meta:xdmType": "long"}}},
     "deep": {"type": "object", "properties": {"er": {"type": "object", "properties": {"still": {"type": "string"}}}}},
 }  # fmt: skip
-"""Custom fields of every kind, some under names that GraphQL writes otherwise."""
+"""Custom fields of every type, some with names that differ in GraphQL."""
 
 FULL = {
     "score": 7, "total": 2**53 - 1, "rating": 4, "lastCall": "2026-01-02T03:04:05+02:00", "day": "2026-01-02", "id": "x-1",
@@ -53,7 +53,7 @@ T = TypeVar("T")
 
 
 def examples(strategy: st.SearchStrategy[T], count: int) -> list[T]:
-    """Some of what a strategy makes, always the same."""
+    """Draw examples from a strategy, always the same ones."""
     found: list[T] = []
 
     @settings(max_examples=count, derandomize=True, database=None, phases=[Phase.generate])
@@ -65,10 +65,10 @@ def examples(strategy: st.SearchStrategy[T], count: int) -> list[T]:
     return found
 
 
-async def go_on(world: World, dsn: str) -> None:
-    """A generated history of the sandbox."""
+async def run_histories(world: World, dsn: str) -> None:
+    """Run generated histories in the sandbox."""
     steps = [step for history in examples(histories(), 8) for step in history]
-    await Telling(world, dsn).tell(replace(step, number=number) for number, step in enumerate(steps))
+    await Replay(world, dsn).run(replace(step, number=number) for number, step in enumerate(steps))
 
 
 async def customize(world: World) -> None:
@@ -98,11 +98,11 @@ async def customize(world: World) -> None:
 
 
 @asynccontextmanager
-async def library(dsn: str) -> AsyncIterator[list[Pair]]:
-    """Both, in an empty database, to be read only."""
+async def sandboxes(dsn: str) -> AsyncIterator[list[Pair]]:
+    """Make both sandboxes in an empty database, and yield them with their executors. They are only read."""
     story = await Story.create(dsn)
     async with story.at(NOW) as world:
-        await go_on(world, dsn)
+        await run_histories(world, dsn)
         custom = await World.create(world.db, "custom")
         async with world.db.transaction() as tx:
             await tx.execute(FIX_SECRET)

@@ -1,6 +1,6 @@
-"""What a sandbox knows, for generated operations to ask about: ids, identities, cursors, and where each of them goes.
+"""Values of a sandbox for arguments of generated operations: ids, identities, cursors, and the arguments that take each of them.
 
-Most values that are drawn mean something in the sandbox, so that operations find data; some are of the right type and mean nothing.
+Most drawn values exist in the sandbox, so that operations find data; some only have the right type.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ from graphql import (
 )
 
 NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.05, 0.4, 0.1
-"""How often null stands where it may, a value that means nothing, an optional field of an input, an item without its list."""
+"""Probabilities of a null, of a value that exists nowhere, of an optional input field, and of an item in place of a list."""
 
 NAMES = {
     "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
@@ -36,7 +36,7 @@ NAMES = {
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
     "after": "cursor", "before": "cursor", "where": "nothing",
 }  # fmt: skip
-"""What goes where, by the argument's or input field's name, or with its owner's in front."""
+"""The kind of value that an argument or input field takes, by its name alone or with its owner's in front."""
 
 FIXED: dict[str, list[Any]] = {
     "selector": [
@@ -61,26 +61,26 @@ GARBAGE_OF: dict[str, list[Any]] = {
 
 
 class Name(str):
-    """An enum's value."""
+    """The name of an enum's value."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a value goes: the type or field that has the argument or input field, and its name."""
+class InputPosition:
+    """An argument or input field: the field or type that has it, and its name."""
 
     owner: str
     name: str
 
     @property
     def kind(self) -> str | None:
-        """What kind of value means something there."""
+        """The kind of value that finds something here; None if any does."""
         return NAMES.get(f"{self.owner}.{self.name}") or NAMES.get(self.name)
 
 
-class Known:
-    """Values of a sandbox by kind."""
+class SandboxValues:
+    """Values of a sandbox, by kind."""
 
     def __init__(
         self, values: dict[str, list[Any]], keys: list[tuple[str, str]], cursors: dict[str, list[str]], filled: set[str]
@@ -90,13 +90,13 @@ class Known:
         self.cursors = cursors
         self.filled = filled  # keys that documents have
 
-    def draw(self, random: Random, place: Place, input_type: Any) -> Any:
-        """A value that is valid there, mostly."""
+    def draw(self, random: Random, place: InputPosition, input_type: Any) -> Any:
+        """Draw a value that is mostly valid at this position."""
         if isinstance(input_type, GraphQLNonNull):
-            return self._there(random, place, input_type.of_type)
-        return None if random.random() < NULL else self._there(random, place, input_type)
+            return self._draw_not_null(random, place, input_type.of_type)
+        return None if random.random() < NULL else self._draw_not_null(random, place, input_type)
 
-    def _there(self, random: Random, place: Place, input_type: Any) -> Any:
+    def _draw_not_null(self, random: Random, place: InputPosition, input_type: Any) -> Any:
         match input_type:
             case GraphQLList():
                 if random.random() < UNWRAPPED:
@@ -114,19 +114,21 @@ class Known:
     def _object(self, random: Random, input_type: GraphQLInputObjectType) -> dict[str, Any]:
         if input_type.is_one_of:
             name = random.choice(list(input_type.fields))
-            return {name: self._there(random, Place(input_type.name, name), input_type.fields[name].type)}
+            return {
+                name: self._draw_not_null(random, InputPosition(input_type.name, name), input_type.fields[name].type)
+            }
         if input_type.name == "IdentityKeyInput" and random.random() > GARBAGE:
             return dict(zip(("namespace", "value"), random.choice(self.keys), strict=True))
         return {
-            name: self.draw(random, Place(input_type.name, name), field.type)
+            name: self.draw(random, InputPosition(input_type.name, name), field.type)
             for name, field in input_type.fields.items()
             if is_required_input_field(field) or random.random() < OPTIONAL
         }
 
 
-async def known(client: Client) -> Known:
-    """What the client's sandbox knows."""
-    found = await client.data(KNOWN)
+async def read_sandbox_values(client: Client) -> SandboxValues:
+    """Read values from the client's sandbox."""
+    found = await client.data(READ_VALUES)
     values: dict[str, list[Any]] = {
         kind: [node["id"] for node in found[list_name]["nodes"]] for kind, list_name in LISTS.items()
     }
@@ -151,11 +153,11 @@ async def known(client: Client) -> Known:
     ]
     documents = [person["entityJson"] for person in people]
     documents += [each["node"]["entityJson"] for person in people for each in person["events"]["edges"]]
-    return Known(values, keys, cursors, {key for document in documents for key in _keys(document)})
+    return SandboxValues(values, keys, cursors, {key for document in documents for key in _keys(document)})
 
 
 def _keys(value: Any) -> Iterator[str]:
-    """All keys in a document, however deep."""
+    """Yield all keys in a document, at any depth."""
     for each in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from _keys(each)
     yield from value if isinstance(value, dict) else ()
@@ -169,7 +171,7 @@ LISTS = {
     "Dataset": "datasets", "XdmSchema": "schemas", "MergePolicy": "mergePolicies", "Sandbox": "sandboxes",
     "IngestionWarning": "ingestionWarnings", "IdentityNamespace": "identityNamespaces",
 }  # fmt: skip
-KNOWN = f"""{{
+READ_VALUES = f"""{{
   {" ".join(f"{name} {{ edges {{ cursor }} nodes {{ id }} }}" for name in LISTS.values() if name != "datasets")}
   datasets {{ edges {{ cursor }} nodes {{ id batches {{ edges {{ cursor }} nodes {{ id }} }} }} }}
   searchProfiles {{
@@ -185,7 +187,7 @@ KNOWN = f"""{{
 
 
 def literal(value: Any) -> ValueNode:
-    """The value as it is written in a document."""
+    """Render a value as GraphQL writes it in a document."""
     match value:
         case Name():
             return EnumValueNode(value=str(value))

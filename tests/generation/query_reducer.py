@@ -1,4 +1,4 @@
-"""Makes an operation smaller that two executors answer differently, as long as they still do."""
+"""Reduction of an operation to the smallest one for which two executors still respond differently."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
@@ -18,8 +18,8 @@ from graphql import (
 )
 
 
-async def reduced(text: str, differs: Callable[[str], Awaitable[bool]]) -> str:
-    """The text without whatever it can do without."""
+async def reduce_operation(text: str, differs: Callable[[str], Awaitable[bool]]) -> str:
+    """Remove parts of an operation as long as it still differs. Return its text."""
     text, goes_on = print_ast(parse(text)), True
     while goes_on:
         goes_on = False
@@ -31,7 +31,7 @@ async def reduced(text: str, differs: Callable[[str], Awaitable[bool]]) -> str:
 
 
 def _smaller(text: str) -> Iterator[str]:
-    """The document without one of its parts, the large ones first."""
+    """Yield the document without one of its parts, large parts first."""
     finder = _Parts()
     visit(parse(text), finder)
     for number in range(finder.count):
@@ -40,7 +40,7 @@ def _smaller(text: str) -> Iterator[str]:
 
 
 class _Parts(Visitor):
-    """Counts what can be left out: selections that have others beside them, arguments, directives; leaves one out."""
+    """Counts the parts that can be left out (selections of several, arguments, directives), and leaves out one of them."""
 
     def __init__(self, left_out: int | None = None) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class _Parts(Visitor):
 
 
 def _used(document: DocumentNode) -> DocumentNode:
-    """The document without fragments that are spread nowhere, and variables that are used nowhere."""
+    """Return the document without unused fragments and variables."""
     finder = _Uses()
     visit(document, finder)
     definitions: list[Any] = []
@@ -82,7 +82,7 @@ def _used(document: DocumentNode) -> DocumentNode:
 
 
 class _Uses(Visitor):
-    """Finds what is used of fragments and variables."""
+    """Finds the fragments and variables that are used."""
 
     def __init__(self) -> None:
         super().__init__()

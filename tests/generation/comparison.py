@@ -1,8 +1,8 @@
-"""Two ways to run an operation, and whether they answer the same.
+"""Comparison of the responses of two executors to one operation.
 
-Answers are equal as JSON: numbers by their values, objects in the order of their keys, but for what is inside of JSON scalars. Errors are
-equal as they are told, in any order, with one exception: where a null takes its parents along, several errors may be met below what
-becomes null in the end, and which of them are still told depends on who fails first. There both must tell at least one.
+Data are equal as JSON: numbers by value, keys of objects in the same order, except inside JSON scalars. Errors are equal in any order,
+with one exception: where several errors below a place make it null, executors may report different ones of them, as that depends on which
+fails first. Both must report at least one.
 """
 
 from collections import Counter
@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 from client import Client
-from generation.known import Known, known
+from generation.sandbox_values import SandboxValues, read_sandbox_values
 from graphql import (
     FieldNode,
     GraphQLSchema,
@@ -33,8 +33,8 @@ from gateway.telemetry import Observation, OperationRan, listen
 
 
 @dataclass
-class Told:
-    """What operations were answered, to see that comparing them is worth the time."""
+class ResponseCounts:
+    """Counts of outcomes, error codes and executors: they show whether the compared operations are worth the time."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
@@ -47,8 +47,8 @@ class Told:
         self.codes.update({error["extensions"]["code"] for error in errors})
 
     @contextmanager
-    def ways_noted(self) -> Iterator[None]:
-        """Count how operations run meanwhile: compiled, or why not."""
+    def count_executors(self) -> Iterator[None]:
+        """Count the executors of operations meanwhile: compiled, or the reason why not."""
 
         def note(seen: Observation) -> None:
             if isinstance(seen, OperationRan):
@@ -62,14 +62,14 @@ class Told:
 
 
 class Pair:
-    """A sandbox, asked by compiled operations and by the stock executor. They share what is no matter of executing: parsed documents."""
+    """A sandbox with two executors, the compiling and the stock one. They share parsed documents and schemas."""
 
     def __init__(self, world: World, compiled: Operations, stock: Operations) -> None:
         compiled._schemas, compiled._documents = stock._schemas, stock._documents
         self.compiled, self.stock = Client(world, compiled), Client(world, stock)
-        self.told = Told()
+        self.counts = ResponseCounts()
         self.names: dict[str, str] = {}  # what operations call its parts by
-        self.known: Known
+        self.known: SandboxValues
         self.schema: GraphQLSchema
 
     def __repr__(self) -> str:
@@ -79,22 +79,22 @@ class Pair:
     async def of(cls, world: World) -> "Pair":
         given = (world.db, world.configurations, build_schema(), Limits())
         pair = cls(world, Operations(*given), Operations(*given, compiles=False))
-        pair.known = await known(pair.stock)
+        pair.known = await read_sandbox_values(pair.stock)
         pair.schema = (await pair.stock.operations._schemas.read(await world.config())).graphql
         return pair
 
     async def difference(self, request: Request, scopes: list[str] | None = None) -> str | None:
-        """How the two answers to a request differ, None where they do not."""
+        """Describe how the two responses to a request differ; None if they are equal."""
         scope = await self.stock.scope(scopes)
-        with self.told.ways_noted():
+        with self.counts.count_executors():
             one = await self.compiled.operations.run(scope, request)
-        self.told.note(one.outcome, one.body)
+        self.counts.note(one.outcome, one.body)
         other = await self.stock.operations.run(scope, request)
         return difference(self.schema, request.query, one, other)
 
 
 def _has_content(value: Any) -> bool:
-    """Whether there is a value in it, however deep."""
+    """Tell whether a JSON value contains anything but null."""
     match value:
         case dict():
             return any(map(_has_content, value.values()))
@@ -104,7 +104,7 @@ def _has_content(value: Any) -> bool:
 
 
 def difference(schema: GraphQLSchema, text: str, one: Response, other: Response) -> str | None:
-    """How two answers to an operation differ, None where they do not."""
+    """Describe how two responses to an operation differ; None if they are equal."""
     if one.outcome is not other.outcome:
         return f"{one.outcome} is not {other.outcome}: {one.body} {other.body}"
     bodies = [orjson.loads(orjson.dumps(each.body)) for each in (one, other)]
@@ -113,14 +113,14 @@ def difference(schema: GraphQLSchema, text: str, one: Response, other: Response)
     data = [body.get("data", "absent") for body in bodies]
     if orjson.dumps(data[0]) != orjson.dumps(data[1]) and not _same(*data, json_keys(schema, text)):
         return f"data differ:\n{orjson.dumps(data[0]).decode()}\n{orjson.dumps(data[1]).decode()}"
-    told = [_told(body) for body in bodies]
-    if told[0] != told[1]:
+    errors = [_errors_by_place(body) for body in bodies]
+    if errors[0] != errors[1]:
         return f"errors differ:\n{bodies[0].get('errors')}\n{bodies[1].get('errors')}"
     return None if list(bodies[0]) == list(bodies[1]) else f"{list(bodies[0])} are not {list(bodies[1])}"
 
 
 def _same(one: Any, other: Any, free: set[str], *, is_free: bool = False) -> bool:
-    """Equal as JSON. Keys of an object are in the same order, but under a key that is `free`."""
+    """Tell whether two JSON values are equal. The order of keys counts, except below a key in `free`."""
     if isinstance(one, dict) and isinstance(other, dict):
         keys = [sorted(one), sorted(other)] if is_free else [list(one), list(other)]
         return keys[0] == keys[1] and all(
@@ -133,8 +133,8 @@ def _same(one: Any, other: Any, free: set[str], *, is_free: bool = False) -> boo
     return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 
-def _told(body: dict[str, Any]) -> tuple[Counter[bytes], set[tuple[Any, ...]]]:
-    """The errors of places that are null themselves, and where nulls stand for errors further in."""
+def _errors_by_place(body: dict[str, Any]) -> tuple[Counter[bytes], set[tuple[Any, ...]]]:
+    """Return the errors at places that are null themselves, and the places that are null because of errors below."""
     own: Counter[bytes] = Counter()
     taken_along: set[tuple[Any, ...]] = set()
     for error in body.get("errors", ()):
@@ -156,7 +156,7 @@ def _null_on_the_way(data: Any, path: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def json_keys(schema: GraphQLSchema, text: str) -> set[str]:
-    """The keys in an operation's answer under which a JSON scalar stands."""
+    """Return the keys of an operation's response that hold a JSON scalar."""
     types, finder = TypeInfo(schema), _JsonFields()
     finder.types = types
     visit(parse(text), TypeInfoVisitor(types, finder))
