@@ -6,7 +6,7 @@ Only `cli` and `server` use them; code below gets its configuration as arguments
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -46,7 +46,6 @@ _ORIGIN = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#@\s:\[\]]+|\[[0-9a-f:.]+\])(?
 
 
 def _listed(value: Any) -> Any:
-    """Return the parts between commas. Raises ValueError for a text without parts."""
     if not isinstance(value, str):
         return value
     parts = tuple(part.strip() for part in value.split(",") if part.strip())
@@ -56,7 +55,6 @@ def _listed(value: Any) -> Any:
 
 
 def _parsed(value: Any) -> Any:
-    """Return the value of a JSON text. Raises ValueError."""
     try:
         return orjson.loads(value) if isinstance(value, str) else value
     except orjson.JSONDecodeError as error:
@@ -100,7 +98,6 @@ def _cors_origin(origin: str) -> str:
 
 
 def _directory(path: Path) -> Path:
-    """Return a path without `~`. Raises ValueError for an unknown user."""
     try:
         return path.expanduser()
     except RuntimeError as error:
@@ -108,7 +105,6 @@ def _directory(path: Path) -> Path:
 
 
 def _is_postgres_url(address: str) -> bool:
-    """Return whether an address has the form of a Postgres URL."""
     try:
         address.encode()
         parts = urlsplit(address)
@@ -124,6 +120,11 @@ def _is_postgres_url(address: str) -> bool:
 
 Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
 """Texts separated by commas."""
+
+
+def _each(check: Callable[[str], str]) -> AfterValidator:
+    return AfterValidator(lambda values: tuple(map(check, values)))
+
 
 Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
 """A duration of a millisecond to a day."""
@@ -205,10 +206,12 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How far the clocks of those who issue tokens may differ from ours: for `iat`, `nbf` and `exp`.",
     )
-    allowed_hosts: Listed = Field(
+    allowed_hosts: Annotated[Listed, _each(_allowed_host)] = Field(
         (), description="Names that a request's Host may have, by commas; on a loopback address, its own names, too."
     )
-    cors_origins: Listed = Field((), description="Origins whose pages may call the API, by commas.")
+    cors_origins: Annotated[Listed, _each(_cors_origin)] = Field(
+        (), description="Origins whose pages may call the API, by commas."
+    )
     console: bool = Field(default=True, description="Serve GraphiQL at `/graphiql`.")
     request_seconds: Seconds = Field(
         30,
@@ -304,16 +307,6 @@ class Settings(BaseSettings):
         if repeated:
             raise ValueError(f"names the issuer {repeated[0]!r} more than once")
         return value
-
-    @field_validator("allowed_hosts")
-    @classmethod
-    def _are_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_allowed_host, value))
-
-    @field_validator("cors_origins")
-    @classmethod
-    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(map(_cors_origin, value))
 
     @model_validator(mode="after")
     def _fit_into_the_embedded_postgres(self) -> "Settings":

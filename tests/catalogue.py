@@ -1,4 +1,4 @@
-"""What a database's schema is, as one value that can be compared. The order of columns is left out: migrations add them at the end."""
+"""The schema of a database as one value that can be compared. The order of columns is left out: migrations add them at the end."""
 
 from typing import Any
 

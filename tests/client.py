@@ -16,7 +16,7 @@ from gateway.domain.rules.scope import Scope
 
 @dataclass
 class Client:
-    """Runs operations in the world's sandbox, as `admin` unless told."""
+    """Runs operations in the world's sandbox, by default with the permission `admin`."""
 
     world: World
     operations: Operations
@@ -36,7 +36,7 @@ class Client:
     async def answer(
         self, query: str, variables: dict[str, Any] | None = None, *, scopes: Iterable[str] | None = None, **more: Any
     ) -> tuple[Outcome, dict[str, Any]]:
-        """How far the operation came, and the body as a client reads it."""
+        """Return the outcome of the operation, and the body as a client reads it."""
         only_queries = more.pop("only_queries", False)
         request = Request(query, variables, **more)
         response = await self.operations.run(await self.scope(scopes), request, only_queries=only_queries)

@@ -100,7 +100,7 @@ async def own_cluster() -> AsyncIterator[Cluster]:
 
 
 def _roomy_memory() -> Path | None:
-    """Where files are in memory, if there is enough of it: disks are slow at making and removing a thousand files for each test."""
+    """Return a directory in memory, if there is enough of it: disks are slow at making and removing a thousand files for each test."""
     if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:
         return None
     return MEMORY
@@ -135,7 +135,7 @@ async def dsn(
 
 @pytest.fixture(scope="module")
 async def module_dsn(cluster: Cluster, administrator: asyncpg.Connection) -> AsyncIterator[str]:
-    """The same, for all tests of a module, which change nothing in it."""
+    """A database for all tests of a module, which change nothing in it."""
     async with cloned(cluster, administrator) as address:
         yield address
 

@@ -1,4 +1,4 @@
-"""Work that is killed: nothing of ours runs after it, its transaction is rolled back, and what was committed stays."""
+"""Work that is killed: no code of ours runs after it, its transaction is rolled back, and earlier commits stay."""
 
 from collections.abc import Awaitable
 
@@ -6,11 +6,11 @@ from gateway.telemetry import Observation, StatementRan, listen
 
 
 class Killed(BaseException):
-    """As by `kill -9`: nothing of ours catches it."""
+    """The end of work as by `kill -9`: no code of ours catches it."""
 
 
 async def killed_at(number: int, work: Awaitable[object]) -> bool:
-    """Whether the work came as far as its statement of that number (from 1), after which it was killed."""
+    """Kill the work after its statement of this number, counted from 1; return whether it ran so many."""
     seen = 0
 
     def kill(observation: Observation) -> None:

@@ -1,4 +1,4 @@
-"""How tests are spread over processes: a file's go to one, those over the demo to one together, and what takes longest begins first.
+"""Spreads tests over processes: all tests of a file go to one, all files with the demo go to one, and the longest files begin first.
 
 So nothing is set up twice that a file or the demo stands on, and no process is left with a long file when the others are done.
 """

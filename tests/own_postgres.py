@@ -26,7 +26,7 @@ class OwnPostgres:
 
     @property
     def where(self) -> dict[str, str]:
-        """What leads to the server, by the names that Postgres has for it."""
+        """Return the parameters of a connection to the server, by Postgres' names for them."""
         return {"host": str(self._socket), "port": f"{PORT}"}
 
     def dsn(self, role: str, password: str, database: str) -> str:

@@ -1,4 +1,4 @@
-"""Directories that the embedded server's user can reach: pytest's own belong to whoever runs the tests, alone."""
+"""Directories that the embedded server's user can reach: only the user of the tests may enter those of pytest."""
 
 import shutil
 import tempfile

@@ -26,7 +26,7 @@ INSTALLED = (Path(package.__file__).parents[1], Path(httpx.__file__).parents[1])
 
 
 def as_user(account: Account) -> tuple[list[str], dict[str, Any]]:
-    """The program and the options that run it as somebody else. Skips the test where that user cannot read what it needs."""
+    """Return the program and the options that run it as another user. Skips the test where that user cannot read what it needs."""
     pythons = [Path(sys.executable).resolve(), Path("/usr/bin/python{}.{}".format(*sys.version_info))]
     python = next((path for path in pythons if path.exists() and not account.barrier(path)), None)
     if python is None or any(account.barrier(path) for path in INSTALLED):
@@ -86,7 +86,7 @@ class Server:
         return self.printed[1]
 
     def headers(self, **options: Any) -> dict[str, str]:
-        """What `gateway token` prints while it runs."""
+        """Return the headers that `gateway token` prints while the server runs."""
         result = gateway("token", "--json", "--data-dir", self.data_dir, **options)
         assert result.returncode == 0, result.stderr
         headers: dict[str, str] = json.loads(result.stdout)
@@ -94,7 +94,7 @@ class Server:
 
     @cached_property
     def own_headers(self) -> dict[str, str]:
-        """The same, asked for once."""
+        """Headers with all permissions, cached."""
         return self.headers()
 
     def client(self) -> httpx.Client:

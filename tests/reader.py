@@ -68,7 +68,7 @@ class Reader:
         (place / ".venv").symlink_to(sys.prefix)
 
     def take(self, language: str, text: str) -> None:
-        """Run a block. Raises KeyError for a language that nobody can run, AssertionError where it does not do what is said."""
+        """Run a block. Raises KeyError for a language without a runner, AssertionError where the result differs from the document."""
         executor = self._executors[language]
         if language != "json":
             self.finish()
@@ -129,7 +129,7 @@ class Reader:
         assert {httpx.get(f"{url}docs/{name}").status_code for name in NAMES} == {200}
 
     def _in_a_fresh_clone(self, text: str) -> None:
-        """What a fresh clone holds, as the work tree has it."""
+        """Make a directory with the files of a fresh clone."""
         place = self._stack.enter_context(reachable_directory())
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout
@@ -226,7 +226,7 @@ def _lacks_npm(text: str) -> bool:
 
 
 def alike(shown: Any, told: Any) -> bool:
-    """Whether an answer is the one that a document shows."""
+    """Return whether a response is the one that a document shows."""
     match shown, told:
         case "…", _:
             return True

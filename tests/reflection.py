@@ -105,7 +105,7 @@ async def furnished(world: World, mark: str) -> Side:
 
 @dataclass(frozen=True)
 class Place:
-    """Where in a field's arguments something of a sandbox goes."""
+    """A place in a field's arguments for a thing of a sandbox."""
 
     path: tuple[str, ...]
     kind: str

@@ -1,4 +1,4 @@
-"""How tests are spread over processes."""
+"""Tests are spread over processes by file."""
 
 from pathlib import Path
 

@@ -70,7 +70,6 @@ async def _ingest(
 
 
 def _summary(loaded: Loaded) -> list[str]:
-    """Return the lines to print: the counts, and the first failures."""
     outcome = loaded.outcome
     if outcome.batch_id is None:
         return ["nothing to do: there are no documents"]

@@ -43,7 +43,6 @@ def _redeemed(row: Row, campaign: Row, tenant: str) -> Document:
 
 
 def _event(row: Row, campaign: Row, tenant: str) -> Document:
-    """Return the fields of both kinds of event: the household and the campaign."""
     number = row["campaign_id"]
     return {
         "identityMap": {"Household": [{"id": str(row["household_id"]), "primary": True}]},

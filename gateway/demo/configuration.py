@@ -1,13 +1,11 @@
 """The configuration that a sandbox needs for the demo: namespaces, schemas, datasets and merge policies, as data."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from gateway.xdm.classes import XdmClass
 
 
-@dataclass(frozen=True)
-class Namespace:
+class Namespace(NamedTuple):
     """A custom identity namespace. The demo also uses the standard ones Email and ECID."""
 
     code: str
@@ -16,8 +14,7 @@ class Namespace:
     description: str
 
 
-@dataclass(frozen=True)
-class Descriptor:
+class Descriptor(NamedTuple):
     """An identity descriptor: the field at a dotted path is an identity. `{tenant}` in the path stands for the organization's code."""
 
     path: str
@@ -29,8 +26,7 @@ class Descriptor:
         return self.path.format(tenant=tenant)
 
 
-@dataclass(frozen=True)
-class Schema:
+class Schema(NamedTuple):
     """Standard field groups of one class, and custom fields that go under `_{tenant}`. Events name their identities in identityMap."""
 
     key: str
@@ -41,8 +37,7 @@ class Schema:
     identities: tuple[Descriptor, ...] = ()
 
 
-@dataclass(frozen=True)
-class Dataset:
+class Dataset(NamedTuple):
     """A dataset of one source. Its `key` is its name in the catalogue; its `schema` is a schema's key."""
 
     key: str
@@ -51,8 +46,7 @@ class Dataset:
     schema: str
 
 
-@dataclass(frozen=True)
-class MergePolicy:
+class MergePolicy(NamedTuple):
     """A merge policy in addition to the sandbox's default one. `order` lists dataset keys, most trusted first."""
 
     name: str

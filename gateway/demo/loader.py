@@ -58,7 +58,6 @@ async def _renewed(db: Database, scope: Scope) -> Scope:
 
 
 async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: bool) -> set[UUID]:
-    """Return the ids of the datasets that are loaded completely."""
     sufficient = {FULL_BATCH} if full else {BATCH, FULL_BATCH}
     pages = await list_batches(db, scope, dataset_ids, Window(MAX_PAGE_SIZE))
     return {

@@ -39,7 +39,6 @@ def purchases(journey: Journey, tenant: str, *, full: bool) -> Iterator[Document
 
 
 def _newest(journey: Journey) -> Iterator[Basket]:
-    """Yield the newest baskets of each household, all in the order of purchase."""
     left = Counter(size.household_id for size in journey.basket_sizes)
     for basket in journey.baskets():
         if left[basket.household_id] <= NEWEST_BASKETS:

@@ -101,7 +101,6 @@ class Journey:
         return sorted({size.household_id for size in self.basket_sizes})
 
     def _batches(self, columns: Sequence[str]) -> Iterator[list[Any]]:
-        """Yield these columns of the purchase lines, BATCH_LINES lines at a time."""
         source = import_module("pyarrow.parquet").ParquetFile(self._path("transactions"), memory_map=True)
         with source:
             for batch in source.iter_batches(BATCH_LINES, columns=list(columns)):
@@ -131,7 +130,6 @@ def _cut(batch: list[Any]) -> Iterator[Basket]:
 
 
 def _zipped(*columns: Any) -> list[Any]:
-    """Return columns as a list of tuples."""
     return list(zip(*(column.to_pylist() for column in columns), strict=True))
 
 

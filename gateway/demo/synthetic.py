@@ -6,9 +6,8 @@ under `_{tenant}.synthetic`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from hashlib import blake2b
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -38,8 +37,7 @@ STREETS = (
 )
 
 
-@dataclass(frozen=True)
-class City:
+class City(NamedTuple):
     """A place to live, with the area code of its telephones."""
 
     name: str
@@ -59,8 +57,7 @@ CITIES = (
 )
 
 
-@dataclass(frozen=True)
-class Contact:
+class Contact(NamedTuple):
     """The contact data of a household in one system."""
 
     first_name: str

@@ -28,12 +28,10 @@ import asyncpg
 from gateway.errors import ClusterError
 from gateway.postgres.account import server_account
 from gateway.postgres.binaries import server_binaries
-from gateway.postgres.directories import claim_data_directory, default_data_dir
+from gateway.postgres.directories import claim_data_directory
 from gateway.postgres.file_locks import acquire, locked_unless, open_lock
 from gateway.postgres.postmaster import PORT, ROLE, Postmaster, quoted
 from gateway.telemetry import EmbeddedPostgres, Observation, observe
-
-__all__ = ["Cluster", "default_data_dir"]
 
 DATABASE = "gateway"
 LEAVE_SECONDS = 10  # for another gateway that starts or stops the server; that one stops it in our place

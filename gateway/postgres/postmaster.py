@@ -169,7 +169,6 @@ def _listens(path: Path) -> bool:
 
 
 def _ticks(seconds: float) -> Iterator[None]:
-    """Yield every 20 ms until the time is over."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         yield

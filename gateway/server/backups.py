@@ -78,7 +78,6 @@ def _dump_file(settings: Settings) -> Iterator[Path]:
 
 
 def _pack(file: Path, part: Path, credentials: Path) -> None:
-    """Write the archive, complete or not at all. Raises BadInput."""
     unfinished = file.with_name(f"{file.name}.part")
     try:
         unfinished.unlink(missing_ok=True)

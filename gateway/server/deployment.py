@@ -1,7 +1,7 @@
 """A deployment, which every process needs: a migrated Postgres, an organization in it, and the credentials of a data directory."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials
 from gateway.server.logs import log_observation
+from gateway.server.tokens import issue_token
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
@@ -43,6 +44,18 @@ class Deployment:
         if found is None:
             raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
         return found
+
+    def request_headers(
+        self, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
+    ) -> dict[str, str]:
+        """Return the four headers of a request to a sandbox, with a new token for `sandboxes`."""
+        organization_id = self.organization.organization_id
+        return {
+            "Authorization": f"Bearer {issue_token(self.jwt_secret, organization_id, permissions, sandboxes)}",
+            "x-api-key": self.api_key,
+            "x-gw-ims-org-id": str(organization_id),
+            "x-sandbox-name": sandbox.name,
+        }
 
 
 @asynccontextmanager
@@ -89,7 +102,6 @@ async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
 
 
 async def _organization(db: Database, code: str) -> Organization:
-    """Return the organization of this code; create it if there is none."""
     for _ in range(2):
         found = next((one for one in await list_organizations(db) if one.code == code), None)
         if found is not None:

@@ -161,7 +161,6 @@ def _json(event: Any, **_: Any) -> bytes:
 
 
 def _name_error(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Replace an exception of a log event by its types and places."""
     error = event.pop("exc_info", None)
     if isinstance(error, tuple):
         error = error[1]

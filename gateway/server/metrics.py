@@ -158,7 +158,6 @@ class Metrics:
         }
 
     def _unlabelled(self) -> Mapping[type, Callable[[Any], None]]:
-        """Return counters of the observations that are counted without labels."""
         counters = {
             ConnectionRefused: (
                 "gateway_database_connection_errors",

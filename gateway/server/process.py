@@ -121,13 +121,11 @@ def _limits(settings: Settings) -> ConnectionLimits:
 
 
 def _end_requests(app: Starlette) -> None:
-    """Signal running requests that the process ends."""
     here: Services = app.state.services
     here.drained.set_result(None)
 
 
 def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
-    """Return the application, in the process that serves it."""
     configure_logs(settings.log_level)
     app = create_app(settings, dsn, jwt_secret, counts)
     if (supervisor := multiprocessing.parent_process()) is not None:

@@ -91,6 +91,5 @@ def _invalid() -> Unauthenticated:
 
 
 def _expired() -> Unauthenticated:
-    """Return the error for an expired token, whose signature is right."""
     message = "Oauth token is not valid: it has expired. `gateway token` prints a new one; other issuers give theirs."
     return Unauthenticated(message, status=401, error_code="401013")

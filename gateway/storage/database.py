@@ -61,18 +61,16 @@ class Session:
     async def row(self, query: Query, *args: Any) -> Any | None:
         """Run a statement and return its first row, or None."""
         begin = perf_counter()
-        result = await run_translated(
-            self._connection, self._connection.fetchrow(query.sql, *args, timeout=self._seconds)
-        )
+        running = self._connection.fetchrow(query.sql, *args, timeout=self._seconds)
+        result = await run_translated(self._connection, running)
         _observe(query.name, begin)
         return result
 
     async def value(self, query: Query, *args: Any) -> Any:
         """Run a statement and return the first column of its first row, or None."""
         begin = perf_counter()
-        result = await run_translated(
-            self._connection, self._connection.fetchval(query.sql, *args, timeout=self._seconds)
-        )
+        running = self._connection.fetchval(query.sql, *args, timeout=self._seconds)
+        result = await run_translated(self._connection, running)
         _observe(query.name, begin)
         return result
 
@@ -250,7 +248,6 @@ def _is_cut_off(error: BaseException) -> bool:
 
 
 def _owner(query: Query, args: Sequence[Any]) -> Hashable:
-    """Return the sandbox whose data a statement is about, or None."""
     return args[0] if query.parameters[:1] == ("sandbox_id",) else None
 
 

@@ -163,7 +163,6 @@ async def _applied(connection: Any) -> set[str] | None:
 
 
 async def _columns(connection: Any, table: str) -> set[str]:
-    """Return the names of a table's columns; none if there is no such table."""
     rows = await connection.fetch(
         "select attname from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace"
         " where nspname = 'gateway' and relname = $1",

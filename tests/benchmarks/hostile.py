@@ -1,4 +1,4 @@
-"""Whether anybody can be held up: good callers in one sandbox, and beside them, in another one, whatever a hostile one may send.
+"""Measures whether a hostile caller can delay others: good callers in one sandbox, and in another one each attack that it may send.
 
     .venv/bin/python tests/benchmarks/hostile.py [--seconds 300] [--only blank,connections]
 
@@ -40,7 +40,7 @@ SANDBOX = 'mutation { createSandbox(input: {name: "hostile", title: "Hostile"}) 
 
 @dataclass(slots=True)
 class Seen:
-    """What good callers saw for a while, in milliseconds."""
+    """Latencies of good callers over a while, in milliseconds."""
 
     pauses: list[float] = field(default_factory=list)
     look_ups: list[float] = field(default_factory=list)
@@ -130,7 +130,7 @@ class Server:
         return headers
 
     def memory(self) -> float:
-        """What it takes now, in MB."""
+        """Return the memory that a process takes now, in MB."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))
 
@@ -161,7 +161,7 @@ async def hanging_issuer() -> Any:
 
 
 async def watched(server: Server, caller: Caller, work: Any) -> tuple[Seen, float]:
-    """What good callers see while the work goes on, and the most memory that the gateway takes."""
+    """Return the latencies of good callers while the work goes on, and the peak memory of the gateway."""
     caller.seen, most = Seen(), server.memory()
     going_on = asyncio.ensure_future(work)
     while not going_on.done():
@@ -196,7 +196,7 @@ HEAD = """| beside                                               | errors | wors
 
 
 async def soak(directory: Path, names: list[str], seconds: float) -> bool:
-    """Whether all went well."""
+    """Run for a long time, and return whether all went well."""
     async with hanging_issuer() as issuer:
         server = Server(directory, issuer)
         tasks: list[asyncio.Task[None]] = []

@@ -1,4 +1,4 @@
-"""What it takes to link people, to merge everybody anew, and to share identities between many writers.
+"""Measures linking people, merging all profiles again, and writers that share identities.
 
     .venv/bin/python tests/benchmarks/identities.py
 
@@ -44,7 +44,7 @@ Documents = list[dict[str, Any]]
 
 
 def milliseconds_to_resolve() -> float:
-    """A graph of 50 identities, every two of ten neighbours tied, two of its namespaces unique."""
+    """Measure a graph of 50 identities, every two of ten neighbours tied, two of its namespaces unique."""
     types = [IdentityType.CROSS_DEVICE, IdentityType.EMAIL, *[IdentityType.COOKIE] * 3]
     members = {UUID(int=n): Member(UUID(int=n), n % 5, types[n % 5]) for n in range(1, 51)}
     start, dice = datetime(2026, 1, 1, tzinfo=UTC), random.Random(3)

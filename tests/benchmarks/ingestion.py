@@ -1,4 +1,4 @@
-"""How fast the NDJSON endpoint takes documents in, beside a raw COPY of the same rows, and what memory it takes; and how fast a file.
+"""Measures documents a second and memory of the NDJSON endpoint and of files, compared with a raw COPY of the same rows.
 
     .venv/bin/python tests/benchmarks/ingestion.py [--documents 50000] [--stream 1000000]
 
@@ -33,7 +33,7 @@ EVENT_TABLES = ("event",)
 
 
 def records(count: int, first: int = 0) -> Iterator[bytes]:
-    """Records of people whom nobody knows yet, three identities each."""
+    """Return records of new people, with three identities each."""
     for n in range(first, first + count):
         yield orjson.dumps(
             {

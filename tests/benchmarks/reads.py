@@ -1,4 +1,4 @@
-"""How fast people are read, beside who else could answer: a handler written by hand, PostGraphile 5, the stock executor.
+"""Measures how fast people are read, compared with a handler written by hand, PostGraphile 5, the stock executor.
 
     .venv/bin/python tests/benchmarks/reads.py [--quick] [--growth] [--only ours,handler] [--scenario lookup,newest] [--seconds 5] [--rounds 3]
 
@@ -37,7 +37,7 @@ from pathlib import Path
 from reading import subjects
 from reading.growth import grow
 from reading.load import Load, Measured, median, ratio, require_wrk
-from reading.people import Crowd
+from reading.people import Population
 from reading.postgraphile import ROWS, Installation, LeftOutError, install
 from reading.processes import Meter, in_turn, resident
 from reading.scenarios import SCENARIOS, Scenario
@@ -74,8 +74,8 @@ def main() -> None:
 
 def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
     """Every scenario, subject by subject, and then the table for `docs/figures.md`."""
-    crowd, installed = Crowd(chosen.people, chosen.events), _postgraphile(chosen)
-    ingest(home, crowd)
+    population, installed = Population(chosen.people, chosen.events), _postgraphile(chosen)
+    ingest(home, population)
     if installed:
         execute(dsn, ROWS.read_text())
     tidy(dsn)
@@ -83,16 +83,16 @@ def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
     with ExitStack() as running:
         there = {name: running.enter_context(start()) for name, start in _starts(home, dsn, chosen.only, installed)}
         print(", ".join([machine(), f"Postgres {server_version(dsn)}", *([installed.versions] if installed else [])]))
-        print(f"{crowd.people:,} people with {crowd.events} events each, {chosen.connections} connections\n")
+        print(f"{population.people:,} people with {population.events} events each, {chosen.connections} connections\n")
         print(f"{HEAD}\n|{'---|' * HEAD.count(' | ')}---|", flush=True)
-        found = {scenario: measure(home, scenario, crowd, there, chosen) for scenario in scenarios}
+        found = {scenario: measure(home, scenario, population, there, chosen) for scenario in scenarios}
         print(f"\n{summary(found, there)}")
 
 
 def _starts(
     home: Path, dsn: str, only: Sequence[str], installed: Installation | None
 ) -> Iterator[tuple[str, Callable[[], AbstractContextManager[Subject]]]]:
-    """How each subject that is wanted is started, ours in front."""
+    """Yield how each selected subject is started, ours first."""
     if BASE in only:
         yield BASE, partial(subjects.ours, home / "data")
     if "handler" in only:
@@ -117,12 +117,12 @@ def _postgraphile(chosen: argparse.Namespace) -> Installation | None:
 
 
 def measure(
-    home: Path, scenario: Scenario, crowd: Crowd, there: Mapping[str, Subject], chosen: argparse.Namespace
+    home: Path, scenario: Scenario, population: Population, there: Mapping[str, Subject], chosen: argparse.Namespace
 ) -> Figures:
     """Every subject's rounds. Ends the benchmark where they do not answer alike."""
-    for picked in islice(scenario.picks(crowd), CHECKED):
+    for picked in islice(scenario.picks(population), CHECKED):
         require_same(scenario, picked, list(there.values()))
-    loads = {name: load(home, scenario, crowd, subject) for name, subject in there.items()}
+    loads = {name: load(home, scenario, population, subject) for name, subject in there.items()}
     metered = {name: (Meter.of(subject.pid, home / "data"), loads[name]) for name, subject in there.items()}
     figures = in_turn(metered, chosen.seconds, chosen.rounds, chosen.connections)
     for name, subject in there.items():
@@ -142,13 +142,13 @@ def line(scenario: Scenario, subject: Subject, rounds: Sequence[Measured]) -> st
     return f"| {' | '.join(cells)} |"
 
 
-def load(home: Path, scenario: Scenario, crowd: Crowd, subject: Subject) -> Load:
-    bodies = [subject.body(scenario, picked) for picked in scenario.picks(crowd)]
+def load(home: Path, scenario: Scenario, population: Population, subject: Subject) -> Load:
+    bodies = [subject.body(scenario, picked) for picked in scenario.picks(population)]
     return Load.of(home, subject.title.replace(" ", "-"), subject.address(scenario), subject.headers, bodies)
 
 
 def summary(found: Mapping[Scenario, Figures], there: Mapping[str, Subject]) -> str:
-    """A table for `docs/figures.md`: requests a second, and how many times as many are ours."""
+    """Return a table for `docs/figures.md`: requests a second, and the ratio of ours."""
     others = [name for name in there if name != BASE] if BASE in there else []
     head = ["requests/s", *(subject.title for subject in there.values()), *(f"{BASE} : {name}" for name in others)]
     lines = [head, ["---"] * len(head)]
@@ -175,7 +175,7 @@ def draw(directory: Path, scenario: Scenario, subject: Subject, asked: Load, cho
 
 
 def machine() -> str:
-    """What it was measured on."""
+    """Return the machine that was measured on."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("strawberry-graphql", "uvicorn", "asyncpg"))
     return f"{platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}, {libraries}"
 

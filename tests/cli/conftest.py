@@ -1,4 +1,4 @@
-"""What tests of commands stand on: a directory that every user can reach, and a server that runs."""
+"""Fixtures of tests of commands: a directory that every user can reach, and a running server."""
 
 from collections.abc import Iterator
 from pathlib import Path

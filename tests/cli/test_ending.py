@@ -1,4 +1,4 @@
-"""Every command ends when it is told to, in bounded time, whatever it waits for, and whatever the shell it was started from ignores."""
+"""Every command ends at a signal, in bounded time, whatever it waits for, and whatever the shell it was started from ignores."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def test_a_server_that_ignores_interrupts_ends_at_sigterm(data_dir, command):
 
 @pytest.mark.parametrize("command", [*SERVERS, *COMMANDS], ids=" ".join)
 def test_a_command_that_waits_for_its_store_ends_at_sigterm(data_dir, command):
-    """Somebody else starts the embedded Postgres, and never gets done with it."""
+    """Another process starts the embedded Postgres, and never finishes."""
     data_dir.mkdir()
     server_account().own(data_dir)
     with locked(data_dir / "start.lock"), ignoring_interrupts(*command, "--data-dir", data_dir) as process:
@@ -105,7 +105,7 @@ def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
 
 
 def test_the_embedded_postgres_is_started_again_when_it_dies(data_dir):
-    """Meanwhile requests are told 503, the gateway is not ready, and the log says why."""
+    """Meanwhile requests get 503, the gateway is not ready, and the log says why."""
     with server(data_dir) as started, started.client() as client:
         before = int((data_dir / "postgres/postmaster.pid").read_text().splitlines()[0])
         assert client.post("/graphql", json=VIEWER).status_code == 200
@@ -123,6 +123,6 @@ def test_the_embedded_postgres_is_started_again_when_it_dies(data_dir):
 
 
 def states(log: Path) -> list[str]:
-    """What the log has said of the embedded Postgres."""
+    """Return the states of the embedded Postgres in the log."""
     lines = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
     return [line["state"] for line in lines if line["event"] == "embedded postgres"]

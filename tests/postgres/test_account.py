@@ -1,4 +1,4 @@
-"""Who runs the server, and what that user can reach."""
+"""The user that runs the server, and what it can reach."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The embedded Postgres, really started: as root under its system user, otherwise as whoever runs the tests."""
+"""The embedded Postgres, really started: by root under its system user, otherwise by the user of the tests."""
 
 import asyncio
 import contextlib
@@ -54,7 +54,7 @@ def postmaster(data_dir: Path) -> int:
 
 
 def runs(data_dir: Path) -> bool:
-    """Whether any process of the server is left: each holds this lock. A process id might be a zombie's."""
+    """Return whether any process of the server is left: each holds this lock. A process id might be a zombie's."""
     lock = open_lock(data_dir / "server.lock")
     try:
         return not acquire(lock, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""The end of a process: what runs is answered, and what runs for too long is told so in the shape of every other refusal."""
+"""The end of a process: running requests get their responses, or after too long an error in the shape of others."""
 
 import asyncio
 import json
@@ -105,7 +105,7 @@ async def test_after_the_drain_time_streams_report_their_commits_and_operations_
 
 
 async def _until_waiting(connection):
-    """Until somebody waits for a lock."""
+    """Wait until a transaction waits for a lock."""
     for _ in range(1_000):
         if await connection.fetchval("select count(*) from pg_locks where not granted"):
             return

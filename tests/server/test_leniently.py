@@ -49,7 +49,7 @@ def body(query, variables):
 
 
 def by_each_way(dataset, documents):
-    """The same documents as the whole input, as a list, and one by one."""
+    """Send the documents as the whole input, as a list, and one by one."""
     listed = ", ".join(documents)
     yield body(INGEST, f'{{"input": {{"datasetId": "{dataset}", "documents": [{listed}]}}}}')
     yield body(LIST, f'{{"id": "{dataset}", "docs": [{listed}]}}')

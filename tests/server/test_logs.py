@@ -31,7 +31,7 @@ class Stream(io.RawIOBase):
 
 @pytest.fixture(params=[io.BufferedWriter, lambda raw: raw], ids=["buffered", "unbuffered"])
 def stream(monkeypatch, request):
-    """Where log lines go during the test."""
+    """The stream of log lines during the test."""
     made, root = Stream(), logging.getLogger()
     handlers, level = root.handlers[:], root.level
     monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(request.param(made)))

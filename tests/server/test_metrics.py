@@ -1,4 +1,4 @@
-"""What is counted, and that nothing tells who asked for what."""
+"""Metrics count observations, and contain no personal data."""
 
 import subprocess
 import sys

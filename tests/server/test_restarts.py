@@ -1,4 +1,4 @@
-"""Postgres ends connections, or itself, while callers come: they are told UNAVAILABLE, and nothing of it is a fault of ours."""
+"""Postgres ends connections, or restarts, under load: callers get UNAVAILABLE, and no unexpected error."""
 
 import asyncio
 from collections import Counter
@@ -30,7 +30,7 @@ def documents(first):
 
 
 class Load:
-    """Callers that go on until they are told to stop, and what they were answered."""
+    """Callers that go on until they are stopped, and their responses."""
 
     def __init__(self, gateway, dataset, headers):
         self.gateway, self.dataset, self.headers = gateway, dataset, headers

@@ -1,4 +1,4 @@
-"""Tokens: ours, other issuers' with real keys fetched over HTTP, and everything that must not be believed."""
+"""Tokens: ours, other issuers' with real keys fetched over HTTP, and all that must be refused."""
 
 import asyncio
 import gzip
@@ -242,7 +242,7 @@ async def test_keys_that_cannot_be_fetched_are_unavailable_and_no_error_of_the_c
 
 
 async def waits(reader: TokenReader, token: str, server: KeyServer) -> asyncio.Task[Any]:
-    """Somebody who reads the token, and waits for the issuer by now."""
+    """Return a task that reads the token, and waits for the issuer by now."""
     server.came.clear()
     task = asyncio.create_task(reader.read(token))
     async with asyncio.timeout(30):

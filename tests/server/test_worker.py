@@ -1,4 +1,4 @@
-"""The worker beside the server and alone: what is enqueued gets done, whoever is killed on the way."""
+"""The worker in a server and alone: enqueued jobs are done, even if a worker is killed."""
 
 import asyncio
 import subprocess
@@ -75,7 +75,7 @@ async def test_a_server_does_jobs_besides_requests(gateway):
 
 
 def test_a_worker_process_does_the_jobs_that_a_server_leaves():
-    """In processes of their own: the server only answers, the worker builds, and ends when it is told to."""
+    """In processes of their own: the server serves, the worker builds, and ends at SIGTERM."""
     with (
         reachable_directory() as path,
         server(path / "data", env=environment(GATEWAY_RUN_JOBS="false")) as started,

@@ -1,4 +1,4 @@
-"""What goes wrong in Postgres is told in our words, whenever it happens: nothing above this package meets an error of the driver."""
+"""Errors of Postgres and the driver are translated, whenever they happen: nothing above this package sees the driver's."""
 
 import asyncio
 import threading

@@ -38,7 +38,7 @@ async def test_packed_rows_are_read_back_as_they_were(db):
 
 
 async def test_copying_no_rows_runs_no_statement():
-    """Whoever has nothing to append asks the database nothing, and needs no connection for it."""
+    """To append nothing runs no statement, and needs no connection."""
     await Session(None).copy("event", ("xid",), [])
 
 

@@ -1,4 +1,4 @@
-"""A server that stops answering holds up nobody for longer than agreed, whatever they wait for, and takes no connection for good."""
+"""A server that stops responding delays no caller for longer than the time limit, and blocks no connection for good."""
 
 import asyncio
 from contextlib import suppress
@@ -29,7 +29,7 @@ async def watcher(own_cluster):
 
 @pytest.fixture(params=["postgres", "pooler"])
 async def db(request, own_cluster):
-    """With the server's own time limits, and with ours alone, as behind a pooler."""
+    """A database with the server's own time limits, and with ours alone, as behind a pooler."""
     cache = 500 if request.param == "postgres" else 0
     database = await Database.connect(own_cluster.dsn(), size=SIZE, statement_seconds=SECONDS, cache_size=cache)
     yield database
@@ -67,7 +67,7 @@ async def test_a_statement_under_way_ends_in_time(db, own_cluster, watcher, work
 
 @pytest.mark.parametrize("work", [read, write, look])
 async def test_a_caller_that_gives_up_is_released_at_once(db, own_cluster, watcher, work):
-    """As a request does at its own time limit, or when its caller goes away."""
+    """A request does so at its own time limit, or when its caller goes away."""
     task = asyncio.create_task(work(db))
     async with asyncio.timeout(60):
         while await watcher.fetchval(RUNNING, SLEEP.sql) < 1:
@@ -96,7 +96,7 @@ async def test_opening_the_pool_ends_in_time(own_cluster):
 
 
 async def serves_again(db, watcher):
-    """Whoever asks is answered, on as many connections as agreed, and nothing that was given up still runs."""
+    """Assert that statements run again, on as many connections as agreed, and no abandoned one still runs."""
     async with asyncio.timeout(60):
         while True:
             with suppress(Timeout):

@@ -38,8 +38,6 @@ Tenant = Hashable
 
 @dataclass(slots=True)
 class _Waiter:
-    """A request that waits, and for how many places."""
-
     turn: "asyncio.Future[None]"
     weight: int
 
@@ -188,27 +186,18 @@ class Admissions:
 
     def __init__(self, settings: Settings) -> None:
         at_once, waiting, streams = settings.requests_at_once, settings.requests_waiting, settings.streams
-        seconds = settings.request_seconds
-        queue = partial(Admission, seconds=seconds)
+        half, quarter = _most(waiting, 1, 2), _most(waiting, 1, 4)
+        queue = partial(Admission, seconds=settings.request_seconds)
         self.operations = queue(
-            "operations",
-            places=at_once,
-            share=_most(at_once, 3, 4),
-            waiting=waiting,
-            waiting_share=_most(waiting, 1, 2),
+            "operations", places=at_once, share=_most(at_once, 3, 4), waiting=waiting, waiting_share=half
         )
-        quarter = _most(waiting, 1, 4)
         self.strangers = queue(
             "strangers", places=_most(at_once, 1, 4), share=_most(at_once, 1, 8), waiting=quarter, waiting_share=quarter
         )
         connections = settings.connections
         self.requests = queue("requests", places=connections, share=_most(connections, 3, 4))
         self.bodies = queue(
-            "bodies",
-            places=MAX_BODY_UNITS,
-            share=_most(MAX_BODY_UNITS, 2, 3),
-            waiting=waiting,
-            waiting_share=_most(waiting, 1, 2),
+            "bodies", places=MAX_BODY_UNITS, share=_most(MAX_BODY_UNITS, 2, 3), waiting=waiting, waiting_share=half
         )
         self.schemas = queue("schemas", places=1, share=1, waiting=quarter, waiting_share=_most(quarter, 1, 2))
         self.streams = queue("streams", places=streams, share=_most(streams, 1, 2))
@@ -248,5 +237,4 @@ def address(request: Request) -> Tenant:
 
 
 def _most(count: int, numerator: int, denominator: int) -> int:
-    """Return a fraction of the places, at least one."""
     return max(count * numerator // denominator, 1)

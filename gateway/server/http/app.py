@@ -34,7 +34,6 @@ from gateway.server.http.hosts import HostCheck, HostNames
 from gateway.server.http.index import Index
 from gateway.server.http.ingest import ingest
 from gateway.server.http.observability import Observability
-from gateway.server.http.printed_schemas import PrintedSchemas
 from gateway.server.http.responses import error_response
 from gateway.server.http.sdl import schema
 from gateway.server.http.services import Services
@@ -60,25 +59,14 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         endings = [listen(metrics), listen(log_observation)]
         db = await connect(settings, dsn)
-        configurations, limits = (
-            Configurations(),
-            Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes),
-        )
+        configurations = Configurations()
+        limits = Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes)
         operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
         tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
         app.state.services = Services(
-            settings,
-            db,
-            callers,
-            configurations,
-            operations,
-            limits,
-            metrics,
-            drained,
-            Admissions(settings),
-            PrintedSchemas(),
+            settings, db, callers, configurations, operations, limits, metrics, drained, Admissions(settings)
         )
         try:
             async with working(db, configurations) if settings.run_jobs else nullcontext():
@@ -118,7 +106,6 @@ def _routes(settings: Settings) -> list[BaseRoute]:
 
 
 def _middleware(settings: Settings) -> list[Middleware]:
-    """Return the middleware, the outermost first."""
     hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
     has_origins = bool(settings.cors_origins)
     return [

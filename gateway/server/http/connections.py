@@ -293,7 +293,6 @@ class ClientConnection(HttpToolsProtocol):
             self.transport.resume_reading()
 
     def _check_size(self, size: int) -> None:
-        """Check the limits of an incomplete request after `size` more bytes."""
         if self._receiving is HEAD:
             if self.phase is IDLE:
                 self._connections.move(self, HEAD)
@@ -397,7 +396,6 @@ class ClientConnection(HttpToolsProtocol):
     # -------------------------------------------------------------------------------------------- ends
 
     def _closing(self) -> None:
-        """Note that the transport is about to close."""
         self._connections.move(self, CLOSING)
         self._connections.wait_for_client(self)
 

@@ -65,7 +65,6 @@ CLIENT_GONE = 499  # the status that nginx logs: the client went away before the
 
 
 def _request_id(scope: Scope) -> str:
-    """Return the caller's id of the request, if it is well-formed; else a new one."""
     for key, value in scope["headers"]:
         if key == _HEADER:
             name: str = value.decode("latin-1")

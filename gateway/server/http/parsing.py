@@ -91,7 +91,6 @@ class ParsingQueue:
         return True
 
     def _turn(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Parse a step of each connection in turn, for a time."""
         end = perf_counter() + TURN_SECONDS
         try:
             while self._held:

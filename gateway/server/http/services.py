@@ -1,7 +1,7 @@
 """The services that all routes of a process share."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from starlette.requests import Request
 
@@ -30,7 +30,7 @@ class Services:
     metrics: Metrics
     drained: "asyncio.Future[None]"
     admission: Admissions
-    printed: PrintedSchemas
+    printed: PrintedSchemas = field(default_factory=PrintedSchemas)
 
     async def scope(self, request: Request) -> Scope:
         """Return the scope of the caller. Raises Unauthenticated, Forbidden, Unavailable, Timeout."""

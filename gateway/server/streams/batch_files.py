@@ -174,6 +174,5 @@ def _dataset(config: Configuration, text: str) -> UUID:
 
 
 async def _key(source: Source, mode: Mode) -> str | None:
-    """Return the key of the file's content and mode; None for a pipe."""
     digest = await asyncio.to_thread(source.digest)
     return digest and f"sha256:{digest}:{mode}"

@@ -4,7 +4,6 @@ import zlib
 from collections import deque
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk
 from gateway.errors import BadInput, LimitExceeded
@@ -66,7 +65,6 @@ class Lines:
         yield from self.flush()
 
     def _joined(self, part: bytes) -> bytes:
-        """Return the line that ends with this part."""
         self._extend(part)
         line = bytes(self._begun)
         self._begun.clear()
@@ -95,7 +93,6 @@ class Lines:
         return True
 
     def _add(self, line: bytes) -> tuple[Chunk, ...]:
-        """Hold a line, and return the chunk that it fills, if it does."""
         line = line.strip()
         if not line:
             self._blanks += 1
@@ -114,16 +111,6 @@ class Lines:
         self._index += len(self._lines)
         self._lines, self._numbers, self._bytes = [], [], 0
         return chunk
-
-
-class Unpacking(Protocol):
-    """A way to decode the bytes of a stream."""
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the decoded bytes of a piece, in pieces of at most STEP_BYTES. Raises BadInput."""
-
-    def end(self) -> None:
-        """End the stream. Raises BadInput where it ended too early."""
 
 
 class Plain:
@@ -171,7 +158,7 @@ class Gunzip:
 class Stream:
     """One stream of lines. It may have at most `limit` bytes, before and after decompression; `packed` and `plain` count them."""
 
-    unpacking: Unpacking
+    unpacking: Plain | Gunzip
     limit: int
     lines: Lines = field(default_factory=Lines)
     packed: int = 0

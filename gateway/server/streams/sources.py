@@ -84,7 +84,6 @@ def open_source(path: Path) -> Iterator[Source]:
 
 
 async def _head(pieces: AsyncIterator[bytes]) -> bytes:
-    """Return the first pieces, of at least HEAD_BYTES if the file has so many."""
     head = b""
     async for piece in pieces:
         head += piece

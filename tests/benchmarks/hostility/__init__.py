@@ -1,1 +1,1 @@
-"""What `hostile.py` is made of: the attacks, and HTTP by hand."""
+"""Parts of `hostile.py`: the attacks, and HTTP by hand."""

@@ -1,4 +1,4 @@
-"""What a tenant or a stranger may try: each attack goes on for a while, over a few connections, and ends by itself."""
+"""Attacks of a tenant or a stranger: each goes on for a while, over a few connections, and ends by itself."""
 
 import asyncio
 import base64
@@ -19,7 +19,7 @@ CONNECTIONS = 500  # of one tenant
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to, with which headers; the tenant's datasets, one of which holds `big`, a record of 95 kB; when to end."""
+    """The target of an attack: its address and headers; the tenant's datasets, one of which holds `big`, a record of 95 kB; when to end."""
 
     url: str
     headers: dict[str, str]

@@ -1,1 +1,1 @@
-"""What `reads.py` is made of: the people it asks for, what it asks, who answers, and who asks fast enough."""
+"""Parts of `reads.py`: the population, the scenarios, the subjects that are compared, and the load."""

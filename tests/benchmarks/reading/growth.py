@@ -1,4 +1,4 @@
-"""What grows with the number of people, and with the number of fields that are asked for.
+"""Measures how reads grow with the number of people, and with the number of fields that are read.
 
 Each number of people is a gateway of its own on a Postgres of its own, all of them at once, so that they too are measured in turn. Events
 are left out: a key look-up does not see them.
@@ -19,7 +19,7 @@ from ingestion import Server, written
 
 from reading import subjects
 from reading.load import Load, median, ratio
-from reading.people import Crowd
+from reading.people import Population
 from reading.processes import Meter, in_turn
 from reading.scenarios import SCENARIOS
 from reading.store import dataset, ingest, postgres, tidy
@@ -44,7 +44,7 @@ def grow(home: Path, seconds: int, rounds: int, connections: int) -> Iterator[st
 def _started(home: Path, size: int, running: ExitStack) -> Subject:
     home.mkdir()
     dsn = running.enter_context(postgres(home / "data"))
-    ingest(home, Crowd(size, 0))
+    ingest(home, Population(size, 0))
     if size == SIZES[0]:
         _widen(home)
     tidy(dsn)
@@ -55,7 +55,7 @@ def _started(home: Path, size: int, running: ExitStack) -> Subject:
 
 
 def _by_people(home: Path, there: Mapping[int, Subject], seconds: int, rounds: int, connections: int) -> Iterator[str]:
-    loads = {size: _lookups(home / str(size), Crowd(size, 0), subject) for size, subject in there.items()}
+    loads = {size: _lookups(home / str(size), Population(size, 0), subject) for size, subject in there.items()}
     metered = {size: (Meter.of(there[size].pid, home / str(size) / "data"), load) for size, load in loads.items()}
     alone = in_turn(metered, 1, rounds * seconds, 1)  # many short rounds: one at a time feels whatever else runs
     together = in_turn(metered, seconds, rounds, connections)
@@ -71,8 +71,8 @@ def _by_people(home: Path, there: Mapping[int, Subject], seconds: int, rounds: i
         yield f"| {size:,} profiles | {' | '.join(one)} | {rate:,.0f} | {' | '.join(ratios)} | {more:.2f} |"
 
 
-def _lookups(home: Path, crowd: Crowd, subject: Subject) -> Load:
-    bodies = [subject.body(LOOKUP, picked) for picked in LOOKUP.picks(crowd)]
+def _lookups(home: Path, population: Population, subject: Subject) -> Load:
+    bodies = [subject.body(LOOKUP, picked) for picked in LOOKUP.picks(population)]
     return Load.of(home, "lookups", subject.address(LOOKUP), subject.headers, bodies)
 
 
@@ -97,12 +97,12 @@ def _by_fields(home: Path, subject: Subject, seconds: int, rounds: int, connecti
         cells = [f"{fields}", f"{rate:,.0f}", *(f"{each:.2f} ms" for each in cpu), _news(subject, query, _variables(0))]
         yield f"| {' | '.join(cells)} |"
     for scenario in (LOOKUP, NEWEST):
-        variables = scenario.variables(next(scenario.picks(Crowd(SIZES[0], 0))))
+        variables = scenario.variables(next(scenario.picks(Population(SIZES[0], 0))))
         yield f"| {scenario.title} | | | | {_news(subject, scenario.query, variables)} |"
 
 
 def _widen(home: Path) -> None:
-    """More people, of whom as many fields are known as are ever asked for."""
+    """Add people with as many fields as are ever read."""
     custom = {_field(n): {"type": "string"} for n in range(max(FIELDS))}
     with Server(home / "data") as server:
         made = server.graphql(
@@ -143,7 +143,7 @@ def _bodies(query: str) -> Iterator[bytes]:
 
 
 def _news(subject: Subject, query: str, variables: dict[str, Any]) -> str:
-    """How many milliseconds longer an operation takes the first time it is sent, and how many of them it takes to be compiled."""
+    """Return the milliseconds that an operation takes longer when it is first sent, and those of its compilation."""
     more, compiling = [], []
     with httpx.Client(base_url=subject.url, headers=dict(subject.headers)) as client:
         for n in range(NEW):
@@ -155,7 +155,7 @@ def _news(subject: Subject, query: str, variables: dict[str, Any]) -> str:
 
 
 def _taken(client: httpx.Client, body: dict[str, Any]) -> tuple[float, dict[str, float]]:
-    """Seconds that an answer takes, and the milliseconds of each stage as the server tells them."""
+    """Return the seconds of a response, and the milliseconds of each stage by its header."""
     begin = time.perf_counter()
     answer = client.post("/graphql", json=body).raise_for_status()
     taken = time.perf_counter() - begin

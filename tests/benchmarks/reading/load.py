@@ -17,7 +17,7 @@ HOW_TO_GET_IT = "This needs wrk to ask fast enough: `apt-get install wrk`."
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a while of asking came to: answers, answers a second, and milliseconds that half of them, and all but 1 %, took at most.
+    """The result of a load: responses, responses a second, and their median and 99th percentile in milliseconds.
 
     `own` and `postgres` are milliseconds of CPU that an answer took in the process that gave it and in Postgres, where that was metered.
     """

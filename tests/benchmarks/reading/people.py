@@ -24,25 +24,25 @@ Identity = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Crowd:
+class Population:
     """So many people with so many events each, the busy ones apart."""
 
     people: int
     events: int
 
     def records(self) -> Iterator[bytes]:
-        """What the CRM knows, of everybody."""
+        """Yield the records of the CRM, for all people."""
         for n in range(self.people):
             yield orjson.dumps(_record(n))
 
     def memberships(self) -> Iterator[bytes]:
-        """What the loyalty programme knows, of two in three."""
+        """Yield the records of the loyalty programme, for two people in three."""
         for n in range(self.people):
             if n % 3:
                 yield orjson.dumps(_membership(n))
 
     def visits(self) -> Iterator[bytes]:
-        """What everybody did: of one person, no two events at the same time."""
+        """Yield the events of all people; no two of one person have the same time."""
         for n in range(self.people):
             for k in range(BUSY_EVENTS if n < BUSY and self.events else self.events):
                 yield orjson.dumps(_visit(n, k))

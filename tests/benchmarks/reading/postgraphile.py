@@ -22,7 +22,7 @@ class LeftOutError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What runs it: the command, to which the database's address is added, and what that is, in words."""
+    """An installation of PostGraphile: the command, to which the database's address is added, and what that is, in words."""
 
     command: tuple[Path | str, ...]
     versions: str

@@ -1,4 +1,4 @@
-"""What processes take, as Linux tells it."""
+"""CPU time and memory of processes, as Linux reports them."""
 
 import os
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ K = TypeVar("K")
 
 @dataclass(frozen=True, slots=True)
 class Meter:
-    """Tells the CPU time of one who answers from that of Postgres. What else the machine does moves neither much."""
+    """Measures the CPU time of a subject and that of Postgres. Other load of the machine hardly changes either."""
 
     pid: int
     postmaster: int

@@ -1,4 +1,4 @@
-"""What is asked, in the words of each who answers, and how their answers are compared.
+"""The requests to each subject, and how their responses are compared.
 
 Ours, the stock executor and the handler give the same JSON: the same values under the same names in the same order. PostGraphile names
 things after its tables, so of its answers the leaves are compared, in the order in which both select them.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from reading.people import Crowd, Identity
+from reading.people import Identity, Population
 
 PERSON = (
     "entity { person { name { firstName lastName } } personalEmail { address } homeAddress { city } loyalty { tier } }"
@@ -45,19 +45,19 @@ class Scenario:
     busy: bool = False
     requests: int = 2_000
 
-    def picks(self, crowd: Crowd, seed: int = 1) -> Iterator[list[Identity]]:
-        """Whom the requests are about, the same for everybody who answers."""
+    def picks(self, population: Population, seed: int = 1) -> Iterator[list[Identity]]:
+        """Yield the identities that requests read, equal for all subjects."""
         dice = random.Random(seed)
         for _ in range(self.requests):
-            yield crowd.pick(dice, self.people, busy=self.busy)
+            yield population.pick(dice, self.people, busy=self.busy)
 
     def variables(self, picked: list[Identity]) -> dict[str, Any]:
-        """As the gateway takes them."""
+        """Return the variables for the gateway."""
         keys = [{"key": {"namespace": namespace, "value": value}} for namespace, value in picked]
         return {"identity": keys[0]} if self.people == 1 else {"identities": keys}
 
     def row_variables(self, picked: list[Identity]) -> dict[str, Any]:
-        """As PostGraphile takes them."""
+        """Return the variables for PostGraphile."""
         namespaces, values = map(list, zip(*picked, strict=True))
         if self.people == 1:
             return {"namespace": namespaces[0], "value": values[0]}
@@ -90,7 +90,7 @@ SCENARIOS = (
 
 
 def leaves(value: Any) -> list[Any]:
-    """What an answer says, whatever it is called: its leaves in their order, those of a list together. A status is said by a row."""
+    """Return what a response contains, whatever its names: its leaves in their order, those of a list together. A status is said by a row."""
     if isinstance(value, dict):
         return [leaf for name, inner in value.items() if name != "status" for leaf in leaves(inner)]
     if isinstance(value, list):
@@ -99,7 +99,7 @@ def leaves(value: Any) -> list[Any]:
 
 
 def count(found: list[Any]) -> int:
-    """How many of these leaves are not null."""
+    """Return how many of these leaves are not null."""
     return sum(count(leaf) if isinstance(leaf, list) else leaf is not None for leaf in found)
 
 

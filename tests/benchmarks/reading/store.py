@@ -44,7 +44,7 @@ def dataset(server: Server, name: str, schema_id: str) -> str:
 
 
 def tidy(dsn: str) -> None:
-    """What autovacuum would come to do."""
+    """Vacuum and analyze, as autovacuum would later."""
     execute(dsn, "vacuum (analyze)")
 
 

@@ -1,4 +1,4 @@
-"""Who answers. Each is a process of its own on the same Postgres, and gets the very same requests."""
+"""The subjects that are compared: each is a process of its own on one Postgres, and gets the same requests."""
 
 import json
 import os
@@ -39,7 +39,7 @@ class Subject:
         return orjson.dumps({"query": scenario.query, "variables": scenario.variables(picked)})
 
     def answer(self, scenario: Scenario, picked: list[Identity]) -> Any:
-        """What it says to one request, without errors."""
+        """Return the response to one request, which must have no errors."""
         headers = {"content-type": "application/json", **self.headers}
         told = httpx.post(self.address(scenario), content=self.body(scenario, picked), headers=headers, timeout=60)
         answer = told.raise_for_status().json()
@@ -48,7 +48,7 @@ class Subject:
         return answer["data"]
 
     def said(self, answer: Any) -> Any:
-        """What is compared of an answer: all of it, the order of names included."""
+        """Return what is compared of a response: all of it, including the order of names."""
         return json.dumps(answer)
 
 
@@ -88,7 +88,7 @@ def require_same(scenario: Scenario, picked: list[Identity], there: Sequence[Sub
 
 
 def _part(one: str, other: str) -> tuple[str, str]:
-    """Where two texts part, with what is around."""
+    """Return the place where two texts differ, with its surroundings."""
     place = next((n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), 0)
     around = slice(max(0, place - SHOWN // 2), place + SHOWN // 2)
     return one[around], other[around]

@@ -80,7 +80,7 @@ class ConsolePage:
         await self.page.locator(".graphiql-tab-active", has_text=name).wait_for()
 
     async def write_headers(self, headers: dict[str, str] | str) -> None:
-        """Writes these headers over those that are there, as somebody who pastes them."""
+        """Replace the headers in the editor, as by pasting."""
         await self.page.get_by_role("button", name="Headers").click()
         editor = self.page.locator(".graphiql-editor-tool .graphiql-editor:not(.hidden)")
         await editor.locator(".view-lines").click()
@@ -97,7 +97,7 @@ class ConsolePage:
 
     @property
     def notice(self) -> Locator:
-        """What the page says of the token above everything else."""
+        """Return the notice about the token at the top of the page."""
         return self.page.get_by_role("alert").filter(has_text="token in the headers")
 
     async def text(self) -> str:

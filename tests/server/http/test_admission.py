@@ -1,4 +1,4 @@
-"""Admission: so much at work, so much waiting, and turns that are fair whoever has how many requests."""
+"""Admission: bounded work, a bounded queue, and turns that are fair between tenants."""
 
 import asyncio
 

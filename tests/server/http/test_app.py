@@ -1,4 +1,4 @@
-"""What every route has in common, and the routes for those who run the gateway."""
+"""Guarantees of every route, and the routes for operators."""
 
 import re
 

@@ -32,7 +32,7 @@ ENOUGH = 20  # seconds: never reached
 
 
 async def application(scope, receive, send):
-    """Answers with its headers; `/body` reads the body first, `/size` tells how long it is, `/large` answers with much, `/never` not at all."""
+    """Respond with the request's headers; `/body` reads the body first, `/size` tells how long it is, `/large` answers with much, `/never` not at all."""
     body = json.dumps([[name.decode(), value.decode()] for name, value in scope["headers"]]).encode()
     if scope["path"] == "/body":
         more = True
@@ -100,7 +100,7 @@ def _impatient(monkeypatch):
 
 
 async def all_of(reader):
-    """What the server says until it closes the connection."""
+    """Return what the server sends until it closes the connection."""
     async with asyncio.timeout(ENOUGH):
         try:
             return await reader.read()
@@ -117,7 +117,7 @@ async def answer(reader):
 
 
 async def drip(writer, letter=b"a"):
-    """A letter again and again, until nobody takes it."""
+    """Send a byte again and again, until the connection is closed."""
     while not writer.is_closing():
         writer.write(letter)
         await asyncio.sleep(0.005)

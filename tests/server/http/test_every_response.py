@@ -1,4 +1,4 @@
-"""What holds of every answer of every route, whoever asks and however: its headers, its shape, and that no header is a fault of ours."""
+"""Guarantees of every response of every route: its headers, its shape, and that no header causes an unexpected error."""
 
 import asyncio
 import gzip

@@ -1,4 +1,4 @@
-"""What callers say they take, and what they say they send."""
+"""Media types and codings that callers accept, and those that they send."""
 
 import pytest
 from hypothesis import given

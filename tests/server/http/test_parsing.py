@@ -1,4 +1,4 @@
-"""What comes in is parsed in steps, and what is dear to parse waits for its turn."""
+"""Received bytes are parsed in steps, and bytes that are slow to parse wait for their turn."""
 
 import asyncio
 

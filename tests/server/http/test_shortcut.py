@@ -1,4 +1,4 @@
-"""The short way: it answers as the long way does, and tells nothing that the store does not confirm."""
+"""The short path responds as the long one does, and with nothing that the database does not confirm."""
 
 import asyncio
 
@@ -18,7 +18,7 @@ REVOKE = Query("test.revoke", "update gateway.api_key set revoked_at = now()", (
 
 @pytest.fixture
 async def headers(gateway):
-    """Those of a caller who was here before: the next request takes the short way."""
+    """Headers of a known caller: the next request takes the short path."""
     given = await gateway.headers()
     await gateway.http.post("/graphql", json={"query": "{ __typename }"}, headers=given)
     return given

@@ -1,4 +1,4 @@
-"""What `gateway ingest` does with a file, beside what the command line says of it."""
+"""Ingesting a file as a batch, below the command line."""
 
 import gzip
 from uuid import UUID
