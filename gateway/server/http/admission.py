@@ -218,7 +218,7 @@ class Admissions:
 
 
 def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return the probe with admission in front of it."""
+    """Return a route that calls the probe once it is admitted, or responds that too many wait."""
 
     async def answer(request: Request) -> Response:
         admission: Admissions = request.app.state.services.admission

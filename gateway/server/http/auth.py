@@ -41,7 +41,7 @@ class RequestCredentials:
     claims: Claims
 
     def scope(self, owner: ApiKeyOwner | None) -> Scope:
-        """Return the scope that they allow, if `owner` is the owner of the key. Raises Unauthenticated, Forbidden."""
+        """Return the scope that they allow. `owner` owns the key in the database, None for an unknown key. Raises Unauthenticated, Forbidden."""
         if owner is None:
             raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
         organization, sandbox = owner

@@ -155,7 +155,7 @@ class Connections:
         connection.phase, connection.is_over = phase, phase >= REFUSED
 
     def wait_for_client(self, connection: "ClientConnection") -> None:
-        """Check how fast the client reads, until it has read everything that was sent."""
+        """Begin to check how fast the client reads, until it has read everything that was sent."""
         if connection not in self._unread:
             self._unread[connection] = (connection.loop.time(), connection.unread)
 
