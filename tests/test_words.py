@@ -5,9 +5,6 @@ import re
 import pytest
 from public_names import ROOT, UNTIL_ONE_WAY_TO_READ, public_names
 
-NAMES_OF_THE_COMPILER = frozenset({"gateway/api/context.py", "gateway/domain/reading/events.py"})
-"""Files that speak of what `UNTIL_ONE_WAY_TO_READ` replaces, by its names."""
-
 RETIRED = frozenset(
     re.findall(
         r"\w+",
@@ -32,7 +29,7 @@ def singular(name):
     return "_".join(re.sub(r"(?<=[a-z]{2}[^s])s$", "", re.sub(r"ies$", "y", word)) for word in name.split("_"))
 
 
-@pytest.mark.parametrize("path", sorted(public_names().keys() - UNTIL_ONE_WAY_TO_READ - NAMES_OF_THE_COMPILER))
+@pytest.mark.parametrize("path", sorted(public_names().keys() - UNTIL_ONE_WAY_TO_READ))
 def test_retired_words_name_nothing(path):
     found = {name for name in public_names()[path] if RETIRED & set(name.split("_"))}
     assert not found

@@ -74,25 +74,25 @@ Info: TypeAlias = strawberry.Info[Context, None]
 class CompiledInfo:
     """What a resolver of a compiled operation gets in place of `Info`.
 
-    `wanted` are the parts of the field's profiles or events that are selected; `variables` are the values of the operation's variables.
+    `selected` are the parts of the field's profiles or events that are selected; `variables` are the values of the operation's variables.
     """
 
     context: Context
-    wanted: Wanted = EVERYTHING
+    selected: Wanted = EVERYTHING
     variables: Any = None
 
 
-def wanted_of(info: Info) -> Wanted:
+def selected_parts(info: Info) -> Wanted:
     """Return which parts of the field's profiles or events are selected; EVERYTHING where graphql-core executes the operation."""
-    return info.wanted if isinstance(info, CompiledInfo) else EVERYTHING
+    return info.selected if isinstance(info, CompiledInfo) else EVERYTHING
 
 
-def sight_of(info: Info, policy_id: UUID) -> Sight:
+def profile_lookup(info: Info, policy_id: UUID) -> Sight:
     """Return how the loaders are to read the profiles of a field: by which policy, and which parts.
 
     Where arguments of the events in them are wrong, the events are left out: the error belongs to their field, which raises it again.
     """
-    wanted = wanted_of(info)
+    wanted = selected_parts(info)
     if wanted.text is None or wanted.text.timeline is None or not isinstance(info, CompiledInfo):
         return Sight(policy_id, wanted)
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 import strawberry
 
 from gateway.api.batches import BatchType, batch_of
-from gateway.api.context import Context, Info, for_all, plain, resolved_by, wanted_of
+from gateway.api.context import Context, Info, for_all, plain, resolved_by, selected_parts
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.finished import Finished
@@ -22,7 +22,7 @@ from gateway.api.identities import (
     ShownProfile,
     identity_of,
     input_xids,
-    policy_of,
+    policy_in,
     profile_at,
     profiles_at,
 )
@@ -218,7 +218,7 @@ async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Ev
 
 async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Events]:
     """Read one page of events for each person, a person being its xids. Raises Forbidden, BadCursor."""
-    loaders, members, of_each = info.context.loaders, tuple(people), wanted_of(info)
+    loaders, members, of_each = info.context.loaders, tuple(people), selected_parts(info)
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
     if of_each.page is None:
         request = EventRequest(asked.filter, asked.order, window, of_each.shape)
@@ -335,7 +335,7 @@ async def _events(
 ) -> Events:
     context, asked = info.context, wanted(given, order_by)
     window = asked.listing.window(first, after, last, before)
-    graph = policy_of(context, merge_policy_id).settings.identity_graph
+    graph = policy_in(context.config, merge_policy_id).settings.identity_graph
     asked_for = input_xids(context, identities)
     xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)
     return await events_of(info, xids, asked, window)

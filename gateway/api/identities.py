@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, later, resolved_by, sight_of
+from gateway.api.context import Context, Info, attribute, for_all, later, profile_lookup, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
@@ -134,11 +134,6 @@ def parse_xid(text: str) -> UUID:
     return xid
 
 
-def policy_of(context: Context, policy_id: str | None) -> MergePolicy:
-    """Return the policy with this id, the default one for None. Raises BadInput for an unknown one, Misconfigured."""
-    return policy_in(context.config, policy_id)
-
-
 def policy_in(config: Configuration, policy_id: str | None) -> MergePolicy:
     """Return the policy with this id in a configuration, the default one for None. Raises BadInput for an unknown one, Misconfigured."""
     return config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
@@ -151,7 +146,7 @@ async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> ShownProfi
 
 async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[ShownProfile | None]:
     """Read the profile of each xid, in their order, as `profile_at` does for one."""
-    sight = sight_of(info, policy_of(info.context, policy_id).policy_id)
+    sight = profile_lookup(info, policy_in(info.context.config, policy_id).policy_id)
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
     told = sight.told(found)
     if told is None:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, plain, resolved_by, sight_of, wanted_of
+from gateway.api.context import Context, Info, attribute, for_all, plain, profile_lookup, resolved_by, selected_parts
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
 from gateway.api.events import (
@@ -36,7 +36,7 @@ from gateway.api.identities import (
     input_keys,
     input_xid,
     named_datasets,
-    policy_of,
+    policy_in,
     profile_at,
 )
 from gateway.api.loaders import FEW, Sight, people_at_once, size_of_profile
@@ -308,10 +308,10 @@ async def _profile(
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
 ) -> list[Requested] | list[Finished] | Finished:
-    context, policy = info.context, policy_of(info.context, merge_policy_id)
+    context, policy = info.context, policy_in(info.context.config, merge_policy_id)
     turn = SLICES if len(identities) > MAX_IDENTITIES_INLINE else nullcontext()
     async with turn:
-        sight, (xids, keys) = sight_of(info, policy.policy_id), input_keys(context, identities)
+        sight, (xids, keys) = profile_lookup(info, policy.policy_id), input_keys(context, identities)
     distinct = {xid.bytes for xid in xids}  # to hash these costs a third of hashing UUIDs for the first time
     if sight.result is not None and len(distinct) == len(keys) > FEW:  # fewer share a statement with those of others
         return Finished(await _written(context, policy, sight, sight.result, xids))
@@ -347,7 +347,7 @@ async def _search_profiles(
 ) -> Slice[Profile]:
     if where is not None:
         raise BadInput("PQL search is not available yet; leave `where` out.")
-    context, policy = info.context, policy_of(info.context, merge_policy_id)
+    context, policy = info.context, policy_in(info.context.config, merge_policy_id)
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
     page = await profiles.search_profiles(
@@ -356,7 +356,7 @@ async def _search_profiles(
         context.config,
         policy,
         window,
-        wanted=wanted_of(info).shape,
+        wanted=selected_parts(info).shape,
     )
     context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))

@@ -135,12 +135,12 @@ class EventOrder:
 
 @dataclass(frozen=True, slots=True)
 class EventRequest:
-    """One page of events: filter, order and window; `wanted` are the selected parts of their documents, None for whole ones."""
+    """One page of events: filter, order and window; `shape` are the selected parts of their documents, None for whole ones."""
 
     filter: EventFilter
     order: EventOrder
     window: Window
-    wanted: Shape | None = None
+    shape: Shape | None = None
 
     @property
     def direction(self) -> str:
@@ -206,7 +206,7 @@ async def list_events(
     bound = Bound([scope.sandbox_id, xids, asked.window.fetch])
     together = f"order by {in_order(asked.order, asked.direction)} limit $3" if len(people) == 1 else ""
     statement, document = (LIST_OF_CLUSTER, "e.document") if db.is_distributed else (LIST, "unpacked.document")
-    filled = statement.filled(together=together, **_given(asked.wanted, document), **ordered(asked, bound))
+    filled = statement.filled(together=together, **_columns(asked.shape, document), **ordered(asked, bound))
     by_xid: dict[UUID, list[Event]] = {}
     for row in await db.rows(filled, *bound.values) if xids else []:
         by_xid.setdefault(row["xid"], []).append(Event(*row))
@@ -246,11 +246,11 @@ class Bound:
         return f"${len(self.values)}"
 
 
-def _given(wanted: Shape | None, document: str) -> dict[str, str]:
+def _columns(shape: Shape | None, document: str) -> dict[str, str]:
     """Return the SQL of the columns for the whole document, or for its selected parts."""
-    if wanted is None:
+    if shape is None:
         return {"text": "e.document", "entity": "null::text"}
-    return {"text": "''", "entity": expression(wanted, document)}
+    return {"text": "''", "entity": expression(shape, document)}
 
 
 def ordered(asked: EventRequest, bound: Bound) -> dict[str, str]:

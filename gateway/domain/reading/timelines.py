@@ -102,7 +102,7 @@ async def list_timelines(
     """
     scope.require(Permission.PROFILE_READ)
     if db.is_distributed:
-        pages = await list_events(db, scope, people, replace(wanted.asked, wanted=None))
+        pages = await list_events(db, scope, people, replace(wanted.asked, shape=None))
         return [_finished(page, wanted) for page in pages]
     members = [tuple(set(xids)) for xids in people]
     stops = list(accumulate(map(len, members)))
