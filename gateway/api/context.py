@@ -137,6 +137,11 @@ def attribute(path: str, description: str, name: str | None = None) -> Any:
     return resolved_by(resolve, description, name=name)
 
 
+def itself(parent: strawberry.Parent[Any]) -> Any:
+    """Return the domain object of the type around the field."""
+    return parent
+
+
 def later(module: str, name: str) -> Any:
     """Return a reference to a GraphQL type of another module, which is imported when the schema is built."""
     return Annotated[name, strawberry.lazy(module)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import strawberry
 
-from gateway.api.context import Context, plain, resolved_by
+from gateway.api.context import Context, itself, plain, resolved_by
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
 from gateway.domain.config import identity_settings
@@ -13,25 +13,17 @@ from gateway.domain.config.namespaces import Namespace
 # ------------------------------------------------------------------------------------------------ types
 
 
-def _itself(namespace: strawberry.Parent[Namespace]) -> Namespace:
-    return namespace
-
-
 @strawberry.type(description="How one namespace takes part in building identity graphs.")
 class NamespaceRule:
-    namespace: NamespaceType = resolved_by(_itself, "The namespace that the rule is about.")
+    namespace: NamespaceType = resolved_by(itself, "The namespace that the rule is about.")
     priority: int = plain("Its rank among the listed namespaces; 1 is the highest.")
     is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of the namespace.")
-
-
-def _rules(settings: strawberry.Parent[list[Namespace]]) -> list[Namespace]:
-    return settings
 
 
 @strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
 class IdentitySettings:
     namespaces: list[NamespaceRule] = resolved_by(
-        _rules, "The namespaces that have a rank, the highest first; none without settings."
+        itself, "The namespaces that have a rank, the highest first; none without settings."
     )
 
 

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, later, plain, resolved_by
+from gateway.api.context import Context, Info, itself, later, plain, resolved_by
 from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
@@ -74,10 +74,6 @@ class XdmSchemaType(Node):
 # ------------------------------------------------------------------------------------------------ the union of a class
 
 
-def _union_class(xdm_class: strawberry.Parent[XdmClass]) -> XdmClass:
-    return xdm_class
-
-
 def _union(xdm_class: strawberry.Parent[XdmClass], info: Info) -> JSON:
     return JSON(info.context.config.union(xdm_class))
 
@@ -97,7 +93,7 @@ ENTITIES = {XdmClass.INDIVIDUAL_PROFILE: PROFILE_ENTITY, XdmClass.EXPERIENCE_EVE
     description="All fields that the profile-enabled schemas of a class have between them. It types `entity`."
 )
 class UnionSchema:
-    xdm_class: XdmClass = resolved_by(_union_class, "The class that it is the union of.", name="class")
+    xdm_class: XdmClass = resolved_by(itself, "The class that it is the union of.", name="class")
     json_schema: JSON = resolved_by(
         _union, "The union as JSON Schema; without any schema of the class, all that ships for it."
     )

@@ -5,7 +5,6 @@ same resolvers; it is slower, and the reference that compiled operations are tes
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
@@ -29,6 +28,7 @@ from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
+from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import DOCUMENTS
@@ -95,7 +95,7 @@ class Operations:
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._deadlines = Deadlines(limits.seconds)
-        self._shared_by_rights: OrderedDict[tuple[int, frozenset[Permission]], CoalescedLoaders] = OrderedDict()
+        self._shared_by_rights = WeightedCache[tuple[int, frozenset[Permission]], CoalescedLoaders](MAX_SHARED_LOADERS)
 
     async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
         """Run the operation of a request and return the response. Raises nothing: errors are in the response."""
@@ -135,9 +135,8 @@ class Operations:
         key = (scope.sandbox_id, scope.permissions)
         shared = self._shared_by_rights.get(key)
         if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
-            shared = self._shared_by_rights[key] = CoalescedLoaders(self._db, scope, config)
-            if len(self._shared_by_rights) > MAX_SHARED_LOADERS:
-                self._shared_by_rights.popitem(last=False)
+            shared = CoalescedLoaders(self._db, scope, config)
+            self._shared_by_rights.put(key, shared, weight=1)
         return shared
 
     async def _run_operation(
