@@ -1,8 +1,8 @@
 """Materialization: the job that merges everybody by a policy whose profiles are kept from now on, while writers go on writing.
 
 1. forget: delete the profiles that the policy kept under former settings; all of them if it shall keep none any more.
-2. merge: write profiles person by person, in the order of profile ids, each locked as a writer locks it. A person who is added
-   meanwhile is merged by the call that adds it.
+2. merge: write profiles person by person, in the order of profile ids, each locked as a writer locks it. A person added meanwhile
+   is merged by the call that adds it.
 3. Activate the policy, if it has not been changed since.
 
 Until then the policy is BUILDING: a read merges for itself and uses none of these profiles.

@@ -1,7 +1,7 @@
 """Components: the identities that ties connect, read only as far as a change of ties can reach.
 
-The degree limit of an identity is the highest of `graphs.DEGREE_LIMITS` at which it joins others: it has at most so many neighbours,
-and the component that it belongs to among such identities is not too large (`graphs.MAX_COMPONENT`). The limit is stored with the identity, so that
+The degree limit of an identity is the highest of `graphs.DEGREE_LIMITS` at which it joins others: it has at most so many neighbours, and its
+component among identities with at most so many is not too large (`graphs.MAX_COMPONENT`). The limit is stored with the identity, so that
 a walk stops where it meets a component that is known to be too large. `read_component` finds every limit that a change may alter:
 
 1. Start from the seeds and the other members of their present graphs.
@@ -91,7 +91,7 @@ async def read_component(
 async def examine_component(
     examine: Callable[[Configuration, Component], T], config: Configuration, component: Component, thread: Thread
 ) -> T:
-    """Return what `examine` says of a component; the thread runs it if the component is large."""
+    """Call `examine` with a component, in the thread if the component is large. Return its result."""
     if len(component.members) + sum(map(len, component.ties)) <= MAX_NAMES_INLINE:
         return examine(config, component)
     return await thread.run(examine, config, component)

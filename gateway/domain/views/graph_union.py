@@ -80,7 +80,7 @@ async def join(
 ) -> tuple[list[GraphChange], set[UUID]]:
     """Join people and identities as the documents link them. Return the people, and the xids that are new to the sandbox.
 
-    Returned, and their graphs locked, are people whose graph changes; if `rewriting`, all that the documents are about.
+    Only people whose graph changes are returned, and their graphs locked; with `rewriting`, all people that the documents are about.
     Raises RetryTransaction.
     """
     members = {named.xid: named for document in documents for named in document.identities}

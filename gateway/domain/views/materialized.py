@@ -1,6 +1,7 @@
 """Fragments and merged profiles, written in the transaction that changed the facts.
 
-A fragment is what a record says now: the fold of its versions. A profile is merged from the fragments of a person, or of one identity.
+A fragment is what a record says now: the fold of its versions. A profile is merged from the fragments of its
+subject: a person, or a single identity under a policy without a graph.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
