@@ -11,10 +11,10 @@ class Store:
     """Notes what it is asked, and answers when it is let."""
 
     def __init__(self):
-        self.trips, self.gate = [], asyncio.Event()
+        self.reads, self.gate = [], asyncio.Event()
 
     async def read(self, keys):
-        self.trips.append(list(keys))
+        self.reads.append(list(keys))
         await self.gate.wait()
         return [key if key >= 0 else ValueError(key) for key in keys]
 
@@ -34,12 +34,12 @@ async def test_keys_asked_for_at_one_moment_are_read_together_and_later_ones_by_
     for number in range(3, 6 + at_once):
         later.append(shared.load(number))
         await turns()
-    assert store.trips[0] == [1, 2, 1]
-    assert len(store.trips) == at_once
+    assert store.reads[0] == [1, 2, 1]
+    assert len(store.reads) == at_once
     store.gate.set()
     assert await asyncio.gather(*first) == [1, 2, 1]
     assert await asyncio.gather(*later) == list(range(3, 6 + at_once))
-    assert len(store.trips) == at_once + 1
+    assert len(store.reads) == at_once + 1
 
 
 async def test_an_answer_that_is_an_error_is_raised_for_its_own_key_alone():
@@ -80,21 +80,21 @@ async def test_a_read_weighs_no_more_than_it_may_unless_it_is_one_key():
     shared = Coalescer(store.read, weight=float, most=4)
     asked = [shared.load(number) for number in (3, 1, 1, 9, 2, 2, 0, 1)]
     await turns()
-    assert store.trips == [[3, 1], [1]]  # as many at once as ever
+    assert store.reads == [[3, 1], [1]]  # as many at once as ever
     store.gate.set()
     assert await asyncio.gather(*asked) == [3, 1, 1, 9, 2, 2, 0, 1]
-    assert store.trips == [[3, 1], [1], [9], [2, 2, 0], [1]]
+    assert store.reads == [[3, 1], [1], [9], [2, 2, 0], [1]]
 
 
 async def test_a_caller_that_waits_for_too_long_gets_a_timeout_and_the_next_are_served():
     store = Store()
     shared = Coalescer(store.read, at_once=1, seconds=0.05)
-    on_trip = shared.load(1)
+    being_read = shared.load(1)
     await turns()
     before_it = shared.load(2)
-    for waiting in (on_trip, before_it):
+    for waiting in (being_read, before_it):
         with pytest.raises(TimeoutError):
             await waiting
     store.gate.set()
     assert await shared.load(3) == 3
-    assert store.trips == [[1], [2, 3]]
+    assert store.reads == [[1], [2, 3]]

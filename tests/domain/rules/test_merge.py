@@ -232,26 +232,26 @@ def newest_first(candidate):
 @anytime
 @given(fragment_lists, rules, composites)
 def test_the_stated_rule_on_the_stated_candidates_gives_the_stated_value(fragments, rule, tree):
-    for told in explain(fragments, rule, tree):
-        everyone = [told.winner, *told.candidates] if told.winner else list(told.candidates)
+    for provenance in explain(fragments, rule, tree):
+        everyone = [provenance.winner, *provenance.candidates] if provenance.winner else list(provenance.candidates)
         newest = [c for c in everyone if c.at == max(other.at for other in everyone)]
-        if told.rule is MergeRule.ONLY_CANDIDATE:
+        if provenance.rule is MergeRule.ONLY_CANDIDATE:
             [chosen] = everyone
-        elif told.rule is MergeRule.NEWEST:
+        elif provenance.rule is MergeRule.NEWEST:
             [chosen] = newest
-        elif told.rule is MergeRule.DATASET_ORDER:
+        elif provenance.rule is MergeRule.DATASET_ORDER:
             first = min((c.dataset_id for c in everyone), key=rule.order.index)
             assert {c.dataset_id for c in everyone} > {first}
             chosen = min((c for c in everyone if c.dataset_id == first), key=newest_first)
-        elif told.rule is MergeRule.TIE_BREAK:
+        elif provenance.rule is MergeRule.TIE_BREAK:
             assert len(newest) > 1
             chosen = min(newest, key=newest_first)
         else:
-            assert told.path[0] == "segmentMembership"
-            assert told.winner is None
+            assert provenance.path[0] == "segmentMembership"
+            assert provenance.winner is None
             chosen = min(everyone, key=newest_first)
-        assert told.winner in (chosen, None)
-        assert canonical(told.value) == canonical(chosen.value)
+        assert provenance.winner in (chosen, None)
+        assert canonical(provenance.value) == canonical(chosen.value)
 
 
 @anytime
@@ -262,11 +262,11 @@ def test_candidates_are_the_fragments_that_have_the_leaf(fragments, rule, tree):
             solid(value) is not None if not path else isinstance(value, dict) and has(value.get(path[0], {}), path[1:])
         )
 
-    for told in explain(fragments, rule, tree):
-        everyone = [told.winner, *told.candidates] if told.winner else told.candidates
-        expected = in_order(fragments, rule, by_dataset=told.rule is not MergeRule.UNION)
+    for provenance in explain(fragments, rule, tree):
+        everyone = [provenance.winner, *provenance.candidates] if provenance.winner else provenance.candidates
+        expected = in_order(fragments, rule, by_dataset=provenance.rule is not MergeRule.UNION)
         assert [(c.xid, c.dataset_id, c.at) for c in everyone] == [
-            (f.xid, f.dataset_id, f.at) for f in expected if has(f.document, told.path)
+            (f.xid, f.dataset_id, f.at) for f in expected if has(f.document, provenance.path)
         ]
 
 
@@ -300,8 +300,8 @@ def test_the_rule_says_what_decided(order, facts, expected):
         if order
         else NEWEST_WINS
     )
-    [told] = explain(fragments, rule, {})
-    assert told.rule is expected
+    [provenance] = explain(fragments, rule, {})
+    assert provenance.rule is expected
 
 
 # ------------------------------------------------------------------------------------------------ equality
