@@ -1,14 +1,14 @@
--- Identities, and the people they belong to. What is looked up once for each has no `any` beside its key: the array would be sorted anew each
--- time, which made a thousand of them ten times slower.
+-- Identities, and the people that they belong to. A lookup for each identity has no `any` on its key: Postgres would sort the array anew for
+-- each, which made a thousand lookups ten times slower.
 
 -- name: read_identities(sandbox_id, xids) -> rows
--- The identities that some fact names, and tombstones of erased ones, whose value is null. Walks identity_pkey.
+-- Read the stored ones of these identities. Tombstones of erased ones have a null value. Walks identity_pkey.
 select xid, namespace_id, value, profile_id
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: read_primaries(sandbox_id, xids) -> rows
--- Those of the identities under which a live fragment or an event is stored. Walks identity_pkey, then fragment_pkey and event_timeline_idx.
+-- List the identities among these with a live fragment or an event. Walks identity_pkey, then fragment_pkey and event_timeline_idx.
 select i.xid
   from gateway.identity i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[])
@@ -22,8 +22,8 @@ select i.xid
                   limit 1));
 
 -- name: read_sightings(sandbox_id, xids) -> rows
--- The first and the last time at which a fact speaks of each identity: versions of its own records by their source's time, its events,
--- and the rows that name it beside others. What was deleted counts only where nothing else is left. Walks record_pkey, the ends of
+-- Read the first and the last time of facts about each identity: versions of its records, by the time of their source; its events; and ties
+-- that name it. Deleted and retracted facts count only where no other is left. Walks record_pkey, the ends of
 -- event_timeline_idx, and tie_pkey.
 select i.xid,
        coalesce(least(r.first_at, e.first_at, t.first_at), least(r.ever_first_at, t.ever_first_at)) as first_at,
