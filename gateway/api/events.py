@@ -192,22 +192,18 @@ class FinishedSlice:
 
     @property
     def nodes(self) -> Finished:
-        """The JSON text of the events."""
         return Finished(self.page.nodes)
 
     @property
     def page_info(self) -> "FinishedSlice":
-        """The slice itself, which `PageInfo` reads from."""
         return self
 
     @property
     def start_cursor(self) -> str | None:
-        """The cursor of the first event, None on an empty page."""
         return None if self.page.first is None else self.listing.cursor_at(self.page.first)
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor of the last event, None on an empty page."""
         return None if self.page.last is None else self.listing.cursor_at(self.page.last)
 
 

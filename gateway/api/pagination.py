@@ -66,12 +66,10 @@ class Slice(Generic[T]):
 
     @property
     def nodes(self) -> list[T]:
-        """The items."""
         return self.page.items
 
     @property
     def edges(self) -> list[Edge[T]]:
-        """The items with their cursors."""
         return [Edge(item, self.listing.cursor(item)) for item in self.page.items]
 
     @property

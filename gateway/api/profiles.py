@@ -274,17 +274,14 @@ class Requested(NamedTuple):
 
     @property
     def identity(self) -> Identity | None:
-        """The identity that was read, None for an unknown one."""
         return self.found.identity
 
     @property
     def status(self) -> ProfileStatus:
-        """The status of the result."""
         return self.found.status
 
     @property
     def profile(self) -> AnyProfile | None:
-        """The profile, None unless the status is FOUND."""
         return self.found.profile
 
 

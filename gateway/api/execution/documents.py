@@ -11,13 +11,12 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSyntaxError,
-    Node,
     OperationDefinitionNode,
     parse,
     validate,
 )
 
-from gateway.api.execution.limits import Limits, Size, children_of, measure, too_nested
+from gateway.api.execution.limits import Limits, Size, measure, nodes_of, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages
@@ -182,9 +181,6 @@ class Documents:
 
 def _forget_tokens(document: DocumentNode) -> None:
     """Drop the tokens of all nodes, which are a third of the objects that the garbage collector would visit; positions stay."""
-    todo: list[Node] = [document]
-    while todo:
-        node = todo.pop()
+    for node in nodes_of(document):
         if node.loc is not None:
             del node.loc.start_token, node.loc.end_token
-        todo.extend(children_of(node))

@@ -47,7 +47,7 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 
 from gateway.api.execution.errors import VariablesRefused
-from gateway.api.execution.limits import children_of
+from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.sizes import MAX_INPUT_VALUES, MAX_VALUES_INLINE, check_values, exceed, holds_many
 from gateway.api.rows import Rows
 
@@ -386,7 +386,7 @@ class _Inside(Visitor):
 
 
 def _has_variables(node: Node) -> bool:
-    return isinstance(node, VariableNode) or any(map(_has_variables, children_of(node)))
+    return any(isinstance(each, VariableNode) for each in nodes_of(node))
 
 
 # ------------------------------------------------------------------------------------------------ conversion

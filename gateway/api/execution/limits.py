@@ -110,6 +110,15 @@ def children_of(node: Node) -> Iterator[Node]:
             yield from child
 
 
+def nodes_of(document: Node) -> Iterator[Node]:
+    """Yield a node and all nodes below it, in no order."""
+    todo = [document]
+    while todo:
+        node = todo.pop()
+        yield node
+        todo.extend(children_of(node))
+
+
 def _check_nesting(nesting: int, limits: Limits) -> None:
     if nesting > limits.nesting:
         raise too_nested(limits)

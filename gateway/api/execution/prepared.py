@@ -11,8 +11,6 @@ from graphql import (
     OperationDefinitionNode,
     OperationType,
     VariableNode,
-    Visitor,
-    visit,
 )
 from graphql.execution.values import VariableValues
 
@@ -20,6 +18,7 @@ from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Variables, variables_inside
 from gateway.api.execution.introspection import FIELDS
+from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.page_arguments import Pages
 from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
@@ -47,9 +46,7 @@ class Prepared:
     @cached_property
     def introspects(self) -> bool:
         """Whether its document has a field of introspection."""
-        finder = _Introspections()
-        visit(self.document, finder)
-        return finder.found
+        return any(isinstance(node, FieldNode) and node.name.value in FIELDS for node in nodes_of(self.document))
 
     @cached_property
     def cost(self) -> Cost:
@@ -123,32 +120,14 @@ class Prepared:
 
     @cached_property
     def _flag_names(self) -> tuple[str, ...]:
-        finder = _Flags()
-        visit(self.document, finder)
+        """The names of the variables that `@skip` and `@include` use."""
+        directives = (node for node in nodes_of(self.document) if isinstance(node, DirectiveNode))
+        values = [argument.value for directive in directives for argument in directive.arguments or ()]
         own = {each.variable.name.value for each in self.node.variable_definitions or ()}
-        return tuple(sorted(finder.names & own))
+        return tuple(sorted(own & {value.name.value for value in values if isinstance(value, VariableNode)}))
 
 
 def _compiled(plan: Plan | NotCompiled) -> Plan:
     if isinstance(plan, NotCompiled):
         raise NotCompiled(plan.reason)  # a new one: the traceback of a kept one would grow with each raise
     return plan
-
-
-class _Flags(Visitor):
-    """Finds the variables that decide what is selected."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.names: set[str] = set()
-
-    def enter_directive(self, node: DirectiveNode, *_: object) -> None:
-        values = (argument.value for argument in node.arguments or ())
-        self.names |= {value.name.value for value in values if isinstance(value, VariableNode)}
-
-
-class _Introspections(Visitor):
-    found = False
-
-    def enter_field(self, node: FieldNode, *_: object) -> None:
-        self.found = self.found or node.name.value in FIELDS
