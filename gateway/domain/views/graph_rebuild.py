@@ -145,7 +145,7 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
 def group_component(config: Configuration, component: Component) -> Grouping:
     """Group a component into people, the graphs with a fragment or an event, and identities without a person.
 
-    A graph is contested if the rules say so, or if a member is excluded or in an unlinked pair.
+    A graph is contested by the rules (`graphs.Graph`), or if a member is excluded or in an unlinked pair.
     """
     people = [graph for graph in graphs_in(config, component) if not component.with_facts.isdisjoint(graph.xids)]
     contested = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit <= EXCLUDED}
