@@ -20,7 +20,7 @@ from gateway.telemetry import StatementRan, observe
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
-TAKE_TIME = query("maintenance.take_time")
+TAKE_TIME = query("maintenance.lift_time_limit")
 
 ROWS_PER_STATEMENT = (
     512,
@@ -45,7 +45,7 @@ class Session:
         self._seconds: float | None = None  # the connection's own limit
         self.is_distributed = is_distributed
 
-    async def take_time(self) -> None:
+    async def lift_time_limit(self) -> None:
         """Allow each statement a day, until the transaction ends."""
         self._seconds = DAY_SECONDS
         await self.value(TAKE_TIME)

@@ -4,7 +4,7 @@
 -- Tell whether tables may be spread over the nodes of a Citus cluster.
 select exists (select 1 from pg_extension where extname = 'citus');
 
--- name: take_time() -> value
+-- name: lift_time_limit() -> value
 -- Lift the statement timeout until the transaction ends: to empty a large sandbox takes longer.
 select set_config('statement_timeout', '0', true);
 

@@ -116,6 +116,6 @@ async def _configure(tx: Session, sandbox_id: int) -> None:
 
 
 async def _empty(tx: Session, sandbox_id: int) -> None:
-    await tx.take_time()
+    await tx.lift_time_limit()
     for statement in EMPTY_SANDBOX:
         await tx.execute(statement, sandbox_id)
