@@ -20,7 +20,7 @@ from gateway.telemetry import StatementRan, observe
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
-TAKE_TIME = query("maintenance.lift_time_limit")
+LIFT_TIME_LIMIT = query("maintenance.lift_time_limit")
 
 ROWS_PER_STATEMENT = (
     512,
@@ -48,7 +48,7 @@ class Session:
     async def lift_time_limit(self) -> None:
         """Allow each statement a day, until the transaction ends."""
         self._seconds = DAY_SECONDS
-        await self.value(TAKE_TIME)
+        await self.value(LIFT_TIME_LIMIT)
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """Run a statement and return all of its rows."""
