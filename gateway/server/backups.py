@@ -47,10 +47,11 @@ async def restore(settings: Settings, file: Path) -> None:
     _check_embedded(settings)
     credentials = await asyncio.to_thread(_read, file)
     async with database_address(settings) as dsn:
-        await _check_empty(dsn, settings)
-        with put_credentials(settings.data_dir, credentials), _dump_file(settings) as part:
-            await asyncio.to_thread(_unpack, file, part)
-            await load(dsn, part)
+        with _dump_file(settings) as part:  # first, as a restore that was killed may have left one
+            await _check_empty(dsn, settings)
+            with put_credentials(settings.data_dir, credentials):
+                await asyncio.to_thread(_unpack, file, part)
+                await load(dsn, part)
 
 
 def _check_embedded(settings: Settings) -> None:
