@@ -19,7 +19,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import uuid_of
-from gateway.storage import packing
+from gateway.storage import copy_rows
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
@@ -86,7 +86,7 @@ async def append_ties(
         ordinal = stamp.ordinal(document.position)
         known = ties.setdefault((document.xid, tied), [ordinal, at, at])
         known[0], known[1], known[2] = max(known[0], ordinal), min(known[1], at), max(known[2], at)
-    packed, rows = bytearray(packing.BEGIN), list[tuple[Any, ...]]()
+    packed, rows = bytearray(copy_rows.BEGIN), list[tuple[Any, ...]]()
 
     def add(tie: tuple[tuple[UUID, tuple[UUID, ...]], list[Any]]) -> None:
         (origin, tied), (ordinal, first, last) = tie
@@ -108,8 +108,8 @@ async def append_ties(
             rows.extend((xid, *rest) for xid in tied)
 
     await in_time_slices(add, ties.items())
-    if len(packed) > len(packing.BEGIN):
-        await tx.copy_packed("tie", TIE_COLUMNS, packed + packing.END)
+    if len(packed) > len(copy_rows.BEGIN):
+        await tx.copy_packed("tie", TIE_COLUMNS, packed + copy_rows.END)
     await tx.update_rows(TIE, stamp.scope.sandbox_id, rows=sorted(rows))
 
 
@@ -123,14 +123,14 @@ def _packed(
 ) -> bytes:
     """Pack the rows of a tie, one per member, which differ in its xid only. `source`: origin, ordinal, first and last time."""
     origin, ordinal, first, last = source
-    size, eight, at = packing.UUID_SIZE, packing.EIGHT, packing.instant
+    size, eight, at = copy_rows.UUID_SIZE, copy_rows.EIGHT, copy_rows.instant
     front = _TIE_FRONT.pack(len(TIE_COLUMNS), eight, stamp.scope.sandbox_id, size)
     batch, dataset = stamp.batch_id.bytes, stamp.dataset_id.bytes
     middle = _TIE_MIDDLE.pack(
         *(size, tie_id, size, batch, size, dataset, size, origin.bytes),
         *(eight, at(stamp.at), eight, ordinal),
     )
-    rest = middle + packing.uuids(tied) + _TIE_END.pack(eight, at(first), eight, at(last))
+    rest = middle + copy_rows.uuids(tied) + _TIE_END.pack(eight, at(first), eight, at(last))
     return b"".join([front + xid.bytes + rest for xid in tied])
 
 

@@ -20,11 +20,11 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
 from gateway.api.execution.unreadable import is_readable
 from gateway.errors import BadInput, GatewayError, LimitExceeded
+from gateway.server.http.lenient_json import read_leniently
 from gateway.server.http.negotiation import GRAPHQL, is_json, negotiate
 from gateway.server.http.request_body import announced_size, read_body
 from gateway.server.http.responses import error_response, json_answer, server_timing
 from gateway.server.http.services import Services, services
-from gateway.server.leniently import read_leniently
 
 OPERATION_ERRORS = {Outcome.NOT_PARSED, Outcome.NOT_VALID, Outcome.REFUSED}
 FAILED = {

@@ -7,7 +7,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.storage import packing
+from gateway.storage import copy_rows
 from gateway.storage.database import Session
 from gateway.storage.queries import Query
 
@@ -27,12 +27,12 @@ CREATE = Query(
 
 async def test_packed_rows_are_read_back_as_they_were(db):
     xids = [[UUID(int=number) for number in range(1, size + 1)] for size in (1, 2, 3, 20, 50)]
-    front, packed = Struct("!hiq"), bytearray(packing.BEGIN)
+    front, packed = Struct("!hiq"), bytearray(copy_rows.BEGIN)
     for at, some in zip(TIMES, xids, strict=True):
-        packed += front.pack(2, packing.EIGHT, packing.instant(at)) + packing.uuids(some)
+        packed += front.pack(2, copy_rows.EIGHT, copy_rows.instant(at)) + copy_rows.uuids(some)
     async with db.trial() as tx:
         await tx.execute(CREATE)
-        await tx.copy_packed("packed", COLUMNS, packed + packing.END)
+        await tx.copy_packed("packed", COLUMNS, packed + copy_rows.END)
         rows = await tx.rows(READ)
     assert [tuple(row) for row in rows] == list(zip(TIMES, xids, strict=True))
 
@@ -44,4 +44,4 @@ async def test_copying_no_rows_runs_no_statement():
 
 @given(st.datetimes(timezones=st.just(UTC)))
 def test_an_instant_is_exact_to_the_microsecond(at):
-    assert datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=packing.instant(at)) == at
+    assert datetime(2000, 1, 1, tzinfo=UTC) + timedelta(microseconds=copy_rows.instant(at)) == at

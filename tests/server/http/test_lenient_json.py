@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from gateway.api.execution.unreadable import DOCUMENTS, TAKING
 from gateway.api.schema import build_schema
 from gateway.runtime import threads
+from gateway.server.http.lenient_json import MAX_LOOP_BYTES, read_leniently
 from gateway.server.http.negotiation import GRAPHQL
-from gateway.server.leniently import MAX_LOOP_BYTES, read_leniently
 
 INGEST = """mutation M($input: IngestRecordsInput!) { ingestRecords(input: $input) {
   accepted failed { index code document } batch { id } userErrors { message } } }"""
