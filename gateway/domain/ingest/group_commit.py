@@ -56,12 +56,18 @@ class GroupCommit(Generic[Work, Result]):
         self._tasks = set[asyncio.Task[None]]()
 
     def has_exclusive(self, db: Database, scope: Scope) -> bool:
-        """Return whether a call that needs the exclusive lock has it or waits for it: then every other call has to wait anyway."""
+        """Return whether a call that needs the exclusive lock has it or waits for it.
+
+        If so, a call that needs only the shared lock would have to wait, and may as well be submitted.
+        """
         queue = self._queues.get((db, scope.sandbox_id))
         return queue is not None and any(submission.needs_exclusive for submission in chain(queue.group, queue.waiting))
 
     async def submit(self, db: Database, scope: Scope, work: Work, *, needs_exclusive: bool) -> Result:
-        """Return the result of this work once it is committed, or raise its exception. Failures of other calls of the group do not matter."""
+        """Commit this work in a group, under the exclusive lock. Return its result or raise its exception, whatever becomes of other calls.
+
+        `needs_exclusive` is only for `has_exclusive`: False if the shared lock would do for this call.
+        """
         submission = _Submission[Work, Result](work, asyncio.get_running_loop().create_future(), needs_exclusive)
         key = (db, scope.sandbox_id)
         if key not in self._queues:

@@ -37,14 +37,17 @@ EVENT_COLUMNS = (
 )
 
 LOCKS_PER_DATASET = 32
-"""The number of advisory locks that the `_id`s of a dataset share. A call may hold all of them; Postgres has room for 64 a transaction."""
+"""How many advisory locks the events of a dataset share, by a hash of their `_id`.
+
+A call may hold all of them at once. Postgres by default has room for 64 locks in each transaction.
+"""
 
 EventKey = tuple[UUID, str]
 """The xid under which an event is stored, and its `_id`."""
 
 
 class EventPosition(NamedTuple):
-    """The time and order in which an event arrived. The least position is the first event."""
+    """When an event arrived; the smallest position is the first. `ordinal` is -1 for rows of `event`, which do not store it."""
 
     ingested_at: datetime
     batch_id: UUID
@@ -52,7 +55,10 @@ class EventPosition(NamedTuple):
 
 
 class SentEvent(NamedTuple):
-    """An event as a client sent it. `origin` is its primary identity, under which it is stored if it is new; `named` are all its identities."""
+    """An event as a client sent it. `text` is its document as JSON, and `body` the same, parsed.
+
+    `origin` is its primary identity, under which it is stored if it is new; `named` are the xids of all its identities.
+    """
 
     origin: UUID
     event_id: str
@@ -83,11 +89,12 @@ class Appended:
 async def append_events(
     tx: Session, stamp: IngestStamp, documents: Sequence[ValidDocument], newcomers: Collection[UUID], *, is_shared: bool
 ) -> Appended:
-    """Append new events, and resends beside the events that they repeat.
+    """Append the new ones of these events, and store the resends beside the events that they repeat.
 
-    `newcomers`: xids that this transaction made known, so no event is stored under them. `is_shared`: other writers may write meanwhile.
-    Most calls bring new events only. So these are copied first, and looked up under their primary identity only if that fails.
-    Raises ConstraintViolated if a concurrent writer stored one of them meanwhile.
+    `newcomers`: xids that this transaction made known, so no event is stored under them. `is_shared`: other writers may write meanwhile,
+    so events that name several known identities are locked. Stored events are looked for under other identities than the primary one.
+    Under that they are looked for only if one was found, or once copying has failed, since most calls bring new events only. Raises
+    ConstraintViolated if a concurrent writer stored one of the events meanwhile.
     """
     several = [document for document in documents if len(document.identities) > 1]
     if is_shared:
@@ -219,14 +226,17 @@ def _differing(document: ValidDocument) -> DocumentProblem:
 
 
 class Successors(NamedTuple):
-    """Resends that succeed events which are removed, all of one dataset."""
+    """The resends of events that are removed, the earliest first, all of one dataset. Each becomes an event, or a resend of another."""
 
     dataset_id: UUID
     events: list[SentEvent]
 
 
 async def take_successors(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Successors | None:
-    """Delete and return other batches' resends of the batch's events under these identities; None if there are none."""
+    """Delete and return the resends, of other batches, of the events that a batch stored under these xids. None if there are none.
+
+    To be called before the events are removed.
+    """
     rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, batch_id, xids)
     if not rows:
         return None
@@ -252,9 +262,10 @@ def _sent_event(row: Any) -> SentEvent:
 
 
 async def store_successors(tx: Session, scope: Scope, config: Configuration, successors: Successors) -> set[UUID]:
-    """Store successors as if the removed events had never arrived. Return the xids under which events were added or removed.
+    """Store what `take_successors` returned, as if the events removed since then had never arrived.
 
-    A stored event that arrived after a successor, and repeats it, becomes a resend of it. Needs the exclusive lock of the sandbox's facts.
+    Each becomes an event again, or a resend of an earlier one. A stored event that arrived after a new event, and repeats it, becomes
+    a resend of it. Return the xids under which events were added or removed. Needs the exclusive lock of the sandbox's facts.
     """
     reader = Reader(config, scope.sandbox, config.dataset(successors.dataset_id))
     events, concerned = successors.events, set[UUID]()

@@ -32,7 +32,10 @@ class StaleConfiguration(Exception):
 
 
 class CallWrites:
-    """The writes of one call's documents. Appending sets `stamp` and `duplicates` (a count), and adds to `warnings`.
+    """The writes of one call's documents: append them by `append_and_union`, or by `append` and then `commit_calls`, once.
+
+    `first_index`: the index of the call's first document in the client's whole input. Appending sets `stamp` and `duplicates` (a
+    count), and adds to `warnings`.
 
     Appending with the exclusive lock also sets: `newcomers`, the xids that the call made known; `keys`, the records that it has versions of;
     `changed`, the keys whose document changed; `late`, the keys with a version that is older than the newest one.

@@ -299,9 +299,9 @@ def check_primary(identity: StatedIdentity, namespace: Namespace) -> None:
 
 
 def highest_ranked(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
-    """Return an event's identity of the highest-ranked namespace in the identity settings; None if no namespace of it is listed.
+    """Return the identity whose namespace has the highest priority in the identity settings; None if no namespace has one.
 
-    Of several in that namespace, one that is `marked` as primary. Marks do not matter otherwise.
+    Of several identities in that namespace, prefer one that is `marked` as primary, then the smallest xid.
     """
     listed = [
         (each.namespace.priority, each not in marked, each.xid, each)
@@ -312,7 +312,7 @@ def highest_ranked(named: Sequence[NamedIdentity], marked: Collection[NamedIdent
 
 
 def primary_first(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple[NamedIdentity, ...]:
-    """Order identities, `first` first, each once, without other identities that are NON_PEOPLE."""
+    """Return `first`, then the other identities in their order, each once; leave out others whose namespace is NON_PEOPLE."""
     others = {n.xid: n for n in named if n.namespace.type is not IdentityType.NON_PEOPLE}
     return tuple(({first.xid: first} | others).values())
 
@@ -338,7 +338,10 @@ def _not_e164_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
-    """Return the xids that a document ties together by naming these identities, sorted; fewer than two make no tie."""
+    """Return the sorted xids that a document ties together by naming these identities: all whose namespace is not NON_PEOPLE.
+
+    Fewer than two xids make no tie.
+    """
     if len(identities) < 2:
         return ()
     return tuple(sorted([named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE]))

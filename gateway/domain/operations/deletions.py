@@ -52,7 +52,10 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
 
 
 async def empty_batch(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
-    """Remove what is left of an aborted batch's facts: the job that finishes an abort that was cut off. It needs no cursor."""
+    """Remove what is left of an aborted batch's facts: the job that finishes an abort that was cut off.
+
+    It keeps no cursor: each step looks for facts of the batch that are still there.
+    """
     while removed := await _step(db, scope, configurations, job.subject):
         async with db.transaction(scope.sandbox_id) as tx:
             await jobs.advance(tx, job, None, done=job.done + removed)

@@ -56,7 +56,7 @@ class ProfileDiff:
 
 @dataclass(frozen=True, slots=True)
 class FieldDiff:
-    """A leaf, with the number of profiles for which it changes."""
+    """A leaf of documents, with the number of identities for whose profile it changes."""
 
     path: Path
     profiles_changed: int
@@ -64,9 +64,11 @@ class FieldDiff:
 
 @dataclass(frozen=True, slots=True)
 class MergePolicyDiff:
-    """The result of a comparison: fields in the order of how many profiles change; as examples the first changed profiles by xid.
+    """The result of a comparison. A profile counts once for each identity with data that leads to it.
 
-    `is_complete`: time sufficed for all profiles, or for the sample. The compared ones are a fair sample in any case, as xids are hashes.
+    `fields`: the leaves that change, at most MAX_FIELDS, those of most profiles first. `examples`: the first changed profiles by xid,
+    at most MAX_EXAMPLES. `is_complete`: time sufficed for all profiles, or for the sample. The compared ones are a fair sample in any
+    case, as xids are hashes.
     """
 
     profiles_compared: int
@@ -86,9 +88,10 @@ async def diff_policies(
     seconds: float,
     sample: int | None = None,
 ) -> MergePolicyDiff:
-    """Compare a policy with a candidate for its place, over all identities with data or the first `sample` of them by xid.
+    """Compare the profiles of a policy with those under `candidate`, the settings that it may get instead.
 
-    The candidate may have the name and the flags of the base. The comparison ends after `seconds` with what it has counted.
+    Compare them for all identities with data, or for the first `sample` of them by xid. The candidate is checked as an update of the
+    base, so it may have the same name and flags. Comparing stops `seconds` after the call, time spent waiting included.
     Needs `profile:read`. Raises Forbidden, BadInput for an unknown base or a sample below 1, LimitExceeded for a sample over
     MAX_SAMPLE, and what `create_policy` raises for such a candidate.
     """

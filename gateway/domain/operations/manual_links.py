@@ -27,8 +27,9 @@ BY_HAND = UUID(int=0)
 
 
 async def unlink_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
-    """Keep two identities apart for good, whatever ties them. A pair that is unlinked already stays as it is.
+    """Make two identities an unlinked pair: no tie joins them directly any more, though other identities may. Drop their manual tie.
 
+    A pair that is unlinked already stays as it is.
     Needs `profile:write`. Raises Forbidden, Invalid, and NotFound for an unknown identity or if nothing ties the two.
     """
     scope.require(Permission.PROFILE_WRITE)
@@ -45,9 +46,10 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
 
 
 async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
-    """Let two identities join again if they were unlinked; tie them by hand, as of now, if they were not or if nothing else ties them.
+    """Link two identities by hand: the pair is unlinked no longer, and a manual tie with the present time joins the two.
 
-    The identity settings may still refuse the link. Needs `profile:write`. Raises Forbidden, Invalid, NotFound.
+    A pair that was unlinked, and that documents tie, needs no manual tie and gets none. The identity settings may still refuse the link.
+    Needs `profile:write`. Raises Forbidden; Invalid for one identity twice, or for one that is NON_PEOPLE; NotFound for an unknown one.
     """
     scope.require(Permission.PROFILE_WRITE)
     async with exclusive_transaction(db, scope, configurations) as (tx, config):

@@ -30,12 +30,12 @@ from gateway.errors import Invalid, TooMany
 
 MAX_EVENTS = 1_000
 MAX_NAMED = 5_000
-"""The most identities that all events name together: each may be linked to 19 others."""
+"""The most identities in all events, counted each time that an event names one: it may be linked to the 19 others of the event."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedEvent:
-    """An event as far as graphs depend on it: pairs of namespace code and value, the primary identity first, and its time."""
+    """An event as far as graphs depend on it: pairs of namespace code and value, the one marked as primary first, and its time."""
 
     identities: Sequence[tuple[str, str]]
     at: datetime | None = None
@@ -67,8 +67,8 @@ def simulate(
 ) -> list[GraphPreview]:
     """List the graphs that the events make under the sandbox's settings, or under `rules`, in the order of first appearance.
 
-    Placeholder values are skipped. Needs `profile:read` or `config:write`. Raises Forbidden, Invalid, TooMany, and NotFound for a
-    namespace of the rules; the path of the error leads to the input.
+    Placeholder values are skipped. Needs `profile:read` or `config:write`. Raises Forbidden; Invalid, TooMany, and NotFound for a
+    namespace in `rules`, with the path of the faulty value, such as `events`, `0`, `identities`, `1`, `namespace`.
     """
     scope.require(*READ_CONFIGURATION)
     if len(events) > MAX_EVENTS:

@@ -85,10 +85,11 @@ async def verify(
     sample: int | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[Difference]:
-    """List the differences between the sandbox's views and its facts, of all identities or of about `sample` of them.
+    """List the differences between the sandbox's views and its facts, for all identities or for about `sample` of them.
 
-    `progress` is called with the number of identities compared so far. Profiles of a policy that is being built are skipped.
-    People differ until the job of changed identity settings has regrouped them. Needs `admin`. Raises Forbidden.
+    Rows of views that no fact makes are looked for only without `sample`. If a row of the configuration cannot be used, list only such
+    rows. `progress` is called with the number of identities compared so far. Profiles of a policy that is being built are skipped.
+    After a change of the identity settings people are listed until the job has regrouped them. Needs `admin`. Raises Forbidden.
     """
     scope.require(Permission.ADMIN)
     async with configurations.snapshot(db, scope) as (tx, config):

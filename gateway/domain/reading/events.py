@@ -87,7 +87,10 @@ EventKey = tuple[UUID, UUID, str]
 
 @dataclass(frozen=True, slots=True)
 class PropertyCondition:
-    """A comparison as a JSON path that matches where it holds, and its variables as JSON text. Made by `condition`."""
+    """A comparison, made by `condition`: the jsonpath in `path` matches the documents for which it holds.
+
+    `value` holds the variables of the path, as the text of a JSON object.
+    """
 
     path: str
     value: str
@@ -95,7 +98,9 @@ class PropertyCondition:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Conditions on events; all of them must hold. `since` is inclusive, `until` exclusive. An empty list lets no event pass.
+    """Conditions on events; all of them must hold. None is no condition.
+
+    An event's timestamp must be at or after `since`, and before `until`. Empty `event_types` or `dataset_ids` let no event pass.
 
     Raises BadInput for more than three conditions on properties, and for an event type with a NUL character.
     """
@@ -127,7 +132,7 @@ class EventOrder:
 
     @property
     def key(self) -> Callable[[Event], Key]:
-        """A function for an event's sort key in this order."""
+        """A function that returns an event's sort key for ascending order; sort in reverse if `descending`."""
         if self.field is EventOrderField.TIMESTAMP:
             return lambda event: (event.timestamp, event.event_id, event.xid, event.dataset_id)
         return lambda event: (event.ingested_at, event.event_id, event.xid, event.dataset_id)
@@ -149,10 +154,11 @@ class EventRequest:
 
 
 def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCondition:
-    """Return the comparison of the value at a dotted path with a text, a number or a boolean. Raises BadInput.
+    """Return a condition on the value at a dotted path of documents, such as `a.b` GTE 3. `value`: a text, a number or a boolean.
 
-    Only values of the same JSON type compare, and a missing value satisfies no comparison. A path through an array holds
-    if it does for any element. A text that is a date-time compares with date-times as an instant, with other texts as it is.
+    No operator, not even NE, holds for a missing value or one of another JSON type. A path through an array holds if it does for any element.
+    If `value` is the text of a date-time, date-times in documents are compared with it as instants, and other texts as texts.
+    Raises BadInput for an empty name in the path, a NUL character, another type, or a number of MAX_NUMBER or more.
     """
     steps = path.split(".")
     if not all(steps) or "\0" in path:
@@ -171,9 +177,9 @@ def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCo
 
 
 def check_path(path: str, schema: Field) -> None:
-    """Raise BadInput, which suggests similar names, where documents of the schema cannot have a field at this dotted path.
+    """Check that documents of a schema can have a field at this dotted path. Raises BadInput, which suggests similar names.
 
-    A path goes through arrays to any element, and through maps by any key.
+    The path has no step for the elements of an array; in a map, any key is a step.
     """
     field = schema
     for place, name in enumerate(path.split(".")):
@@ -254,7 +260,7 @@ def _columns(shape: Shape | None, document: str) -> dict[str, str]:
 
 
 def ordered(asked: EventRequest, bound: Bound) -> dict[str, str]:
-    """Return the SQL that fills `where`, `time` and `direction` of a statement. Raises BadCursor."""
+    """Return the SQL for the gaps `where`, `time` and `direction` of a statement, and add the values in it to `bound`. Raises BadCursor."""
     where = _where(asked.filter, bound) + _between(asked, bound)
     return {"where": where, "time": asked.order.column, "direction": asked.direction}
 

@@ -40,7 +40,7 @@ class Identity(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The first and the last time of the live facts that name an identity."""
+    """The first and the last time of the facts that name an identity: of live ones, or of all if every one is deleted or retracted."""
 
     first_at: datetime
     last_at: datetime
@@ -89,7 +89,7 @@ async def read_identities(db: Reader, scope: Scope, xids: Sequence[UUID]) -> lis
 
 
 async def read_known_identities(db: Reader, scope: Scope, xids: Iterable[UUID]) -> dict[UUID, Identity]:
-    """Read the known identities among these, by their xids. Needs `profile:read`; raises Forbidden."""
+    """Read the stored identities among these, tombstones of erased ones included, by xid. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     return {row["xid"]: Identity(*row) for row in await db.rows(READ, scope.sandbox_id, list(set(xids)))}
 
@@ -103,7 +103,7 @@ async def read_primaries(db: Reader, scope: Scope, xids: Sequence[UUID]) -> list
 
 
 async def read_sightings(db: Database, scope: Scope, xids: Sequence[UUID]) -> list[Sighting | None]:
-    """Read the first and last time of each identity's facts, None for unknown ones. Needs `profile:read`; raises Forbidden."""
+    """Read the first and last time of each identity's facts, None where it has none. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     rows: list[Any] = await db.rows(READ_SIGHTINGS, scope.sandbox_id, list(set(xids)))
     seen = {row["xid"]: Sighting(row["first_at"], row["last_at"]) for row in rows if row["first_at"] is not None}

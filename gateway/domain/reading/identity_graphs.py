@@ -21,7 +21,7 @@ from gateway.storage.queries import query
 READ_TIES = query("identity_graphs.read_ties")
 
 MAX_MENTIONS_INLINE: Final = 2_000
-"""The most mentions of identities in ties whose links are built on the event loop, which takes milliseconds."""
+"""The most xids in ties, counted tie by tie, whose links are built on the event loop, in milliseconds; more are left to a thread."""
 
 Pair = tuple[UUID, UUID]
 """Two identities, the smaller xid first."""
@@ -71,7 +71,10 @@ async def find_graphs(
 async def read_graphs(
     db: Database, scope: Scope, config: Configuration, members: Sequence[Members]
 ) -> list[IdentityGraph]:
-    """Read the graph of each group of members. Needs `profile:read`. Raises Forbidden, Unavailable."""
+    """Read the links of graphs whose members are known, and return these graphs in order.
+
+    Refused links are looked for only where the members may have some. Needs `profile:read`. Raises Forbidden, Unavailable.
+    """
     scope.require(Permission.PROFILE_READ)
     everybody = list({xid for xids, _ in members for xid in xids})
     ties = await db.rows(READ_TIES, scope.sandbox_id, everybody) if everybody else []

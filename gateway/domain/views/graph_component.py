@@ -1,8 +1,9 @@
 """Components: the identities that ties connect, read only as far as a change of ties can reach.
 
-The degree limit of an identity is the highest of `graphs.DEGREE_LIMITS` at which it joins others: it has at most so many neighbours, and its
-component among identities with at most so many is not too large (`graphs.MAX_COMPONENT`). The limit is stored with the identity, so that
-a walk stops where it meets a component that is known to be too large. `read_component` finds every limit that a change may alter:
+The degree limit of an identity is the highest of `graphs.DEGREE_LIMITS` that it fits at. It fits at a limit of n if it has at
+most n neighbours, and if its component among the identities with at most n neighbours has at most `graphs.MAX_COMPONENT` members. The limit
+is stored with the identity, so that a walk stops where it meets a component that is known to be too large. `read_component` finds every
+limit that a change may alter:
 
 1. Start from the seeds and the other members of their present graphs.
 2. Add the neighbours of these, but not those of an identity that is stored with too many neighbours and still has them.
@@ -43,7 +44,7 @@ TOO_MANY_NEIGHBOURS: Final = -1
 """The degree limit of an identity that joins nobody, since it has more neighbours than any person's identity may have."""
 
 MAX_NAMES_INLINE: Final = 1_000
-"""The most identities, members and the names in ties together, that are examined on the event loop: a few milliseconds of work."""
+"""The largest component that is examined on the event loop, in a few milliseconds: its members plus the xids in all of its ties."""
 
 T = TypeVar("T")
 
@@ -54,9 +55,10 @@ _RuleArguments = tuple[Mapping[UUID, Member], Sequence[Tie], Collection[tuple[UU
 class Component:
     """Identities that may join other people after a change, with everything that the graph rules need to know of them.
 
-    The keys of `degree_limits` are these identities, its values their new limits. `members` also holds the neighbours at the edge, which
-    take part as excluded. `pointers` and `stored_degree_limits` are what the store says now: the profile id and the limit of each.
-    `ties` maps identities that were named together to the latest time, `with_facts` are those with a live fragment or an event.
+    The identities are the keys of `degree_limits`, whose values are their new limits. `members` also holds neighbours outside: the rules
+    treat them as excluded. `pointers` and `stored_degree_limits` are what the store says now: the profile id and the limit of each.
+    `neighbours` maps an identity to all that ties name together with it. `ties` maps the xids that a tie names to the latest time of
+    such a tie. `with_facts`: the identities with a live fragment or an event.
     """
 
     members: dict[UUID, NamedIdentity] = field(default_factory=dict)
@@ -72,9 +74,9 @@ class Component:
 async def read_component(
     tx: Session, scope: Scope, config: Configuration, seeds: Collection[UUID], *, recount: bool
 ) -> Component:
-    """Read the component of every identity whose graph may change with the ties of `seeds`.
+    """Read the identities whose graph may change with the ties of `seeds`: one Component, also where they do not hang together.
 
-    `recount`: ties may have gone, so that a seed with too many neighbours may have few enough now.
+    `recount`: ties may have gone, so that a seed with too many neighbours may have few enough now, and its ties are read again.
     """
     walk = _NeighbourWalk(tx, scope, config, set(seeds) if recount else set())
     await walk.read(seeds)

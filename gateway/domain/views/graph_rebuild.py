@@ -92,8 +92,9 @@ async def rebuild_views(
 ) -> set[UUID]:
     """Make the views right for the records `keys`, the identities `seeds`, and the components that they belong to.
 
-    `recount`: ties may have gone. `changed`: seeds whose fragments were rewritten already.
-    Return the identities that are excluded by their degree limit now and were not before.
+    The fragments of `keys` are written anew; those of the seeds in `changed` were already. Profiles of both are merged again.
+    `recount`: ties may have gone, so that identities may be excluded no longer, or named by no fact. Return the identities that
+    are excluded by their degree limit now and were not before.
     """
     versions = await read_versions(tx, scope, sorted(keys))
     await refold(tx, scope, versions)
@@ -143,9 +144,9 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
 
 
 def group_component(config: Configuration, component: Component) -> Grouping:
-    """Group a component into people, the graphs with a fragment or an event, and identities without a person.
+    """Group a component by the graph rules: a graph with a fragment or an event is a person, the identities of the others are unowned.
 
-    A graph is contested by the rules (`graphs.Graph`), or if a member is excluded or in an unlinked pair.
+    A person's graph is contested by the rules, as `graphs.Graph` explains, and also if a member is excluded or in an unlinked pair.
     """
     people = [graph for graph in graphs_in(config, component) if not component.with_facts.isdisjoint(graph.xids)]
     contested = {xid for xid, degree_limit in component.degree_limits.items() if degree_limit <= EXCLUDED}

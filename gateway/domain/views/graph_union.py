@@ -78,10 +78,10 @@ class _Group:
 async def join(
     tx: Session, scope: Scope, config: Configuration, documents: Sequence[ValidDocument], *, rewriting: bool
 ) -> tuple[list[GraphChange], set[UUID]]:
-    """Join people and identities as the documents link them. Return the people, and the xids that are new to the sandbox.
+    """Join people and identities as the documents link them. Return people, and the xids that are new to the sandbox.
 
-    Only people whose graph changes are returned, and their graphs locked; with `rewriting`, all people that the documents are about.
-    Raises RetryTransaction.
+    Lock and return the people whose graph changes. With `rewriting`, for documents that may change profiles, lock and return all
+    people that the documents are about. Raises RetryTransaction, exclusive if the rules of graphs have to be applied.
     """
     members = {named.xid: named for document in documents for named in document.identities}
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
@@ -242,7 +242,10 @@ def graph_row(
     contested: bool = False,
     size: int | None = None,
 ) -> tuple[Any, ...]:
-    """Return the row of a person's graph, without the sandbox. `size` counts what the cap cut off, too."""
+    """Return the row of a person's graph, without the sandbox.
+
+    `size`: the number of members before the graph was cut down to MAX_GRAPH_SIZE; None if it was not.
+    """
     return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
 
 

@@ -187,7 +187,10 @@ def _merged(
 
 
 def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
-    """List what a policy has profiles of, with the xids that take part: each person, or without a graph each identity."""
+    """List the subjects of a policy's profiles, each with the xids whose fragments are merged.
+
+    A subject is a person, by profile id; under a policy without a graph, each identity of these people is a subject, by xid.
+    """
     if policy.settings.identity_graph is IdentityGraphType.PDG:
         yield from ((person.profile_id, person.xids) for person in people)
     else:
