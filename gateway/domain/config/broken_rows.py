@@ -20,7 +20,10 @@ K = TypeVar("K", UUID, int)
 
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
-    """A row that cannot be used: its table, its key there, its name for people, and why. `is_kept`: a merge policy with materialized profiles."""
+    """A row that cannot be used: its table, its key there, its name for people, and why.
+
+    `is_kept`: the row is a merge policy, and its profiles are materialized.
+    """
 
     table: str
     key: Any

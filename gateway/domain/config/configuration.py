@@ -108,7 +108,10 @@ class Configuration:
 
     @cached_property
     def materialized(self) -> list[MergePolicy]:
-        """The policies with materialized profiles, BUILDING ones included. Raises Misconfigured if one is broken: it must not fall behind."""
+        """The policies with materialized profiles, BUILDING ones included.
+
+        Raises Misconfigured if the row of one of them is broken: a write that left out its profiles would leave them outdated.
+        """
         for row in self.broken:
             if row.is_kept:
                 raise Misconfigured(row.message)
@@ -129,7 +132,10 @@ class Configuration:
         return tuple(schema for schema in schemas if schema.is_profile_enabled and schema.xdm_class is xdm_class)
 
     def union(self, xdm_class: XdmClass) -> Field:
-        """Return the union schema of a class, one object for equal members; without members, all fields that ship for the class."""
+        """Return the union of the profile-enabled schemas of a class; if there are none, all fields that ship for the class.
+
+        Calls with equal schemas mostly get one cached object: never change it.
+        """
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
     @cached_property
@@ -178,7 +184,7 @@ class Configurations:
         return sum(len(config.broken) for config in self._cached.values())
 
     async def read(self, db: Database, scope: Scope, at_least: int | None = None) -> Configuration:
-        """Return the configuration of the scope's sandbox, no older than the scope and than version `at_least`. Needs no permission.
+        """Return the configuration of the scope's sandbox, at the scope's `config_version` or later, and not before `at_least`. Needs no permission.
 
         Raises Forbidden once the sandbox is gone.
         """

@@ -84,7 +84,10 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
 
 
 async def count_records(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
-    """Count the accepted records or events of each dataset, without aborted and removed batches; 0 for an unknown one. Raises Forbidden."""
+    """Count the accepted documents of each dataset, in order, without those of aborted and removed batches; 0 for an unknown one.
+
+    Needs `profile:read` or `config:write`. Raises Forbidden.
+    """
     scope.require(*READ_CONFIGURATION)
     counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT_RECORDS, scope.sandbox_id, dataset_ids)}
     return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]

@@ -125,15 +125,16 @@ async def load_namespaces(tx: Session, scope: Scope, broken: Broken[int] | None 
 
 
 async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
-    """List all namespaces of the sandbox, by code. Raises Forbidden."""
+    """List all namespaces of the sandbox, by code. Needs `profile:read` or `config:write`. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     return _namespaces(await db.rows(LIST, scope.sandbox_id))
 
 
 async def read_identity_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
-    """Read the identity settings of sandboxes: per sandbox, in order, the namespaces with a priority, the highest first. Raises Forbidden.
+    """Read the identity settings of sandboxes: per sandbox, in order, the namespaces with a priority, the highest first.
 
-    The list is empty for a sandbox that the organization lacks or the caller's token does not cover.
+    The list is empty for a sandbox that the organization lacks or the caller's token does not cover. Needs `admin`; for the
+    scope's own sandbox alone, `profile:read` or `config:write`. Raises Forbidden.
     """
     scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
     ranked: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
@@ -186,7 +187,10 @@ def _check_free(code: str, taken: Iterable[str]) -> None:
 
 
 async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:
-    """Change a custom namespace's `name` or `description`, and return it. Needs `config:write`. Raises Forbidden, Invalid, NotFound, Conflict."""
+    """Change a custom namespace's `name` or `description`, and return it. Needs `config:write`.
+
+    Raises Forbidden, Invalid, NotFound, also for a standard namespace, and Conflict for a broken one.
+    """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[int] = {}

@@ -36,7 +36,7 @@ HAS_RECORDS = query("policies.has_records")
 
 
 class IdentityGraphType(StrEnum):
-    """How identities become people. NONE: each identity with data is a person. PDG: the private identity graph is."""
+    """How identities become people. NONE: each identity with data is a person. PDG: each graph of the sandbox's own (private) identity graph is one."""
 
     NONE = "NONE"
     PDG = "PDG"
@@ -103,13 +103,17 @@ async def load_policies(tx: Session, scope: Scope, broken: Broken[UUID] | None =
 
 
 async def list_policies(db: Database, scope: Scope) -> list[MergePolicy]:
-    """List all policies of the sandbox, by name. Raises Forbidden."""
+    """List all policies of the sandbox, by name. Needs `profile:read` or `config:write`. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
     return _policies(await db.rows(LIST, scope.sandbox_id))
 
 
 async def create_policy(db: Database, scope: Scope, settings: PolicySettings) -> MergePolicy:
-    """Create a policy. Needs `config:write`. Raises Forbidden, Invalid, TooMany, NotFound for a dataset, Taken, Conflict."""
+    """Create a policy; if it is the default one, the former default loses the flag. Needs `config:write`.
+
+    Raises Forbidden, Invalid, TooMany, NotFound for a dataset, Taken, and Conflict if another policy is active on the edge, too, or a
+    policy is broken.
+    """
     scope.require(Permission.CONFIG_WRITE)
     policy_id = uuid4()
     async with lock_exclusive(db, scope.sandbox_id) as tx:
@@ -128,8 +132,9 @@ async def update_policy(
 ) -> MergePolicy:
     """Change fields of a policy's settings, by their names in PolicySettings, and return the new policy. Needs `config:write`.
 
-    Raises Forbidden, NotFound for the policy or a dataset, Invalid, Taken, Conflict, and Stale unless `current_version` is None or the
-    policy's version.
+    A policy that is made the default takes the flag from the former one. Raises Forbidden, NotFound for the policy or a dataset, Invalid,
+    Taken, Stale unless `current_version` is None or the policy's version, and Conflict if the default would lose its flag, another policy
+    is active on the edge, too, or a policy is broken.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
@@ -150,7 +155,10 @@ async def update_policy(
 
 
 async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
-    """Delete a policy. Needs `config:write`. Raises Forbidden, NotFound, and Conflict for the default policy and the one active on the edge."""
+    """Delete a policy. Needs `config:write`.
+
+    Raises Forbidden, NotFound, and Conflict for the default policy and the one active on the edge, or if any policy is broken.
+    """
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
         policy = _find(await _locked(tx, scope), policy_id)

@@ -31,11 +31,14 @@ LOCK_ORGANIZATION = query("tenants.lock_organization")
 COUNT_API_KEYS = query("tenants.count_api_keys")
 
 MAX_CACHED_KEY_OWNERS: Final = 1_000
-"""The size of the cache of ApiKeyOwner objects, by use and rows: equal rows are not parsed again."""
+"""How many ApiKeyOwner objects are cached, by the use of a key and the rows that were read for it: equal rows are not parsed again."""
 
 
 class ApiKeyUse(NamedTuple):
-    """An API key with the organization (None: no valid id) and the sandbox (None: the default one) that its user names."""
+    """What a request with an API key names: the hash of the key, the organization and the sandbox.
+
+    `organization_id` is None if the request has no valid one; `sandbox` is None for the default one.
+    """
 
     key_hash: bytes
     organization_id: UUID | None
@@ -43,7 +46,10 @@ class ApiKeyUse(NamedTuple):
 
 
 class ApiKeyOwner(NamedTuple):
-    """The organization that a use of a key names, None unless it owns the key, and the sandbox in it, None if there is none."""
+    """The organization and the sandbox that a request with a valid key may use.
+
+    `organization` is the named one if the key belongs to it, else None. `sandbox` is the named one, None if this organization lacks it.
+    """
 
     organization: Organization | None
     sandbox: Sandbox | None
@@ -101,7 +107,10 @@ async def lock_organization(tx: Session, organization_id: UUID) -> None:
 
 
 async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
-    """Store an API key, a random one unless `key` is given, and return it. Only its hash is stored. Raises TooMany, NotFound."""
+    """Store the hash of an API key, a random one unless `key` is given, and return the key. Raises TooMany, and NotFound for the organization.
+
+    A key that is stored already stays as it is: with its owner, and revoked if it was.
+    """
     key = key or secrets.token_urlsafe(24)
     async with db.transaction() as tx:
         await lock_organization(tx, organization.organization_id)
@@ -113,7 +122,10 @@ async def issue_api_key(db: Database, organization: Organization, name: str, key
 
 
 async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
-    """Find the owner of each key, in order; None for an unknown or revoked key. One statement; equal owners are mostly one cached object."""
+    """Find the owner that each of one or more uses names, in order; None for an unknown or revoked key.
+
+    One statement reads all; equal owners are mostly one cached object.
+    """
     keys, organizations, names = map(set, zip(*uses, strict=True))
     found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):

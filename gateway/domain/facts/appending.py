@@ -38,7 +38,11 @@ MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored w
 
 @dataclass(frozen=True, slots=True)
 class IngestStamp:
-    """The destination, time and numbers of one call's documents, read after its transaction got every lock. `at`: the time of ingestion."""
+    """The destination, time and numbers of one call's documents. Time and numbers are read once the transaction holds every lock.
+
+    `first_index` is the index of the call's first document in the client's whole input, from 0, and `first_ordinal` its ordinal.
+    `at` is the time of ingestion of all.
+    """
 
     scope: Scope
     dataset_id: UUID
@@ -48,11 +52,11 @@ class IngestStamp:
     first_ordinal: int
 
     def ordinal(self, index: int) -> int:
-        """Return the number of the document at this index. Numbers grow with arrival."""
+        """Return the ordinal of the document at this index of the client's whole input."""
         return self.first_ordinal + index - self.first_index
 
     def time_of(self, document: ValidDocument) -> datetime:
-        """Return the time for which the document speaks: the one that it states, but at most the time of ingestion."""
+        """Return the effective time of a document: the one that it states; the time of ingestion if it states none or a later one."""
         stated = document.observed_at
         return self.at if stated is None or stated > self.at else stated
 
@@ -71,10 +75,11 @@ async def append_records(tx: Session, stamp: IngestStamp, mode: Mode, documents:
 async def append_ties(
     tx: Session, stamp: IngestStamp, documents: Iterable[ValidDocument], newcomers: set[UUID], *, are_records: bool
 ) -> None:
-    """Append the ties of the documents: one row per member, once for documents with equal ties, with their first and last time.
+    """Append the ties of the documents that tie two or more identities together: one row for each member of a tie.
 
-    `newcomers`: xids that this transaction made known. Equal events of a batch share a tie across calls. Records of each call have ties of
-    their own, because a deletion retracts earlier ties and must not affect the times of later ones.
+    Documents of one origin and equal members share a tie, which has the first and the last of their times. Events share it with earlier
+    calls of the batch. Records of each call have ties of their own, because a deletion retracts earlier ties and must not affect the times
+    of later ones. `newcomers`: xids that this transaction made known.
     """
     salt = b"%d" % stamp.first_ordinal if are_records else b""
     ties: dict[tuple[UUID, tuple[UUID, ...]], list[Any]] = {}

@@ -42,7 +42,11 @@ READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 
 
 class BatchStatus(StrEnum):
-    """The state of a batch. LOADING: it takes documents. ACTIVE: complete. FAILED: complete, with no valid document. Others: removed."""
+    """The state of a batch. LOADING: it takes documents. ACTIVE: complete. FAILED: complete, with no valid document.
+
+    In all other states its documents are removed, or a job is about to do so. ABORTED: given up while LOADING. REVERTED, DELETED:
+    removed once it was complete.
+    """
 
     LOADING = "LOADING"
     ACTIVE = "ACTIVE"
@@ -71,7 +75,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class IngestError:
-    """A refused document: its index in the client's input, from 0, the path and code of the error, and the document, None if it is large."""
+    """A refused document, and the first rule that it breaks: a JSON path, the code of the rule, and a sentence.
+
+    `ordinal` is the document's number in the sandbox, `index` its index in the client's input, from 0. `document` is None if it is too
+    large to be stored, or cannot be.
+    """
 
     ordinal: int
     index: int
@@ -84,7 +92,7 @@ class IngestError:
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
     """Create the dataset's batch with this key, or return the one that has it; a random key for None. Needs `profile:write`.
 
-    A batch whose key was used before may be complete. Raises Forbidden, Invalid, and NotFound for the dataset.
+    A batch whose key was used before may be complete. Raises Forbidden, Invalid for the key, and NotFound or Misconfigured for the dataset.
     """
     scope.require(Permission.PROFILE_WRITE)
     config.dataset(dataset_id)
@@ -130,7 +138,10 @@ async def read_batches(db: Database, scope: Scope, batch_ids: Sequence[UUID]) ->
 
 
 async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], window: Window) -> list[Page[Batch]]:
-    """List a page of batches per dataset, newest first, by (created_at, batch_id). Needs any of READ_BATCHES. Raises Forbidden, BadCursor."""
+    """List a page of batches per dataset, in order, newest first. The window's keys are (created_at, batch_id).
+
+    Needs any of READ_BATCHES. Raises Forbidden, BadCursor.
+    """
     scope.require(*READ_BATCHES)
     statement = LIST_BACKWARD if window.backward else LIST
     bounds = window.bounds(datetime, UUID)
@@ -148,7 +159,10 @@ async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID])
 
 
 async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], window: Window) -> list[Page[IngestError]]:
-    """List a page of refused documents per batch, by (ordinal,). Needs `profile:read`: they are data of people. Raises Forbidden, BadCursor."""
+    """List a page of refused documents per batch, in order of arrival. The window's keys are (ordinal,).
+
+    Needs `profile:read`: they are data of people. Raises Forbidden, BadCursor.
+    """
     scope.require(Permission.PROFILE_READ)
     statement = LIST_ERRORS_BACKWARD if window.backward else LIST_ERRORS
     below = defaultdict(list)
@@ -158,7 +172,7 @@ async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], win
 
 
 async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[int]:
-    """Count the stored refused documents of each batch, in order. Needs `profile:read`. Raises Forbidden."""
+    """Count the refused documents that are stored for each batch, in order; 0 for an unknown batch. Needs `profile:read`. Raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     counts = {row["batch_id"]: row["count"] for row in await db.rows(COUNT_ERRORS, scope.sandbox_id, batch_ids)}
     return [counts.get(batch_id, 0) for batch_id in batch_ids]

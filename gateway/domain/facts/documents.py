@@ -12,7 +12,10 @@ from gateway.xdm.leaves import instant
 
 @dataclass(frozen=True, slots=True)
 class DocumentProblem:
-    """A problem of a document, a failure or a warning: the document's index, from 0, a JSON path, the code of the rule, and a sentence."""
+    """Why a document is refused or warned of: a JSON path, the code of the rule, and a sentence.
+
+    `index` is the document's index in the client's whole input, from 0. `document` is what to store with a refusal, None if nothing.
+    """
 
     index: int
     path: str | None

@@ -43,7 +43,10 @@ async def read_warnings(db: Database, scope: Scope, warning_ids: Sequence[UUID])
 
 
 async def list_warnings(db: Database, scope: Scope, window: Window) -> Page[IngestionWarning]:
-    """List a page of warnings, newest first, by (first_seen_at, warning_id). Needs `profile:read`. Raises Forbidden, BadCursor."""
+    """List a page of warnings, newest first. The window's keys are (first_seen_at, warning_id).
+
+    Needs `profile:read`. Raises Forbidden, BadCursor.
+    """
     scope.require(Permission.PROFILE_READ)
     statement = LIST_BACKWARD if window.backward else LIST
     rows = await db.rows(statement, scope.sandbox_id, *window.bounds(datetime, UUID), window.fetch)

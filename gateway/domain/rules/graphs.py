@@ -34,7 +34,7 @@ MAX_CACHED_PREFIXES = 4096
 """Namespaces for which the first part of the hash is cached."""
 
 DEGREE_LIMITS = (MAX_NEIGHBOURS, 50, 20, 10, 5, 2)
-"""Neighbours of an identity that still joins others: while a component is larger than MAX_COMPONENT, the next smaller limit holds in it."""
+"""How many neighbours an identity may have and still join others: in a component larger than MAX_COMPONENT the next smaller limit is tried."""
 
 
 class IdentityType(StrEnum):
@@ -91,8 +91,9 @@ class Rules:
 class Graph:
     """One person: the xids of its members, ordered by (rank of their type, xid). The first is the `profile_id`.
 
-    `size` counts the members before the graph was cut down to MAX_GRAPH_SIZE. `contested`: a refused link touches a
-    member, so that the next tie may regroup it; only a graph that is not contested may grow by a plain union.
+    `size` counts the members before the graph was cut down to MAX_GRAPH_SIZE; it is the size of the whole in the graphs of
+    members that were cut off, too. `contested`: a refused link touches a member, so that the next tie may regroup it; only
+    a graph that is not contested may grow by a plain union.
     """
 
     profile_id: UUID
@@ -159,9 +160,9 @@ def resolve(
     2. Refuse the link of a pair in `unlinked`, either way round, as UNLINKED.
     3. Refuse all other links of an identity as IDENTITY_CAP if it is in `excluded`, if it has more than MAX_NEIGHBOURS
        distinct neighbours, or if `excluded_by_degree` returns it.
-    4. Sort the remaining links by these keys: the priority of their end of lower priority, highest first; the time of
-       their newest tie, newest first; the priority of their other end, highest first; the xids. A namespace without a
-       priority comes after all that have one.
+    4. Compare the priorities of the two ends of each remaining link, and sort the links: first by the lower priority of
+       the two, highest first; then by the time of their newest tie, newest first; then by the higher priority of the two,
+       highest first; then by the xids. A namespace without a priority comes after all that have one.
     5. Join the ends of each link in this order. Refuse a link as UNIQUE_NAMESPACE if it would bring two identities of a
        unique namespace into one graph.
     6. Sort the members of a graph of more than MAX_GRAPH_SIZE: people's identities, devices, cookies, partners; each kind
@@ -207,13 +208,15 @@ _Key = TypeVar("_Key", bound=Hashable)
 
 
 def excluded_by_degree(near: Mapping[_Key, AbstractSet[_Key]], excluded: AbstractSet[_Key] = frozenset()) -> set[_Key]:
-    """Return the identities that join nobody because too many are connected with them, given the neighbours of all (`near`).
+    """Return the identities, without the `excluded` ones, that join nobody because too many others are connected with them.
 
-    1. Take the identities that are not `excluded`, and the greatest of DEGREE_LIMITS.
-    2. Connect those with no more neighbours than the limit, by the links between them.
+    `near` gives all neighbours of each identity. They are counted once and for all: neighbours that are excluded or done count, too.
+
+    1. Begin with the identities that are not `excluded`, and with the greatest of DEGREE_LIMITS.
+    2. Of these identities take the ones that have no more neighbours than the limit, and connect them by the links between them.
     3. Every component of up to MAX_COMPONENT is done: its identities may join each other.
-    4. Repeat 2 and 3 with the next smaller limit and the identities that are not done.
-    5. Return those that are not done after the last limit.
+    4. Repeat 2 and 3 with the identities that are not done, and with the next smaller limit.
+    5. Return the identities that are not done after the last limit.
     """
     left = near.keys() - excluded
     for degree_limit in DEGREE_LIMITS:

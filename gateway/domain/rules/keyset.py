@@ -34,7 +34,7 @@ class Window:
 
     @property
     def mirrored(self) -> "Window":
-        """The window that selects this page from the list in reverse order."""
+        """The window that selects these items when the list runs the other way: `after` and `before` change places, and so do its ends."""
         return replace(self, backward=not self.backward, after=self.before, before=self.after)
 
     def bounds(self, *types: type) -> Key:
@@ -63,7 +63,10 @@ def window_of(first: int | None, last: int | None, after: Key | None = None, bef
 
 
 def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, descending: bool = False) -> Page[T]:
-    """Return the page of a whole list, given in any order. Raises BadCursor if a key of the window does not compare with those of the list."""
+    """Return the page of a whole list. Raises BadCursor if a key of the window does not compare with those of the list.
+
+    `items` may be in any order; the list is ordered by `key`, from the least to the greatest, or the other way if `descending`.
+    """
     if descending:
         page = page_of(items, key, window.mirrored)
         return Page(page.items[::-1], has_next=page.has_previous, has_previous=page.has_next)
@@ -81,13 +84,20 @@ def page_of(items: Iterable[T], key: Callable[[T], Key], window: Window, *, desc
 
 
 def page_of_rows(rows: Sequence[T], window: Window) -> Page[T]:
-    """Return the page made of up to `window.fetch` rows of a long list, in its order; for a backward window in reverse order."""
+    """Return the page of a long list, in the list's order, from the rows that SQL found when it asked for `window.fetch` of them.
+
+    `rows` are in the list's order; in reverse order if the window is backward.
+    """
     items = list(rows[: window.size])
     return Page(items[::-1] if window.backward else items, *has_next_and_previous(len(rows), window))
 
 
 def has_next_and_previous(found: int, window: Window) -> tuple[bool, bool]:
-    """Return whether the list has more behind and in front of a page, for which SQL found so many of `window.fetch` rows."""
+    """Return whether the list has more behind the page, and whether it has more in front.
+
+    `found` is the number of rows that SQL found when it asked for `window.fetch` of them. A window with `before` always has
+    more behind, and one with `after` more in front: at least the item that has the key.
+    """
     more = found > window.size
     if window.backward:
         return window.before is not None, more or window.after is not None

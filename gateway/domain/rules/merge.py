@@ -57,8 +57,8 @@ class MergeRule(StrEnum):
 class Fragment:
     """The document of one dataset about one identity.
 
-    `ordinal` grows with arrival, within a call too, which has one `ingested_at`. `size` is the document's length in
-    characters of JSON, 0 if it was not read from JSON.
+    `ordinal` grows with arrival. The documents of one call share their `ingested_at`; their ordinals show which came later.
+    `size` is the document's length in characters of JSON, 0 if it was not read from JSON.
     """
 
     xid: UUID
@@ -240,8 +240,8 @@ def explain(
 ) -> list[Provenance]:
     """Return the provenance of each leaf of the merged profile, in its order; with a selector, of the leaves that it selects, in its order.
 
-    The rule of a provenance, applied to its candidates, gives its value. A leaf is explained as a whole even if the selector
-    selects a part of it.
+    The `rule` of a provenance says why its winner came before its candidates. A leaf is explained as a whole even if the
+    selector selects a part of it.
     """
     ranked = participants(fragments, rule)
     merged = merge(ranked, rule, composites)

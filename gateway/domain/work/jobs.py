@@ -56,7 +56,10 @@ class JobKind(StrEnum):
 
 
 class JobStatus(StrEnum):
-    """The state of a job. NEW waits for its first or next attempt; COMPLETED, FAILED and CANCELLED are final."""
+    """The state of a job. NEW and PROCESSING are open, COMPLETED, FAILED and CANCELLED are final.
+
+    NEW: it waits for its first or next attempt. PROCESSING: a worker has leased it; if that one was killed, another claims it later.
+    """
 
     NEW = "NEW"
     PROCESSING = "PROCESSING"
@@ -67,7 +70,11 @@ class JobStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as callers see it: `done` of `total` units (None while unknown), and the `error` for which it was put off or failed."""
+    """A job as callers see it.
+
+    `done` and `total` count units of work, such as people or identities; `total` is None while unknown. `error` is why the last
+    attempt was put off or the job failed, None after a step that succeeded.
+    """
 
     job_id: UUID
     kind: JobKind
@@ -82,7 +89,11 @@ class Job:
 
 @dataclass(slots=True)
 class LeasedJob:
-    """A job that this worker has leased. `cursor` is where to go on, None at the start; `attempt` counts the claims since the last progress, from 1."""
+    """A job that this worker has leased; `advance` keeps it up to date.
+
+    `cursor` is where to go on, None at the start. `attempt` counts the claims since the last committed step, this one included:
+    1 at the first claim, 0 as soon as this worker has committed a step.
+    """
 
     sandbox_id: int
     job_id: UUID
@@ -132,7 +143,10 @@ async def list_jobs(db: Database, scope: Scope, size: int = 100) -> list[Job]:
 
 
 async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
-    """Lease the job of these kinds, in any sandbox, that has been due for longest. Return None if no job is due."""
+    """Lease the job of these kinds, in any sandbox, that has been due for longest. Return None if no job is due.
+
+    A job whose lease has run out is due again. One that has had MAX_JOB_ATTEMPTS without progress fails, and the next one is tried.
+    """
     while True:
         lease = uuid4()
         async with db.transaction() as tx:
@@ -147,7 +161,10 @@ async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
 
 
 async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, total: int | None = None) -> None:
-    """Note, in the transaction of a step, that it is done and that the work goes on at `cursor`. Raises LeaseLost."""
+    """Store, in the transaction of a step, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost.
+
+    `cursor`: any JSON value. `done`: the units done in all steps together. `total`: all units, None to leave it as it was.
+    """
     total = claim.total if total is None else total
     text = orjson.dumps(cursor).decode()
     if await tx.value(ADVANCE, *_key(claim), LEASE_SECONDS, text, done, total) is None:
@@ -156,7 +173,7 @@ async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, tota
 
 
 async def extend_lease(db: Database, claim: LeasedJob) -> bool:
-    """Extend the lease by LEASE_SECONDS, as the heartbeat does. Return whether the job is still leased to this worker."""
+    """Let the lease end LEASE_SECONDS from now, as each heartbeat does. Return whether the job is still leased to this worker."""
     async with db.transaction() as tx:
         return await tx.value(EXTEND, *_key(claim), LEASE_SECONDS) is not None
 
@@ -164,7 +181,8 @@ async def extend_lease(db: Database, claim: LeasedJob) -> bool:
 async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
     """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, except LeaseLost.
 
-    A job whose work raises is put off, for twice as long each time; after MAX_JOB_ATTEMPTS without progress it has failed.
+    A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. After MAX_JOB_ATTEMPTS without progress it
+    fails. If the call itself is cancelled, another worker may go on at once.
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
