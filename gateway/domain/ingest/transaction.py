@@ -66,7 +66,10 @@ class CallWrites:
         self.warnings: list[DocumentProblem] = []
 
     async def append_and_union(self) -> None:
-        """Append facts and update the views under shared locks. Raises RetryTransaction, StaleConfiguration, NotFound."""
+        """Append facts and update the views under shared locks.
+
+        Raises RetryTransaction; ConstraintViolated if a concurrent writer stored one of the events; StaleConfiguration; NotFound.
+        """
         records = self._are_records
         people, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)
         await self._read_stamp(newcomers)
