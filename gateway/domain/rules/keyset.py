@@ -95,8 +95,8 @@ def page_of_rows(rows: Sequence[T], window: Window) -> Page[T]:
 def has_next_and_previous(found: int, window: Window) -> tuple[bool, bool]:
     """Return whether the list has more behind the page, and whether it has more in front.
 
-    `found` is the number of rows that SQL found when it asked for `window.fetch` of them. A window with `before` always has
-    more behind, and one with `after` more in front: at least the item that has the key.
+    `found` is the number of rows that SQL found when it asked for `window.fetch` of them. With `before` more is
+    said to be behind, with `after` more in front: nobody checks whether the item that had the key is still in the list.
     """
     more = found > window.size
     if window.backward:

@@ -163,7 +163,7 @@ async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
 async def advance(tx: Session, claim: LeasedJob, cursor: Any, *, done: int, total: int | None = None) -> None:
     """Store, in the transaction of a step, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost.
 
-    `cursor`: any JSON value. `done`: the units done in all steps together. `total`: all units, None to leave it as it was.
+    `cursor`: any JSON value. `done`: the units done so far, not in this step alone. `total`: all units, None to leave it as it was.
     """
     total = claim.total if total is None else total
     text = orjson.dumps(cursor).decode()
