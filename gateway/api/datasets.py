@@ -74,9 +74,7 @@ class DatasetType(Node):
     )
     created_at: datetime = plain("When the dataset was made.")
     batches: Any = resolved_by(
-        _batches,
-        "What came in together, the newest first.",
-        connection_of(later("gateway.api.batches", "BatchType")),
+        _batches, "What came in together, the newest first.", connection_of(later("gateway.api.batches", "BatchType"))
     )
 
 

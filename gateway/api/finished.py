@@ -37,10 +37,7 @@ def too_large(most: int, *, is_done: bool = False) -> AnswerTooLarge:
 
 
 class Budget:
-    """The bytes of documents that one request may still read.
-
-    Large reads of a request wait for each other, so that it holds at most its budget and one piece more.
-    """
+    """Bytes of documents that one request may still read. Its large reads take turns, so it holds at most its budget and one piece more."""
 
     def __init__(self, answer_bytes: int) -> None:
         self._most = answer_bytes
@@ -65,10 +62,7 @@ class Budget:
         weight: Callable[[V], int],
         piece: int = PEOPLE_PER_PIECE,
     ) -> list[V]:
-        """Return the values that `read` returns for the keys, in pieces of at most `piece` keys, and spend the `weight` of each in bytes.
-
-        Raises AnswerTooLarge.
-        """
+        """Return what `read` returns for keys, at most `piece` at once; spend each value's `weight` in bytes. Raises AnswerTooLarge."""
         if len(keys) * READS_PER_PIECE <= piece:
             return await self._weighed(keys, read, weight)
         values = []

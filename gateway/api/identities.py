@@ -242,8 +242,7 @@ class IdentityNode(Node):
 
 
 @strawberry.type(
-    name="IdentityRef",
-    description="An identity as it was asked for. Of an erased person only the xid stays.",
+    name="IdentityRef", description="An identity as it was asked for. Of an erased person only the xid stays."
 )
 class IdentityRefType:
     namespace: str | None = strawberry.field(

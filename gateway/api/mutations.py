@@ -122,10 +122,7 @@ class DeletePayload:
 
 @contextmanager
 def query_errors(*argument: str) -> Iterator[None]:
-    """Turn a UserFault inside the block into BadInput or LimitExceeded, which name the argument and the path in it.
-
-    For queries, which have no `userErrors`.
-    """
+    """Turn a UserFault inside the block into BadInput or LimitExceeded, naming the argument and the path: queries have no `userErrors`."""
     try:
         yield
     except UserFault as fault:

@@ -348,12 +348,7 @@ async def _search_profiles(
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
     page = await profiles.search_profiles(
-        context.db,
-        context.scope,
-        context.config,
-        policy,
-        window,
-        wanted=selected_parts(info).shape,
+        context.db, context.scope, context.config, policy, window, wanted=selected_parts(info).shape
     )
     context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))

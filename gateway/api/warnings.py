@@ -31,8 +31,7 @@ async def _batch(warning: strawberry.Parent[IngestionWarning], info: Info) -> Ba
 
 
 @strawberry.type(
-    name="IngestionWarning",
-    description="Something that came in and was not used as sent, counted by kind and dataset.",
+    name="IngestionWarning", description="Something that came in and was not used as sent, counted by kind and dataset."
 )
 class IngestionWarningType(Node):
     domain = IngestionWarning

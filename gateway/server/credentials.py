@@ -25,10 +25,7 @@ class Credentials:
 
 
 def keep_credentials(data_dir: Path, organization: str) -> Credentials:
-    """Return the credentials in a data directory for an organization; create those that are missing. Raises SettingsError.
-
-    Only the owner of the file may read it.
-    """
+    """Return an organization's credentials in a data directory; create missing ones, readable only by the owner. Raises SettingsError."""
     path = data_dir.expanduser() / FILE
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

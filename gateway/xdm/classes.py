@@ -46,10 +46,7 @@ _MODEL_NAMES: Final = {
     XdmClass.INDIVIDUAL_PROFILE: "_xdm.context.profile",
     XdmClass.EXPERIENCE_EVENT: "_xdm.context.experienceevent",
 }
-_CLASS_FILES: Final = {
-    XdmClass.INDIVIDUAL_PROFILE: "profile",
-    XdmClass.EXPERIENCE_EVENT: "experienceevent",
-}
+_CLASS_FILES: Final = {XdmClass.INDIVIDUAL_PROFILE: "profile", XdmClass.EXPERIENCE_EVENT: "experienceevent"}
 
 
 def field_groups(xdm_class: XdmClass) -> tuple[FieldGroup, ...]:

@@ -85,7 +85,6 @@ def _check_field(path: str, field: Any, *, depth: int) -> Iterator[Problem]:
 
 
 def _type_fault(field: Field) -> str | None:
-    """Return why the field has no valid type, or None."""
     json_type, xdm_type = field.get("type"), field.get("meta:xdmType")
     if json_type is None and xdm_type is None:
         return "The field needs a 'type', or a 'meta:xdmType'."

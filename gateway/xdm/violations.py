@@ -85,17 +85,7 @@ def _storable(text: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------ errors in plain words
 
-PRECEDENCE: Final = (
-    "EMPTY_VALUE",
-    "UNKNOWN_FIELD",
-    "REQUIRED",
-    "TYPE",
-    "FORMAT",
-    "ENUM",
-    "RANGE",
-    "LENGTH",
-    "PATTERN",
-)
+PRECEDENCE: Final = ("EMPTY_VALUE", "UNKNOWN_FIELD", "REQUIRED", "TYPE", "FORMAT", "ENUM", "RANGE", "LENGTH", "PATTERN")
 """Codes in the order in which one is chosen for a path that breaks several rules."""
 _TYPE_WORDS: Final = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",

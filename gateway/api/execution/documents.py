@@ -7,14 +7,7 @@ A refused document is not kept. A long document is read in a thread; concurrent 
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLSyntaxError,
-    OperationDefinitionNode,
-    parse,
-    validate,
-)
+from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, OperationDefinitionNode, parse, validate
 
 from gateway.api.execution.limits import Limits, Size, measure, nodes_of, too_nested
 from gateway.api.execution.prepared import Prepared
@@ -103,10 +96,7 @@ class _Held(NamedTuple):
 
 
 class Documents:
-    """A cache of valid documents by their text and the schema's digest; the least recently used are dropped first.
-
-    `plans` is the number of plans of all of them.
-    """
+    """A cache of valid documents by their text and the schema's digest, the least recently used dropped first; it counts their `plans`."""
 
     def __init__(self, limits: Limits, kept_nodes: int = MAX_CACHED_NODES) -> None:
         self.plans = 0

@@ -37,12 +37,7 @@ from graphql.execution.get_variable_signature import GraphQLVariableSignature, g
 from graphql.execution.values import VariableValues, VariableValueSource
 from graphql.utilities.coerce_input_value import coerce_default_value, coerce_input_literal
 from strawberry.types.arguments import StrawberryArgument
-from strawberry.types.base import (
-    StrawberryList,
-    StrawberryObjectDefinition,
-    StrawberryOptional,
-    has_object_definition,
-)
+from strawberry.types.base import StrawberryList, StrawberryObjectDefinition, StrawberryOptional, has_object_definition
 from strawberry.types.field import StrawberryField
 from strawberry.types.lazy_type import LazyType
 

@@ -52,10 +52,7 @@ class Outcome(Enum):
 
 
 class Request(NamedTuple):
-    """A request of a client.
-
-    `unreadable` is the error of variables that hold texts or numbers which only ingested documents may have, None for all others.
-    """
+    """A client's request. `unreadable`: the error of variables with texts or numbers that only ingested documents may have, else None."""
 
     query: str
     variables: Mapping[str, Any] | None = None

@@ -3,13 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from graphql import (
-    DocumentNode,
-    GraphQLError,
-    GraphQLSchema,
-    OperationDefinitionNode,
-    get_named_type,
-)
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, get_named_type
 from graphql.execution.values import VariableValues
 
 from gateway.api.events import check_filter

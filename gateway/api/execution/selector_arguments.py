@@ -14,10 +14,7 @@ from gateway.errors import BadSelector, LimitExceeded
 from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.classes import XdmClass
 
-CLASSES: Mapping[str, XdmClass] = {
-    "Profile": XdmClass.INDIVIDUAL_PROFILE,
-    "ExperienceEvent": XdmClass.EXPERIENCE_EVENT,
-}
+CLASSES: Mapping[str, XdmClass] = {"Profile": XdmClass.INDIVIDUAL_PROFILE, "ExperienceEvent": XdmClass.EXPERIENCE_EVENT}
 """The class of the documents that the selectors of a GraphQL type's fields are for."""
 
 

@@ -9,14 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Final, cast
 
-from graphql import (
-    FieldNode,
-    GraphQLField,
-    GraphQLList,
-    GraphQLNonNull,
-    GraphQLObjectType,
-    get_named_type,
-)
+from graphql import FieldNode, GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 from graphql.execution.collect_fields import FieldDetails
 
 from gateway.api.entities import ByKey

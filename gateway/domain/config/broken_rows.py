@@ -20,10 +20,7 @@ K = TypeVar("K", UUID, int)
 
 @dataclass(frozen=True, slots=True)
 class BrokenRow:
-    """A row that cannot be used: its table, its key there, its name for people, and why.
-
-    `is_kept`: the row is a merge policy, and its profiles are materialized.
-    """
+    """A row that cannot be used: table, key, name for people, and why. `is_kept`: it is a merge policy with materialized profiles."""
 
     table: str
     key: Any

@@ -357,7 +357,6 @@ class _Prepared:
 
 
 def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
-    """Make the failure of a document that Postgres refuses."""
     reason = f"{cause.condition} ({cause.sqlstate or 'when it was sent'})"
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."

@@ -137,7 +137,6 @@ async def _lock(tx: Session, stamp: IngestStamp, several: Iterable[ValidDocument
 
 
 async def _find(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
-    """Read the stored events with these keys."""
     if not keys:
         return {}
     rows = await tx.rows(FIND_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))

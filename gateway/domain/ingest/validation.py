@@ -338,10 +338,7 @@ def _not_e164_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
-    """Return the sorted xids that a document ties together by naming these identities: all whose namespace is not NON_PEOPLE.
-
-    Fewer than two xids make no tie.
-    """
+    """Return the sorted xids that a document ties by naming these identities: all not of a NON_PEOPLE namespace. One xid makes no tie."""
     if len(identities) < 2:
         return ()
     return tuple(sorted([named.xid for named in identities if named.namespace.type is not IdentityType.NON_PEOPLE]))

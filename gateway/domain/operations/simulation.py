@@ -60,10 +60,7 @@ class GraphPreview:
 
 
 def simulate(
-    scope: Scope,
-    config: Configuration,
-    events: Sequence[SimulatedEvent],
-    rules: Sequence[NamespaceRule] | None = None,
+    scope: Scope, config: Configuration, events: Sequence[SimulatedEvent], rules: Sequence[NamespaceRule] | None = None
 ) -> list[GraphPreview]:
     """List the graphs that the events make under the sandbox's settings, or under `rules`, in the order of first appearance.
 
@@ -85,7 +82,6 @@ def simulate(
 
 
 def _with_rules(config: Configuration, rules: Sequence[NamespaceRule]) -> Configuration:
-    """Return the configuration with these identity settings in place of its own."""
     unranked = [replace(each, priority=None, is_unique_per_graph=False) for each in config.namespaces.values()]
     ranked = check_rules({each.code: each for each in unranked}, rules, at=("settings",))
     return replace(config, namespaces=UsableRows({each.namespace_id: each for each in (*unranked, *ranked)}, {}))

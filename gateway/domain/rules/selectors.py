@@ -29,10 +29,7 @@ _ABSENT = object()
 
 
 def parse(text: str, schema: Field | None = None) -> Selector:
-    """Return the tree of a selector. With a schema, every field that it names must be in the schema.
-
-    Raises BadSelector with the line and the column of the mistake.
-    """
+    """Return a selector's tree. All its fields must be in the schema, if given. Raises BadSelector with the mistake's line and column."""
     if len(text) > MAX_SELECTOR_LENGTH:
         raise BadSelector(f"The selector has {len(text):,} characters; at most {MAX_SELECTOR_LENGTH:,} are allowed.")
     if not text.strip():

@@ -25,16 +25,7 @@ from gateway.server.http.index import POLICY
 from gateway.server.http.negotiation import prefers_markdown
 
 DIRECTORY: Final = Path(gateway.__file__).parent / "docs"
-NAMES: Final = (
-    "tutorial",
-    "identity-and-merge",
-    "ingest",
-    "admin",
-    "frontend",
-    "operations",
-    "internals",
-    "figures",
-)
+NAMES: Final = ("tutorial", "identity-and-merge", "ingest", "admin", "frontend", "operations", "internals", "figures")
 """The documents in the order in which they are listed."""
 PICTURE: Final = "picture.svg"
 OVERVIEW: Final = """# Documents of the profile gateway
@@ -45,11 +36,7 @@ What it is, how to use it, and how to run it. Every example in these pages is ex
 
 {entries}
 """
-HEADERS: Final = {
-    "content-security-policy": f"{POLICY}; img-src 'self'",
-    "vary": "Accept",
-    "cache-control": "no-cache",
-}
+HEADERS: Final = {"content-security-policy": f"{POLICY}; img-src 'self'", "vary": "Accept", "cache-control": "no-cache"}
 PAGE: Final = """<!doctype html>
 <html lang="en">
   <head>
