@@ -128,12 +128,8 @@ def _create(name: str) -> Account:
 def _creation(name: str) -> list[str] | None:
     """Return the command that creates a system user: of the shadow suite, or else of BusyBox; None if there is neither."""
     if useradd := shutil.which("useradd", path=ENVIRONMENT["PATH"]):
-        group = ["--gid", name] if _group_exists(name) else ["--user-group"]
+        group = ["--gid", name] if any(each.gr_name == name for each in grp.getgrall()) else ["--user-group"]
         return [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", *group, name]
     if adduser := shutil.which("adduser", path=ENVIRONMENT["PATH"]):
         return [adduser, "-S", "-D", "-H", "-s", "/sbin/nologin", name]
     return None
-
-
-def _group_exists(name: str) -> bool:
-    return any(group.gr_name == name for group in grp.getgrall())

@@ -116,7 +116,8 @@ def _wider(one: Field, other: Field) -> Field:
     match one["meta:xdmType"]:
         case "object":
             properties = one["properties"] | {
-                key: _wider_child(one, key, field) for key, field in other["properties"].items()
+                key: _wider(one["properties"][key], field) if key in one["properties"] else field
+                for key, field in other["properties"].items()
             }
             joined |= {
                 "properties": properties,
@@ -132,10 +133,6 @@ def _wider(one: Field, other: Field) -> Field:
 _JOINED = frozenset(
     {"pattern", "format", "meta:typeName", "enum", "minimum", "maximum", "minLength", "maxLength", "required"}
 )
-
-
-def _wider_child(one: Field, key: str, field: Field) -> Field:
-    return _wider(one["properties"][key], field) if key in one["properties"] else field
 
 
 def _joined_limits(one: Field, other: Field) -> dict[str, Any]:

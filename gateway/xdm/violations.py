@@ -113,7 +113,8 @@ def explain_error(error: ValidationError) -> Iterator[Violation]:
         yield Violation(path, "EMPTY_VALUE", "The value is empty; leave the field out instead.")
     elif kind == "additionalProperties":
         for key in details["unexpected"]:
-            yield Violation(path + _step(key), "UNKNOWN_FIELD", _unknown_field(key))
+            message = f"The schema has no field {_quoted(key)} here; check its spelling, or add it to the schema."
+            yield Violation(path + _step(key), "UNKNOWN_FIELD", message)
     elif kind == "required":
         name = details["property"]
         yield Violation(path + _step(name), "REQUIRED", f"{name} is required.")
@@ -122,10 +123,6 @@ def explain_error(error: ValidationError) -> Iterator[Violation]:
     else:
         code, message = _MESSAGES[kind](value, details)
         yield Violation(path, code, message)
-
-
-def _unknown_field(key: str) -> str:
-    return f"The schema has no field {_quoted(key)} here; check its spelling, or add it to the schema."
 
 
 def _type(value: Any, details: dict[str, Any]) -> tuple[str, str]:

@@ -30,7 +30,7 @@ class Preconditions:
         self._fields = [
             (each.key, Arguments(schema, each.field, each.node))
             for each in fields_of(schema, document, operation)
-            if _has_filter(each) or (_has_policy(each) and each.parent != getattr(root, "name", None))
+            if _has_filter(each) or (POLICY_ID in _stated(each) and each.parent != getattr(root, "name", None))
         ]
 
     def __bool__(self) -> bool:
@@ -52,10 +52,6 @@ class Preconditions:
 def _has_filter(selected: SelectedField) -> bool:
     types = (get_named_type(selected.field.args[name].type) for name in _stated(selected))
     return any(each.name == EVENT_FILTER for each in types)
-
-
-def _has_policy(selected: SelectedField) -> bool:
-    return POLICY_ID in _stated(selected)
 
 
 def _stated(selected: SelectedField) -> Iterator[str]:

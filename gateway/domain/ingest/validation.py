@@ -268,7 +268,7 @@ class _SimpleIdentities(dict[str, Callable[[str], NamedIdentity | None]]):
         except Misconfigured:
             namespace = None
         if namespace is None or namespace.type is IdentityType.NON_PEOPLE:
-            return _not_simple
+            return lambda _: None
         self[code] = identity = self._of(namespace)
         return identity
 
@@ -285,10 +285,6 @@ class _SimpleIdentities(dict[str, Callable[[str], NamedIdentity | None]]):
             return NamedIdentity(xid(value), namespace, value)
 
         return identity
-
-
-def _not_simple(_: str) -> None:
-    return None
 
 
 def check_primary(identity: StatedIdentity, namespace: Namespace) -> None:

@@ -242,10 +242,7 @@ def graph_row(
     contested: bool = False,
     size: int | None = None,
 ) -> tuple[Any, ...]:
-    """Return the row of a person's graph, without the sandbox.
-
-    `size`: the number of members before the graph was cut down to MAX_GRAPH_SIZE; None if it was not.
-    """
+    """Return the row of a person's graph, without the sandbox. `size`: its members before a cut to MAX_GRAPH_SIZE, None without a cut."""
     return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
 
 

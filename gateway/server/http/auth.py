@@ -9,8 +9,9 @@ Every request is checked against the database, so that a revoked key, a deleted 
 requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
 """
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -67,11 +68,10 @@ class Callers:
 
     def __init__(self, db: Database, tokens: TokenReader, *, seconds: float = 30) -> None:
         """`seconds` is the longest wait for that statement."""
-        self._db = db
         self._tokens = tokens
         self._known: WeightedCache[HeaderValues, Caller] = WeightedCache(MAX_CACHED_CALLERS)
         self._owners: Coalescer[ApiKeyUse, ApiKeyOwner | None] = Coalescer(
-            self._authenticate, at_once=1, seconds=seconds
+            partial(authenticate, db), at_once=1, seconds=seconds
         )
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
@@ -108,9 +108,6 @@ class Callers:
             raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
         use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
         return RequestCredentials(_values(headers), use, await self._tokens.read(token))
-
-    async def _authenticate(self, uses: Sequence[ApiKeyUse]) -> Sequence[ApiKeyOwner | None]:
-        return await authenticate(self._db, uses)
 
     async def _confirmed(self, caller: Caller, loading: Awaitable[ApiKeyOwner | None]) -> Scope:
         owner = await _in_time(loading)

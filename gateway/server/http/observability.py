@@ -78,8 +78,7 @@ def _new_id() -> str:
 
 def _route(scope: Scope) -> str:
     """Return the pattern of the route that responded: there are few."""
-    route = scope.get("route")
-    return getattr(route, "path", "other")
+    return getattr(scope.get("route"), "path", "other")
 
 
 def _method(scope: Scope) -> str:
