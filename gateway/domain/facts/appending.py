@@ -99,17 +99,8 @@ async def append_ties(
         if origin in newcomers:
             packed.extend(_packed(stamp, tie_id, tied, (origin, ordinal, first, last)))
         else:
-            rest = (
-                uuid_of(tie_id),
-                stamp.batch_id,
-                stamp.dataset_id,
-                origin,
-                stamp.at,
-                ordinal,
-                list(tied),
-                first,
-                last,
-            )
+            source = (stamp.batch_id, stamp.dataset_id, origin, stamp.at, ordinal)
+            rest = (uuid_of(tie_id), *source, list(tied), first, last)
             rows.extend((xid, *rest) for xid in tied)
 
     await in_time_slices(add, ties.items())

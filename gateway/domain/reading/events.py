@@ -59,10 +59,7 @@ _SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="
 
 @dataclass(frozen=True)
 class Event:
-    """An event. `text` is its document as JSON, parsed at first use.
-
-    Where only a part of the document was selected, `entity` is the JSON text of that part, and `text` is empty.
-    """
+    """An event. `text`: its document as JSON, parsed at first use; empty where a part was selected, whose JSON text is in `entity`."""
 
     xid: UUID
     dataset_id: UUID
