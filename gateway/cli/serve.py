@@ -7,6 +7,7 @@ import typer
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
 from gateway.domain.rules.scope import Permission
 from gateway.server import process
+from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.http.console import console_link
 from gateway.settings import Settings
@@ -33,7 +34,7 @@ async def serve_deployment(
     """Serve an open deployment until SIGTERM or SIGINT. Print the address and, if only this machine can reach it, a link to GraphiQL."""
     url, link = process.base_url(port), None
     if settings.console and settings.is_loopback:
-        link = console_link(url, deployment.request_headers(await deployment.sandbox(None), Permission))
+        link = console_link(url, request_headers(deployment, await deployment.sandbox(None), Permission))
     await process.serve(settings, deployment, port, partial(_announce, url, link, err=link_to_stderr))
 
 

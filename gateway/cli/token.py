@@ -8,6 +8,7 @@ import typer
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.tenants import permissions
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission
+from gateway.server.client_headers import request_headers
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
@@ -40,4 +41,4 @@ async def _headers(settings: Settings, scopes: str, sandbox: str | None) -> dict
     allowed = permissions(scopes.split())
     async with open_deployment(settings) as deployment:
         found = await deployment.sandbox(sandbox)
-        return deployment.request_headers(found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])
+        return request_headers(deployment, found, sorted(allowed), [found.name] if sandbox else [EVERY_SANDBOX])

@@ -1,7 +1,7 @@
 """A deployment, which every process needs: a migrated Postgres, an organization in it, and the credentials of a data directory."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,15 +12,12 @@ from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials
 from gateway.server.logs import log_observation
-from gateway.server.tokens import issue_token
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 
-MIN_CONNECTIONS, EXTRA_CONNECTIONS = (
-    100,
-    20,
-)  # of the embedded Postgres: in all; and for commands, in addition to servers
+MIN_CONNECTIONS, EXTRA_CONNECTIONS = 100, 20
+"""Of the embedded Postgres: in all; and for commands, in addition to servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +41,6 @@ class Deployment:
         if found is None:
             raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
         return found
-
-    def request_headers(
-        self, sandbox: Sandbox, permissions: Iterable[Permission], sandboxes: Sequence[str] = (EVERY_SANDBOX,)
-    ) -> dict[str, str]:
-        """Return the four headers of a request to a sandbox, with a new token for `sandboxes`."""
-        organization_id = self.organization.organization_id
-        return {
-            "Authorization": f"Bearer {issue_token(self.jwt_secret, organization_id, permissions, sandboxes)}",
-            "x-api-key": self.api_key,
-            "x-gw-ims-org-id": str(organization_id),
-            "x-sandbox-name": sandbox.name,
-        }
 
 
 @asynccontextmanager

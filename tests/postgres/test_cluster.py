@@ -30,7 +30,7 @@ FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", 
 NEIGHBOUR = """
 import asyncio, sys
 from pathlib import Path
-from gateway.storage.cluster import Cluster
+from gateway.postgres.cluster import Cluster
 
 async def main():
     async with Cluster(Path(sys.argv[1]), settings={"shared_buffers": "16MB"}):

@@ -117,7 +117,7 @@ async def test_pages_of_events_are_equal_however_much_of_a_document_is_selected(
     finished, by_hand = [], []
     for is_distributed, into in ((False, finished), (True, by_hand)):
         world.db.is_distributed = is_distributed
-        in_part = await events.list_events(world.db, world.scope, persons, replace(asked, wanted=WANTED))
+        in_part = await events.list_events(world.db, world.scope, persons, replace(asked, shape=WANTED))
         for page, other in zip(pages, in_part, strict=True):
             wanted = [pick(WANTED, event.document) for event in page.items]
             assert [orjson.loads(event.entity) for event in other.items] == wanted

@@ -12,6 +12,7 @@ import pytest
 from starlette.applications import Starlette
 
 from gateway.domain.rules.scope import Permission
+from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Deployment, open_deployment
 from gateway.server.http.app import create_app
 from gateway.settings import Settings, read_settings
@@ -55,7 +56,7 @@ class Gateway:
         return dataset_id
 
     async def headers(self, permissions: Any = Permission, sandbox: str | None = None, **more: Any) -> dict[str, str]:
-        return self.store.request_headers(await self.store.sandbox(sandbox), permissions, **more)
+        return request_headers(self.store, await self.store.sandbox(sandbox), permissions, **more)
 
 
 @asynccontextmanager

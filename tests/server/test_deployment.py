@@ -10,6 +10,7 @@ from places import reachable_directory
 from gateway.domain.config.tenants import list_organizations
 from gateway.domain.rules.scope import Permission
 from gateway.errors import NotFound, SettingsError, Unavailable
+from gateway.server.client_headers import request_headers
 from gateway.server.credentials import FILE, keep_credentials
 from gateway.server.deployment import database_address, open_deployment
 from gateway.server.http.auth import Callers
@@ -20,7 +21,7 @@ from gateway.settings import read_settings
 async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn, tmp_path):
     settings = read_settings(database_url=dsn, data_dir=tmp_path)
     async with open_deployment(settings) as store:
-        headers = store.request_headers(await store.sandbox(None), [Permission.PROFILE_READ])
+        headers = request_headers(store, await store.sandbox(None), [Permission.PROFILE_READ])
         given = {name.lower(): value for name, value in headers.items()}
         scope = await Callers(store.db, TokenReader(store.jwt_secret)).scope_of(given)
     assert (scope.organization.code, scope.sandbox.name, scope.sandbox.is_default) == ("local", "prod", True)
