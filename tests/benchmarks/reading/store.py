@@ -9,7 +9,7 @@ import asyncpg
 from ingestion import Server, written
 
 from gateway.postgres.cluster import Cluster
-from reading.people import Crowd
+from reading.people import Population
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def postgres(data_dir: Path) -> Iterator[str]:
         asyncio.run(cluster.stop())
 
 
-def ingest(home: Path, crowd: Crowd) -> None:
+def ingest(home: Path, crowd: Population) -> None:
     """Send everything about the crowd to a gateway, which is gone afterwards: the one that is measured has taken nothing in."""
     with Server(home / "data") as server:
         people, visits = server.dataset("INDIVIDUAL_PROFILE"), server.dataset("EXPERIENCE_EVENT")
