@@ -11,6 +11,9 @@ from gateway.errors import Forbidden
 EVERY_SANDBOX: Final = "*"
 """Means, in a token, all sandboxes of its organization, future ones included."""
 
+OWN_ACTOR: Final = "gateway"
+"""The actor of what the gateway does by itself."""
+
 
 class Permission(StrEnum):
     """What a token allows; `admin` includes the others."""
@@ -69,12 +72,14 @@ class Scope:
     """The organization and the sandbox in which the caller works, and what it may do there.
 
     `sandboxes` are the names of the sandboxes for which the caller's token is valid, or `*`; permissions hold within them only.
+    `actor` is who is named as the author of a change: the token's subject, or the user who runs a command; the gateway itself for jobs.
     """
 
     organization: Organization
     sandbox: Sandbox
     permissions: frozenset[Permission]
     sandboxes: frozenset[str] = frozenset()
+    actor: str = OWN_ACTOR
 
     @property
     def sandbox_id(self) -> int:
