@@ -178,7 +178,11 @@ class Settings(BaseSettings):
         None, description="Address of a Postgres of your own (15 or newer); the embedded one is not started then."
     )
     database_connections: int = Field(
-        10, ge=2, le=1_000, description="Most connections that one process opens to Postgres."
+        10, ge=2, le=1_000, description="Most connections that one process opens to Postgres, besides one to listen on."
+    )
+    listen_url: SecretStr | None = Field(
+        None,
+        description="Address of Postgres itself, to listen for notifications, where `GATEWAY_DATABASE_URL` is a pooler's.",
     )
     statement_cache: int = Field(
         200,
@@ -283,7 +287,7 @@ class Settings(BaseSettings):
             raise ValueError("is a lower-case letter, then up to 31 lower-case letters and digits")
         return value
 
-    @field_validator("database_url")
+    @field_validator("database_url", "listen_url")
     @classmethod
     def _is_a_postgres_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and not _is_postgres_url(value.get_secret_value()):

@@ -81,6 +81,13 @@ class EmbeddedPostgres(NamedTuple):
     reason: str | None
 
 
+class ListenerChanged(NamedTuple):
+    """The connection that listens for notifications was lost, or never opened, or works again. `reason`: why it does not."""
+
+    state: Literal["lost", "recovered"]
+    reason: str | None
+
+
 class JobLeft(NamedTuple):
     """A worker left a job after `seconds`. `outcome`: completed, put off, failed, or lost to a newer job or another worker."""
 
@@ -121,6 +128,7 @@ Observation = (
     | AdmissionRefused
     | ConnectionCut
     | EmbeddedPostgres
+    | ListenerChanged
     | ConnectionRefused
     | JobLeft
     | OperationRan

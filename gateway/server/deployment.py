@@ -49,7 +49,7 @@ async def database_address(settings: Settings) -> AsyncIterator[str]:
     if settings.database_url is not None:
         yield settings.database_url.get_secret_value()
         return
-    connections = max(MIN_CONNECTIONS, (settings.workers + 1) * settings.database_connections + EXTRA_CONNECTIONS)
+    connections = max(MIN_CONNECTIONS, (settings.workers + 1) * (settings.database_connections + 1) + EXTRA_CONNECTIONS)
     room = {"max_connections": str(connections)}
     async with Cluster(settings.data_dir, settings=room, tell=log_observation) as cluster:
         yield cluster.dsn()
@@ -74,6 +74,7 @@ async def connect(settings: Settings, dsn: str) -> Database:
         size=settings.database_connections,
         statement_seconds=settings.request_seconds,
         cache_size=settings.statement_cache,
+        listen_dsn=settings.listen_url.get_secret_value() if settings.listen_url else None,
     )
 
 

@@ -24,6 +24,7 @@ from gateway.telemetry import (
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
+    ListenerChanged,
     Observation,
     OperationRan,
     RequestServed,
@@ -128,6 +129,8 @@ def _log_event(observation: Observation) -> None:
         case EmbeddedPostgres(state, seconds, reason):
             level = {"lost": logging.WARNING, "recovered": logging.INFO, "failed": logging.ERROR}[state]
             _log.log(level, "embedded postgres", state=state, reason=reason, ms=round(seconds * 1000, 1))
+        case ListenerChanged(state, reason):
+            _log.log(logging.INFO if reason is None else logging.WARNING, "listener", state=state, reason=reason)
         case JobLeft(kind, outcome, seconds):
             _log.info("job", request_id=correlation_id.get(), kind=kind, outcome=outcome, ms=round(seconds * 1000, 1))
         case TransactionRestarted(reason, attempt):

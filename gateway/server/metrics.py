@@ -28,6 +28,7 @@ from gateway.telemetry import (
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
+    ListenerChanged,
     Observation,
     OperationRan,
     QueueChanged,
@@ -165,6 +166,10 @@ class Metrics:
             ),
             ConfigurationBroken: ("gateway_configuration_errors", "Broken rows of configuration that were read."),
             EmbeddedPostgres: ("gateway_embedded_postgres_events", "Losses and starts of the embedded Postgres."),
+            ListenerChanged: (
+                "gateway_listener_events",
+                "Losses and recoveries of the connection that listens for notifications.",
+            ),
             FaultMasked: ("gateway_unexpected_errors", "Unexpected errors, masked for the caller."),
         }
         made = {kind: Counter(*texts, registry=self._registry) for kind, texts in counters.items()}

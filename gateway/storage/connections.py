@@ -45,6 +45,11 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     return await pooled(), pooled
 
 
+def connect_to_listen(dsn: str, *, seconds: float) -> Connect:
+    """Return the function that opens a connection to listen on, which runs hardly any statement. `seconds` limits each of them."""
+    return partial(asyncpg.connect, dsn, statement_cache_size=0, timeout=seconds, command_timeout=seconds)
+
+
 async def _open_direct(direct: Connect) -> Any | None:
     """Return a connection whose settings are in force, or None where a pooler refuses or drops them."""
     try:

@@ -5,14 +5,16 @@ driver become errors of `gateway.errors`: the module `faults` lists them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine, Hashable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from time import perf_counter
 from typing import Any, TypeAlias
 
 from gateway.errors import Timeout
-from gateway.storage.connections import open_first
+from gateway.storage.connections import connect_to_listen, open_first
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
+from gateway.storage.listener import Listener, Waiter
+from gateway.storage.notifications import Channel, Notifications
 from gateway.storage.pool import Pool, quarter_of
 from gateway.storage.queries import Query, query
 from gateway.storage.shares import Shares
@@ -21,6 +23,7 @@ from gateway.telemetry import StatementRan, observe
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
 LIFT_TIME_LIMIT = query("maintenance.lift_time_limit")
+NOTIFY = query("maintenance.notify")
 
 ROWS_PER_STATEMENT = (
     512,
@@ -44,6 +47,11 @@ class Session:
         self._connection = connection
         self._seconds: float | None = None  # the connection's own limit
         self.is_distributed = is_distributed
+        self.channels = set[Channel]()
+
+    def notify(self, channel: Channel) -> None:
+        """Wake the waiters on this channel, in every process, soon after the transaction is committed."""
+        self.channels.add(channel)
 
     async def lift_time_limit(self) -> None:
         """Allow each statement a day, until the transaction ends."""
@@ -119,19 +127,27 @@ class Session:
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""
 
-    def __init__(self, pool: Pool, *, size: int, seconds: float, is_distributed: bool) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, listener: Listener, *, size: int, seconds: float, is_distributed: bool) -> None:
+        self._pool, self._listener = pool, listener
+        self._notifications = Notifications(self._notify)
         self._long_reads = Shares(quarter_of(size), seconds)
         self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
         self.is_distributed = is_distributed
 
     @classmethod
     async def connect(
-        cls, dsn: str, *, size: int = 10, statement_seconds: float = 30, cache_size: int = 500
+        cls,
+        dsn: str,
+        *,
+        size: int = 10,
+        statement_seconds: float = 30,
+        cache_size: int = 500,
+        listen_dsn: str | None = None,
     ) -> "Database":
         """Open the pool. `statement_seconds` limits each statement, and each wait for a connection.
 
-        A pooler in transaction mode in front of Postgres is detected; `cache_size=0` says that there is one.
+        A pooler in transaction mode in front of Postgres is detected; `cache_size=0` says that there is one. Notifications do not come
+        through such a pooler: `listen_dsn` is the address of Postgres itself, to which one more connection is opened when somebody waits.
         Raises DatabaseRefused when Postgres refuses the connection, Unavailable when nothing answers, Timeout.
         """
         try:
@@ -142,11 +158,21 @@ class Database:
         pool.keep(first)
         async with pool.lend() as connection:
             is_distributed = await Session(connection).value(IS_DISTRIBUTED)
-        return cls(pool, size=size, seconds=statement_seconds, is_distributed=is_distributed)
+        listener = Listener(connect_to_listen(listen_dsn or dsn, seconds=statement_seconds))
+        return cls(pool, listener, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
+        await self._listener.close()
+        await self._notifications.close()
         await self._pool.close()
+
+    def waiter(self, channel: Channel) -> AbstractContextManager[Waiter]:
+        """Wait for notifications on a channel as long as the block lasts."""
+        return self._listener.waiter(channel)
+
+    async def _notify(self, channels: Collection[Channel]) -> None:
+        await self.rows(NOTIFY, list(channels))
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """Run a statement on a free connection and return all of its rows."""
@@ -172,7 +198,9 @@ class Database:
     async def transaction(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:
         """Commit at the end of the block, roll back when it raises. With a `sandbox_id`, take one of that sandbox's connections."""
         async with self._pool.lend(sandbox_id) as connection, _transaction(connection):
-            yield Session(connection, is_distributed=self.is_distributed)
+            session = Session(connection, is_distributed=self.is_distributed)
+            yield session
+        self._notifications.add(session.channels)
 
     @asynccontextmanager
     async def trial(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:

@@ -8,6 +8,10 @@ select exists (select 1 from pg_extension where extname = 'citus');
 -- Lift the statement timeout until the transaction ends: to empty a large sandbox takes longer.
 select set_config('statement_timeout', '0', true);
 
+-- name: notify(channels) -> rows
+-- Send a notification on each channel. It need not survive a crash of the server, so its commit waits for no disk.
+select set_config('synchronous_commit', 'off', true), pg_notify(channel, '') from unnest($1::text[]) as channel;
+
 -- name: analyze() -> none
 -- Analyze the tables of facts and views that have doubled since they were last analyzed: Postgres chooses bad plans by the statistics of
 -- empty tables until autovacuum analyzes them, as it does when they have grown by a tenth. A partition counts for its table.

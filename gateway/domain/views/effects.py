@@ -1,4 +1,4 @@
-"""Effects: what one transaction did to people, as every view after the graphs and whoever follows the journal are told.
+"""Effects: what one transaction did to people, which every view after the graphs, and the journal, are made from.
 
 A change names the person by the profile id of the sandbox's own graph. Under a policy without a graph, each xid of the person, and of the
 people that it was made of, may have changed.
@@ -30,7 +30,7 @@ class ChangeKind(StrEnum):
 class PersonChange:
     """A change of one person. `xids`: the members after it; before it, if the person is DELETED.
 
-    `former`: profile ids of the people that were merged into this one, or from whom it was split. `paths`: the changed paths of the
+    `former`: profile ids of the people that were merged into this one, or that it was split from. `paths`: the changed paths of the
     default policy's document, which end at maps; None where they are not known.
     """
 
@@ -49,5 +49,5 @@ class Effects:
     event_xids: set[UUID] = field(default_factory=set)
 
     def add(self, changes: Iterable[PersonChange]) -> None:
-        """Add changes of people of whom no change was noted before."""
+        """Add changes of people without a change so far."""
         self.people.update((change.profile_id, change) for change in changes)
