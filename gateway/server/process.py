@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -36,7 +36,14 @@ SWITCH_SECONDS = 0.0005
 """How soon a thread that computes yields the interpreter to the event loop. A request waits for that several times; Python's default is 5 ms."""
 
 START_TIMEOUT_SECONDS = 60  # for a worker
+RECEIVE_BYTES = 1 << 17
+"""What the kernel keeps of a connection that is not read, twice this with its own overhead. Left to itself, it takes up to 32 MB for each:
+a few thousand uploads that nobody reads yet exhaust its memory for TCP, and new connections of everybody wait for seconds."""
+
 READ_OUT_SECONDS = 2  # for clients to read the last responses before their connections are closed
+
+
+AnySocket = TypeVar("AnySocket", bound=socket.socket)
 
 
 class Port(socket.socket):
@@ -55,8 +62,7 @@ def bind(settings: Settings) -> Port:
         family, *_, address = socket.getaddrinfo(
             settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
-        bound = Port(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound = _bounded(Port(family))
         bound.bind(address)
     except OSError as error:
         raise SettingsError(
@@ -67,11 +73,17 @@ def bind(settings: Settings) -> Port:
 
 
 def _bind_shared(family: int, address: Any) -> socket.socket:
-    own = socket.socket(family)
-    own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    own = _bounded(socket.socket(family))
     own.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     own.bind(address)
     return own
+
+
+def _bounded(listening: AnySocket) -> AnySocket:
+    """Set the options of a socket before it is bound; its connections inherit them."""
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
+    return listening
 
 
 def base_url(bound: socket.socket) -> str:

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 PATIENCE = 60  # seconds for an answer
+SEND_BYTES = 1 << 16
+"""What the kernel keeps of what a caller has sent and nobody has read. It is the attacker's memory on a network, and on one machine it is
+ours: thousands of closed connections with megabytes each exhaust what the kernel has for TCP, and every new connection waits."""
 
 
 class Wire:
@@ -20,6 +24,7 @@ class Wire:
 
     async def __aenter__(self) -> Self:
         self.reader, self.writer = await asyncio.open_connection(*self._at, limit=1 << 22)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         return self
 
     async def __aexit__(self, *_: object) -> None:
