@@ -63,6 +63,7 @@ class Viewer:
     scopes: list[str] = resolved_by(
         _scopes, "What the token allows, in the alphabet's order; `admin` includes the others."
     )
+    actor: str = plain("Whom the token was issued to: what the caller changes is said to be made by this name.")
 
 
 # ------------------------------------------------------------------------------------------------ queries

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox
-from gateway.server.deployment import Deployment
+from gateway.server.deployment import Deployment, system_user
 from gateway.server.tokens import issue_token
 
 
@@ -13,10 +13,11 @@ def request_headers(
     permissions: Iterable[Permission],
     sandboxes: Sequence[str] = (EVERY_SANDBOX,),
 ) -> dict[str, str]:
-    """Return the four headers of a request to a sandbox, with a new token for `sandboxes`."""
+    """Return the four headers of a request to a sandbox, with a new token for `sandboxes` and the user who runs this."""
     organization_id = deployment.organization.organization_id
+    token = issue_token(deployment.jwt_secret, organization_id, permissions, sandboxes, subject=system_user())
     return {
-        "Authorization": f"Bearer {issue_token(deployment.jwt_secret, organization_id, permissions, sandboxes)}",
+        "Authorization": f"Bearer {token}",
         "x-api-key": deployment.api_key,
         "x-gw-ims-org-id": str(organization_id),
         "x-sandbox-name": sandbox.name,

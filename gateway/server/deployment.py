@@ -1,6 +1,8 @@
 """A deployment, which every process needs: a migrated Postgres, an organization in it, and the credentials of a data directory."""
 
 import asyncio
+import os
+import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -31,9 +33,9 @@ class Deployment:
     jwt_secret: str
 
     async def scope(self, sandbox: str | None = None) -> Scope:
-        """Return a scope of all permissions in a sandbox, by default the default one. Raises NotFound."""
+        """Return a scope of all permissions in a sandbox, by default the default one, for the user who runs this. Raises NotFound."""
         found = await self.sandbox(sandbox)
-        return Scope(self.organization, found, frozenset(Permission), frozenset({EVERY_SANDBOX}))
+        return Scope(self.organization, found, frozenset(Permission), frozenset({EVERY_SANDBOX}), system_user())
 
     async def sandbox(self, name: str | None) -> Sandbox:
         """Return the sandbox of this name, or the default one. Raises NotFound."""
@@ -41,6 +43,14 @@ class Deployment:
         if found is None:
             raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
         return found
+
+
+def system_user() -> str:
+    """Return the name of the operating system's user who runs this process, its number where the user has no name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 @asynccontextmanager

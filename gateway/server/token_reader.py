@@ -16,6 +16,7 @@ from gateway.server.tokens import ALGORITHM, Claims
 from gateway.settings import OWN_ISSUER, TokenIssuer
 
 MAX_CACHED_TOKENS = 1_000
+MAX_SUBJECT_CHARACTERS = 255  # as OpenID Connect limits it
 REQUIRED = ["exp", "iss", "aud", "org", "sandboxes", "scope"]
 
 # Raised by a payload of another shape, size or depth.
@@ -83,7 +84,22 @@ class TokenReader:
             raise TypeError("org and scope are texts, sandboxes is a list")
         known = frozenset(Permission)  # scopes of other services are ignored
         permissions = frozenset(Permission(word) for word in scope.split() if word in known)
-        return Claims(UUID(organization), frozenset(sandboxes), permissions, float(payload["exp"]) + self._leeway)
+        return Claims(
+            subject=_subject(payload.get("sub", issuer)),
+            organization_id=UUID(organization),
+            sandboxes=frozenset(sandboxes),
+            permissions=permissions,
+            expires_at=float(payload["exp"]) + self._leeway,
+        )
+
+
+def _subject(given: Any) -> str:
+    """Return the subject of a token; one that names none is named by its issuer, which vouches for it. Raises TypeError, ValueError."""
+    if not isinstance(given, str):
+        raise TypeError("sub is a text")
+    if not 0 < len(given) <= MAX_SUBJECT_CHARACTERS or not given.isprintable():
+        raise ValueError("no name of anybody")
+    return given
 
 
 def _invalid() -> Unauthenticated:

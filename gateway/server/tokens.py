@@ -20,8 +20,12 @@ LIFETIME = timedelta(hours=24)
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """The claims of a verified token. `sandboxes` are names, or `*` for all; `expires_at` is in seconds since 1970."""
+    """The claims of a verified token. `sandboxes` are names, or `*` for all; `expires_at` is in seconds since 1970.
 
+    `subject` is the user or program that the token was issued to.
+    """
+
+    subject: str
     organization_id: UUID
     sandboxes: frozenset[str]
     permissions: frozenset[Permission]
@@ -37,13 +41,16 @@ def issue_token(
     organization_id: UUID,
     permissions: Iterable[Permission],
     sandboxes: Sequence[str] = (EVERY_SANDBOX,),
+    *,
+    subject: str,
     lifetime: timedelta = LIFETIME,
 ) -> str:
-    """Return a new token of ours, valid for `lifetime`."""
+    """Return a new token of ours, issued to `subject` and valid for `lifetime`."""
     now = datetime.now(UTC)
     claims = {
         "iss": OWN_ISSUER,
         "aud": OWN_ISSUER,
+        "sub": subject,
         "iat": now,
         "exp": now + lifetime,
         "org": str(organization_id),

@@ -31,3 +31,22 @@ create table gateway.api_key (
   created_at      timestamptz not null,
   revoked_at      timestamptz
 );
+
+-- Who changed what, written in the transaction of the change. No foreign key to the sandbox: an entry outlives what it is about.
+create table gateway.audit_entry (
+  entry_id        bigint generated always as identity primary key,
+  organization_id uuid not null references gateway.organization on delete cascade,
+  sandbox_id      bigint,                                                         -- null: it concerns the organization
+  actor           text not null,
+  api_key_id      uuid,                                                           -- null: a command or a job
+  action          text not null,                                                  -- name of the mutation, or of the command's verb in its style
+  subject_type    text not null,                                                  -- name of a type of the API, with
+  subject_key     text[] not null,                                                -- the parts of a global id; empty for what has none
+  before          json,                                                           -- null: it did not exist
+  after           json,                                                           -- null: it is gone
+  correlation_id  text,                                                           -- of the request or the job
+  at              timestamptz not null
+);
+
+create index audit_entry_at_idx on gateway.audit_entry (organization_id, at, entry_id);
+create index audit_entry_subject_idx on gateway.audit_entry (organization_id, subject_type, subject_key, at, entry_id);

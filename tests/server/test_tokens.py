@@ -6,7 +6,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -57,7 +57,7 @@ async def refused(reader: TokenReader, token: str, *, why: str | None = None) ->
 
 
 async def test_a_token_contains_the_claims_it_was_issued_for():
-    token = issue_token(SECRET, ORGANIZATION, [Permission.PROFILE_READ], ["dev"])
+    token = issue_token(SECRET, ORGANIZATION, [Permission.PROFILE_READ], ["dev"], subject="ann")
     said = await TokenReader(SECRET).read(token)
     assert (said.organization_id, said.permissions) == (ORGANIZATION, {Permission.PROFILE_READ})
     assert said.cover("dev")
@@ -66,8 +66,16 @@ async def test_a_token_contains_the_claims_it_was_issued_for():
     assert 23.9 < hours <= 24
 
 
+async def test_a_token_that_names_no_subject_is_named_by_its_issuer():
+    given = claims()
+    assert "sub" not in given
+    read = TokenReader(SECRET).read
+    assert (await read(jwt.encode(given, SECRET, algorithm="HS256"))).subject == OWN_ISSUER
+    assert (await read(jwt.encode(given | {"sub": "ann"}, SECRET, algorithm="HS256"))).subject == "ann"
+
+
 async def test_a_token_for_every_sandbox_covers_later_ones():
-    said = await TokenReader(SECRET).read(issue_token(SECRET, ORGANIZATION, [], ["*"]))
+    said = await TokenReader(SECRET).read(issue_token(SECRET, ORGANIZATION, [], ["*"], subject="ann"))
     assert said.cover("not yet made")
 
 
@@ -78,12 +86,13 @@ async def test_scopes_of_other_services_are_ignored():
 
 async def test_an_expired_token_is_refused_even_if_it_was_verified_before():
     reader = TokenReader(SECRET)
-    token = issue_token(SECRET, ORGANIZATION, [], lifetime=timedelta(seconds=-1))
+    token = issue_token(SECRET, ORGANIZATION, [], lifetime=timedelta(seconds=-1), subject="ann")
     await refused(reader, token, why="expired.*gateway token")
-    await refused(reader, issue_token(SECRET * 2, ORGANIZATION, [], lifetime=timedelta(seconds=-1)))  # not ours
-    alive = issue_token(SECRET, ORGANIZATION, [])
+    not_ours = issue_token(SECRET * 2, ORGANIZATION, [], lifetime=timedelta(seconds=-1), subject="ann")
+    await refused(reader, not_ours)
+    alive = issue_token(SECRET, ORGANIZATION, [], subject="ann")
     said = await reader.read(alive)
-    reader._verified.put(alive, type(said)(said.organization_id, said.sandboxes, said.permissions, 0), 1)
+    reader._verified.put(alive, replace(said, expires_at=0), 1)
     await refused(reader, alive, why="expired")
     assert reader._verified.get(alive) is None
 
@@ -103,6 +112,10 @@ async def test_an_expired_token_is_refused_even_if_it_was_verified_before():
         {"sandboxes": "prod"},
         {"sandboxes": [["prod"]]},
         {"scope": ["profile:read"]},
+        {"sub": 7},
+        {"sub": ""},
+        {"sub": "nul\0"},
+        {"sub": "x" * 256},
         {"nbf": datetime.now(UTC) + timedelta(hours=1)},
     ],
 )
@@ -255,7 +268,7 @@ async def test_a_token_of_ours_never_waits_for_another_issuer(key_server):
     reader = TokenReader(SECRET, [issuer(key_server.url)])
     waiting = [await waits(reader, foreign(RSA_KEY, "RS256", "unknown-0"), key_server)]
     waiting += [asyncio.create_task(reader.read(foreign(RSA_KEY, "RS256", f"unknown-{n}"))) for n in range(1, 40)]
-    ours = asyncio.create_task(reader.read(issue_token(SECRET, ORGANIZATION, [])))
+    ours = asyncio.create_task(reader.read(issue_token(SECRET, ORGANIZATION, [], subject="ann")))
     await asyncio.sleep(0)  # one turn of the loop for each of them
     assert ours.done()
     assert not any(task.done() for task in waiting)

@@ -73,6 +73,7 @@ class Scope:
 
     `sandboxes` are the names of the sandboxes for which the caller's token is valid, or `*`; permissions hold within them only.
     `actor` is who is named as the author of a change: the token's subject, or the user who runs a command; the gateway itself for jobs.
+    `api_key_id` is the id of the request's API key, None for commands and jobs.
     """
 
     organization: Organization
@@ -80,6 +81,7 @@ class Scope:
     permissions: frozenset[Permission]
     sandboxes: frozenset[str] = frozenset()
     actor: str = OWN_ACTOR
+    api_key_id: UUID | None = None
 
     @property
     def sandbox_id(self) -> int:

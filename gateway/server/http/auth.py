@@ -51,7 +51,7 @@ class RequestCredentials:
         if sandbox is None or not self.claims.cover(sandbox.name):
             named = f"a sandbox {self.use.sandbox!r}" if self.use.sandbox else "the default sandbox"
             raise Forbidden(f"The token is not for {named}.")
-        return Scope(organization, sandbox, self.claims.permissions, self.claims.sandboxes)
+        return Scope(organization, sandbox, self.claims.permissions, self.claims.sandboxes, self.claims.subject)
 
 
 @dataclass(frozen=True, slots=True)

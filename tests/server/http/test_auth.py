@@ -38,7 +38,9 @@ class Client:
         self.organization, self.key = organization, key
 
     def headers(self, sandboxes=("*",), permissions=(Permission.PROFILE_READ,), **changes):
-        token = issue_token(SECRET, self.organization.organization_id, permissions, sandboxes, LIFETIME)
+        token = issue_token(
+            SECRET, self.organization.organization_id, permissions, sandboxes, subject="ann", lifetime=LIFETIME
+        )
         given = {
             "authorization": f"Bearer {token}",
             "x-api-key": self.key,

@@ -154,7 +154,7 @@ def bare(built_console) -> Iterator[Server]:
 
 def headers_of(bare: Server, lifetime: timedelta = timedelta(hours=1), sandbox: str = "prod") -> dict[str, str]:
     organization = UUID(bare.own_headers["x-gw-ims-org-id"])
-    token = issue_token(SECRET, organization, Permission, lifetime=lifetime)
+    token = issue_token(SECRET, organization, Permission, subject="ann", lifetime=lifetime)
     return bare.own_headers | {"Authorization": f"Bearer {token}", "x-sandbox-name": sandbox}
 
 
