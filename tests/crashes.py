@@ -4,6 +4,9 @@ from collections.abc import Awaitable
 
 from gateway.telemetry import Observation, StatementRan, listen
 
+BESIDE = "maintenance.notify"
+"""The statement that a process sends beside its work, after a commit: it is no part of it."""
+
 
 class Killed(BaseException):
     """The end of work as by `kill -9`: no code of ours catches it."""
@@ -15,7 +18,7 @@ async def killed_at(number: int, work: Awaitable[object]) -> bool:
 
     def kill(observation: Observation) -> None:
         nonlocal seen
-        seen += isinstance(observation, StatementRan)
+        seen += isinstance(observation, StatementRan) and observation.name != BESIDE
         if seen == number:
             stop()
             raise Killed

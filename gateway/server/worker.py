@@ -8,8 +8,9 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations import deletions, policy_materialization, sandbox_regrouping
 from gateway.domain.rules.scope import Scope
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, LeasedJob
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.leases import LeasedJob
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
@@ -55,7 +56,7 @@ async def _work(db: Database, configurations: Configurations) -> None:
 async def work_off(db: Database, configurations: Configurations) -> int:
     """Do every job that is due, and return how many they were."""
     count = 0
-    while claim := await jobs.claim(db, HANDLERS.keys()):
+    while claim := await leases.claim(db, HANDLERS.keys()):
         await _do(db, configurations, claim)
         count += 1
     return count
@@ -67,6 +68,6 @@ async def _do(db: Database, configurations: Configurations, claim: LeasedJob) ->
         return  # the sandbox was deleted, and the job with it
     correlation_id.set(str(claim.job_id))
     try:
-        await jobs.carry_out(db, claim, HANDLERS[claim.kind](db, scope, configurations, claim))
+        await leases.carry_out(db, claim, HANDLERS[claim.kind](db, scope, configurations, claim))
     except Exception as error:  # noqa: BLE001 # the job records its error; the worker goes on
         observe(FaultMasked(error))

@@ -1,31 +1,55 @@
--- Jobs: long work, step by step, by one worker at a time. Only `claim_job` looks across sandboxes.
+-- Jobs: long work, piece by piece, by one worker at a time. Only `claim_job` looks across sandboxes.
 
--- name: enqueue_job(sandbox_id, job_id, kind, subject, seconds) -> none
--- Add a job that is due so many seconds after its transaction. Walks job_pkey.
-insert into gateway.job (sandbox_id, job_id, kind, subject, status, due_at, created_at, updated_at)
-select $1, $2, $3, $4, 'NEW', stamp + make_interval(secs => $5), stamp, stamp
-  from gateway.now() as stamp;
+-- name: enqueue_job(sandbox_id, job_id, kind, subject, input, created_by, seconds) -> value
+-- Add a job that is due so many seconds after its transaction, and return its id; none if an open job of the kind about the subject
+-- exists. Walks job_open_key.
+insert into gateway.job (sandbox_id, job_id, kind, subject, status, input, metrics, due_at, created_at, created_by, updated_at)
+select $1, $2, $3, $4, 'NEW', $5, '{}', stamp + make_interval(secs => $7), stamp, $6, stamp
+  from gateway.now() as stamp
+    on conflict (sandbox_id, kind, subject) where status in ('NEW', 'PROCESSING') do nothing
+returning job_id;
+
+-- name: find_open_job(sandbox_id, kind, subject) -> value
+-- The id of the open job of this kind about this subject. Walks job_open_key.
+select job_id
+  from gateway.job
+ where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING');
 
 -- name: end_jobs(sandbox_id, kind, subject, status) -> none
--- End the open jobs of this kind about this subject: the lease of a running one is gone at its next step. Walks job_open_idx.
+-- End the open job of this kind about this subject: the lease of a running one is gone at its next piece. Walks job_open_key.
 update gateway.job
    set status = $4, lease = null, updated_at = gateway.now()
  where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING');
 
--- name: claim_job(kinds, lease, seconds) -> row
--- The job that has been due for longest, leased for so many seconds; jobs that another worker is leasing now are skipped. Walks job_due_idx as far as one row.
-with due as materialized (
-     select sandbox_id, job_id
-       from gateway.job
-      where status in ('NEW', 'PROCESSING') and due_at <= (select gateway.now()) and kind = any($1::text[])
-      order by due_at
-      limit 1
-        for update skip locked)
+-- name: claim_job(kinds, lease, seconds, longest_pause) -> row
+-- A due job of these kinds, leased for so many seconds, from the sandbox from which none was claimed for longest; jobs that another worker
+-- is leasing now are skipped. One whose lease ran out waits longer with each attempt. Walks job_due_idx over all that is due, job_claimed_idx once and
+-- job_open_key for each sandbox among these: the join keeps their order, so that one job is locked.
+with waiting as materialized (
+     select sandbox_id, (select max(j.claimed_at) from gateway.job j where j.sandbox_id = due.sandbox_id) as served_at
+       from (select distinct sandbox_id
+               from gateway.job
+              where status in ('NEW', 'PROCESSING') and due_at <= (select gateway.now()) and kind = any($1::text[])) due
+      order by served_at nulls first, sandbox_id),
+     next as materialized (
+     select job.sandbox_id, job.job_id
+       from waiting
+            cross join lateral (
+            select sandbox_id, job_id
+              from gateway.job
+             where sandbox_id = waiting.sandbox_id and kind = any($1::text[]) and status in ('NEW', 'PROCESSING')
+               and due_at + case status when 'NEW' then '0' else make_interval(secs => least(2 ^ least(attempt, 20) - 2, $4)) end <= (select gateway.now())
+             order by due_at, created_at
+             limit 1
+               for update skip locked) job
+      limit 1)
 update gateway.job as j
-   set status = 'PROCESSING', lease = $2, attempt = j.attempt + 1, due_at = stamp + make_interval(secs => $3), updated_at = stamp
-  from due, gateway.now() as stamp
- where j.sandbox_id = due.sandbox_id and j.job_id = due.job_id
-returning j.sandbox_id, j.job_id, j.kind, j.subject, j.cursor, j.done, j.total, j.attempt;
+   set status = 'PROCESSING', lease = $2, attempt = j.attempt + 1, attempts = j.attempts + 1,
+       error = case j.status when 'NEW' then j.error else 'The worker that had it was lost.' end,
+       started_at = coalesce(j.started_at, stamp), claimed_at = stamp, due_at = stamp + make_interval(secs => $3), updated_at = stamp
+  from next, gateway.now() as stamp
+ where j.sandbox_id = next.sandbox_id and j.job_id = next.job_id
+returning j.sandbox_id, j.job_id, j.kind, j.subject, j.input, j.cursor, j.done, j.total, j.metrics, j.attempt;
 
 -- name: extend_lease(sandbox_id, job_id, lease, seconds) -> value
 -- The job's id if the lease holds, which is extended by so many seconds. Walks job_pkey.
@@ -34,10 +58,10 @@ update gateway.job
  where sandbox_id = $1 and job_id = $2 and lease = $3
 returning job_id;
 
--- name: advance_job(sandbox_id, job_id, lease, seconds, cursor, done, total) -> value
--- The job's id if the lease holds: store the progress of a step. Walks job_pkey.
+-- name: advance_job(sandbox_id, job_id, lease, seconds, cursor, metrics, done, total) -> value
+-- The job's id if the lease holds: store the progress of a piece. Walks job_pkey.
 update gateway.job
-   set cursor = $5, done = $6, total = $7, attempt = 0, error = null,
+   set cursor = $5, metrics = $6, done = $7, total = $8, attempt = 0, error = null,
        due_at = stamp + make_interval(secs => $4), updated_at = stamp
   from gateway.now() as stamp
  where sandbox_id = $1 and job_id = $2 and lease = $3
@@ -53,13 +77,8 @@ returning job_id;
 
 -- name: list_jobs(sandbox_id, size) -> rows
 -- Jobs of the sandbox, newest first. Walks job_pkey.
-select job_id, kind, subject, status, done, total, error, created_at, updated_at
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
   from gateway.job
  where sandbox_id = $1
  order by created_at desc, job_id
  limit $2;
-
--- name: is_open(sandbox_id, kind, subject) -> value
--- Whether an open job of this kind about this subject exists. Walks job_open_idx.
-select exists (select from gateway.job
-                where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING'));

@@ -22,8 +22,8 @@ from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.identities import read_sightings
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 
@@ -174,9 +174,9 @@ class Replay:
     async def regroup(self) -> None:
         """Run the job that a change of settings enqueued."""
         world = self.world
-        while claim := await jobs.claim(world.db, [JobKind.REGROUP_IDENTITIES]):
+        while claim := await leases.claim(world.db, [JobKind.REGROUP_IDENTITIES]):
             scope = replace(world.scope, sandbox=await world.fresh_sandbox())
-            await jobs.carry_out(world.db, claim, regroup_identities(world.db, scope, world.configurations, claim))
+            await leases.carry_out(world.db, claim, regroup_identities(world.db, scope, world.configurations, claim))
 
     async def undo(self, step: Step) -> None:
         """Abort the step's batch, and with it all steps that share it."""

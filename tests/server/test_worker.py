@@ -12,7 +12,7 @@ from gateway.domain.config import policies
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.operations.verification import verify
-from gateway.domain.work.jobs import JobKind
+from gateway.domain.work.job_kinds import JobKind
 from gateway.server import worker
 from gateway.server.worker import HANDLERS, work_off, working
 from gateway.storage.database import Database
@@ -42,7 +42,7 @@ async def test_due_jobs_of_every_sandbox_are_done(world, db):
     stop = listen(lambda seen: left.append(seen) if isinstance(seen, JobLeft) else None)
     assert await work_off(db, world.configurations) == 2
     stop()
-    assert [(one.kind, one.outcome) for one in left] == [("materialize_policy", "completed")] * 2
+    assert [(one.kind, one.outcome) for one in left] == [(JobKind.MATERIALIZE_POLICY, "completed")] * 2
     for each in (world, other):
         assert (await each.config()).default_policy.status is PolicyStatus.ACTIVE
         assert await verify(db, each.scope, each.configurations) == []

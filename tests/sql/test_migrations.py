@@ -94,7 +94,9 @@ RENAMED = {
     "event_repeat": "event_resend",
     "rung": "degree_limit",
     "named": "named_xids",
-    "regroup_sandbox": "regroup_identities",
+    "regroup_sandbox": "REGROUP_IDENTITIES",
+    "materialize_policy": "MATERIALIZE_POLICY",
+    "abort_batch": "ABORT_BATCH",
 }
 """Tables, columns and values that a migration renamed, by their former names."""
 

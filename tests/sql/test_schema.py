@@ -12,7 +12,8 @@ from gateway.domain.rules.merge import AttributeMergeType
 from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.domain.rules.scope import SandboxType
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work.jobs import JobKind, JobStatus
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import CONSTRAINTS
 from gateway.xdm.classes import XdmClass
 
@@ -37,7 +38,7 @@ KNOWN = {
 FREE = {
     *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
-    *("dataset.name", "dataset.description", "batch.key", "merge_policy.name", "job.error"),
+    *("dataset.name", "dataset.description", "batch.key", "merge_policy.name", "job.error", "job.created_by"),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
     *("ingestion_warning.code", "ingestion_warning.message"),
@@ -126,5 +127,9 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
            and not exists (select from pg_constraint where conindid = x.indexrelid)
     """)
     names = {row["name"] for row in rows}
-    ours = {name for name in names if name.endswith("_known")} | {"sandbox_secret_size", "sandbox_default_key"}
+    ours = {name for name in names if name.endswith("_known")} | {
+        "sandbox_secret_size",
+        "sandbox_default_key",
+        "job_open_key",
+    }
     assert names - ours == CONSTRAINTS.keys()

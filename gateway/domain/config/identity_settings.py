@@ -12,7 +12,7 @@ from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind
+from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import Invalid, NotFound, TooMany
 from gateway.storage.database import Database

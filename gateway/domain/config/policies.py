@@ -19,7 +19,8 @@ from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, JobStatus
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.locks import lock_exclusive
 from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken
 from gateway.storage.database import Database, Session

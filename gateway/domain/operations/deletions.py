@@ -13,8 +13,10 @@ from gateway.domain.facts.batches import Batch
 from gateway.domain.ingest.resends import store_successors, take_successors
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, JobStatus, LeasedJob
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
+from gateway.domain.work.leases import LeasedJob
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -42,7 +44,7 @@ async def abort_batch(db: Database, scope: Scope, configurations: Configurations
     async with db.transaction(scope.sandbox_id) as tx:
         if await tx.value(ABORT, scope.sandbox_id, batch_id) is None:
             raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
-        await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=jobs.LEASE_SECONDS)
+        await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id, seconds=leases.LEASE_SECONDS)
     while await _step(db, scope, configurations, batch_id):
         pass
     async with db.transaction(scope.sandbox_id) as tx:
@@ -58,7 +60,7 @@ async def empty_batch(db: Database, scope: Scope, configurations: Configurations
     """
     while removed := await _step(db, scope, configurations, job.subject):
         async with db.transaction(scope.sandbox_id) as tx:
-            await jobs.advance(tx, job, None, done=job.done + removed)
+            await leases.advance(tx, job, None, done=job.done + removed)
 
 
 async def _step(db: Database, scope: Scope, configurations: Configurations, batch_id: UUID) -> int:

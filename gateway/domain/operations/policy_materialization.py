@@ -18,8 +18,8 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, shared_transaction
 from gateway.domain.views.graph_union import GraphChange
 from gateway.domain.views.materialized import materialize, read_states
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import LeasedJob
+from gateway.domain.work import leases
+from gateway.domain.work.leases import LeasedJob
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -61,9 +61,9 @@ async def _delete(
         last = max((row["profile_id"] for row in rows), default=None)
         if last is None:
             total = await tx.value(COUNT, scope.sandbox_id)
-            await jobs.advance(tx, job, ("merge", str(START)), done=0, total=total)
+            await leases.advance(tx, job, ("merge", str(START)), done=0, total=total)
         else:
-            await jobs.advance(tx, job, ("forget", str(last)), done=0)
+            await leases.advance(tx, job, ("forget", str(last)), done=0)
         return last
 
 
@@ -81,7 +81,7 @@ async def _merge(
         people = [GraphChange(row["profile_id"], tuple(row["xids"]), (), is_rebuilt=False) for row in rows]
         await _write_profiles(tx, scope, config, policy, people)
         last: UUID = rows[-1]["profile_id"]
-        await jobs.advance(tx, job, ("merge", str(last)), done=job.done + len(rows))
+        await leases.advance(tx, job, ("merge", str(last)), done=job.done + len(rows))
         return last
 
 
@@ -102,4 +102,4 @@ async def _activate(db: Database, scope: Scope, configurations: Configurations, 
         if policy is not None and policy.is_materialized:
             await lock_configuration(tx, scope)
             await tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)
-        await jobs.advance(tx, job, job.cursor, done=job.done)  # raises LeaseLost if a newer job took over
+        await leases.advance(tx, job, job.cursor, done=job.done)  # raises LeaseLost if a newer job took over

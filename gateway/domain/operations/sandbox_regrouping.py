@@ -12,8 +12,8 @@ from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views, shared_transaction
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import LeasedJob
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.leases import LeasedJob
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -48,7 +48,7 @@ async def _regroup(
         last: UUID = rows[-1]["profile_id"]
         done = job.done + len(rows)
         total = job.total or await tx.value(COUNT, scope.sandbox_id)
-        await jobs.advance(
+        await leases.advance(
             tx, job, str(last), done=done, total=max(done, total)
         )  # people who are split are counted twice
         return last

@@ -37,7 +37,7 @@ from gateway.domain.views.materialized import (
     subjects,
 )
 from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind
+from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 from gateway.xdm.classes import XdmClass

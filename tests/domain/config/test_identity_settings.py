@@ -17,8 +17,9 @@ from gateway.domain.reading import identities, identity_graphs
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, JobStatus
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Forbidden, Invalid, NotFound, TooMany
 
 ANA, BOB, PHONE, DEVICE = ("Email", "ana@x.io"), ("Email", "bob@x.io"), ("Phone", "+1"), ("ECID", "1" * 38)
@@ -31,9 +32,9 @@ async def ruled(world, rules):
 
 async def regrouped(world, db=None):
     db = db or world.db
-    while claim := await jobs.claim(db, [JobKind.REGROUP_IDENTITIES]):
+    while claim := await leases.claim(db, [JobKind.REGROUP_IDENTITIES]):
         scope = replace(world.scope, sandbox=await world.fresh_sandbox())
-        await jobs.carry_out(db, claim, regroup_identities(db, scope, world.configurations, claim))
+        await leases.carry_out(db, claim, regroup_identities(db, scope, world.configurations, claim))
 
 
 async def together(world, *identities):

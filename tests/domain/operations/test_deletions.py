@@ -12,8 +12,9 @@ from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.operations import deletions
 from gateway.domain.operations.deletions import abort_batch, empty_batch
 from gateway.domain.operations.verification import verify
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, JobStatus
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, NotFound
 
 ANA, BOB, PHONE = ("Email", "ana@example.com"), ("Email", "bob@example.com"), ("Phone", "+1")
@@ -84,8 +85,8 @@ async def test_an_abort_that_is_killed_anywhere_is_finished_by_a_job(world, late
         batch_id = await world.batch(f"b{number}")
         await world.records(record(ANA, PHONE), record(BOB, PHONE), record(PHONE), batch_id=batch_id)
         killed = await killed_at(number, aborted(world, batch_id))
-        if claim := await jobs.claim(after, [JobKind.ABORT_BATCH]):
-            await jobs.carry_out(after, claim, empty_batch(after, world.scope, world.configurations, claim))
+        if claim := await leases.claim(after, [JobKind.ABORT_BATCH]):
+            await leases.carry_out(after, claim, empty_batch(after, world.scope, world.configurations, claim))
         else:  # killed before anything was committed, or done
             await aborted(world, batch_id)
         assert await world.people() == {(await world.xid(*ANA),)}

@@ -16,8 +16,9 @@ from gateway.domain.operations.verification import verify
 from gateway.domain.reading import profiles
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work import jobs
-from gateway.domain.work.jobs import JobKind, JobStatus
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.storage.queries import Query
 
 NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
@@ -50,9 +51,9 @@ async def created(world, **settings):
 async def built(world, db=None):
     """Do all jobs that are due."""
     db = db or world.db
-    while claim := await jobs.claim(db, [JobKind.MATERIALIZE_POLICY]):
+    while claim := await leases.claim(db, [JobKind.MATERIALIZE_POLICY]):
         scope = replace(world.scope, sandbox=await world.fresh_sandbox())
-        await jobs.carry_out(db, claim, materialize_policy(db, scope, world.configurations, claim))
+        await leases.carry_out(db, claim, materialize_policy(db, scope, world.configurations, claim))
 
 
 async def status(world, policy):
@@ -121,13 +122,13 @@ async def test_a_change_that_merges_as_before_builds_nothing(peopled):
 
 async def test_a_newer_change_takes_the_place_of_a_job_that_runs(peopled):
     policy = await created(peopled)
-    claim = await jobs.claim(peopled.db, [JobKind.MATERIALIZE_POLICY])
+    claim = await leases.claim(peopled.db, [JobKind.MATERIALIZE_POLICY])
     while claim.subject != policy.policy_id:
-        claim = await jobs.claim(peopled.db, [JobKind.MATERIALIZE_POLICY])
+        claim = await leases.claim(peopled.db, [JobKind.MATERIALIZE_POLICY])
     changed = {"identity_graph": IdentityGraphType.NONE}
     await policies.update_policy(peopled.db, peopled.scope, policy.policy_id, changed)
     work = materialize_policy(peopled.db, peopled.scope, peopled.configurations, claim)
-    await jobs.carry_out(peopled.db, claim, work)
+    await leases.carry_out(peopled.db, claim, work)
     assert await status(peopled, policy) is PolicyStatus.BUILDING
     await built(peopled)
     assert await status(peopled, policy) is PolicyStatus.ACTIVE

@@ -1,0 +1,55 @@
+"""Kinds of jobs, and the rules of each: what an equal open job means, which slots it takes, how it may end."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class JobKind(StrEnum):
+    """The kind of a job; the worker has a handler for each."""
+
+    MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
+    REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
+    ABORT_BATCH = "ABORT_BATCH"
+
+
+class Equal(StrEnum):
+    """What an open job of the same kind about the same subject means for a new one.
+
+    REPLACE: it is cancelled, since the newest configuration counts. JOIN: it is the job; no other is added. REFUSE: the new one is refused,
+    since somebody asked for the same work before.
+    """
+
+    REPLACE = "REPLACE"
+    JOIN = "JOIN"
+    REFUSE = "REFUSE"
+
+
+@dataclass(frozen=True, slots=True)
+class KindRules:
+    """The rules of a kind.
+
+    `equal`: what an open job like a new one means. `is_long`: the work grows with the sandbox, not with a selection of its facts; long work has
+    slots of its own. `must_complete` is why others depend on its end, as a sentence: such a job cannot be cancelled and never fails. It
+    is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress.
+    """
+
+    equal: Equal
+    is_long: bool = False
+    must_complete: str = ""
+
+
+RULES: Final[Mapping[JobKind, KindRules]] = {
+    JobKind.MATERIALIZE_POLICY: KindRules(
+        Equal.REPLACE, is_long=True, must_complete="The policy is BUILDING until it is done; change the policy instead."
+    ),
+    JobKind.REGROUP_IDENTITIES: KindRules(
+        Equal.REPLACE,
+        is_long=True,
+        must_complete="People are grouped by old and new settings until it is done; change the settings instead.",
+    ),
+    JobKind.ABORT_BATCH: KindRules(
+        Equal.JOIN, must_complete="Facts of the batch that was given up would be left without it."
+    ),
+}

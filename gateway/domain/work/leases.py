@@ -1,0 +1,176 @@
+"""Leases: a worker's right to a job, from its claim to its end.
+
+    claim      lease a job to one worker, for as long as its heartbeat goes on
+    advance    commit a piece's progress in the transaction of its effect
+    carry_out  run leased work to its end, or put it off to the next attempt
+
+A job whose worker was killed is free again when its heartbeat is `LEASE_SECONDS` old, and goes on after the last committed piece. Only
+the holder of the lease commits a piece: for a worker that has lost it `advance` raises LeaseLost, which undoes the piece.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Collection
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any
+from uuid import UUID, uuid4
+
+import orjson
+
+from gateway.domain.work.job_kinds import RULES, JobKind
+from gateway.domain.work.jobs import NOTHING_DONE, JobMetrics, JobStatus, loads
+from gateway.errors import GatewayError, Timeout, Unavailable
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+from gateway.telemetry import JobLeft, observe
+
+CLAIM = query("jobs.claim_job")
+EXTEND = query("jobs.extend_lease")
+ADVANCE = query("jobs.advance_job")
+RELEASE = query("jobs.release_job")
+
+LEASE_SECONDS = 60.0
+HEARTBEAT_SECONDS = LEASE_SECONDS / 4
+MAX_JOB_ATTEMPTS = 10
+"""Attempts without progress after which a job has failed, unless others depend on its end."""
+MAX_WAIT_SECONDS = 600.0
+"""The longest pause between two attempts."""
+
+
+@dataclass(slots=True)
+class LeasedJob:
+    """A job that this worker has leased; `advance` keeps it up to date.
+
+    `cursor` is where to go on, None at the start. `attempt` counts the claims since the last committed piece, this one included:
+    1 at the first claim, 0 as soon as this worker has committed a piece.
+    """
+
+    sandbox_id: int
+    job_id: UUID
+    lease: UUID
+    kind: JobKind
+    subject: UUID
+    input: Any = None
+    cursor: Any = None
+    done: int = 0
+    total: int | None = None
+    metrics: JobMetrics = NOTHING_DONE
+    attempt: int = 1
+
+
+class LeaseLost(Exception):
+    """The job is no longer leased to this worker: it was cancelled, deleted with its sandbox, or claimed by another worker."""
+
+
+async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
+    """Lease a job of these kinds, in any sandbox, and return it; None if no job is due.
+
+    Sandboxes take turns: the one from which no job was claimed for longest comes first, and of its jobs the one that has been due for
+    longest. A job whose lease has run out is due again, after a pause that grows with its attempts. One that may fail, and had
+    MAX_JOB_ATTEMPTS without progress, fails, and the next one is tried.
+    """
+    while True:
+        lease = uuid4()
+        async with db.transaction() as tx:
+            row = await tx.row(CLAIM, list(kinds), lease, LEASE_SECONDS, MAX_WAIT_SECONDS)
+        if row is None:
+            return None
+        claimed = _leased(row, lease)
+        if claimed.attempt <= MAX_JOB_ATTEMPTS or RULES[claimed.kind].must_complete:
+            return claimed
+        await _release(db, claimed, JobStatus.FAILED, error="Every worker that took it was killed in the middle of it.")
+
+
+async def advance(
+    tx: Session,
+    claim: LeasedJob,
+    cursor: Any,
+    *,
+    done: int,
+    total: int | None = None,
+    records: int = 0,
+    profiles: int = 0,
+) -> None:
+    """Store, in the transaction of a piece, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost.
+
+    `cursor`: any JSON value. `done`: the units done so far, not in this piece alone. `total`: all units, None to leave it as it was.
+    `records` and `profiles`: what this piece adds to the metrics: rows that it worked on, people that it changed.
+    """
+    total = claim.total if total is None else total
+    metrics = JobMetrics(claim.metrics.records + records, claim.metrics.profiles + profiles)
+    texts = (orjson.dumps(cursor).decode(), orjson.dumps(asdict(metrics)).decode())
+    if await tx.value(ADVANCE, *_key(claim), LEASE_SECONDS, *texts, done, total) is None:
+        raise LeaseLost
+    claim.cursor, claim.done, claim.total, claim.metrics, claim.attempt = cursor, done, total, metrics, 0
+
+
+async def extend_lease(db: Database, claim: LeasedJob) -> bool:
+    """Let the lease end LEASE_SECONDS from now, as each heartbeat does. Return whether the job is still leased to this worker."""
+    async with db.transaction() as tx:
+        return await tx.value(EXTEND, *_key(claim), LEASE_SECONDS) is not None
+
+
+async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
+    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, except LeaseLost.
+
+    A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. One that may fail does so after
+    MAX_JOB_ATTEMPTS without progress. If the call itself is cancelled, another worker may go on at once.
+    """
+    began = perf_counter()
+    beating = asyncio.create_task(_beat(db, claim))
+    outcome = "lost"
+    try:
+        await work
+        outcome = await _release(db, claim, JobStatus.COMPLETED)
+    except LeaseLost:
+        pass
+    except asyncio.CancelledError:
+        outcome = await _release(db, claim, JobStatus.NEW)  # this process stops: another may go on at once
+        raise
+    except Exception as error:
+        outcome = await _put_off(db, claim, error)
+        raise
+    finally:
+        beating.cancel()
+        observe(JobLeft(claim.kind, outcome, perf_counter() - began))
+
+
+async def _put_off(db: Database, claim: LeasedJob, error: Exception) -> str:
+    """Put the job off, or let it fail. Only the class of an unexpected error is stored: its text may quote data."""
+    said = error.message if isinstance(error, GatewayError) else f"Something broke inside ({type(error).__name__})."
+    if claim.attempt >= MAX_JOB_ATTEMPTS and not RULES[claim.kind].must_complete:
+        return await _release(db, claim, JobStatus.FAILED, error=said)
+    pause = min(2.0 ** min(claim.attempt, MAX_JOB_ATTEMPTS), MAX_WAIT_SECONDS)
+    return await _release(db, claim, JobStatus.NEW, seconds=pause, error=said)
+
+
+async def _release(
+    db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
+) -> str:
+    with suppress(Timeout, Unavailable):  # then the lease runs out, and another worker comes to the same end
+        async with db.transaction() as tx:
+            if await tx.value(RELEASE, *_key(claim), status, seconds, error) is not None:
+                return "put off" if status is JobStatus.NEW else status.lower()
+    return "lost"
+
+
+async def _beat(db: Database, claim: LeasedJob) -> None:
+    while True:
+        await asyncio.sleep(HEARTBEAT_SECONDS)
+        with suppress(Timeout, Unavailable):
+            await extend_lease(db, claim)
+
+
+def _leased(row: Any, lease: UUID) -> LeasedJob:
+    values = {
+        "kind": JobKind(row["kind"]),
+        "input": loads(row["input"]),
+        "cursor": loads(row["cursor"]),
+        "metrics": JobMetrics(**loads(row["metrics"])),
+    }
+    return LeasedJob(lease=lease, **{**row, **values})
+
+
+def _key(claim: LeasedJob) -> tuple[int, UUID, UUID]:
+    return claim.sandbox_id, claim.job_id, claim.lease
