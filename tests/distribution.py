@@ -31,7 +31,7 @@ LONGEST = (
     "tests/server/test_backups.py",
     "tests/properties/test_races.py",
     "tests/api/test_wall.py",
-    "tests/domain/operations/test_deletions.py",
+    "tests/domain/operations/test_batch_removal.py",
     "tests/domain/config/test_identity_settings.py",
     "tests/api/test_garbage.py",
     "tests/api/test_schemas_of_any_kind.py",

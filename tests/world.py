@@ -18,8 +18,11 @@ from gateway.domain.config.validator_cache import VALIDATORS
 from gateway.domain.facts import batches
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.operations.batch_removal import abort_batch, empty_batch
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.rules.versions import Mode
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.locks import LOCK_EXCLUSIVE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -116,6 +119,12 @@ class World:
         dataset_id = (dataset or self.crm).dataset_id
         batch = await batches.create_batch(self.db, self.scope, await self.config(), dataset_id, key)
         return batch.batch_id
+
+    async def abort(self, batch_id: UUID) -> None:
+        """Abort a batch, and do the job that empties it."""
+        await abort_batch(self.db, self.scope, batch_id)
+        while job := await leases.claim(self.db, [JobKind.ABORT_BATCH]):
+            await leases.carry_out(self.db, job, empty_batch(self.db, self.scope, self.configurations, job))
 
     async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
         """Run calls as one group commit and return their outcomes. The first must be a deletion, which needs the exclusive lock."""

@@ -16,18 +16,21 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.scalars import JSON, Long, described
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, IngestError
-from gateway.domain.operations import deletions
+from gateway.domain.operations import batch_removal
 
 described(
     BatchStatus,
     "BatchStatus",
     "Where a batch stands: it is filled, then completed or aborted; what it brought can be taken back.",
-    LOADING="It takes documents; those that came already count.",
+    LOADING="It takes documents; those that came already count. It is completed by itself a week after its last document.",
     ACTIVE="It is complete and takes no more documents.",
     FAILED="It is complete and brought nothing: every document in it was refused, or none came.",
-    ABORTED="It was given up while loading; nothing of it is left.",
-    REVERTED="A job took everything back that it had brought.",
-    DELETED="A job deleted everything that it had brought.",
+    ABORTING="It was given up while loading: a job takes back what it brought, and reads tell what is still there.",
+    ABORTED="It was given up while loading; nothing of it is left. Its key is free for another batch.",
+    REVERTING="A job is taking everything back that it had brought; reads tell what is still there.",
+    REVERTED="A job took everything back that it had brought. Its key is free for another batch.",
+    DELETING="A job is deleting everything that it had brought; reads tell what is still there.",
+    DELETED="A job deleted everything that it had brought. Its key stays taken.",
 )
 
 BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a batch.")]
@@ -70,15 +73,21 @@ async def _errors(
 class BatchType(Node):
     domain = Batch
 
-    id: strawberry.ID = id_field(
-        "Global id; the same key of the same dataset always gives the same one.", "Batch", "batch_id"
+    id: strawberry.ID = id_field("Global id, which stays when the key names another batch.", "Batch", "batch_id")
+    key: str | None = plain(
+        "The client's name for it. Null for a rolling batch: the one of a day that takes the documents of calls which name no batch."
     )
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.")
     status: BatchStatus = plain("Where the batch stands.")
-    record_count: Long = plain("How many documents were accepted; duplicates and refused ones are left out.")
+    record_count: Long = plain(
+        "How many accepted documents are there now, without duplicates and refused ones: it falls to 0 while a job takes them back."
+    )
     failed_count: Long = plain("How many documents were refused; `errors` says why.")
     created_at: datetime = plain("When the batch was made.")
     completed_at: datetime | None = plain("When it was completed or aborted; null while it is loading.")
+    created_by: str | None = plain(
+        "Who made it: the subject of a token, or the user of a command; null where that is not known."
+    )
     errors: Connection[IngestErrorType] = resolved_by(
         _errors, "The documents that were refused, in the order they came. Needs the scope `profile:read`."
     )
@@ -109,7 +118,7 @@ class BatchQuery:
 class CreateBatchInput:
     dataset_id: strawberry.ID = plain("The dataset that its documents will be of.")
     key: str | None = plain(
-        "The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash. Without one the batch is always new.",
+        "The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash; once that was aborted or reverted, another one. Without a key the batch is always new.",
         default=None,
     )
 
@@ -136,7 +145,7 @@ async def _complete(context: Context, given: BatchInput) -> Batch:
 
 async def _abort(context: Context, given: BatchInput) -> Batch:
     batch_id = input_id(given.id, "Batch", "id")
-    return await deletions.abort_batch(context.db, context.scope, context.configurations, batch_id)
+    return (await batch_removal.abort_batch(context.db, context.scope, batch_id)).changed
 
 
 @strawberry.type(description="Mutations of batches.")
@@ -150,5 +159,6 @@ class BatchMutation:
         "Ends a batch: it takes no more documents. Doing it again changes nothing. Needs the scope `profile:write`.",
     )
     abort_batch: BatchPayload = mutation(
-        _abort, "Gives a loading batch up and takes back all that came with it. Needs the scope `profile:write`."
+        _abort,
+        "Gives a loading batch up and takes back all that came with it. A rolling batch cannot be aborted: others send into it, too. Needs the scope `profile:write`.",
     )

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager, suppress
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.operations import deletions, policy_materialization, sandbox_regrouping
+from gateway.domain.operations import batch_removal, policy_materialization, sandbox_regrouping
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
@@ -20,7 +20,7 @@ Handler = Callable[[Database, Scope, Configurations, LeasedJob], Awaitable[None]
 HANDLERS: Mapping[JobKind, Handler] = {
     JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
     JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
-    JobKind.ABORT_BATCH: deletions.empty_batch,
+    JobKind.ABORT_BATCH: batch_removal.empty_batch,
 }
 
 POLL_SECONDS = 1.0  # between two looks for due jobs; a look is one probe of an index

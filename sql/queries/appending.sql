@@ -25,10 +25,10 @@ select $1::bigint, $2::uuid, $3::uuid, $4::timestamptz, $4::timestamptz, v.*
 on conflict (sandbox_id, warning_id) do update
    set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id;
 
--- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed) -> value
--- Adds to the counts of the batch and returns its id; none unless it is LOADING. Calls run it last, so that the row is locked briefly.
--- Walks batch_pkey.
+-- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed, at) -> value
+-- Adds the documents of this time to the counts of the batch and returns its id; none unless it is LOADING. Calls run it last, so that the
+-- row is locked briefly. Walks batch_pkey.
 update gateway.batch
-   set record_count = record_count + $4, failed_count = failed_count + $5
+   set record_count = record_count + $4, failed_count = failed_count + $5, last_document_at = $6
  where sandbox_id = $1 and batch_id = $2 and dataset_id = $3 and status = 'LOADING'
 returning batch_id;

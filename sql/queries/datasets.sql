@@ -26,8 +26,8 @@ update gateway.dataset
  where sandbox_id = $1 and dataset_id = $2;
 
 -- name: count_records(sandbox_id, dataset_ids) -> rows
--- The number of accepted documents of these datasets, without removed batches; datasets without any are missing. Walks batch_dataset_idx.
+-- The number of accepted documents of these datasets that are there now; datasets without any are missing. Walks batch_dataset_idx.
 select dataset_id, sum(record_count)::bigint as count
   from gateway.batch
- where sandbox_id = $1 and dataset_id = any($2::uuid[]) and status not in ('ABORTED', 'REVERTED', 'DELETED')
+ where sandbox_id = $1 and dataset_id = any($2::uuid[])
  group by dataset_id;

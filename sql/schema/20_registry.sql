@@ -46,21 +46,27 @@ create table gateway.dataset (
 );
 
 create table gateway.batch (
-  sandbox_id   bigint not null references gateway.sandbox on delete cascade,
-  batch_id     uuid not null,                                                     -- derived from the client's key: one key, one batch
-  dataset_id   uuid not null,
-  key          text,                                                              -- null: a rolling batch, of calls that named none
-  status       text not null constraint batch_status_known
-               check (status in ('LOADING', 'ACTIVE', 'FAILED', 'ABORTED', 'REVERTED', 'DELETED')),
-  record_count bigint not null default 0,                                         -- accepted documents, without duplicates and failures
-  failed_count bigint not null default 0,
-  created_at   timestamptz not null,
-  completed_at timestamptz,
+  sandbox_id       bigint not null references gateway.sandbox on delete cascade,
+  batch_id         uuid not null,
+  dataset_id       uuid not null,
+  key              text,                                                          -- null: a rolling batch, of calls that named none
+  status           text not null constraint batch_status_known
+                   check (status in ('LOADING', 'ACTIVE', 'FAILED', 'ABORTING', 'ABORTED', 'REVERTING', 'REVERTED', 'DELETING', 'DELETED')),
+  record_count     bigint not null default 0,                                     -- accepted documents that are there now, without duplicates and failures
+  failed_count     bigint not null default 0,
+  created_at       timestamptz not null,
+  completed_at     timestamptz,
+  last_document_at timestamptz,                                                   -- when the last call brought documents; null: none did
+  created_by       text,                                                          -- the actor; null: unknown
   primary key (sandbox_id, batch_id),
   constraint batch_dataset_fkey foreign key (sandbox_id, dataset_id) references gateway.dataset
 );
 
 create index batch_dataset_idx on gateway.batch (sandbox_id, dataset_id, created_at, batch_id);
+
+-- A key names one batch, until what that brought is taken back: then it names the next one.
+create unique index batch_key_key on gateway.batch (sandbox_id, dataset_id, key)
+  where key is not null and status not in ('ABORTING', 'ABORTED', 'REVERTING', 'REVERTED');
 
 -- A refused document, kept with its batch.
 create table gateway.ingest_error (

@@ -17,7 +17,6 @@ from world import World, event, record
 
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.ingest.ingestion import IngestResult
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.identities import read_sightings
@@ -180,7 +179,7 @@ class Replay:
 
     async def undo(self, step: Step) -> None:
         """Abort the step's batch, and with it all steps that share it."""
-        await abort_batch(self.world.db, self.world.scope, self.world.configurations, await self.batch_of(step))
+        await self.world.abort(await self.batch_of(step))
 
     async def batch_of(self, step: Step) -> UUID:
         return await self.world.batch(f"step {step.batch}", getattr(self.world, step.dataset))

@@ -6,7 +6,6 @@ import random
 import pytest
 from world import World, event, record
 
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.versions import Mode
 from gateway.storage.database import Database
@@ -98,7 +97,7 @@ async def test_records_events_deletions_and_aborted_batches_at_once_leave_right_
     async def aborter():
         batch = await world.batch("aborted")
         await world.records(*(sharing(dice, n, 15) for n in range(10)), batch_id=batch)
-        await abort_batch(world.db, world.scope, world.configurations, batch)
+        await world.abort(batch)
 
     await asyncio.gather(*(adder(n) for n in range(12)), *(remover(n) for n in range(6)), aborter())
     assert await verify(world.db, world.scope, world.configurations) == []

@@ -12,7 +12,6 @@ from gateway.domain.rules.merge import AttributeMergeType
 from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.domain.rules.scope import SandboxType
 from gateway.domain.rules.versions import Mode
-from gateway.domain.views.effects import ChangeKind
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import CONSTRAINTS
@@ -31,7 +30,6 @@ KNOWN = {
     "merge_policy.identity_graph": IdentityGraphType,
     "merge_policy.merge_type": AttributeMergeType,
     "merge_policy.status": PolicyStatus,
-    "change.kind": ChangeKind,
     "job.kind": JobKind,
     "job.status": JobStatus,
 }
@@ -40,7 +38,8 @@ KNOWN = {
 FREE = {
     *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
-    *("dataset.name", "dataset.description", "batch.key", "merge_policy.name", "job.error", "job.created_by"),
+    *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
+    *("job.error", "job.created_by"),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
     *("ingestion_warning.code", "ingestion_warning.message"),
@@ -133,6 +132,6 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
         "sandbox_secret_size",
         "sandbox_default_key",
         "job_open_key",
-        "change_profile_id_given",
+        "batch_key_key",
     }
     assert names - ours == CONSTRAINTS.keys()

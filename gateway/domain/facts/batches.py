@@ -1,8 +1,9 @@
 """Batches: documents that came in together and can be undone together, and the documents among them that were refused.
 
-A batch takes documents while it is LOADING, and is completed or aborted for good. The client's key identifies it: a client that sends the
-key again for the dataset, even after a crash, gets the batch again. Calls that name no batch share a rolling batch, a new one every day
-(UTC).
+A batch takes documents while it is LOADING, and is completed or aborted for good. The client's key names it: a client that sends the key
+again for the dataset, even after a crash, gets the batch again, unless what that brought was taken back: then the key names a new one.
+Calls that name no batch share a rolling batch, a new one every day (UTC), which completes the one before. A batch that nobody completes is
+completed MAX_IDLE_DAYS after its last document.
 """
 
 from collections import defaultdict
@@ -20,15 +21,21 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
 from gateway.errors import Conflict, NotFound
 from gateway.runtime.uuids import uuid_of
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
 
 READ = query("batches.read_batches")
+FIND = query("batches.find_batch")
 CREATE = query("batches.create_batch")
-COMPLETE = query("batches.complete_batch")
+COMPLETE = query("batches.complete_batches")
 LIST_ROLLING = query("batches.list_rolling")
+CREATE_ROLLING = query("batches.create_rolling")
+LIST_ENDED_ROLLING = query("batches.list_ended_rolling")
+LIST_IDLE = query("batches.list_idle")
 LIST = query("batches.list_batches")
 LIST_BACKWARD = query("batches.list_batches_backward")
 COUNT = query("batches.count_batches")
@@ -41,18 +48,24 @@ READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 """The permissions that allow reading batches: clients that load data may see its batches, too."""
 
 
+MAX_IDLE_DAYS = 7
+
+
 class BatchStatus(StrEnum):
     """The state of a batch. LOADING: it takes documents. ACTIVE: complete. FAILED: complete, with no valid document.
 
-    In all other states its documents are removed, or a job is about to do so. ABORTED: given up while LOADING. REVERTED, DELETED:
-    removed once it was complete.
+    In all other states its documents are gone, or a job removes them. ABORTING, then ABORTED: given up while LOADING. REVERTING, then
+    REVERTED: taken back once it was complete, so that its key is free. DELETING, then DELETED: removed for good.
     """
 
     LOADING = "LOADING"
     ACTIVE = "ACTIVE"
     FAILED = "FAILED"
+    ABORTING = "ABORTING"
     ABORTED = "ABORTED"
+    REVERTING = "REVERTING"
     REVERTED = "REVERTED"
+    DELETING = "DELETING"
     DELETED = "DELETED"
 
 
@@ -61,7 +74,10 @@ COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch. `record_count` counts accepted documents, without duplicates; `failed_count` refused ones. A rolling batch has no key."""
+    """A batch. `record_count` counts the accepted documents that are there now, without duplicates; `failed_count` refused ones.
+
+    A rolling batch has no key. `created_by` is the actor who made it, None for batches of earlier releases.
+    """
 
     batch_id: UUID
     dataset_id: UUID
@@ -71,6 +87,12 @@ class Batch:
     failed_count: int
     created_at: datetime
     completed_at: datetime | None
+    created_by: str | None
+
+    @property
+    def is_rolling(self) -> bool:
+        """Whether it is the batch of calls that name none."""
+        return self.key is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +112,7 @@ class IngestError:
 
 
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
-    """Create the dataset's batch with this key, or return the one that has it; a random key for None. Needs `profile:write`.
+    """Create a batch of the dataset with this key, or return the one that the key names; a random key for None. Needs `profile:write`.
 
     A batch whose key was used before may be complete. Raises Forbidden, Invalid for the key, and NotFound or Misconfigured for the dataset.
     """
@@ -98,9 +120,14 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
     config.dataset(dataset_id)
     key = str(uuid4()) if key is None else key
     check_name(key, "key")
-    batch_id = _batch_id("key", dataset_id, key)
-    await _create(db, scope, batch_id, dataset_id, key)
-    return await _read(db, scope, batch_id)
+    row = None
+    while row is None:  # until the transaction that creates it at the same moment has ended
+        batch_id = uuid4()
+        async with db.transaction(scope.sandbox_id) as tx:
+            row = await tx.row(CREATE, scope.sandbox_id, dataset_id, key, batch_id, scope.actor)
+            if row is not None and row["batch_id"] == batch_id:
+                await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=_batch(row))
+    return _batch(row)
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
@@ -109,28 +136,41 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
     Needs `profile:write`. Raises Forbidden, NotFound, and Conflict for a batch that was aborted or removed.
     """
     scope.require(Permission.PROFILE_WRITE)
-    await db.value(COMPLETE, scope.sandbox_id, batch_id)
-    batch = await _read(db, scope, batch_id)
+    async with db.transaction(scope.sandbox_id) as tx:
+        if rows := await tx.rows(COMPLETE, scope.sandbox_id, [batch_id]):
+            before, after = {"status": BatchStatus.LOADING}, {"status": rows[0]["status"]}
+            await audit.record(tx, scope, "completeBatch", subject_of(batch_id), before=before, after=after)
+        batch = await read_batch(tx, scope, batch_id)
     if batch.status not in COMPLETE_STATUSES:
         raise Conflict(f"The batch is {batch.status} and cannot be completed.", path=["id"])
     return batch
 
 
+async def complete_idle_batches(db: Database, scope: Scope) -> None:
+    """Complete the batches of the sandbox that got no document for MAX_IDLE_DAYS, as `complete_batch` does. Needs `profile:write`. Raises Forbidden."""
+    scope.require(Permission.PROFILE_WRITE)
+    await _complete_listed(db, scope, await db.rows(LIST_IDLE, scope.sandbox_id, MAX_IDLE_DAYS))
+
+
 async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
-    """Return the id of today's LOADING rolling batch of a dataset; create it if need be. Needs `profile:write`. Raises Forbidden, NotFound."""
+    """Return the id of today's LOADING rolling batch of a dataset. If there is none, create one, and complete those of earlier days.
+
+    Needs `profile:write`. Raises Forbidden, NotFound.
+    """
     scope.require(Permission.PROFILE_WRITE)
     rows = await db.rows(LIST_ROLLING, scope.sandbox_id, dataset_id)
     for row in rows:
         if row["status"] == BatchStatus.LOADING:
             open_id: UUID = row["batch_id"]
             return open_id
-    closed = sum(row["batch_id"] is not None for row in rows)
-    batch_id = _batch_id("rolling", dataset_id, f"{rows[0]['day']:%Y-%m-%d}/{closed}")
-    await _create(db, scope, batch_id, dataset_id, None)
+    day, closed = rows[0]["day"], sum(row["batch_id"] is not None for row in rows)
+    batch_id = _rolling_id(dataset_id, f"{day:%Y-%m-%d}/{closed}")
+    await db.value(CREATE_ROLLING, scope.sandbox_id, batch_id, dataset_id, scope.actor)
+    await _complete_listed(db, scope, await db.rows(LIST_ENDED_ROLLING, scope.sandbox_id, dataset_id, day))
     return batch_id
 
 
-async def read_batches(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[Batch | None]:
+async def read_batches(db: Reader, scope: Scope, batch_ids: Sequence[UUID]) -> list[Batch | None]:
     """Read batches by id, in order; None for an unknown one. Needs any of READ_BATCHES. Raises Forbidden."""
     scope.require(*READ_BATCHES)
     found = {row["batch_id"]: _batch(row) for row in await db.rows(READ, scope.sandbox_id, batch_ids)}
@@ -179,8 +219,17 @@ async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) ->
 
 
 async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> Batch | None:
-    """Return the dataset's batch with this key, None if there is none. Needs any of READ_BATCHES. Raises Forbidden."""
-    (batch,) = await read_batches(db, scope, [_batch_id("key", dataset_id, key)])
+    """Return the batch that this key of the dataset names, None if it names none. Needs any of READ_BATCHES. Raises Forbidden."""
+    scope.require(*READ_BATCHES)
+    row = await db.row(FIND, scope.sandbox_id, dataset_id, key)
+    return None if row is None else _batch(row)
+
+
+async def read_batch(db: Reader, scope: Scope, batch_id: UUID) -> Batch:
+    """Read a batch that is about to be changed. Needs any of READ_BATCHES. Raises Forbidden, NotFound."""
+    (batch,) = await read_batches(db, scope, [batch_id])
+    if batch is None:
+        raise NotFound("There is no batch with this id.", path=["id"])
     return batch
 
 
@@ -191,22 +240,20 @@ async def list_failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> lis
     return [row["index"] for row in rows]
 
 
-def _batch_id(kind: str, dataset_id: UUID, text: str) -> UUID:
-    """Derive a batch's id from its dataset and text, so that a key needs no look-up. Ids of different kinds never collide."""
+def subject_of(batch_id: UUID) -> Subject:
+    """Return what entries of the audit log about a batch are about."""
+    return Subject("Batch", (batch_id,))
+
+
+def _rolling_id(dataset_id: UUID, text: str) -> UUID:
+    """Derive the id of a rolling batch, so that concurrent calls that find none create the same one."""
     seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
-    return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
+    return uuid_of(blake2b(seed, digest_size=16, person=b"rolling").digest())
 
 
-async def _create(db: Database, scope: Scope, batch_id: UUID, dataset_id: UUID, key: str | None) -> None:
-    """Create the batch unless it exists, in a transaction of its own, so that concurrent callers do not wait for each other."""
-    await db.value(CREATE, scope.sandbox_id, batch_id, dataset_id, key)
-
-
-async def _read(db: Database, scope: Scope, batch_id: UUID) -> Batch:
-    (batch,) = await read_batches(db, scope, [batch_id])
-    if batch is None:
-        raise NotFound("There is no batch with this id.", path=["id"])
-    return batch
+async def _complete_listed(db: Database, scope: Scope, rows: Sequence[Any]) -> None:
+    if rows:
+        await db.rows(COMPLETE, scope.sandbox_id, [row["batch_id"] for row in rows])
 
 
 def _batch(row: Any) -> Batch:

@@ -342,7 +342,7 @@ class _Prepared:
         """Add to the counts of the batch, and store the failures. Raises as `refuse_batch` if the batch is not LOADING."""
         target, failures = self._target, self._reader.failures
         accepted = len(self._documents) - writes.duplicates
-        counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures))
+        counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures), writes.stamp.at)
         if await tx.value(COUNT_BATCH, *counted) is None:
             await target.refuse_batch()
         await store_failures(tx, writes.stamp, failures)

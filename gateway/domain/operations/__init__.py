@@ -1,1 +1,1 @@
-"""Operations: verbs over many people. Links by hand, deletions, jobs over all profiles, diffs, simulation, verification."""
+"""Operations: verbs over many people. Links by hand, removals, jobs over all profiles, diffs, simulation, verification."""

@@ -68,6 +68,8 @@ def _plain(value: Any) -> Any:
         return {_camel(field.name): getattr(value, field.name) for field in fields(value) if field.repr}
     if isinstance(value, AbstractSet):
         return sorted(value)
+    if isinstance(value, UUID):  # of the driver's own class
+        return str(value)
     raise TypeError(f"{type(value).__name__} is no state of a subject")
 
 

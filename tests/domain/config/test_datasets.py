@@ -9,7 +9,6 @@ from world import event, record
 from gateway.domain.config import datasets, registry, sandboxes
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.facts.batches import create_batch
-from gateway.domain.operations import deletions
 from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.errors import Forbidden, Invalid, NotFound, Taken
 from gateway.xdm.classes import XdmClass
@@ -119,7 +118,7 @@ async def test_records_are_counted_without_failures_repeats_and_what_was_aborted
     await world.records(record(ANA, first_name="Anna"), batch_id=batch.batch_id)
     await world.events(event("1", "2026-01-01T00:00:00Z", ANA))
     await world.events(event("1", "2026-01-01T00:00:00Z", ANA))
-    await deletions.abort_batch(db, scope, world.configurations, batch.batch_id)
+    await world.abort(batch.batch_id)
     asked = [world.shop.dataset_id, uuid4(), world.crm.dataset_id, world.loyalty.dataset_id]
     with statements() as names:
         assert await datasets.count_records(db, scope, asked) == [1, 0, 2, 0]

@@ -10,7 +10,6 @@ from world import event, record
 from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.operations import sandbox_regrouping
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identities, identity_graphs
@@ -137,7 +136,7 @@ async def test_a_refused_link_holds_once_the_link_that_it_conflicted_with_is_rem
     await world.events(event("e1", "2026-01-01T00:00:00Z", ANA, DEVICE))
     await world.events(event("e2", "2026-01-02T00:00:00Z", BOB, DEVICE), batch_id=batch_id)
     assert await together(world, BOB, DEVICE)
-    await abort_batch(world.db, world.scope, world.configurations, batch_id)
+    await world.abort(batch_id)
     assert await together(world, ANA, DEVICE)
     assert await refusals(world, ANA) == set()
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
 from uuid import UUID, uuid4
 
@@ -12,7 +12,7 @@ from world import event, record
 from gateway.domain.config import sandboxes
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
-from gateway.domain.operations import deletions
+from gateway.domain.operations import batch_removal
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.errors import BadCursor, Conflict, Forbidden, Invalid, NotFound
@@ -24,6 +24,10 @@ ANA = ("Email", "ana@x.io")
 async def create(world, key=None, dataset=None):
     dataset_id = (dataset or world.crm).dataset_id
     return await batches.create_batch(world.db, world.scope, await world.config(), dataset_id, key)
+
+
+async def find(world, key):
+    return await batches.find_batch(world.db, world.scope, world.crm.dataset_id, key)
 
 
 async def read(world, batch_id):
@@ -108,7 +112,7 @@ async def test_a_batch_that_brought_what_was_there_already_is_active(world):
     await world.events(visit, batch_id=again.batch_id)
     await world.records(record(ANA))
     await world.records(record(ANA), {}, batch_id=records.batch_id)
-    await deletions.abort_batch(world.db, world.scope, world.configurations, before.batch_id)
+    await world.abort(before.batch_id)
     for batch in (again, records):
         complete = await batches.complete_batch(world.db, world.scope, batch.batch_id)
         assert (complete.status, complete.record_count) == (BatchStatus.ACTIVE, 0)
@@ -126,14 +130,39 @@ async def test_completing_twice_changes_nothing(world):
         await world.records(record(ANA), batch_id=batch.batch_id)
 
 
-async def test_an_aborted_batch_cannot_be_completed(world):
+async def test_an_aborted_batch_cannot_be_completed_and_its_key_gives_another(world, statements):
     batch = await create(world, "key")
-    await deletions.abort_batch(world.db, world.scope, world.configurations, batch.batch_id)
+    assert await find(world, "key") == batch
+    await world.abort(batch.batch_id)
     with pytest.raises(Conflict, match="ABORTED"):
         await batches.complete_batch(world.db, world.scope, batch.batch_id)
-    assert (await create(world, "key")).status is BatchStatus.ABORTED
+    assert await find(world, "key") is None
+    with statements() as names:
+        other = await create(world, "key")
+    assert names[-2:] == ["batches.create_batch", "audit.record"]
+    assert (other.status, other.key, other.created_by) == ("LOADING", "key", world.scope.actor)
+    with statements() as names:
+        assert await create(world, "key") == other == await find(world, "key")
+    assert names[-2:] == ["batches.create_batch", "batches.find_batch"]
+    assert (await read(world, batch.batch_id)).status is BatchStatus.ABORTED
     with pytest.raises(NotFound):
         await batches.complete_batch(world.db, world.scope, uuid4())
+
+
+async def test_a_batch_that_nobody_completes_is_completed_a_week_after_its_last_document(world, later):
+    """The week of a batch without documents begins with the batch."""
+    empty, filled = await create(world, "empty"), await create(world, "filled")
+    rolling = await batches.rolling_batch(world.db, world.scope, world.crm.dataset_id)
+    await world.records(record(ANA), batch_id=filled.batch_id)
+    after = [await later(timedelta(days=days)) for days in (6.9, 13.8, 14)]
+    await batches.complete_idle_batches(after[0], world.scope)
+    assert (await read(world, empty.batch_id)).status is BatchStatus.LOADING
+    await replace(world, db=after[0]).records(record(ANA), batch_id=filled.batch_id)
+    await batches.complete_idle_batches(after[1], world.scope)
+    ids = [empty.batch_id, rolling, filled.batch_id]
+    assert [(await read(world, one)).status for one in ids] == ["FAILED", "FAILED", "LOADING"]
+    await batches.complete_idle_batches(after[2], world.scope)
+    assert (await read(world, filled.batch_id)).status is BatchStatus.ACTIVE
 
 
 # ------------------------------------------------------------------------------------------------ rolling batches
@@ -148,26 +177,31 @@ async def rolling(dsn, world, now):
         await then.close()
 
 
-async def test_calls_that_name_no_batch_share_one_each_day(world, dsn):
-    morning = await rolling(dsn, world, "2026-03-01T00:00:00Z")
-    assert await rolling(dsn, world, "2026-03-01T23:59:59.999Z") == morning
-    assert await rolling(dsn, world, "2026-03-02T01:00:00+02:00") == morning  # a day is one of UTC
-    assert await rolling(dsn, world, "2026-03-02T00:00:00Z") != morning
-    assert await rolling(dsn, world, "2026-03-01T12:00:00Z") == morning
-    batch = await read(world, morning)
+async def test_calls_that_name_no_batch_share_one_each_day_which_completes_the_one_before(world, dsn):
+    first = await rolling(dsn, world, "2026-03-01T00:00:00Z")
+    assert await rolling(dsn, world, "2026-03-01T23:59:59.999Z") == first
+    assert await rolling(dsn, world, "2026-03-02T01:00:00+02:00") == first  # a day is one of UTC
+    batch = await read(world, first)
     assert (batch.key, batch.status, batch.dataset_id) == (None, "LOADING", world.crm.dataset_id)
+    own = await create(world, "a batch of one's own")
+    await world.records(record(ANA), batch_id=first)
+    second = await rolling(dsn, world, "2026-03-02T00:00:00Z")
+    statuses = [(await read(world, batch_id)).status for batch_id in (first, second, own.batch_id)]
+    assert statuses == ["ACTIVE", "LOADING", "LOADING"]
+    assert await rolling(dsn, world, "2026-03-01T12:00:00Z") == second  # by a clock that is late
 
 
-async def test_a_rolling_batch_that_was_closed_is_followed_by_another(world):
+async def test_a_rolling_batch_that_was_closed_is_followed_by_another_and_none_can_be_aborted(world):
+    """It holds what others sent, too: whoever aborts one gets told how to make one of their own."""
     db, scope, dataset_id = world.db, world.scope, world.crm.dataset_id
     first = await batches.rolling_batch(db, scope, dataset_id)
     await batches.complete_batch(db, scope, first)
-    second = await batches.rolling_batch(db, scope, dataset_id)
-    await deletions.abort_batch(db, scope, world.configurations, second)
-    third = await batches.rolling_batch(db, scope, dataset_id)
-    assert len({first, second, third}) == 3
-    assert third == await batches.rolling_batch(db, scope, dataset_id)
-    assert (await world.records(record(ANA))).batch_id == third
+    second = (await world.records(record(ANA))).batch_id
+    assert second == await batches.rolling_batch(db, scope, dataset_id) != first
+    for batch_id in (first, second):
+        with pytest.raises(Conflict, match="createBatch"):
+            await batch_removal.abort_batch(db, scope, batch_id)
+    assert (await read(world, second)).record_count == len(await world.people()) == 1
 
 
 async def test_a_keyed_batch_is_never_a_rolling_one(world):

@@ -12,7 +12,6 @@ from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.ingest import ingestion
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identities
 from gateway.domain.rules.graphs import MAX_NEIGHBOURS, IdentityType
@@ -86,7 +85,7 @@ async def test_a_deletion_stays_when_the_batch_of_the_deleted_record_is_aborted(
     batch_id = await world.batch("records")
     await world.records(record(ANA), batch_id=batch_id)
     await world.records(record(ANA), mode=Mode.DELETE)
-    await abort_batch(world.db, world.scope, world.configurations, batch_id)
+    await world.abort(batch_id)
     assert await identities.read_identities(world.db, world.scope, [await world.xid(*ANA)]) == [None]
     assert await verify(world.db, world.scope, world.configurations) == []
 

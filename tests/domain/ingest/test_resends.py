@@ -9,7 +9,6 @@ from gateway.domain.config import registry
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.config.namespaces import create_namespace
 from gateway.domain.config.registry import IdentityDescriptor
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.graphs import IdentityType
 from gateway.storage.database import Database
@@ -109,7 +108,7 @@ async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
     for batch_id in batches:
         ((xid, _, of_batch, timestamp, event_type, *_),) = await stored(world)
         firsts.append((xid, of_batch, timestamp.day, event_type))
-        await abort_batch(world.db, world.scope, world.configurations, batch_id)
+        await world.abort(batch_id)
         assert await verify(world.db, world.scope, world.configurations) == []
     assert firsts == [
         (await world.xid(*DEVICE), batches[0], 1, "a"),
@@ -128,7 +127,7 @@ async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(
     await world.events(event("e1", NOON, PHONE, eventType="d"), batch_id=batches[3])
     assert {row[4] for row in await stored(world)} == {"a", "c"}
     for batch_id, types in zip(batches, [{"b", "d"}, {"c"}, {"d"}, set()], strict=True):
-        await abort_batch(world.db, world.scope, world.configurations, batch_id)
+        await world.abort(batch_id)
         assert await verify(world.db, world.scope, world.configurations) == []
         assert {row[4] for row in await stored(world)} == types
 

@@ -8,7 +8,6 @@ from world import event, record
 from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.operations import manual_links
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identity_graphs
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
@@ -72,7 +71,7 @@ async def test_an_unlinked_pair_stays_apart_after_all_its_data_was_removed_and_s
     batch_id = await world.batch("b")
     await world.records(record(ANA, PHONE), batch_id=batch_id)
     await unlinked(world, ANA, PHONE)
-    await abort_batch(world.db, world.scope, world.configurations, batch_id)
+    await world.abort(batch_id)
     assert await groups(world) == set()
     await sound(world)
     await world.records(record(PHONE, ANA))

@@ -7,7 +7,6 @@ from threading import Event
 import pytest
 from world import World, event, record
 
-from gateway.domain.operations.deletions import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules import graphs
 from gateway.domain.views import graph_component, graph_union
@@ -54,7 +53,7 @@ async def test_two_components_that_become_too_large_when_they_meet_are_restored_
     assert [warning.code for warning in result.warnings] == ["IDENTITY_CAP"]
     assert await sizes(world) == [1] * 24
     await verify_views(world)
-    await abort_batch(world.db, world.scope, world.configurations, batch_id)
+    await world.abort(batch_id)
     assert await sizes(world) == [1] * 16 + [4, 4]
     await verify_views(world)
 

@@ -1,11 +1,17 @@
 -- Removal of an aborted batch's facts, some identities at a time.
 
 -- name: abort_batch(sandbox_id, batch_id) -> value
--- Abort a batch that is loading. Returns its id; null if it is complete. Walks batch_pkey.
+-- Closes a batch that is LOADING and has a key, and returns its id; none otherwise. Walks batch_pkey.
 update gateway.batch
-   set status = 'ABORTED', completed_at = coalesce(completed_at, gateway.now())
- where sandbox_id = $1 and batch_id = $2 and status in ('LOADING', 'ABORTED')
+   set status = 'ABORTING', completed_at = gateway.now()
+ where sandbox_id = $1 and batch_id = $2 and status = 'LOADING' and key is not null
 returning batch_id;
+
+-- name: end_abort(sandbox_id, batch_id) -> none
+-- Says that nothing of a batch is left. Walks batch_pkey.
+update gateway.batch
+   set status = 'ABORTED', record_count = 0
+ where sandbox_id = $1 and batch_id = $2 and status = 'ABORTING';
 
 -- name: find_records(sandbox_id, batch_id, most) -> rows
 -- List identities under which the batch stored records. Walks record_batch_idx.

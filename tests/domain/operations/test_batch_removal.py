@@ -1,0 +1,116 @@
+"""An aborted batch is removed with all its facts; facts that other batches sent as well stay."""
+
+from dataclasses import replace
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from crashes import killed_at
+from world import event, record
+
+from gateway.domain.facts import batches
+from gateway.domain.facts.batches import BatchStatus
+from gateway.domain.operations import batch_removal
+from gateway.domain.operations.batch_removal import abort_batch
+from gateway.domain.operations.verification import verify
+from gateway.domain.work import jobs
+from gateway.domain.work.jobs import JobStatus
+from gateway.errors import Conflict, NotFound
+
+ANA, BOB, PHONE = ("Email", "ana@example.com"), ("Email", "bob@example.com"), ("Phone", "+1")
+NOON = "2026-01-01T12:00:00Z"
+
+
+async def read(world, batch_id):
+    (batch,) = await batches.read_batches(world.db, world.scope, [batch_id])
+    return batch
+
+
+async def test_people_linked_by_the_batch_alone_are_split_again(world):
+    await world.records(record(ANA, first_name="Ana"), record(BOB, first_name="Bob"))
+    batch_id = await world.batch("links", world.loyalty)
+    await world.records(record(ANA, PHONE), record(BOB, PHONE), dataset=world.loyalty, batch_id=batch_id)
+    assert len(await world.people()) == 1
+    await world.abort(batch_id)
+    batch = await read(world, batch_id)
+    assert (batch.status, batch.record_count) == (BatchStatus.ABORTED, 0)
+    assert await world.people() == {(await world.xid(*ANA),), (await world.xid(*BOB),)}
+    assert sorted(d["person"]["name"]["firstName"] for d in await world.documents()) == ["Ana", "Bob"]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_batch_with_more_facts_than_one_step_takes_is_emptied(world):
+    batch_id = await world.batch("many", world.shop)
+    for start in (0, 1000):
+        documents = [event(f"e{n}", NOON, ("ECID", f"{n + 1:038d}")) for n in range(start, start + 1000)]
+        await world.events(*documents, batch_id=batch_id)
+    await world.abort(batch_id)
+    assert await world.people() == set()
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_an_event_stays_with_the_next_batch_that_sent_it(world):
+    first, second = await world.batch("1", world.shop), await world.batch("2", world.shop)
+    for batch_id in (first, second):
+        await world.events(event("e1", NOON, ANA), batch_id=batch_id)
+    await world.abort(first)
+    assert len(await world.people()) == 1
+    await world.abort(second)
+    assert await world.people() == set()
+
+
+async def test_an_aborted_batch_takes_nothing_more_at_once_and_is_aborted_once_nothing_of_it_is_left(world):
+    """Until then it says that it is ABORTING. The job that empties it is the same for everybody who aborts it meanwhile."""
+    batch_id = await world.batch("b")
+    await world.records(record(ANA), batch_id=batch_id)
+    (first, job), (second, same) = [await abort_batch(world.db, world.scope, batch_id) for _ in range(2)]
+    assert first == second == await read(world, batch_id)
+    assert (first.status, first.record_count, same) == (BatchStatus.ABORTING, 1, job)
+    with pytest.raises(Conflict, match="ABORTING"):
+        await world.records(record(BOB), batch_id=batch_id)
+    with pytest.raises(Conflict, match="ABORTING"):
+        await batches.complete_batch(world.db, world.scope, batch_id)
+    assert len(await world.people()) == 1
+    other = await world.batch("b")
+    await world.records(record(BOB), batch_id=other)
+    await world.abort(batch_id)
+    assert await abort_batch(world.db, world.scope, batch_id) == (await read(world, batch_id), None)
+    assert [(await read(world, one)).status for one in (batch_id, other)] == ["ABORTED", "LOADING"]
+    assert await world.people() == {(await world.xid(*BOB),)}
+    (entry,) = await jobs.list_jobs(world.db, world.scope)
+    assert (entry.job_id, entry.status) == (job, JobStatus.COMPLETED)
+
+
+async def test_only_a_batch_that_exists_and_is_loading_is_aborted(world):
+    batch_id = await world.batch("complete")
+    await world.records(record(ANA), batch_id=batch_id)
+    await batches.complete_batch(world.db, world.scope, batch_id)
+    with pytest.raises(Conflict, match="complete"):
+        await abort_batch(world.db, world.scope, batch_id)
+    with pytest.raises(NotFound):
+        await abort_batch(world.db, world.scope, uuid4())
+    assert len(await world.people()) == 1
+    assert await jobs.list_jobs(world.db, world.scope) == []
+
+
+async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world, later, monkeypatch):
+    """Whatever it has committed, views are right, and status and count agree with what is there."""
+    monkeypatch.setattr(batch_removal, "MAX_FACTS_PER_STEP", 2)
+    after = await later(timedelta(hours=1))
+    await world.records(record(ANA, first_name="Ana"))
+    number, killed = 0, True
+    while killed:
+        number += 1
+        batch_id = await world.batch(f"b{number}")
+        await world.records(record(ANA, PHONE), record(BOB, PHONE), record(PHONE), batch_id=batch_id)
+        killed = await killed_at(number, world.abort(batch_id))
+        batch = await read(world, batch_id)
+        if batch.status == "ABORTED":
+            assert (batch.record_count, await world.people()) == (0, {(await world.xid(*ANA),)})
+        assert await verify(world.db, world.scope, world.configurations) == []
+        await replace(world, db=after).abort(batch_id)
+        assert (await read(world, batch_id)).status == "ABORTED"
+        assert await world.people() == {(await world.xid(*ANA),)}
+        assert await verify(world.db, world.scope, world.configurations) == []
+    assert number > 20
+    assert {job.status for job in await jobs.list_jobs(world.db, world.scope)} <= {JobStatus.COMPLETED}
