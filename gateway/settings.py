@@ -197,6 +197,18 @@ class Settings(BaseSettings):
     run_jobs: bool = Field(
         default=True, description="Do jobs in the server processes too; else `gateway worker` has to run."
     )
+    short_jobs: int = Field(
+        2, ge=1, le=100, description="Jobs on a selection, such as an aborted batch, that one process does at once."
+    )
+    long_jobs: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="Jobs on everybody, such as building a merge policy, that one process does at once.",
+    )
+    job_days: float = Field(
+        30, ge=0, le=36_500, allow_inf_nan=False, description="How many days jobs that ended can be seen."
+    )
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
     )

@@ -24,7 +24,7 @@ def worker(data_dir: DataDir = None) -> None:
 
 
 async def _work(settings: Settings) -> None:
-    async with open_deployment(settings) as deployment, working(deployment.db, Configurations()):
+    async with open_deployment(settings) as deployment, working(deployment.db, Configurations(), settings):
         end = listen(log_observation)
         typer.echo("working")
         with suppress(asyncio.CancelledError):  # a stop by signal is no failure

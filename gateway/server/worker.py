@@ -1,35 +1,54 @@
-"""The worker: does jobs, one at a time, in a server process or in a process of its own. HANDLERS lists every kind of job."""
+"""The worker: does jobs, in a server process or in a process of its own. `handlers` lists every kind of job.
+
+Long and short work have slots of their own, so that a policy which is materialized for an hour holds up no batch that is aborted. The
+worker is woken when a job is committed; it also looks by itself, as a notification may be lost and jobs become due by time.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.operations import batch_removal, policy_materialization, sandbox_regrouping
+from gateway.domain.operations import batch_removal, job_retention, policy_materialization, sandbox_regrouping
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
-from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.job_kinds import RULES, JobKind
+from gateway.domain.work.jobs import schedule
 from gateway.domain.work.leases import LeasedJob
+from gateway.settings import Settings
 from gateway.storage.database import Database
+from gateway.storage.listener import Waiter
+from gateway.storage.notifications import Channel
 from gateway.telemetry import FaultMasked, correlation_id, observe
 
 Handler = Callable[[Database, Scope, Configurations, LeasedJob], Awaitable[None]]
 """Does a job from its cursor to the end. It may be cancelled anywhere: the pieces that it committed count."""
 
-HANDLERS: Mapping[JobKind, Handler] = {
-    JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
-    JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
-    JobKind.ABORT_BATCH: batch_removal.empty_batch,
-}
+POLL_SECONDS = 1.0
+"""Between two looks for due jobs that nobody told of; a look is one statement for each pool."""
 
-POLL_SECONDS = 1.0  # between two looks for due jobs; a look is one probe of an index
+SCHEDULE_SECONDS = 600.0
+"""How long a new sandbox may wait for its recurring jobs."""
+
+
+def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
+    """Return what does each kind of job, under these settings."""
+    return {
+        JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
+        JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
+        JobKind.ABORT_BATCH: batch_removal.empty_batch,
+        JobKind.EXPIRE_JOBS: partial(job_retention.expire_jobs, days=settings.job_days),
+    }
 
 
 @asynccontextmanager
-async def working(db: Database, configurations: Configurations) -> AsyncIterator[None]:
+async def working(db: Database, configurations: Configurations, settings: Settings) -> AsyncIterator[None]:
     """Do jobs as long as the block lasts; a job that is interrupted is free for another worker."""
-    task = asyncio.create_task(_work(db, configurations))
+    task = asyncio.create_task(_Worker(db, configurations, settings).work())
     try:
         yield
     finally:
@@ -38,36 +57,65 @@ async def working(db: Database, configurations: Configurations) -> AsyncIterator
             await task
 
 
-async def _work(db: Database, configurations: Configurations) -> None:
-    """Do jobs as they come due, until cancelled. An error that repeats with each look is observed once."""
-    last_error = None
-    while True:
-        try:
-            await work_off(db, configurations)
-        except Exception as error:  # noqa: BLE001 # most likely the database cannot be reached now
-            if str(error) != last_error:
-                last_error = str(error)
-                observe(FaultMasked(error))
-        else:
-            last_error = None
-        await asyncio.sleep(POLL_SECONDS)
-
-
-async def work_off(db: Database, configurations: Configurations) -> int:
-    """Do every job that is due, and return how many they were."""
-    count = 0
-    while claim := await leases.claim(db, HANDLERS.keys()):
-        await _do(db, configurations, claim)
-        count += 1
-    return count
-
-
-async def _do(db: Database, configurations: Configurations, claim: LeasedJob) -> None:
+async def do_job(db: Database, configurations: Configurations, handler: Handler, claim: LeasedJob) -> None:
+    """Do a leased job to its end, unless it is put off or lost. An error is kept with the job, and observed."""
     scope = await read_own_scope(db, claim.sandbox_id)
     if scope is None:
         return  # the sandbox was deleted, and the job with it
     correlation_id.set(str(claim.job_id))
     try:
-        await leases.carry_out(db, claim, HANDLERS[claim.kind](db, scope, configurations, claim))
-    except Exception as error:  # noqa: BLE001 # the job records its error; the worker goes on
+        await leases.carry_out(db, claim, handler(db, scope, configurations, claim))
+    except Exception as error:  # noqa: BLE001 # the job keeps its error; the worker goes on
         observe(FaultMasked(error))
+
+
+@dataclass(slots=True)
+class _Pool:
+    """The kinds of jobs that share some slots, and how many of these are free."""
+
+    kinds: list[JobKind]
+    free: int
+
+
+class _Worker:
+    def __init__(self, db: Database, configurations: Configurations, settings: Settings) -> None:
+        self._db, self._configurations, self._handlers = db, configurations, handlers(settings)
+        long = [kind for kind in self._handlers if RULES[kind].is_long]
+        short = [kind for kind in self._handlers if not RULES[kind].is_long]
+        self._pools = [_Pool(short, settings.short_jobs), _Pool(long, settings.long_jobs)]
+        self._scheduled_at = float("-inf")
+
+    async def work(self) -> None:
+        """Do jobs as they come due, until cancelled. An error that repeats with each look is observed once."""
+        last_error = None
+        with self._db.waiter(Channel.JOBS) as waiter:
+            async with asyncio.TaskGroup() as running:
+                while True:
+                    try:
+                        await self._look(running, waiter)
+                    except Exception as error:  # noqa: BLE001 # most likely the database cannot be reached now
+                        if str(error) != last_error:
+                            last_error = str(error)
+                            observe(FaultMasked(error))
+                    else:
+                        last_error = None
+                    await waiter.wait(POLL_SECONDS)
+
+    async def _look(self, running: asyncio.TaskGroup, waiter: Waiter) -> None:
+        """Begin due jobs, as many as there are free slots."""
+        if monotonic() - self._scheduled_at > SCHEDULE_SECONDS:
+            await schedule(self._db)
+            self._scheduled_at = monotonic()
+        for pool in self._pools:
+            while pool.free and (claim := await leases.claim(self._db, pool.kinds)):
+                pool.free -= 1
+                running.create_task(self._do(pool, claim, waiter))
+
+    async def _do(self, pool: _Pool, claim: LeasedJob, waiter: Waiter) -> None:
+        try:
+            await do_job(self._db, self._configurations, self._handlers[claim.kind], claim)
+        except Exception as error:  # noqa: BLE001 # the database is away: the lease runs out, and another worker goes on
+            observe(FaultMasked(error))
+        finally:
+            pool.free += 1
+            waiter.wake()

@@ -3,9 +3,10 @@
 alter table gateway.job drop constraint job_kind_known;
 update gateway.job set kind = upper(kind);
 alter table gateway.job
-  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH')),
+  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_JOBS')),
   add column input json,
   add column metrics json not null default '{}',
+  add column every interval,
   add column attempts integer not null default 0,
   add column created_by text,
   add column started_at timestamptz,

@@ -1,4 +1,4 @@
--- Jobs: long work, piece by piece, by one worker at a time. Only `claim_job` looks across sandboxes.
+-- Jobs: long work, piece by piece, by one worker at a time. Only `claim_job`, `schedule_jobs` and those that count look across sandboxes.
 
 -- name: enqueue_job(sandbox_id, job_id, kind, subject, input, created_by, seconds) -> value
 -- Add a job that is due so many seconds after its transaction, and return its id; none if an open job of the kind about the subject
@@ -21,10 +21,23 @@ update gateway.job
    set status = $4, lease = null, updated_at = gateway.now()
  where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING');
 
+-- name: schedule_jobs(kinds, intervals, subject, created_by) -> none
+-- Add a recurring job of each kind to the sandboxes that have none, and let one whose interval is another by now have the new one, from its
+-- next run on. A sandbox that is being deleted is left out. Walks job_open_key for each pair.
+insert into gateway.job (sandbox_id, job_id, kind, subject, status, metrics, every, due_at, created_at, created_by, updated_at)
+select sandbox_id, gen_random_uuid(), kind, $3, 'NEW', '{}', every, stamp + every, stamp, $4, stamp
+  from (select sandbox_id from gateway.sandbox for key share skip locked) sandboxes,
+       unnest($1::text[], $2::interval[]) as rule(kind, every), gateway.now() as stamp
+ where not exists (select from gateway.job j
+                    where j.sandbox_id = sandboxes.sandbox_id and j.kind = rule.kind and j.subject = $3
+                      and j.status in ('NEW', 'PROCESSING') and j.every = rule.every)
+    on conflict (sandbox_id, kind, subject) where status in ('NEW', 'PROCESSING') do update set every = excluded.every;
+
 -- name: claim_job(kinds, lease, seconds, longest_pause) -> row
 -- A due job of these kinds, leased for so many seconds, from the sandbox from which none was claimed for longest; jobs that another worker
--- is leasing now are skipped. One whose lease ran out waits longer with each attempt. Walks job_due_idx over all that is due, job_claimed_idx once and
--- job_open_key for each sandbox among these: the join keeps their order, so that one job is locked.
+-- is leasing now are skipped. One whose lease ran out waits longer with each attempt. The first claim of a run of a recurring job ends what
+-- is told of its last run. Walks job_due_idx over all that is due, and job_claimed_idx for each sandbox among these; the join keeps the order
+-- of the sandboxes, so that one job is locked.
 with waiting as materialized (
      select sandbox_id, (select max(j.claimed_at) from gateway.job j where j.sandbox_id = due.sandbox_id) as served_at
        from (select distinct sandbox_id
@@ -46,7 +59,9 @@ with waiting as materialized (
 update gateway.job as j
    set status = 'PROCESSING', lease = $2, attempt = j.attempt + 1, attempts = j.attempts + 1,
        error = case j.status when 'NEW' then j.error else 'The worker that had it was lost.' end,
-       started_at = coalesce(j.started_at, stamp), claimed_at = stamp, due_at = stamp + make_interval(secs => $3), updated_at = stamp
+       started_at = case j.attempts when 0 then stamp else j.started_at end,
+       done = case j.attempts when 0 then 0 else j.done end, total = case j.attempts when 0 then null else j.total end,
+       metrics = case j.attempts when 0 then '{}' else j.metrics end, claimed_at = stamp, due_at = stamp + make_interval(secs => $3), updated_at = stamp
   from next, gateway.now() as stamp
  where j.sandbox_id = next.sandbox_id and j.job_id = next.job_id
 returning j.sandbox_id, j.job_id, j.kind, j.subject, j.input, j.cursor, j.done, j.total, j.metrics, j.attempt;
@@ -73,6 +88,25 @@ update gateway.job
    set status = $4, lease = null, due_at = stamp + make_interval(secs => $5), error = $6, updated_at = stamp
   from gateway.now() as stamp
  where sandbox_id = $1 and job_id = $2 and lease = $3
+returning job_id;
+
+-- name: rearm_job(sandbox_id, job_id, lease) -> value
+-- The job's id if the lease held until now: a recurring job that is done is due again after its interval. Walks job_pkey.
+update gateway.job
+   set status = 'NEW', lease = null, due_at = stamp + every, cursor = null, attempt = 0, attempts = 0, error = null, updated_at = stamp
+  from gateway.now() as stamp
+ where sandbox_id = $1 and job_id = $2 and lease = $3
+returning job_id;
+
+-- name: expire_jobs(sandbox_id, days, size) -> rows
+-- Remove up to `size` jobs that ended more than so many days ago, and return their ids. Walks job_pkey.
+delete from gateway.job
+ where sandbox_id = $1
+   and job_id in (select job_id
+                    from gateway.job
+                   where sandbox_id = $1 and status in ('COMPLETED', 'FAILED', 'CANCELLED')
+                     and updated_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
+                   limit $3)
 returning job_id;
 
 -- name: list_jobs(sandbox_id, size) -> rows

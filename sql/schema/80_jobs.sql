@@ -3,7 +3,7 @@
 create table gateway.job (
   sandbox_id bigint not null references gateway.sandbox on delete cascade,
   job_id     uuid not null,
-  kind       text not null constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH')),
+  kind       text not null constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_JOBS')),
   subject    uuid not null,                                                       -- the policy or the batch that it works on; nil: the sandbox
   status     text not null constraint job_status_known check (status in ('NEW', 'PROCESSING', 'COMPLETED', 'FAILED', 'CANCELLED')),
   input      json,                                                                -- what was asked for, beyond kind and subject
@@ -14,6 +14,7 @@ create table gateway.job (
   attempt    integer not null default 0,                                          -- how often it was leased since the last piece
   attempts   integer not null default 0,                                          -- how often it was leased at all
   error      text,                                                                -- why the last attempt failed; no personal data
+  every      interval,                                                            -- a recurring job is due again so long after its end; null: done once
   lease      uuid,                                                                -- of the worker that has it: no other can commit a piece
   due_at     timestamptz not null,                                                -- may be leased from then on: at once, after a back-off, or when its lease ends
   created_at timestamptz not null,

@@ -24,6 +24,7 @@ import uvloop
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from working import work_off
 from world import World, event, record
 
 from gateway.domain.config import policies
@@ -33,7 +34,6 @@ from gateway.domain.operations.verification import verify
 from gateway.domain.rules.graphs import IdentityType, Member, Rules, Tie, resolve
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.postgres.cluster import Cluster
-from gateway.server.worker import work_off
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 

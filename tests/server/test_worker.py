@@ -2,19 +2,23 @@
 
 import asyncio
 import subprocess
+from uuid import uuid4
 
 import pytest
 from places import reachable_directory
 from program import GATEWAY, environment, server
+from working import work_off
 from world import World, record
 
 from gateway.domain.config import policies
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.operations.verification import verify
+from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.server import worker
-from gateway.server.worker import HANDLERS, work_off, working
+from gateway.server.worker import handlers, working
+from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.telemetry import FaultMasked, JobLeft, listen
 
@@ -29,7 +33,7 @@ async def world(db):
 
 
 def test_every_kind_of_job_has_its_handler():
-    assert HANDLERS.keys() == set(JobKind)
+    assert handlers(Settings()).keys() == set(JobKind)
 
 
 async def test_due_jobs_of_every_sandbox_are_done(world, db):
@@ -54,12 +58,68 @@ async def test_an_error_that_repeats_with_each_look_is_observed_once(monkeypatch
     await db.close()
     told, looked = [], asyncio.Event()
     stop = listen(lambda seen: (told.append(seen), looked.set()) if isinstance(seen, FaultMasked) else None)
-    async with asyncio.timeout(30), working(db, Configurations()):
+    async with asyncio.timeout(30), working(db, Configurations(), Settings()):
         await looked.wait()
         for _ in range(100):  # turns of the loop, in each of which it looks again
             await asyncio.sleep(0)
     stop()
     assert [str(one.error) for one in told] == ["The gateway is ending."]
+
+
+async def test_a_worker_is_woken_by_the_commit_of_a_job(world, monkeypatch):
+    monkeypatch.setattr(worker, "POLL_SECONDS", 3600)
+    async with asyncio.timeout(30), working(world.db, world.configurations, Settings()):
+        for kind in (IdentityGraphType.NONE, IdentityGraphType.PDG):
+            await world.records(record(("Email", "ana@example.com"), first_name=kind))
+            done, policy_id = left(JobKind.MATERIALIZE_POLICY), (await world.config()).default_policy.policy_id
+            await policies.update_policy(world.db, world.scope, policy_id, {"identity_graph": kind})
+            await done
+            assert (await world.config()).default_policy.status is PolicyStatus.ACTIVE
+
+
+def left(kind, times=1):
+    """Return a future: the outcomes of the next jobs of this kind that the worker leaves."""
+    done, outcomes = asyncio.get_running_loop().create_future(), []
+
+    def note(seen):
+        if isinstance(seen, JobLeft) and seen.kind is kind:
+            outcomes.append(seen.outcome)
+            if len(outcomes) == times:
+                stop()
+                done.set_result(outcomes)
+
+    stop = listen(note)
+    return done
+
+
+async def test_long_work_holds_up_no_short_work_and_a_free_slot_takes_the_next_job(world, monkeypatch):
+    monkeypatch.setattr(worker, "POLL_SECONDS", 3600)
+    begun, go_on = [], asyncio.Event()
+
+    async def long(_, __, ___, job):
+        begun.append(job.subject)
+        await go_on.wait()
+
+    async def short(*_):
+        pass
+
+    doing = {JobKind.MATERIALIZE_POLICY: long, JobKind.ABORT_BATCH: short}
+    monkeypatch.setattr(worker, "handlers", lambda _: doing)
+    made = [uuid4() for _ in range(3)]
+    async with world.db.transaction() as tx:
+        for subject in made:
+            await jobs.enqueue(tx, world.scope, JobKind.MATERIALIZE_POLICY, subject)
+    async with asyncio.timeout(30), working(world.db, world.configurations, Settings(long_jobs=2)):
+        for _ in range(2):
+            done = left(JobKind.ABORT_BATCH)
+            async with world.db.transaction() as tx:
+                await jobs.enqueue(tx, world.scope, JobKind.ABORT_BATCH, uuid4())
+            assert await done == ["completed"]
+        assert len(begun) == 2
+        done = left(JobKind.MATERIALIZE_POLICY, times=3)
+        go_on.set()
+        await done
+    assert sorted(begun) == sorted(made)
 
 
 async def test_a_server_does_jobs_besides_requests(gateway):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -12,6 +13,7 @@ class JobKind(StrEnum):
     MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
+    EXPIRE_JOBS = "EXPIRE_JOBS"
 
 
 class Equal(StrEnum):
@@ -32,12 +34,14 @@ class KindRules:
 
     `equal`: what an open job like a new one means. `is_long`: the work grows with the sandbox, not with a selection of its facts; long work has
     slots of its own. `must_complete` is why others depend on its end, as a sentence: such a job cannot be cancelled and never fails. It
-    is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress.
+    is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress. `every`: each sandbox
+    has one such job, which is due again after this time.
     """
 
     equal: Equal
     is_long: bool = False
     must_complete: str = ""
+    every: timedelta | None = None
 
 
 RULES: Final[Mapping[JobKind, KindRules]] = {
@@ -52,4 +56,5 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.ABORT_BATCH: KindRules(
         Equal.JOIN, must_complete="Facts of the batch that was given up would be left without it."
     ),
+    JobKind.EXPIRE_JOBS: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
 }

@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.rules.scope import OWN_ACTOR, READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work.job_kinds import RULES, Equal, JobKind
 from gateway.errors import Conflict
 from gateway.storage.database import Database, Session
@@ -23,6 +23,7 @@ from gateway.storage.queries import query
 ENQUEUE = query("jobs.enqueue_job")
 FIND_OPEN = query("jobs.find_open_job")
 END = query("jobs.end_jobs")
+SCHEDULE = query("jobs.schedule_jobs")
 LIST = query("jobs.list_jobs")
 
 READ_JOBS = (*READ_CONFIGURATION, Permission.PROFILE_WRITE, Permission.JOBS_WRITE)
@@ -123,6 +124,16 @@ async def enqueue(
 async def end(tx: Session, scope: Scope, kind: JobKind, subject: UUID, status: JobStatus) -> None:
     """End the open jobs of this kind about this subject with this status. None of them commits a piece after this transaction."""
     await tx.execute(END, scope.sandbox_id, kind, subject, status)
+
+
+async def schedule(db: Database) -> None:
+    """Give each sandbox the recurring jobs that it lacks, due after their time, and each of them the interval of its kind's rules.
+
+    A sandbox that is being deleted or reset is left out; it gets them next time.
+    """
+    every = {kind: rules.every for kind, rules in RULES.items() if rules.every is not None}
+    async with db.transaction() as tx:
+        await tx.execute(SCHEDULE, list(every), list(every.values()), SANDBOX, OWN_ACTOR)
 
 
 async def is_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID) -> bool:

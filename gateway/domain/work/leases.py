@@ -22,13 +22,14 @@ from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.domain.work.jobs import NOTHING_DONE, JobMetrics, JobStatus, loads
 from gateway.errors import GatewayError, Timeout, Unavailable
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 from gateway.telemetry import JobLeft, observe
 
 CLAIM = query("jobs.claim_job")
 EXTEND = query("jobs.extend_lease")
 ADVANCE = query("jobs.advance_job")
 RELEASE = query("jobs.release_job")
+REARM = query("jobs.rearm_job")
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = LEASE_SECONDS / 4
@@ -122,7 +123,7 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     outcome = "lost"
     try:
         await work
-        outcome = await _release(db, claim, JobStatus.COMPLETED)
+        outcome = await _complete(db, claim)
     except LeaseLost:
         pass
     except asyncio.CancelledError:
@@ -145,14 +146,26 @@ async def _put_off(db: Database, claim: LeasedJob, error: Exception) -> str:
     return await _release(db, claim, JobStatus.NEW, seconds=pause, error=said)
 
 
+async def _complete(db: Database, claim: LeasedJob) -> str:
+    if RULES[claim.kind].every is None:
+        return await _release(db, claim, JobStatus.COMPLETED)
+    return "completed" if await _is_stored(db, REARM, *_key(claim)) else "lost"
+
+
 async def _release(
     db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
 ) -> str:
-    with suppress(Timeout, Unavailable):  # then the lease runs out, and another worker comes to the same end
+    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error):
+        return "lost"
+    return "put off" if status is JobStatus.NEW else status.lower()
+
+
+async def _is_stored(db: Database, statement: Query, *args: Any) -> bool:
+    """Return whether the end of a lease could be stored; else it runs out, and another worker comes to the same end."""
+    with suppress(Timeout, Unavailable):
         async with db.transaction() as tx:
-            if await tx.value(RELEASE, *_key(claim), status, seconds, error) is not None:
-                return "put off" if status is JobStatus.NEW else status.lower()
-    return "lost"
+            return await tx.value(statement, *args) is not None
+    return False
 
 
 async def _beat(db: Database, claim: LeasedJob) -> None:

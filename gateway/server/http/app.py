@@ -69,7 +69,7 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
             settings, db, callers, configurations, operations, limits, metrics, drained, Admissions(settings)
         )
         try:
-            async with working(db, configurations) if settings.run_jobs else nullcontext():
+            async with working(db, configurations, settings) if settings.run_jobs else nullcontext():
                 yield
         finally:
             await db.close()

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+from working import work_off
 from world import World, event, record
 
 from gateway.domain.config import datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
@@ -16,7 +17,6 @@ from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.domain.rules.versions import Mode
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
-from gateway.server.worker import work_off
 from gateway.telemetry import FaultMasked, listen
 from gateway.xdm.classes import XdmClass
 
