@@ -46,7 +46,10 @@ returning xid;
 delete from gateway.event_resend
  where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[]);
 
--- name: remove_events(sandbox_id, batch_id, xids) -> none
--- Delete the events that the batch stored under these identities. Walks event_batch_idx.
-delete from gateway.event
- where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[]);
+-- name: remove_events(sandbox_id, batch_id, xids) -> rows
+-- Delete the events that the batch stored under these identities. Returns the identities that had one. Walks event_batch_idx.
+with removed as (
+     delete from gateway.event
+      where sandbox_id = $1 and batch_id = $2 and xid = any($3::uuid[])
+     returning xid)
+select distinct xid from removed;

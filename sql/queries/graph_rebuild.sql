@@ -1,18 +1,5 @@
 -- Graphs rebuilt from the facts.
 
--- name: read_record_ties(sandbox_id, origins) -> rows
--- Read the ties that records of these identities made, one row for each. Walks tie_pkey.
-select tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, is_retracted
-  from gateway.tie
- where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid;
-
--- name: retract_ties(sandbox_id, xids | tie_id uuid, batch_id uuid, is_retracted boolean) -> none
--- Retract ties, as a later deletion of their record does, or revive them. Walks tie_pkey.
-update gateway.tie as t
-   set is_retracted = v.is_retracted
-  from (values {rows}) as v (tie_id, batch_id, is_retracted)
- where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.tie_id = v.tie_id and t.batch_id = v.batch_id;
-
 -- name: named_by_facts(sandbox_id, xids) -> rows
 -- List the identities among these that a fact names: a record version, an event or a tie. A deletion names none. Walks the keys of all
 -- three.

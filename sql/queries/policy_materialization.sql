@@ -9,12 +9,6 @@ select profile_id, xids
  limit $3
    for update;
 
--- name: list_materialized(sandbox_id, policy_id, profile_ids) -> rows
--- List the subjects among these for which the policy has a profile already. Walks profile_pkey.
-select profile_id
-  from gateway.profile
- where sandbox_id = $1 and policy_id = $2 and profile_id = any($3::uuid[]);
-
 -- name: delete_profiles_after(sandbox_id, policy_id, after, size) -> rows
 -- Delete the first profiles of the policy after this one. Returns their ids. Walks profile_pkey.
 delete from gateway.profile

@@ -1,4 +1,4 @@
--- Fragments and events, as far as profiles are made of them.
+-- Materialized profiles; fragments and events, as far as profiles are made of them.
 
 -- name: read_fragments(sandbox_id, xids) -> rows
 -- Read the live fragments of these identities. Walks fragment_pkey, and record_pkey once for each that was not folded.
@@ -24,3 +24,21 @@ select xid, array_agg(distinct dataset_id) as sources, max(ingested_at) as modif
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[])
  group by xid;
+
+-- name: write_profiles(sandbox_id | policy_id uuid, profile_id uuid, document jsonb, sources uuid[], modified_at timestamptz) -> none
+-- Write profiles, new or changed. Walks profile_pkey.
+insert into gateway.profile as p (sandbox_id, policy_id, profile_id, document, sources, modified_at)
+select $1::bigint, v.* from (values {rows}) as v (policy_id, profile_id, document, sources, modified_at)
+on conflict (sandbox_id, policy_id, profile_id) do update
+   set document = excluded.document, sources = excluded.sources, modified_at = excluded.modified_at;
+
+-- name: delete_profiles(sandbox_id, policy_ids, profile_ids) -> none
+-- Delete the profiles of these policies with these ids. Walks profile_pkey.
+delete from gateway.profile
+ where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
+
+-- name: list_materialized(sandbox_id, policy_id, profile_ids) -> rows
+-- List the subjects among these for which the policy has a profile already. Walks profile_pkey.
+select profile_id
+  from gateway.profile
+ where sandbox_id = $1 and policy_id = $2 and profile_id = any($3::uuid[]);

@@ -143,6 +143,11 @@ class Configuration:
         """The composite values of a profile, which merging takes whole, as a tree of field names."""
         return _composites(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
 
+    @cached_property
+    def maps(self) -> Composites:
+        """The maps of a profile as a tree of field names: paths that are told of a profile end at them."""
+        return _maps(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
+
     def validator(self, schema_id: UUID) -> Validator:
         """Return the validator of a schema, one per version of the schema. Raises Misconfigured, Unavailable."""
         return self.schemas[schema_id].validator
@@ -168,6 +173,11 @@ def _union(xdm_class: XdmClass, tenant_code: str, members: tuple[XdmSchema, ...]
 @lru_cache(maxsize=64)
 def _composites(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
     return paths.composites(_union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, members))
+
+
+@lru_cache(maxsize=64)
+def _maps(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
+    return paths.maps(_union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, members))
 
 
 class Configurations:
@@ -225,7 +235,7 @@ class Configurations:
 
 
 def _prepared(loaded: Configuration) -> Configuration:
-    """Return the configuration without unusable schemas, its unions and composites computed."""
+    """Return the configuration without unusable schemas, its unions, composites and maps computed."""
     broken: Broken[UUID] = {row.key: row for row in loaded.broken if row.table == "xdm_schema"}
     codes = {namespace.code for namespace in loaded.namespaces.values()}
     found = select_usable(loaded.schemas.values(), codes, broken)
@@ -234,7 +244,7 @@ def _prepared(loaded: Configuration) -> Configuration:
     config = replace(loaded, schemas=schemas, broken=(*others, *broken.values()))
     for xdm_class in XdmClass:
         config.union(xdm_class)
-    _ = config.composites  # computes them
+    _ = config.composites, config.maps  # computes them
     return config
 
 

@@ -5,7 +5,7 @@ Rows of identities that this transaction made known cannot exist yet, so COPY ap
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from struct import Struct
@@ -17,6 +17,7 @@ import orjson
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
+from gateway.errors import NotFound
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import uuid_of
 from gateway.storage import copy_rows
@@ -59,6 +60,17 @@ class IngestStamp:
         """Return the effective time of a document: the one that it states; the time of ingestion if it states none or a later one."""
         stated = document.observed_at
         return self.at if stated is None or stated > self.at else stated
+
+
+async def read_stamp(tx: Session, scope: Scope, newcomers: Collection[UUID] = ()) -> Any:
+    """Read the time and the number of a transaction that holds all its locks, as `appending.stamp` returns them. Raises NotFound.
+
+    `newcomers`: xids that the transaction made known, of which one may have been unlinked before.
+    """
+    row = await tx.row(STAMP, scope.sandbox_id, list(newcomers))
+    if row is None:
+        raise NotFound("The sandbox is gone.")
+    return row
 
 
 async def append_records(tx: Session, stamp: IngestStamp, mode: Mode, documents: Sequence[ValidDocument]) -> None:

@@ -21,12 +21,11 @@ from gateway.domain.facts import batches
 from gateway.domain.facts.appending import store_failures, store_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.group_commit import GroupCommit
-from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, commit_calls
+from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, refresh_calls
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.rules.versions import Mode
+from gateway.domain.rules.versions import Mode, RecordStates
 from gateway.domain.views.graph_union import RetryTransaction
-from gateway.domain.views.materialized import RecordStates
 from gateway.domain.work.locks import lock_exclusive, lock_shared
 from gateway.errors import (
     Conflict,
@@ -288,7 +287,7 @@ class _Prepared:
             return await GROUP_COMMITS.submit(target.db, target.scope, self, needs_exclusive=exclusive)
         async with lock_shared(target.db, target.scope.sandbox_id) as tx:
             writes = self.writes(tx)
-            await writes.append_and_union()
+            await writes.append_and_join()
             await self.count(tx, writes)
             return await self.end(tx, writes)
 
@@ -322,7 +321,7 @@ class _Prepared:
         try:
             async with lock_exclusive(target.db, target.scope.sandbox_id, is_trial=True) as tx:
                 writes = self.writes(tx, documents)
-                await commit_calls(tx, [writes], await writes.append(RecordStates()))
+                await refresh_calls(tx, [writes], await writes.append(RecordStates()))
         except Unstorable as error:
             return error
         return None
@@ -380,7 +379,7 @@ async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestRe
         else:
             appended[call], states = writes, after
     if appended:
-        await commit_calls(tx, list(appended.values()), states)
+        await refresh_calls(tx, list(appended.values()), states)
     for call, writes in appended.items():
         outcomes[call] = await call.end(tx, writes)
     return [outcomes[call] for call in group]

@@ -1,24 +1,25 @@
 """The writes of a call inside its transaction, which leaves every view consistent with the facts.
 
-A call that shares the sandbox with other writers locks its people and unites their graphs (`views.graph_union`), appends facts (`facts`,
-`resends`), and updates what records and profiles say (`views.materialized`). A call with the exclusive lock appends facts only; then
-`views.graph_rebuild` rebuilds graphs and views once for all calls of the transaction.
+A call that shares the sandbox with other writers locks its people and joins their graphs (`views.graph_union`), appends facts (`facts`,
+`resends`), and takes them through the views (`views.pipeline`). A call with the exclusive lock appends facts only; then all calls of the
+transaction go through the views at once, and graphs are rebuilt.
 """
 
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.facts.appending import STAMP, IngestStamp, append_records, append_ties
+from gateway.domain.facts.appending import IngestStamp, append_records, append_ties, read_stamp
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.resends import append_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
-from gateway.domain.rules.versions import Mode, Version, VersionOrder, next_state
-from gateway.domain.views.graph_rebuild import rebuild_views
-from gateway.domain.views.graph_union import READ_POINTERS, GraphChange, RetryTransaction, insert_identities, join
-from gateway.domain.views.materialized import RecordKey, RecordStates, materialize, read_states, write_states
-from gateway.errors import NotFound
+from gateway.domain.rules.versions import Mode, RecordKey, RecordState, RecordStates, Version, VersionOrder, next_state
+from gateway.domain.views.effects import Effects
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import read_states
+from gateway.domain.views.graph_union import READ_POINTERS, RetryTransaction, insert_identities, join
+from gateway.domain.views.pipeline import refresh
 from gateway.storage.database import Session
 from gateway.xdm.classes import XdmClass
 
@@ -32,13 +33,12 @@ class StaleConfiguration(Exception):
 
 
 class CallWrites:
-    """The writes of one call's documents: append them by `append_and_union`, or by `append` and then `commit_calls`, once.
+    """The writes of one call's documents: append them by `append_and_join`, or by `append` and then `refresh_calls`, once.
 
     `first_index`: the index of the call's first document in the client's whole input. Appending sets `stamp` and `duplicates` (a
-    count), and adds to `warnings`.
-
-    Appending with the exclusive lock also sets: `newcomers`, the xids that the call made known; `keys`, the records that it has versions of;
-    `changed`, the keys whose document changed; `late`, the keys with a version that is older than the newest one.
+    count), and adds to `warnings`. It also sets: `newcomers`, the xids that the call made known; `before`, the records that it appended
+    versions to, with their former states, None for a new one; `late`, those with a version that is older than the newest one; and
+    `event_xids`, under which it stored events.
     """
 
     stamp: IngestStamp
@@ -61,31 +61,42 @@ class CallWrites:
         self._are_records = (
             config.schemas[config.datasets[dataset_id].schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
         )
-        self.newcomers = set[UUID]()
-        self.keys, self.changed, self.late = set[RecordKey](), set[RecordKey](), set[RecordKey]()
+        self.newcomers, self.event_xids = set[UUID](), set[UUID]()
+        self.before, self.late = dict[RecordKey, RecordState | None](), set[RecordKey]()
         self.warnings: list[DocumentProblem] = []
 
-    async def append_and_union(self) -> None:
-        """Append facts and update the views under shared locks.
+    async def append_and_join(self) -> Effects:
+        """Append facts and update the views under shared locks. Return what that did to people.
 
         Raises RetryTransaction; ConstraintViolated if a concurrent writer stored one of the events; StaleConfiguration; NotFound.
         """
         records = self._are_records
-        people, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)
+        locked, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)
+        self.newcomers = newcomers
         await self._read_stamp(newcomers)
         await append_ties(self._tx, self.stamp, self.documents, newcomers, are_records=records)
-        known = [xid for person in people for xid in person.xids if xid not in newcomers]
+        known = {xid for person in locked.people for xid in person.xids if xid not in newcomers}
         states = await read_states(self._tx, self.scope, known)
-        changed = set[RecordKey]()
         if records:
-            changed, self.duplicates = await self._append_records(states, newcomers)
+            self.duplicates = self._advance(states)
+            if self.late:
+                raise RetryTransaction("a version older than the newest one", exclusive=True)
+            await append_records(self._tx, self.stamp, self.mode, self.documents)
         else:
-            self.duplicates = await self._append_events(newcomers, is_shared=True)
-        concerned = _concerned(people, states, {xid for xid, _ in changed})
-        await materialize(self._tx, self.scope, self.config, concerned, states, fresh=newcomers)
+            await self._append_events(is_shared=True)
+        change = FactChange(
+            *(self._tx, self.scope, self.config, self.stamp.first_ordinal, self.stamp.at),
+            locked=locked,
+            states=states,
+            known=known,
+            newcomers=newcomers,
+            before=self.before,
+            event_xids=self.event_xids,
+        )
+        return await refresh(change)
 
     async def append(self, states: RecordStates) -> RecordStates:
-        """Append facts under the exclusive lock, and leave the views to `commit_calls`. Return the states of records after this call.
+        """Append facts under the exclusive lock, and leave the views to `refresh_calls`. Return the states of records after this call.
 
         `states`: of records that earlier calls of the transaction appended to. Raises RetryTransaction, StaleConfiguration, NotFound.
         """
@@ -94,22 +105,18 @@ class CallWrites:
         if self.mode is not Mode.DELETE:  # a deletion makes no tie
             await append_ties(self._tx, self.stamp, self.documents, self.newcomers, are_records=self._are_records)
         if not self._are_records:
-            self.duplicates = await self._append_events(self.newcomers, is_shared=False)
+            await self._append_events(is_shared=False)
             return states
         await append_records(self._tx, self.stamp, self.mode, self.documents)
-        xids = {document.xid for document in self.documents}
-        stored = await read_states(self._tx, self.scope, xids)
+        stored = await read_states(self._tx, self.scope, {document.xid for document in self.documents})
         self.newcomers -= {xid for xid, _ in stored}  # known by an earlier deletion alone
         states = stored | states
-        self.changed, self.duplicates = self._advance(states, self.late)
-        self.keys = {(xid, self._dataset_id) for xid in xids}
+        self.duplicates = self._advance(states)
         return states
 
     async def _read_stamp(self, newcomers: Collection[UUID]) -> None:
         """Read the time and the numbers of this call, with every lock held. Raises RetryTransaction if a newcomer was unlinked before."""
-        row = await self._tx.row(STAMP, self.scope.sandbox_id, list(newcomers))
-        if row is None:
-            raise NotFound("The sandbox is gone.")
+        row = await read_stamp(self._tx, self.scope, newcomers)
         if row["config_version"] != self.config.version:
             raise StaleConfiguration(row["config_version"])
         if row["is_apart"]:
@@ -129,60 +136,47 @@ class CallWrites:
         await insert_identities(self._tx, self.scope, [named[xid] for xid in newcomers], {})
         return newcomers
 
-    async def _append_records(self, states: RecordStates, newcomers: set[UUID]) -> tuple[set[RecordKey], int]:
-        """Append versions and write the records' states. Return the keys of records that changed, and the number of duplicates."""
-        late = set[RecordKey]()
-        changed, duplicates = self._advance(states, late)
-        if late:
-            raise RetryTransaction("a version older than the newest one", exclusive=True)
-        await append_records(self._tx, self.stamp, self.mode, self.documents)
-        keys = {(document.xid, self._dataset_id) for document in self.documents}
-        await write_states(self._tx, self.scope, {key: states[key] for key in keys}, fresh=newcomers)
-        return changed, duplicates
-
-    def _advance(self, states: RecordStates, late: set[RecordKey]) -> tuple[set[RecordKey], int]:
-        """Apply the documents to the states. Add keys whose version is older than the newest one to `late`. Return the keys of records that changed, and the number of duplicates."""
-        changed, duplicates = set[RecordKey](), 0
+    def _advance(self, states: RecordStates) -> int:
+        """Apply the documents to the states. Set `before`, and `late` to keys with a version older than the newest. Return the number of duplicates."""
+        duplicates = 0
         for document in self.documents:
             key = (document.xid, self._dataset_id)
             position = VersionOrder(self.stamp.at, self.batch_id, self.stamp.ordinal(document.position))
             before = states.get(key)
+            self.before.setdefault(key, before)
             if before is not None and before.head > position:
-                late.add(key)
+                self.late.add(key)
                 continue
             states[key] = after = next_state(before, Version(self.mode, document.body, position))
             was_nothing = before is None and after.document is None
-            if was_nothing or (before is not None and after.decided_at == before.decided_at):
-                duplicates += 1
-            else:
-                changed.add(key)
-        return changed, duplicates
+            duplicates += was_nothing or (before is not None and after.decided_at == before.decided_at)
+        return duplicates
 
-    async def _append_events(self, newcomers: Collection[UUID], *, is_shared: bool) -> int:
-        appended = await append_events(self._tx, self.stamp, self.documents, newcomers, is_shared=is_shared)
+    async def _append_events(self, *, is_shared: bool) -> None:
+        appended = await append_events(self._tx, self.stamp, self.documents, self.newcomers, is_shared=is_shared)
         self.warnings += appended.differing
-        return appended.resent
+        self.duplicates, self.event_xids = appended.resent, appended.xids
 
 
-async def commit_calls(tx: Session, appended: Sequence[CallWrites], states: RecordStates) -> None:
-    """Update every view after these calls were appended in one transaction, under the exclusive lock.
+async def refresh_calls(tx: Session, appended: Sequence[CallWrites], states: RecordStates) -> Effects:
+    """Update every view after these calls were appended in one transaction, under the exclusive lock. Return what they did to people.
 
     `states`: of the records that they appended to. States of records with deletions or late versions are not used, but rebuilt from facts.
     """
-    scope, config = appended[0].scope, appended[0].config  # equal for all: else StaleConfiguration
-    keys, changed, unsure = set[RecordKey](), set[RecordKey](), set[RecordKey]()
-    newcomers, seeds = set[UUID](), set[UUID]()
-    for call in appended:
-        keys |= call.keys
-        changed |= call.changed
-        unsure |= call.keys if call.mode is Mode.DELETE else call.late
-        newcomers |= call.newcomers
-        seeds |= {named.xid for document in call.documents for named in document.identities}
-    await write_states(tx, scope, {key: states[key] for key in keys - unsure}, fresh=newcomers)
-    recount = any(call.mode is Mode.DELETE for call in appended)
-    changed_xids = {xid for xid, _ in changed}
-    if excluded := await rebuild_views(tx, scope, config, unsure, seeds, recount=recount, changed=changed_xids):
-        _warn_of_too_many_links(appended, excluded)
+    last = appended[-1]  # of all scope and configuration are equal: else StaleConfiguration
+    change = FactChange(tx, last.scope, last.config, last.stamp.first_ordinal, last.stamp.at, states=states)
+    for call in reversed(appended):
+        change.before |= call.before  # the first call says how a record was
+        change.refolded |= call.before.keys() if call.mode is Mode.DELETE else call.late
+        change.newcomers |= call.newcomers
+        change.seeds |= {named.xid for document in call.documents for named in document.identities}
+        change.event_xids |= call.event_xids
+    change.known = {xid for xid, _ in change.before}
+    change.recount = any(call.mode is Mode.DELETE for call in appended)
+    effects = await refresh(change)
+    if change.excluded:
+        _warn_of_too_many_links(appended, change.excluded)
+    return effects
 
 
 def _warn_of_too_many_links(appended: Sequence[CallWrites], excluded: Collection[UUID]) -> None:
@@ -194,13 +188,3 @@ def _warn_of_too_many_links(appended: Sequence[CallWrites], excluded: Collection
         call.warnings.append(
             DocumentProblem(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
         )
-
-
-def _concerned(people: Sequence[GraphChange], states: RecordStates, changed: set[UUID]) -> list[GraphChange]:
-    """Select the people whose merged document may differ: their records changed, or they have records and their graph changed."""
-    with_records = {xid for xid, _ in states}
-    return [
-        person
-        for person in people
-        if not changed.isdisjoint(person.xids) or (person.is_rebuilt and not with_records.isdisjoint(person.xids))
-    ]

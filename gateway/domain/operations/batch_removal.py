@@ -7,12 +7,15 @@ transaction that leaves every view right, and says that the batch is ABORTED in 
 from collections.abc import Sequence
 from uuid import UUID
 
-from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.configuration import Configurations
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import Batch, BatchStatus
 from gateway.domain.ingest.resends import store_successors, take_successors
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import read_known
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import exclusive_transaction
 from gateway.domain.work import audit, jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Started
@@ -71,10 +74,12 @@ async def empty_batch(db: Database, scope: Scope, configurations: Configurations
 
 async def _remove_piece(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> bool:
     """Remove the batch's facts under some identities, or end the abort where there are none. Return whether there were some."""
-    async with exclusive_transaction(db, scope, configurations) as (tx, config):
+    async with exclusive_transaction(db, scope, configurations) as change:
+        tx = change.tx
         xids = await _next_xids(tx, scope, job.subject)
         if xids:
-            await _remove(tx, scope, config, job.subject, xids)
+            await _remove(change, job.subject, xids)
+            await refresh(change)
         else:
             await tx.execute(END_ABORT, scope.sandbox_id, job.subject)
         await leases.advance(tx, job, None, done=job.done + len(xids))
@@ -88,13 +93,17 @@ async def _next_xids(tx: Session, scope: Scope, batch_id: UUID) -> list[UUID]:
     return []
 
 
-async def _remove(tx: Session, scope: Scope, config: Configuration, batch_id: UUID, xids: Sequence[UUID]) -> None:
-    """Remove everything that the batch brought under these identities, and make the views right."""
+async def _remove(change: FactChange, batch_id: UUID, xids: Sequence[UUID]) -> None:
+    """Remove everything that the batch brought under these identities."""
+    tx, scope = change.tx, change.scope
+    await read_known(change, xids)
     where = (scope.sandbox_id, batch_id, xids)
-    keys = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
+    change.refolded = {(row["xid"], row["dataset_id"]) for row in await tx.rows(REMOVE_RECORDS, *where)}
     tied = {row["xid"] for row in await tx.rows(REMOVE_TIES, *where)}
     await tx.execute(REMOVE_RESENDS, *where)
     successors = await take_successors(tx, scope, batch_id, xids)
-    await tx.execute(REMOVE_EVENTS, *where)
-    moved = await store_successors(tx, scope, config, successors) if successors else set[UUID]()
-    await rebuild_views(tx, scope, config, keys, {*tied, *xids, *moved}, recount=True)
+    change.event_xids = {row["xid"] for row in await tx.rows(REMOVE_EVENTS, *where)}
+    if successors:
+        change.event_xids |= await store_successors(tx, scope, change.config, successors)
+    change.seeds = {*tied, *xids, *change.event_xids}
+    change.recount = True

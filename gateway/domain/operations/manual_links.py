@@ -8,11 +8,13 @@ import hashlib
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.facts.appending import STAMP, TIE
+from gateway.domain.facts.appending import TIE
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views
+from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_union import READ_MEMBERS
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import exclusive_transaction
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -33,8 +35,9 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
     Needs `profile:write`. Raises Forbidden, Invalid, and NotFound for an unknown identity or if nothing ties the two.
     """
     scope.require(Permission.PROFILE_WRITE)
-    async with exclusive_transaction(db, scope, configurations) as (tx, config):
-        await _check(tx, scope, config, a, b)
+    async with exclusive_transaction(db, scope, configurations) as change:
+        tx = change.tx
+        await _check(tx, scope, change.config, a, b)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
         if pair["is_apart"]:
             return
@@ -42,7 +45,8 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
             raise NotFound("The two are not linked: nothing names both of them.")
         await tx.update_rows(INSERT_UNLINKED_PAIR, scope.sandbox_id, rows=sorted([(a, b), (b, a)]))
         await tx.execute(DELETE_MANUAL_TIE, scope.sandbox_id, [a, b], _tie_id(a, b))
-        await rebuild_views(tx, scope, config, (), {a, b}, recount=True)
+        change.seeds, change.recount = {a, b}, True
+        await refresh(change)
 
 
 async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
@@ -52,13 +56,15 @@ async def link_identities(db: Database, scope: Scope, configurations: Configurat
     Needs `profile:write`. Raises Forbidden; Invalid for one identity twice, or for one that is NON_PEOPLE; NotFound for an unknown one.
     """
     scope.require(Permission.PROFILE_WRITE)
-    async with exclusive_transaction(db, scope, configurations) as (tx, config):
-        await _check(tx, scope, config, a, b)
+    async with exclusive_transaction(db, scope, configurations) as change:
+        tx = change.tx
+        await _check(tx, scope, change.config, a, b)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
         await tx.execute(DELETE_UNLINKED_PAIR, scope.sandbox_id, [a, b])
         if not (pair["is_apart"] and pair["is_tied"]):
-            await _tie(tx, scope, sorted([a, b]))
-        await rebuild_views(tx, scope, config, (), {a, b}, recount=False)
+            await _tie(change, sorted([a, b]))
+        change.seeds = {a, b}
+        await refresh(change)
 
 
 async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID) -> None:
@@ -73,11 +79,9 @@ async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: U
             raise Invalid(f"{namespace.code} names no people, so it joins nobody.", path=[field])
 
 
-async def _tie(tx: Session, scope: Scope, pair: list[UUID]) -> None:
-    (stamp,) = await tx.rows(STAMP, scope.sandbox_id, ())
-    at = stamp["at"]
-    tie = (_tie_id(*pair), BY_HAND, None, pair[0], at, stamp["ordinal"], pair, at, at)
-    await tx.update_rows(TIE, scope.sandbox_id, rows=[(xid, *tie) for xid in pair])
+async def _tie(change: FactChange, pair: list[UUID]) -> None:
+    tie = (_tie_id(*pair), BY_HAND, None, pair[0], change.at, change.seq, pair, change.at, change.at)
+    await change.tx.update_rows(TIE, change.scope.sandbox_id, rows=[(xid, *tie) for xid in pair])
 
 
 def _tie_id(a: UUID, b: UUID) -> UUID:

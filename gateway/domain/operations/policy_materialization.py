@@ -10,21 +10,19 @@ Until then the policy is BUILDING: a read merges for itself and uses none of the
 
 from uuid import UUID
 
-from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.config.policies import IdentityGraphType, MergePolicy
+from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_rebuild import exclusive_transaction, shared_transaction
-from gateway.domain.views.graph_union import GraphChange
-from gateway.domain.views.materialized import materialize, read_states
+from gateway.domain.views.graph_union import unchanged_people
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.storage.database import Database, Session
+from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 LOCK_PEOPLE = query("policy_materialization.lock_people")
-LIST_MATERIALIZED = query("policy_materialization.list_materialized")
 DELETE_PROFILES = query("policy_materialization.delete_profiles_after")
 ACTIVATE = query("policy_materialization.activate_policy")
 
@@ -56,7 +54,8 @@ async def _delete(
 
     The first piece waits for the exclusive lock, and so until every writer knows the new settings.
     """
-    async with exclusive_transaction(db, scope, configurations) as (tx, _):
+    async with exclusive_transaction(db, scope, configurations) as change:
+        tx = change.tx
         rows = await tx.rows(DELETE_PROFILES, scope.sandbox_id, job.subject, after, DELETED_PER_PIECE)
         last = max((row["profile_id"] for row in rows), default=None)
         if last is None:
@@ -78,28 +77,19 @@ async def _merge(
         rows = await tx.rows(LOCK_PEOPLE, scope.sandbox_id, after, PEOPLE_PER_PIECE)
         if not rows:
             return None
-        people = [GraphChange(row["profile_id"], tuple(row["xids"]), (), is_rebuilt=False) for row in rows]
-        await _write_profiles(tx, scope, config, policy, people)
+        people = unchanged_people({row["profile_id"]: tuple(row["xids"]) for row in rows})
+        change = await change_of(tx, scope, config, people)
+        change.policies = [policy]
+        await refresh(change)
         last: UUID = rows[-1]["profile_id"]
         await leases.advance(tx, job, ("merge", str(last)), done=job.done + len(rows))
         return last
 
 
-async def _write_profiles(
-    tx: Session, scope: Scope, config: Configuration, policy: MergePolicy, people: list[GraphChange]
-) -> None:
-    states = await read_states(tx, scope, [xid for person in people for xid in person.xids])
-    subjects = {person.profile_id for person in people}
-    if policy.settings.identity_graph is IdentityGraphType.NONE:
-        subjects = {xid for xid, _ in states}
-    kept = {row[0] for row in await tx.rows(LIST_MATERIALIZED, scope.sandbox_id, policy.policy_id, list(subjects))}
-    await materialize(tx, scope, config, people, states, fresh=subjects - kept, policies=[policy])
-
-
 async def _activate(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
-    async with exclusive_transaction(db, scope, configurations) as (tx, config):
-        policy = config.policies.find(job.subject)
+    async with exclusive_transaction(db, scope, configurations) as change:
+        policy = change.config.policies.find(job.subject)
         if policy is not None and policy.is_materialized:
-            await lock_configuration(tx, scope)
-            await tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)
-        await leases.advance(tx, job, job.cursor, done=job.done)  # raises LeaseLost if a newer job took over
+            await lock_configuration(change.tx, scope)
+            await change.tx.execute(ACTIVATE, scope.sandbox_id, policy.policy_id)
+        await leases.advance(change.tx, job, job.cursor, done=job.done)  # raises LeaseLost if a newer job took over

@@ -1,6 +1,6 @@
 """Regrouping: the job that rebuilds a sandbox's identity graphs after a change of its identity settings."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -11,10 +11,11 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.graph_rebuild import exclusive_transaction, rebuild_views, shared_transaction
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import exclusive_transaction, shared_transaction
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 LIST_GRAPHS = query("graph_rebuild.list_graphs")
@@ -42,16 +43,22 @@ async def _regroup(
     if not rows:
         return None
     seeds = {xid for row in rows if _may_change(row, config.namespaces, config.rules) for xid in row["xids"]}
-    async with (exclusive_transaction if seeds else shared_transaction)(db, scope, configurations) as (tx, current):
-        if seeds:
-            await rebuild_views(tx, scope, current, (), seeds, recount=False)
-        last: UUID = rows[-1]["profile_id"]
-        done = job.done + len(rows)
-        total = job.total or await tx.value(COUNT, scope.sandbox_id)
-        await leases.advance(
-            tx, job, str(last), done=done, total=max(done, total)
-        )  # people who are split are counted twice
-        return last
+    if seeds:
+        async with exclusive_transaction(db, scope, configurations) as change:
+            change.seeds = seeds
+            await refresh(change)
+            await _advance(change.tx, scope, job, rows)
+    else:
+        async with shared_transaction(db, scope, configurations) as (tx, _):
+            await _advance(tx, scope, job, rows)
+    last: UUID = rows[-1]["profile_id"]
+    return last
+
+
+async def _advance(tx: Session, scope: Scope, job: LeasedJob, rows: Sequence[Any]) -> None:
+    done = job.done + len(rows)  # people who are split are counted twice
+    total = job.total or await tx.value(COUNT, scope.sandbox_id)
+    await leases.advance(tx, job, str(rows[-1]["profile_id"]), done=done, total=max(done, total))
 
 
 def _may_change(row: Any, namespaces: Mapping[int, Namespace], rules: Rules) -> bool:

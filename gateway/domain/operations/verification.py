@@ -23,19 +23,12 @@ from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.merge import canonical
 from gateway.domain.rules.normalization import NEWEST, RULES
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.rules.versions import Version, VersionOrder, fold, last_deletion
+from gateway.domain.rules.versions import RecordKey, RecordStates, Version, VersionOrder, fold, last_deletion
+from gateway.domain.views.fragments import fragments_by_xid, read_states, read_versions
 from gateway.domain.views.graph_component import Component, read_component
 from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, Grouping, group_component
 from gateway.domain.views.graph_union import graph_row
-from gateway.domain.views.materialized import (
-    RecordKey,
-    RecordStates,
-    fragments_by_xid,
-    profile_row,
-    read_states,
-    read_versions,
-    subjects,
-)
+from gateway.domain.views.profiles import profile_row, subjects
 from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.database import Database, Session

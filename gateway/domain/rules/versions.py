@@ -26,6 +26,10 @@ class Mode(StrEnum):
     DELETE = "DELETE"
 
 
+RecordKey = tuple[UUID, UUID]
+"""The xid and the dataset id of a record."""
+
+
 class VersionOrder(NamedTuple):
     """The position of a version among those of its record: the versions apply in ascending order."""
 
@@ -58,6 +62,9 @@ class RecordState:
     head: VersionOrder
 
 
+RecordStates = dict[RecordKey, RecordState]
+
+
 def fold(versions: Iterable[Version]) -> RecordState | None:
     """Return the record's state after all these versions, given in any order; None if there are none."""
     return reduce(next_state, sorted(versions, key=lambda version: version.place), None)
@@ -74,6 +81,15 @@ def next_state(state: RecordState | None, version: Version) -> RecordState:
 def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
     """Return the position of the newest DELETE, which retracts the ties of all earlier versions; None if there is none."""
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
+
+
+def says_other(before: RecordState | None, after: RecordState | None) -> bool:
+    """Return whether the fragment of a record differs: its document, or the place of the version that decided it. None: no record."""
+    if before is None or before.document is None:
+        return after is not None and after.document is not None
+    if after is None or after.document is None or before.decided_at != after.decided_at:
+        return True
+    return not same_document(before.document, after.document)
 
 
 def same_document(one: Document | None, other: Document | None) -> bool:

@@ -1,10 +1,11 @@
-"""Effects: what one transaction did to people, which every view after the graphs, and the journal, are made from.
+"""Effects: what one transaction did to people, as every view after the graphs and whoever follows the journal are told.
 
 A change names the person by the profile id of the sandbox's own graph. Under a policy without a graph, each xid of the person, and of the
 people that it was made of, may have changed.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
 from uuid import UUID
@@ -13,9 +14,9 @@ from uuid import UUID
 class ChangeKind(StrEnum):
     """What happened to a person.
 
-    CREATED: there was none. UPDATED: the document or the identities changed. MERGED: all members of another person belong to it now.
-    SPLIT: members of a former person belong to another one now; said of each person that has some of them. EVENTS: only events came or
-    went. DELETED: no identity of it belongs to anybody.
+    CREATED: none of its members had a person. UPDATED: what a record of it says, or its members, changed. MERGED: all members of another
+    person belong to it now, or it has another profile id. SPLIT: members of a former person belong to several people now; said of each
+    that has some of them. EVENTS: only events came or went. DELETED: no identity of it belongs to anybody.
     """
 
     CREATED = "CREATED"
@@ -27,11 +28,25 @@ class ChangeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class GraphChange:
+    """A person's graph as a transaction leaves it: members in canonical order.
+
+    `former` are the profile ids that its members belonged to before, none if all are new. `is_rebuilt`: the members changed.
+    """
+
+    profile_id: UUID
+    xids: tuple[UUID, ...]
+    former: tuple[UUID, ...]
+    is_rebuilt: bool
+
+
+@dataclass(frozen=True, slots=True)
 class PersonChange:
     """A change of one person. `xids`: the members after it; before it, if the person is DELETED.
 
-    `former`: profile ids of the people that were merged into this one, or that it was split from. `paths`: the changed paths of the
-    default policy's document, which end at maps; None where they are not known.
+    `former`: the other people that some of its members belonged to, for MERGED and SPLIT. `paths`: the changed paths of the default
+    policy's document, sorted, which end at maps; empty if a record changed and the document did not. None where they are not known, and if
+    no person had this profile id before.
     """
 
     kind: ChangeKind
@@ -43,11 +58,53 @@ class PersonChange:
 
 @dataclass(slots=True)
 class Effects:
-    """The changes of one transaction: at most one for each person. `event_xids`: identities under which events came or went."""
+    """The changes of one transaction: at most one for each person. `event_xids`: identities of other people under which events came or went.
+
+    A profile id that nobody has any more is DELETED, or `former` of somebody.
+    """
 
     people: dict[UUID, PersonChange] = field(default_factory=dict)
     event_xids: set[UUID] = field(default_factory=set)
 
-    def add(self, changes: Iterable[PersonChange]) -> None:
-        """Add changes of people without a change so far."""
-        self.people.update((change.profile_id, change) for change in changes)
+
+def effects_of(
+    people: Iterable[GraphChange],
+    before: Mapping[UUID, Sequence[UUID]],
+    rewritten: AbstractSet[UUID],
+    event_xids: Collection[UUID],
+) -> Effects:
+    """Say what happened to people, without the paths.
+
+    `people` are those who are there now, and `before` holds the members of those who were there, by profile id. `rewritten`: identities
+    with a record that changed. `event_xids`: identities under which events came or went.
+    """
+    people = list(people)
+    owners = {xid: person.profile_id for person in people for xid in person.xids} if before else {}
+    heirs = {former: {owners[xid] for xid in xids if xid in owners} for former, xids in before.items()}
+    changes = {
+        former: PersonChange(ChangeKind.DELETED, former, tuple(before[former]))
+        for former, owned_by in heirs.items()
+        if not owned_by
+    }
+    for person in people:
+        kind = _kind(person, heirs, rewritten)
+        if kind is not None:
+            others: tuple[UUID, ...] = ()
+            if kind in (ChangeKind.MERGED, ChangeKind.SPLIT):
+                others = tuple(sorted(former for former in person.former if former != person.profile_id))
+            changes[person.profile_id] = PersonChange(kind, person.profile_id, person.xids, others)
+    told = {xid for change in changes.values() for xid in change.xids} if event_xids else ()
+    return Effects(changes, {xid for xid in event_xids if xid not in told})
+
+
+def _kind(
+    person: GraphChange, heirs: Mapping[UUID, Collection[UUID]], rewritten: AbstractSet[UUID]
+) -> ChangeKind | None:
+    if not person.former:
+        return ChangeKind.CREATED
+    if any(len(heirs[former]) == 1 for former in person.former if former != person.profile_id):
+        return ChangeKind.MERGED
+    if any(len(heirs[former]) > 1 for former in person.former):
+        return ChangeKind.SPLIT
+    is_changed = person.is_rebuilt or not rewritten.isdisjoint(person.xids)
+    return ChangeKind.UPDATED if is_changed else None

@@ -7,7 +7,7 @@ Locks are taken in this order: the advisory lock of the sandbox, graphs by profi
 the store changed between reading and locking raises RetryTransaction, and starts again with fresh pointers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -18,6 +18,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.documents import NamedIdentity, ValidDocument
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.scope import Scope
+from gateway.domain.views.effects import GraphChange
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
@@ -43,16 +44,15 @@ class RetryTransaction(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class GraphChange:
-    """A person's graph as a transaction leaves it: members in canonical order.
+class LockedPeople:
+    """People whose graphs are locked, as the transaction will leave them. `write_graphs` stores what differs.
 
-    `former` are the profile ids that its members belonged to before, none if all are new. `is_rebuilt`: the members changed.
+    `former_members`: the members of the graphs that are stored, by profile id. `members`: the identities of those that are rebuilt.
     """
 
-    profile_id: UUID
-    xids: tuple[UUID, ...]
-    former: tuple[UUID, ...]
-    is_rebuilt: bool
+    people: list[GraphChange]
+    former_members: dict[UUID, tuple[UUID, ...]]
+    members: Mapping[UUID, NamedIdentity] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -77,11 +77,12 @@ class _Group:
 
 async def join(
     tx: Session, scope: Scope, config: Configuration, documents: Sequence[ValidDocument], *, rewriting: bool
-) -> tuple[list[GraphChange], set[UUID]]:
-    """Join people and identities as the documents link them. Return people, and the xids that are new to the sandbox.
+) -> tuple[LockedPeople, set[UUID]]:
+    """Join people and identities as the documents link them: return people, whose graphs are still to be written, and new xids.
 
     Lock and return the people whose graph changes. With `rewriting`, for documents that may change profiles, lock and return all
-    people that the documents are about. Raises RetryTransaction, exclusive if the rules of graphs have to be applied.
+    people that the documents are about. Insert the identities that are new to the sandbox, which locks them.
+    Raises RetryTransaction, exclusive if the rules of graphs have to be applied.
     """
     members = {named.xid: named for document in documents for named in document.identities}
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
@@ -98,9 +99,34 @@ async def join(
     people = [_united(config, group, graphs, members) for group in changing if group.people or group.has_facts]
     rebuilt = [person for person in people if person.is_rebuilt]
     await _write_identities(tx, scope, rebuilt, members, newcomers)
-    await _relink(tx, scope, rebuilt, graphs)
-    await _write_graphs(tx, scope, rebuilt, members)
-    return people, newcomers
+    former_members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
+    return LockedPeople(people, former_members, members), newcomers
+
+
+async def lock_people(tx: Session, scope: Scope, xids: Collection[UUID]) -> LockedPeople:
+    """Lock the people whom these identities belong to, so that their profiles may be rewritten; identities of nobody are left out.
+
+    Raises RetryTransaction if another writer moved one of the identities meanwhile.
+    """
+    rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(xids))
+    pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
+    groups = [_Group({profile_id}) for profile_id in {*pointers.values()} if profile_id]
+    graphs = await _lock_graphs(tx, scope, groups, pointers)
+    members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
+    return unchanged_people(members)
+
+
+def unchanged_people(members: Mapping[UUID, tuple[UUID, ...]]) -> LockedPeople:
+    """Return people whose graphs are locked and stay as they are. `members`: the xids of each, by profile id."""
+    people = [GraphChange(profile_id, xids, (profile_id,), is_rebuilt=False) for profile_id, xids in members.items()]
+    return LockedPeople(people, dict(members))
+
+
+async def write_graphs(tx: Session, scope: Scope, locked: LockedPeople) -> None:
+    """Write the graphs of locked people that were rebuilt, and the pointers of members who moved."""
+    rebuilt = [person for person in locked.people if person.is_rebuilt]
+    await _relink(tx, scope, rebuilt, locked.former_members)
+    await _write_graphs(tx, scope, rebuilt, locked.members)
 
 
 def _groups(documents: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
@@ -209,13 +235,15 @@ async def insert_identities(
     return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
 
 
-async def _relink(tx: Session, scope: Scope, people: Sequence[GraphChange], graphs: Mapping[UUID, Any]) -> None:
+async def _relink(
+    tx: Session, scope: Scope, people: Sequence[GraphChange], former_members: Mapping[UUID, Sequence[UUID]]
+) -> None:
     moved = [
         (xid, person.profile_id)
         for person in people
         for former in person.former
         if former != person.profile_id
-        for xid in graphs[former]["xids"]
+        for xid in former_members[former]
     ]
     if moved:
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=sorted(moved))

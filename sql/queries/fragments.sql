@@ -1,4 +1,4 @@
--- Fragments, the states of records; and profiles, which are merged from them.
+-- Fragments, the states of records, and the ties that records retract.
 
 -- name: read_states(sandbox_id, xids) -> rows
 -- Read the state of every record of these identities, deleted ones included. Walks fragment_pkey, and record_pkey once for each.
@@ -33,14 +33,15 @@ delete from gateway.fragment as f
  using (values {rows}) as v (xid, dataset_id)
  where f.sandbox_id = $1 and f.xid = v.xid and f.dataset_id = v.dataset_id;
 
--- name: write_profiles(sandbox_id | policy_id uuid, profile_id uuid, document jsonb, sources uuid[], modified_at timestamptz) -> none
--- Write profiles, new or changed. Walks profile_pkey.
-insert into gateway.profile as p (sandbox_id, policy_id, profile_id, document, sources, modified_at)
-select $1::bigint, v.* from (values {rows}) as v (policy_id, profile_id, document, sources, modified_at)
-on conflict (sandbox_id, policy_id, profile_id) do update
-   set document = excluded.document, sources = excluded.sources, modified_at = excluded.modified_at;
+-- name: read_record_ties(sandbox_id, origins) -> rows
+-- Read the ties that records of these identities made, one row for each. Walks tie_pkey.
+select tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, is_retracted
+  from gateway.tie
+ where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid;
 
--- name: delete_profiles(sandbox_id, policy_ids, profile_ids) -> none
--- Delete the profiles of these policies with these ids. Walks profile_pkey.
-delete from gateway.profile
- where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
+-- name: retract_ties(sandbox_id, xids | tie_id uuid, batch_id uuid, is_retracted boolean) -> none
+-- Retract ties, as a later deletion of their record does, or revive them. Walks tie_pkey.
+update gateway.tie as t
+   set is_retracted = v.is_retracted
+  from (values {rows}) as v (tie_id, batch_id, is_retracted)
+ where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.tie_id = v.tie_id and t.batch_id = v.batch_id;

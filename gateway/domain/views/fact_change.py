@@ -1,0 +1,54 @@
+"""What one transaction did to facts: the value that every writer makes, and that goes through the views."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.versions import RecordKey, RecordState, RecordStates
+from gateway.domain.views.effects import Effects, GraphChange
+from gateway.domain.views.graph_union import LockedPeople
+from gateway.storage.database import Session
+
+
+@dataclass(slots=True)
+class FactChange:
+    """What one transaction did to facts, and what its views make of that. Each view reads what the views before it left here.
+
+    `seq` and `at` are drawn once the transaction holds all its locks. Set by the writer:
+    `locked`: the people that the change concerns, locked, and as it leaves them; None under the exclusive lock, where the components of
+    `seeds` are grouped anew. `recount`: ties may have gone, so that identities may be excluded no longer, or named by no fact.
+    `states`: the states of records, after the change; complete for the identities `known`, and those `newcomers` that this transaction
+    made known. `before`: the records that it appended versions to, with their former states, None for a new one. `refolded`: records to
+    be folded anew from all their versions, since one came late or went. `event_xids`: identities under which events came or went.
+    `policies`: write the profiles of all locked people under these policies alone, of which some may have none yet.
+
+    Set by the views: `changed`: records that say something else now; `people`: those that the change may concern; `former_members`: the
+    members of those who were there before, by profile id; `excluded`: identities that join nobody from now on.
+    """
+
+    tx: Session
+    scope: Scope
+    config: Configuration
+    seq: int
+    at: datetime
+
+    locked: LockedPeople | None = None
+    seeds: set[UUID] = field(default_factory=set)
+    recount: bool = False
+    states: RecordStates = field(default_factory=dict)
+    known: set[UUID] = field(default_factory=set)
+    newcomers: set[UUID] = field(default_factory=set)
+    before: dict[RecordKey, RecordState | None] = field(default_factory=dict)
+    refolded: set[RecordKey] = field(default_factory=set)
+    event_xids: set[UUID] = field(default_factory=set)
+    policies: Sequence[MergePolicy] | None = None
+
+    changed: set[RecordKey] = field(default_factory=set)
+    people: list[GraphChange] = field(default_factory=list)
+    former_members: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
+    excluded: set[UUID] = field(default_factory=set)
+    effects: Effects = field(default_factory=Effects)

@@ -1,0 +1,170 @@
+"""Fragments: what a record says now, the fold of its versions; and which ties of the record hold, as a deletion retracts earlier ones."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.facts.documents import last_updated
+from gateway.domain.rules.merge import Fragment
+from gateway.domain.rules.scope import Scope
+from gateway.domain.rules.versions import (
+    Mode,
+    RecordKey,
+    RecordState,
+    RecordStates,
+    Version,
+    VersionOrder,
+    fold,
+    last_deletion,
+    says_other,
+)
+from gateway.domain.views.fact_change import FactChange
+from gateway.runtime.slices import in_time_slices
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+
+READ_STATES = query("fragments.read_states")
+READ_VERSIONS = query("fragments.read_versions")
+WRITE_FRAGMENTS = query("fragments.write_fragments")
+DELETE_FRAGMENTS = query("fragments.delete_fragments")
+READ_RECORD_TIES = query("fragments.read_record_ties")
+RETRACT_TIES = query("fragments.retract_ties")
+
+FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRAGMENTS.columns))
+
+
+class Fragments:
+    """The view of what records say."""
+
+    name = "fragments"
+    tables = ("fragment",)
+
+    async def refresh(self, change: FactChange) -> None:
+        """Write the states that the writer has at hand, fold the other records anew, and say which of all say something else now."""
+        at_hand = {key: change.states[key] for key in change.before if key not in change.refolded}
+        if change.refolded:
+            await _refold(change)
+        await _write(change.tx, change.scope, at_hand, fresh=change.newcomers)
+        states = change.states
+        change.changed = {key for key, before in change.before.items() if says_other(before, states.get(key))}
+
+
+FRAGMENTS = Fragments()
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+async def read_states(tx: Session, scope: Scope, xids: Collection[UUID]) -> RecordStates:
+    """Read the state of every record of these identities, deleted ones included."""
+    if not xids:
+        return {}
+    return dict(await in_time_slices(_state, await tx.rows(READ_STATES, scope.sandbox_id, list(xids))))
+
+
+async def read_known(change: FactChange, xids: Iterable[UUID]) -> None:
+    """Add the states of all records of these identities to the change. To be called before versions of them are removed."""
+    missing = [xid for xid in xids if xid not in change.known and xid not in change.newcomers]
+    change.states = await read_states(change.tx, change.scope, missing) | change.states
+    change.known.update(missing)
+
+
+async def read_versions(tx: Session, scope: Scope, keys: Sequence[RecordKey]) -> dict[RecordKey, list[Version]]:
+    """Read all versions of these records, in no order. A record without a version has an empty list."""
+    versions: dict[RecordKey, list[Version]] = {key: [] for key in keys}
+    if not versions:
+        return versions
+    xids, dataset_ids = {key[0] for key in versions}, {key[1] for key in versions}
+
+    def note(row: Any) -> None:
+        if (key := (row["xid"], row["dataset_id"])) in versions:
+            place = VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"])
+            versions[key].append(Version(Mode(row["mode"]), orjson.loads(row["input"]), place))
+
+    await in_time_slices(note, await tx.rows(READ_VERSIONS, scope.sandbox_id, list(xids), list(dataset_ids)))
+    return versions
+
+
+def fragments_by_xid(states: Mapping[RecordKey, RecordState]) -> dict[UUID, list[Fragment]]:
+    """Make the fragments of the records that are not deleted, as the merge takes them, by xid."""
+    fragments: dict[UUID, list[Fragment]] = {}
+    for (xid, dataset_id), state in states.items():
+        if state.document is not None:
+            decided = state.decided_at
+            observed_at = last_updated(state.document)
+            fragment = Fragment(
+                xid, dataset_id, decided.batch_id, state.document, decided.ingested_at, observed_at, decided.ordinal
+            )
+            fragments.setdefault(xid, []).append(fragment)
+    return fragments
+
+
+def _state(row: Any) -> tuple[RecordKey, RecordState]:
+    state = RecordState(
+        document=None if row["is_deleted"] else orjson.loads(row["document"]),
+        decided_at=VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]),
+        is_input=row["is_input"],
+        head=VersionOrder(row["head_at"], row["head_batch_id"], row["head_ordinal"]),
+    )
+    return (row["xid"], row["dataset_id"]), state
+
+
+# ------------------------------------------------------------------------------------------------ writing
+
+
+async def _refold(change: FactChange) -> None:
+    """Fold the change's `refolded` records anew from their versions, and write what differs. Note in the change how they were and are."""
+    tx, scope, keys = change.tx, change.scope, sorted(change.refolded)
+    await read_known(change, {xid for xid, _ in keys})
+    versions = await read_versions(tx, scope, keys)
+    folded = dict(await in_time_slices(lambda item: (item[0], fold(item[1])), versions.items()))
+    stored = {key: change.before.setdefault(key, change.states.get(key)) for key in keys}
+    present = {key: state for key, state in folded.items() if state is not None}
+    change.states = {key: state for key, state in change.states.items() if key not in folded} | present
+    await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=[k for k in keys if stored[k] and k not in present])
+    differing = {k: s for k, s in present.items() if s != stored[k] or says_other(stored[k], s)}
+    await _write(tx, scope, differing, fresh=set())
+    change.seeds |= await _retract(tx, scope, versions)
+
+
+async def _write(tx: Session, scope: Scope, states: RecordStates, *, fresh: set[UUID]) -> None:
+    """Write the fragments of these records. COPY appends the fragments of `fresh` xids, which are new in this transaction."""
+    rows = await in_time_slices(lambda item: _fragment_row(*item), states.items())
+    rows.sort(key=lambda row: row[:2])
+    await tx.copy("fragment", FRAGMENT_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[0] in fresh])
+    await tx.update_rows(WRITE_FRAGMENTS, scope.sandbox_id, rows=[row for row in rows if row[0] not in fresh])
+
+
+def _fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
+    """Return the row of a record's fragment, without the sandbox."""
+    document, decided, head = state.document, state.decided_at, state.head
+    return (
+        *(*key, decided.ordinal, decided.batch_id, decided.ingested_at),
+        last_updated(document) if document else None,
+        None if state.is_input or document is None else orjson.dumps(document).decode(),
+        document is None,
+        *(head.ingested_at, head.batch_id, head.ordinal),
+    )
+
+
+async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
+    """Retract the ties of deleted records, and revive those that no deletion covers. Return all members of ties that changed."""
+    origins = list({xid for xid, _ in versions})
+    deleted_at = {key: last_deletion(history) for key, history in versions.items()}
+    changed, members = [], set[UUID]()
+    for row in await tx.rows(READ_RECORD_TIES, scope.sandbox_id, origins):
+        key = (row["origin"], row["dataset_id"])
+        if key not in deleted_at:
+            continue
+        deletion = deleted_at[key]
+        is_retracted = (
+            deletion is not None and VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
+        )
+        if is_retracted != row["is_retracted"]:
+            changed.append((row["tie_id"], row["batch_id"], is_retracted))
+            members |= set(row["xids"])
+    if changed:
+        await tx.update_rows(RETRACT_TIES, scope.sandbox_id, list(members), rows=sorted(changed))
+    return members

@@ -1,0 +1,39 @@
+"""The pipeline of views: every transaction that changes facts goes through them once, in one order, and ends in its effects."""
+
+from collections.abc import Sequence
+from typing import Final, Protocol
+
+from gateway.domain.views.effects import Effects
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import FRAGMENTS
+from gateway.domain.views.graphs import GRAPHS
+from gateway.domain.views.profiles import PROFILES
+
+
+class View(Protocol):
+    """A view: tables that are derived from facts. `tables`: those that it alone writes."""
+
+    @property
+    def name(self) -> str:
+        """What the view holds, in the plural."""
+
+    @property
+    def tables(self) -> Sequence[str]:
+        """The tables that it writes."""
+
+    async def refresh(self, change: FactChange) -> None:
+        """Bring the view to what the facts say after a change of them, and add to the change what later views need."""
+
+
+VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES)
+"""Every view, each after those that it reads: whether a person exists depends on fragments, and a profile on both."""
+
+
+async def refresh(change: FactChange) -> Effects:
+    """Take a change of facts through every view, in the transaction that made it, and return what it did to people.
+
+    To be called once in a transaction, after its last fact was written. Raises RetryTransaction.
+    """
+    for view in VIEWS:
+        await view.refresh(change)
+    return change.effects

@@ -1,0 +1,158 @@
+"""Profiles: one document for each person, merged from fragments, under every policy that is materialized.
+
+A profile belongs to a subject: a person, or a single identity under a policy without a graph. Subjects without a fragment that the policy
+uses have none.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.policies import IdentityGraphType, MergePolicy
+from gateway.domain.rules.graphs import Graph
+from gateway.domain.rules.merge import Document, Fragment, Merged, Path, changed_paths, merge
+from gateway.domain.views.effects import GraphChange
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import fragments_by_xid, read_known
+from gateway.runtime.slices import in_time_slices
+from gateway.storage.queries import query
+from gateway.xdm.paths import cut
+
+LIST_MATERIALIZED = query("profiles.list_materialized")
+WRITE_PROFILES = query("profiles.write_profiles")
+DELETE_PROFILES = query("profiles.delete_profiles")
+
+PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
+
+MAX_PATHS = 100
+"""The most changed paths that are told of one person."""
+
+Fragments = Mapping[UUID, Sequence[Fragment]]
+"""Fragments by xid."""
+
+
+class Profiles:
+    """The view of merged documents."""
+
+    name = "profiles"
+    tables = ("profile",)
+
+    async def refresh(self, change: FactChange) -> None:
+        """Write the profiles of people whose members or records changed, and say which paths of the default policy's document did."""
+        people = [person for person in change.people if person.profile_id in change.effects.people]
+        await read_known(change, [xid for person in people for xid in person.xids])
+        fragments = fragments_by_xid(change.states)
+        with_records = {xid for xid, _ in (*change.states, *change.before)}
+        former = {p for p, xids in change.former_members.items() if not with_records.isdisjoint(xids)}
+        subjects_of = [p for p in people if not (with_records.isdisjoint(p.xids) and former.isdisjoint(p.former))]
+        left = former - {person.profile_id for person in change.people}
+        if subjects_of or left:  # calls that only add events need no policy, not even a default one that works
+            policies = change.config.materialized if change.policies is None else change.policies
+            for policy in policies:
+                await _write(change, policy, subjects_of, left, fragments)
+        await _tell_paths(change, people, fragments)
+
+
+PROFILES = Profiles()
+
+
+# ------------------------------------------------------------------------------------------------ documents
+
+
+def profile_row(
+    config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]
+) -> tuple[Any, ...] | None:
+    """Merge fragments into the row of a profile, without the sandbox; None if the policy uses none of them."""
+    merged = Merged.of(fragments, policy.settings.attribute_merge, config.composites)
+    if merged is None:
+        return None
+    return policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at
+
+
+def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
+    """List the subjects of a policy's profiles, each with the xids whose fragments are merged.
+
+    A subject is a person, by profile id; under a policy without a graph, each identity of these people is a subject, by xid.
+    """
+    if policy.settings.identity_graph is IdentityGraphType.PDG:
+        yield from ((person.profile_id, person.xids) for person in people)
+    else:
+        yield from ((xid, (xid,)) for person in people for xid in person.xids)
+
+
+async def _write(
+    change: FactChange, policy: MergePolicy, people: Sequence[GraphChange], left: Collection[UUID], fragments: Fragments
+) -> None:
+    """Write the profiles of these people under a policy, and delete those of the people who `left`, and of subjects without a fragment."""
+    tx, scope = change.tx, change.scope
+
+    def merged(subject: tuple[UUID, Sequence[UUID]]) -> tuple[UUID, tuple[Any, ...] | None]:
+        given = [fragment for xid in subject[1] for fragment in fragments.get(xid, ())]
+        return subject[0], profile_row(change.config, policy, subject[0], given)
+
+    found = dict(await in_time_slices(merged, subjects(policy, people)))
+    fresh = change.newcomers if change.policies is None else await _without_profile(change, policy, found)
+    rows = sorted((row for row in found.values() if row), key=lambda row: row[1])
+    gone = {subject for subject, row in found.items() if row is None}
+    if policy.settings.identity_graph is IdentityGraphType.PDG:
+        gone |= {*left, *(former for person in people for former in person.former)} - found.keys()
+    else:
+        gone |= {xid for xid, _ in change.changed} - found.keys()
+    if gone := gone - fresh:
+        await tx.execute(DELETE_PROFILES, scope.sandbox_id, [policy.policy_id], list(gone))
+    await tx.copy("profile", PROFILE_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[1] in fresh])
+    await tx.update_rows(WRITE_PROFILES, scope.sandbox_id, rows=[row for row in rows if row[1] not in fresh])
+
+
+async def _without_profile(change: FactChange, policy: MergePolicy, subjects: Iterable[UUID]) -> set[UUID]:
+    every = set(subjects)
+    rows = await change.tx.rows(LIST_MATERIALIZED, change.scope.sandbox_id, policy.policy_id, list(every))
+    return every - {row["profile_id"] for row in rows}
+
+
+# ------------------------------------------------------------------------------------------------ changed paths
+
+
+async def _tell_paths(change: FactChange, people: Iterable[GraphChange], fragments: Fragments) -> None:
+    """Say in the effects which paths of the default policy's document changed, of people who were there before.
+
+    They stay unknown under a policy without a graph, and where a policy's profiles are written anew, since it may have been another one.
+    """
+    policies = change.config.policies.values()
+    policy = next((policy for policy in policies if policy.settings.is_default), None)
+    known = [person for person in people if person.profile_id in change.former_members]
+    if not known or policy is None or policy.settings.identity_graph is IdentityGraphType.NONE or change.policies:
+        return
+    former = _former_fragments(change, fragments)
+    found = await in_time_slices(lambda person: _changed_paths(change, policy, person, former, fragments), known)
+    effects = change.effects.people
+    for person, paths in zip(known, found, strict=True):
+        if len(paths) <= MAX_PATHS:
+            effects[person.profile_id] = replace(effects[person.profile_id], paths=paths)
+
+
+def _former_fragments(change: FactChange, fragments: Fragments) -> Fragments:
+    """Make the fragments as they were before the change."""
+    xids = {xid for xid, _ in change.changed}
+    former = {key: state for key, state in change.states.items() if key[0] in xids} | change.before
+    present = {key: state for key, state in former.items() if state is not None}
+    return {**fragments, **dict.fromkeys(xids, ()), **fragments_by_xid(present)}
+
+
+def _changed_paths(
+    change: FactChange, policy: MergePolicy, person: GraphChange, former: Fragments, fragments: Fragments
+) -> tuple[Path, ...]:
+    """Return the sorted paths at which the document differs, each cut where it enters a map."""
+    config, xids = change.config, change.former_members[person.profile_id]
+
+    def document(of: Fragments, members: Sequence[UUID]) -> Document:
+        given = [fragment for xid in members for fragment in of.get(xid, ())]
+        return merge(given, policy.settings.attribute_merge, config.composites)
+
+    differing = changed_paths(document(former, xids), document(fragments, person.xids), config.composites)
+    paths = {cut(path, config.maps) for path in differing}
+    if xids != person.xids:
+        paths.add(("identityMap",))
+    return tuple(sorted(paths))
