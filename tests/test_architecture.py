@@ -122,6 +122,7 @@ def test_a_noun_has_one_name_in_every_layer():
         "finished",
         "ids",
         "loaders",
+        "loading",
         "nodes",
         "pagination",
         "rows",

@@ -16,12 +16,12 @@ from gateway.api.ids import parse_id
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node, id_field
 from gateway.api.rows import column_of
-from gateway.api.scalars import described
+from gateway.api.scalars import Long, described
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.identities import Identity, Sighting, resolve_xid, resolve_xids
+from gateway.domain.reading.identities import Identity, Sighting, known_namespace, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import IdentityGraph, Link
 from gateway.domain.reading.profiles import AnyProfile, InvalidKey
 from gateway.domain.rules.graphs import LinkRefusal
@@ -73,6 +73,13 @@ class IdentityInput:
 IdentityArgument = Annotated[
     IdentityInput, strawberry.argument(name="identity", description="The identity that is asked for.")
 ]
+NamespacesArgument = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        name="namespaces",
+        description="Codes of namespaces, at most 1,000: only identities of these are told, of an empty list none. Left out, all are. A namespace that the sandbox lacks is BAD_INPUT.",
+    ),
+]
 IdentitiesArgument = Annotated[
     list[IdentityInput],
     strawberry.argument(name="identities", description="The identities that are asked for; at most 1,000."),
@@ -94,7 +101,15 @@ def input_xid(context: Context, given: IdentityInput) -> UUID:
 
 
 def input_xids(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
-    """Return the xids of up to 1,000 identities. Raises BadInput for the first impossible one, LimitExceeded."""
+    """Return the xids of up to 1,000 identities. Raises BadInput for the first impossible one, with its place, and LimitExceeded."""
+    xids, keys = input_keys(context, given)
+    for place, key in enumerate(keys):
+        if isinstance(key, InvalidKey):
+            raise BadInput(f"`identities[{place}]`: {key.message}")
+    return xids
+
+
+def _resolved(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:
     if len(given) > MAX_KEYS:
         raise LimitExceeded(f"At most {MAX_KEYS:,} identities at once; {len(given):,} were given.")
     keys = column_of(given, "key")
@@ -110,7 +125,7 @@ def input_keys(context: Context, given: Sequence[IdentityInput]) -> tuple[list[U
     Raises LimitExceeded.
     """
     try:
-        xids = input_xids(context, given)
+        xids = _resolved(context, given)
     except LimitExceeded:
         raise
     except BadInput:  # rare: then each is looked at by itself
@@ -177,6 +192,20 @@ def _ref_xid(requested: strawberry.Parent[IdentityRef]) -> str | None:
 async def identity_of(parent: strawberry.Parent[Any], info: Info) -> Identity | None:
     """Read the identity of anything that has an `xid`: a record, an event, a difference. None for an unknown one."""
     return await info.context.loaders.identity_by_xid.load(parent.xid)
+
+
+async def identities_of(info: Info, xids: Sequence[UUID], namespaces: Sequence[str] | None) -> list[Identity | None]:
+    """Read the identities with these xids, in their order; where codes of namespaces are given, those of these namespaces alone.
+
+    Raises BadInput for a code that no namespace has, LimitExceeded for more than 1,000 codes.
+    """
+    if namespaces is None:
+        return await info.context.loaders.identity_by_xid.load_many(xids)
+    if len(namespaces) > MAX_KEYS:
+        raise LimitExceeded(f"At most {MAX_KEYS:,} namespaces at once; {len(namespaces):,} were given.")
+    wanted = {known_namespace(info.context.config, code).namespace_id for code in namespaces}
+    found = await info.context.loaders.identity_by_xid.load_many(xids)
+    return [identity for identity in found if identity is None or identity.namespace_id in wanted]
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
@@ -290,8 +319,10 @@ class IdentityLinkType:
     )
 
 
-async def _graph_identities(graph: strawberry.Parent[IdentityGraph], info: Info) -> list[Identity | None]:
-    return await info.context.loaders.identity_by_xid.load_many(graph.xids)
+async def _graph_identities(
+    graph: strawberry.Parent[IdentityGraph], info: Info, *, namespaces: NamespacesArgument = None
+) -> list[Identity | None]:
+    return await identities_of(info, graph.xids, namespaces)
 
 
 @strawberry.type(
@@ -306,7 +337,10 @@ class IdentityGraphNode:
         description="The links between them, each pair once, by their xids; none where an identity is alone."
     )
     refused_links: list[IdentityLinkType] = strawberry.field(
-        description="Links of theirs that join nobody, most of them to identities of other people, who show them too."
+        description="Links of theirs that join nobody, most of them to identities of other people, who show them too: the newest 100 by `lastSeenAt`, the newest first."
+    )
+    refused_link_count: Long = strawberry.field(
+        description="How many links of theirs join nobody, those beyond the 100 that `refusedLinks` shows included."
     )
 
 
@@ -319,6 +353,10 @@ async def _identity(info: Info, identity: IdentityArgument) -> Identity | None:
 
 async def _identity_graph(info: Info, identity: IdentityArgument) -> IdentityGraph | None:
     return await info.context.loaders.graph_by_xid.load(input_xid(info.context, identity))
+
+
+async def _identity_graphs(info: Info, identities: IdentitiesArgument) -> list[IdentityGraph | None]:
+    return await info.context.loaders.graph_by_xid.load_many(input_xids(info.context, identities))
 
 
 async def read_identities(context: Context, keys: Sequence[UUID]) -> list[Identity | None]:
@@ -336,4 +374,8 @@ class IdentityQuery:
     identity_graph: IdentityGraphNode | None = resolved_by(
         _identity_graph,
         "The graph of the person an identity belongs to; of an identity that is alone, a graph of one. Null for an unknown and for an erased identity. Needs the scope `profile:read`.",
+    )
+    identity_graphs: list[IdentityGraphNode | None] = resolved_by(
+        _identity_graphs,
+        "The graphs of the people that identities belong to, as many and in the order asked for; of two identities of one person the same twice. Null for each that is unknown or erased. Needs the scope `profile:read`.",
     )

@@ -3,17 +3,14 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import islice
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Final, NamedTuple, TypeAlias
 from uuid import UUID
 
-from aiodataloader import DataLoader
-
-from gateway.api.finished import PEOPLE_PER_PIECE, READS_PER_PIECE, Budget
+from gateway.api.finished import PEOPLE_PER_PIECE, Budget
+from gateway.api.loading import Kept, Loader, Shared, grouped
 from gateway.domain.config import datasets, namespaces
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.namespaces import Namespace
@@ -37,16 +34,10 @@ from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
-from gateway.runtime.batching import Coalescer
 from gateway.storage.database import Database
 
 Xids: TypeAlias = tuple[UUID, ...]
 """The members of one person."""
-
-G = TypeVar("G", bound=Hashable)
-K = TypeVar("K", bound=Hashable)
-T = TypeVar("T")
-V = TypeVar("V")
 
 
 class WantedPage(NamedTuple):
@@ -125,133 +116,15 @@ class Sight(NamedTuple):
         return [told[id(result)] for result in results]
 
 
-FEW: Final = 4
-"""Keys of a field that share a statement with those of others; more of them fill one of their own."""
-
-
 EVENTS_AT_ONCE: Final = 2_500
 """Events that one statement reads for one request; one has up to 10 kB."""
-
-PIECES_AT_ONCE: Final = 4
-"""Pieces that one statement reads for several requests. What each of these has in hand is one of them at most, however it is read."""
 
 FRAGMENTS_AT_ONCE: Final = 50
 """People whose records one statement reads where many are asked for; each has some, of up to 100 kB."""
 
 
-class Loader(DataLoader[K, V], Generic[K, V]):
-    """Collects keys until nothing else can run, then reads them all: `read` answers in the order of the keys.
-
-    Each is asked for once.
-    """
-
-    def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
-        self._read = read
-        super().__init__()
-
-    async def batch_load_fn(self, keys: list[K]) -> list[V]:
-        return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
-
-
-class Shared(Generic[G, K, V]):
-    """A way to `read`, for requests that ask at the same moment. `small` is for a small part of what one statement may read for one request,
-    which is a `piece`; `large` for up to a piece, and nobody with little waits for that."""
-
-    def __init__(self, read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]], piece: Callable[[G], int]) -> None:
-        self.read = read
-        self.piece = piece
-        together = grouped(by_levels(read))
-        self.small: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(together)
-        self.large: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(
-            together, weight=lambda asked: len(asked[1]) / piece(asked[0]), most=PIECES_AT_ONCE
-        )
-
-
-class Kept(Generic[G, K, V]):
-    """What a request has asked of a shared loader, so that it asks but once. All but small parts of a piece is weighed; and what is more than
-    a few keys has statements of its own, each of at most a piece."""
-
-    def __init__(self, shared: Shared[G, K, V], budget: Budget, weight: Callable[[V], int]) -> None:
-        self._shared = shared
-        self._budget = budget
-        self._weight = weight
-        self._asked: dict[tuple[G, tuple[K, ...]], asyncio.Future[list[V]]] = {}
-
-    def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
-        """The values of the keys, when they are there."""
-        found = self._asked.get(key)
-        if found is None:
-            is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * READS_PER_PIECE
-            found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
-            self._asked[key] = found
-        return found
-
-    async def _weighed(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
-        distinct, shared = list(dict.fromkeys(keys)), self._shared
-        read = partial(shared.read if len(distinct) > FEW else self._together, arguments)
-        values = await self._budget.read(distinct, read, self._weight, shared.piece(arguments))
-        if len(distinct) == len(keys):
-            return values
-        found = dict(zip(distinct, values, strict=True))
-        return [found[key] for key in keys]
-
-    def _together(self, arguments: G, keys: Sequence[K]) -> "asyncio.Future[list[V]]":
-        return self._shared.large.load((arguments, tuple(keys)))
-
-
-def grouped(
-    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
-) -> Callable[[Sequence[tuple[G, K]]], Awaitable[Sequence[V | Exception]]]:
-    """For fields with arguments: reads pairs of arguments and key, one call for each set of arguments in the document.
-
-    Calls go side by side, and one that fails fails for its own keys alone.
-    """
-
-    async def read_group(arguments: G, keys: Sequence[K]) -> Sequence[V | Exception]:
-        try:
-            return await read(arguments, keys)
-        except Exception as error:  # noqa: BLE001 (the loader raises it where the keys were asked for)
-            return [error] * len(keys)
-
-    async def read_groups(pairs: Sequence[tuple[G, K]]) -> Sequence[V | Exception]:
-        groups: dict[G, list[K]] = {}
-        for arguments, key in pairs:
-            groups.setdefault(arguments, []).append(key)
-        answers = await together([read_group(arguments, keys) for arguments, keys in groups.items()])
-        if len(answers) == 1:
-            return answers[0]
-        rest = dict(zip(groups, map(iter, answers), strict=True))
-        return [next(rest[arguments]) for arguments, _ in pairs]
-
-    return read_groups
-
-
-def by_levels(
-    read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
-) -> Callable[[G, Sequence[tuple[K, ...]]], Awaitable[list[list[V]]]]:
-    """For keys of which a field asks for those of all its parents at once: reads tuples of keys as one."""
-
-    async def read_levels(arguments: G, levels: Sequence[tuple[K, ...]]) -> list[list[V]]:
-        values = iter(await read(arguments, [key for level in levels for key in level]))
-        return [list(islice(values, len(level))) for level in levels]
-
-    return read_levels
-
-
-async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:
-    """What the calls give. They run side by side, so that what they ask of loaders goes to the store in one statement.
-
-    Where one raises, the others are given up.
-    """
-    if len(calls) == 1:  # needs no task
-        return [await calls[0]]
-    tasks = [asyncio.ensure_future(call) for call in calls]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        raise
+LINK_BYTES: Final = 200
+"""Bytes of a link in an answer, about."""
 
 
 class CoalescedLoaders:
@@ -351,11 +224,13 @@ class Loaders:
 
     @cached_property
     def graph_by_xid(self) -> Loader[UUID, IdentityGraph | None]:
-        return Loader(partial(identity_graphs.find_graphs, self._db, self._scope, self._config))
+        read, budget = partial(identity_graphs.find_graphs, self._db, self._scope, self._config), self.budget
+        return Loader(lambda xids: budget.read(xids, read, _size_of_graph))
 
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
-        return Loader(partial(identity_graphs.read_graphs, self._db, self._scope, self._config))
+        read, budget = partial(identity_graphs.read_graphs, self._db, self._scope, self._config), self.budget
+        return Loader(lambda members: budget.read(members, read, _size_of_graph))
 
     # -------------------------------------------------------------------------------------------- profiles and events
 
@@ -424,6 +299,10 @@ def _timelines_at_once(asked: EventRequest) -> int:
 
 def _nodes_at_once(timeline: Timeline) -> int:
     return _timelines_at_once(timeline.asked)
+
+
+def _size_of_graph(graph: IdentityGraph | None) -> int:
+    return 0 if graph is None else LINK_BYTES * (len(graph.links) + len(graph.refused_links))
 
 
 def _size_of_fragments(fragments: Sequence[Fragment]) -> int:

@@ -31,15 +31,18 @@ from gateway.api.identities import (
     IdentityNode,
     IdentityRef,
     IdentityRefType,
+    NamespacesArgument,
     PolicyArgument,
     ShownProfile,
+    identities_of,
     input_keys,
     input_xid,
     named_datasets,
     policy_in,
     profile_at,
 )
-from gateway.api.loaders import FEW, Sight, people_at_once, size_of_profile
+from gateway.api.loaders import Sight, people_at_once, size_of_profile
+from gateway.api.loading import FEW
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -118,8 +121,10 @@ def _profile_id(profile: strawberry.Parent[AnyProfile]) -> str:
     return str(profile.profile_id)
 
 
-async def _identities(profile: strawberry.Parent[Profile], info: Info) -> list[Identity | None]:
-    return await info.context.loaders.identity_by_xid.load_many(profile.person.xids)
+async def _identities(
+    profile: strawberry.Parent[Profile], info: Info, *, namespaces: NamespacesArgument = None
+) -> list[Identity | None]:
+    return await identities_of(info, profile.person.xids, namespaces)
 
 
 async def _identity_graph(profile: strawberry.Parent[Profile], info: Info) -> IdentityGraph:

@@ -1,4 +1,4 @@
-"""XDM schemas, and the union that types a sandbox's entities."""
+"""XDM schemas, the field groups that they are made of, and the union that types a sandbox's entities."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, cast
@@ -16,7 +16,7 @@ from gateway.api.scalars import JSON, described
 from gateway.domain.config import registry
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.registry import IdentityDescriptor, XdmSchema
-from gateway.xdm.classes import XdmClass
+from gateway.xdm.classes import FieldGroup, XdmClass, field_groups
 
 described(
     XdmClass,
@@ -29,7 +29,7 @@ described(
 Class = Annotated[XdmClass, strawberry.argument(name="class", description="The class whose union is wanted.")]
 OfClass = Annotated[
     XdmClass | None,
-    strawberry.argument(name="class", description="Only schemas of this class; all where it is left out."),
+    strawberry.argument(name="class", description="Only what is of this class; all where it is left out."),
 ]
 
 SCHEMAS: Listing[XdmSchema] = Listing("schemas", lambda schema: (schema.title, schema.schema_id))
@@ -69,6 +69,17 @@ class XdmSchemaType(Node):
     )
     identities: list[IdentityDescriptorType] = plain("The fields that hold identities.")
     version: int = plain("Grows by one with each change, from 1.")
+
+
+@strawberry.type(
+    name="FieldGroup",
+    description="Standard fields that belong together and ship with the gateway, such as those of a person's contact details.",
+)
+class FieldGroupType:
+    name: str = plain("What `createSchema` and `updateSchema` take it by, such as `profile-loyalty`.")
+    title: str = plain("What people call it.")
+    xdm_class: XdmClass = plain("The class of the schemas that may have it.", name="class")
+    json_schema: JSON = plain("Its fields as JSON Schema, without those of the class, which every schema has.")
 
 
 # ------------------------------------------------------------------------------------------------ the union of a class
@@ -118,6 +129,11 @@ async def _schemas(
     return SCHEMAS.cut(schemas, SCHEMAS.window(first, after, last, before))
 
 
+async def _field_groups(info: Info, *, xdm_class: OfClass = None) -> list[FieldGroup]:
+    info.context.require_configuration()
+    return [group for each in XdmClass if xdm_class in (None, each) for group in field_groups(each)]
+
+
 async def _union_schema(info: Info, xdm_class: Class) -> XdmClass:
     info.context.require_configuration()
     return xdm_class
@@ -132,6 +148,9 @@ async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema
 @strawberry.type(description="Queries of schemas.")
 class RegistryQuery:
     schemas: Connection[XdmSchemaType] = resolved_by(_schemas, "All schemas of the sandbox, by title.")
+    field_groups: list[FieldGroupType] = resolved_by(
+        _field_groups, "The field groups that schemas can be made of: of profiles, then of events, each by name."
+    )
     union_schema: UnionSchema = resolved_by(
         _union_schema, "What the profile-enabled schemas of a class come to together."
     )

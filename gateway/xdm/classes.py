@@ -36,10 +36,24 @@ class FieldGroup:
     """Fields that belong together and are added to a schema together. `properties` are shared: never change them."""
 
     name: str
+    xdm_class: XdmClass
     title: str
     description: str
     properties: Mapping[str, Field]
     required: tuple[str, ...] = ()
+
+    @property
+    def json_schema(self) -> Field:
+        """The fields as a JSON Schema of their own, without the class. It shares its parts with schemas: never change it."""
+        return {
+            "title": self.title,
+            "description": self.description,
+            "meta:class": self.xdm_class.model_name,
+            "type": "object",
+            "meta:xdmType": "object",
+            "required": list(self.required),
+            "properties": self.properties,
+        }
 
 
 _MODEL_NAMES: Final = {
@@ -69,16 +83,7 @@ def compose(
         properties |= group.properties
     if custom_fields:
         properties |= _tenant_field(f"_{tenant}", custom_fields, properties)
-    return {
-        "title": base.title,
-        "description": base.description,
-        "meta:class": xdm_class.model_name,
-        "type": "object",
-        "meta:xdmType": "object",
-        "required": list(base.required),
-        "properties": properties,
-        "additionalProperties": False,
-    }
+    return base.json_schema | {"properties": properties, "additionalProperties": False}
 
 
 def _chosen(xdm_class: XdmClass, names: Sequence[str] | None) -> list[FieldGroup]:
@@ -130,7 +135,8 @@ def _shipped() -> dict[str, FieldGroup]:
 
 def _field_group(text: dict[str, Any], shapes: dict[str, Field]) -> FieldGroup:
     properties = {key: _resolved(field, shapes) for key, field in text["properties"].items()}
-    return FieldGroup(text["name"], text["title"], text["description"], properties, tuple(text.get("required", ())))
+    named = (text["name"], XdmClass(text["class"]), text["title"], text["description"])
+    return FieldGroup(*named, properties, tuple(text.get("required", ())))
 
 
 def _resolved(field: Field, shapes: dict[str, Field]) -> Field:

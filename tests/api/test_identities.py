@@ -53,6 +53,79 @@ async def test_a_graph_shows_its_links_with_their_times_and_sources(client):
     assert graph["refusedLinks"] == []
 
 
+GRAPHS = (
+    "query ($asked: [IdentityInput!]!) { identityGraphs(identities: $asked) { identities { value } refusedLinkCount } }"
+)
+
+
+async def test_graphs_of_many_come_in_the_order_asked_for_with_nulls_for_unknown_ones(client, statements):
+    await client.world.records(record(ANA, PHONE), record(DEVICE))
+    nobody = ("Email", "nobody@x.io")
+    asked = [{"key": key(name)} for name in (DEVICE, nobody, PHONE, ANA)]
+    with statements() as ran:
+        found = (await client.data(GRAPHS, asked=[*asked, {"xid": str(await client.world.xid(*DEVICE))}]))[
+            "identityGraphs"
+        ]
+    assert [graph and [each["value"] for each in graph["identities"]] for graph in found] == [
+        ["1" * 38], None, ["ana@x.io", "+49"], ["ana@x.io", "+49"], ["1" * 38],
+    ]  # fmt: skip
+    assert [graph["refusedLinkCount"] for graph in found if graph] == [0] * 4
+    assert [name for name in ran if "graph" in name or "people" in name] == [
+        "people.find_people",
+        "identity_graphs.read_ties",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        ({"key": {"namespace": "Emial", "value": "x"}}, "`identities[1]`: There is no identity namespace 'Emial' in this sandbox. Did you mean 'Email'?"),
+        ({"key": {"namespace": "ECID", "value": "12"}}, "`identities[1]`: An ECID has exactly 38 digits."),
+        ({"xid": "x"}, "`identities[1]`: 'x' is not an xid that this server gave out."),
+    ],
+)  # fmt: skip
+async def test_an_identity_that_cannot_exist_is_named_by_its_place(client, wrong, says):
+    error = await client.error(GRAPHS, asked=[{"key": key(ANA)}, wrong])
+    assert (error["message"], error["extensions"]["code"]) == (says, "BAD_INPUT")
+
+
+async def test_more_than_a_thousand_graphs_are_refused(client):
+    error = await client.error(GRAPHS, asked=[{"key": key(ANA)}] * 1001)
+    assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
+
+
+BY_NAMESPACE = """query ($key: IdentityKeyInput!, $namespaces: [String!]) {
+  profile(identity: {key: $key}) {
+    identities(namespaces: $namespaces) { value } identityGraph { identities(namespaces: $namespaces) { value } } } }"""
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "told"),
+    [
+        (["Phone"], ["+49"]), (["ECID", "Email", "Email"], ["ana@x.io", "1" * 38]), (["GAID"], []), ([], []), (None, ["ana@x.io", "+49", "1" * 38]),
+    ],
+)  # fmt: skip
+async def test_identities_can_be_filtered_by_namespaces(client, namespaces, told):
+    await client.world.records(record(ANA, PHONE, DEVICE))
+    profile = (await client.data(BY_NAMESPACE, key=key(DEVICE), namespaces=namespaces))["profile"]
+    assert [each["value"] for each in profile["identities"]] == told
+    assert profile["identityGraph"]["identities"] == profile["identities"]
+
+
+@pytest.mark.parametrize(
+    ("namespaces", "code", "says"),
+    [
+        (["Email", "email"], "BAD_INPUT", "There is no identity namespace 'email' in this sandbox. Did you mean 'Email'?"),
+        (["Email"] * 1001, "LIMIT_EXCEEDED", "At most 1,000 namespaces at once; 1,001 were given."),
+    ],
+)  # fmt: skip
+async def test_a_namespace_that_is_unknown_is_an_error_where_it_is_asked_for(client, namespaces, code, says):
+    await client.world.records(record(ANA))
+    _, body = await client.answer(BY_NAMESPACE, {"key": key(ANA), "namespaces": namespaces})
+    assert body["data"] == {"profile": None}
+    assert {(error["extensions"]["code"], error["message"]) for error in body["errors"]} == {(code, says)}
+
+
 async def test_what_the_cap_cuts_off_is_shown_as_refused_on_both_sides(client):
     devices = [("ECID", f"1{n:037}") for n in range(51)]
     await client.world.events(

@@ -16,9 +16,9 @@ ADMIN = {"admin"}
 OPENED_BY = {
     "viewer": ANY,
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces"), CONFIGURATION),
-    **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits"), CONFIGURATION),
+    **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
-    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "ingestionWarnings"), PEOPLE),
+    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "ingestionWarnings"), PEOPLE),
     "diffMergePolicies": PEOPLE,
     "simulateIdentityGraph": CONFIGURATION,
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),

@@ -32,7 +32,7 @@ NAMES = {
     "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
     "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy",
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
-    "select": "selector", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
+    "select": "selector", "namespaces": "namespace", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
     "after": "cursor", "before": "cursor", "where": "nothing",
 }  # fmt: skip

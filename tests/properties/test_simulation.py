@@ -1,6 +1,7 @@
 """A simulation predicts the graphs that ingestion of the same rows makes in an empty sandbox with the same settings."""
 
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -61,7 +62,9 @@ async def ingested(replay, rows, rules, order):
             result = await world.events(event(f"e{place}", at.isoformat(), *named))
             assert result.failed == []
     xids = {await world.xid(*identity) for row in rows for identity in row.identities}
-    graphs = await identity_graphs.find_graphs(world.db, world.scope, await world.config(), list(xids))
+    with patch.object(identity_graphs, "MAX_REFUSED_LINKS", 10_000):  # so that all are shown
+        graphs = await identity_graphs.find_graphs(world.db, world.scope, await world.config(), list(xids))
+    assert all(graph is None or graph.refused_link_count == len(graph.refused_links) for graph in graphs)
     return {
         xid: (
             graph.xids,

@@ -22,7 +22,7 @@ from graphql.execution.values import VariableValues
 from gateway.api.context import Context
 from gateway.api.execution.paths import Path, Places, places_of_field, places_of_items, places_of_subset
 from gateway.api.finished import Finished, too_large
-from gateway.api.loaders import together
+from gateway.api.loading import together
 from gateway.errors import AnswerTooLarge
 
 SMALL: Final = 10

@@ -67,7 +67,7 @@ INTROSPECTED: Final = 5 * LEAF
 AT_HAND: Final = frozenset({
     "PageInfo", "ProfileResult", "IdentityRef", "UserError", "Viewer",
     "MergePolicy", "AttributeMerge", "Dataset", "XdmSchema", "IdentityDescriptor", "IdentityNamespace", "UnionSchema",
-    "IdentitySettings", "NamespaceRule",
+    "IdentitySettings", "NamespaceRule", "FieldGroup", "ServiceLimit",
     "ProfileLimits", "FieldProvenance", "FieldCandidate", "MergePolicyDiff", "FieldDiff", "FieldChange",
     "SimulatedIdentity", "SimulatedLink",
 })  # fmt: skip
@@ -89,6 +89,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Identity.firstSeenAt": OBJECT,
     "Identity.lastSeenAt": OBJECT,
     "XdmSchema.jsonSchema": 10 * OBJECT,  # put together for each answer
+    "FieldGroup.jsonSchema": OBJECT,
     "UnionSchema.jsonSchema": 10 * OBJECT,
     "UnionSchema.sdl": 10 * OBJECT,
     "Query.simulateIdentityGraph": 800 * OBJECT,
@@ -104,6 +105,8 @@ COSTS_OF_KEYS: Final[Mapping[str, int]] = {
 ASSUMED_SIZES: Final[Mapping[str, int]] = {
     "Profile.explain": 20,  # leaves of a document
     "MergePolicyDiff.fields": 20,
+    "Query.fieldGroups": 20,
+    "Query.serviceLimits": 100,
 }
 """The usual length of lists that mostly have more than ASSUMED_LIST_SIZE items."""
 

@@ -51,10 +51,11 @@ def resolve_xid(scope: Scope, config: Configuration, namespace: str, value: str)
 
     Raises BadInput for an unknown namespace, a placeholder value, and a value that breaks a rule of its namespace.
     """
-    return _xids(scope, _known(config, namespace), [value])[0]
+    return _xids(scope, known_namespace(config, namespace), [value])[0]
 
 
-def _known(config: Configuration, namespace: str) -> Namespace:
+def known_namespace(config: Configuration, namespace: str) -> Namespace:
+    """Return the namespace with this code. Raises BadInput for an unknown one, which names the codes most like it, and Misconfigured."""
     known = config.namespace(namespace)
     if known is None:
         raise BadInput(config.unknown_namespace(namespace))
@@ -67,7 +68,7 @@ def resolve_xids(scope: Scope, config: Configuration, given: Iterable[tuple[str,
     values: dict[str, list[str]] = {}
     for namespace, value in pairs:
         values.setdefault(namespace, []).append(value)
-    xids = {name: iter(_xids(scope, _known(config, name), each)) for name, each in values.items()}
+    xids = {name: iter(_xids(scope, known_namespace(config, name), each)) for name, each in values.items()}
     return [next(xids[namespace]) for namespace, _ in pairs]
 
 

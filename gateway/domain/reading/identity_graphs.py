@@ -1,6 +1,7 @@
 """Identity graphs of people: their identities, the links between them with the rows they come from, and refused links.
 
-A link stands for all live ties that name its two ends. A refused link has ends in two graphs, and both show it.
+A link stands for all live ties that name its two ends. A refused link has ends in two graphs, and both show it. An identity that has too
+many neighbours to join anybody may have millions of them: its newest links are read, and the others counted.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,12 +14,22 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.people import Found, read_people
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.views.graph_component import Component, examine_component, read_component, refused_links_in
+from gateway.domain.views.graph_component import (
+    TOO_MANY_NEIGHBOURS,
+    Component,
+    examine_component,
+    read_component,
+    refused_links_in,
+)
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
 READ_TIES = query("identity_graphs.read_ties")
+READ_OVERLINKED = query("identity_graphs.read_overlinked")
+
+MAX_REFUSED_LINKS: Final = 100
+"""The most refused links of a graph that are shown."""
 
 MAX_MENTIONS_INLINE: Final = 2_000
 """The most xids in ties, counted tie by tie, whose links are built on the event loop, in milliseconds; more are left to a thread."""
@@ -44,11 +55,15 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class IdentityGraph:
-    """The xids of a graph in canonical order, the links between them, and the refused links of any of them, sorted by their ends."""
+    """The xids of a graph in canonical order, and the links between them, sorted by their ends.
+
+    `refused_links` are the newest of the refused links of any of them, at most MAX_REFUSED_LINKS; `refused_link_count` counts all.
+    """
 
     xids: tuple[UUID, ...]
-    links: tuple[Link, ...]
-    refused_links: tuple[Link, ...]
+    links: tuple[Link, ...] = ()
+    refused_links: tuple[Link, ...] = ()
+    refused_link_count: int = 0
 
 
 Members = tuple[tuple[UUID, ...], bool]
@@ -76,13 +91,35 @@ async def read_graphs(
     Refused links are looked for only where the members may have some. Needs `profile:read`. Raises Forbidden, Unavailable.
     """
     scope.require(Permission.PROFILE_READ)
-    everybody = list({xid for xids, _ in members for xid in xids})
+    lone = {xids[0] for xids, is_contested in members if is_contested and len(xids) == 1}
+    overlinked = await _read_overlinked(db, scope, lone) if lone else {}
+    linked = [
+        (xids, contested) for xids, contested in members if (contested or len(xids) > 1) and xids[0] not in overlinked
+    ]
+    everybody = list({xid for xids, _ in linked for xid in xids})
     ties = await db.rows(READ_TIES, scope.sandbox_id, everybody) if everybody else []
-    contested = {xid for xids, is_contested in members if is_contested for xid in xids}
+    contested = {xid for xids, is_contested in linked if is_contested for xid in xids}
     refused = await _refused(db, scope, config, contested, ties) if contested else {}
     if sum(len(tie["xids"]) for tie in ties) <= MAX_MENTIONS_INLINE:
-        return _graphs(members, ties, refused)
-    return await COMPUTATIONS.run(_graphs, members, ties, refused)
+        graphs = _graphs(members, ties, refused)
+    else:
+        graphs = await COMPUTATIONS.run(_graphs, members, ties, refused)
+    pairs = zip(members, graphs, strict=True)
+    return [overlinked.get(xids[0], graph) if is_contested else graph for (xids, is_contested), graph in pairs]
+
+
+async def _read_overlinked(db: Database, scope: Scope, xids: set[UUID]) -> dict[UUID, IdentityGraph]:
+    """Read the graphs of those of these identities, each alone in its own, that have too many neighbours to join anybody."""
+    rows = await db.rows(READ_OVERLINKED, scope.sandbox_id, list(xids), TOO_MANY_NEIGHBOURS, MAX_REFUSED_LINKS)
+    links: dict[UUID, list[Link]] = {}
+    counts: dict[UUID, int] = {}
+    for row in rows:
+        xid, other = row["xid"], row["other"]
+        counts[xid] = row["links"]
+        refusal = LinkRefusal.UNLINKED if row["is_apart"] else LinkRefusal.IDENTITY_CAP
+        source = (row["first_at"], row["last_at"], tuple(row["dataset_ids"] or ()))
+        links.setdefault(xid, []).append(Link(min(xid, other), max(xid, other), *source, refusal))
+    return {xid: IdentityGraph((xid,), (), tuple(links[xid]), counts[xid]) for xid in links}
 
 
 def _members(found: Found) -> Members | None:
@@ -133,10 +170,13 @@ def _shown(
 ) -> IdentityGraph:
     together = set(xids)
     links = [_link(pair, pairs[pair], refused.get(pair)) for pair in sorted(pairs)]
+    parted = [link for link in links if link.refusal is not None]
+    parted.sort(key=lambda link: link.last_at, reverse=True)
     return IdentityGraph(
         xids=xids,
         links=tuple(link for link in links if link.refusal is None and together >= {link.a, link.b}),
-        refused_links=tuple(link for link in links if link.refusal is not None),
+        refused_links=tuple(parted[:MAX_REFUSED_LINKS]),
+        refused_link_count=len(parted),
     )
 
 

@@ -5,7 +5,7 @@ from client import Client
 from world import World, event, record
 
 from gateway.api.execution import wants
-from gateway.api.loaders import FEW
+from gateway.api.loading import FEW
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 ONE = 'query { profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { %s } }'

@@ -10,6 +10,7 @@ import pytest
 from world import event, record
 
 from gateway.domain.reading import identity_graphs
+from gateway.domain.reading.identity_graphs import MAX_REFUSED_LINKS
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE, MAX_NEIGHBOURS, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
@@ -107,13 +108,36 @@ async def test_an_identity_with_too_many_neighbours_shows_its_refused_links(worl
     devices = [("ECID", f"1{n:037}") for n in range(MAX_NEIGHBOURS + 1)]
     await world.events(*(event(f"{n}", "2026-01-01T00:00:00.000Z", ANA, device) for n, device in enumerate(devices)))
     shown = await graph(world, ANA)
-    assert (len(shown.xids), shown.links, len(shown.refused_links)) == (1, (), MAX_NEIGHBOURS + 1)
+    assert (len(shown.xids), shown.links, len(shown.refused_links)) == (1, (), MAX_REFUSED_LINKS)
+    assert shown.refused_link_count == MAX_NEIGHBOURS + 1
     assert len((await graph(world, devices[5])).refused_links) == 1
+
+
+async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_others_counted(world, statements):
+    devices = [("ECID", f"1{n:037}") for n in range(MAX_REFUSED_LINKS + 20)]
+    minutes = [f"2026-01-01T{n // 60:02}:{n % 60:02}:00.000Z" for n in range(len(devices))]
+    await world.events(*(event(f"{n}", minutes[n], ANA, device) for n, device in enumerate(devices)))
+    await world.records(record(ANA, devices[-1]))
+    async with world.db.transaction() as tx:
+        await tx.execute(CANNOT, world.scope.sandbox_id, await world.xid(*ANA), await world.xid(*devices[-2]))
+    config, asked = await world.config(), [await world.xid(*ANA)]
+    with statements() as seen:
+        (shown,) = await identity_graphs.find_graphs(world.db, world.scope, config, asked)
+    assert seen == ["people.find_people", "identity_graphs.read_overlinked"]
+    assert shown.refused_link_count == len(devices)
+    newest = [await pair(world, ANA, device) for device in devices[: -MAX_REFUSED_LINKS - 1 : -1]]
+    assert [(link.a, link.b) for link in shown.refused_links] == newest
+    first, second, *rest = shown.refused_links
+    assert set(first.dataset_ids) == {world.crm.dataset_id, world.shop.dataset_id}
+    assert second.refusal is LinkRefusal.UNLINKED
+    assert {link.refusal for link in (first, *rest)} == {LinkRefusal.IDENTITY_CAP}
+    (other,) = (await graph(world, devices[-1])).refused_links
+    assert replace(other, dataset_ids=set(other.dataset_ids)) == replace(first, dataset_ids=set(first.dataset_ids))
 
 
 async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, statements):
     names = [("Email", f"{n}@x.io") for n in range(20)]
-    await world.records(*(record(name, ("Phone", f"{n}")) for n, name in enumerate(names)))
+    await world.records(*(record(name, ("Phone", f"+49{n}")) for n, name in enumerate(names)))
     config = await world.config()
     xids = [await world.xid(*name) for name in names]
     counts = []

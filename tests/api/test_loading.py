@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from gateway.api.finished import Budget
-from gateway.api.loaders import FEW, PIECES_AT_ONCE, READS_PER_PIECE, Kept, Shared
+from gateway.api.finished import READS_PER_PIECE, Budget
+from gateway.api.loading import FEW, PIECES_AT_ONCE, Kept, Shared
 from gateway.errors import LimitExceeded
 
 LARGE, SMALL = 2, FEW * READS_PER_PIECE  # keys of a piece
