@@ -25,7 +25,7 @@ begin
       left join pg_inherits part on part.inhparent = root.oid
       join pg_class leaf on leaf.oid = coalesce(part.inhrelid, root.oid)
      where root.relnamespace = 'gateway'::regnamespace
-       and root.relname in ('identity', 'graph', 'tie', 'record', 'fragment', 'profile', 'event')
+       and root.relname in ('identity', 'graph', 'tie', 'record', 'fragment', 'profile', 'event', 'change')
      group by root.relname
     having sum(pg_relation_size(leaf.oid)) > 2 * sum(greatest(leaf.relpages, 0)) * current_setting('block_size')::bigint
      order by root.relname

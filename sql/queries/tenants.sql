@@ -156,3 +156,8 @@ delete from gateway.event
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.event_resend
  where sandbox_id = $1;
+
+-- name: empty_change(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.change
+ where sandbox_id = $1;

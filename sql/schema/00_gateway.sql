@@ -14,6 +14,7 @@
 --   graph          the person: its xids, its lock, its existence
 --   fragment       what one record says now: its last version, or the fold of several
 --   profile        the merged document, for policies that are materialized
+--   change         the journal of what happened to people; kept for some days, never rebuilt
 --
 -- Configuration: organization, sandbox, api_key, namespace, xdm_schema, dataset, batch, merge_policy, ingest_error, ingestion_warning.
 -- Work: job, enqueued in the transaction that makes it necessary.

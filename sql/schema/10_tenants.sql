@@ -19,6 +19,7 @@ create table gateway.sandbox (
   config_version  bigint not null default 1,                                      -- grows with every change of configuration; caches compare it
   created_at      timestamptz not null,
   text_rules      smallint not null constraint sandbox_text_rules_known check (text_rules in (1, 2)),   -- version of the rules that normalize its identities; fixed once there are any
+  journal_since   timestamptz not null default gateway.now(),                     -- rows of the journal from then on are kept; a new one begins with each reset
   constraint sandbox_name_key unique (organization_id, name)
 );
 

@@ -12,6 +12,7 @@ from gateway.domain.rules.merge import AttributeMergeType
 from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.domain.rules.scope import SandboxType
 from gateway.domain.rules.versions import Mode
+from gateway.domain.views.effects import ChangeKind
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import CONSTRAINTS
@@ -30,6 +31,7 @@ KNOWN = {
     "merge_policy.identity_graph": IdentityGraphType,
     "merge_policy.merge_type": AttributeMergeType,
     "merge_policy.status": PolicyStatus,
+    "change.kind": ChangeKind,
     "job.kind": JobKind,
     "job.status": JobStatus,
 }
@@ -133,5 +135,6 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
         "sandbox_default_key",
         "job_open_key",
         "batch_key_key",
+        "change_profile_id_given",
     }
     assert names - ours == CONSTRAINTS.keys()

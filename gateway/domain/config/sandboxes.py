@@ -97,7 +97,10 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int) -> None:
 # Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.
 EMPTY_SANDBOX = [
     query(f"tenants.empty_{table}")
-    for table in ("identity", "graph", "tie", "unlinked_pair", "record", "fragment", "profile", "event", "event_resend")
+    for table in (
+        *("identity", "graph", "tie", "unlinked_pair", "record", "fragment", "profile", "event", "event_resend"),
+        "change",
+    )
 ]
 
 
