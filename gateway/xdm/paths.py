@@ -6,7 +6,7 @@ from typing import TypeAlias
 from gateway.xdm.fields import Field, children
 
 Composites: TypeAlias = "Mapping[str, Composites | None]"
-"""A tree of field names down to values that are taken whole (None), when merging or when paths are told; `*` is any key of a map."""
+"""A tree of field names down to its ends (None), such as values that merging takes whole; `*` is any key of a map."""
 
 
 def field_at(schema: Field, path: str) -> Field | None:

@@ -145,7 +145,7 @@ class Configuration:
 
     @cached_property
     def maps(self) -> Composites:
-        """The maps of a profile as a tree of field names: paths that are told of a profile end at them."""
+        """The maps of a profile as a tree of field names."""
         return _maps(self.tenant_code, self.members(XdmClass.INDIVIDUAL_PROFILE))
 
     def validator(self, schema_id: UUID) -> Validator:

@@ -65,7 +65,7 @@ class IngestStamp:
 async def read_stamp(tx: Session, scope: Scope, newcomers: Collection[UUID] = ()) -> Any:
     """Read the time and the number of a transaction that holds all its locks, as `appending.stamp` returns them. Raises NotFound.
 
-    `newcomers`: xids that the transaction made known, of which one may have been unlinked before.
+    `newcomers`: xids that the transaction made known; the row says whether one was unlinked before.
     """
     row = await tx.row(STAMP, scope.sandbox_id, list(newcomers))
     if row is None:

@@ -1,4 +1,4 @@
-"""Effects: what one transaction did to people, as every view after the graphs and whoever follows the journal are told.
+"""Effects: what one transaction did to people, for the views after the graphs, and for followers of the journal.
 
 A change names the person by the profile id of the sandbox's own graph. Under a policy without a graph, each xid of the person, and of the
 people that it was made of, may have changed.
@@ -75,7 +75,7 @@ def effects_of(
 ) -> Effects:
     """Say what happened to people, without the paths.
 
-    `people` are those who are there now, and `before` holds the members of those who were there, by profile id. `rewritten`: identities
+    `people` are there now; `before` holds the members of the people before, by profile id. `rewritten`: identities
     with a record that changed. `event_xids`: identities under which events came or went.
     """
     people = list(people)
@@ -93,8 +93,8 @@ def effects_of(
             if kind in (ChangeKind.MERGED, ChangeKind.SPLIT):
                 others = tuple(sorted(former for former in person.former if former != person.profile_id))
             changes[person.profile_id] = PersonChange(kind, person.profile_id, person.xids, others)
-    told = {xid for change in changes.values() for xid in change.xids} if event_xids else ()
-    return Effects(changes, {xid for xid in event_xids if xid not in told})
+    changed = {xid for change in changes.values() for xid in change.xids} if event_xids else ()
+    return Effects(changes, {xid for xid in event_xids if xid not in changed})
 
 
 def _kind(

@@ -24,10 +24,10 @@ class FactChange:
     `states`: the states of records, after the change; complete for the identities `known`, and those `newcomers` that this transaction
     made known. `before`: the records that it appended versions to, with their former states, None for a new one. `refolded`: records to
     be folded anew from all their versions, since one came late or went. `event_xids`: identities under which events came or went.
-    `policies`: write the profiles of all locked people under these policies alone, of which some may have none yet.
+    `policies`: write the profiles of all locked people under these policies alone; some people may have none yet.
 
-    Set by the views: `changed`: records that say something else now; `people`: those that the change may concern; `former_members`: the
-    members of those who were there before, by profile id; `excluded`: identities that join nobody from now on.
+    Set by the views: `changed`: records that say something else now; `people`: all that the change may concern; `former_members`: the
+    members of the people before, by profile id; `excluded`: identities that join nobody from now on.
     """
 
     tx: Session

@@ -42,11 +42,11 @@ class Fragments:
     tables = ("fragment",)
 
     async def refresh(self, change: FactChange) -> None:
-        """Write the states that the writer has at hand, fold the other records anew, and say which of all say something else now."""
-        at_hand = {key: change.states[key] for key in change.before if key not in change.refolded}
+        """Write the states that the writer knows, fold the other records anew, and note which of all changed."""
+        known = {key: change.states[key] for key in change.before if key not in change.refolded}
         if change.refolded:
             await _refold(change)
-        await _write(change.tx, change.scope, at_hand, fresh=change.newcomers)
+        await _write(change.tx, change.scope, known, fresh=change.newcomers)
         states = change.states
         change.changed = {key for key, before in change.before.items() if says_other(before, states.get(key))}
 

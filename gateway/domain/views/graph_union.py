@@ -104,7 +104,7 @@ async def join(
 
 
 async def lock_people(tx: Session, scope: Scope, xids: Collection[UUID]) -> LockedPeople:
-    """Lock the people whom these identities belong to, so that their profiles may be rewritten; identities of nobody are left out.
+    """Lock the people of these identities, so that their profiles may be rewritten; identities of nobody are left out.
 
     Raises RetryTransaction if another writer moved one of the identities meanwhile.
     """

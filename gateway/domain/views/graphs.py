@@ -13,7 +13,7 @@ class Graphs:
     tables = ("identity", "graph")
 
     async def refresh(self, change: FactChange) -> None:
-        """Write pointers and graphs, and say what happened to whom. Raises RetryTransaction if locked people may have to part."""
+        """Write pointers and graphs, and note what happened to people. Raises RetryTransaction if locked people may have to part."""
         if change.locked is None:
             await rebuild_graphs(change)
         elif change.seeds:

@@ -12,6 +12,7 @@ import orjson
 
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind, Effects
+from gateway.domain.views.fact_change import FactChange
 from gateway.storage.database import Session
 from gateway.storage.notifications import Channel
 
@@ -19,6 +20,20 @@ COLUMNS: Final = ("sandbox_id", "seq", "place", "kind", "profile_id", "xids", "f
 
 XIDS_PER_ROW: Final = 100
 """The most identities in a row of events: such a row lies in the table itself, and one of a thousand would not."""
+
+
+class Journal:
+    """The view of what happened to people, which cannot be made from facts once more."""
+
+    name = "journal"
+    tables = ("change",)
+
+    async def refresh(self, change: FactChange) -> None:
+        """Write what the change did to people."""
+        await write_changes(change.tx, change.scope, change.seq, change.at, change.effects)
+
+
+JOURNAL = Journal()
 
 
 async def write_changes(tx: Session, scope: Scope, seq: int, at: datetime, effects: Effects) -> None:
@@ -40,8 +55,6 @@ def _of_people(effects: Effects) -> Iterator[Sequence[Any]]:
 
 
 def _of_events(effects: Effects) -> Iterator[Sequence[Any]]:
-    """Make rows of the identities with events, but for those of people who changed otherwise, too."""
-    rest = effects.event_xids.difference(*(change.xids for change in effects.people.values()))
-    xids = sorted(rest, key=lambda xid: xid.int)
+    xids = sorted(effects.event_xids, key=lambda xid: xid.int)
     for start in range(0, len(xids), XIDS_PER_ROW):
         yield ChangeKind.EVENTS.value, None, xids[start : start + XIDS_PER_ROW], (), None

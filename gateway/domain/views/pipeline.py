@@ -7,6 +7,7 @@ from gateway.domain.views.effects import Effects
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import FRAGMENTS
 from gateway.domain.views.graphs import GRAPHS
+from gateway.domain.views.journal import JOURNAL
 from gateway.domain.views.profiles import PROFILES
 
 
@@ -25,8 +26,8 @@ class View(Protocol):
         """Bring the view to what the facts say after a change of them, and add to the change what later views need."""
 
 
-VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES)
-"""Every view, each after those that it reads: whether a person exists depends on fragments, and a profile on both."""
+VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, JOURNAL)
+"""Every view, each after those that it reads: whether a person exists depends on fragments, a profile on both, and the journal tells the effects of all."""
 
 
 async def refresh(change: FactChange) -> Effects:

@@ -27,7 +27,7 @@ DELETE_PROFILES = query("profiles.delete_profiles")
 PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
 
 MAX_PATHS = 100
-"""The most changed paths that are told of one person."""
+"""The most changed paths in the change of one person; of more, none is known."""
 
 Fragments = Mapping[UUID, Sequence[Fragment]]
 """Fragments by xid."""

@@ -32,9 +32,9 @@ async def world(db):
 
 
 async def test_each_person_has_a_row_and_events_of_all_others_have_one_without_a_person(db, world):
-    effects = Effects(event_xids={B, C, D})
+    effects = Effects(event_xids={C, D})
     paths = (("person", "name"), ("workEmail",))
-    effects.add([PersonChange(ChangeKind.MERGED, A, (A, B), (C,), paths)])
+    effects.people[A] = PersonChange(ChangeKind.MERGED, A, (A, B), (C,), paths)
     merged, events = await written(db, world, effects)
     assert (merged["kind"], merged["profile_id"], merged["xids"], merged["former_ids"]) == ("MERGED", A, [A, B], [C])
     assert orjson.loads(merged["paths"]) == [list(path) for path in paths]
