@@ -16,7 +16,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import Batch, IngestError
-from gateway.domain.reading import events, identities, identity_graphs, profiles, timelines
+from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions, timelines
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
 from gateway.domain.reading.identity_graphs import IdentityGraph, Members
@@ -29,6 +29,7 @@ from gateway.domain.reading.profiles import (
     ProfileStatus,
     ResultText,
 )
+from gateway.domain.reading.record_versions import Input, RecordVersion, VersionKey
 from gateway.domain.reading.shapes import Shape
 from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
 from gateway.domain.rules.keyset import Page, Window
@@ -123,8 +124,14 @@ FRAGMENTS_AT_ONCE: Final = 50
 """People whose records one statement reads where many are asked for; each has some, of up to 100 kB."""
 
 
-LINK_BYTES: Final = 200
-"""Bytes of a link in an answer, about."""
+VERSIONS_AT_ONCE: Final = 2_500
+"""Versions of records that one statement lists for one request, without what was sent."""
+
+INPUTS_AT_ONCE: Final = 250
+"""Versions of records of which one statement reads what was sent; each has up to 100 kB."""
+
+LINK_BYTES, VERSION_BYTES = 200, 200
+"""Bytes of a link, and of a version without what was sent, in an answer, about."""
 
 
 class CoalescedLoaders:
@@ -249,6 +256,26 @@ class Loaders:
         return Loader(lambda members: budget.read(members, read, _size_of_fragments, FRAGMENTS_AT_ONCE))
 
     @cached_property
+    def record_versions_by_people(self) -> Loader[tuple[Window, Xids], Page[RecordVersion]]:
+        """By the page that is asked for, and the members of each person."""
+        read, budget = partial(_list_versions, self._db, self._scope), self.budget
+
+        async def read_pieces(window: Window, people: Sequence[Xids]) -> list[Page[RecordVersion]]:
+            piece = max(1, VERSIONS_AT_ONCE // max(1, window.size))
+            return await budget.read(people, partial(read, window), _size_of_versions, piece)
+
+        return Loader(grouped(read_pieces))
+
+    @cached_property
+    def record_version_count_by_people(self) -> Loader[Xids, int]:
+        return Loader(partial(record_versions.count_record_versions, self._db, self._scope))
+
+    @cached_property
+    def input_by_version(self) -> Loader[VersionKey, Input | None]:
+        read, budget = partial(record_versions.read_inputs, self._db, self._scope), self.budget
+        return Loader(lambda keys: budget.read(keys, read, _size_of_input, INPUTS_AT_ONCE))
+
+    @cached_property
     def events_by_people(self) -> Kept[EventRequest, Xids, Page[Event]]:
         """By what is asked for, and the members of each person."""
         return Kept(self._shared.events_by_people, self.budget, _size_of_page)
@@ -305,6 +332,14 @@ def _size_of_graph(graph: IdentityGraph | None) -> int:
     return 0 if graph is None else LINK_BYTES * (len(graph.links) + len(graph.refused_links))
 
 
+def _size_of_versions(page: Page[RecordVersion]) -> int:
+    return VERSION_BYTES * len(page.items)
+
+
+def _size_of_input(sent: Input | None) -> int:
+    return 0 if sent is None else sent.size
+
+
 def _size_of_fragments(fragments: Sequence[Fragment]) -> int:
     return sum(fragment.size for fragment in fragments)
 
@@ -320,6 +355,12 @@ async def _list_errors(
     db: Database, scope: Scope, window: Window, batch_ids: Sequence[UUID]
 ) -> list[Page[IngestError]]:
     return await batches.list_errors(db, scope, batch_ids, window)
+
+
+async def _list_versions(
+    db: Database, scope: Scope, window: Window, people: Sequence[Xids]
+) -> list[Page[RecordVersion]]:
+    return await record_versions.list_record_versions(db, scope, people, window)
 
 
 async def _count_events(db: Database, scope: Scope, passing: EventFilter, people: Sequence[Xids]) -> list[int]:

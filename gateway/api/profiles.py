@@ -47,6 +47,7 @@ from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
+from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.domain.config.datasets import Dataset
@@ -66,6 +67,7 @@ from gateway.domain.reading.profiles import (
     ResultText,
     limits_of,
 )
+from gateway.domain.reading.record_versions import RecordVersion
 from gateway.domain.rules.merge import Document, Fragment, Provenance
 from gateway.errors import BadInput
 from gateway.runtime.slices import SLICES
@@ -204,6 +206,19 @@ async def _events(
     return (await _events_of_all([profile], info, given=given, order_by=order_by, **page))[0]
 
 
+async def _record_versions(
+    profile: strawberry.Parent[Profile],
+    info: Info,
+    *,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[RecordVersion]:
+    page = {"first": first, "after": after, "last": last, "before": before}
+    return await versions_of(info.context.loaders, profile.person.xids, **page)
+
+
 async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLimits:
     counted = await info.context.loaders.event_count_by_members.load((EventFilter(), profile.person.xids))
     return limits_of(profile, counted)
@@ -246,6 +261,10 @@ class ProfileType(Node):
     entity_json: JSON = resolved_by(_entity_json, "The merged document as JSON, cut down by a selector.")
     fragments: list[ProfileFragmentType] = resolved_by(
         _fragments, "Every record of the person's identities, the newest first, whether the policy takes it or not."
+    )
+    record_versions: Connection[RecordVersionType] = resolved_by(
+        _record_versions,
+        "What the sources sent about the person, in versions, the newest first: by `ingestedAt`, of one time by batch, of one batch as it arrived. Read from the end, it is the order in which versions add up to fragments. Those of all identities of the person are one list, whether the policy takes the dataset or not.",
     )
     explain: list[FieldProvenanceType] = resolved_by(
         _explain,

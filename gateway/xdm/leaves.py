@@ -8,7 +8,7 @@ Fields of other types have one form already.
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeAlias
 
@@ -65,6 +65,17 @@ def changed_leaves(before: Any, after: Any, pointer: str = "") -> Iterator[tuple
             yield from changed_leaves(before[place], value, f"{pointer}/{place}")
     else:
         yield pointer, before
+
+
+def with_leaves(document: dict[str, Any], leaves: Mapping[str, Any]) -> dict[str, Any]:
+    """Put leaves back to the places of their JSON pointers, and return the document, which is changed: the reverse of `changed_leaves`."""
+    for pointer, value in leaves.items():
+        holder: Any = document
+        *steps, last = (step.replace("~1", "/").replace("~0", "~") for step in pointer.split("/")[1:])
+        for step in steps:
+            holder = holder[int(step) if isinstance(holder, list) else step]
+        holder[int(last) if isinstance(holder, list) else last] = value
+    return document
 
 
 # ------------------------------------------------------------------------------------------------ forms by types of fields

@@ -148,6 +148,7 @@ async def read_sandbox_values(client: Client) -> SandboxValues:
     ]
     cursors = {f"Query.{name}": _cursors(found[name]) for name in {*LISTS.values(), "searchProfiles"}}
     cursors |= {"Profile.events": of_events, "Query.events": of_events}
+    cursors["Profile.recordVersions"] = [each for person in people for each in _cursors(person["recordVersions"])]
     cursors["Dataset.batches"] = [
         each for dataset in found["datasets"]["nodes"] for each in _cursors(dataset["batches"])
     ]
@@ -179,6 +180,7 @@ READ_VALUES = f"""{{
     nodes {{
       id profileId entityJson
       identities {{ id xid value namespace {{ code }} }}
+      recordVersions {{ edges {{ cursor }} }}
       events {{ edges {{ cursor node {{ id entityJson }} }} }}
       latest: events(orderBy: {{field: INGESTED_AT, direction: DESC}}) {{ edges {{ cursor }} }}
     }}

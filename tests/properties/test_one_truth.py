@@ -4,17 +4,18 @@ from dataclasses import replace
 from uuid import uuid4
 
 import orjson
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from properties.histories import START, VALUES, by_examples, histories
 
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.reading import events, identity_graphs, people, profiles, timelines
+from gateway.domain.reading import events, identity_graphs, people, profiles, record_versions, timelines
 from gateway.domain.reading.events import EventFilter, EventOrder, EventOrderField, EventRequest
 from gateway.domain.reading.shapes import Constant, Fields, Leaf, pick
 from gateway.domain.reading.timelines import EventColumn, Timeline
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import canonical
+from gateway.domain.rules.versions import Mode, Version, fold
 
 JSON, TEXT = Leaf("JSON"), Leaf("String")
 NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
@@ -172,3 +173,41 @@ async def test_links_connect_each_person_and_no_other_identities(replay, history
             reached |= beside
         assert reached == set(graph.xids)
         assert graph.refused_links == ()
+
+
+@settings(by_examples, max_examples=20)
+@given(history=histories(datasets=("crm", "loyalty")), size=st.integers(1, 4), data=st.data())
+async def test_live_versions_of_a_record_fold_to_its_fragment(replay, history, size, data):
+    world, _, xids = await replayed(replay, data.draw(st.permutations(history)))
+    (whole,) = await record_versions.list_record_versions(world.db, world.scope, [tuple(xids)], Window(1000))
+    versions, places = whole.items, [version.place for version in whole.items]
+    assert places == sorted(places, reverse=True)
+    assert await record_versions.count_record_versions(world.db, world.scope, [tuple(xids)]) == [len(versions)]
+    for backward in (False, True):
+        assert await read_in_pages(world, tuple(xids), size, backward) == versions
+    sent = await record_versions.read_inputs(world.db, world.scope, [version.key for version in versions])
+    assert all(one.document in [each for step in history for each in step.documents] for one in sent)
+    folded = {}
+    for version, one in reversed(list(zip(versions, sent, strict=True))):
+        record = folded.setdefault((version.xid, version.dataset_id), [])
+        assert version.is_live or not record, "what counts no more is older than what does"
+        if version.is_live:
+            assert version.mode is Mode.MERGE or not record
+            record.append(Version(version.mode, orjson.loads(one.text), version.place))
+    (fragments,) = await profiles.read_fragments(world.db, world.scope, [tuple(xids)])
+    said = {
+        key: state.document for key, record in folded.items() if (state := fold(record)) and state.document is not None
+    }
+    assert said == {(one.xid, one.dataset_id): one.document for one in fragments}
+
+
+async def read_in_pages(world, xids, size, backward):
+    """Return the whole list of versions, read page by page from one end."""
+    read, window, goes_on = [], Window(size, backward), True
+    while goes_on:
+        (page,) = await record_versions.list_record_versions(world.db, world.scope, [xids], window)
+        read = page.items + read if backward else read + page.items
+        goes_on = page.has_previous if backward else page.has_next
+        end = page.items and tuple(page.items[0 if backward else -1].place)
+        window = replace(window, **{"before" if backward else "after": end})
+    return read

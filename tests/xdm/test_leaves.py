@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.xdm.fields import complete
-from gateway.xdm.leaves import changed_leaves, form_of, formed_time, instant
+from gateway.xdm.leaves import changed_leaves, form_of, formed_time, instant, with_leaves
 from gateway.xdm.validation import Validator
 
 FIELDS = {
@@ -106,3 +106,14 @@ def test_leaves_sent_in_another_form_are_found_by_json_pointers():
     sent = {"at": "2024-05-01T12:00:00Z", "counts": {"a/b~c": 1.0, "d": 2}, "deep": {"a:b": [1, 2.0]}, "text": "x"}
     found = dict(changed_leaves(sent, form(sent)))
     assert repr(found) == repr({"/at": "2024-05-01T12:00:00Z", "/counts/a~1b~0c": 1.0, "/deep/a:b/1": 2.0})
+
+
+def test_leaves_go_back_to_where_they_were_sent():
+    sent = {
+        "at": "2024-05-01T12:00:00Z",
+        "counts": {"a/b~c": 1.0, "~1": 3.0, "d": 2},
+        "deep": {"a:b": [1, 2.0]},
+        "text": "x",
+    }
+    stored = deepcopy(form(sent))
+    assert repr(with_leaves(stored, dict(changed_leaves(sent, stored)))) == repr(sent)

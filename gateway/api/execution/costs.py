@@ -83,6 +83,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "Dataset.recordCount": 5 * OBJECT,
     "Profile.limits": 5 * OBJECT,  # counts events
     "Profile.explain": 5 * OBJECT,  # loads the records and merges them anew
+    "Profile.recordVersions": 5 * OBJECT,  # goes through all versions
     "Profile.sources": OBJECT,  # asks the records
     "Profile.lastModifiedAt": OBJECT,
     "Identity.isPrimary": OBJECT,  # looks into records and events
