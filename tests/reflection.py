@@ -30,6 +30,8 @@ from gateway.api.schema import build_schema
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import JobKind
 
 SCHEMA = build_schema()
 LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, cost=10**9)
@@ -40,7 +42,7 @@ KIND_OF = {
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
-    "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "IdentityKeyInput.value": "e-mail",
+    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "IdentityKeyInput.value": "e-mail",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 
@@ -82,6 +84,8 @@ async def furnished(world: World, mark: str) -> Side:
     (warning,) = (await client.data("{ ingestionWarnings { nodes { id } } }"))["ingestionWarnings"]["nodes"]
     xid = await world.xid(*person[0])
     found = await client.data("query ($xid: ID!) { profile(identity: {xid: $xid}) { id profileId } }", xid=str(xid))
+    async with db.transaction() as tx:
+        job_id = await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, taken.batch_id)
     ids = {
         "Batch": global_id("Batch", taken.batch_id),
         "Dataset": global_id("Dataset", world.crm.dataset_id),
@@ -92,6 +96,7 @@ async def furnished(world: World, mark: str) -> Side:
         "MergePolicy": global_id("MergePolicy", policy.policy_id),
         "Profile": found["profile"]["id"],
         "Sandbox": global_id("Sandbox", scope.sandbox_id),
+        "SystemJob": global_id("SystemJob", job_id),
         "XdmSchema": global_id("XdmSchema", world.crm.schema_id),
         "xid": str(xid),
         "e-mail": person[0][1],

@@ -26,6 +26,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "MergePolicy": ("policy", (UUID,)),
     "Profile": ("profile", (UUID, UUID)),  # policy, person
     "Sandbox": ("sandbox", (int,)),
+    "SystemJob": ("job", (UUID,)),
     "XdmSchema": ("schema", (UUID,)),
 }
 """By Node type: the word in front of its ids, and the types of its key's parts; a text can only be the last part."""

@@ -35,6 +35,9 @@ from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import Job
 from gateway.storage.database import Database
 
 Xids: TypeAlias = tuple[UUID, ...]
@@ -214,6 +217,17 @@ class Loaders:
     @cached_property
     def error_count_by_batch(self) -> Loader[UUID, int]:
         return Loader(partial(batches.count_errors, self._db, self._scope))
+
+    # -------------------------------------------------------------------------------------------- jobs
+
+    @cached_property
+    def job_by_id(self) -> Loader[UUID, Job | None]:
+        return Loader(partial(jobs.read_jobs, self._db, self._scope))
+
+    @cached_property
+    def newest_job_by_work(self) -> Loader[tuple[JobKind, UUID], Job | None]:
+        """By its kind and its subject."""
+        return Loader(partial(jobs.read_newest_jobs, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- identities
 

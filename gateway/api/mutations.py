@@ -9,11 +9,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Annotated, Any
+from uuid import UUID
 
 import strawberry
 
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.scalars import described
+from gateway.domain.work.jobs import Started
 from gateway.errors import BadInput, BadSelector, LimitExceeded, TooMany, UserFault
 
 
@@ -67,10 +69,11 @@ class MutationError:
 
 @dataclass(frozen=True, slots=True)
 class MutationResult:
-    """The domain object behind every payload: what the verb returned, or None and the errors."""
+    """The domain object behind every payload: what the verb returned, or None and the errors; and the job that it started, if any."""
 
     changed: Any
     user_errors: list[MutationError] = field(default_factory=list)
+    job_id: UUID | None = None
 
 
 INPUT = strawberry.argument(name="input", description="What to do, and to which object.")
@@ -84,11 +87,11 @@ def mutation(resolver: Callable[[Context, Any], Awaitable[Any]], description: st
 
     async def answer(info: Info, given: Any) -> MutationResult:
         try:
-            changed = await resolver(info.context, given)
+            done = await resolver(info.context, given)
         except (UserFault, BadInput) as error:
             return MutationResult(None, [_fault(error)])
         await info.context.renew(configuration=configures)
-        return MutationResult(changed)
+        return MutationResult(done.changed, job_id=done.job_id) if isinstance(done, Started) else MutationResult(done)
 
     input_type = resolver.__annotations__["given"]
     answer.__annotations__["given"] = Annotated[input_type, INPUT]

@@ -27,6 +27,7 @@ from gateway.api.events import EventQuery, read_events
 from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.identity_settings import IdentitySettingsMutation
 from gateway.api.ingestion import IngestionMutation
+from gateway.api.jobs import SystemJobMutation, SystemJobQuery, read_jobs
 from gateway.api.limits import ServiceLimitQuery
 from gateway.api.manual_links import LinkingMutation
 from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
@@ -51,6 +52,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "MergePolicy": read_policies,
     "Profile": read_profiles,
     "Sandbox": read_sandboxes,
+    "SystemJob": read_jobs,
     "XdmSchema": read_schemas,
 }
 """The reader of each type with global ids."""
@@ -87,6 +89,7 @@ class Query(
     DiffQuery,
     WarningQuery,
     ServiceLimitQuery,
+    SystemJobQuery,
 ):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
     nodes: list[Node | None] = resolved_by(
@@ -107,6 +110,7 @@ class Mutation(
     LinkingMutation,
     PolicyMutation,
     TenantMutation,
+    SystemJobMutation,
 ):
     pass
 

@@ -109,10 +109,50 @@ delete from gateway.job
                    limit $3)
 returning job_id;
 
--- name: list_jobs(sandbox_id, size) -> rows
--- Jobs of the sandbox, newest first. Walks job_pkey.
+-- name: read_jobs(sandbox_id, job_ids) -> rows
+-- The jobs with these ids. Walks job_pkey.
 select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
   from gateway.job
- where sandbox_id = $1
- order by created_at desc, job_id
- limit $2;
+ where sandbox_id = $1 and job_id = any($2::uuid[]);
+
+-- name: lock_job(sandbox_id, job_id) -> rows
+-- The job with this id, which keeps its status until the transaction ends. Walks job_pkey.
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+  from gateway.job
+ where sandbox_id = $1 and job_id = $2
+   for no key update;
+
+-- name: list_newest_jobs(sandbox_id, kinds, subjects) -> rows
+-- The newest job of each of these kinds about the subject beside it. Walks job_subject_idx.
+select distinct on (kind, subject) job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+  from gateway.job
+ where sandbox_id = $1 and subject = any($3::uuid[]) and (kind, subject) in (select * from unnest($2::text[], $3::uuid[]))
+ order by kind, subject, created_at desc, status in ('NEW', 'PROCESSING') desc;
+
+-- name: list_jobs(sandbox_id, statuses, kinds, after_at, after_id, before_at, before_id, size) -> rows
+-- Jobs of these statuses and kinds between two keys, the earliest first; null for all statuses, and for all kinds but
+-- recurring ones. Walks job_created_idx, or the sandbox_id of job_pkey by another order.
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+  from gateway.job
+ where sandbox_id = $1 and ($2::text[] is null or status = any($2)) and case when $3::text[] is null then every is null else kind = any($3) end
+   and ({at}, job_id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
+   and ({at}, job_id) < (coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+ order by {at}, job_id
+ limit $8;
+
+-- name: list_jobs_backward(sandbox_id, statuses, kinds, after_at, after_id, before_at, before_id, size) -> rows
+-- The same, the latest first. Walks job_created_idx, or the sandbox_id of job_pkey by another order.
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+  from gateway.job
+ where sandbox_id = $1 and ($2::text[] is null or status = any($2)) and case when $3::text[] is null then every is null else kind = any($3) end
+   and ({at}, job_id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
+   and ({at}, job_id) < (coalesce($6::timestamptz, 'infinity'), coalesce($7::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
+ order by {at} desc, job_id desc
+ limit $8;
+
+-- name: count_jobs(sandbox_id, statuses, kinds) -> value
+-- The number of jobs of these statuses and kinds, as `list_jobs` takes them. Walks the sandbox_id of job_pkey.
+select count(*)
+  from gateway.job
+ where sandbox_id = $1 and ($2::text[] is null or status = any($2))
+   and case when $3::text[] is null then every is null else kind = any($3) end;

@@ -19,6 +19,8 @@ OPENED_BY = {
     **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "ingestionWarnings"), PEOPLE),
+    **dict.fromkeys(("systemJobs", "systemJob"), ANY),
+    "cancelSystemJob": {"jobs:write", "admin"},
     "diffMergePolicies": PEOPLE,
     "simulateIdentityGraph": CONFIGURATION,
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),

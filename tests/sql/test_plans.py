@@ -21,7 +21,7 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "nodes": f"array_to_string((array_agg({ENTITY}))[:$5 - 1], ',')", "first": KEYS, "last": KEYS,
     "where": "", "time": "timestamp", "direction": "desc", "limited": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
-    "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
+    "at": "created_at", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
 }  # fmt: skip
 STATEMENTS = [
     statement

@@ -28,6 +28,14 @@ class Equal(StrEnum):
     REFUSE = "REFUSE"
 
 
+class About(StrEnum):
+    """What the subject of a job is: the sandbox as a whole, a batch, or a merge policy."""
+
+    SANDBOX = "SANDBOX"
+    BATCH = "BATCH"
+    POLICY = "POLICY"
+
+
 @dataclass(frozen=True, slots=True)
 class KindRules:
     """The rules of a kind.
@@ -35,18 +43,22 @@ class KindRules:
     `equal`: what an open job like a new one means. `is_long`: the work grows with the sandbox, not with a selection of its facts; long work has
     slots of its own. `must_complete` is why others depend on its end, as a sentence: such a job cannot be cancelled and never fails. It
     is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress. `every`: each sandbox
-    has one such job, which is due again after this time.
+    has one such job, which is due again after this time. `about`: what the subject is.
     """
 
     equal: Equal
     is_long: bool = False
     must_complete: str = ""
+    about: About = About.SANDBOX
     every: timedelta | None = None
 
 
 RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.MATERIALIZE_POLICY: KindRules(
-        Equal.REPLACE, is_long=True, must_complete="The policy is BUILDING until it is done; change the policy instead."
+        Equal.REPLACE,
+        is_long=True,
+        must_complete="The policy is BUILDING until it is done; change the policy instead.",
+        about=About.POLICY,
     ),
     JobKind.REGROUP_IDENTITIES: KindRules(
         Equal.REPLACE,
@@ -54,7 +66,9 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         must_complete="People are grouped by old and new settings until it is done; change the settings instead.",
     ),
     JobKind.ABORT_BATCH: KindRules(
-        Equal.JOIN, must_complete="Facts of the batch that was given up would be left without it."
+        Equal.JOIN,
+        must_complete="Documents of the batch that was given up would be left.",
+        about=About.BATCH,
     ),
     JobKind.EXPIRE_JOBS: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
 }

@@ -112,7 +112,7 @@ async def test_equal_settings_enqueue_no_job(world):
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
     await ruled(world, ONE_EMAIL)
-    assert [job.status for job in await jobs.list_jobs(world.db, world.scope)] == [JobStatus.COMPLETED]
+    assert [job.status for job in (await jobs.list_jobs(world.db, world.scope)).items] == [JobStatus.COMPLETED]
 
 
 # ------------------------------------------------------------------------------------------------ new facts
@@ -182,7 +182,7 @@ async def test_progress_counts_people(world, monkeypatch):
     await world.records(*(record(("Phone", f"+{n}")) for n in range(5)))
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
-    (job,) = await jobs.list_jobs(world.db, world.scope)
+    (job,) = (await jobs.list_jobs(world.db, world.scope)).items
     assert (job.status, job.done, job.total) == (JobStatus.COMPLETED, 5, 5)
 
 

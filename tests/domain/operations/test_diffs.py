@@ -137,7 +137,7 @@ async def test_the_statements_depend_on_how_many_are_read_at_a_time_not_on_how_m
 async def test_a_comparison_stores_nothing(peopled):
     async def stored():
         listed = await policies.list_policies(peopled.db, peopled.scope)
-        return listed, await jobs.list_jobs(peopled.db, peopled.scope), await peopled.fresh_sandbox()
+        return listed, (await jobs.list_jobs(peopled.db, peopled.scope)).items, await peopled.fresh_sandbox()
 
     before = await stored()
     await diff(peopled, replace(ALONE, is_default=True))

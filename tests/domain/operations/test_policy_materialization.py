@@ -132,14 +132,16 @@ async def test_a_newer_change_takes_the_place_of_a_job_that_runs(peopled):
     assert await status(peopled, policy) is PolicyStatus.BUILDING
     await built(peopled)
     assert await status(peopled, policy) is PolicyStatus.ACTIVE
-    statuses = [job.status for job in await jobs.list_jobs(peopled.db, peopled.scope) if job.subject == claim.subject]
+    statuses = [
+        job.status for job in (await jobs.list_jobs(peopled.db, peopled.scope)).items if job.subject == claim.subject
+    ]
     assert sorted(statuses) == [JobStatus.CANCELLED, JobStatus.COMPLETED]
 
 
 async def test_the_progress_of_the_job_counts_people(peopled):
     policy = await created(peopled)
     await built(peopled)
-    (job,) = [job for job in await jobs.list_jobs(peopled.db, peopled.scope) if job.subject == policy.policy_id]
+    (job,) = [job for job in (await jobs.list_jobs(peopled.db, peopled.scope)).items if job.subject == policy.policy_id]
     assert (job.done, job.total, job.status) == (12, 12, JobStatus.COMPLETED)
 
 

@@ -1,0 +1,300 @@
+"""System jobs: long work that people can watch, and the job that a mutation has started."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+import strawberry
+
+from gateway.api.context import Context, Info, attribute, itself, later, plain, resolved_by
+from gateway.api.datasets import DatasetType
+from gateway.api.identities import IdentityRef, IdentityRefType
+from gateway.api.ids import input_id
+from gateway.api.mutations import MutationResult, UserError, changed, mutation, user_errors
+from gateway.api.nodes import Node, id_field, look_up
+from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
+from gateway.api.scalars import Long, described
+from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.facts.batches import Batch
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import RULES, About
+from gateway.domain.work.jobs import Job, JobFilter, JobOrder, JobStatus
+
+described(
+    JobStatus,
+    "JobStatus",
+    "Where a job stands.",
+    NEW="It waits for its first attempt, or for the next one: then `error` says what went wrong in the last.",
+    PROCESSING="A worker is at it; if that one is killed, another goes on where it was.",
+    COMPLETED="It is done.",
+    FAILED="It was given up after many attempts without progress; `error` says why.",
+    CANCELLED="It was cancelled, or a newer one took its place; what it had done by then stays.",
+)
+
+
+class SystemJobType(StrEnum):
+    """What a system job does. Kinds of the domain have the same names; some of these come later."""
+
+    DELETE_DATASET = "DELETE_DATASET"
+    DELETE_BATCH = "DELETE_BATCH"
+    DELETE_PROFILE = "DELETE_PROFILE"
+    REVERT_BATCH = "REVERT_BATCH"
+    ABORT_BATCH = "ABORT_BATCH"
+    MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
+    REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
+    BACKFILL_COMPUTED_ATTRIBUTE = "BACKFILL_COMPUTED_ATTRIBUTE"
+    EXPIRE_EVENTS = "EXPIRE_EVENTS"
+    EXPIRE_PROFILES = "EXPIRE_PROFILES"
+    BACKFILL_PROJECTION = "BACKFILL_PROJECTION"
+    EXPIRE_CHANGES = "EXPIRE_CHANGES"
+    COMPLETE_BATCHES = "COMPLETE_BATCHES"
+    EXPIRE_JOBS = "EXPIRE_JOBS"
+
+
+described(
+    SystemJobType,
+    "SystemJobType",
+    "What a system job does. The last three come again by themselves in every sandbox.",
+    DELETE_DATASET="Deletes all that came into a dataset. Not yet: no job is of this type.",
+    DELETE_BATCH="Deletes all that came with a batch. Not yet: no job is of this type.",
+    DELETE_PROFILE="Erases people. Not yet: no job is of this type.",
+    REVERT_BATCH="Takes back all that came with a complete batch. Not yet: no job is of this type.",
+    ABORT_BATCH="Takes back all that came with a batch that `abortBatch` gave up.",
+    MATERIALIZE_POLICY="Merges everybody by a merge policy whose profiles are kept from now on, or drops what it kept.",
+    REGROUP_IDENTITIES="Builds the identity graphs of everybody anew, after a change of the identity settings.",
+    BACKFILL_COMPUTED_ATTRIBUTE="Computes an attribute over the events that are there. Not yet: no job is of this type.",
+    EXPIRE_EVENTS="Removes events that are older than their dataset keeps them. Not yet: no job is of this type.",
+    EXPIRE_PROFILES="Removes pseudonymous people of whom nothing is heard any more. Not yet: no job is of this type.",
+    BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
+    EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",
+    COMPLETE_BATCHES="Completes batches that got no document for some days.",
+    EXPIRE_JOBS="Removes jobs that ended some days ago.",
+)
+
+
+class DeleteScope(StrEnum):
+    """How far a deletion of people goes."""
+
+    IDENTITY = "IDENTITY"
+    GRAPH = "GRAPH"
+
+
+described(
+    DeleteScope,
+    "DeleteScope",
+    "How far a deletion of people goes.",
+    IDENTITY="What is stored under the named identities.",
+    GRAPH="What is stored under every identity of these people.",
+)
+
+
+class JobOrderField(StrEnum):
+    """What jobs can be ordered by."""
+
+    CREATED_AT = "CREATED_AT"
+    UPDATED_AT = "UPDATED_AT"
+
+
+described(
+    JobOrderField,
+    "JobOrderField",
+    "What jobs are ordered by; where that is equal, by id.",
+    CREATED_AT="When the job was made.",
+    UPDATED_AT="When it last began, got on or ended.",
+)
+
+JobId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a system job.")]
+
+
+# ------------------------------------------------------------------------------------------------ types
+
+
+def _subject(job: Job, about: About) -> UUID | None:
+    return job.subject if RULES[job.kind].about is about else None
+
+
+async def _batch(job: strawberry.Parent[Job], info: Info) -> Batch | None:
+    batch_id = _subject(job, About.BATCH)
+    return None if batch_id is None else await info.context.loaders.batch_by_id.load(batch_id)
+
+
+async def _dataset(job: strawberry.Parent[Job], info: Info) -> Dataset | None:
+    batch = await _batch(job, info)
+    return None if batch is None else info.context.config.datasets.find(batch.dataset_id)
+
+
+def _policy(job: strawberry.Parent[Job], info: Info) -> MergePolicy | None:
+    policy_id = _subject(job, About.POLICY)
+    return None if policy_id is None else info.context.config.policies.find(policy_id)
+
+
+@strawberry.type(description="What a job has done so far.")
+class JobMetrics:
+    records_processed: Long = attribute("metrics.records", "How many records, events and other rows it has worked on.")
+    profiles_affected: Long = attribute("metrics.profiles", "How many people it has changed, counted once a piece.")
+    time_taken_in_sec: float = attribute("seconds", "Seconds from its first attempt to its last piece, or to its end.")
+
+
+def _identities(job: strawberry.Parent[Job]) -> list[IdentityRef]:
+    return [IdentityRef(**identity) for identity in (job.input or {}).get("identities", ())]
+
+
+def _scope(job: strawberry.Parent[Job]) -> DeleteScope | None:
+    scope = (job.input or {}).get("scope")
+    return None if scope is None else DeleteScope(scope)
+
+
+def _is_dry_run(job: strawberry.Parent[Job]) -> bool:
+    return bool((job.input or {}).get("is_dry_run"))
+
+
+def _type(job: strawberry.Parent[Job]) -> SystemJobType:
+    return SystemJobType(job.kind)
+
+
+@strawberry.type(
+    name="SystemJob",
+    description="Work that takes longer than a request. It is finished however often it is interrupted.",
+)
+class SystemJobNode(Node):
+    domain = Job
+
+    id: strawberry.ID = id_field("Global id of the job.", "SystemJob", "job_id")
+    type: SystemJobType = resolved_by(_type, "What it does.")
+    status: JobStatus = plain("Where it stands.")
+    dataset: DatasetType | None = resolved_by(
+        _dataset, "The dataset that it works on, or that its batch is of; null where it works on none, or that is gone."
+    )
+    batch: Any = resolved_by(
+        _batch,
+        "The batch that it works on; null where it works on none, or that is gone.",
+        later("gateway.api.batches", "BatchType") | None,
+    )
+    merge_policy: Any = resolved_by(
+        _policy,
+        "The merge policy that it works on; null where it works on none, or that is gone.",
+        later("gateway.api.policies", "MergePolicyType") | None,
+    )
+    identities: list[IdentityRefType] = resolved_by(
+        _identities, "The identities that it was given, as they were given; none but for deletions of people."
+    )
+    scope: DeleteScope | None = resolved_by(_scope, "How far a deletion of people goes; null for other jobs.")
+    is_dry_run: bool = resolved_by(_is_dry_run, "Whether it only counts what it would delete.")
+    metrics: JobMetrics = resolved_by(itself, "What it has done so far.")
+    done: Long = plain("How many of `total` are done.")
+    total: Long | None = plain("How much there is to do, counted when it began; null until then.")
+    progress: float | None = plain("How much of it is done, from 0 to 1; null until the total is known.")
+    error: str | None = plain("Why its last attempt was put off, or why it failed; null once it gets on.")
+    attempts: int = plain("How often workers took it up.")
+    created_at: datetime = plain("When it was made.")
+    created_by: str | None = plain(
+        "Who caused it: the subject of a token, or the user of a command; `gateway` for what recurs, null where that is not known."
+    )
+    started_at: datetime | None = plain("When a worker took it up first; null until then.")
+    updated_at: datetime = plain("When it last began, got on or ended.")
+
+
+# ------------------------------------------------------------------------------------------------ queries
+
+
+@strawberry.input(description="Which jobs are wanted: those that fit all that is given.")
+class SystemJobFilter:
+    status: list[JobStatus] | None = plain("Only jobs of one of these statuses.", default=None)
+    type: list[SystemJobType] | None = plain(
+        "Only jobs of one of these types. Without it the jobs that come again by themselves are left out.", default=None
+    )
+
+
+@strawberry.input(name="JobOrder", description="How jobs are ordered.")
+class JobOrderInput:
+    field: JobOrderField = plain("What to order by.", default=JobOrderField.CREATED_AT)
+    direction: OrderDirection = plain("Which end comes first.", default=OrderDirection.DESC)
+
+
+Filter = Annotated[
+    SystemJobFilter | None, strawberry.argument(name="filter", description="Which jobs are wanted; all without it.")
+]
+OrderBy = Annotated[
+    JobOrderInput | None, strawberry.argument(description="How the jobs are ordered; the newest first without it.")
+]
+
+_KEYS = {
+    JobOrderField.CREATED_AT: lambda job: (job.created_at, job.job_id),
+    JobOrderField.UPDATED_AT: lambda job: (job.updated_at, job.job_id),
+}
+
+
+async def _system_jobs(
+    info: Info,
+    *,
+    wanted: Filter = None,
+    order_by: OrderBy = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Job]:
+    db, scope, order = info.context.db, info.context.scope, order_by or JobOrderInput()
+    of = JobFilter(wanted.status, wanted.type) if wanted else JobFilter()
+    listing = Listing(f"systemJobs {order.field} {order.direction}", _KEYS[order.field])
+    by = JobOrder(order.field is JobOrderField.UPDATED_AT, order.direction is OrderDirection.DESC)
+    page = await jobs.list_jobs(db, scope, of, by, listing.window(first, after, last, before))
+    return listing.paged(page, lambda: jobs.count_jobs(db, scope, of))
+
+
+async def _system_job(info: Info, job_id: JobId) -> Job | None:
+    return await look_up(info.context, read_jobs, job_id, "SystemJob")
+
+
+async def read_jobs(context: Context, keys: Sequence[UUID]) -> list[Job | None]:
+    """Read the jobs with these ids, None for those that the sandbox lacks. Raises Forbidden."""
+    context.scope.require(*jobs.READ_JOBS)
+    return await context.loaders.job_by_id.load_many(keys)
+
+
+@strawberry.type(description="Queries of system jobs.")
+class SystemJobQuery:
+    system_jobs: Connection[SystemJobNode] = resolved_by(
+        _system_jobs, "The jobs of the sandbox. Those that ended are kept for some weeks."
+    )
+    system_job: SystemJobNode | None = resolved_by(
+        _system_job, "The job with this id; null where the sandbox has none."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ mutations
+
+
+@strawberry.input(description="A job to be cancelled.")
+class CancelInput:
+    id: strawberry.ID = plain("The job to cancel.")
+
+
+@strawberry.type(description="The job that was made or changed, or what was wrong.")
+class SystemJobPayload:
+    system_job: SystemJobNode | None = changed("The job as it is now; null where nothing was done.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _cancel(context: Context, given: CancelInput) -> Job:
+    return await jobs.cancel_job(context.db, context.scope, input_id(given.id, "SystemJob", "id"))
+
+
+@strawberry.type(description="Mutations of system jobs.")
+class SystemJobMutation:
+    cancel_system_job: SystemJobPayload = mutation(
+        _cancel,
+        "Cancels a job: what it has done stays, nothing more is done. CONFLICT for a job that has ended, and for one on whose end others depend, such as those of ABORT_BATCH, MATERIALIZE_POLICY and REGROUP_IDENTITIES. Needs the scope `jobs:write`.",
+    )
+
+
+async def _started(answer: strawberry.Parent[MutationResult], info: Info) -> Job | None:
+    return None if answer.job_id is None else await info.context.loaders.job_by_id.load(answer.job_id)
+
+
+def system_job(description: str) -> Any:
+    """Return the payload's field that shows the job which the mutation has started."""
+    return resolved_by(_started, description, SystemJobNode | None)

@@ -1,0 +1,130 @@
+"""System jobs: what callers see of long work, and which of it they can cancel."""
+
+from dataclasses import replace
+from uuid import uuid4
+
+import pytest
+from working import work_off
+from world import record
+
+from gateway.api.ids import global_id
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import RULES, JobKind
+
+SHOWN = """id type status dataset { name } batch { id } mergePolicy { name } identities { xid } scope isDryRun done total progress error
+  attempts createdBy startedAt metrics { recordsProcessed profilesAffected timeTakenInSec }"""
+SHOW = f"query ($id: ID!) {{ systemJob(id: $id) {{ {SHOWN} }} }}"
+LIST = """query ($filter: SystemJobFilter, $order: JobOrder, $first: Int, $after: String, $last: Int, $before: String) {
+  systemJobs(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
+    totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
+CANCEL = "mutation ($given: CancelInput!) { cancelSystemJob(input: $given) { systemJob { id status } userErrors { code message path } } }"
+
+
+async def enqueued(world, kind=JobKind.ABORT_BATCH):
+    async with world.db.transaction() as tx:
+        return global_id("SystemJob", await jobs.enqueue(tx, world.scope, kind, uuid4()))
+
+
+async def listed(client, **given):
+    found = (await client.data(LIST, **given))["systemJobs"]
+    assert "filter" in given or found["totalCount"] >= len(found["nodes"])
+    return [node["id"] for node in found["nodes"]], found
+
+
+async def test_a_job_tells_what_it_works_on_how_far_it_is_and_who_caused_it(client):
+    world = client.world
+    taken = await world.records(*(record(("Email", f"{n}@example.com"), first_name="Ana") for n in range(3)))
+    batch_id = global_id("Batch", taken.batch_id)
+    async with world.db.transaction() as tx:
+        scope = replace(world.scope, actor="ana")
+        job_id = global_id("SystemJob", await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, taken.batch_id))
+    made = (await client.data(SHOW, id=job_id))["systemJob"]
+    assert made["dataset"] == {"name": (await world.config()).datasets[world.crm.dataset_id].name}
+    assert made["batch"] == {"id": batch_id}
+    assert made | {"dataset": None, "batch": None} == {
+        "id": job_id,
+        "type": "ABORT_BATCH",
+        "status": "NEW",
+        "dataset": None,
+        "batch": None,
+        "mergePolicy": None,
+        "identities": [],
+        "scope": None,
+        "isDryRun": False,
+        "done": 0,
+        "total": None,
+        "progress": None,
+        "error": None,
+        "attempts": 0,
+        "createdBy": "ana",
+        "startedAt": None,
+        "metrics": {"recordsProcessed": 0, "profilesAffected": 0, "timeTakenInSec": 0},
+    }
+    claim = await leases.claim(world.db, [JobKind.ABORT_BATCH])
+    async with world.db.transaction() as tx:
+        await leases.advance(tx, claim, None, done=1, total=4, records=5, profiles=1)
+    half = (await client.data(SHOW, id=job_id))["systemJob"]
+    assert (half["status"], half["done"], half["total"], half["progress"]) == ("PROCESSING", 1, 4, 0.25)
+    assert half["metrics"]["timeTakenInSec"] > 0
+    assert (half["metrics"]["recordsProcessed"], half["metrics"]["profilesAffected"]) == (5, 1)
+
+
+async def test_jobs_are_listed_by_status_and_type_and_in_pages_both_ways(client):
+    world = client.world
+    made = [await enqueued(world) for _ in range(4)]
+    assert await work_off(world.db, world.configurations) == 4
+    open_ids = [await enqueued(world, JobKind.MATERIALIZE_POLICY), await enqueued(world)]
+    await jobs.schedule(world.db)
+    newest_first = [*open_ids[::-1], *made[::-1]]
+    everything, found = await listed(client)
+    assert (everything, found["totalCount"]) == (newest_first, 6)
+    by_update = {"field": "UPDATED_AT", "direction": "ASC"}
+    assert (await listed(client, order=by_update))[0] == [*made, *open_ids]
+    assert (await listed(client, filter={"status": ["NEW", "PROCESSING"]}))[0] == open_ids[::-1]
+    assert (await listed(client, filter={"status": ["NEW"], "type": ["ABORT_BATCH", "DELETE_BATCH"]}))[0] == open_ids[
+        1:
+    ]
+    assert (await listed(client, filter={"status": []}))[0] == []
+    (recurring,), _ = await listed(client, filter={"type": ["EXPIRE_JOBS"]})
+    assert recurring not in everything
+    for order in (None, {"direction": "ASC"}, by_update):
+        whole, _ = await listed(client, order=order)
+        first, found = await listed(client, order=order, first=4)
+        rest, ended = await listed(client, order=order, first=4, after=found["pageInfo"]["endCursor"])
+        assert (first + rest, ended["pageInfo"]["hasNextPage"]) == (whole, False)
+        last, found = await listed(client, order=order, last=2)
+        before, begun = await listed(client, order=order, last=9, before=found["pageInfo"]["startCursor"])
+        assert (before + last, begun["pageInfo"]["hasPreviousPage"]) == (whole, False)
+
+
+async def test_a_job_on_which_nothing_depends_can_be_cancelled_and_commits_no_further_piece(client, monkeypatch):
+    world = client.world
+    monkeypatch.setitem(RULES, JobKind.ABORT_BATCH, replace(RULES[JobKind.ABORT_BATCH], must_complete=""))
+    started, waiting = await enqueued(world), await enqueued(world)
+    claim = await leases.claim(world.db, [JobKind.ABORT_BATCH])
+    for job_id in (started, waiting):
+        done = await client.changed(CANCEL, {"id": job_id})
+        assert done["systemJob"] == {"id": job_id, "status": "CANCELLED"}
+        again = await client.data(CANCEL, given={"id": job_id})
+        (error,) = again["cancelSystemJob"]["userErrors"]
+        assert (error["code"], error["message"]) == ("CONFLICT", "The job is CANCELLED already.")
+    with pytest.raises(leases.LeaseLost):
+        async with world.db.transaction() as tx:
+            await leases.advance(tx, claim, 1, done=1)
+    assert await leases.claim(world.db, [JobKind.ABORT_BATCH]) is None
+
+
+@pytest.mark.parametrize("kind", [JobKind.ABORT_BATCH, JobKind.MATERIALIZE_POLICY, JobKind.REGROUP_IDENTITIES])
+async def test_a_job_on_whose_end_others_depend_cannot_be_cancelled_and_says_why(client, kind):
+    job_id = await enqueued(client.world, kind)
+    (error,) = (await client.data(CANCEL, given={"id": job_id}))["cancelSystemJob"]["userErrors"]
+    assert (error["code"], error["path"]) == ("CONFLICT", ["id"])
+    assert RULES[kind].must_complete in error["message"]
+    assert (await client.data(SHOW, id=job_id))["systemJob"]["status"] == "NEW"
+
+
+async def test_a_job_that_is_not_there_is_null_and_cannot_be_cancelled(client):
+    for job_id in (global_id("SystemJob", uuid4()), "job_", "nothing"):
+        assert await client.data(SHOW, id=job_id) == {"systemJob": None}
+        (error,) = (await client.data(CANCEL, given={"id": job_id}))["cancelSystemJob"]["userErrors"]
+        assert (error["code"], error["path"]) == ("NOT_FOUND", ["id"])
