@@ -7,6 +7,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -27,6 +28,7 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gateway.domain.rules.limits import ServiceLimit
 from gateway.errors import SettingsError
 from gateway.postgres.directories import default_data_dir
 
@@ -126,7 +128,15 @@ def _each(check: Callable[[str], str]) -> AfterValidator:
     return AfterValidator(lambda values: tuple(map(check, values)))
 
 
-Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False)]
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """Marks a setting that bounds what callers can make the gateway do; `serviceLimits` lists it in `unit`, with `per` of these in the setting's own."""
+
+    unit: str
+    per: int = 1
+
+
+Seconds = Annotated[float, Field(ge=0.001, le=86_400, allow_inf_nan=False), Limit("milliseconds", 1_000)]
 """A duration of a millisecond to a day."""
 
 
@@ -177,7 +187,7 @@ class Settings(BaseSettings):
     database_url: SecretStr | None = Field(
         None, description="Address of a Postgres of your own (15 or newer); the embedded one is not started then."
     )
-    database_connections: int = Field(
+    database_connections: Annotated[int, Limit("connections")] = Field(
         10, ge=2, le=1_000, description="Most connections that one process opens to Postgres, besides one to listen on."
     )
     listen_url: SecretStr | None = Field(
@@ -197,16 +207,16 @@ class Settings(BaseSettings):
     run_jobs: bool = Field(
         default=True, description="Do jobs in the server processes too; else `gateway worker` has to run."
     )
-    short_jobs: int = Field(
+    short_jobs: Annotated[int, Limit("jobs")] = Field(
         2, ge=1, le=100, description="Jobs on a selection, such as an aborted batch, that one process does at once."
     )
-    long_jobs: int = Field(
+    long_jobs: Annotated[int, Limit("jobs")] = Field(
         1,
         ge=1,
         le=100,
         description="Jobs on everybody, such as building a merge policy, that one process does at once.",
     )
-    job_days: float = Field(
+    job_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         30, ge=0, le=36_500, allow_inf_nan=False, description="How many days jobs that ended can be seen."
     )
     jwt_secret: SecretStr | None = Field(
@@ -233,7 +243,7 @@ class Settings(BaseSettings):
         30,
         description="Time limit of a GraphQL request, of its body, of one SQL statement, of connecting to Postgres, and of each line of a stream.",
     )
-    connections: int = Field(
+    connections: Annotated[int, Limit("connections")] = Field(
         1000,
         ge=1,
         le=1_000_000,
@@ -242,34 +252,34 @@ class Settings(BaseSettings):
     head_seconds: Seconds = Field(10, description="How long the head of a request may take to arrive.")
     idle_seconds: Seconds = Field(75, description="How long a connection is kept for the next request.")
     read_seconds: Seconds = Field(30, description="How long a client may read slower than 10 kB/s what is sent to it.")
-    requests_at_once: int = Field(
+    requests_at_once: Annotated[int, Limit("operations")] = Field(
         32,
         ge=1,
         le=10_000,
         description="Operations that one process works on at once, at most three quarters of them for one sandbox.",
     )
-    requests_waiting: int = Field(
+    requests_waiting: Annotated[int, Limit("operations")] = Field(
         1000,
         ge=1,
         le=1_000_000,
         description="Operations that wait for their turn, at most half of them for one sandbox; others are refused with 503.",
     )
-    streams: int = Field(
+    streams: Annotated[int, Limit("streams")] = Field(
         32,
         ge=1,
         le=10_000,
         description="Streams of documents into one process at once, at most half of them into one sandbox; others are refused with 503.",
     )
-    stream_bytes: int = Field(
+    stream_bytes: Annotated[int, Limit("bytes")] = Field(
         10_000_000_000, gt=0, le=10**15, description="Most bytes of one stream or file of documents, packed or not."
     )
-    stream_failures: int = Field(
+    stream_failures: Annotated[int, Limit("documents")] = Field(
         10_000, ge=0, le=10**9, description="Failed documents that a stream or file may have; it ends with one more."
     )
     stream_commit_seconds: Seconds = Field(
         1, description="How long whole lines of a stream wait for others before they are committed."
     )
-    answer_bytes: int = Field(
+    answer_bytes: Annotated[int, Limit("bytes")] = Field(
         32_000_000,
         ge=100_000,
         le=1_000_000_000,
@@ -334,6 +344,16 @@ class Settings(BaseSettings):
         return self
 
     @property
+    def service_limits(self) -> tuple[ServiceLimit, ...]:
+        """The settings that are marked as a Limit, as `serviceLimits` lists them."""
+        return tuple(
+            ServiceLimit(_listed_name(name), round(getattr(self, name) * mark.per), mark.unit, field.description or "")
+            for name, field in type(self).model_fields.items()
+            for mark in field.metadata
+            if isinstance(mark, Limit)
+        )
+
+    @property
     def is_loopback(self) -> bool:
         """Whether only this machine can reach the server."""
         try:
@@ -345,6 +365,12 @@ class Settings(BaseSettings):
     def hosts(self) -> tuple[str, ...]:
         """The names that the Host of a request may have. On a loopback address, other names are refused: a page may point its own name there."""
         return (*self.allowed_hosts, *LOOPBACK_NAMES) if self.is_loopback else self.allowed_hosts or ("*",)
+
+
+def _listed_name(name: str) -> str:
+    """Return a setting's name in `serviceLimits`: `request_seconds` is `requestTime`."""
+    first, *rest = re.sub("_(seconds|days)$", "_time", name).split("_")
+    return first + "".join(map(str.capitalize, rest))
 
 
 def read_settings(**options: Any) -> Settings:

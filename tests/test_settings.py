@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gateway.errors import SettingsError
 from gateway.server.http.hosts import HostNames
-from gateway.settings import LOOPBACK_NAMES, Settings, read_settings
+from gateway.settings import LOOPBACK_NAMES, Limit, Settings, read_settings
 
 ISSUER = '{"issuer": "https://idp.example", "audience": "gateway", "jwks_url": "https://idp.example/keys"}'
 
@@ -183,6 +183,25 @@ def test_every_number_has_a_least_and_a_most(name):
     assert bounds & {"Le", "Lt"}
     if field.annotation is float:
         assert any(getattr(one, "allow_inf_nan", None) is False for one in field.metadata)
+
+
+NO_LIMITS = {"port", "statement_cache", "workers", "jwt_leeway_seconds"}
+"""Numbers that bound nothing of what a caller can make a process do."""
+
+
+def test_every_number_is_a_limit_that_callers_see_or_known_to_be_none(monkeypatch):
+    marked = {
+        name for name, field in Settings.model_fields.items() if any(isinstance(one, Limit) for one in field.metadata)
+    }
+    numbers = {name for name, field in Settings.model_fields.items() if field.annotation in {int, float}}
+    assert marked == numbers - NO_LIMITS, "a new number is marked as a Limit, or is none"
+    monkeypatch.setenv("GATEWAY_REQUEST_SECONDS", "0.25")
+    monkeypatch.setenv("GATEWAY_STREAM_BYTES", "5000")
+    seen = {limit.name: limit for limit in read_settings().service_limits}
+    assert len(seen) == len(marked)
+    assert (seen["requestTime"].value, seen["requestTime"].unit) == (250, "milliseconds")
+    assert (seen["streamBytes"].value, seen["streamBytes"].unit) == (5000, "bytes")
+    assert seen["streamBytes"].description == Settings.model_fields["stream_bytes"].description
 
 
 @pytest.mark.parametrize(

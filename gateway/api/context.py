@@ -17,6 +17,7 @@ from graphql import GraphQLSchema
 from gateway.api.loaders import EVERYTHING, CoalescedLoaders, Loaders, Sight, Wanted
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.storage.database import Database
@@ -27,7 +28,7 @@ class Context:
     """One request: its scope, the configuration of its sandbox, the GraphQL schema made of that, and the loaders.
 
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
-    `selectors` are the parsed selectors of the operation by their texts.
+    `selectors` are the parsed selectors of the operation by their texts; `service_limits` are all limits that callers may see.
     """
 
     db: Database
@@ -39,6 +40,7 @@ class Context:
     answer_bytes: int
     shared: CoalescedLoaders
     selectors: Mapping[str, Selector]
+    service_limits: tuple[ServiceLimit, ...]
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

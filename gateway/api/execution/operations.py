@@ -5,7 +5,7 @@ same resolvers; it is slower, and the reference that compiled operations are tes
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from inspect import isawaitable
 from typing import Any, Final, Literal, NamedTuple
@@ -24,8 +24,10 @@ from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import is_readable, without_documents
+from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.runtime.cache import WeightedCache
@@ -71,7 +73,8 @@ class Response(NamedTuple):
 class Operations:
     """Runs operations of any sandbox; made once per process.
 
-    Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
+    `serviceLimits` lists `process_limits` with those of the rules and of operations. Without `compiles` graphql-core runs all of them.
+    `explains`: an answer says in its extensions why its query was not compiled.
     """
 
     def __init__(
@@ -81,12 +84,14 @@ class Operations:
         base: GraphQLSchema,
         limits: Limits,
         *,
+        process_limits: Iterable[ServiceLimit] = (),
         compiles: bool = True,
         explains: bool = False,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
+        self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
         self._compiles = compiles
         self._explains = explains
         self._schemas = Schemas(base)
@@ -123,7 +128,16 @@ class Operations:
         shared = self._shared(scope, config)
         answer_bytes = self._limits.answer_bytes
         context = Context(
-            self._db, scope, config, self._configurations, schema.graphql, due, answer_bytes, shared, selectors
+            self._db,
+            scope,
+            config,
+            self._configurations,
+            schema.graphql,
+            due,
+            answer_bytes,
+            shared,
+            selectors,
+            self._service_limits,
         )
         return await self._run_operation(document, operation, context, given, stages)
 

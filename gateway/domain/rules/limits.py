@@ -3,6 +3,7 @@
 Texts have their limits in `names`, custom fields in `xdm/bounds`, documents in `ingest/validation`; `api/limits` shows all of them to callers.
 """
 
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.errors import TooMany
@@ -25,6 +26,16 @@ DATASETS: Final = 1_000
 """Datasets of a sandbox."""
 NAMESPACES: Final = 500
 """Custom namespaces of a sandbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceLimit:
+    """A limit as callers see it: its name, the most that is allowed, what is counted, and where it holds."""
+
+    name: str
+    value: int
+    unit: str
+    description: str
 
 
 def check_room(present: int, most: int, things: str, owner: str) -> None:

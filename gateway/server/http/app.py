@@ -34,6 +34,7 @@ from gateway.server.http.hosts import HostCheck, HostNames
 from gateway.server.http.index import Index
 from gateway.server.http.ingest import ingest
 from gateway.server.http.observability import Observability
+from gateway.server.http.process_limits import PROCESS_LIMITS
 from gateway.server.http.responses import error_response
 from gateway.server.http.sdl import schema
 from gateway.server.http.services import Services
@@ -61,7 +62,10 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         db = await connect(settings, dsn)
         configurations = Configurations()
         limits = Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes)
-        operations = Operations(db, configurations, base, limits, explains=settings.is_loopback)
+        process_limits = (*settings.service_limits, *PROCESS_LIMITS)
+        operations = Operations(
+            db, configurations, base, limits, process_limits=process_limits, explains=settings.is_loopback
+        )
         tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
