@@ -10,6 +10,7 @@ import strawberry
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.ids import input_id
+from gateway.api.jobs import SystemJobNode, started_job
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
@@ -17,6 +18,7 @@ from gateway.api.scalars import JSON, Long, described
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, IngestError
 from gateway.domain.operations import batch_removal
+from gateway.domain.work.jobs import Started
 
 described(
     BatchStatus,
@@ -131,6 +133,9 @@ class BatchInput:
 @strawberry.type(description="The batch that was made or changed, or what was wrong.")
 class BatchPayload:
     batch: BatchType | None = changed("The batch as it is now; null where nothing was done.")
+    system_job: SystemJobNode | None = started_job(
+        "The job that takes back what came with an aborted batch; else null."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -143,9 +148,9 @@ async def _complete(context: Context, given: BatchInput) -> Batch:
     return await batches.complete_batch(context.db, context.scope, input_id(given.id, "Batch", "id"))
 
 
-async def _abort(context: Context, given: BatchInput) -> Batch:
+async def _abort(context: Context, given: BatchInput) -> Started[Batch]:
     batch_id = input_id(given.id, "Batch", "id")
-    return (await batch_removal.abort_batch(context.db, context.scope, batch_id)).changed
+    return await batch_removal.abort_batch(context.db, context.scope, batch_id)
 
 
 @strawberry.type(description="Mutations of batches.")

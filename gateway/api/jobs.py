@@ -295,6 +295,6 @@ async def _started(answer: strawberry.Parent[MutationResult], info: Info) -> Job
     return None if answer.job_id is None else await info.context.loaders.job_by_id.load(answer.job_id)
 
 
-def system_job(description: str) -> Any:
+def started_job(description: str) -> Any:
     """Return the payload's field that shows the job which the mutation has started."""
-    return resolved_by(_started, description, SystemJobNode | None)
+    return resolved_by(_started, description)

@@ -13,7 +13,13 @@ from time import monotonic
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.operations import batch_removal, job_retention, policy_materialization, sandbox_regrouping
+from gateway.domain.operations import (
+    batch_completion,
+    batch_removal,
+    job_retention,
+    policy_materialization,
+    sandbox_regrouping,
+)
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import RULES, JobKind
@@ -41,6 +47,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
         JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
         JobKind.ABORT_BATCH: batch_removal.empty_batch,
+        JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,
         JobKind.EXPIRE_JOBS: partial(job_retention.expire_jobs, days=settings.job_days),
     }
 

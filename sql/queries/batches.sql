@@ -46,12 +46,13 @@ select batch_id
   from gateway.batch
  where sandbox_id = $1 and dataset_id = $2 and status = 'LOADING' and created_at < $3 and key is null;
 
--- name: list_idle(sandbox_id, days) -> rows
--- The batches that take documents and got none for so many days. Walks batch_dataset_idx.
+-- name: list_idle(sandbox_id, days, size) -> rows
+-- Up to `size` batches that take documents and got none for so many days. Walks batch_dataset_idx.
 select batch_id
   from gateway.batch
  cross join gateway.now() as stamp
- where sandbox_id = $1 and status = 'LOADING' and coalesce(last_document_at, created_at) < stamp - make_interval(days => $2);
+ where sandbox_id = $1 and status = 'LOADING' and coalesce(last_document_at, created_at) < stamp - make_interval(days => $2)
+ limit $3;
 
 -- name: complete_batches(sandbox_id, batch_ids) -> rows
 -- Completes those of the batches that are LOADING, and returns their new states. One has FAILED unless a document was accepted or is a duplicate. Walks batch_pkey,

@@ -49,6 +49,8 @@ READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 
 
 MAX_IDLE_DAYS = 7
+BATCHES_AT_ONCE = 100
+"""How many idle batches one statement completes."""
 
 
 class BatchStatus(StrEnum):
@@ -146,10 +148,15 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
     return batch
 
 
-async def complete_idle_batches(db: Database, scope: Scope) -> None:
-    """Complete the batches of the sandbox that got no document for MAX_IDLE_DAYS, as `complete_batch` does. Needs `profile:write`. Raises Forbidden."""
+async def complete_idle_batches(db: Database, scope: Scope) -> int:
+    """Complete some batches of the sandbox that got no document for MAX_IDLE_DAYS, as `complete_batch` does. Return how many there were.
+
+    Needs `profile:write`. Raises Forbidden.
+    """
     scope.require(Permission.PROFILE_WRITE)
-    await _complete_listed(db, scope, await db.rows(LIST_IDLE, scope.sandbox_id, MAX_IDLE_DAYS))
+    rows = await db.rows(LIST_IDLE, scope.sandbox_id, MAX_IDLE_DAYS, BATCHES_AT_ONCE)
+    await _complete_listed(db, scope, rows)
+    return len(rows)
 
 
 async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:

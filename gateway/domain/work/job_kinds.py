@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
+    COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
 
 
@@ -69,6 +70,9 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         Equal.JOIN,
         must_complete="Documents of the batch that was given up would be left.",
         about=About.BATCH,
+    ),
+    JobKind.COMPLETE_BATCHES: KindRules(
+        Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)
     ),
     JobKind.EXPIRE_JOBS: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
 }

@@ -13,8 +13,12 @@ from gateway.domain.config import sandboxes
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.operations import batch_removal
+from gateway.domain.operations.batch_completion import complete_batches
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, SandboxType
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobFilter, JobStatus
 from gateway.errors import BadCursor, Conflict, Forbidden, Invalid, NotFound
 from gateway.storage.database import Database
 
@@ -149,20 +153,29 @@ async def test_an_aborted_batch_cannot_be_completed_and_its_key_gives_another(wo
         await batches.complete_batch(world.db, world.scope, uuid4())
 
 
+async def complete_idle(world, db):
+    """Do the recurring job at the time of this database."""
+    await jobs.schedule(world.db)
+    claim = await leases.claim(db, [JobKind.COMPLETE_BATCHES])
+    await leases.carry_out(db, claim, complete_batches(db, world.scope, world.configurations, claim))
+
+
 async def test_a_batch_that_nobody_completes_is_completed_a_week_after_its_last_document(world, later):
     """The week of a batch without documents begins with the batch."""
     empty, filled = await create(world, "empty"), await create(world, "filled")
     rolling = await batches.rolling_batch(world.db, world.scope, world.crm.dataset_id)
     await world.records(record(ANA), batch_id=filled.batch_id)
     after = [await later(timedelta(days=days)) for days in (6.9, 13.8, 14)]
-    await batches.complete_idle_batches(after[0], world.scope)
+    await complete_idle(world, after[0])
     assert (await read(world, empty.batch_id)).status is BatchStatus.LOADING
     await replace(world, db=after[0]).records(record(ANA), batch_id=filled.batch_id)
-    await batches.complete_idle_batches(after[1], world.scope)
+    await complete_idle(world, after[1])
     ids = [empty.batch_id, rolling, filled.batch_id]
     assert [(await read(world, one)).status for one in ids] == ["FAILED", "FAILED", "LOADING"]
-    await batches.complete_idle_batches(after[2], world.scope)
+    await complete_idle(world, after[2])
     assert (await read(world, filled.batch_id)).status is BatchStatus.ACTIVE
+    (job,) = (await jobs.list_jobs(world.db, world.scope, JobFilter(kinds=[JobKind.COMPLETE_BATCHES]))).items
+    assert (job.status, job.done, job.metrics.records) == (JobStatus.NEW, 1, 1)
 
 
 # ------------------------------------------------------------------------------------------------ rolling batches
