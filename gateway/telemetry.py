@@ -96,6 +96,18 @@ class JobLeft(NamedTuple):
     seconds: float
 
 
+class JobsCounted(NamedTuple):
+    """The open jobs of a kind, in all sandboxes: how many, how old the oldest is, and how many have failed several attempts in a row.
+
+    Recurring jobs, which are always open, are only counted in `stalled`.
+    """
+
+    kind: str
+    open: int
+    oldest_seconds: float
+    stalled: int
+
+
 class OperationRan(NamedTuple):
     """A GraphQL operation ran. Neither its name nor its text is observed.
 
@@ -131,6 +143,7 @@ Observation = (
     | ListenerChanged
     | ConnectionRefused
     | JobLeft
+    | JobsCounted
     | OperationRan
 )
 Listener = Callable[[Observation], None]

@@ -28,6 +28,7 @@ from gateway.telemetry import (
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
+    JobsCounted,
     ListenerChanged,
     Observation,
     OperationRan,
@@ -41,6 +42,11 @@ BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2
 BUCKET_LABELS = (*map(str, map(float, BUCKETS_SECONDS)), "+Inf")
 SCRAPE_REST = 19  # an exposition is served again for so many times as long as it took to make
 EXECUTORS = {"compiled": "compiled", "stock": "graphql_core"}
+JOB_GAUGES = {
+    "open": ("gateway_open_jobs", "Jobs that wait or are worked on, but for recurring ones."),
+    "oldest_seconds": ("gateway_oldest_open_job_seconds", "Age of the oldest of the open jobs."),
+    "stalled": ("gateway_stalled_jobs", "Open jobs that failed several attempts in a row."),
+}
 DIRECTORY = "PROMETHEUS_MULTIPROC_DIR"  # the library reads it when it is imported, so it is set for new processes
 
 
@@ -136,6 +142,7 @@ class Metrics:
         self._jobs = self._counts(
             "gateway_jobs", "Jobs that workers stopped working on, by outcome.", "kind", "outcome"
         )
+        self._job_gauges = {field: self._last(*texts, "kind") for field, texts in JOB_GAUGES.items()}
         self._refusals = self._counts("gateway_admission_refused", "Requests refused because too many wait.", "queue")
         self._queues = cache(
             self._gauge("gateway_admission_waiting", "Requests that wait for their turn.", "queue").labels
@@ -152,6 +159,7 @@ class Metrics:
                 seen.issuer, "failed" if seen.reason else "fetched"
             ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
+            JobsCounted: self._note_jobs,
             QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),
@@ -194,6 +202,10 @@ class Metrics:
         for stage, seconds in ran.stages:
             self._stages(stage).observe(seconds)
 
+    def _note_jobs(self, counted: JobsCounted) -> None:
+        for field, gauge in self._job_gauges.items():
+            gauge.labels(counted.kind).set(getattr(counted, field))
+
     def _times(self, name: str, what: str, *labels: str) -> Callable[..., _Durations | Histogram]:
         """Return a cached lookup of histograms by values of labels: to look one up costs more than to count."""
         if self._directory is not None:
@@ -205,11 +217,20 @@ class Metrics:
     def _gauge(self, name: str, what: str, *labels: str) -> Gauge:
         return Gauge(name, what, labels, registry=self._registry, multiprocess_mode="livesum")
 
+    def _last(self, name: str, what: str, *labels: str) -> Gauge:
+        """Return a gauge of what every process sees alike: the newest value counts."""
+        return Gauge(name, what, labels, registry=self._registry, multiprocess_mode="livemostrecent")
+
     def _counts(self, name: str, what: str, *labels: str) -> Callable[..., Counter]:
         return cache(Counter(name, what, labels, registry=self._registry).labels)
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the last exposition is to be served again: it is made at most a twentieth of the time, as callers need no credentials."""
+        return perf_counter() < self._fresh_until
+
     def scrape(self) -> bytes:
-        """Return the exposition. It is made at most a twentieth of the time, as callers without credentials may request it."""
+        """Return the exposition, a new one unless the last one is fresh."""
         begin = perf_counter()
         if begin >= self._fresh_until:
             self._scraped = self.exposition()

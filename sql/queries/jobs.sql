@@ -156,3 +156,13 @@ select count(*)
   from gateway.job
  where sandbox_id = $1 and ($2::text[] is null or status = any($2))
    and case when $3::text[] is null then every is null else kind = any($3) end;
+
+-- name: count_open_jobs(attempts) -> rows
+-- By kind, in all sandboxes: open jobs that do not recur, the age of the oldest of these in seconds, and open jobs with so many attempts
+-- since their last piece. Walks job_due_idx from end to end: it holds what is open.
+select kind, count(*) filter (where every is null) as open,
+       coalesce(extract(epoch from (select gateway.now()) - min(created_at) filter (where every is null)), 0)::double precision as oldest_seconds,
+       count(*) filter (where attempt >= $1) as stalled
+  from gateway.job
+ where status in ('NEW', 'PROCESSING')
+ group by kind;

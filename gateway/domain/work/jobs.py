@@ -22,6 +22,7 @@ from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.notifications import Channel
 from gateway.storage.queries import query
+from gateway.telemetry import JobsCounted
 
 ENQUEUE = query("jobs.enqueue_job")
 FIND_OPEN = query("jobs.find_open_job")
@@ -33,9 +34,13 @@ LIST_BACKWARD = query("jobs.list_jobs_backward")
 COUNT = query("jobs.count_jobs")
 LIST_NEWEST = query("jobs.list_newest_jobs")
 LOCK = query("jobs.lock_job")
+COUNT_OPEN = query("jobs.count_open_jobs")
 
 READ_JOBS = (*READ_CONFIGURATION, Permission.PROFILE_WRITE, Permission.JOBS_WRITE)
 """The permissions that allow seeing jobs: a caller that may start one may watch it."""
+
+STALLED_ATTEMPTS = 3
+"""Attempts without progress after which a job that is still tried is stalled."""
 
 SANDBOX = UUID(int=0)
 """The subject of a job on a sandbox as a whole."""
@@ -256,6 +261,12 @@ async def count_jobs(db: Database, scope: Scope, wanted: JobFilter) -> int:
     scope.require(*READ_JOBS)
     count: int = await db.value(COUNT, scope.sandbox_id, *_texts(wanted))
     return count
+
+
+async def count_open_jobs(db: Database) -> list[JobsCounted]:
+    """Count the open jobs of all sandboxes by kind; a kind without any has zeros. Needs no permission, as it names no sandbox."""
+    found = {row["kind"]: JobsCounted(**row) for row in await db.rows(COUNT_OPEN, STALLED_ATTEMPTS)}
+    return [found.get(kind, JobsCounted(kind, 0, 0.0, 0)) for kind in JobKind]
 
 
 def _texts(wanted: JobFilter) -> tuple[list[str] | None, list[str] | None]:

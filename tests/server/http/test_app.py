@@ -55,6 +55,25 @@ async def test_unusable_rows_are_counted_for_probes_and_not_named(gateway, dsn):
     assert "Members" not in answer.text
 
 
+async def test_jobs_that_do_not_get_on_are_counted_for_probes_and_metrics(gateway, dsn):
+    await gateway.dataset()
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("""
+        insert into gateway.job (sandbox_id, job_id, kind, subject, status, metrics, attempt, due_at, created_at, updated_at)
+        select sandbox_id, gen_random_uuid(), 'ABORT_BATCH', gen_random_uuid(), 'NEW', '{}', attempt, 'infinity', now() - '1 hour'::interval, now()
+          from gateway.sandbox, unnest(array[0, 3]) as attempt
+    """)
+    await connection.close()
+    answer = await gateway.http.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (200, "ready")
+    assert answer.json()["warnings"] == ["1 jobs of type ABORT_BATCH do not get on; `gateway jobs list` tells why"]
+    metrics = (await gateway.http.get("/metrics")).text
+    assert 'gateway_open_jobs{kind="ABORT_BATCH"} 2.0' in metrics
+    assert 'gateway_stalled_jobs{kind="ABORT_BATCH"} 1.0' in metrics
+    assert 'gateway_stalled_jobs{kind="EXPIRE_JOBS"} 0.0' in metrics
+    assert re.search(r'gateway_oldest_open_job_seconds{kind="ABORT_BATCH"} 36\d\d\.', metrics)
+
+
 async def test_a_request_has_an_id_which_the_caller_may_choose(gateway):
     named = await gateway.http.get("/healthz", headers={"x-request-id": "order-66"})
     assert named.headers["x-request-id"] == "order-66"
