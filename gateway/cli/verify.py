@@ -1,5 +1,6 @@
 """`gateway verify`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Annotated
@@ -10,8 +11,9 @@ from rich.progress import Progress, TaskID
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
-from gateway.domain.operations.verification import Difference, count_other_spellings
+from gateway.domain.operations.verification import count_other_spellings
 from gateway.domain.operations.verification import verify as verify_sandbox
+from gateway.domain.views.check import Difference
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
@@ -21,13 +23,15 @@ def verify(
     sample: Annotated[int | None, typer.Option(min=1, help="About so many identities of each; else all.")] = None,
     data_dir: DataDir = None,
 ) -> None:
-    """Rebuild identity graphs and profiles from the facts, and compare them with what is stored.
+    """Rebuild identity graphs, records and profiles from the facts, and compare them with what is stored.
 
-    Nothing is written, and a server may go on working. Exit code 1 when anything differs. It also prints, and does not count as a
-    difference, how many identities of an older sandbox today's rules of text would normalize otherwise.
+    Nothing is written, and a server may go on working. It prints how many rows were compared. Exit code 1 when anything differs. It also
+    prints, and does not count as a difference, how many identities of an older sandbox today's rules of text would normalize otherwise.
     """
     with progress() as bar:
         found = run(_verify(settings_of(data_dir=data_dir), sandbox, sample, bar))
+    for name, compared in found.compared.items():
+        typer.echo(f"{name}: compared {' · '.join(f'{rows} {count:,}' for rows, count in compared.items())}")
     for name, one in found.differences:
         typer.echo(f"{name}: {one.table} {one.key}: {one.message}")
     for name, count in found.other_spellings.items():
@@ -41,8 +45,10 @@ def verify(
 
 @dataclass(frozen=True, slots=True)
 class _Found:
-    """Differences, each with the name of its sandbox; and by sandbox, how many identities today's rules would normalize otherwise."""
+    """Differences, each with the name of its sandbox; and by sandbox, how many rows of each view were compared, and how many identities
+    today's rules would normalize otherwise."""
 
+    compared: dict[str, Mapping[str, int]] = field(default_factory=dict)
     differences: list[tuple[str, Difference]] = field(default_factory=list)
     other_spellings: dict[str, int] = field(default_factory=dict)
 
@@ -53,13 +59,16 @@ async def _verify(settings: Settings, sandbox: str | None, sample: int | None, b
         every = await list_sandboxes(deployment.db, await deployment.scope())
         for name in [sandbox] if sandbox else [one.name for one in every]:
             task = bar.add_task(name, total=sample)
-            compared = partial(_show, bar, task)
+            progress = partial(_show, bar, task, found.compared, name)
             scope = await deployment.scope(name)
-            differences = await verify_sandbox(deployment.db, scope, Configurations(), sample, compared)
+            differences = await verify_sandbox(deployment.db, scope, Configurations(), sample, progress)
             found.differences.extend((name, one) for one in differences)
             found.other_spellings[name] = await count_other_spellings(deployment.db, scope, Configurations())
     return found
 
 
-def _show(bar: Progress, task: TaskID, compared: int) -> None:
-    bar.update(task, completed=compared)
+def _show(
+    bar: Progress, task: TaskID, found: dict[str, Mapping[str, int]], sandbox: str, compared: Mapping[str, int]
+) -> None:
+    found[sandbox] = compared
+    bar.update(task, completed=compared["identities"])

@@ -71,6 +71,12 @@ select policy_id
  where sandbox_id = $1 and policy_id <> all($2::uuid[])
  limit 1;
 
+-- name: count_events(sandbox_id, xids) -> value
+-- Count the events of these identities. Walks event_pkey.
+select count(*)
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
 -- name: list_duplicate_events(sandbox_id, xids) -> rows
 -- List the `_id`s that several of these identities have in one dataset; xids in the order of arrival. Walks event_pkey.
 select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) as xids

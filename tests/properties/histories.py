@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from world import World, event, record
@@ -20,7 +21,9 @@ from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.identities import read_sightings
+from gateway.domain.rules import graphs
 from gateway.domain.rules.versions import Mode
+from gateway.domain.views import graph_union
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.database import Database
@@ -132,6 +135,14 @@ def identity_rules(draw):
     people = draw(st.permutations(["Email", "Phone"]))[: draw(st.integers(0, 2))]
     rules = [NamespaceRule(code, is_unique=draw(st.booleans())) for code in people]
     return draw(st.just([]) | st.just([*rules, NamespaceRule("ECID")]))
+
+
+def lower_limits(patch: pytest.MonkeyPatch) -> None:
+    """Make a component of six identities too large, and a graph hold three."""
+    patch.setattr(graphs, "MAX_GRAPH_SIZE", 3)
+    patch.setattr(graph_union, "MAX_GRAPH_SIZE", 3)
+    patch.setattr(graphs, "MAX_COMPONENT", 5)
+    patch.setattr(graphs, "DEGREE_LIMITS", (graphs.MAX_NEIGHBOURS, 3, 2, 1))
 
 
 class Replay:

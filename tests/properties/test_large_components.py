@@ -3,18 +3,12 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.histories import by_examples, histories, identity_rules, without_first_senders
-
-from gateway.domain.rules import graphs
-from gateway.domain.views import graph_union
+from properties.histories import by_examples, histories, identity_rules, lower_limits, without_first_senders
 
 
 @pytest.fixture
 def low_limits(monkeypatch):
-    monkeypatch.setattr(graphs, "MAX_GRAPH_SIZE", 3)
-    monkeypatch.setattr(graph_union, "MAX_GRAPH_SIZE", 3)
-    monkeypatch.setattr(graphs, "MAX_COMPONENT", 5)
-    monkeypatch.setattr(graphs, "DEGREE_LIMITS", (graphs.MAX_NEIGHBOURS, 3, 2, 1))
+    lower_limits(monkeypatch)
 
 
 async def replayed(replay, history, rules):

@@ -4,6 +4,7 @@ import re
 
 import asyncpg
 import pytest
+from public_names import ROOT
 
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.facts.batches import BatchStatus
@@ -13,6 +14,7 @@ from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.domain.rules.scope import SandboxType
 from gateway.domain.rules.versions import Mode
 from gateway.domain.views.effects import ChangeKind
+from gateway.domain.views.pipeline import VIEWS
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import CONSTRAINTS
@@ -64,6 +66,21 @@ async def test_each_table_of_documents_has_four_hash_partitions(connection):
         " join pg_class p on p.oid = inhparent where c.relkind = 'r' group by 1"
     )
     assert {row["parent"]: row["parts"] for row in rows} == dict.fromkeys(PARTITIONED, 4)
+
+
+async def test_each_table_is_said_to_be_a_fact_a_view_configuration_or_work(connection):
+    """The story at the head of the schema names every table once, and as views those that a view of the pipeline writes."""
+    story = (ROOT / "sql/schema/00_gateway.sql").read_text("utf-8").partition("create schema")[0]
+    facts, views = re.findall(r"^-- (?:Facts|Views) .*\n--\n((?:--   .*\n)+)", story, re.MULTILINE)
+    others = re.findall(r"(?:Configuration|Work|Of the database itself): ([^.]*)\.", story)
+    named = [re.findall(r"^--   (\w+)", part, re.MULTILINE) for part in (facts, views)]
+    named += [re.findall(r"\w+", part) for part in others]
+    rows = await connection.fetch("""
+        select relname from pg_class
+         where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p') and not relispartition
+    """)
+    assert sorted(table for part in named for table in part) == sorted(row["relname"] for row in rows)
+    assert sorted(named[1]) == sorted(table for view in VIEWS for table in view.tables)
 
 
 async def test_every_key_of_a_sandbox_starts_with_the_sandbox(connection):

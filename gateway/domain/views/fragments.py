@@ -1,7 +1,8 @@
 """Fragments: what a record says now, the fold of its versions; and which ties of the record hold, as a deletion retracts earlier ones."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -20,10 +21,12 @@ from gateway.domain.rules.versions import (
     last_deletion,
     says_other,
 )
+from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Session
 from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
 
 READ_STATES = query("fragments.read_states")
 READ_VERSIONS = query("fragments.read_versions")
@@ -31,8 +34,13 @@ WRITE_FRAGMENTS = query("fragments.write_fragments")
 DELETE_FRAGMENTS = query("fragments.delete_fragments")
 READ_RECORD_TIES = query("fragments.read_record_ties")
 RETRACT_TIES = query("fragments.retract_ties")
+READ_RECORDS = query("verification.read_records")
+READ_TIES = query("verification.read_ties")
+LIST_FRAGMENTS = query("verification.list_fragments")
 
 FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRAGMENTS.columns))
+RECORDS_PER_READ: Final = 1_000
+NIL: Final = UUID(int=0)
 
 
 class Fragments:
@@ -49,6 +57,26 @@ class Fragments:
         await _write(change.tx, change.scope, known, fresh=change.newcomers)
         states = change.states
         change.changed = {key for key, before in change.before.items() if says_other(before, states.get(key))}
+
+    async def verify(self, check: Check, piece: Piece) -> None:
+        """Compare fragments with the fold of their versions, and ties with what versions said and retracted."""
+        rows = await check.tx.rows(READ_RECORDS, check.scope.sandbox_id, piece.xids)
+        keys = [(row["xid"], row["dataset_id"]) for row in rows]
+        versions = await read_versions(check.tx, check.scope, keys)
+        piece.states = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
+        stored = await read_states(check.tx, check.scope, piece.xids)
+        _compare(check, stored.keys() | keys, stored, piece.states)
+        await _compare_ties(check, piece, versions)
+
+    async def verify_rest(self, check: Check) -> None:
+        """Report fragments without an identity, unless their records were deleted before they existed."""
+        others = await check.strays("fragment", LIST_FRAGMENTS, NIL, NIL)
+        for start in range(0, len(others), RECORDS_PER_READ):
+            keys = others[start : start + RECORDS_PER_READ]
+            versions = await read_versions(check.tx, check.scope, keys)
+            folded = {key: state for key, sent in versions.items() if (state := fold(sent)) is not None}
+            deleted = {key: state for key, state in folded.items() if state.document is None}
+            _compare(check, keys, await read_states(check.tx, check.scope, {xid for xid, _ in deleted}), deleted)
 
 
 FRAGMENTS = Fragments()
@@ -158,13 +186,61 @@ async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Seque
         key = (row["origin"], row["dataset_id"])
         if key not in deleted_at:
             continue
-        deletion = deleted_at[key]
-        is_retracted = (
-            deletion is not None and VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"]) < deletion
-        )
+        place = VersionOrder(row["ingested_at"], row["batch_id"], row["ordinal"])
+        is_retracted = _is_retracted(place, deleted_at[key])
         if is_retracted != row["is_retracted"]:
             changed.append((row["tie_id"], row["batch_id"], is_retracted))
             members |= set(row["xids"])
     if changed:
         await tx.update_rows(RETRACT_TIES, scope.sandbox_id, list(members), rows=sorted(changed))
     return members
+
+
+# ------------------------------------------------------------------------------------------------ verifying
+
+
+def _compare(check: Check, keys: Collection[RecordKey], stored: RecordStates, folded: RecordStates) -> None:
+    check.make("fragment", folded)
+    check.compared[FRAGMENTS.name] += len(keys)
+    for key in keys:
+        if key not in folded:
+            check.differs("fragment", key, "has no version, or no identity")
+        elif key not in stored:
+            check.differs("fragment", key, "is missing")
+        elif stored[key] != folded[key] or says_other(stored[key], folded[key]):
+            check.differs("fragment", key, "is not the fold of its versions")
+
+
+async def _compare_ties(check: Check, piece: Piece, versions: Mapping[RecordKey, Sequence[Version]]) -> None:
+    """Compare the times of ties that records made, and whether a later deletion retracted them."""
+    config = check.config
+    of_records = {
+        dataset.dataset_id
+        for dataset in config.datasets.values()
+        if config.schemas[dataset.schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
+    }
+    for tie in await check.tx.rows(READ_TIES, check.scope.sandbox_id, piece.xids):
+        if tie["origin"] != tie["xid"] or tie["dataset_id"] not in of_records:
+            continue
+        sent = versions.get((tie["origin"], tie["dataset_id"]), ())
+        deletion = last_deletion(sent)
+        is_retracted = _is_retracted(VersionOrder(tie["ingested_at"], tie["batch_id"], tie["ordinal"]), deletion)
+        if tie["is_retracted"] != is_retracted:
+            check.differs("tie", tie["tie_id"], f"is_retracted is {tie['is_retracted']}")
+        times = [
+            _tied_at(version)
+            for version in sent
+            if version.place.batch_id == tie["batch_id"] and _is_retracted(version.place, deletion) == is_retracted
+        ]
+        if tie["first_at"] not in times or tie["last_at"] not in times:
+            check.differs("tie", tie["tie_id"], "no version of its batch says so at its time")
+
+
+def _is_retracted(place: VersionOrder, deletion: VersionOrder | None) -> bool:
+    return deletion is not None and place < deletion
+
+
+def _tied_at(version: Version) -> datetime:
+    """Return the time of the tie that a record's version makes."""
+    came = version.place.ingested_at
+    return min(last_updated(version.input) or came, came)

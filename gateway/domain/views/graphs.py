@@ -1,9 +1,19 @@
 """Graphs: who is one person. They grow by union where people can only join, and are rebuilt from ties where people may part."""
 
+from typing import Final
+from uuid import UUID
+
+from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import effects_of
 from gateway.domain.views.fact_change import FactChange
-from gateway.domain.views.graph_rebuild import rebuild_graphs
-from gateway.domain.views.graph_union import RetryTransaction, write_graphs
+from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, rebuild_graphs
+from gateway.domain.views.graph_union import RetryTransaction, graph_row, write_graphs
+from gateway.storage.queries import query
+
+READ_GRAPHS = query("verification.read_graphs")
+LIST_GRAPHS = query("verification.list_graphs")
+
+NIL: Final = UUID(int=0)
 
 
 class Graphs:
@@ -26,5 +36,44 @@ class Graphs:
             rewritten.update(*(person.xids for person in change.people))
         change.effects = effects_of(change.people, change.former_members, rewritten, change.event_xids)
 
+    async def verify(self, check: Check, piece: Piece) -> None:
+        """Compare pointers, degree limits and graphs with what the graph rules make, and look for identities that no fact names."""
+        owners = {xid: graph.profile_id for graph in piece.grouping.people for xid in graph.xids}
+        component = piece.component
+        for xid, pointer in component.pointers.items():
+            if pointer != owners.get(xid):
+                check.differs("identity", xid, f"points to {pointer}; its person is {owners.get(xid)}")
+            limit, stored = component.degree_limits[xid], component.stored_degree_limits[xid]
+            if limit != stored:
+                check.differs("identity", xid, f"degree_limit is {stored}; the facts make {limit}")
+        unowned = list(piece.grouping.unowned)
+        rows = await check.tx.rows(NAMED_BY_FACTS, check.scope.sandbox_id, unowned) if unowned else []
+        for xid in piece.grouping.unowned - {row["xid"] for row in rows}:
+            check.differs("identity", xid, "no fact names it")
+        await _compare_graphs(check, piece)
+
+    async def verify_rest(self, check: Check) -> None:
+        """Report graphs that are nobody's."""
+        for (profile_id,) in await check.strays("graph", LIST_GRAPHS, NIL):
+            check.differs("graph", profile_id, "nobody is this person")
+
 
 GRAPHS = Graphs()
+
+
+async def _compare_graphs(check: Check, piece: Piece) -> None:
+    component, expected = piece.component, {graph.profile_id: graph for graph in piece.grouping.people}
+    keys = expected.keys() | component.degree_limits.keys()
+    rows = await check.tx.rows(READ_GRAPHS, check.scope.sandbox_id, list(keys))
+    stored = {row["profile_id"]: row for row in rows}
+    check.make("graph", ((profile_id,) for profile_id in expected))
+    check.compared[GRAPHS.name] += len(stored.keys() | expected.keys())
+    for profile_id in stored.keys() - expected.keys():
+        check.differs("graph", profile_id, "nobody is this person")
+    for profile_id, graph in expected.items():
+        row = graph_row(profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+        if profile_id not in stored:
+            check.differs("graph", profile_id, "is missing")
+        elif tuple(stored[profile_id]) != row:
+            columns = zip(stored[profile_id].keys(), stored[profile_id], row, strict=True)
+            check.differs("graph", profile_id, f"differs in {', '.join(name for name, a, b in columns if a != b)}")

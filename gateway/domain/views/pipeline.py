@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Final, Protocol
 
+from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import Effects
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import FRAGMENTS
@@ -24,6 +25,12 @@ class View(Protocol):
 
     async def refresh(self, change: FactChange) -> None:
         """Bring the view to what the facts say after a change of them, and add to the change what later views need."""
+
+    async def verify(self, check: Check, piece: Piece) -> None:
+        """Rebuild the rows of some identities from facts, compare them with those stored, and add to the piece what later views need."""
+
+    async def verify_rest(self, check: Check) -> None:
+        """Report the rows that were compared for no identity. To be called once all identities were compared."""
 
 
 VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, JOURNAL)

@@ -6,16 +6,21 @@ uses have none.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+import orjson
+
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.config.policies import IdentityGraphType, MergePolicy
+from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.rules.graphs import Graph
-from gateway.domain.rules.merge import Document, Fragment, Merged, Path, changed_paths, merge
+from gateway.domain.rules.merge import Document, Fragment, Merged, Path, canonical, changed_paths, merge
+from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import GraphChange
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import fragments_by_xid, read_known
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import JobKind
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.queries import query
 from gateway.xdm.paths import cut
@@ -23,10 +28,14 @@ from gateway.xdm.paths import cut
 LIST_MATERIALIZED = query("profiles.list_materialized")
 WRITE_PROFILES = query("profiles.write_profiles")
 DELETE_PROFILES = query("profiles.delete_profiles")
+READ_PROFILES = query("verification.read_profiles")
+LIST_PROFILES = query("verification.list_profiles")
+FIND_STRAY_POLICY = query("verification.find_stray_policy")
 
 PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
 
-MAX_PATHS = 100
+NIL: Final = UUID(int=0)
+MAX_PATHS: Final = 100
 """The most changed paths in the change of one person; of more, none is known."""
 
 Fragments = Mapping[UUID, Sequence[Fragment]]
@@ -53,6 +62,31 @@ class Profiles:
             for policy in policies:
                 await _write(change, policy, subjects_of, left, fragments)
         await _tell_paths(change, people, fragments)
+
+    async def verify(self, check: Check, piece: Piece) -> None:
+        """Compare profiles with what their fragments merge to, but not those of a policy that is being built."""
+        fragments = fragments_by_xid(piece.states)
+        policies = _kept_policies(check.config)
+        ids = [policy.policy_id for policy in policies]
+        rows = await check.tx.rows(READ_PROFILES, check.scope.sandbox_id, ids, list(piece.component.degree_limits))
+        stored = {(row["policy_id"], row["profile_id"]): row for row in rows}
+        for policy in policies:
+            for subject, xids in subjects(policy, piece.grouping.people):
+                given = [fragment for xid in xids for fragment in fragments.get(xid, ())]
+                row = profile_row(check.config, policy, subject, given)
+                _compare(check, (policy.policy_id, subject), stored.pop((policy.policy_id, subject), None), row)
+        for key in stored:
+            check.differs("profile", key, "nobody is this person")
+
+    async def verify_rest(self, check: Check) -> None:
+        """Report profiles that are nobody's, and those of policies that keep none, unless a job is to delete them."""
+        for policy in _kept_policies(check.config):
+            for key in await check.strays("profile", LIST_PROFILES, NIL, fixed=(policy.policy_id,)):
+                check.differs("profile", key, "nobody is this person")
+        kept = [policy.policy_id for policy in check.config.materialized]
+        stray = await check.tx.value(FIND_STRAY_POLICY, check.scope.sandbox_id, kept)
+        if stray and not await jobs.is_open(check.tx, check.scope, JobKind.MATERIALIZE_POLICY, stray):
+            check.differs("profile", stray, "is kept by a policy that keeps nothing, and no job is to forget it")
 
 
 PROFILES = Profiles()
@@ -156,3 +190,27 @@ def _changed_paths(
     if xids != person.xids:
         paths.add(("identityMap",))
     return tuple(sorted(paths))
+
+
+# ------------------------------------------------------------------------------------------------ verifying
+
+
+def _kept_policies(config: Configuration) -> list[MergePolicy]:
+    return [policy for policy in config.materialized if policy.status is PolicyStatus.ACTIVE]
+
+
+def _compare(check: Check, key: tuple[UUID, UUID], stored: Any, merged: tuple[Any, ...] | None) -> None:
+    if merged is not None:
+        check.make("profile", [key])
+    check.compared[PROFILES.name] += stored is not None or merged is not None
+    if stored is None or merged is None:
+        if stored is not merged:
+            check.differs("profile", key, "is missing" if stored is None else "has no fragment that takes part")
+    elif not _is_same(stored, merged):
+        check.differs("profile", key, "is not what its fragments merge to")
+
+
+def _is_same(stored: Any, merged: tuple[Any, ...]) -> bool:
+    _, _, document, sources, modified_at = merged
+    same: bool = stored["sources"] == sources and stored["modified_at"] == modified_at
+    return same and canonical(orjson.loads(stored["document"])) == canonical(orjson.loads(document))
