@@ -17,6 +17,7 @@ from urllib.parse import quote
 
 import asyncpg
 import pytest
+from crashes import BESIDE
 from distribution import Distribution, in_order
 from hypothesis import settings
 from places import reachable_directory
@@ -28,7 +29,7 @@ from gateway.postgres.cluster import Cluster
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
-from gateway.telemetry import StatementRan, listen
+from gateway.telemetry import Observation, StatementRan, listen
 
 # The same examples every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -165,12 +166,17 @@ async def later(dsn: str) -> AsyncIterator[Callable[[timedelta], Awaitable[Datab
 
 @pytest.fixture
 def statements() -> Callable[[], AbstractContextManager[list[str]]]:
-    """A context in which the names of all statements are noted, in the order in which they came back."""
+    """A context in which the names of all statements are noted, in the order in which they came back; without notifications of others."""
 
     @contextmanager
     def noted() -> Iterator[list[str]]:
         names: list[str] = []
-        stop = listen(lambda seen: names.append(seen.name) if isinstance(seen, StatementRan) else None)
+
+        def note(seen: Observation) -> None:
+            if isinstance(seen, StatementRan) and seen.name != BESIDE:
+                names.append(seen.name)
+
+        stop = listen(note)
         try:
             yield names
         finally:
