@@ -1,5 +1,6 @@
-"""The console for messages to people: stderr, so that stdout holds results alone."""
+"""The consoles: results go to stdout, messages to people to stderr."""
 
 from rich.console import Console
 
 notes = Console(stderr=True, highlight=False, soft_wrap=True)
+results = Console(highlight=False, soft_wrap=True, markup=False)

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperGroup
 from gateway.cli.notes import notes
 from gateway.errors import GatewayError
 
-COMMANDS = ("serve", "demo", "worker", "token", "ingest", "verify", "migrate", "backup", "restore", "schema")
+COMMANDS = ("serve", "demo", "worker", "jobs", "token", "ingest", "verify", "migrate", "backup", "restore", "schema")
 
 
 class Commands(TyperGroup):
@@ -35,15 +35,22 @@ class Commands(TyperGroup):
 
 
 def _imported(name: str) -> Any:
+    """Return the command of this name; one with commands of its own is the `Typer` of that name in its module."""
+    found = getattr(import_module(f"gateway.cli.{name}"), name)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
     command = typer.Typer(pretty_exceptions_enable=False, add_completion=False, rich_markup_mode="markdown")
-    command.command(name)(getattr(import_module(f"gateway.cli.{name}"), name))
+    command.command(name)(found)
     return typer.main.get_command(command)
 
 
 def _summary(name: str) -> str:
-    """Return the first line of a command's docstring, read from its file: to import it takes a hundred times as long."""
+    """Return the first line of a command's docstring, read from its file: to import it takes a hundred times as long.
+
+    What a group such as `jobs` is for is said by its callback `_jobs`.
+    """
     source = ast.parse(get_data("gateway.cli", f"{name}.py") or b"")
-    (command,) = [each for each in source.body if isinstance(each, ast.FunctionDef) and each.name == name]
+    (command,) = [each for each in source.body if isinstance(each, ast.FunctionDef) and each.name.lstrip("_") == name]
     return (ast.get_docstring(command) or "").partition("\n")[0]
 
 

@@ -30,11 +30,11 @@ class Equal(StrEnum):
 
 
 class About(StrEnum):
-    """What the subject of a job is: the sandbox as a whole, a batch, or a merge policy."""
+    """What the subject of a job is, by the name of its type in the API. SANDBOX: the sandbox as a whole."""
 
-    SANDBOX = "SANDBOX"
-    BATCH = "BATCH"
-    POLICY = "POLICY"
+    SANDBOX = "Sandbox"
+    BATCH = "Batch"
+    POLICY = "MergePolicy"
 
 
 @dataclass(frozen=True, slots=True)
