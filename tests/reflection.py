@@ -34,7 +34,7 @@ from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 
 SCHEMA = build_schema()
-LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, cost=10**9)
+LIMITS = Limits(document_bytes=10**7, tokens=10**6, depth=99, aliases=10**6, selections=10**6, cost=10**9)
 
 KIND_OF = {
     "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",
@@ -42,7 +42,7 @@ KIND_OF = {
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
-    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "IdentityKeyInput.value": "e-mail",
+    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 

@@ -7,48 +7,23 @@ from uuid import UUID
 
 import strawberry
 
+from gateway.api.batch_lists import FilterArgument, OrderArgument, batch_page
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.ids import input_id
+from gateway.api.ingest_errors import CodesArgument, IngestErrorType
 from gateway.api.jobs import SystemJobNode, started_job
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
-from gateway.api.scalars import JSON, Long, described
-from gateway.domain.facts import batches
-from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, IngestError
+from gateway.api.scalars import Long
+from gateway.domain.facts import batch_lists, batches
+from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus
+from gateway.domain.facts.ingest_errors import ErrorPage, IngestError
 from gateway.domain.operations import batch_removal
 from gateway.domain.work.jobs import Started
 
-described(
-    BatchStatus,
-    "BatchStatus",
-    "Where a batch stands: it is filled, then completed or aborted; what it brought can be taken back.",
-    LOADING="It takes documents; those that came already count. It is completed by itself a week after its last document.",
-    ACTIVE="It is complete and takes no more documents.",
-    FAILED="It is complete and brought nothing: every document in it was refused, or none came.",
-    ABORTING="It was given up while loading: a job takes back what it brought, and reads tell what is still there.",
-    ABORTED="It was given up while loading; nothing of it is left. Its key is free for another batch.",
-    REVERTING="A job is taking everything back that it had brought; reads tell what is still there.",
-    REVERTED="A job took everything back that it had brought. Its key is free for another batch.",
-    DELETING="A job is deleting everything that it had brought; reads tell what is still there.",
-    DELETED="A job deleted everything that it had brought. Its key stays taken.",
-)
-
 BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a batch.")]
-
-
-@strawberry.type(
-    name="IngestError", description="A document that was not used as sent: where, which rule, and what to do about it."
-)
-class IngestErrorType:
-    index: Long = plain("The document's place in what the client sent, from 0.")
-    path: str | None = plain("JSON path to the value at fault; null where it is the document as a whole.")
-    code: str = plain("The kind of fault, for programs: TYPE, FORMAT, RANGE, ENUM, REQUIRED, UNKNOWN_FIELD …")
-    message: str = plain("What is wrong and how to mend it, as a sentence for people.")
-    document: JSON | None = plain(
-        "The document as it was sent; null where it is too large to keep or not kept any more."
-    )
 
 
 async def batch_of(parent: strawberry.Parent[Any], info: Info) -> Batch | None:
@@ -60,15 +35,21 @@ async def _errors(
     batch: strawberry.Parent[Batch],
     info: Info,
     *,
+    codes: CodesArgument = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> Slice[IngestError]:
     loaders, batch_id = info.context.loaders, batch.batch_id
-    listing: Listing[IngestError] = Listing(f"errors of {batch_id}", lambda error: (error.ordinal,))
-    page = await loaders.errors_by_batch.load((listing.window(first, after, last, before), batch_id))
-    return listing.paged(page, lambda: loaders.error_count_by_batch.load(batch_id))
+    listing: Listing[IngestError] = Listing(f"errors of {batch_id}", lambda error: error.key)
+    asked = ErrorPage(listing.window(first, after, last, before), None if codes is None else tuple(codes))
+    page = await loaders.errors_by_batch.load((asked, batch_id))
+    return listing.paged(page, lambda: loaders.error_count_by_batch.load((asked.codes, batch_id)))
+
+
+def _revertible_until(_: strawberry.Parent[Batch]) -> datetime | None:
+    return None
 
 
 @strawberry.type(name="Batch", description="Documents of a dataset that came in together and can be undone together.")
@@ -90,12 +71,33 @@ class BatchType(Node):
     created_by: str | None = plain(
         "Who made it: the subject of a token, or the user of a command; null where that is not known."
     )
+    revertible_until: datetime | None = resolved_by(
+        _revertible_until,
+        "Until when it can be reverted; null while nothing that a revert needs is ever thrown away, as is always so today.",
+    )
     errors: Connection[IngestErrorType] = resolved_by(
-        _errors, "The documents that were refused, in the order they came. Needs the scope `profile:read`."
+        _errors,
+        "The documents that were refused, each with all the rules it breaks, in the order they came. Needs the scope `profile:read`.",
     )
 
 
 # ------------------------------------------------------------------------------------------------ queries
+
+
+async def _batches(
+    info: Info,
+    *,
+    given: FilterArgument = None,
+    order_by: OrderArgument = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
+) -> Slice[Batch]:
+    context = info.context
+    listing, asked = batch_page("all datasets", given, order_by, first=first, after=after, last=last, before=before)
+    page = await batch_lists.list_batches(context.db, context.scope, asked)
+    return listing.paged(page, lambda: batch_lists.count_batches(context.db, context.scope, asked.passing))
 
 
 async def _batch(info: Info, batch_id: BatchId) -> Batch | None:
@@ -110,6 +112,7 @@ async def read_batches(context: Context, keys: Sequence[UUID]) -> list[Batch | N
 
 @strawberry.type(description="Queries of batches.")
 class BatchQuery:
+    batches: Connection[BatchType] = resolved_by(_batches, "What came in together, of all datasets, the newest first.")
     batch: BatchType | None = resolved_by(_batch, "The batch with this id; null where the sandbox has none.")
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import strawberry
 
+from gateway.api.batch_lists import FilterArgument, OrderArgument, batch_page
 from gateway.api.context import Context, Info, later, plain, resolved_by
 from gateway.api.ids import input_id
 from gateway.api.mutations import UserError, changed, mutation, user_errors
@@ -41,15 +42,18 @@ async def _batches(
     dataset: strawberry.Parent[Dataset],
     info: Info,
     *,
+    given: FilterArgument = None,
+    order_by: OrderArgument = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> Slice[Batch]:
     loaders, dataset_id = info.context.loaders, dataset.dataset_id
-    listing: Listing[Batch] = Listing(f"batches of {dataset_id}", lambda batch: (batch.created_at, batch.batch_id))
-    page = await loaders.batches_by_dataset.load((listing.window(first, after, last, before), dataset_id))
-    return listing.paged(page, lambda: loaders.batch_count_by_dataset.load(dataset_id))
+    window = {"first": first, "after": after, "last": last, "before": before}
+    listing, asked = batch_page(str(dataset_id), given, order_by, **window)
+    page = await loaders.batches_by_dataset.load((asked, dataset_id))
+    return listing.paged(page, lambda: loaders.batch_count_by_dataset.load((asked.passing, dataset_id)))
 
 
 @strawberry.type(

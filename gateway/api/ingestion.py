@@ -5,9 +5,10 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.batches import BatchType, IngestErrorType
+from gateway.api.batches import BatchType
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.ids import input_id
+from gateway.api.ingest_errors import IngestErrorType
 from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
@@ -69,7 +70,9 @@ class IngestPayload:
     )
     duplicates: int = _result("duplicates", 0, "How many documents were there already and changed nothing.")
     failed: list[IngestErrorType] = _result(
-        "failed", (), "The documents that were refused, each with the rule it breaks; they are kept with the batch."
+        "failed",
+        (),
+        "The documents that were refused, each with all the rules it breaks; they are kept with the batch.",
     )
     warnings: list[IngestErrorType] = _result(
         "warnings", (), "What was stored but not used as sent, such as an identity that names nobody."

@@ -14,8 +14,10 @@ from gateway.api.loading import Kept, Loader, Shared, grouped
 from gateway.domain.config import datasets, namespaces
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.namespaces import Namespace
-from gateway.domain.facts import batches
-from gateway.domain.facts.batches import Batch, IngestError
+from gateway.domain.facts import batch_lists, batches, ingest_errors
+from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
+from gateway.domain.facts.batches import Batch
+from gateway.domain.facts.ingest_errors import Codes, ErrorPage, IngestError
 from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions, timelines
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
@@ -203,20 +205,20 @@ class Loaders:
         return Loader(partial(batches.read_batches, self._db, self._scope))
 
     @cached_property
-    def batches_by_dataset(self) -> Loader[tuple[Window, UUID], Page[Batch]]:
-        return Loader(grouped(partial(_list_batches, self._db, self._scope)))
+    def batches_by_dataset(self) -> Loader[tuple[BatchPage, UUID], Page[Batch]]:
+        return Loader(grouped(partial(batch_lists.list_batches_of_datasets, self._db, self._scope)))
 
     @cached_property
-    def batch_count_by_dataset(self) -> Loader[UUID, int]:
-        return Loader(partial(batches.count_batches, self._db, self._scope))
+    def batch_count_by_dataset(self) -> Loader[tuple[BatchFilter, UUID], int]:
+        return Loader(grouped(partial(batch_lists.count_batches_of_datasets, self._db, self._scope)))
 
     @cached_property
-    def errors_by_batch(self) -> Loader[tuple[Window, UUID], Page[IngestError]]:
-        return Loader(grouped(partial(_list_errors, self._db, self._scope)))
+    def errors_by_batch(self) -> Loader[tuple[ErrorPage, UUID], Page[IngestError]]:
+        return Loader(grouped(partial(ingest_errors.list_errors, self._db, self._scope)))
 
     @cached_property
-    def error_count_by_batch(self) -> Loader[UUID, int]:
-        return Loader(partial(batches.count_errors, self._db, self._scope))
+    def error_count_by_batch(self) -> Loader[tuple[Codes, UUID], int]:
+        return Loader(grouped(partial(ingest_errors.count_errors, self._db, self._scope)))
 
     # -------------------------------------------------------------------------------------------- jobs
 
@@ -359,16 +361,6 @@ def _size_of_fragments(fragments: Sequence[Fragment]) -> int:
 
 
 # A loader must not hold the `Loaders` that it belongs to: each request would leave a circle for the garbage collector to find.
-
-
-async def _list_batches(db: Database, scope: Scope, window: Window, dataset_ids: Sequence[UUID]) -> list[Page[Batch]]:
-    return await batches.list_batches(db, scope, dataset_ids, window)
-
-
-async def _list_errors(
-    db: Database, scope: Scope, window: Window, batch_ids: Sequence[UUID]
-) -> list[Page[IngestError]]:
-    return await batches.list_errors(db, scope, batch_ids, window)
 
 
 async def _list_versions(

@@ -38,7 +38,7 @@ from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
 from gateway.api.simulation import SimulationQuery
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
-from gateway.api.warnings import WarningQuery, read_warnings
+from gateway.api.warnings import WarningMutation, WarningQuery, read_warnings
 from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass, compose
 
@@ -103,6 +103,7 @@ class Query(
 class Mutation(
     IngestionMutation,
     BatchMutation,
+    WarningMutation,
     DatasetMutation,
     RegistryMutation,
     NamespaceMutation,

@@ -1,5 +1,6 @@
 """`gateway ingest`."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ from gateway.server.deployment import open_deployment
 from gateway.server.streams.batch_files import Loaded, load_file
 from gateway.server.streams.sources import Source, open_source
 from gateway.settings import Settings
+from gateway.xdm.violations import Violation
 
 
 def ingest(
@@ -74,7 +76,7 @@ def _summary(loaded: Loaded) -> list[str]:
     if outcome.batch_id is None:
         return ["nothing to do: there are no documents"]
     counts = f"{outcome.accepted:,} accepted, {outcome.duplicates:,} duplicates, {outcome.failed_count:,} failed"
-    listed = [f"  line {line:,}, {one.path or '$'}: {one.message}" for line, one in loaded.failed]
+    listed = [f"  line {line:,}, {one.path}: {one.message}{_others(one.violations[1:])}" for line, one in loaded.failed]
     more = outcome.failed_count - len(listed)
     if loaded.was_complete:
         again = "; `--retry-failed` sends those again that failed" if outcome.failed_count else ""
@@ -84,3 +86,7 @@ def _summary(loaded: Loaded) -> list[str]:
         *listed,
         *([f"  and {more:,} more, kept with the batch"] if more else []),
     ]
+
+
+def _others(violations: Sequence[Violation]) -> str:
+    return f" Also wrong: {', '.join(f'{each.path} ({each.code})' for each in violations)}." if violations else ""

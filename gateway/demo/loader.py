@@ -18,7 +18,8 @@ from gateway.demo.setup import set_up
 from gateway.demo.source import Document, Journey
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_sandbox
-from gateway.domain.facts.batches import BatchStatus, complete_batch, create_batch, list_batches
+from gateway.domain.facts.batch_lists import BatchPage, list_batches_of_datasets
+from gateway.domain.facts.batches import BatchStatus, complete_batch, create_batch
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
 from gateway.domain.rules.scope import Scope
@@ -59,7 +60,7 @@ async def _renewed(db: Database, scope: Scope) -> Scope:
 
 async def _loaded(db: Database, scope: Scope, dataset_ids: list[UUID], *, full: bool) -> set[UUID]:
     sufficient = {FULL_BATCH} if full else {BATCH, FULL_BATCH}
-    pages = await list_batches(db, scope, dataset_ids, Window(MAX_PAGE_SIZE))
+    pages = await list_batches_of_datasets(db, scope, BatchPage(Window(MAX_PAGE_SIZE)), dataset_ids)
     return {
         batch.dataset_id
         for page in pages

@@ -8,10 +8,12 @@ A block is a header, a sentence or two about what comes back and which index it 
 
 The parameters are `$1`, `$2` … in the order of the header. A statement that takes many rows writes `{rows}` where its VALUES list
 goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`. Other words in braces stand for SQL that
-depends on the request, and are filled in before the statement runs.
+depends on the request, and are filled in before the statement runs. A list that is read page by page, in any order and direction, writes
+`{between}` after its conditions and `order by {order}` before its limit.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -69,6 +71,25 @@ class Query:
             filled = replace(self, sql=_PART.sub(lambda part: parts[part[1]], self.sql))
             _filled.put(key, filled, len(filled.sql))
         return filled
+
+    def page(
+        self, columns: Sequence[str], after: Sequence[Any] | None, before: Sequence[Any] | None, *, descending: bool
+    ) -> tuple["Query", Sequence[Any]]:
+        """Return the statement that reads a list from one of its keys to another, and the values to give it after its own parameters.
+
+        The list is ordered by the columns; `after` and `before` are values of them, None for an end of the list. `{between}` becomes the
+        conditions that the first columns' index serves, `{order}` the columns with their direction.
+        """
+        between, values = "", list[Any]()
+        for key, sign in ((after, "<" if descending else ">"), (before, ">" if descending else "<")):
+            if key is not None:
+                start = len(self.parameters) + len(values) + 1
+                places = ", ".join(f"${start + place}" for place in range(len(key)))
+                between += f" and ({', '.join(columns)}) {sign} ({places})"
+                values += key
+        direction = "desc" if descending else "asc"
+        order = ", ".join(f"{column} {direction}" for column in columns)
+        return self.filled(between=between, order=order), values
 
 
 _filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(MAX_CACHED_SQL_CHARACTERS)

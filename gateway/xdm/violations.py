@@ -1,8 +1,9 @@
-"""Violations: errors of a document in plain words that do not depend on the validator underneath."""
+"""Violations: rules that a document breaks, in plain words that do not depend on the validator underneath."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import chain
 from typing import Any, Final
 
@@ -28,12 +29,41 @@ _UNSTORABLE = "a character that cannot be stored: NUL, or half of a surrogate pa
 _FORMAT_PATTERNS = frozenset({DATE_TIME_PATTERN, DATE_PATTERN})
 
 
+class ViolationCode(StrEnum):
+    """What can be wrong with a document, refused or stored: the closed list, for programs. `docs/ingest.md` says what each means."""
+
+    JSON = "JSON"
+    SIZE = "SIZE"
+    DEPTH = "DEPTH"
+    CHARACTER = "CHARACTER"
+    TYPE = "TYPE"
+    FORMAT = "FORMAT"
+    PATTERN = "PATTERN"
+    ENUM = "ENUM"
+    RANGE = "RANGE"
+    LENGTH = "LENGTH"
+    REQUIRED = "REQUIRED"
+    UNKNOWN_FIELD = "UNKNOWN_FIELD"
+    EMPTY_VALUE = "EMPTY_VALUE"
+    IDENTITY_MISSING = "IDENTITY_MISSING"
+    IDENTITY_COUNT = "IDENTITY_COUNT"
+    IDENTITY_NAMESPACE = "IDENTITY_NAMESPACE"
+    IDENTITY_VALUE = "IDENTITY_VALUE"
+    IDENTITY_PRIMARY = "IDENTITY_PRIMARY"
+    IDENTITY_PLACEHOLDER = "IDENTITY_PLACEHOLDER"
+    IDENTITY_E164 = "IDENTITY_E164"
+    IDENTITY_CAP = "IDENTITY_CAP"
+    FUTURE_TIME = "FUTURE_TIME"
+    EVENT_DIFFERS = "EVENT_DIFFERS"
+    UNSTORABLE = "UNSTORABLE"
+
+
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """An error in a document: its path (`$.person.name.firstName`), its code, and a sentence for a person."""
+    """A rule that a document breaks: a JSON path (`$.person.name.firstName`), the code of the rule, and a sentence for a person."""
 
     path: str
-    code: str
+    code: ViolationCode
     message: str
 
 
@@ -63,17 +93,17 @@ def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violatio
     """Yield violations that no schema can allow: nesting beyond MAX_DOCUMENT_DEPTH, numbers beyond doubles, NUL and lone surrogates."""
     if isinstance(value, str):
         if not _storable(value):
-            yield Violation(path, "CHARACTER", f"The text holds {_UNSTORABLE}.")
+            yield Violation(path, ViolationCode.CHARACTER, f"The text holds {_UNSTORABLE}.")
     elif isinstance(value, TooLarge):
-        yield Violation(path, "RANGE", OUT_OF_RANGE + ".")
+        yield Violation(path, ViolationCode.RANGE, OUT_OF_RANGE + ".")
     elif isinstance(value, dict | list) and depth > MAX_DOCUMENT_DEPTH:
-        yield Violation(path, "DEPTH", f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels.")
+        yield Violation(path, ViolationCode.DEPTH, f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels.")
     elif isinstance(value, dict):
         for key, child in value.items():
             if _storable(key):
-                yield from unreadable(child, path + _step(key), depth + 1)
+                yield from unreadable(child, path + step_to(key), depth + 1)
             else:
-                yield Violation(path, "CHARACTER", f"A field name holds {_UNSTORABLE}.")
+                yield Violation(path, ViolationCode.CHARACTER, f"A field name holds {_UNSTORABLE}.")
     elif isinstance(value, list):
         for index, child in enumerate(value):
             yield from unreadable(child, f"{path}[{index}]", depth + 1)
@@ -85,8 +115,11 @@ def _storable(text: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------ errors in plain words
 
-PRECEDENCE: Final = ("EMPTY_VALUE", "UNKNOWN_FIELD", "REQUIRED", "TYPE", "FORMAT", "ENUM", "RANGE", "LENGTH", "PATTERN")
-"""Codes in the order in which one is chosen for a path that breaks several rules."""
+PRECEDENCE: Final = (
+    *(ViolationCode.EMPTY_VALUE, ViolationCode.UNKNOWN_FIELD, ViolationCode.REQUIRED, ViolationCode.TYPE),
+    *(ViolationCode.FORMAT, ViolationCode.ENUM, ViolationCode.RANGE, ViolationCode.LENGTH, ViolationCode.PATTERN),
+)
+"""Codes of the validator, in the order in which one is chosen for a path that breaks several rules."""
 _TYPE_WORDS: Final = {
     "string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false",
     "array": "a list", "object": "an object", "null": "null",
@@ -105,66 +138,66 @@ _FORMAT_WORDS: Final = {
 }
 
 
-def explain_error(error: ValidationError) -> Iterator[Violation]:
-    """Yield the violations that one error of the validator stands for."""
-    path, value, kind = _path(error.instance_path), error.instance, error.kind.name
+def explain_error(error: ValidationError, steps: Sequence[str | int]) -> Iterator[Violation]:
+    """Yield the violations that one error of the validator stands for. `steps` lead to its place in the document."""
+    path, value, kind = path_of(steps), error.instance, error.kind.name
     details = error.kind.as_dict()
     if value is None or value in ("", [], {}):
-        yield Violation(path, "EMPTY_VALUE", "The value is empty; leave the field out instead.")
+        yield Violation(path, ViolationCode.EMPTY_VALUE, "The value is empty; leave the field out instead.")
     elif kind == "additionalProperties":
         for key in details["unexpected"]:
             message = f"The schema has no field {_quoted(key)} here; check its spelling, or add it to the schema."
-            yield Violation(path + _step(key), "UNKNOWN_FIELD", message)
+            yield Violation(path + step_to(key), ViolationCode.UNKNOWN_FIELD, message)
     elif kind == "required":
         name = details["property"]
-        yield Violation(path + _step(name), "REQUIRED", f"{name} is required.")
+        yield Violation(path + step_to(name), ViolationCode.REQUIRED, f"{name} is required.")
     elif kind == "propertyNames":
-        yield Violation(path, "EMPTY_VALUE", "A key of this map is empty.")
+        yield Violation(path, ViolationCode.EMPTY_VALUE, "A key of this map is empty.")
     else:
         code, message = _MESSAGES[kind](value, details)
         yield Violation(path, code, message)
 
 
-def _type(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+def _type(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     expected = " or ".join(_TYPE_WORDS[name] for name in details["types"] if name != "null")
     return (
-        "TYPE",
+        ViolationCode.TYPE,
         f"Expected {expected}, got {next(words for kind, words in _KIND_WORDS.items() if isinstance(value, kind))}.",
     )
 
 
-def _format(value: Any, details: dict[str, Any]) -> tuple[str, str]:
-    return "FORMAT", f"{_quoted(value)} is not {_FORMAT_WORDS[details['format']]}."
+def _format(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
+    return ViolationCode.FORMAT, f"{_quoted(value)} is not {_FORMAT_WORDS[details['format']]}."
 
 
-def _address(value: Any, _: dict[str, Any]) -> tuple[str, str]:
+def _address(value: Any, _: dict[str, Any]) -> tuple[ViolationCode, str]:
     return _format(value, {"format": "email"})
 
 
-def _pattern(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+def _pattern(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     if details["pattern"] in _FORMAT_PATTERNS:
         return _format(value, {"format": "date" if details["pattern"] == DATE_PATTERN else "date-time"})
-    return "PATTERN", f"{_quoted(value)} does not match the pattern {details['pattern']}"
+    return ViolationCode.PATTERN, f"{_quoted(value)} does not match the pattern {details['pattern']}"
 
 
-def _enum(value: Any, details: dict[str, Any]) -> tuple[str, str]:
+def _enum(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     options = [option for option in details["options"] if option is not None]
     listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
-    return "ENUM", f"{_quoted(value)} is none of: {listed}."
+    return ViolationCode.ENUM, f"{_quoted(value)} is none of: {listed}."
 
 
-def _range(limit: str) -> Callable[[Any, dict[str, Any]], tuple[str, str]]:
-    return lambda value, details: ("RANGE", f"{_quoted(value)} is {limit} {details['limit']}.")
+def _range(limit: str) -> Callable[[Any, dict[str, Any]], tuple[ViolationCode, str]]:
+    return lambda value, details: (ViolationCode.RANGE, f"{_quoted(value)} is {limit} {details['limit']}.")
 
 
-def _length(limit: str) -> Callable[[Any, dict[str, Any]], tuple[str, str]]:
+def _length(limit: str) -> Callable[[Any, dict[str, Any]], tuple[ViolationCode, str]]:
     return lambda value, details: (
-        "LENGTH",
+        ViolationCode.LENGTH,
         f"The text has {len(value)} characters; {limit} {details['limit']} are allowed.",
     )
 
 
-_MESSAGES: Final[Mapping[str, Callable[[Any, dict[str, Any]], tuple[str, str]]]] = {
+_MESSAGES: Final[Mapping[str, Callable[[Any, dict[str, Any]], tuple[ViolationCode, str]]]] = {
     "type": _type,
     "format": _format,
     "anyOf": _address,
@@ -177,11 +210,12 @@ _MESSAGES: Final[Mapping[str, Callable[[Any, dict[str, Any]], tuple[str, str]]]]
 }
 
 
-def _path(steps: list[str | int]) -> str:
-    return "$" + "".join(f"[{step}]" if isinstance(step, int) else _step(step) for step in steps)
+def path_of(steps: Iterable[str | int]) -> str:
+    """Return the JSON path to which these steps lead."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else step_to(step) for step in steps)
 
 
-def _step(key: str) -> str:
+def step_to(key: str) -> str:
     """Return one step of a path into an object: `.key`, or the key in brackets if it is no identifier."""
     if len(key) > _MAX_KEY:
         key = key[:_MAX_KEY] + "…"

@@ -137,8 +137,8 @@ select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
  where g.sandbox_id = $1 and g.profile_id = any($2::uuid[]);
 
 -- name: list_people(sandbox_id, policy_id, version, after, before, size) -> rows
--- The first people between two ids, by id, with what the policy has merged for them. Walks graph_pkey, and profile_pkey once for each:
--- joined in another way, all people would be read first.
+-- The people next to one of two ids and between both, by id, with what the policy has merged for them. Walks graph_pkey, and profile_pkey
+-- once for each: joined in another way, all people would be read first.
 select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
        case when p.document is not null then {document} end as document, p.sources, p.modified_at
   from gateway.graph g
@@ -149,22 +149,7 @@ select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
           limit 1) p on true
  where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
- order by g.profile_id
- limit $6;
-
--- name: list_people_backward(sandbox_id, policy_id, version, after, before, size) -> rows
--- The last ones, the last first. Walks graph_pkey, and profile_pkey once for each.
-select g.profile_id, g.xids, g.identity_map, g.size, g.is_contested,
-       case when p.document is not null then {document} end as document, p.sources, p.modified_at
-  from gateway.graph g
-  left join lateral (
-         select document || '{}' as document, sources, modified_at
-           from gateway.profile
-          where sandbox_id = $1 and profile_id > $4 and profile_id < $5 and profile_id = g.profile_id
-            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
-          limit 1) p on true
- where g.sandbox_id = $1 and g.profile_id > $4 and g.profile_id < $5
- order by g.profile_id desc
+ order by g.profile_id {direction}
  limit $6;
 
 -- name: count_people(sandbox_id) -> value
@@ -181,24 +166,14 @@ select profile_id, document, sources, modified_at
    and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $3 and m.version = $4);
 
 -- name: list_primaries(sandbox_id, after, before, size) -> rows
--- The first identities between two xids, by xid, under which a live fragment or an event is stored. Walks identity_pkey, then
--- fragment_pkey and event_timeline_idx once for each: `exists` would be hashed over the whole sandbox.
+-- The identities next to one of two xids and between both, by xid, under which a live fragment or an event is stored. Walks
+-- identity_pkey, then fragment_pkey and event_timeline_idx once for each: `exists` would be hashed over the whole sandbox.
 select i.xid, i.namespace_id, i.value, i.profile_id
   from gateway.identity i
  where i.sandbox_id = $1 and i.xid > $2 and i.xid < $3
    and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
                 (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1))
- order by i.xid
- limit $4;
-
--- name: list_primaries_backward(sandbox_id, after, before, size) -> rows
--- The last ones, the last first. Walks identity_pkey, then fragment_pkey and event_timeline_idx once for each.
-select i.xid, i.namespace_id, i.value, i.profile_id
-  from gateway.identity i
- where i.sandbox_id = $1 and i.xid > $2 and i.xid < $3
-   and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
-                (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1))
- order by i.xid desc
+ order by i.xid {direction}
  limit $4;
 
 -- name: count_primaries(sandbox_id) -> value

@@ -6,28 +6,25 @@ select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, la
   from gateway.ingestion_warning
  where sandbox_id = $1 and warning_id = any($2::uuid[]);
 
--- name: list_warnings(sandbox_id, after_at, after_id, before_at, before_id, size) -> rows
--- The first warnings between two cursors, the most recently first seen one first. Walks the sandbox_id of ingestion_warning_pkey.
-select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, last_seen_at, sample
-  from gateway.ingestion_warning
- where sandbox_id = $1
-   and (first_seen_at, warning_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-   and (first_seen_at, warning_id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
- order by first_seen_at desc, warning_id desc
- limit $6;
+-- name: list_warnings(sandbox_id, codes, dataset_id, seen_since, size) -> rows
+-- A page of the warnings that pass a filter. Walks the sandbox_id of ingestion_warning_pkey.
+select w.warning_id, w.code, w.message, w.dataset_id, w.batch_id, w.count, w.first_seen_at, w.last_seen_at, w.sample
+  from gateway.ingestion_warning w
+ where w.sandbox_id = $1 and ($2::text[] is null or w.code = any($2)) and ($3::uuid is null or w.dataset_id = $3)
+   and ($4::timestamptz is null or w.last_seen_at >= $4)
+   {between}
+ order by {order}
+ limit $5;
 
--- name: list_warnings_backward(sandbox_id, after_at, after_id, before_at, before_id, size) -> rows
--- The last warnings between two cursors, the least recently first seen one first. Walks the sandbox_id of ingestion_warning_pkey.
-select warning_id, code, message, dataset_id, batch_id, count, first_seen_at, last_seen_at, sample
-  from gateway.ingestion_warning
- where sandbox_id = $1
-   and (first_seen_at, warning_id) < (coalesce($2::timestamptz, 'infinity'), coalesce($3::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-   and (first_seen_at, warning_id) > (coalesce($4::timestamptz, '-infinity'), coalesce($5::uuid, '00000000-0000-0000-0000-000000000000'))
- order by first_seen_at, warning_id
- limit $6;
-
--- name: count_warnings(sandbox_id) -> value
--- The number of warnings of the sandbox. Walks the sandbox_id of ingestion_warning_pkey.
+-- name: count_warnings(sandbox_id, codes, dataset_id, seen_since) -> value
+-- The number of warnings that pass a filter. Walks the sandbox_id of ingestion_warning_pkey.
 select count(*)
   from gateway.ingestion_warning
- where sandbox_id = $1;
+ where sandbox_id = $1 and ($2::text[] is null or code = any($2)) and ($3::uuid is null or dataset_id = $3)
+   and ($4::timestamptz is null or last_seen_at >= $4);
+
+-- name: acknowledge_warning(sandbox_id, warning_id) -> row
+-- Removes the warning and returns which and how many it was; no row for an unknown one. Walks ingestion_warning_pkey.
+delete from gateway.ingestion_warning
+ where sandbox_id = $1 and warning_id = $2
+returning code, dataset_id, count;

@@ -63,6 +63,7 @@ create table gateway.batch (
 );
 
 create index batch_dataset_idx on gateway.batch (sandbox_id, dataset_id, created_at, batch_id);
+create index batch_created_idx on gateway.batch (sandbox_id, created_at, batch_id);
 
 -- A key names one batch, until what that brought is taken back: then it names the next one.
 create unique index batch_key_key on gateway.batch (sandbox_id, dataset_id, key)
@@ -74,9 +75,13 @@ create table gateway.ingest_error (
   batch_id   uuid not null,
   ordinal    bigint not null,
   index      bigint not null,                                                     -- position in the request, from 0
-  path       text,
-  code       text not null,
-  message    text not null,
+  paths      text[] not null,                                                     -- of its violations, the first ones first
+  codes      text[] not null constraint ingest_error_codes_known check (codes <@ array[
+               'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
+               'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
+               'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
+               'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EVENT_DIFFERS', 'UNSTORABLE']),
+  messages   text[] not null,
   document   json,
   primary key (sandbox_id, batch_id, ordinal),
   constraint ingest_error_batch_fkey foreign key (sandbox_id, batch_id) references gateway.batch on delete cascade
@@ -86,7 +91,11 @@ create table gateway.ingest_error (
 create table gateway.ingestion_warning (
   sandbox_id    bigint not null references gateway.sandbox on delete cascade,
   warning_id    uuid not null,
-  code          text not null,
+  code          text not null constraint ingestion_warning_code_known check (code in (
+                  'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
+                  'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
+                  'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
+                  'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EVENT_DIFFERS', 'UNSTORABLE')),
   message       text not null,
   dataset_id    uuid,
   batch_id      uuid,

@@ -90,7 +90,26 @@ async def test_a_total_costs_a_statement_only_when_it_is_asked_for(filled, state
     for what in ("nodes { id }", "totalCount", "nodes { id } totalCount"):
         with statements() as ran:
             await filled.data(f"query ($id: ID!) {{ dataset(id: $id) {{ batches {{ {what} }} }} }}", id=crm)
-        counted[what] = [name for name in ran if name.startswith("batches.")]
-    assert counted["nodes { id }"] == ["batches.list_batches"]
-    assert "batches.count_batches" in counted["totalCount"]
-    assert sorted(counted["nodes { id } totalCount"]) == ["batches.count_batches", "batches.list_batches"]
+        counted[what] = [name for name in ran if name.startswith("batch_lists.")]
+    assert counted["nodes { id }"] == ["batch_lists.list_batches_of_datasets"]
+    assert "batch_lists.count_batches" in counted["totalCount"]
+    assert sorted(counted["nodes { id } totalCount"]) == [
+        "batch_lists.count_batches",
+        "batch_lists.list_batches_of_datasets",
+    ]
+
+
+async def test_an_acknowledged_warning_leaves_the_list_and_is_named_by_its_id(client):
+    world = client.world
+    await world.records(record(("Email", "a@b.c"), ("Phone", "null")))
+    (warning,) = connection(await client.data(WARNINGS))["edges"]
+    given = {"id": warning["node"]["id"]}
+    done = await client.changed(ACKNOWLEDGE, given, scopes=["profile:write"])
+    assert done["deletedId"] == given["id"]
+    assert connection(await client.data(WARNINGS))["edges"] == []
+    again = (await client.data(ACKNOWLEDGE, given=given))["acknowledgeIngestionWarning"]
+    assert (again["deletedId"], [each["code"] for each in again["userErrors"]]) == (None, ["NOT_FOUND"])
+
+
+ACKNOWLEDGE = """mutation ($given: AcknowledgeInput!) {
+  acknowledgeIngestionWarning(input: $given) { deletedId userErrors { code path } } }"""

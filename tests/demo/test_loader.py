@@ -13,7 +13,8 @@ from gateway.demo.loader import load_demo
 from gateway.demo.setup import set_up
 from gateway.demo.source import Journey
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.facts.batches import BatchStatus, list_batches
+from gateway.domain.facts.batch_lists import BatchPage, list_batches_of_datasets
+from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.rules.keyset import Window
 from gateway.server.deployment import open_deployment
 from gateway.settings import read_settings
@@ -70,6 +71,8 @@ async def test_an_interrupted_load_goes_on_in_its_batches(store):
     with pytest.raises(asyncio.CancelledError):
         await loading
     ids = await set_up(store.db, await store.scope(), Configurations())
-    pages = await list_batches(store.db, await store.scope(), [ids[one.key] for one in DATASETS], Window())
+    pages = await list_batches_of_datasets(
+        store.db, await store.scope(), BatchPage(Window()), [ids[one.key] for one in DATASETS]
+    )
     statuses = [[batch.status for batch in page.items] for page in pages]
     assert statuses == [[BatchStatus.ACTIVE], [BatchStatus.ACTIVE], [BatchStatus.LOADING], [], []]

@@ -9,6 +9,7 @@ import re
 import asyncpg
 import pytest
 
+from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
 from gateway.storage.queries import all_queries
 
@@ -21,12 +22,19 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "nodes": f"array_to_string((array_agg({ENTITY}))[:$5 - 1], ',')", "first": KEYS, "last": KEYS,
     "where": "", "time": "timestamp", "direction": "desc", "limited": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
-    "at": "created_at", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
+    "at": "created_at", "between": "", "order": "1", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
 }  # fmt: skip
+ORDERS = {
+    "batch_lists.list_batches": batch_lists.NEWEST_FIRST.columns,
+    "batch_lists.list_batches_of_datasets": batch_lists.NEWEST_FIRST.columns,
+    "ingest_errors.list_errors": ingest_errors.BY_ARRIVAL,
+}
+"""Of statements that read a list page by page: the order whose index their comments name."""
 STATEMENTS = [
     statement
     for statement in all_queries()
-    if any(f"gateway.{table}" in statement.sql for table in LARGE) and not WHOLE_SANDBOX.match(statement.name)
+    if statement.name in ORDERS
+    or (any(f"gateway.{table}" in statement.sql for table in LARGE) and not WHOLE_SANDBOX.match(statement.name))
 ]
 
 
@@ -42,8 +50,12 @@ async def connection(module_dsn):
 
 
 async def plan_of(connection, statement):
-    text = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql
-    count = len(statement.parameters) + len(statement.columns)
+    text, bounds = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql, 0
+    if (order := ORDERS.get(statement.name)) is not None:
+        key = (None,) * len(order.columns)
+        page, values = statement.page(order.columns, after=key, before=key, descending=order.descending)
+        text, bounds = page.sql, len(values)
+    count = len(statement.parameters) + len(statement.columns) + bounds
     given = f"({', '.join(['null'] * count)})" if count else ""
     await connection.execute(f"prepare examined as {text}")
     try:
@@ -57,6 +69,16 @@ async def test_no_large_table_is_read_from_end_to_end(connection, statement):
     plan = await plan_of(connection, statement)
     read_whole = re.findall(r"Seq Scan on (\w+?)(?:_\d)? ", plan + " ")
     assert not set(read_whole) & set(LARGE), plan
+
+
+@pytest.mark.parametrize(
+    "statement", [one for one in STATEMENTS if one.name in ORDERS], ids=lambda statement: statement.name
+)
+async def test_a_page_of_a_list_stops_where_it_is_full(connection, statement):
+    """Its order is that of the index: nothing below the limit is sorted."""
+    above, _, below = (await plan_of(connection, statement)).partition("Limit")
+    assert below
+    assert "Sort" not in below, above
 
 
 @pytest.mark.parametrize("statement", STATEMENTS, ids=lambda statement: statement.name)

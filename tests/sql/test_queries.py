@@ -9,7 +9,7 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": "document", "text": "e.document", "entity": "null::text", "nodes": "string_agg('{}', ',')", "first": "null", "last": "null",
     "where": "", "time": "timestamp", "direction": "asc", "limited": "e.timestamp limit $5",
-    "at": "created_at", "together": "",
+    "at": "created_at", "between": "", "order": "1", "together": "",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 
@@ -42,6 +42,18 @@ def test_a_misspelt_name_fails_at_once():
 def test_rows_are_numbered_after_the_parameters_and_typed_by_the_first():
     statement = Query("x.y", "values {rows}", ("sandbox_id",), ("xid uuid", "n integer"), "none", "Doc.")
     assert statement.with_rows(2) == "values ($2::uuid, $3::integer), ($4, $5)"
+
+
+def test_a_page_is_read_between_two_keys_in_the_direction_asked_for():
+    statement = Query(
+        "x.y", "select a from t where x = $1 {between} order by {order}", ("sandbox_id",), (), "rows", "Doc."
+    )
+    ahead, values = statement.page(("t.a", "t.b"), after=(1, "x"), before=None, descending=True)
+    assert ahead.sql == "select a from t where x = $1  and (t.a, t.b) < ($2, $3) order by t.a desc, t.b desc"
+    assert values == [1, "x"]
+    between, values = statement.page(("t.a",), after=(1,), before=(9,), descending=False)
+    assert between.sql == "select a from t where x = $1  and (t.a) > ($2) and (t.a) < ($3) order by t.a asc"
+    assert values == [1, 9]
 
 
 def test_words_in_braces_are_filled_in_once_and_kept():

@@ -19,6 +19,7 @@ from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import CONSTRAINTS
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.violations import ViolationCode
 
 PARTITIONED = {"record", "fragment", "profile", "event"}
 
@@ -28,6 +29,8 @@ KNOWN = {
     "namespace.normalization": IdentityNormalization,
     "xdm_schema.class": XdmClass,
     "batch.status": BatchStatus,
+    "ingest_error.codes": ViolationCode,
+    "ingestion_warning.code": ViolationCode,
     "record.mode": Mode,
     "merge_policy.class": XdmClass,
     "merge_policy.identity_graph": IdentityGraphType,
@@ -45,8 +48,7 @@ FREE = {
     *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
     *("job.error", "job.created_by"),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
-    *("ingest_error.path", "ingest_error.code", "ingest_error.message"),  # each rule of documents has a code
-    *("ingestion_warning.code", "ingestion_warning.message"),
+    *("ingest_error.paths", "ingest_error.messages", "ingestion_warning.message"),
     *("audit_entry.actor", "audit_entry.action", "audit_entry.correlation_id"),
     *("audit_entry.subject_type", "audit_entry.subject_key"),
 }

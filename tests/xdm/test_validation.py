@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
+from unittest import mock
 
 import orjson
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import strategies as st
 from gateway.xdm.classes import XdmClass, compose
 from gateway.xdm.fields import children
 from gateway.xdm.leaves import instant
-from gateway.xdm.validation import Validator
+from gateway.xdm.parts import Part, count_values, parts_of
+from gateway.xdm.validation import MAX_SURVEYED, MAX_VIOLATION_CHARACTERS, MAX_VIOLATIONS, Validator
 from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, TooLarge, is_readable, unreadable
 
 CUSTOM = {
@@ -251,10 +253,19 @@ def test_a_document_is_let_go_of_once_it_is_checked(count: int) -> None:
         gc.enable()
 
 
-def test_at_most_five_violations_are_found_one_for_each_path() -> None:
-    found = PROFILE.violations({f"wrong{i}": i for i in range(20)})
-    assert [violation.code for violation in found] == ["UNKNOWN_FIELD"] * 5
-    assert len({violation.path for violation in found}) == 5
+def test_at_most_twenty_violations_are_found_one_for_each_path() -> None:
+    found = PROFILE.violations({f"wrong{i}": i for i in range(30)})
+    assert [violation.code for violation in found] == ["UNKNOWN_FIELD"] * MAX_VIOLATIONS
+    assert len({violation.path for violation in found}) == MAX_VIOLATIONS
+
+
+def test_long_violations_are_found_up_to_so_many_characters() -> None:
+    deep: Any = {f"{i:099}\x00": 1 for i in range(30)} | {f"{i:0100}": "\x00" for i in range(30)}
+    for _ in range(20):
+        deep = {"x" * 100: deep}
+    found = PROFILE.violations(deep)
+    assert 1 <= len(found) < MAX_VIOLATIONS
+    assert sum(len(violation.path) + len(violation.message) for violation in found) <= MAX_VIOLATION_CHARACTERS
 
 
 @given(st.text(string.ascii_letters, min_size=60, max_size=200))
@@ -300,12 +311,51 @@ def test_times_have_a_zone(text: str, fine: bool) -> None:
     assert [v.code for v in EVENT.violations({"_id": "1", "timestamp": text})] == ([] if fine else ["FORMAT"])
 
 
+@given(st.data(), st.sampled_from(list(XdmClass)), st.integers(1, 6), st.booleans())
+def test_a_large_document_has_the_violations_of_all_its_parts(
+    data: st.DataObject, xdm_class: XdmClass, size: int, partial: bool
+) -> None:
+    """A document is cut where it is large, so a small one that is cut small must have the violations that it has as a whole."""
+    schema, validator = SCHEMAS[xdm_class], VALIDATORS[xdm_class]
+    document = data.draw(documents(schema))
+    spots = list(places(schema, document))
+    for place in data.draw(st.lists(st.integers(0, len(spots) - 1), min_size=1, max_size=4)):
+        _, field, holder, key = spots[place]
+        wrong = [*(wrong for wrong, _ in spoiled(field, holder[key])), ["x"] * 4, {"unheardOf": [1, {"x": 2}]}]
+        holder[key] = data.draw(st.sampled_from(wrong))
+    whole = validator.violations(document, partial=partial)
+    with mock.patch("gateway.xdm.validation.MAX_SURVEYED", size):
+        cut = validator.violations(document, partial=partial)
+    assert sorted(cut, key=lambda each: each.path) == sorted(whole, key=lambda each: each.path)
+
+
 @pytest.mark.parametrize("wrong", ["", None, [], "xx"])
-def test_a_large_document_is_checked_up_to_its_first_violation(wrong: Any) -> None:
-    """To find every fault of 100 kB takes the validator a second; the first one it finds at once."""
+def test_a_large_document_is_checked_part_by_part_until_enough_is_found(wrong: Any, surveyed: list[int]) -> None:
+    """To find every fault of 100 kB takes the validator a fifth of a second; those that are told lie in the first parts."""
     codes = {many: PROFILE.violations({"_acme": {"by-shop": {"a": [wrong] * many}}}) for many in (3, 30_000)}
     assert len(codes[3]) == 3
-    assert codes[30_000] == codes[3][:1]
+    assert codes[30_000][:3] == codes[3]
+    assert [each.path for each in codes[30_000]] == [f"$._acme['by-shop'].a[{i}]" for i in range(MAX_VIOLATIONS)]
+    assert sum(surveyed) <= 2 * MAX_SURVEYED
+
+
+def test_the_last_fault_of_a_large_document_is_found() -> None:
+    many = {"_acme": {"by-shop": {str(i): [1] * 50 for i in range(100)} | {"last": [1] * 999 + ["x"]}}}
+    assert [each.path for each in PROFILE.violations(many)] == ["$._acme['by-shop'].last[999]"]
+
+
+@pytest.fixture
+def surveyed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many values each part has in which every fault is looked for."""
+    counts = list[int]()
+
+    def counted(*arguments: Any) -> Iterator[Part]:
+        for part in parts_of(*arguments):
+            counts.append(count_values(part.value, 1_000_000))
+            yield part
+
+    monkeypatch.setattr("gateway.xdm.validation.parts_of", counted)
+    return counts
 
 
 TAKEN = ["a@example.com", "a@b", "j\u00f6rg@example.com", "jo\u0308rg@example.com", "ada@m\u00fcnchen.de"]

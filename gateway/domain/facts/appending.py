@@ -33,7 +33,7 @@ RECORD_COLUMNS = (
     *("mode", "input", "ingested_at", "observed_at", "as_sent"),
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
-ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "path", "code", "message", "document")
+ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "paths", "codes", "messages", "document")
 MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored with its error
 
 
@@ -156,7 +156,8 @@ async def store_failures(tx: Session, stamp: IngestStamp, failures: Sequence[Doc
     rows = [
         (
             *(stamp.scope.sandbox_id, stamp.batch_id, stamp.ordinal(failure.index), failure.index),
-            *(failure.path, failure.code, failure.message, _kept(failure.document)),
+            *([getattr(each, part) for each in failure.violations] for part in ("path", "code", "message")),
+            _kept(failure.document),
         )
         for failure in failures
     ]

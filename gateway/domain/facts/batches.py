@@ -1,4 +1,4 @@
-"""Batches: documents that came in together and can be undone together, and the documents among them that were refused.
+"""Batches: documents that came in together and can be undone together.
 
 A batch takes documents while it is LOADING, and is completed or aborted for good. The client's key names it: a client that sends the key
 again for the dataset, even after a crash, gets the batch again, unless what that brought was taken back: then the key names a new one.
@@ -6,7 +6,6 @@ Calls that name no batch share a rolling batch, a new one every day (UTC), which
 completed MAX_IDLE_DAYS after its last document.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,10 +14,7 @@ from hashlib import blake2b
 from typing import Any
 from uuid import UUID, uuid4
 
-import orjson
-
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work import audit
@@ -36,13 +32,6 @@ LIST_ROLLING = query("batches.list_rolling")
 CREATE_ROLLING = query("batches.create_rolling")
 LIST_ENDED_ROLLING = query("batches.list_ended_rolling")
 LIST_IDLE = query("batches.list_idle")
-LIST = query("batches.list_batches")
-LIST_BACKWARD = query("batches.list_batches_backward")
-COUNT = query("batches.count_batches")
-LIST_ERRORS = query("batches.list_errors")
-LIST_ERRORS_BACKWARD = query("batches.list_errors_backward")
-COUNT_ERRORS = query("batches.count_errors")
-LIST_FAILED_INDEXES = query("batches.list_failed_indexes")
 
 READ_BATCHES = (*READ_CONFIGURATION, Permission.PROFILE_WRITE)
 """The permissions that allow reading batches: clients that load data may see its batches, too."""
@@ -97,22 +86,6 @@ class Batch:
         return self.key is None
 
 
-@dataclass(frozen=True, slots=True)
-class IngestError:
-    """A refused document, and the first rule that it breaks: a JSON path, the code of the rule, and a sentence.
-
-    `ordinal` is the document's number in the sandbox, `index` its index in the client's input, from 0. `document` is None if it is too
-    large to be stored, or cannot be.
-    """
-
-    ordinal: int
-    index: int
-    path: str | None
-    code: str
-    message: str
-    document: Any
-
-
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
     """Create a batch of the dataset with this key, or return the one that the key names; a random key for None. Needs `profile:write`.
 
@@ -128,8 +101,8 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
         async with db.transaction(scope.sandbox_id) as tx:
             row = await tx.row(CREATE, scope.sandbox_id, dataset_id, key, batch_id, scope.actor)
             if row is not None and row["batch_id"] == batch_id:
-                await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=_batch(row))
-    return _batch(row)
+                await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=batch_of_row(row))
+    return batch_of_row(row)
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
@@ -180,56 +153,15 @@ async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
 async def read_batches(db: Reader, scope: Scope, batch_ids: Sequence[UUID]) -> list[Batch | None]:
     """Read batches by id, in order; None for an unknown one. Needs any of READ_BATCHES. Raises Forbidden."""
     scope.require(*READ_BATCHES)
-    found = {row["batch_id"]: _batch(row) for row in await db.rows(READ, scope.sandbox_id, batch_ids)}
+    found = {row["batch_id"]: batch_of_row(row) for row in await db.rows(READ, scope.sandbox_id, batch_ids)}
     return [found.get(batch_id) for batch_id in batch_ids]
-
-
-async def list_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID], window: Window) -> list[Page[Batch]]:
-    """List a page of batches per dataset, in order, newest first. The window's keys are (created_at, batch_id).
-
-    Needs any of READ_BATCHES. Raises Forbidden, BadCursor.
-    """
-    scope.require(*READ_BATCHES)
-    statement = LIST_BACKWARD if window.backward else LIST
-    bounds = window.bounds(datetime, UUID)
-    below = defaultdict(list)
-    for row in await db.rows(statement, scope.sandbox_id, dataset_ids, *bounds, window.fetch):
-        below[row["dataset_id"]].append(_batch(row))
-    return [page_of_rows(below[dataset_id], window) for dataset_id in dataset_ids]
-
-
-async def count_batches(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:
-    """Count the batches of each dataset, in order. Needs any of READ_BATCHES. Raises Forbidden."""
-    scope.require(*READ_BATCHES)
-    counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT, scope.sandbox_id, dataset_ids)}
-    return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
-
-
-async def list_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID], window: Window) -> list[Page[IngestError]]:
-    """List a page of refused documents per batch, in order of arrival. The window's keys are (ordinal,).
-
-    Needs `profile:read`: they are data of people. Raises Forbidden, BadCursor.
-    """
-    scope.require(Permission.PROFILE_READ)
-    statement = LIST_ERRORS_BACKWARD if window.backward else LIST_ERRORS
-    below = defaultdict(list)
-    for row in await db.rows(statement, scope.sandbox_id, batch_ids, *window.bounds(int), window.fetch):
-        below[row["batch_id"]].append(_error(row))
-    return [page_of_rows(below[batch_id], window) for batch_id in batch_ids]
-
-
-async def count_errors(db: Database, scope: Scope, batch_ids: Sequence[UUID]) -> list[int]:
-    """Count the refused documents that are stored for each batch, in order; 0 for an unknown batch. Needs `profile:read`. Raises Forbidden."""
-    scope.require(Permission.PROFILE_READ)
-    counts = {row["batch_id"]: row["count"] for row in await db.rows(COUNT_ERRORS, scope.sandbox_id, batch_ids)}
-    return [counts.get(batch_id, 0) for batch_id in batch_ids]
 
 
 async def find_batch(db: Database, scope: Scope, dataset_id: UUID, key: str) -> Batch | None:
     """Return the batch that this key of the dataset names, None if it names none. Needs any of READ_BATCHES. Raises Forbidden."""
     scope.require(*READ_BATCHES)
     row = await db.row(FIND, scope.sandbox_id, dataset_id, key)
-    return None if row is None else _batch(row)
+    return None if row is None else batch_of_row(row)
 
 
 async def read_batch(db: Reader, scope: Scope, batch_id: UUID) -> Batch:
@@ -238,13 +170,6 @@ async def read_batch(db: Reader, scope: Scope, batch_id: UUID) -> Batch:
     if batch is None:
         raise NotFound("There is no batch with this id.", path=["id"])
     return batch
-
-
-async def list_failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> list[int]:
-    """List the indexes of a batch's refused documents in the client's input, in order, each once. Needs `profile:read`. Raises Forbidden."""
-    scope.require(Permission.PROFILE_READ)
-    rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)
-    return [row["index"] for row in rows]
 
 
 def subject_of(batch_id: UUID) -> Subject:
@@ -263,10 +188,6 @@ async def _complete_listed(db: Database, scope: Scope, rows: Sequence[Any]) -> N
         await db.rows(COMPLETE, scope.sandbox_id, [row["batch_id"] for row in rows])
 
 
-def _batch(row: Any) -> Batch:
+def batch_of_row(row: Any) -> Batch:
+    """Return the batch that a row of a statement describes."""
     return Batch(**{**row, "status": BatchStatus(row["status"])})
-
-
-def _error(row: Any) -> IngestError:
-    document = orjson.loads(row["document"]) if row["document"] is not None else None
-    return IngestError(row["ordinal"], row["index"], row["path"], row["code"], row["message"], document)

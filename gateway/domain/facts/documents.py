@@ -8,20 +8,39 @@ from uuid import UUID
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.rules.merge import Document
 from gateway.xdm.leaves import instant
+from gateway.xdm.violations import Violation, ViolationCode
 
 
 @dataclass(frozen=True, slots=True)
 class DocumentProblem:
-    """Why a document is refused or warned of: a JSON path, the code of the rule, and a sentence.
+    """Why a document is refused or warned of: the rules that it breaks, one or more, and of many the first ones.
 
     `index` is the document's index in the client's whole input, from 0. `document` is what to store with a refusal, None if nothing.
     """
 
     index: int
-    path: str | None
-    code: str
-    message: str
+    violations: tuple[Violation, ...]
     document: Any = None
+
+    @property
+    def path(self) -> str:
+        """The JSON path of the first violation."""
+        return self.violations[0].path
+
+    @property
+    def code(self) -> ViolationCode:
+        """The code of the first violation."""
+        return self.violations[0].code
+
+    @property
+    def message(self) -> str:
+        """The sentence of the first violation."""
+        return self.violations[0].message
+
+
+def warning(index: int, path: str, code: ViolationCode, message: str, document: Any = None) -> DocumentProblem:
+    """Return a warning of one rule that a stored document breaks."""
+    return DocumentProblem(index, (Violation(path, code, message),), document)
 
 
 class NamedIdentity(NamedTuple):

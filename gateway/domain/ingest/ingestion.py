@@ -43,6 +43,7 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import TransactionRestarted, observe
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.violations import Violation, ViolationCode
 
 COUNT_BATCH = query("appending.count_batch")
 
@@ -360,7 +361,7 @@ def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
     )
-    return DocumentProblem(position, "$", "UNSTORABLE", message)
+    return DocumentProblem(position, (Violation("$", ViolationCode.UNSTORABLE, message),))
 
 
 async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:

@@ -17,13 +17,14 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.appending import IngestStamp
-from gateway.domain.facts.documents import DocumentProblem, ValidDocument
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument, warning
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_union import canonical_order
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import query
+from gateway.xdm.violations import ViolationCode
 
 LOCK_EVENTS = query("resends.lock_events")
 FIND_EVENTS = query("resends.find_events")
@@ -218,7 +219,7 @@ async def _append_resends(
 
 def _differing(document: ValidDocument) -> DocumentProblem:
     message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
-    return DocumentProblem(document.position, "$._id", "EVENT_DIFFERS", message, document.body)
+    return warning(document.position, "$._id", ViolationCode.EVENT_DIFFERS, message, document.body)
 
 
 # ------------------------------------------------------------------------------------------------ removal

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.appending import IngestStamp, append_records, append_ties, read_stamp
-from gateway.domain.facts.documents import DocumentProblem, ValidDocument
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument, warning
 from gateway.domain.ingest.resends import append_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
@@ -22,6 +22,7 @@ from gateway.domain.views.graph_union import READ_POINTERS, RetryTransaction, in
 from gateway.domain.views.pipeline import refresh
 from gateway.storage.database import Session
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.violations import ViolationCode
 
 
 class StaleConfiguration(Exception):
@@ -186,5 +187,5 @@ def _warn_of_too_many_links(appended: Sequence[CallWrites], excluded: Collection
     naming = [(c, document) for c, document in documents if any(named.xid in excluded for named in document.identities)]
     for call, document in naming or documents[:1]:
         call.warnings.append(
-            DocumentProblem(document.position, "$.identityMap", "IDENTITY_CAP", message, document.body)
+            warning(document.position, "$.identityMap", ViolationCode.IDENTITY_CAP, message, document.body)
         )

@@ -1,7 +1,7 @@
 """Validation of documents before any transaction, against their schema and the rules for identities.
 
-A document that breaks a rule becomes a `DocumentProblem` with its index, a code and a sentence; the others are stored. Rules beyond those of
-the schema: at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one primary
+A document that breaks rules becomes a `DocumentProblem` with its index and the violations; the others are stored. Rules beyond those of the
+schema, which are looked at once it fits the schema: at most 20 identities, values of at most 1,024 characters, an ECID of 38 digits, registered namespaces, exactly one primary
 identity, records of at most 100 kB and events of at most 10 kB. Placeholder values (`null`, `0`, `guest` …) are left out, with a warning.
 """
 
@@ -16,7 +16,7 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
-from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated
+from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated, warning
 from gateway.domain.rules.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.normalization import RULES, IdentityNormalization, is_international
@@ -25,7 +25,16 @@ from gateway.domain.rules.versions import Mode
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import changed_leaves, instant
-from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, OUT_OF_RANGE, is_readable, unreadable
+from gateway.xdm.validation import first_of
+from gateway.xdm.violations import (
+    MAX_DOCUMENT_DEPTH,
+    OUT_OF_RANGE,
+    Violation,
+    ViolationCode,
+    is_readable,
+    path_of,
+    unreadable,
+)
 
 MAX_IDENTITIES = 20
 MAX_EVENT_ID_CHARACTERS = 512  # characters of an `_id`, which is part of a key
@@ -44,15 +53,20 @@ class StatedIdentity(NamedTuple):
     @property
     def path(self) -> str:
         """The JSON path of the value in the document."""
-        return f"$.{self.field}" if self.field else f"{_MAP}.{self.code}[{self.place}].id"
+        return f"$.{self.field}" if self.field else path_of(["identityMap", self.code, self.place, "id"])
 
 
 class InvalidDocument(Exception):
-    """A document breaks a rule: the JSON path of the value, the code of the rule, and a sentence."""
+    """A document breaks these rules, one or more."""
 
-    def __init__(self, path: str, code: str, message: str) -> None:
-        super().__init__(message)
-        self.path, self.code, self.message = path, code, message
+    def __init__(self, *violations: Violation) -> None:
+        super().__init__(violations[0].message)
+        self.violations = violations
+
+
+def invalid(path: str, code: ViolationCode, message: str) -> InvalidDocument:
+    """Return the error of a document that breaks one rule."""
+    return InvalidDocument(Violation(path, code, message))
 
 
 class Reader:
@@ -83,13 +97,11 @@ class Reader:
                 raise self._too_large()
             given = _parsed(text) if text is document else document
             if not self._validator.is_valid(given, partial=self._partial):
-                raise self._invalid(given)
+                raise self._unfit(given)
             return self._valid(index, given, text if text is not document else None)
         except InvalidDocument as refused:
             del self.warnings[warned:]  # warnings are about stored documents only
-            self.failures.append(
-                DocumentProblem(index, refused.path, refused.code, refused.message, _storable(document))
-            )
+            self.failures.append(DocumentProblem(index, refused.violations, _storable(document)))
             return None
 
     def _valid(self, index: int, given: Document, text: bytes | None) -> ValidDocument:
@@ -111,19 +123,16 @@ class Reader:
 
     def _too_large(self) -> InvalidDocument:
         message = f"The document has more than {self._max_bytes:,} bytes, the most that is allowed."
-        return InvalidDocument("$", "SIZE", message)
+        return invalid("$", ViolationCode.SIZE, message)
 
-    def _invalid(self, body: Any) -> InvalidDocument:
-        """Make the error of a document that does not fit the schema: its first violation, whose message names the others."""
-        first, *others = self._validator.violations(body, partial=self._partial)
-        more = f" Also wrong: {', '.join(f'{fault.path} ({fault.code})' for fault in others)}." if others else ""
-        return InvalidDocument(first.path, first.code, first.message + more)
+    def _unfit(self, given: Any) -> InvalidDocument:
+        return InvalidDocument(*self._validator.violations(given, partial=self._partial))
 
     def _observed_at(self, body: Document) -> datetime | None:
         if self._are_events:
             if len(body["_id"]) > MAX_EVENT_ID_CHARACTERS:
-                raise InvalidDocument(
-                    "$._id", "LENGTH", f"An event's _id has at most {MAX_EVENT_ID_CHARACTERS} characters."
+                raise invalid(
+                    "$._id", ViolationCode.LENGTH, f"An event's _id has at most {MAX_EVENT_ID_CHARACTERS} characters."
                 )
             return instant(body["timestamp"])
         return last_updated(body)
@@ -164,20 +173,28 @@ class Reader:
         """List the identities of a document, the primary one first; add to `warnings`. Raises InvalidDocument."""
         stated = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(stated) > MAX_IDENTITIES:
-            raise InvalidDocument(
-                "$", "IDENTITY_COUNT", f"A document names at most {MAX_IDENTITIES} identities, not {len(stated)}."
+            raise invalid(
+                "$",
+                ViolationCode.IDENTITY_COUNT,
+                f"A document names at most {MAX_IDENTITIES} identities, not {len(stated)}.",
             )
         is_placeholder = self._rules.is_placeholder
         placeholders = [identity for identity in stated if is_placeholder(identity.value)]
         if placeholders:
             self.warnings += [_placeholder_warning(index, identity) for identity in placeholders]
             stated = [identity for identity in stated if identity not in placeholders]
-        named = list[NamedIdentity]()
+        named, faults = list[NamedIdentity](), list[Violation]()
         for identity in stated:
-            each = to_identity(self._config, self._sandbox, identity)
+            try:
+                each = to_identity(self._config, self._sandbox, identity)
+            except InvalidDocument as refused:
+                faults += refused.violations
+                continue
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
                 self.warnings.append(_not_e164_warning(index, identity))
+        if faults:
+            raise InvalidDocument(*faults)
         marked = [each for identity, each in zip(stated, named, strict=True) if identity.is_primary]
         first = highest_ranked(named, marked) if self._is_ranked else None
         place = self._primary_place(stated, placeholders) if first is None else named.index(first)
@@ -207,7 +224,7 @@ class Reader:
         for identity in placeholders:
             if identity.is_primary:
                 message = f"The primary identity names nobody: {identity.value[:40]!r}."
-                raise InvalidDocument(identity.path, "IDENTITY_PLACEHOLDER", message)
+                raise invalid(identity.path, ViolationCode.IDENTITY_PLACEHOLDER, message)
         marked = [place for place, identity in enumerate(stated) if identity.is_primary]
         if len(marked) > 1:
             marked = self._preferred(stated, marked)
@@ -215,10 +232,10 @@ class Reader:
             return marked[0]
         if placeholders and not stated:
             message = f"It names nobody: {placeholders[0].value[:40]!r}, and the document has no other identity."
-            raise InvalidDocument(placeholders[0].path, "IDENTITY_PLACEHOLDER", message)
+            raise invalid(placeholders[0].path, ViolationCode.IDENTITY_PLACEHOLDER, message)
         if marked:
-            raise InvalidDocument(
-                stated[marked[1]].path, "IDENTITY_PRIMARY", "Only one identity can be marked as primary."
+            raise invalid(
+                stated[marked[1]].path, ViolationCode.IDENTITY_PRIMARY, "Only one identity can be marked as primary."
             )
         if len(stated) == 1 and not self._has_primary:
             return 0
@@ -233,12 +250,12 @@ class Reader:
     def _missing(self, stated: Sequence[StatedIdentity]) -> InvalidDocument:
         for path, _, _, is_primary in self._descriptors:
             if is_primary:
-                return InvalidDocument(f"$.{path}", "IDENTITY_MISSING", f"The primary identity {path} is missing.")
+                return invalid(f"$.{path}", ViolationCode.IDENTITY_MISSING, f"The primary identity {path} is missing.")
         if stated:
             message = "No identity is marked as primary: true, and there are several."
         else:
             message = "The document names no identity, so nobody knows whom it is about."
-        return InvalidDocument(_MAP, "IDENTITY_MISSING", message)
+        return invalid(_MAP, ViolationCode.IDENTITY_MISSING, message)
 
 
 def to_identity(config: Configuration, sandbox: Sandbox, identity: StatedIdentity) -> NamedIdentity:
@@ -246,12 +263,12 @@ def to_identity(config: Configuration, sandbox: Sandbox, identity: StatedIdentit
     try:
         namespace = config.namespace(identity.code)
     except Misconfigured as error:
-        raise InvalidDocument(identity.path, "IDENTITY_NAMESPACE", error.message) from error
+        raise invalid(identity.path, ViolationCode.IDENTITY_NAMESPACE, error.message) from error
     if namespace is None:
-        raise InvalidDocument(identity.path, "IDENTITY_NAMESPACE", config.unknown_namespace(identity.code))
+        raise invalid(identity.path, ViolationCode.IDENTITY_NAMESPACE, config.unknown_namespace(identity.code))
     value = RULES[sandbox.text_rules].forms[namespace.normalization](identity.value)
     if (fault := namespace.fault(value)) is not None:
-        raise InvalidDocument(identity.path, "IDENTITY_VALUE", fault)
+        raise invalid(identity.path, ViolationCode.IDENTITY_VALUE, fault)
     return NamedIdentity(xid_of(sandbox.secret, namespace.namespace_id, value), namespace, value)
 
 
@@ -291,7 +308,7 @@ def check_primary(identity: StatedIdentity, namespace: Namespace) -> None:
     """Check that the primary identity's namespace names people. Raises InvalidDocument."""
     if namespace.type is IdentityType.NON_PEOPLE:
         message = f"{namespace.code} is of type NON_PEOPLE, so it cannot be the primary identity: name the person."
-        raise InvalidDocument(identity.path, "IDENTITY_PRIMARY", message)
+        raise invalid(identity.path, ViolationCode.IDENTITY_PRIMARY, message)
 
 
 def highest_ranked(named: Sequence[NamedIdentity], marked: Collection[NamedIdentity]) -> NamedIdentity | None:
@@ -325,12 +342,12 @@ def _mapped(body: Document) -> Iterator[StatedIdentity]:
 
 def _placeholder_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
     message = f"{identity.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
-    return DocumentProblem(index, identity.path, "IDENTITY_PLACEHOLDER", message)
+    return warning(index, identity.path, ViolationCode.IDENTITY_PLACEHOLDER, message)
 
 
 def _not_e164_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
     message = f"{identity.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
-    return DocumentProblem(index, identity.path, "IDENTITY_E164", message)
+    return warning(index, identity.path, ViolationCode.IDENTITY_E164, message)
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
@@ -353,16 +370,16 @@ def _parsed(text: bytes) -> Any:
     try:
         return orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        code, message = _UNREADABLE.get(error.msg, ("JSON", f"This is no JSON: {error.msg}"))
-        raise InvalidDocument("$", code, f"{message} (column {error.colno}).") from error
+        code, message = _UNREADABLE.get(error.msg, (ViolationCode.JSON, f"This is no JSON: {error.msg}"))
+        raise invalid("$", code, f"{message} (column {error.colno}).") from error
 
 
-_UNREADABLE: Mapping[str, tuple[str, str]] = {
-    "number is infinity when parsed as double": ("RANGE", OUT_OF_RANGE),
-    "depth limit exceeded": ("DEPTH", f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels"),
+_UNREADABLE: Mapping[str, tuple[ViolationCode, str]] = {
+    "number is infinity when parsed as double": (ViolationCode.RANGE, OUT_OF_RANGE),
+    "depth limit exceeded": (ViolationCode.DEPTH, f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels"),
     **dict.fromkeys(
         ("no low surrogate in string", "invalid low surrogate in string", "invalid high surrogate in string"),
-        ("CHARACTER", "The text holds half of a surrogate pair, which is no character"),
+        (ViolationCode.CHARACTER, "The text holds half of a surrogate pair, which is no character"),
     ),
 }
 """The code and message of a parser's error about valid JSON that cannot be stored."""
@@ -373,9 +390,9 @@ def _dumped(document: Any) -> bytes:
     try:
         return orjson.dumps(document)
     except TypeError as error:
-        for fault in unreadable(document):
-            raise InvalidDocument(fault.path, fault.code, fault.message) from error
-        raise InvalidDocument("$", "JSON", "The document holds a value that JSON cannot carry.") from error
+        faults = first_of(unreadable(document))
+        unknown = Violation("$", ViolationCode.JSON, "The document holds a value that JSON cannot carry.")
+        raise InvalidDocument(*faults or [unknown]) from error
 
 
 def _storable(document: Any) -> Any:
@@ -387,7 +404,7 @@ def _storable(document: Any) -> Any:
         return (
             document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else _text(document)
         )
-    is_deep = not is_readable(value) and any(fault.code == "DEPTH" for fault in unreadable(value))
+    is_deep = not is_readable(value) and any(fault.code is ViolationCode.DEPTH for fault in unreadable(value))
     return text.decode() if is_deep else value
 
 
@@ -409,4 +426,4 @@ def _future_time(document: ValidDocument) -> DocumentProblem:
     message = (
         "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
     )
-    return DocumentProblem(document.position, path, "FUTURE_TIME", message, document.body)
+    return warning(document.position, path, ViolationCode.FUTURE_TIME, message, document.body)

@@ -27,6 +27,7 @@ from gateway.domain.rules.graphs import LinkRefusal, Member, Resolution, Tie, re
 from gateway.domain.rules.normalization import RULES
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.errors import Invalid, TooMany
+from gateway.xdm.violations import ViolationCode
 
 MAX_EVENTS = 1_000
 MAX_NAMED = 5_000
@@ -108,8 +109,9 @@ def _named(scope: Scope, config: Configuration, place: int, event: SimulatedEven
         claim = claims[named.index(first)]
         check_primary(claim, first.namespace)
     except InvalidDocument as refused:
-        at_fault = "value" if refused.code == "IDENTITY_VALUE" else "namespace"
-        raise Invalid(refused.message, path=[*path, str(claim.place), at_fault]) from refused
+        (fault,) = refused.violations
+        at_fault = "value" if fault.code is ViolationCode.IDENTITY_VALUE else "namespace"
+        raise Invalid(fault.message, path=[*path, str(claim.place), at_fault]) from refused
     return primary_first(named, first)
 
 

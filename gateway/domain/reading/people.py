@@ -30,11 +30,9 @@ WRITE = query("people.write_people")
 WRITE_TIMELINES = query("people.write_timelines")
 READ = query("people.read_people")
 LIST = query("people.list_people")
-LIST_BACKWARD = query("people.list_people_backward")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
 LIST_PRIMARIES = query("people.list_primaries")
-LIST_PRIMARIES_BACKWARD = query("people.list_primaries_backward")
 COUNT_PRIMARIES = query("people.count_primaries")
 
 TRIES = 3
@@ -239,12 +237,13 @@ async def list_people(
     scope.require(Permission.PROFILE_READ)
     after, before = asked.bounds(UUID)
     bounds = (after or FIRST, before or LAST, asked.fetch)
+    direction = "desc" if asked.backward else "asc"
     if graph is IdentityGraphType.PDG:
-        statement = _giving(LIST_BACKWARD if asked.backward else LIST, wanted)
+        statement = _giving(LIST, wanted, direction=direction)
         return page_of_rows(
             [_person(*row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked
         )
-    statement = LIST_PRIMARIES_BACKWARD if asked.backward else LIST_PRIMARIES
+    statement = LIST_PRIMARIES.filled(direction=direction)
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
     return page_of_rows(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
 
@@ -285,11 +284,10 @@ def _alone_of(config: Configuration, identity: Identity, merged: Merged | None) 
     return Person(identity.xid, (identity.xid,), identity_map, 1, is_contested=False, merged=merged)
 
 
-def _giving(statement: Query, wanted: Shape | None) -> Query:
+def _giving(statement: Query, wanted: Shape | None, **parts: str) -> Query:
     """The statement that gives this much of the document."""
-    return statement.filled(
-        document="document" if wanted is None else expression(wanted, "document", "identity_map::jsonb")
-    )
+    document = "document" if wanted is None else expression(wanted, "document", "identity_map::jsonb")
+    return statement.filled(document=document, **parts)
 
 
 def _person(profile_id: UUID, xids: list[UUID], identity_map: str, size: int, is_contested: bool, *kept: Any) -> Person:

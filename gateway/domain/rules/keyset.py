@@ -7,7 +7,7 @@ cut in memory (`page_of`); for a long one SQL reads one row more than the page h
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypedDict, TypeVar
 
 from gateway.errors import BadCursor, BadInput, LimitExceeded
 
@@ -40,6 +40,35 @@ class Window:
     def bounds(self, *types: type) -> Key:
         """Return the values of `after`, then those of `before`; None for each value of a missing key. Raises BadCursor unless they have these types."""
         return (*_values(self.after, types), *_values(self.before, types))
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a list that SQL reads: by these columns with values of these types, which together no two items share, and none is null."""
+
+    columns: tuple[str, ...]
+    types: tuple[type, ...]
+    descending: bool = False
+
+    def stretch(self, window: Window) -> "Stretch":
+        """Return what SQL is to read for a window, nearest to its cursor first. Raises BadCursor if a key is one of another order."""
+        seen = window.mirrored if window.backward else window
+        keys = [None if key is None else _values(key, self.types) for key in (seen.after, seen.before)]
+        return {
+            "columns": self.columns,
+            "after": keys[0],
+            "before": keys[1],
+            "descending": self.descending is not window.backward,
+        }
+
+
+class Stretch(TypedDict):
+    """Consecutive items of a list, as SQL reads them: the arguments of `Query.page`."""
+
+    columns: tuple[str, ...]
+    after: Key | None
+    before: Key | None
+    descending: bool
 
 
 class Page(NamedTuple, Generic[T]):

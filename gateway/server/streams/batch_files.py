@@ -15,14 +15,9 @@ from uuid import UUID
 
 from gateway.api.ids import read_id
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.facts.batches import (
-    COMPLETE_STATUSES,
-    complete_batch,
-    create_batch,
-    find_batch,
-    list_failed_indexes,
-)
+from gateway.domain.facts.batches import COMPLETE_STATUSES, complete_batch, create_batch, find_batch
 from gateway.domain.facts.documents import DocumentProblem
+from gateway.domain.facts.ingest_errors import list_failed_indexes
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS, Chunk, ingest_stream
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode

@@ -44,7 +44,7 @@ class StreamOutcome:
             "accepted": self.accepted,
             "duplicates": self.duplicates,
             "failedCount": self.failed_count,
-            "failed": [_problem(failure) for failure in self.failed],
+            "failed": [{**_problem(failure), "violations": failure.violations} for failure in self.failed],
             "warnings": [_problem(warning) for warning in self.warnings],
         }
 

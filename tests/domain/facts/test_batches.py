@@ -1,16 +1,17 @@
-"""Batches: one per key, a rolling one a day for calls that name none, and refused documents."""
+"""Batches: one per key, a rolling one a day for calls that name none."""
 
 import asyncio
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from urllib.parse import quote
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from world import event, record
 
 from gateway.domain.config import sandboxes
-from gateway.domain.facts import batches
+from gateway.domain.facts import batch_lists, batches
+from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.operations import batch_removal
 from gateway.domain.operations.batch_completion import complete_batches
@@ -19,7 +20,7 @@ from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobFilter, JobStatus
-from gateway.errors import BadCursor, Conflict, Forbidden, Invalid, NotFound
+from gateway.errors import Conflict, Forbidden, Invalid, NotFound
 from gateway.storage.database import Database
 
 ANA = ("Email", "ana@x.io")
@@ -233,81 +234,29 @@ async def test_batches_are_read_in_the_order_asked_for_in_one_statement(world, s
     assert names == ["batches.read_batches"]
 
 
-@pytest.mark.parametrize("backward", [False, True])
-async def test_batches_of_many_datasets_are_paged_at_once_the_newest_first(world, statements, backward):
-    made = [await create(world, f"{number}") for number in range(5)][::-1]
-    other = await create(world, "other", world.shop)
-    asked = [world.shop.dataset_id, uuid4(), world.crm.dataset_id]
-    with statements() as names:
-        shop, unknown, crm = await batches.list_batches(world.db, world.scope, asked, Window(2, backward))
-    assert len(names) == 1
-    assert (shop.items, unknown.items, crm.items) == ([other], [], made[3:] if backward else made[:2])
-    edge = crm.items[0] if backward else crm.items[-1]
-    place = {"before" if backward else "after": (edge.created_at, edge.batch_id)}
-    (following,) = await batches.list_batches(world.db, world.scope, asked[2:], Window(2, backward, **place))
-    assert following.items == (made[1:3] if backward else made[2:4])
-    assert following.has_next
-    assert following.has_previous
-    assert await batches.count_batches(world.db, world.scope, asked) == [1, 0, 5]
+async def test_a_batch_tells_who_began_it(world):
+    ana, bob = (replace(world.scope, actor=name) for name in ("ana", "bob"))
+    config = await world.config()
+    for scope in (ana, bob):
+        keyed = await batches.create_batch(world.db, scope, config, world.crm.dataset_id, "key")
+        shared = await batches.rolling_batch(world.db, scope, world.crm.dataset_id)
+    assert (keyed.created_by, (await read(world, shared)).created_by) == ("ana", "ana")
 
 
-async def test_both_bounds_hold(world):
-    made = [await create(world, f"{number}") for number in range(4)][::-1]
-    after, before = ((batch.created_at, batch.batch_id) for batch in (made[0], made[3]))
-    (page,) = await batches.list_batches(
-        world.db, world.scope, [world.crm.dataset_id], Window(after=after, before=before)
-    )
-    assert page.items == made[1:3]
-
-
-@pytest.mark.parametrize("place", [("2026-01-01", UUID(int=1)), (datetime(2026, 1, 1, tzinfo=UTC),), (1,)])
-async def test_a_cursor_of_another_list_is_refused(world, place):
-    with pytest.raises(BadCursor):
-        await batches.list_batches(world.db, world.scope, [world.crm.dataset_id], Window(after=place))
-
-
-# ------------------------------------------------------------------------------------------------ errors
-
-
-async def test_refused_documents_stay_with_their_batch_in_the_order_in_which_they_came(world, statements):
-    one, two = await create(world, "one"), await create(world, "two")
-    await world.records({"a": 0}, record(ANA), {"a": 2}, batch_id=one.batch_id)
-    await world.records({"b": 0}, batch_id=two.batch_id)
-    await world.records({"a": 3}, batch_id=one.batch_id)
-    asked = [two.batch_id, uuid4(), one.batch_id]
-    with statements() as names:
-        second, unknown, first = await batches.list_errors(world.db, world.scope, asked, Window(2))
-    assert len(names) == 1
-    assert [error.document for error in first.items] == [{"a": 0}, {"a": 2}]
-    assert [(error.index, error.code, error.path) for error in first.items] == [
-        (0, "UNKNOWN_FIELD", "$.a"),
-        (2, "UNKNOWN_FIELD", "$.a"),
-    ]
-    assert (first.has_next, unknown.items, [error.document for error in second.items]) == (True, [], [{"b": 0}])
-    (rest,) = await batches.list_errors(world.db, world.scope, [one.batch_id], Window(after=(first.items[-1].ordinal,)))
-    assert [error.document for error in rest.items] == [{"a": 3}]
-    (back,) = await batches.list_errors(
-        world.db, world.scope, [one.batch_id], Window(1, backward=True, before=(rest.items[0].ordinal,))
-    )
-    assert back.items == first.items[1:]
-    assert await batches.count_errors(world.db, world.scope, asked) == [1, 0, 3]
-
-
-async def test_clients_that_load_data_see_batches_and_only_readers_of_profiles_see_refused_documents(world):
+async def test_clients_that_load_data_see_batches(world):
     def scope(*permissions):
         return replace(world.scope, permissions=frozenset(permissions))
 
     batch = await create(world)
     loader = scope(Permission.PROFILE_WRITE)
     assert await batches.read_batches(world.db, loader, [batch.batch_id]) == [batch]
-    for errors in (batches.list_errors(world.db, loader, [], Window()), batches.count_errors(world.db, loader, [])):
-        with pytest.raises(Forbidden, match="profile:read"):
-            await errors
     outsider = scope(Permission.JOBS_WRITE)
     for read_verb in (
         batches.read_batches(world.db, outsider, []),
-        batches.list_batches(world.db, outsider, [], Window()),
-        batches.count_batches(world.db, outsider, []),
+        batch_lists.list_batches(world.db, outsider, BatchPage(Window())),
+        batch_lists.list_batches_of_datasets(world.db, outsider, BatchPage(Window()), []),
+        batch_lists.count_batches(world.db, outsider, BatchFilter()),
+        batch_lists.count_batches_of_datasets(world.db, outsider, BatchFilter(), []),
     ):
         with pytest.raises(Forbidden):
             await read_verb

@@ -11,6 +11,7 @@ from gateway.domain.config.identity_settings import NamespaceRule, update_identi
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
+from gateway.domain.facts.ingest_errors import ErrorPage, list_errors
 from gateway.domain.ingest import ingestion
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import identities
@@ -41,7 +42,7 @@ async def test_every_document_is_accepted_or_a_duplicate_or_failed(world):
 
 async def test_a_failure_is_kept_with_its_batch(world):
     result = await world.records({"x": 1})
-    (page,) = await batches.list_errors(world.db, world.scope, [result.batch_id], Window(10))
+    (page,) = await list_errors(world.db, world.scope, ErrorPage(Window(10)), [result.batch_id])
     (error,) = page.items
     assert (error.index, error.path, error.code, error.document) == (0, "$.x", "UNKNOWN_FIELD", {"x": 1})
 

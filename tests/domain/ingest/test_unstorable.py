@@ -4,7 +4,7 @@ import orjson
 import pytest
 from world import World, event
 
-from gateway.domain.facts import batches
+from gateway.domain.facts.ingest_errors import ErrorPage, list_errors
 from gateway.domain.ingest import ingestion
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.keyset import Window
@@ -90,7 +90,7 @@ async def test_an_event_that_cannot_be_stored_fails_alone(shop, fields, code):
     assert (result.accepted, failure.index, failure.code) == (2, 1, code)
     assert failure.path.startswith("$")
     assert failure.message
-    (page,) = await batches.list_errors(shop.db, shop.scope, [result.batch_id], Window(10))
+    (page,) = await list_errors(shop.db, shop.scope, ErrorPage(Window(10)), [result.batch_id])
     assert [(error.index, error.code) for error in page.items] == [(1, code)]
     orjson.dumps([[[[[[[[page.items[0].document, failure.document]]]]]]]])  # may be a part of an answer
     assert await stored(shop) == [{"num": 1}, {"num": 2}]

@@ -1,0 +1,140 @@
+"""Lists of batches, by filter and order: of all datasets, or of several at once."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, batch_of_row
+from gateway.domain.rules.keyset import Key, Order, Page, Window, page_of_rows
+from gateway.domain.rules.scope import Scope
+from gateway.errors import LimitExceeded
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+LIST = query("batch_lists.list_batches")
+LIST_OF_DATASETS = query("batch_lists.list_batches_of_datasets")
+COUNT = query("batch_lists.count_batches")
+
+MAX_SORTED: Final = 100_000
+"""The most batches in a list by a count: all of them are sorted."""
+
+
+class BatchOrderField(StrEnum):
+    """What comes first in an order of batches; the id settles what is equal."""
+
+    CREATED_AT = "CREATED_AT"
+    RECORD_COUNT = "RECORD_COUNT"
+    FAILED_COUNT = "FAILED_COUNT"
+
+
+_KEYS: Final = {
+    BatchOrderField.CREATED_AT: ("created_at", datetime),
+    BatchOrderField.RECORD_COUNT: ("record_count", int),
+    BatchOrderField.FAILED_COUNT: ("failed_count", int),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class BatchOrder:
+    """An order of batches. Only that by `CREATED_AT` has an index: counts change with each call."""
+
+    field: BatchOrderField = BatchOrderField.CREATED_AT
+    descending: bool = True
+
+    def key(self, batch: Batch) -> Key:
+        """Return a batch's key in lists of this order."""
+        return getattr(batch, _KEYS[self.field][0]), batch.batch_id
+
+    @property
+    def columns(self) -> Order:
+        """The order for SQL, in which batches are called `b`."""
+        column, kind = _KEYS[self.field]
+        return Order((f"b.{column}", "b.batch_id"), (kind, UUID), self.descending)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchFilter:
+    """Conditions on batches; all of them must hold, and None is no condition. `created_since` is inclusive, `created_until` exclusive."""
+
+    statuses: tuple[BatchStatus, ...] | None = None
+    key: str | None = None
+    created_since: datetime | None = None
+    created_until: datetime | None = None
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The values of a statement's parameters for the filter."""
+        return self.statuses, self.key, self.created_since, self.created_until
+
+
+EVERY_BATCH: Final = BatchFilter()
+NEWEST_FIRST: Final = BatchOrder()
+
+
+class BatchPage(NamedTuple):
+    """A page of a list of batches."""
+
+    window: Window
+    passing: BatchFilter = EVERY_BATCH
+    order: BatchOrder = NEWEST_FIRST
+
+
+async def list_batches(db: Database, scope: Scope, asked: BatchPage) -> Page[Batch]:
+    """List a page of the batches of all datasets. Needs any of READ_BATCHES.
+
+    Raises Forbidden; BadCursor; LimitExceeded for an order by a count of more than MAX_SORTED batches.
+    """
+    await _check_sorted(db, scope, asked, None)
+    statement, keys = LIST.page(**asked.order.columns.stretch(asked.window))
+    rows = await db.rows(statement, scope.sandbox_id, *asked.passing.values, asked.window.fetch, *keys)
+    return page_of_rows([batch_of_row(row) for row in rows], asked.window)
+
+
+async def list_batches_of_datasets(
+    db: Database, scope: Scope, asked: BatchPage, dataset_ids: Sequence[UUID]
+) -> list[Page[Batch]]:
+    """List a page of batches per dataset, in order. Needs, and raises, what `list_batches` does."""
+    await _check_sorted(db, scope, asked, dataset_ids)
+    statement, keys = LIST_OF_DATASETS.page(**asked.order.columns.stretch(asked.window))
+    values = (scope.sandbox_id, dataset_ids, *asked.passing.values, asked.window.fetch, *keys)
+    below = defaultdict(list)
+    for row in await db.rows(statement, *values):
+        below[row["dataset_id"]].append(batch_of_row(row))
+    return [page_of_rows(below[dataset_id], asked.window) for dataset_id in dataset_ids]
+
+
+async def count_batches(db: Database, scope: Scope, passing: BatchFilter) -> int:
+    """Count the batches of all datasets that pass the filter. Needs any of READ_BATCHES. Raises Forbidden."""
+    scope.require(*READ_BATCHES)
+    return sum((await _counts(db, scope, passing, None)).values())
+
+
+async def count_batches_of_datasets(
+    db: Database, scope: Scope, passing: BatchFilter, dataset_ids: Sequence[UUID]
+) -> list[int]:
+    """Count the batches of each dataset that pass the filter, in order. Needs any of READ_BATCHES. Raises Forbidden."""
+    scope.require(*READ_BATCHES)
+    counts = await _counts(db, scope, passing, dataset_ids)
+    return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
+
+
+async def _counts(
+    db: Database, scope: Scope, passing: BatchFilter, dataset_ids: Sequence[UUID] | None
+) -> dict[UUID, int]:
+    rows = await db.rows(COUNT, scope.sandbox_id, dataset_ids, *passing.values)
+    return {row["dataset_id"]: row["count"] for row in rows}
+
+
+async def _check_sorted(db: Database, scope: Scope, asked: BatchPage, dataset_ids: Sequence[UUID] | None) -> None:
+    """Check that the caller may list batches, and that these are few enough for the order. Raises Forbidden, LimitExceeded."""
+    scope.require(*READ_BATCHES)
+    if asked.order.field is BatchOrderField.CREATED_AT:
+        return
+    count = sum((await _counts(db, scope, asked.passing, dataset_ids)).values())
+    if count > MAX_SORTED:
+        message = f"At most {MAX_SORTED:,} batches are ordered by {asked.order.field}, not {count:,}: ask for those since a time."
+        raise LimitExceeded(message)

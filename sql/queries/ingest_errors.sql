@@ -1,0 +1,31 @@
+-- Refused documents, kept with their batch.
+
+-- name: list_errors(sandbox_id, batch_ids, codes, size) -> rows
+-- A page of the refused documents of each batch that break a rule with one of the codes, by arrival. Walks ingest_error_pkey once for each
+-- batch.
+select e.batch_id, e.ordinal, e.index, e.paths, e.codes, e.messages, e.document
+  from gateway.batch b
+ cross join lateral (
+       select *
+         from gateway.ingest_error e
+        where e.sandbox_id = $1 and e.batch_id = b.batch_id and ($3::text[] is null or e.codes && $3)
+          {between}
+        order by {order}
+        limit $4) e
+ where b.sandbox_id = $1 and b.batch_id = any($2::uuid[])
+ order by {order};
+
+-- name: count_errors(sandbox_id, batch_ids, codes) -> rows
+-- The number of stored refused documents of these batches that break a rule with one of the codes; batches without any are missing. Walks
+-- ingest_error_pkey.
+select batch_id, count(*) as count
+  from gateway.ingest_error
+ where sandbox_id = $1 and batch_id = any($2::uuid[]) and ($3::text[] is null or codes && $3)
+ group by batch_id;
+
+-- name: list_failed_indexes(sandbox_id, batch_id) -> rows
+-- The indexes of the batch's refused documents in the client's input, each once. Walks ingest_error_pkey.
+select distinct index
+  from gateway.ingest_error
+ where sandbox_id = $1 and batch_id = $2
+ order by index;
