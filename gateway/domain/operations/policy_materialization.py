@@ -62,7 +62,7 @@ async def _delete(
             total = await tx.value(COUNT, scope.sandbox_id)
             await leases.advance(tx, job, ("merge", str(START)), done=0, total=total)
         else:
-            await leases.advance(tx, job, ("forget", str(last)), done=0)
+            await leases.advance(tx, job, ("forget", str(last)), done=0, records=len(rows))
         return last
 
 
@@ -82,7 +82,8 @@ async def _merge(
         change.policies = [policy]
         await refresh(change)
         last: UUID = rows[-1]["profile_id"]
-        await leases.advance(tx, job, ("merge", str(last)), done=job.done + len(rows))
+        done = job.done + len(rows)
+        await leases.advance(tx, job, ("merge", str(last)), done=done, records=len(change.states), profiles=len(rows))
         return last
 
 

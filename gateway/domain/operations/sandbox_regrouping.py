@@ -47,18 +47,19 @@ async def _regroup(
         async with exclusive_transaction(db, scope, configurations) as change:
             change.seeds = seeds
             await refresh(change)
-            await _advance(change.tx, scope, job, rows)
+            await _advance(change.tx, scope, job, rows, changed=len(change.effects.people))
     else:
         async with shared_transaction(db, scope, configurations) as (tx, _):
-            await _advance(tx, scope, job, rows)
+            await _advance(tx, scope, job, rows, changed=0)
     last: UUID = rows[-1]["profile_id"]
     return last
 
 
-async def _advance(tx: Session, scope: Scope, job: LeasedJob, rows: Sequence[Any]) -> None:
+async def _advance(tx: Session, scope: Scope, job: LeasedJob, rows: Sequence[Any], *, changed: int) -> None:
     done = job.done + len(rows)  # people who are split are counted twice
     total = job.total or await tx.value(COUNT, scope.sandbox_id)
-    await leases.advance(tx, job, str(rows[-1]["profile_id"]), done=done, total=max(done, total))
+    last = str(rows[-1]["profile_id"])
+    await leases.advance(tx, job, last, done=done, total=max(done, total), records=len(rows), profiles=changed)
 
 
 def _may_change(row: Any, namespaces: Mapping[int, Namespace], rules: Rules) -> bool:

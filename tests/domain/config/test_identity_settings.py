@@ -177,13 +177,16 @@ async def test_the_job_splits_and_joins_existing_people(world):
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
-async def test_progress_counts_people(world, monkeypatch):
+async def test_progress_counts_people_and_metrics_those_that_changed(world, monkeypatch):
     monkeypatch.setattr(sandbox_regrouping, "PEOPLE_PER_PIECE", 2)
-    await world.records(*(record(("Phone", f"+{n}")) for n in range(5)))
+    await world.records(*(record(("Phone", f"+{n}")) for n in range(1, 5)))
+    await world.records(record(ANA, PHONE), record(BOB, PHONE))
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
     (job,) = (await jobs.list_jobs(world.db, world.scope)).items
-    assert (job.status, job.done, job.total) == (JobStatus.COMPLETED, 5, 5)
+    assert (job.status, job.progress) == (JobStatus.COMPLETED, 1)
+    assert job.done == job.total == job.metrics.records >= 5
+    assert job.metrics.profiles == len(await world.people()) - 4 == 2  # one person became two
 
 
 async def test_the_job_may_be_killed_anywhere(world, later, monkeypatch):

@@ -142,7 +142,7 @@ async def test_the_progress_of_the_job_counts_people(peopled):
     policy = await created(peopled)
     await built(peopled)
     (job,) = [job for job in (await jobs.list_jobs(peopled.db, peopled.scope)).items if job.subject == policy.policy_id]
-    assert (job.done, job.total, job.status) == (12, 12, JobStatus.COMPLETED)
+    assert (job.done, job.total, job.metrics.profiles, job.status) == (12, 12, 12, JobStatus.COMPLETED)
 
 
 async def test_writers_go_on_while_a_policy_is_built(peopled):
