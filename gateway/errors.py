@@ -225,6 +225,7 @@ CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
     ),
     "sandbox_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
     "api_key_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
+    "revocation_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
     "audit_entry_organization_id_fkey": (NotFound, "The organization has just been deleted.", ()),
     "namespace_code_key": (Taken, "There is a namespace with this code already.", ("code",)),
     "xdm_schema_title_key": (Taken, "There is a schema with this title already.", ("title",)),

@@ -222,6 +222,9 @@ class Settings(BaseSettings):
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
     )
+    jwt_former_secret: SecretStr | None = Field(
+        None, description="The secret that `GATEWAY_JWT_SECRET` has replaced: its tokens are valid until they expire."
+    )
     jwt_issuers: Annotated[tuple[TokenIssuer, ...], NoDecode, BeforeValidator(_parsed)] = Field(
         (), description='Other issuers as a JSON list of `{"issuer", "audience", "jwks_url", "algorithms"}`.'
     )
@@ -319,7 +322,7 @@ class Settings(BaseSettings):
             )
         return value
 
-    @field_validator("jwt_secret")
+    @field_validator("jwt_secret", "jwt_former_secret")
     @classmethod
     def _is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value().encode(errors="replace")) < MIN_SECRET_BYTES:

@@ -27,10 +27,12 @@ from world import World, event, record
 from gateway.api.execution.limits import Limits
 from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
-from gateway.domain.config import policies
+from gateway.domain.config import api_keys, policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
-from gateway.domain.work import jobs
+from gateway.domain.work import audit, jobs
+from gateway.domain.work.audit import AuditFilter
 from gateway.domain.work.job_kinds import JobKind
 
 SCHEMA = build_schema()
@@ -43,11 +45,12 @@ KIND_OF = {
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
     "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
+    "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 
 VALUES: dict[str, Any] = {
-    "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName",
+    "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName", "tokenId": "wall",
     "documents": [{"person": {"name": {"firstName": "Wall"}}}],
 }  # fmt: skip
 """What goes where something must be said that is no id."""
@@ -86,7 +89,11 @@ async def furnished(world: World, mark: str) -> Side:
     found = await client.data("query ($xid: ID!) { profile(identity: {xid: $xid}) { id profileId } }", xid=str(xid))
     async with db.transaction() as tx:
         job_id = await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, taken.batch_id)
+    key, _ = await api_keys.create_api_key(db, scope, f"{mark} key", [scope.sandbox_id])
+    (entry, *_) = (await audit.list_entries(db, scope, AuditFilter(action="createApiKey"), Window())).items
     ids = {
+        "ApiKey": global_id("ApiKey", key.api_key_id),
+        "AuditEntry": global_id("AuditEntry", entry.entry_id),
         "Batch": global_id("Batch", taken.batch_id),
         "Dataset": global_id("Dataset", world.crm.dataset_id),
         "ExperienceEvent": global_id("ExperienceEvent", xid, world.shop.dataset_id, f"{mark}-1"),

@@ -17,6 +17,8 @@ from gateway.runtime.uuids import uuid_of
 Part = type[UUID] | type[int] | type[str]
 
 KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
+    "ApiKey": ("key", (UUID,)),
+    "AuditEntry": ("audit", (int,)),
     "Batch": ("batch", (UUID,)),
     "Dataset": ("dataset", (UUID,)),
     "ExperienceEvent": ("event", (UUID, UUID, str)),  # xid, dataset, the sender's _id

@@ -11,7 +11,8 @@ from uuid import UUID
 
 from gateway.api.finished import PEOPLE_PER_PIECE, Budget
 from gateway.api.loading import Kept, Loader, Shared, grouped
-from gateway.domain.config import datasets, namespaces
+from gateway.domain.config import api_keys, datasets, namespaces
+from gateway.domain.config.api_keys import ApiKey
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.facts import batch_lists, batches, ingest_errors
@@ -188,11 +189,15 @@ class Loaders:
         self._shared = shared
         self.budget = Budget(answer_bytes)
 
-    # -------------------------------------------------------------------------------------------- sandboxes
+    # -------------------------------------------------------------------------------------------- sandboxes and keys
 
     @cached_property
     def settings_by_sandbox(self) -> Loader[int, list[Namespace]]:
         return Loader(partial(namespaces.read_identity_settings, self._db, self._scope))
+
+    @cached_property
+    def api_key_by_id(self) -> Loader[UUID, ApiKey | None]:
+        return Loader(partial(api_keys.read_api_keys, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- datasets and batches
 

@@ -18,6 +18,8 @@ from graphql import (
 )
 from strawberry.schema.config import StrawberryConfig
 
+from gateway.api.api_keys import ApiKeyMutation, ApiKeyQuery, read_api_keys
+from gateway.api.audit import AuditQuery, read_entries
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
@@ -38,11 +40,14 @@ from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
 from gateway.api.scalars import SCALARS
 from gateway.api.simulation import SimulationQuery
 from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
+from gateway.api.tokens import TokenMutation
 from gateway.api.warnings import WarningMutation, WarningQuery, read_warnings
 from gateway.domain.config.configuration import Configuration
 from gateway.xdm.classes import XdmClass, compose
 
 READERS: Final[Mapping[str, Reader]] = {
+    "ApiKey": read_api_keys,
+    "AuditEntry": read_entries,
     "Batch": read_batches,
     "Dataset": read_datasets,
     "ExperienceEvent": read_events,
@@ -90,6 +95,8 @@ class Query(
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,
+    ApiKeyQuery,
+    AuditQuery,
 ):
     node: Node | None = resolved_by(_node, "The object with this id; null where this sandbox has none.")
     nodes: list[Node | None] = resolved_by(
@@ -112,6 +119,8 @@ class Mutation(
     PolicyMutation,
     TenantMutation,
     SystemJobMutation,
+    ApiKeyMutation,
+    TokenMutation,
 ):
     pass
 

@@ -1,8 +1,10 @@
 """What commands share: options, reading settings, running work, showing progress."""
 
 import asyncio
+import re
 import signal
 from collections.abc import Coroutine
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,6 +13,7 @@ import uvloop
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from gateway.cli.notes import notes
+from gateway.errors import BadInput
 from gateway.server.logs import configure_logs
 from gateway.settings import Settings, read_settings
 
@@ -27,6 +30,25 @@ Port = Annotated[
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Server processes, best one per core. [default: 1]", show_default=False)
 ]
+Lifetime = Annotated[
+    str | None,
+    typer.Option(help="How long it is valid: a number and one of s, m, h, d, as in `90d`.", show_default=False),
+]
+
+MAX_LIFETIME = timedelta(days=366)
+_LIFETIME = re.compile(r"([1-9]\d{0,8})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def lifetime_of(text: str | None) -> timedelta | None:
+    """Parse the option `Lifetime`, None for None. Raises BadInput for another text, and for more than a year."""
+    if text is None:
+        return None
+    read = _LIFETIME.fullmatch(text)
+    lifetime = timedelta(**{_UNITS[read[2]]: int(read[1])}) if read else MAX_LIFETIME * 2
+    if lifetime > MAX_LIFETIME:
+        raise BadInput("--expires-in takes a number and a unit, as in `90d` or `12h`: at most 366 days.")
+    return lifetime
 
 
 def settings_of(**given: Any) -> Settings:

@@ -14,7 +14,20 @@ from typer.core import TyperCommand, TyperGroup
 from gateway.cli.notes import notes
 from gateway.errors import GatewayError
 
-COMMANDS = ("serve", "demo", "worker", "jobs", "token", "ingest", "verify", "migrate", "backup", "restore", "schema")
+COMMANDS = (
+    "serve",
+    "demo",
+    "worker",
+    "jobs",
+    "token",
+    "key",
+    "ingest",
+    "verify",
+    "migrate",
+    "backup",
+    "restore",
+    "schema",
+)
 
 
 class Commands(TyperGroup):

@@ -5,10 +5,11 @@ from functools import partial
 import typer
 
 from gateway.cli.options import DataDir, Host, Port, Workers, run, settings_of
+from gateway.domain.config.tokens import new_token
 from gateway.domain.rules.scope import Permission
 from gateway.server import process
 from gateway.server.client_headers import request_headers
-from gateway.server.deployment import Deployment, open_deployment
+from gateway.server.deployment import Deployment, open_deployment, system_user
 from gateway.server.http.console import console_link
 from gateway.settings import Settings
 
@@ -34,7 +35,9 @@ async def serve_deployment(
     """Serve an open deployment until SIGTERM or SIGINT. Print the address and, if only this machine can reach it, a link to GraphiQL."""
     url, link = process.base_url(port), None
     if settings.console and settings.is_loopback:
-        link = console_link(url, request_headers(deployment, await deployment.sandbox(None), Permission))
+        token = new_token(system_user(), Permission)
+        headers = await request_headers(deployment, await deployment.sandbox(None), token)
+        link = console_link(url, headers)
     await process.serve(settings, deployment, port, partial(_announce, url, link, err=link_to_stderr))
 
 

@@ -1,23 +1,18 @@
 """The headers of a request to this gateway, with a token that its deployment signs."""
 
-from collections.abc import Iterable, Sequence
+from gateway.domain.config.tokens import NewToken, record_token
+from gateway.domain.rules.scope import Sandbox
+from gateway.server.deployment import Deployment
+from gateway.server.tokens import sign_token
 
-from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox
-from gateway.server.deployment import Deployment, system_user
-from gateway.server.tokens import issue_token
 
-
-def request_headers(
-    deployment: Deployment,
-    sandbox: Sandbox,
-    permissions: Iterable[Permission],
-    sandboxes: Sequence[str] = (EVERY_SANDBOX,),
-) -> dict[str, str]:
-    """Return the four headers of a request to a sandbox, with a new token for `sandboxes` and the user who runs this."""
+async def request_headers(deployment: Deployment, sandbox: Sandbox, token: NewToken) -> dict[str, str]:
+    """Return the four headers of a request to a sandbox, with this token, which the audit log tells of."""
     organization_id = deployment.organization.organization_id
-    token = issue_token(deployment.jwt_secret, organization_id, permissions, sandboxes, subject=system_user())
+    await record_token(deployment.db, await deployment.scope(sandbox.name), token)
+    signed = sign_token(deployment.signing_keys.current, organization_id, token)
     return {
-        "Authorization": f"Bearer {token}",
+        "Authorization": f"Bearer {signed}",
         "x-api-key": deployment.api_key,
         "x-gw-ims-org-id": str(organization_id),
         "x-sandbox-name": sandbox.name,

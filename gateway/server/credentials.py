@@ -1,17 +1,23 @@
-"""The secrets of a data directory: the secret of our tokens, and an API key for each organization that the command line worked in."""
+"""The secrets of a data directory: those that sign our tokens, and an API key for each organization that the command line worked in.
+
+{"jwtSecret": "…", "formerJwtSecret": {"secret": "…", "replacedAt": "2026-01-02T03:04:05+00:00"}, "apiKeys": {"local": "…"}}
+"""
 
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from gateway.errors import SettingsError
+from gateway.errors import Conflict, SettingsError
 from gateway.postgres.file_locks import locked
+from gateway.server.signing_keys import SigningKey, SigningKeys
 
 FILE = "credentials.json"
 
@@ -20,22 +26,71 @@ FILE = "credentials.json"
 class Credentials:
     """The secrets that a data directory holds for one organization."""
 
-    jwt_secret: str
-    api_key: str
+    signing_keys: SigningKeys
+    api_key: str = field(repr=False)
 
 
-def keep_credentials(data_dir: Path, organization: str) -> Credentials:
-    """Return an organization's credentials in a data directory; create missing ones, readable only by the owner. Raises SettingsError."""
+def keep_credentials(data_dir: Path, organization: str, revoked_key: str | None = None) -> Credentials:
+    """Return an organization's credentials in a data directory; create missing ones, and an API key in place of a revoked one.
+
+    Raises SettingsError.
+    """
+    with _changing(data_dir) as kept:
+        if kept["apiKeys"].get(organization) in (None, revoked_key):
+            kept["apiKeys"][organization] = secrets.token_urlsafe(24)
+        return Credentials(_signing_keys(kept), kept["apiKeys"][organization])
+
+
+def replace_signing_key(data_dir: Path, replaced: SigningKey) -> SigningKeys:
+    """Replace the key that signs tokens by a new one, and keep it as the former one. Return both.
+
+    Raises Conflict if `replaced` signs no longer, SettingsError.
+    """
+    with _changing(data_dir) as kept:
+        if kept["jwtSecret"] != replaced.secret:
+            raise Conflict("Another command has just replaced the secret.")
+        kept["formerJwtSecret"] = {
+            "secret": replaced.secret,
+            "replacedAt": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        kept["jwtSecret"] = secrets.token_urlsafe(48)
+        return _signing_keys(kept)
+
+
+def drop_former_key(data_dir: Path, dropped: SigningKey) -> None:
+    """Remove the former key, if it is this one. Raises SettingsError."""
+    with _changing(data_dir) as kept:
+        former = _signing_keys(kept).former
+        if former == dropped:
+            del kept["formerJwtSecret"]
+
+
+def read_signing_keys(data_dir: Path) -> SigningKeys | None:
+    """Read the keys that sign tokens; None where the data directory has none that can be read."""
+    try:
+        kept = orjson.loads((data_dir.expanduser() / FILE).read_bytes())
+        check_credentials(kept)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return _signing_keys(kept)
+
+
+@contextmanager
+def _changing(data_dir: Path) -> Iterator[Any]:
+    """Yield the credentials, new ones if there are none, and write them after the block if it has changed them. Raises SettingsError.
+
+    Only the owner may read the file. Other processes that change it wait.
+    """
     path = data_dir.expanduser() / FILE
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with locked(path.with_suffix(".lock")):
-            kept = _read(path)
+            before = orjson.loads(path.read_bytes()) if path.exists() else None
+            kept = deepcopy(before) if path.exists() else {"jwtSecret": secrets.token_urlsafe(48), "apiKeys": {}}
             check_credentials(kept)
-            if organization not in kept["apiKeys"]:
-                kept["apiKeys"][organization] = secrets.token_urlsafe(24)
+            yield kept
+            if kept != before:
                 _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
-            return Credentials(kept["jwtSecret"], kept["apiKeys"][organization])
     except OSError as error:
         raise SettingsError(f"GATEWAY_DATA_DIR: cannot keep the credentials in {path}: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError) as error:
@@ -54,7 +109,7 @@ def put_credentials(data_dir: Path, kept: Any) -> Iterator[None]:
     is_new = not path.exists()
     try:
         with locked(path.with_suffix(".lock")):
-            if not is_new and _read(path) != kept:
+            if not is_new and orjson.loads(path.read_bytes()) != kept:
                 raise SettingsError(f"{path} holds other credentials: move it away, or choose an empty data directory.")
             _write(path, orjson.dumps(kept, option=orjson.OPT_INDENT_2))
     except OSError as error:
@@ -69,14 +124,16 @@ def put_credentials(data_dir: Path, kept: Any) -> Iterator[None]:
 
 def check_credentials(kept: Any) -> None:
     """Raise KeyError, TypeError or ValueError for JSON that is no file of credentials."""
-    if not all(isinstance(text, str) and text for text in (kept["jwtSecret"], *dict(kept["apiKeys"]).values())):
+    former = [kept["formerJwtSecret"]["secret"]] if "formerJwtSecret" in kept else []
+    if not all(
+        isinstance(text, str) and text for text in (kept["jwtSecret"], *former, *dict(kept["apiKeys"]).values())
+    ):
         raise TypeError("secrets and API keys are texts")
 
 
-def _read(path: Path) -> Any:
-    if path.exists():
-        return orjson.loads(path.read_bytes())
-    return {"jwtSecret": secrets.token_urlsafe(48), "apiKeys": {}}
+def _signing_keys(kept: Any) -> SigningKeys:
+    former = kept.get("formerJwtSecret")
+    return SigningKeys(SigningKey(kept["jwtSecret"]), SigningKey(former["secret"]) if former else None)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -6,17 +6,23 @@ import pwd
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
+from gateway.domain.config.api_keys import keep_api_key
 from gateway.domain.config.sandboxes import create_organization
-from gateway.domain.config.tenants import issue_api_key, list_organizations, read_sandbox
+from gateway.domain.config.tenants import list_organizations, read_sandbox
 from gateway.domain.rules.scope import EVERY_SANDBOX, Organization, Permission, Sandbox, Scope
 from gateway.errors import NotFound, Taken
 from gateway.postgres.cluster import Cluster
 from gateway.server.credentials import keep_credentials
 from gateway.server.logs import log_observation
+from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
+
+KEY_NAME = "gateway token"
+"""The name of the API key that a data directory keeps for its commands."""
 
 MIN_CONNECTIONS, EXTRA_CONNECTIONS = 100, 20
 """Of the embedded Postgres: in all; and for commands, in addition to servers."""
@@ -24,25 +30,21 @@ MIN_CONNECTIONS, EXTRA_CONNECTIONS = 100, 20
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """A database of the newest schema, the organization of the settings in it, an API key of that, and the secret of tokens."""
+    """A database of the newest schema, the organization of the settings in it, an API key of that, and the keys that sign tokens."""
 
     dsn: str
     db: Database
     organization: Organization
     api_key: str
-    jwt_secret: str
+    signing_keys: SigningKeys
 
     async def scope(self, sandbox: str | None = None) -> Scope:
         """Return a scope of all permissions in a sandbox, by default the default one, for the user who runs this. Raises NotFound."""
-        found = await self.sandbox(sandbox)
-        return Scope(self.organization, found, frozenset(Permission), frozenset({EVERY_SANDBOX}), system_user())
+        return _scope(self.organization, await self.sandbox(sandbox))
 
     async def sandbox(self, name: str | None) -> Sandbox:
         """Return the sandbox of this name, or the default one. Raises NotFound."""
-        found = await read_sandbox(self.db, self.organization.organization_id, name)
-        if found is None:
-            raise NotFound(f"The organization {self.organization.code!r} has no sandbox {name!r}.")
-        return found
+        return await _sandbox(self.db, self.organization, name)
 
 
 def system_user() -> str:
@@ -90,11 +92,30 @@ async def connect(settings: Settings, dsn: str) -> Database:
 
 async def _provide(settings: Settings, dsn: str, db: Database) -> Deployment:
     """Create the organization and the credentials that are missing. Two gateways may do so at once."""
-    kept = await asyncio.to_thread(keep_credentials, settings.data_dir, settings.organization)
-    organization = await _organization(db, settings.organization)
-    await issue_api_key(db, organization, "first start", kept.api_key)
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret else kept.jwt_secret
-    return Deployment(dsn, db, organization, kept.api_key, secret)
+    keep = partial(keep_credentials, settings.data_dir, settings.organization)
+    kept, organization = await asyncio.to_thread(keep), await _organization(db, settings.organization)
+    scope = _scope(organization, await _sandbox(db, organization, None))
+    while not await keep_api_key(db, scope, kept.api_key, KEY_NAME):
+        kept = await asyncio.to_thread(keep, revoked_key=kept.api_key)
+    return Deployment(dsn, db, organization, kept.api_key, _set_keys(settings) or kept.signing_keys)
+
+
+def _set_keys(settings: Settings) -> SigningKeys | None:
+    """Return the keys of the settings that sign tokens, None where those of the data directory do."""
+    given = (settings.jwt_secret, settings.jwt_former_secret)
+    current, former = (SigningKey(one.get_secret_value()) if one else None for one in given)
+    return SigningKeys(current, former) if current else None
+
+
+def _scope(organization: Organization, sandbox: Sandbox) -> Scope:
+    return Scope(organization, sandbox, frozenset(Permission), frozenset({EVERY_SANDBOX}), system_user())
+
+
+async def _sandbox(db: Database, organization: Organization, name: str | None) -> Sandbox:
+    found = await read_sandbox(db, organization.organization_id, name)
+    if found is None:
+        raise NotFound(f"The organization {organization.code!r} has no sandbox {name!r}.")
+    return found
 
 
 async def _organization(db: Database, code: str) -> Organization:

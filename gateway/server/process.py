@@ -29,6 +29,7 @@ from gateway.server.http.connections import ENDING_SECONDS, ConnectionLimits, Co
 from gateway.server.http.services import Services
 from gateway.server.logs import configure_logs
 from gateway.server.metrics import count_together, drop_process_gauges
+from gateway.server.signing_keys import SigningKeys
 from gateway.settings import Settings
 
 BACKLOG = 2048
@@ -95,7 +96,7 @@ def base_url(bound: socket.socket) -> str:
 
 async def serve(settings: Settings, deployment: Deployment, bound: Port, ready: Callable[[], None]) -> None:
     """Serve until SIGTERM or SIGINT; call `ready` once requests are answered. Raises Unavailable when the workers do not start."""
-    make = partial(_make, settings, deployment.dsn, deployment.jwt_secret)
+    make = partial(_make, settings, deployment.dsn, deployment.signing_keys)
     if settings.workers == 1:
         await _Server(_config(settings, make), ready).serve(sockets=[bound])
         return
@@ -137,9 +138,9 @@ def _end_requests(app: Starlette) -> None:
     here.drained.set_result(None)
 
 
-def _make(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+def _make(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | None = None) -> Starlette:
     configure_logs(settings.log_level)
-    app = create_app(settings, dsn, jwt_secret, counts)
+    app = create_app(settings, dsn, keys, counts)
     if (supervisor := multiprocessing.parent_process()) is not None:
         asyncio.get_running_loop().add_reader(supervisor.sentinel, _end_with_supervisor, supervisor.sentinel)
     collect_rarely()

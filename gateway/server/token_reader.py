@@ -1,17 +1,20 @@
 """Verifies tokens: ours, and those of other issuers, by the algorithms that the settings pin for each and by keys that are fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from time import time
 from typing import Any
 from uuid import UUID
 
 import jwt
-from jwt.exceptions import ExpiredSignatureError, PyJWTError
+from jwt.exceptions import ExpiredSignatureError, InvalidSignatureError, PyJWTError
 
+from gateway.domain.config.tokens import MAX_TOKEN_ID, signing_key_hash, token_hash
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Unauthenticated
 from gateway.runtime.cache import WeightedCache
 from gateway.server.issuers import IssuerKeys
+from gateway.server.signing_keys import SigningKeys
 from gateway.server.tokens import ALGORITHM, Claims
 from gateway.settings import OWN_ISSUER, TokenIssuer
 
@@ -24,10 +27,20 @@ MALFORMED = (KeyError, OverflowError, RecursionError, TypeError, ValueError)
 
 
 class TokenReader:
-    """Verifies tokens of ours and of these issuers. Clocks of issuers may differ from ours by `leeway` seconds."""
+    """Verifies tokens of ours and of these issuers. Clocks of issuers may differ from ours by `leeway` seconds.
 
-    def __init__(self, secret: str, issuers: Sequence[TokenIssuer] = (), leeway: float = 0) -> None:
-        self._secret = secret
+    `reread` is called when a token names a signing key that is not known: another process may have replaced the keys meanwhile.
+    """
+
+    def __init__(
+        self,
+        keys: SigningKeys,
+        issuers: Sequence[TokenIssuer] = (),
+        leeway: float = 0,
+        reread: Callable[[], SigningKeys | None] = lambda: None,
+    ) -> None:
+        self._keys = keys
+        self._reread = reread
         self._leeway = leeway
         self._issuers = {issuer.issuer: (issuer, IssuerKeys(issuer)) for issuer in issuers}
         self._verified: WeightedCache[str, Claims] = WeightedCache(MAX_CACHED_TOKENS)
@@ -51,7 +64,7 @@ class TokenReader:
             # Unverified, and used for nothing but finding the keys and algorithms that must verify it.
             issuer = jwt.decode(token, options={"verify_signature": False}).get("iss")
             if issuer == OWN_ISSUER:
-                return self._claims(token, self._secret, [ALGORITHM], OWN_ISSUER, OWN_ISSUER)
+                return self._verify_own(token)
             if issuer in self._issuers:
                 return await self._verify_foreign(token, issuer)
         except ExpiredSignatureError as error:
@@ -59,6 +72,20 @@ class TokenReader:
         except (PyJWTError, *MALFORMED) as error:
             raise _invalid() from error
         raise _invalid()
+
+    def _verify_own(self, token: str) -> Claims:
+        key_id = jwt.get_unverified_header(token).get("kid")
+        if not (named := self._keys.named(key_id)):
+            self._keys = self._reread() or self._keys
+            named = self._keys.named(key_id)
+        fault: Exception = InvalidSignatureError()
+        for key in named:
+            try:
+                claims = self._claims(token, key.secret, [ALGORITHM], OWN_ISSUER, OWN_ISSUER)
+                return replace(claims, hashes=claims.hashes | {signing_key_hash(key.key_id)})
+            except InvalidSignatureError as error:  # without a key id, perhaps the other one's
+                fault = error
+        raise fault
 
     async def _verify_foreign(self, token: str, name: str) -> Claims:
         issuer, keys = self._issuers[name]
@@ -82,23 +109,35 @@ class TokenReader:
         organization, sandboxes, scope = payload["org"], payload["sandboxes"], payload["scope"]
         if not (isinstance(organization, str) and isinstance(sandboxes, list) and isinstance(scope, str)):
             raise TypeError("org and scope are texts, sandboxes is a list")
+        organization_id, token_id = UUID(organization), payload.get("jti")
+        hashes = [token_hash(organization_id, _token_id(token_id))] if token_id is not None else []
         known = frozenset(Permission)  # scopes of other services are ignored
         permissions = frozenset(Permission(word) for word in scope.split() if word in known)
         return Claims(
             subject=_subject(payload.get("sub", issuer)),
-            organization_id=UUID(organization),
+            organization_id=organization_id,
             sandboxes=frozenset(sandboxes),
             permissions=permissions,
             expires_at=float(payload["exp"]) + self._leeway,
+            hashes=frozenset(hashes),
         )
 
 
 def _subject(given: Any) -> str:
     """Return the subject of a token; one that names none is named by its issuer, which vouches for it. Raises TypeError, ValueError."""
+    return _name(given, MAX_SUBJECT_CHARACTERS)
+
+
+def _token_id(given: Any) -> str:
+    """Return the id of a token. Raises TypeError, ValueError."""
+    return _name(given, MAX_TOKEN_ID)
+
+
+def _name(given: Any, characters: int) -> str:
     if not isinstance(given, str):
-        raise TypeError("sub is a text")
-    if not 0 < len(given) <= MAX_SUBJECT_CHARACTERS or not given.isprintable():
-        raise ValueError("no name of anybody")
+        raise TypeError("sub and jti are texts")
+    if not 0 < len(given) <= characters or not given.isprintable():
+        raise ValueError("sub and jti are short and printable")
     return given
 
 

@@ -1,28 +1,28 @@
 """Tokens: their claims, and how ours are made.
 
-A token names its organization and its sandboxes, so that a header can only select among them. Ours are signed with
-HS256 and a secret that stays in the data directory.
+A token names its subject, its organization and its sandboxes, so that a header can only select among them. Ours are signed with HS256 and
+a secret that stays in the data directory; their header names that secret, so that it can be replaced while tokens of the former one hold.
 """
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import UUID
 
 import jwt
 
+from gateway.domain.config.tokens import NewToken
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission
+from gateway.server.signing_keys import SigningKey
 from gateway.settings import OWN_ISSUER
 
 ALGORITHM = "HS256"  # of our own tokens
-LIFETIME = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
     """The claims of a verified token. `sandboxes` are names, or `*` for all; `expires_at` is in seconds since 1970.
 
-    `subject` is the user or program that the token was issued to.
+    `subject` is the user or program that the token was issued to. `hashes` are those by which the token may be revoked.
     """
 
     subject: str
@@ -30,31 +30,26 @@ class Claims:
     sandboxes: frozenset[str]
     permissions: frozenset[Permission]
     expires_at: float
+    hashes: frozenset[bytes] = frozenset()
 
-    def cover(self, sandbox: str) -> bool:
-        """Return whether the token is for the sandbox of this name."""
-        return not self.sandboxes.isdisjoint({sandbox, EVERY_SANDBOX})
+    def sandboxes_of(self, key: frozenset[str] | None) -> frozenset[str]:
+        """Return the sandboxes that the token opens with a key that is bound to these, None for all: names, or `*`."""
+        if key is None:
+            return self.sandboxes
+        return key if EVERY_SANDBOX in self.sandboxes else key & self.sandboxes
 
 
-def issue_token(
-    secret: str,
-    organization_id: UUID,
-    permissions: Iterable[Permission],
-    sandboxes: Sequence[str] = (EVERY_SANDBOX,),
-    *,
-    subject: str,
-    lifetime: timedelta = LIFETIME,
-) -> str:
-    """Return a new token of ours, issued to `subject` and valid for `lifetime`."""
-    now = datetime.now(UTC)
+def sign_token(key: SigningKey, organization_id: UUID, token: NewToken) -> str:
+    """Return a token of ours as callers send it, signed by `key`."""
     claims = {
         "iss": OWN_ISSUER,
         "aud": OWN_ISSUER,
-        "sub": subject,
-        "iat": now,
-        "exp": now + lifetime,
+        "sub": token.subject,
+        "jti": token.token_id,
+        "iat": datetime.now(UTC),
+        "exp": token.expires_at,
         "org": str(organization_id),
-        "sandboxes": list(sandboxes),
-        "scope": " ".join(permissions),
+        "sandboxes": sorted(token.sandboxes),
+        "scope": " ".join(sorted(token.scopes)),
     }
-    return jwt.encode(claims, secret, algorithm=ALGORITHM)
+    return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.key_id})

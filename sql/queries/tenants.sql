@@ -68,12 +68,6 @@ select count(*)
   from gateway.sandbox
  where organization_id = $1;
 
--- name: count_api_keys(organization_id) -> value
--- The number of keys of the organization that are not revoked; at most some thousands in all.
-select count(*)
-  from gateway.api_key
- where organization_id = $1 and revoked_at is null;
-
 -- name: lock_configuration(sandbox_id) -> value
 -- Locks the sandbox against other changes of its configuration, and returns the new version, by which caches learn that they are stale;
 -- none once the sandbox is gone. Walks sandbox_pkey.
@@ -96,16 +90,17 @@ delete from gateway.sandbox
  where sandbox_id = $2 and organization_id = $1 and not is_default
 returning sandbox_id;
 
--- name: create_api_key(key_hash, organization_id, name) -> none
--- Stores the hash of a key, unless it is stored already. Walks api_key_pkey.
-insert into gateway.api_key (key_hash, organization_id, name, created_at)
-values ($1, $2, $3, gateway.now())
-on conflict (key_hash) do nothing;
-
--- name: authenticate(key_hashes, organization_ids, names) -> rows
+-- name: authenticate(key_hashes, organization_ids, names, token_hashes) -> rows
 -- The keys with these hashes that are not revoked, each with its organization, if that is in the list, and each sandbox there that has one of
--- the names or is the default one; nulls for what is missing. Walks api_key_pkey, organization_pkey and sandbox_name_key.
-select k.key_hash, o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
+-- the names or is the default one; nulls for what is missing. Beside each, the names of the sandboxes that the key is bound to, null for a key
+-- that is bound to none; and which of the token hashes are revoked, in hex, the same in every row. Walks api_key_pkey, organization_pkey,
+-- sandbox_name_key and revocation_pkey.
+select k.key_hash, k.api_key_id, k.expires_at,
+       case when k.sandboxes is not null then
+         (select coalesce(string_agg(b.name, ' '), '') from gateway.sandbox b where b.sandbox_id = any(k.sandboxes))
+       end as bound_to,
+       (select string_agg(encode(r.token_hash, 'hex'), ' ') from gateway.revocation r where r.token_hash = any($4::bytea[])) as revoked,
+       o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
        s.config_version, s.created_at, s.text_rules
   from gateway.api_key k
   left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = any($2::uuid[])

@@ -30,8 +30,26 @@ create table gateway.api_key (
   organization_id uuid not null references gateway.organization on delete cascade,
   name            text not null,
   created_at      timestamptz not null,
-  revoked_at      timestamptz
+  revoked_at      timestamptz,
+  api_key_id      uuid not null constraint api_key_id_key unique,
+  prefix          text not null,                                                  -- the key's first characters, to tell it by; empty for keys of older releases
+  sandboxes       bigint[],                                                       -- all that it opens, deleted ones included; null: every one of the organization
+  expires_at      timestamptz,
+  created_by      text,
+  last_used_at    timestamptz                                                     -- to the hour
 );
+
+create index api_key_created_idx on gateway.api_key (organization_id, created_at, api_key_id);
+
+-- What makes a token invalid before it expires: the hash of its own id, or of the key that signed it.
+create table gateway.revocation (
+  token_hash      bytea primary key,
+  organization_id uuid not null references gateway.organization on delete cascade,
+  revoked_at      timestamptz not null,
+  expires_at      timestamptz                                                     -- of the token, which is invalid by itself from then on; null: unknown
+);
+
+create index revocation_organization_idx on gateway.revocation (organization_id, expires_at);
 
 -- Who changed what, written in the transaction of the change. No foreign key to the sandbox: an entry outlives what it is about.
 create table gateway.audit_entry (

@@ -25,6 +25,7 @@ OPENED_BY = {
     "simulateIdentityGraph": CONFIGURATION,
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),
     **dict.fromkeys(("sandboxes", "createSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
+    **dict.fromkeys(("apiKeys", "auditLog", "createApiKey", "revokeApiKey", "revokeToken"), ADMIN),
     **dict.fromkeys(("ingestRecords", "ingestEvents", "createBatch", "completeBatch", "abortBatch"), SEND),
     **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),
     **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace", "updateIdentitySettings"), CONFIGURE),

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
+from gateway.domain.config.tokens import new_token
 from gateway.domain.rules.scope import Permission
 from gateway.server.client_headers import request_headers
 from gateway.server.deployment import Deployment, open_deployment
@@ -56,14 +57,16 @@ class Gateway:
         return dataset_id
 
     async def headers(self, permissions: Any = Permission, sandbox: str | None = None, **more: Any) -> dict[str, str]:
-        return request_headers(self.store, await self.store.sandbox(sandbox), permissions, **more)
+        return await request_headers(
+            self.store, await self.store.sandbox(sandbox), new_token("ann", permissions, **more)
+        )
 
 
 @asynccontextmanager
 async def running(dsn: str, data_dir: Path, **settings: Any) -> AsyncIterator[Gateway]:
     given = read_settings(database_url=dsn, data_dir=data_dir, **settings)
     async with open_deployment(given) as store:
-        app = create_app(given, dsn, store.jwt_secret)
+        app = create_app(given, dsn, store.signing_keys)
         client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://127.0.0.1:8000")
         async with app.router.lifespan_context(app), client as http:
             yield Gateway(given, app, store, http)

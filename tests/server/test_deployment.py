@@ -4,16 +4,21 @@ import asyncio
 import stat
 
 import asyncpg
+import orjson
 import pytest
 from places import reachable_directory
 
+from gateway.domain.config.api_keys import list_api_keys, revoke_api_key
 from gateway.domain.config.tenants import list_organizations
+from gateway.domain.config.tokens import new_token
+from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission
-from gateway.errors import NotFound, SettingsError, Unavailable
+from gateway.errors import Conflict, NotFound, SettingsError, Unavailable
 from gateway.server.client_headers import request_headers
 from gateway.server.credentials import FILE, keep_credentials
-from gateway.server.deployment import database_address, open_deployment
+from gateway.server.deployment import database_address, open_deployment, system_user
 from gateway.server.http.auth import Callers
+from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.server.token_reader import TokenReader
 from gateway.settings import read_settings
 
@@ -21,9 +26,10 @@ from gateway.settings import read_settings
 async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn, tmp_path):
     settings = read_settings(database_url=dsn, data_dir=tmp_path)
     async with open_deployment(settings) as store:
-        headers = request_headers(store, await store.sandbox(None), [Permission.PROFILE_READ])
+        token = new_token("ann", [Permission.PROFILE_READ])
+        headers = await request_headers(store, await store.sandbox(None), token)
         given = {name.lower(): value for name, value in headers.items()}
-        scope = await Callers(store.db, TokenReader(store.jwt_secret)).scope_of(given)
+        scope = await Callers(store.db, TokenReader(store.signing_keys)).scope_of(given)
     assert (scope.organization.code, scope.sandbox.name, scope.sandbox.is_default) == ("local", "prod", True)
     assert scope.permissions == {Permission.PROFILE_READ}
 
@@ -33,7 +39,7 @@ async def test_many_starts_at_once_make_one_organization_and_one_key(dsn, tmp_pa
 
     async def start():
         async with open_deployment(settings) as store:
-            return store.organization, store.api_key, store.jwt_secret
+            return store.organization, store.api_key, store.signing_keys
 
     assert len(set(await asyncio.gather(*(start() for _ in range(5))))) == 1
     async with open_deployment(settings) as store:
@@ -45,15 +51,41 @@ async def test_an_organization_never_shares_its_api_key(dsn, tmp_path):
     for code in ["local", "acme"]:
         async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, organization=code)) as store:
             stores.append(store)
-    assert stores[0].jwt_secret == stores[1].jwt_secret
+    assert stores[0].signing_keys == stores[1].signing_keys
     assert stores[0].api_key != stores[1].api_key
 
 
-async def test_a_secret_of_the_environment_replaces_the_kept_one(dsn, tmp_path):
-    secret = "from the environment " * 3
-    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, jwt_secret=secret)) as store:
-        assert store.jwt_secret == secret
+async def test_secrets_of_the_environment_replace_the_kept_one(dsn, tmp_path):
+    secret, former = "from the environment " * 3, "formerly in the environment " * 3
+    given = {"jwt_secret": secret, "jwt_former_secret": former}
+    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, **given)) as store:
+        assert store.signing_keys == SigningKeys(SigningKey(secret), SigningKey(former))
     assert secret not in (tmp_path / FILE).read_text()
+
+
+async def test_a_kept_key_that_was_revoked_is_replaced_at_the_next_start(dsn, tmp_path):
+    settings = read_settings(database_url=dsn, data_dir=tmp_path)
+    async with open_deployment(settings) as store:
+        scope = await store.scope()
+        (key,) = (await list_api_keys(store.db, scope, Window())).items
+        assert (key.name, key.created_by, key.sandboxes) == ("gateway token", system_user(), None)
+        assert store.api_key.startswith(key.prefix)
+        await revoke_api_key(store.db, scope, key.api_key_id)
+    async with open_deployment(settings) as again:
+        assert again.api_key != store.api_key
+        headers = await request_headers(again, await again.sandbox(None), new_token("ann", [Permission.ADMIN]))
+        given = {name.lower(): value for name, value in headers.items()}
+        assert await Callers(again.db, TokenReader(again.signing_keys)).scope_of(given)
+
+
+async def test_a_kept_key_of_another_organization_is_refused(dsn, tmp_path):
+    async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path)) as store:
+        key = store.api_key
+    kept = orjson.loads((tmp_path / FILE).read_bytes())
+    (tmp_path / FILE).write_bytes(orjson.dumps(kept | {"apiKeys": {"acme": key}}))
+    with pytest.raises(Conflict, match="another organization"):
+        async with open_deployment(read_settings(database_url=dsn, data_dir=tmp_path, organization="acme")):
+            pass
 
 
 async def test_an_unknown_sandbox_and_an_unreachable_database_are_errors_that_say_so(dsn, tmp_path):
@@ -70,7 +102,8 @@ def test_credentials_are_readable_by_their_owner_alone_and_do_not_change(tmp_pat
     path = tmp_path / "new" / FILE
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
-    assert len(first.jwt_secret) >= 32
+    assert len(first.signing_keys.current.secret) >= 32
+    assert first.signing_keys.current.secret not in repr(first)
     assert keep_credentials(tmp_path / "new", "local") == first
 
 
@@ -80,7 +113,10 @@ def test_an_interrupted_write_of_credentials_changes_nothing(tmp_path):
     assert keep_credentials(tmp_path, "local") == kept
 
 
-@pytest.mark.parametrize("content", ["", "{}", "[]", '{"jwtSecret": 1'])
+BROKEN = ["", "{}", "[]", '{"jwtSecret": 1', '{"jwtSecret": "s", "apiKeys": {}, "formerJwtSecret": {}}']
+
+
+@pytest.mark.parametrize("content", BROKEN)
 def test_a_broken_file_of_credentials_is_left_as_it_is_and_named(tmp_path, content):
     (tmp_path / FILE).write_text(content)
     with pytest.raises(SettingsError, match=FILE):

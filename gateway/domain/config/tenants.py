@@ -1,18 +1,17 @@
-"""Organizations, their sandboxes and API keys: look-ups, authentication and locks.
+"""Organizations and their sandboxes: look-ups, authentication and locks.
 
 Sandboxes share no data. Each has a secret that keys its xids, so that an e-mail address has unrelated xids in two sandboxes, and nobody
 can compute them from outside.
 """
 
 import hashlib
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from math import inf
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from gateway.domain.rules.limits import API_KEYS, check_room
 from gateway.domain.rules.scope import Organization, Permission, Sandbox, SandboxType, Scope
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
@@ -23,19 +22,17 @@ LIST_ORGANIZATIONS = query("tenants.list_organizations")
 READ_SANDBOX = query("tenants.read_sandbox")
 READ_SANDBOXES = query("tenants.read_sandboxes")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
-CREATE_API_KEY = query("tenants.create_api_key")
 AUTHENTICATE = query("tenants.authenticate")
 READ_KEY_OWNER = query("tenants.read_key_owner")
 LOCK_CONFIGURATION = query("tenants.lock_configuration")
 LOCK_ORGANIZATION = query("tenants.lock_organization")
-COUNT_API_KEYS = query("tenants.count_api_keys")
 
 MAX_CACHED_KEY_OWNERS: Final = 1_000
 """How many ApiKeyOwner objects are cached, by the use of a key and the rows that were read for it: equal rows are not parsed again."""
 
 
 class ApiKeyUse(NamedTuple):
-    """What a request with an API key names: the hash of the key, the organization and the sandbox.
+    """What a request with an API key names: the hash of the key, the organization and the sandbox, and the hashes that revoke its token.
 
     `organization_id` is None if the request has no valid one; `sandbox` is None for the default one.
     """
@@ -43,16 +40,22 @@ class ApiKeyUse(NamedTuple):
     key_hash: bytes
     organization_id: UUID | None
     sandbox: str | None
+    token_hashes: frozenset[bytes] = frozenset()
 
 
 class ApiKeyOwner(NamedTuple):
-    """The organization and the sandbox that a request with a valid key may use.
+    """The organization and the sandbox that a request with a valid key may use, and what else the database knows of the key and the token.
 
     `organization` is the named one if the key belongs to it, else None. `sandbox` is the named one, None if this organization lacks it.
+    The key expires at `expires_at`, in seconds since 1970. `sandboxes` are the names of those that the key is bound to, None if it opens all.
     """
 
     organization: Organization | None
     sandbox: Sandbox | None
+    api_key_id: UUID
+    expires_at: float
+    sandboxes: frozenset[str] | None
+    is_token_revoked: bool
 
 
 SANDBOX_FIELDS = tuple(field.name for field in fields(Sandbox))
@@ -106,29 +109,15 @@ async def lock_organization(tx: Session, organization_id: UUID) -> None:
         raise NotFound("The organization is gone.")
 
 
-async def issue_api_key(db: Database, organization: Organization, name: str, key: str | None = None) -> str:
-    """Store the hash of an API key, a random one unless `key` is given, and return the key. Raises TooMany, and NotFound for the organization.
-
-    A key that is stored already stays as it is: with its owner, and revoked if it was.
-    """
-    key = key or secrets.token_urlsafe(24)
-    async with db.transaction() as tx:
-        await lock_organization(tx, organization.organization_id)
-        await tx.execute(CREATE_API_KEY, key_hash(key), organization.organization_id, name)
-        check_room(
-            await tx.value(COUNT_API_KEYS, organization.organization_id) - 1, API_KEYS, "API keys", "An organization"
-        )
-    return key
-
-
 async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
     """Find the owner that each of one or more uses names, in order; None for an unknown or revoked key.
 
     One statement reads all; equal owners are mostly one cached object.
     """
-    keys, organizations, names = map(set, zip(*uses, strict=True))
+    keys, organizations, names = ({use[place] for use in uses} - {None} for place in range(3))
+    tokens = frozenset[bytes]().union(*(use.token_hashes for use in uses))
     found: dict[bytes, tuple[Any, ...]] = {}
-    for row in await db.rows(AUTHENTICATE, keys, organizations - {None}, names - {None}):
+    for row in await db.rows(AUTHENTICATE, keys, organizations, names, tokens):
         found[row["key_hash"]] = (*found.get(row["key_hash"], ()), row)
     owners = {use: _owner(use, found.get(use.key_hash, ())) for use in set(uses)}
     return [owners[use] for use in uses]
@@ -138,14 +127,21 @@ async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOw
 def _owner(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
     if not rows:
         return None
+    first, bound_to = rows[0], rows[0]["bound_to"]
+    known = {
+        "api_key_id": first["api_key_id"],
+        "expires_at": first["expires_at"].timestamp() if first["expires_at"] else inf,
+        "sandboxes": None if bound_to is None else frozenset(bound_to.split()),
+        "is_token_revoked": not use.token_hashes.isdisjoint(map(bytes.fromhex, (first["revoked"] or "").split())),
+    }
     own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]
     if not own:
-        return ApiKeyOwner(None, None)
+        return ApiKeyOwner(None, None, **known)
     organization = Organization(own[0]["organization_id"], own[0]["code"], own[0]["organization"])
     for row in own:
         if row["is_default"] if use.sandbox is None else row["name"] == use.sandbox:
-            return ApiKeyOwner(organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS}))
-    return ApiKeyOwner(organization, None)
+            return ApiKeyOwner(organization, sandbox_of({field: row[field] for field in SANDBOX_FIELDS}), **known)
+    return ApiKeyOwner(organization, None, **known)
 
 
 async def read_own_scope(db: Database, sandbox_id: int) -> Scope | None:

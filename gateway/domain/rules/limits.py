@@ -12,6 +12,8 @@ SANDBOXES: Final = 75
 """Sandboxes of an organization, as many as in Adobe's Real-Time Customer Profile."""
 API_KEYS: Final = 1_000
 """API keys of an organization that are not revoked."""
+REVOCATIONS: Final = 100_000
+"""Revocations of an organization's tokens; those of expired ones of the gateway's own are forgotten."""
 POLICIES: Final = 5
 """Merge policies of a sandbox, as many as in Adobe's Real-Time Customer Profile."""
 SCHEMAS: Final = 500

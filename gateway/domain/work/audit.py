@@ -3,22 +3,32 @@
 An entry outlives what it is about, and is never changed: no verb deletes one. It holds no secret, and names people by their xids alone.
 """
 
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
-from gateway.domain.rules.scope import Scope
-from gateway.storage.database import Session
+from gateway.domain.rules.keyset import Page, Window, page_of_rows
+from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import correlation_id
 
 RECORD = query("audit.record")
+READ = query("audit.read_entries")
+LIST = query("audit.list_entries")
+LIST_BACKWARD = query("audit.list_entries_backward")
+COUNT = query("audit.count_entries")
+LIST_OF_SUBJECT = query("audit.list_entries_of_subject")
+LIST_OF_SUBJECT_BACKWARD = query("audit.list_entries_of_subject_backward")
+COUNT_OF_SUBJECT = query("audit.count_entries_of_subject")
 
-OF_ORGANIZATION: Final = frozenset({"ApiKey", "Token"})
-"""Types of subjects that belong to the organization, not to one of its sandboxes."""
+OF_ORGANIZATION: Final = frozenset({"ApiKey", "Organization", "SigningKey", "Token"})
+"""Types of subjects that belong to the organization, unless the caller works in some of its sandboxes only."""
 
 
 class Subject(NamedTuple):
@@ -28,7 +38,41 @@ class Subject(NamedTuple):
     """
 
     type: str
-    key: tuple[UUID | int, ...] = ()
+    key: tuple[UUID | int | str, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, list[str]]:
+        """The type and the parts of the key as the table has them."""
+        return self.type, [str(part) for part in self.key]
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """An entry of the log. The parts of the subject's key are texts; `before` and `after` are JSON values."""
+
+    entry_id: int
+    at: datetime
+    actor: str
+    api_key_id: UUID | None
+    action: str
+    subject: Subject
+    before: Any
+    after: Any
+    correlation_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Conditions on entries, which all hold; None for no condition. `since` is inclusive, `until` exclusive."""
+
+    actor: str | None = None
+    action: str | None = None
+    subject: Subject | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+# ------------------------------------------------------------------------------------------------ writing
 
 
 async def record(
@@ -44,14 +88,14 @@ async def record(
     await tx.execute(
         RECORD,
         *(scope.organization.organization_id, _sandbox_of(scope, subject), scope.actor, scope.api_key_id, action),
-        *(subject.type, [str(part) for part in subject.key], _told(before), _told(after)),
+        *(*subject.columns, _told(before), _told(after)),
         None if request == "-" else request,
     )
 
 
-def _sandbox_of(scope: Scope, subject: Subject) -> UUID | int | None:
-    """Return the id of the sandbox that a subject is, or is in; None for what belongs to the organization."""
-    if subject.type in OF_ORGANIZATION:
+def _sandbox_of(scope: Scope, subject: Subject) -> UUID | int | str | None:
+    """Return the id of the sandbox that an entry belongs to, None for one of the organization."""
+    if subject.type in OF_ORGANIZATION and EVERY_SANDBOX in scope.sandboxes:
         return None
     return subject.key[0] if subject.type == "Sandbox" else scope.sandbox_id
 
@@ -76,3 +120,63 @@ def _plain(value: Any) -> Any:
 def _camel(name: str) -> str:
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
+
+
+# ------------------------------------------------------------------------------------------------ reading
+
+
+async def read_entries(db: Database, scope: Scope, entry_ids: Sequence[int]) -> list[AuditEntry | None]:
+    """Read entries by id, in order; None for one of another organization, or of no sandbox that the caller's token covers.
+
+    Needs `admin`. Raises Forbidden.
+    """
+    scope.require(Permission.ADMIN)
+    rows = await db.rows(READ, scope.organization.organization_id, _covered(scope), entry_ids)
+    found = {row["entry_id"]: _entry(row) for row in rows}
+    return [found.get(entry_id) for entry_id in entry_ids]
+
+
+async def list_entries(db: Database, scope: Scope, passing: AuditFilter, window: Window) -> Page[AuditEntry]:
+    """List a page of the entries that pass the filter, newest first, in the sandboxes that the caller's token covers.
+
+    The window's keys are (at, entry_id). Needs `admin`; entries of the organization need a token for all sandboxes. Raises Forbidden,
+    BadCursor.
+    """
+    scope.require(Permission.ADMIN)
+    bounds = window.bounds(datetime, int)
+    given = (*_conditions(scope, passing), *bounds, window.fetch)
+    if passing.subject is None:
+        rows = await db.rows(LIST_BACKWARD if window.backward else LIST, *given)
+    else:
+        statement = LIST_OF_SUBJECT_BACKWARD if window.backward else LIST_OF_SUBJECT
+        rows = await db.rows(statement, *given, *passing.subject.columns)
+    return page_of_rows([_entry(row) for row in rows], window)
+
+
+async def count_entries(db: Database, scope: Scope, passing: AuditFilter) -> int:
+    """Count the entries that `list_entries` lists. Needs `admin`. Raises Forbidden."""
+    scope.require(Permission.ADMIN)
+    given = _conditions(scope, passing)
+    if passing.subject is not None:
+        given, statement = (*given, *passing.subject.columns), COUNT_OF_SUBJECT
+    else:
+        statement = COUNT
+    count: int = await db.value(statement, *given)
+    return count
+
+
+def _conditions(scope: Scope, passing: AuditFilter) -> tuple[Any, ...]:
+    organization_id = scope.organization.organization_id
+    return organization_id, _covered(scope), passing.actor, passing.action, passing.since, passing.until
+
+
+def _covered(scope: Scope) -> list[str] | None:
+    """Return the names of the sandboxes that the caller's token covers, None for all."""
+    return None if EVERY_SANDBOX in scope.sandboxes else [scope.sandbox.name, *scope.sandboxes]
+
+
+def _entry(row: Any) -> AuditEntry:
+    told = {name: row[name] and orjson.loads(row[name]) for name in ("before", "after")}
+    plain = ("entry_id", "at", "actor", "api_key_id", "action", "correlation_id")
+    subject = Subject(row["subject_type"], tuple(row["subject_key"]))
+    return AuditEntry(**{name: row[name] for name in plain}, subject=subject, **told)

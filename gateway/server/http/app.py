@@ -21,6 +21,7 @@ from gateway.api.schema import build_schema
 from gateway.domain.config.configuration import Configurations
 from gateway.errors import BadInput
 from gateway.runtime.deadlines import Deadlines
+from gateway.server.credentials import read_signing_keys
 from gateway.server.deployment import connect
 from gateway.server.http import health
 from gateway.server.http.admission import Admissions, admitted
@@ -41,6 +42,7 @@ from gateway.server.http.services import Services
 from gateway.server.http.shortcut import Shortcut
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
+from gateway.server.signing_keys import SigningKeys
 from gateway.server.token_reader import TokenReader
 from gateway.server.worker import working
 from gateway.settings import Settings
@@ -49,10 +51,10 @@ from gateway.telemetry import listen
 GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
 
 
-def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | None = None) -> Starlette:
+def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | None = None) -> Starlette:
     """Return the application over the database at `dsn`, whose schema is the newest. It connects when its lifespan begins.
 
-    `counts` is the directory of the metrics of several processes.
+    `keys` sign tokens; those of the data directory are read again when others replace them. `counts` is the directory of the metrics of several processes.
     """
     metrics, base = Metrics(counts), build_schema()
 
@@ -66,7 +68,8 @@ def create_app(settings: Settings, dsn: str, jwt_secret: str, counts: Path | Non
         operations = Operations(
             db, configurations, base, limits, process_limits=process_limits, explains=settings.is_loopback
         )
-        tokens = TokenReader(jwt_secret, settings.jwt_issuers, settings.jwt_leeway_seconds)
+        reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)
+        tokens = TokenReader(keys, settings.jwt_issuers, settings.jwt_leeway_seconds, reread)
         callers = Callers(db, tokens, seconds=settings.request_seconds)
         drained = asyncio.get_running_loop().create_future()
         app.state.services = Services(

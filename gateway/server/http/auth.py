@@ -1,29 +1,33 @@
 """Authentication: the four headers of a request → `Scope`, or an error with the code of Adobe's Real-Time Customer Profile.
 
 Authorization      Bearer <token>: the organization, the sandboxes and the permissions
-x-api-key          the calling program: a key of the same organization
+x-api-key          the calling program: a key of the same organization, perhaps bound to some of its sandboxes
 x-gw-ims-org-id    the organization, again
-x-sandbox-name     one of the token's sandboxes; the default one where it is absent
+x-sandbox-name     one of the sandboxes that token and key have in common; the default one where it is absent
 
-Every request is checked against the database, so that a revoked key, a deleted sandbox or a changed configuration counts for all later
-requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
+Every request is checked against the database, so that a revoked key or
+token, a deleted sandbox or a changed configuration counts for all later requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
 """
 
+import asyncio
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from time import time
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from gateway.domain.config.api_keys import USE_INTERVAL, note_use
 from gateway.domain.config.tenants import ApiKeyOwner, ApiKeyUse, authenticate, key_hash
-from gateway.domain.rules.scope import Scope
-from gateway.errors import Forbidden, Timeout, Unauthenticated
+from gateway.domain.rules.scope import EVERY_SANDBOX, Scope
+from gateway.errors import Forbidden, GatewayError, Timeout, Unauthenticated
 from gateway.runtime.batching import Coalescer
 from gateway.runtime.cache import WeightedCache
 from gateway.server.token_reader import TokenReader
 from gateway.server.tokens import Claims
 from gateway.storage.database import Database
+from gateway.telemetry import FaultMasked, observe
 
 MAX_CACHED_CALLERS: Final = 1_000
 
@@ -45,13 +49,18 @@ class RequestCredentials:
         """Return the scope that they allow. `owner` owns the key in the database, None for an unknown key. Raises Unauthenticated, Forbidden."""
         if owner is None:
             raise Unauthenticated("Api Key is invalid", status=403, error_code="403003")
-        organization, sandbox = owner
+        if owner.expires_at <= time():
+            raise Unauthenticated("Api Key is invalid: it has expired", status=403, error_code="403003")
+        organization, sandbox = owner.organization, owner.sandbox
         if organization is None or organization.organization_id != self.claims.organization_id:
             raise Unauthenticated("Profile is not valid", status=403, error_code="403025")
-        if sandbox is None or not self.claims.cover(sandbox.name):
+        if owner.is_token_revoked:
+            raise Unauthenticated("Oauth token is not valid: it was revoked", status=401, error_code="401013")
+        names = self.claims.sandboxes_of(owner.sandboxes)
+        if sandbox is None or names.isdisjoint({sandbox.name, EVERY_SANDBOX}):
             named = f"a sandbox {self.use.sandbox!r}" if self.use.sandbox else "the default sandbox"
-            raise Forbidden(f"The token is not for {named}.")
-        return Scope(organization, sandbox, self.claims.permissions, self.claims.sandboxes, self.claims.subject)
+            raise Forbidden(f"The token and the API key are not for {named}.")
+        return Scope(organization, sandbox, self.claims.permissions, names, self.claims.subject, owner.api_key_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +70,12 @@ class Caller:
     credentials: RequestCredentials
     owner: ApiKeyOwner | None
     scope: Scope
+
+    @property
+    def expires_at(self) -> float:
+        """When the token or the key expires, in seconds since 1970."""
+        expiry = self.credentials.claims.expires_at
+        return min(expiry, self.owner.expires_at) if self.owner else expiry
 
 
 class Callers:
@@ -73,6 +88,9 @@ class Callers:
         self._owners: Coalescer[ApiKeyUse, ApiKeyOwner | None] = Coalescer(
             partial(authenticate, db), at_once=1, seconds=seconds
         )
+        self._db = db
+        self._noted: dict[UUID, float] = {}
+        self._noting = set[asyncio.Task[None]]()
 
     async def scope_of(self, headers: Mapping[str, str]) -> Scope:
         """Return the scope of a caller. `headers` are looked up by lower-case names.
@@ -89,7 +107,7 @@ class Callers:
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Return the caller who sent these headers before, if the token is still valid; else None."""
         caller = self._known.get(_values(headers))
-        return caller if caller is not None and caller.credentials.claims.expires_at > time() else None
+        return caller if caller is not None and caller.expires_at > time() else None
 
     def confirm(self, caller: Caller) -> Awaitable[Scope]:
         """Begin to check a known caller against the database; await the scope that is returned before the request is answered.
@@ -106,12 +124,16 @@ class Callers:
             raise Unauthenticated("Api Key is required", status=403, error_code="403000")
         if not organization:
             raise Unauthenticated("Missing header: x-gw-ims-org-id", status=400, error_code="400003")
-        use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None)
-        return RequestCredentials(_values(headers), use, await self._tokens.read(token))
+        claims = await self._tokens.read(token)
+        use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None, claims.hashes)
+        return RequestCredentials(_values(headers), use, claims)
 
     async def _confirmed(self, caller: Caller, loading: Awaitable[ApiKeyOwner | None]) -> Scope:
         owner = await _in_time(loading)
-        return caller.scope if owner == caller.owner else self._admit(caller.credentials, owner)
+        if owner == caller.owner:
+            self._note_use(caller.scope)
+            return caller.scope
+        return self._admit(caller.credentials, owner)
 
     def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Scope:
         try:
@@ -119,11 +141,28 @@ class Callers:
         except (Unauthenticated, Forbidden):
             self._known.drop(credentials.headers)
             raise
+        self._note_use(scope)
         before = self._known.get(credentials.headers)
         if before is not None and before.scope == scope:
             return before.scope
         self._known.put(credentials.headers, Caller(credentials, owner, scope), 1)
         return scope
+
+    def _note_use(self, scope: Scope) -> None:
+        """Begin to store that the key was used, unless this process did so less than an hour ago."""
+        key, now = scope.api_key_id, time()
+        if key is None or self._noted.get(key, 0) + USE_INTERVAL.total_seconds() > now:
+            return
+        self._noted[key] = now
+        task = asyncio.create_task(self._store_use(key, now))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
+
+    async def _store_use(self, api_key_id: UUID, at: float) -> None:
+        try:
+            await note_use(self._db, api_key_id, datetime.fromtimestamp(at, UTC))
+        except GatewayError as error:  # a request is answered all the same
+            observe(FaultMasked(error))
 
 
 async def _in_time(loading: Awaitable[ApiKeyOwner | None]) -> ApiKeyOwner | None:

@@ -6,11 +6,12 @@
                neither: the dataset's rolling batch
 
 Lines are committed a thousand at a time, and after a moment when no more come. When a stream breaks off, its complete lines are committed;
-to send all of it again changes nothing that is stored.
+to send all of it again changes nothing that is stored. Before each commit the credentials are checked again: a stream ends when its token
+expires or is revoked, or its key is.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from functools import partial
 from http import HTTPStatus
 from uuid import UUID
@@ -75,8 +76,19 @@ async def _results(
     to = (here.db, scope, here.configurations, dataset_id)
     mode, batch_id = _mode(parameters), await _batch(here, scope, dataset_id, parameters)
     check_announced(request.headers, here.settings.stream_bytes)
-    admit = partial(here.admission.chunks.admit, scope.sandbox_id)
+    admit = partial(_admit, request, here, scope)
     return ingest_stream(*to, _chunks(request, here, outcome), mode=mode, batch_id=batch_id, admit=admit)
+
+
+async def _admit(request: Request, here: Services, scope: Scope) -> Callable[[], None]:
+    """Wait until a chunk may be ingested. Raises Unauthenticated, Forbidden if the token or the key is no longer valid."""
+    leave = await here.admission.chunks.admit(scope.sandbox_id)
+    try:
+        await here.scope(request)
+    except BaseException:
+        leave()
+        raise
+    return leave
 
 
 def _mode(parameters: Mapping[str, str]) -> Mode:

@@ -6,9 +6,10 @@ from dataclasses import replace
 import pytest
 from world import World
 
-from gateway.domain.config import datasets, namespaces, policies, registry, sandboxes, tenants
+from gateway.domain.config import api_keys, datasets, namespaces, policies, registry, sandboxes, tokens
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.config.tenants import read_sandbox
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import SandboxType
 from gateway.errors import TooMany
@@ -21,7 +22,8 @@ MADE_AT_ONCE = 8
 
 KINDS = {
     "sandboxes": (sandboxes, "SANDBOXES", "select count(*) from gateway.sandbox"),
-    "api keys": (tenants, "API_KEYS", "select count(*) from gateway.api_key"),
+    "api keys": (api_keys, "API_KEYS", "select count(*) from gateway.api_key"),
+    "revocations": (tokens, "REVOCATIONS", "select count(*) from gateway.revocation"),
     "merge policies": (policies, "POLICIES", "select count(*) from gateway.merge_policy"),
     "schemas": (registry, "SCHEMAS", "select count(*) from gateway.xdm_schema"),
     "datasets": (datasets, "DATASETS", "select count(*) from gateway.dataset"),
@@ -36,7 +38,9 @@ async def make(kind: str, db: Database, world: World, number: int) -> None:
         case "sandboxes":
             await sandboxes.create_sandbox(db, scope, name, None, SandboxType.DEVELOPMENT)
         case "api keys":
-            await tenants.issue_api_key(db, scope.organization, name)
+            await api_keys.create_api_key(db, scope, name)
+        case "revocations":
+            await tokens.revoke_token(db, scope, name)
         case "merge policies":
             await policies.create_policy(db, scope, replace(policies.DEFAULT, name=name, is_default=False))
         case "schemas":
@@ -120,7 +124,7 @@ async def test_a_change_of_configuration_reads_no_custom_fields_again_that_are_k
     monkeypatch.setattr(registry, "_schema", lambda scope, row: read.append(row["title"]) or parse(scope, row))
     await registry.update_schema(db, scope, grown.schema_id, custom_fields={"b": TEXT, "c": TEXT})
     read.clear()
-    sandbox = await tenants.read_sandbox(db, scope.organization.organization_id, None)
+    sandbox = await read_sandbox(db, scope.organization.organization_id, None)
     after = await configurations.read(db, replace(scope, sandbox=sandbox))
     assert read == ["Grown"]
     assert after.schemas[kept.schema_id] is before.schemas[kept.schema_id]

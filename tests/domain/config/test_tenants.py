@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain.config import namespaces, sandboxes, tenants
+from gateway.domain.config import api_keys, namespaces, sandboxes, tenants
 from gateway.domain.config.namespaces import IdentityType
 from gateway.domain.config.tenants import ApiKeyUse, key_hash
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, SandboxType, Scope
@@ -80,12 +80,13 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
     scope, other = await scope_of(db), await scope_of(db, "other")
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
     await sandboxes.create_sandbox(db, other, "foreign", None, SandboxType.DEVELOPMENT)
-    key, ours = await tenants.issue_api_key(db, scope.organization, "test"), scope.organization.organization_id
-    theirs = other.organization.organization_id
+    _, key = await api_keys.create_api_key(db, scope, "test")
+    ours, theirs = scope.organization.organization_id, other.organization.organization_id
     uses = [(key, ours, None), (key, ours, "dev"), (key, ours, "foreign"), (key, theirs, None), (key, None, None)]
     asked = [ApiKeyUse(key_hash(given), organization_id, name) for given, organization_id, name in uses]
     strange = ApiKeyUse(key_hash(key + "x"), ours, None)
-    assert await tenants.authenticate(db, [*asked, strange, asked[0]]) == [
+    found = await tenants.authenticate(db, [*asked, strange, asked[0]])
+    assert [each and (each.organization, each.sandbox) for each in found] == [
         (scope.organization, scope.sandbox),
         (scope.organization, dev),
         (scope.organization, None),
@@ -98,7 +99,7 @@ async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db
 
 async def test_what_leads_to_the_same_place_again_is_the_same_object_until_something_is_changed(db):
     scope = await scope_of(db)
-    key = await tenants.issue_api_key(db, scope.organization, "crm")
+    _, key = await api_keys.create_api_key(db, scope, "crm")
     use = ApiKeyUse(key_hash(key), scope.organization.organization_id, None)
     [first], [second] = await tenants.authenticate(db, [use]), await tenants.authenticate(db, [use])
     assert second is first

@@ -68,4 +68,6 @@ async def test_an_entry_belongs_to_the_sandbox_that_it_is_about_or_to_none(db, s
     async with db.transaction() as tx:
         for subject in (Subject("Sandbox", (99,)), Subject("ApiKey", (uuid4(),)), Subject("Dataset", (uuid4(),))):
             await audit.record(tx, scope, "change", subject)
-    assert [row["sandbox_id"] for row in await entries(db, scope)] == [99, None, scope.sandbox_id]
+        await audit.record(tx, replace(scope, sandboxes=frozenset({"prod"})), "change", Subject("ApiKey", (uuid4(),)))
+    found = [row["sandbox_id"] for row in await entries(db, scope)]
+    assert found == [99, None, scope.sandbox_id, scope.sandbox_id]  # who works in one sandbox finds it there

@@ -1,49 +1,47 @@
 """The four headers: where they lead, the model's own code for each way in which they do not, and what is remembered of them."""
 
 import asyncio
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from time import time
 from uuid import uuid4
 
+import jwt
 import pytest
+from signed import signed
 
 from gateway.domain.config import namespaces, sandboxes
+from gateway.domain.config.api_keys import create_api_key, read_api_keys, revoke_api_key
 from gateway.domain.config.namespaces import IdentityType
-from gateway.domain.config.tenants import issue_api_key, key_hash
-from gateway.domain.rules.scope import Permission, SandboxType
+from gateway.domain.config.tenants import read_sandbox
+from gateway.domain.config.tokens import revoke_signing_key, revoke_token, token_hash
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.scope import Permission, SandboxType, Scope
+from gateway.domain.work.audit import AuditFilter, list_entries
 from gateway.errors import Forbidden, Unauthenticated
 from gateway.server.http import auth
 from gateway.server.http.auth import Callers
+from gateway.server.signing_keys import SigningKey, SigningKeys
 from gateway.server.token_reader import TokenReader
-from gateway.server.tokens import issue_token
 from gateway.storage.queries import Query
 
 SECRET = "a secret of at least thirty-two bytes"
 LIFETIME = timedelta(hours=1)
-TOKENS = TokenReader(SECRET)
-REVOKE = Query(
-    "test.revoke",
-    "update gateway.api_key set revoked_at = now() where key_hash = $1",
-    (),
-    (),
-    "value",
-    "For this test.",
-)
+REVOCATIONS = Query("test.revocations", "select token_hash from gateway.revocation", (), (), "rows", "For tests.")
+TOKENS = TokenReader(SigningKeys(SigningKey(SECRET)))
 
 
 class Client:
     """Headers as a client builds them, lower-case as a server sees them."""
 
-    def __init__(self, organization, key):
-        self.organization, self.key = organization, key
+    def __init__(self, admin, key, secret):
+        self.admin, self.organization, self.key, self.secret = admin, admin.organization, key, secret
 
-    def headers(self, sandboxes=("*",), permissions=(Permission.PROFILE_READ,), **changes):
-        token = issue_token(
-            SECRET, self.organization.organization_id, permissions, sandboxes, subject="ann", lifetime=LIFETIME
-        )
+    def headers(self, sandboxes=("*",), permissions=(Permission.PROFILE_READ,), secret=SECRET, **changes):
+        token = signed(secret, self.organization.organization_id, permissions, sandboxes, lifetime=LIFETIME)
         given = {
             "authorization": f"Bearer {token}",
-            "x-api-key": self.key,
+            "x-api-key": self.secret,
             "x-gw-ims-org-id": str(self.organization.organization_id),
             "x-sandbox-name": "prod",
         }
@@ -51,9 +49,16 @@ class Client:
         return {name: value for name, value in given.items() if value is not None}
 
 
+def token_id(headers):
+    return jwt.decode(headers["authorization"].removeprefix("Bearer "), options={"verify_signature": False})["jti"]
+
+
 async def client_of(db, code):
     organization = await sandboxes.create_organization(db, code, code.title())
-    return Client(organization, await issue_api_key(db, organization, "test"))
+    sandbox = await read_sandbox(db, organization.organization_id, None)
+    admin = Scope(organization, sandbox, frozenset({Permission.ADMIN}), frozenset({"*"}))
+    key, secret = await create_api_key(db, admin, "test")
+    return Client(admin, key, secret)
 
 
 @pytest.fixture
@@ -127,10 +132,17 @@ async def test_credentials_of_one_organization_do_not_open_another(db, callers, 
         assert caught.value.error_code == "403025"
 
 
+async def noted(callers):
+    """Wait until the uses of keys are stored."""
+    while callers._noting:
+        await asyncio.gather(*callers._noting)
+
+
 async def test_a_returning_caller_is_known_and_has_the_same_scope(callers, client, statements):
     headers = client.headers()
     assert callers.known(headers) is None
     scope = await callers.scope_of(headers)
+    await noted(callers)
     with statements() as ran:
         caller = callers.known(headers)
         assert ran == []
@@ -143,13 +155,108 @@ async def test_a_revoked_key_is_refused_from_then_on(db, callers, client):
     headers = client.headers()
     await callers.scope_of(headers)
     caller = callers.known(headers)
-    await db.value(REVOKE, key_hash(client.key))
+    await revoke_api_key(db, client.admin, client.key.api_key_id)
     with pytest.raises(Unauthenticated) as caught:
         await callers.confirm(caller)
     assert caught.value.error_code == "403003"
     assert callers.known(headers) is None
     with pytest.raises(Unauthenticated):
         await callers.scope_of(headers)
+
+
+async def test_a_key_that_expires_is_refused_from_then_on(db, callers, client, monkeypatch):
+    key, secret = await create_api_key(db, client.admin, "for a minute", None, datetime.now(UTC) + timedelta(minutes=1))
+    headers = client.headers(x_api_key=secret)
+    scope = await callers.scope_of(headers)
+    assert (scope.api_key_id, scope.actor) == (key.api_key_id, "ann")
+    monkeypatch.setattr(auth, "time", lambda: time() + 60)
+    assert callers.known(headers) is None
+    with pytest.raises(Unauthenticated, match="has expired") as caught:
+        await callers.scope_of(headers)
+    assert caught.value.error_code == "403003"
+
+
+async def test_a_key_narrows_the_sandboxes_of_the_token(db, callers, client):
+    made = {}
+    for name in ("dev", "test"):
+        made[name] = await sandboxes.create_sandbox(db, client.admin, name, None, SandboxType.DEVELOPMENT)
+    ids = [sandbox.sandbox_id for sandbox in made.values()]
+    _, secret = await create_api_key(db, client.admin, "dev and test", ids)
+    opened = {}
+    for names in (["*"], ["dev", "prod"], ["prod"], []):
+        opened[(*names,)] = set()
+        for name in ("prod", "dev", "test"):
+            with suppress(Forbidden):
+                scope = await callers.scope_of(client.headers(names, x_api_key=secret, x_sandbox_name=name))
+                opened[(*names,)].add(scope.sandbox.name)
+                assert scope.sandboxes == ({"dev", "test"} if names == ["*"] else {"dev"})
+    assert opened == {("*",): {"dev", "test"}, ("dev", "prod"): {"dev"}, ("prod",): set(), (): set()}
+    await sandboxes.delete_sandbox(db, client.admin, made["dev"].sandbox_id)
+    await sandboxes.create_sandbox(db, client.admin, "dev", None, SandboxType.DEVELOPMENT)
+    with pytest.raises(Forbidden):  # of the same name, and not the one that the key is bound to
+        await callers.scope_of(client.headers(x_api_key=secret, x_sandbox_name="dev"))
+
+
+async def test_a_revoked_token_is_refused_from_then_on_and_no_other(db, callers, client):
+    other = await client_of(db, "other")
+    headers, theirs, another = client.headers(), other.headers(), client.headers()
+    for each in (headers, theirs, another):
+        await callers.scope_of(each)
+    caller = callers.known(headers)
+    await revoke_token(db, other.admin, token_id(headers))  # of another organization: ours goes on
+    assert await callers.confirm(caller)
+    await revoke_token(db, client.admin, token_id(headers))
+    with pytest.raises(Unauthenticated, match="revoked") as caught:
+        await callers.confirm(caller)
+    assert (caught.value.status, caught.value.error_code) == (401, "401013")
+    assert callers.known(headers) is None
+    found = await asyncio.gather(*map(callers.scope_of, (headers, theirs, another)), return_exceptions=True)
+    assert [type(each) for each in found] == [Unauthenticated, Scope, Scope]  # in one statement
+
+
+async def test_tokens_of_a_dropped_secret_are_refused_and_those_of_the_other_are_not(db, client):
+    former = SigningKey("the former secret of thirty-two bytes")
+    callers = Callers(db, TokenReader(SigningKeys(SigningKey(SECRET), former)))
+    old = client.headers(secret=former.secret)
+    assert await callers.scope_of(old)
+    await revoke_signing_key(db, client.admin, former.key_id)
+    with pytest.raises(Unauthenticated, match="revoked"):
+        await callers.scope_of(old)
+    assert await callers.scope_of(client.headers())
+
+
+async def test_a_revocation_is_forgotten_after_its_token_has_expired(db, client):
+    ended, long_ended = (
+        f"gw.{int((datetime.now(UTC) - since).timestamp())}.{'x' * 22}"
+        for since in (timedelta(hours=23), timedelta(hours=25))
+    )
+    for each in (long_ended, ended, "of another issuer", "of another issuer"):
+        await revoke_token(db, client.admin, each)
+    stored = {row["token_hash"] for row in await db.rows(REVOCATIONS)}
+    assert stored == {token_hash(client.organization.organization_id, each) for each in (ended, "of another issuer")}
+    entries = (await list_entries(db, client.admin, AuditFilter(action="revokeToken"), Window())).items
+    assert [entry.before["tokenId"] for entry in entries] == ["of another issuer", ended, long_ended]
+
+
+async def test_a_use_of_a_key_is_noted_once_an_hour(db, client, statements, monkeypatch):
+    one, another = Callers(db, TOKENS), Callers(db, TOKENS)  # as in two processes
+    hour = timedelta(hours=1, seconds=1)
+
+    async def used_by(callers):
+        with statements() as ran:
+            await callers.scope_of(client.headers())
+            await noted(callers)
+        (key,) = await read_api_keys(db, client.admin, [client.key.api_key_id])
+        return key.last_used_at, ran.count("api_keys.note_use")
+
+    before = datetime.now(UTC)
+    first, count = await used_by(one)
+    assert count == 1
+    assert before <= first <= datetime.now(UTC)
+    assert await used_by(one) == (first, 0)
+    assert await used_by(another) == (first, 1)
+    monkeypatch.setattr(auth, "time", lambda: time() + hour.total_seconds())
+    assert (await used_by(another))[0] > first + hour - timedelta(seconds=2)
 
 
 async def test_a_deleted_sandbox_is_refused_from_then_on(db, callers, client):

@@ -14,10 +14,10 @@ import pytest
 from places import reachable_directory
 from program import Server, environment
 from program import server as started
+from signed import signed
 
 from gateway.domain.rules.scope import Permission
 from gateway.server.http.console import console_link
-from gateway.server.tokens import issue_token
 
 FIRST_STEPS = {
     "CreateSchemas": '"title": "Visit"',
@@ -154,7 +154,7 @@ def bare(built_console) -> Iterator[Server]:
 
 def headers_of(bare: Server, lifetime: timedelta = timedelta(hours=1), sandbox: str = "prod") -> dict[str, str]:
     organization = UUID(bare.own_headers["x-gw-ims-org-id"])
-    token = issue_token(SECRET, organization, Permission, subject="ann", lifetime=lifetime)
+    token = signed(SECRET, organization, Permission, lifetime=lifetime)
     return bare.own_headers | {"Authorization": f"Bearer {token}", "x-sandbox-name": sandbox}
 
 

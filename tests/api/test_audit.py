@@ -1,0 +1,114 @@
+"""The audit log as admins read it: newest first, filtered, paged, and no further than the token reaches."""
+
+from dataclasses import replace
+
+import pytest
+from client import Client
+from world import World
+
+from gateway.api.ids import global_id
+from gateway.domain.config import sandboxes
+from gateway.domain.rules.scope import SandboxType
+from gateway.storage.queries import Query
+
+CREATE_KEY = "mutation ($given: CreateApiKeyInput!) { createApiKey(input: $given) { apiKey { id prefix } secret userErrors { code path } } }"
+REVOKE_KEY = "mutation ($given: DeleteInput!) { revokeApiKey(input: $given) { deletedId userErrors { code } } }"
+REVOKE_TOKEN = (
+    "mutation ($given: RevokeTokenInput!) { revokeToken(input: $given) { deletedId userErrors { code path } } }"
+)
+LOG = """query ($filter: AuditFilter, $first: Int, $after: String, $last: Int, $before: String) {
+  auditLog(filter: $filter, first: $first, after: $after, last: $last, before: $before) {
+    nodes { id actor action subjectId before after correlationId apiKey { name } } totalCount
+    pageInfo { hasNextPage hasPreviousPage endCursor startCursor }
+  }
+}"""
+
+
+KEY_ID = Query("test.key", "select api_key_id from gateway.api_key", (), (), "row", "For this test.")
+
+
+@pytest.fixture
+async def client(db):
+    world = await World.create(db)
+    world.scope = replace(world.scope, actor="ann")
+    return Client.of(world)
+
+
+async def log(client, **given):
+    return (await client.data(LOG, **given))["auditLog"]
+
+
+async def actions(client, **given):
+    return [entry["action"] for entry in (await log(client, **given))["nodes"]]
+
+
+async def test_an_entry_names_the_actor_the_key_and_the_object_and_no_secret(client):
+    made = await client.changed(CREATE_KEY, {"name": "crm import"})
+    key, secret = made["apiKey"], made["secret"]
+    client.world.scope = replace(client.world.scope, api_key_id=client.world.scope.organization.organization_id)
+    await client.changed(REVOKE_KEY, {"id": key["id"]})
+    found = await log(client, filter={"subjectId": key["id"]})
+    assert [(entry["action"], entry["actor"], entry["subjectId"]) for entry in found["nodes"]] == [
+        ("revokeApiKey", "ann", key["id"]),
+        ("createApiKey", "ann", key["id"]),
+    ]
+    revoked, created = found["nodes"]
+    assert (created["before"], created["after"]["prefix"]) == (None, key["prefix"])
+    assert (revoked["before"]["revokedAt"], revoked["apiKey"]) == (
+        None,
+        None,
+    )  # of a key that is not the organization's
+    assert revoked["after"]["revokedAt"]
+    assert secret not in str(found)
+    node = await client.data("query ($id: ID!) { node(id: $id) { ... on AuditEntry { action } } }", id=created["id"])
+    assert node["node"] == {"action": "createApiKey"}
+
+
+async def test_the_key_of_the_request_is_named_too(client):
+    key = (await client.changed(CREATE_KEY, {"name": "crm import"}))["apiKey"]
+    (entry,) = (await log(client, filter={"action": "createApiKey"}))["nodes"]
+    api_key_id = (await client.world.db.row(KEY_ID))["api_key_id"]
+    client.world.scope = replace(client.world.scope, api_key_id=api_key_id)
+    await client.changed(REVOKE_TOKEN, {"tokenId": "of another issuer"})
+    newest, *_ = (await log(client, first=1))["nodes"]
+    assert (newest["action"], newest["apiKey"], newest["subjectId"]) == ("revokeToken", {"name": "crm import"}, None)
+    assert (entry["apiKey"], entry["subjectId"]) == (None, key["id"])
+
+
+async def test_pages_go_both_ways_and_filters_hold_together(client):
+    for number in range(5):
+        await client.changed(REVOKE_TOKEN, {"tokenId": f"token {number}"})
+        client.world.scope = replace(client.world.scope, actor=f"actor {number}")
+    wanted = {"action": "revokeToken"}
+    first = await log(client, filter=wanted, first=2)
+    assert [entry["before"]["tokenId"] for entry in first["nodes"]] == ["token 4", "token 3"]
+    assert (first["totalCount"], first["pageInfo"]["hasNextPage"]) == (5, True)
+    rest = await log(client, filter=wanted, after=first["pageInfo"]["endCursor"])
+    assert [entry["before"]["tokenId"] for entry in rest["nodes"]] == ["token 2", "token 1", "token 0"]
+    back = await log(client, filter=wanted, last=1, before=rest["pageInfo"]["startCursor"])
+    assert [entry["before"]["tokenId"] for entry in back["nodes"]] == ["token 3"]
+    assert await actions(client, filter=wanted | {"actor": "actor 2"}) == ["revokeToken"]
+    assert await actions(client, filter={"action": "updateDataset", "actor": "actor 2"}) == []
+    assert await actions(client, filter=wanted | {"until": "2020-01-01T00:00:00Z"}) == []
+    assert len(await actions(client, filter=wanted | {"since": "2020-01-01T00:00:00Z"})) == 5
+    for given in ({"subjectId": "nonsense"}, {"actor": ""}):
+        error = await client.error(LOG, filter=given)
+        assert error["extensions"]["code"] == "BAD_INPUT"
+
+
+async def test_a_token_for_one_sandbox_sees_what_was_done_there(client):
+    world = client.world
+    dev = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, SandboxType.DEVELOPMENT)
+    await client.changed(CREATE_KEY, {"name": "every"})
+    inside = Client.of(await World.inside(world.db, replace(world.scope, sandbox=dev, sandboxes=frozenset({"dev"}))))
+    error = await inside.error(CREATE_KEY, given={"name": "every"})
+    assert error["extensions"]["code"] == "FORBIDDEN"
+    await inside.changed(CREATE_KEY, {"name": "dev", "sandboxIds": [global_id("Sandbox", dev.sandbox_id)]})
+    seen = await log(inside)
+    assert [entry["after"]["name"] for entry in seen["nodes"] if entry["action"] == "createApiKey"] == ["dev"]
+    assert seen["totalCount"] == len(seen["nodes"])
+    entries = {entry["id"] for entry in (await log(client))["nodes"]}
+    assert entries > {entry["id"] for entry in seen["nodes"]}
+    others = entries - {entry["id"] for entry in seen["nodes"]}
+    nodes = await inside.data("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=sorted(others))
+    assert nodes["nodes"] == [None] * len(others)
