@@ -5,6 +5,7 @@
     ├── Forbidden                the caller lacks the permission
     ├── BadInput                 the request itself is wrong; the caller mends it
     │   ├── BadCursor            a cursor of another list, or no cursor at all
+    │   ├── CursorExpired        a cursor of changes that are kept no longer, or of before a restore
     │   ├── BadSelector          a selector that does not parse (has line and column)
     │   └── LimitExceeded        more than a documented limit
     │       └── AnswerTooLarge   … on the size of the answer: an error of the operation, not of the field that exceeded it
@@ -71,6 +72,12 @@ class BadCursor(BadInput):
     """The cursor does not belong to this list and order."""
 
     code = "BAD_CURSOR"
+
+
+class CursorExpired(BadInput):
+    """What lies behind the cursor is not kept any more; begin anew."""
+
+    code = "CURSOR_EXPIRED"
 
 
 class BadSelector(BadInput):

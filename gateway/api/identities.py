@@ -161,7 +161,12 @@ async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> ShownProfi
 
 async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -> list[ShownProfile | None]:
     """Read the profile of each xid, in their order, as `profile_at` does for one."""
-    sight = profile_lookup(info, policy_in(info.context.config, policy_id).policy_id)
+    return await profiles_under(policy_in(info.context.config, policy_id), xids, info)
+
+
+async def profiles_under(policy: MergePolicy, xids: Iterable[UUID], info: Info) -> list[ShownProfile | None]:
+    """Read the profile that each xid leads to under a policy, in their order; None where there is none."""
+    sight = profile_lookup(info, policy.policy_id)
     found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
     told = sight.told(found)
     if told is None:

@@ -21,6 +21,7 @@ from strawberry.schema.config import StrawberryConfig
 from gateway.api.api_keys import ApiKeyMutation, ApiKeyQuery, read_api_keys
 from gateway.api.audit import AuditQuery, read_entries
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
+from gateway.api.changes import ChangeQuery
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
 from gateway.api.diffs import DiffQuery
@@ -83,6 +84,7 @@ async def _nodes(info: Info, node_ids: NodeIds) -> list[Any]:
 class Query(
     ProfileQuery,
     EventQuery,
+    ChangeQuery,
     IdentityQuery,
     SimulationQuery,
     TenantQuery,

@@ -15,18 +15,8 @@ from gateway.cli.notes import notes
 from gateway.errors import GatewayError
 
 COMMANDS = (
-    "serve",
-    "demo",
-    "worker",
-    "jobs",
-    "token",
-    "key",
-    "ingest",
-    "verify",
-    "migrate",
-    "backup",
-    "restore",
-    "schema",
+    *("serve", "demo", "worker", "jobs", "token", "key", "ingest"),
+    *("changes", "verify", "migrate", "backup", "restore", "schema"),
 )
 
 

@@ -2,8 +2,9 @@
 
 -- name: stamp(sandbox_id, newcomers) -> row
 -- The call's time, the first of its thousand ordinals, the version of the configuration, and whether one of the newcomers was unlinked from
--- another identity before. Called once all locks are held. Walks sandbox_pkey and unlinked_pair_pkey.
-select gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
+-- another identity before. Called once all locks are held. The transaction gets its id before the number is drawn: whoever reads the journal
+-- takes it that one without an id draws a greater number than all that had ended. Walks sandbox_pkey and unlinked_pair_pkey.
+select pg_current_xact_id() as tx, gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
        exists (select from gateway.unlinked_pair as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
   from gateway.sandbox
  where sandbox_id = $1;

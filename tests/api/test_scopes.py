@@ -18,7 +18,7 @@ OPENED_BY = {
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces"), CONFIGURATION),
     **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
-    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "ingestionWarnings"), PEOPLE),
+    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
     "cancelSystemJob": {"jobs:write", "admin"},
     "diffMergePolicies": PEOPLE,

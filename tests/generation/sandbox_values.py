@@ -146,7 +146,7 @@ async def read_sandbox_values(client: Client) -> SandboxValues:
     of_events = [
         each["cursor"] for person in people for order in ("events", "latest") for each in person[order]["edges"]
     ]
-    cursors = {f"Query.{name}": _cursors(found[name]) for name in {*LISTS.values(), "searchProfiles"}}
+    cursors = {f"Query.{name}": _cursors(found[name]) for name in {*LISTS.values(), "searchProfiles", "profileChanges"}}
     cursors |= {"Profile.events": of_events, "Query.events": of_events}
     cursors["Profile.recordVersions"] = [each for person in people for each in _cursors(person["recordVersions"])]
     cursors["Dataset.batches"] = [
@@ -175,6 +175,7 @@ LISTS = {
 READ_VALUES = f"""{{
   {" ".join(f"{name} {{ edges {{ cursor }} nodes {{ id }} }}" for name in LISTS.values() if name != "datasets")}
   datasets {{ edges {{ cursor }} nodes {{ id batches {{ edges {{ cursor }} nodes {{ id }} }} }} }}
+  profileChanges {{ edges {{ cursor }} }}
   searchProfiles {{
     edges {{ cursor }}
     nodes {{

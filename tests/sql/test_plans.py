@@ -13,7 +13,7 @@ from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
 from gateway.storage.queries import all_queries
 
-LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "ingest_error")
+LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change", "ingest_error")
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
 SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
 ENTITY = expression(SHAPE, "e.document")

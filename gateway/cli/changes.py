@@ -1,0 +1,82 @@
+"""`gateway changes`."""
+
+import sys
+from contextlib import suppress
+from typing import Annotated, Any, BinaryIO
+
+import orjson
+import typer
+
+from gateway.api.changes import ListedChange, listing
+from gateway.cli.options import DataDir, run, settings_of
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading.changes import iterate_changes
+from gateway.domain.reading.shapes import printed
+from gateway.domain.rules.keyset import MAX_PAGE_SIZE
+from gateway.errors import NotFound
+from gateway.server.deployment import open_deployment
+from gateway.settings import Settings
+
+
+def changes(
+    *,
+    sandbox: Annotated[str | None, typer.Option(help="Name of the sandbox; else the default one.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", help="Go on with what changes from now on, until ended.")] = False,
+    after: Annotated[
+        str | None, typer.Option(help="Cursor of the last change that was read; else from the oldest one kept.")
+    ] = None,
+    policy: Annotated[
+        str | None, typer.Option(help="Name of the merge policy to see people by; else the default one.")
+    ] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Print what happened to people, as JSON lines.
+
+    Each change comes at least once, those of one person in order, and means that the person has to be read again. Its `cursor` is where
+    `--after` goes on. With `--follow` the command ends at SIGTERM, at Ctrl-C, or when nobody reads what it prints.
+    """
+    settings = settings_of(data_dir=data_dir)
+    with suppress(BrokenPipeError), open(sys.stdout.fileno(), "wb", closefd=False) as out:  # no path
+        try:
+            run(_print(settings, out, sandbox, after, policy, follow=follow))
+        except KeyboardInterrupt:
+            if not follow:
+                raise
+
+
+async def _print(
+    settings: Settings, out: BinaryIO, sandbox: str | None, after: str | None, policy: str | None, *, follow: bool
+) -> None:
+    async with open_deployment(settings) as deployment:
+        scope, db = await deployment.scope(sandbox), deployment.db
+        seen_by = _policy(await Configurations().read(db, scope), policy)
+        listed = listing(scope.sandbox_id)
+        asked = listed.window(MAX_PAGE_SIZE, after)
+        async for page in iterate_changes(db, scope, seen_by, asked, follow=follow):
+            out.writelines(_line(ListedChange(listed, change)) for change in page.items)
+            out.flush()
+
+
+def _line(listed: ListedChange) -> bytes:
+    """Write a change as GraphQL shows it, on a line."""
+    change = listed.change
+    shown: dict[str, Any] = {
+        "cursor": listed.cursor,
+        "kind": change.kind,
+        "profileId": str(change.profile_id),
+        "version": change.version,
+        "at": printed(change.at),
+        "changedPaths": change.changed_paths,
+        "formerProfileIds": list(map(str, change.former_profile_ids)),
+    }
+    return orjson.dumps(shown, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _policy(config: Configuration, name: str | None) -> MergePolicy:
+    if name is None:
+        return config.default_policy
+    found = next((each for each in config.policies.values() if each.settings.name == name), None)
+    if found is None:
+        raise NotFound(f"The sandbox has no merge policy {name!r}.")
+    return found

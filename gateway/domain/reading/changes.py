@@ -1,0 +1,241 @@
+"""Changes of people, read from the journal, page by page or as they happen.
+
+A change means: read this person again. Each comes at least once, those of one person in order. The journal is read on the primary alone,
+which is the only database that a gateway knows: what a snapshot holds means nothing on a standby.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.config.policies import IdentityGraphType, MergePolicy
+from gateway.domain.reading.identities import read_known_identities
+from gateway.domain.rules.changes import (
+    MAX_NUMBER,
+    START,
+    Position,
+    Row,
+    Snapshot,
+    beginning,
+    position_of,
+    store_number,
+)
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.views.effects import ChangeKind
+from gateway.domain.views.journal import XIDS_PER_ROW
+from gateway.errors import BadInput
+from gateway.storage.database import Database
+from gateway.storage.notifications import Channel
+from gateway.storage.queries import query
+
+READ_PRESENT = query("changes.read_present")
+READ_JOURNAL_SINCE = query("changes.read_journal_since")
+READ = query("changes.read_changes")
+READ_BACKWARD = query("changes.read_changes_backward")
+
+POLL_SECONDS: Final = 0.1
+"""How often a follower looks for changes where no notification comes."""
+
+END: Final = Row(MAX_NUMBER, 0, 0)
+"""Behind every row."""
+
+MAX_READS: Final = 20
+"""Statements that read rows for one page: it may be shorter where many rows are of identities that belong to nobody now."""
+
+KINDS_BY_IDENTITY: Final = frozenset({ChangeKind.CREATED, ChangeKind.EVENTS, ChangeKind.DELETED})
+"""Changes of a person that are the same for each identity; what else becomes of it under a policy without a graph is UPDATED."""
+
+
+class ProfileChange(NamedTuple):
+    """A change of one person, as a merge policy sees people.
+
+    `version` grows with each change of the person. `changed_paths` are of the policy's document, None where they are not known.
+    `former_profile_ids`: people that were merged into this one, or that it was split from. `position` is right behind the change.
+    """
+
+    policy: MergePolicy
+    kind: ChangeKind
+    profile_id: UUID
+    version: int
+    at: datetime
+    changed_paths: Sequence[Sequence[str]] | None
+    former_profile_ids: Sequence[UUID]
+    position: Position
+
+
+class ChangePage(NamedTuple):
+    """Some changes in their order; whether there are more behind and in front of them; and the position behind the last one."""
+
+    items: list[ProfileChange]
+    has_next: bool
+    has_previous: bool
+    end: Position
+
+
+async def list_changes(db: Database, scope: Scope, policy: MergePolicy, asked: Window) -> ChangePage:
+    """List changes of people as a policy sees them, from the oldest one kept on. Keys of the window are those of positions.
+
+    Under a policy without a graph each identity of a changed person may have changed. Needs `profile:read`. Raises Forbidden; BadCursor;
+    CursorExpired if changes behind the key may be gone; BadInput for a page that has both an end and a beginning.
+    """
+    scope.require(Permission.PROFILE_READ)
+    backward = asked.backward or asked.before is not None
+    if backward and (asked.after is not None or not asked.backward):
+        raise BadInput("Read changes forwards by `first` and `after`, or backwards by `last` and `before`.")
+    key = asked.before if backward else asked.after
+    position = None if key is None else position_of(key)
+    reading = await _Reading.begin(db, scope, policy)
+    if position is not None:
+        reading.check(position)
+    return await (reading.backward if backward else reading.forward)(position, asked.size)
+
+
+async def iterate_changes(
+    db: Database, scope: Scope, policy: MergePolicy, asked: Window, *, follow: bool
+) -> AsyncIterator[ChangePage]:
+    """Yield pages, none of them empty, from a window's beginning to the present; then, to `follow`, go on as changes come.
+
+    Needs `profile:read`. Raises as `list_changes` does.
+    """
+    with db.waiter(Channel.CHANGES) as waiter:
+        while True:
+            page = await list_changes(db, scope, policy, asked)
+            asked = replace(asked, after=page.end.key)
+            if page.items:
+                yield page
+            if not page.has_next:
+                if not follow:
+                    return
+                await waiter.wait(POLL_SECONDS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A read of the journal as a policy sees people, up to what has ended at present."""
+
+    db: Database
+    scope: Scope
+    policy: MergePolicy
+    store: int
+    present: Snapshot
+    journal_since: datetime
+
+    @classmethod
+    async def begin(cls, db: Database, scope: Scope, policy: MergePolicy) -> "_Reading":
+        row: Any = await db.row(READ_PRESENT, scope.sandbox_id)
+        if row is None:
+            raise BadInput("The sandbox is gone.")
+        _, end, running = row["snapshot"]
+        present = Snapshot.of(row["at"], end, running, row["seq"])
+        store = store_number(row["system"], row["timeline"], row["database"])
+        return cls(db, scope, policy, store, present, row["journal_since"])
+
+    @property
+    def is_by_identity(self) -> bool:
+        return self.policy.settings.identity_graph is IdentityGraphType.NONE
+
+    @property
+    def _beginning(self) -> Position:
+        return Position.at_snapshot(self.store, beginning(self.journal_since))
+
+    def check(self, position: Position) -> None:
+        position.check(self.store, self.present, self.journal_since)
+
+    # -------------------------------------------------------------------------------------------- pages
+
+    async def forward(self, after: Position | None, size: int) -> ChangePage:
+        """Read on from a position: first up to the snapshot that ends its page, then up to the present one."""
+        if after is None and not size:
+            return ChangePage([], False, False, Position.at_snapshot(self.store, self.present))
+        position = start = after or self._beginning
+        found, is_done = list[ProfileChange](), False
+        for _ in range(MAX_READS):
+            position = position.up_to(self.present)
+            changes, behind = await self._read(position, size + 1 - len(found))
+            found += changes
+            is_done = behind is None and position.until is self.present
+            position = behind or Position.at_snapshot(self.store, position.until or self.present)
+            if is_done or len(found) > size:
+                break
+        await self._check_kept(start)
+        end = position if len(found) <= size else found[size - 1].position if size else start
+        return ChangePage(found[:size], len(found) > size or not is_done, after is not None, end)
+
+    async def backward(self, before: Position | None, size: int) -> ChangePage:
+        """Read the last changes in front of a position, or of all: those that had ended then, by their versions."""
+        position = before or Position.at_snapshot(self.store, self.present)
+        until, row = position.until or position.since, position.row if position.until else END
+        found, is_done = list[ProfileChange](), False
+        start = self._beginning.up_to(until)
+        for _ in range(MAX_READS):
+            wanted = size + 1 - len(found) + XIDS_PER_ROW
+            where = (self.scope.sandbox_id, until.as_stored, row.seq, row.place)
+            rows = await self.db.rows(READ_BACKWARD, *where, self.is_by_identity, wanted)
+            changes = await self._changes(rows[::-1], start)
+            found = [change for change in changes if change.position.row < row] + found
+            is_done = sum(map(self._weight, rows)) < wanted
+            if is_done or len(found) > size:
+                break
+            row = Row(rows[-1]["seq"], rows[-1]["place"], 0)
+        shown = found[-size:] if size else []
+        end = shown[-1].position if shown else position
+        return ChangePage(shown, before is not None, len(found) > size or not is_done, end)
+
+    async def _read(self, position: Position, wanted: int) -> tuple[list[ProfileChange], Position | None]:
+        """Read about so many changes up to the snapshot that ends the position's page, and the position behind them: None if these are all."""
+        since, until, row = position.since, position.until or position.since, position.row
+        if row == START and since.shows_as_much_as(until):
+            return [], None
+        size = wanted + row.read
+        where = (since.as_stored, until.as_stored, since.running, since.seq, row.seq, row.place)
+        walk = (*max(row[:2], (since.seq + 1, 0)), until.seq)
+        rows = await self.db.rows(READ, self.scope.sandbox_id, *where, *walk, self.is_by_identity, size)
+        changes = await self._changes(rows, position)
+        if sum(map(self._weight, rows)) < size:
+            return changes, None
+        last = rows[-1]
+        return changes, position.behind(Row(last["seq"], last["place"], self._weight(last)), last["at"])
+
+    async def _check_kept(self, start: Position) -> None:
+        """Check that no row went while we read. Raises CursorExpired."""
+        since: datetime | None = await self.db.value(READ_JOURNAL_SINCE, self.scope.sandbox_id)
+        start.check(self.store, self.present, since or self.journal_since)
+
+    # -------------------------------------------------------------------------------------------- rows
+
+    def _weight(self, row: Any) -> int:
+        """Return how many changes a row stands for at most, as the statements count them."""
+        return max(len(row["xids"]), 1) if self.is_by_identity or row["kind"] == ChangeKind.EVENTS else 1
+
+    async def _changes(self, rows: Sequence[Any], position: Position) -> list[ProfileChange]:
+        """Make the changes of these rows that are behind a position. Events are of the people that have their identities now."""
+        people = dict[UUID, UUID | None]()
+        if not self.is_by_identity:
+            xids = {xid for row in rows if row["kind"] == ChangeKind.EVENTS for xid in row["xids"]}
+            known = await read_known_identities(self.db, self.scope, xids) if xids else {}
+            people = {xid: identity.profile_id for xid, identity in known.items()}
+        return [change for row in rows for change in self._changes_of(row, people, position)]
+
+    def _changes_of(self, row: Any, people: Mapping[UUID, UUID | None], position: Position) -> Iterator[ProfileChange]:
+        seq, place, word, profile_id, xids, former_ids, paths, at = row
+        kind, changed_paths = ChangeKind(word), None
+        subjects: Iterable[UUID | None] = (profile_id,)
+        if self.is_by_identity:
+            subjects, former_ids = xids, ()
+            kind = kind if kind in KINDS_BY_IDENTITY else ChangeKind.UPDATED
+        elif kind is ChangeKind.EVENTS:
+            subjects = map(people.get, xids)
+        elif paths is not None and self.policy.settings.is_default:
+            changed_paths = orjson.loads(paths)
+        skipped = position.row.read if (seq, place) == position.row[:2] else 0
+        seen = set[UUID]()
+        for read, subject in enumerate(subjects, 1):
+            if read > skipped and subject is not None and subject not in seen:
+                seen.add(subject)
+                behind = position.behind(Row(seq, place, read), at)
+                yield ProfileChange(self.policy, kind, subject, seq, at, changed_paths, former_ids, behind)
