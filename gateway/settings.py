@@ -219,6 +219,9 @@ class Settings(BaseSettings):
     job_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         30, ge=0, le=36_500, allow_inf_nan=False, description="How many days jobs that ended can be seen."
     )
+    change_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+        7, ge=0.01, le=36_500, allow_inf_nan=False, description="How many days changes of people can be followed."
+    )
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
     )

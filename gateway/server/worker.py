@@ -16,6 +16,7 @@ from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations import (
     batch_completion,
     batch_removal,
+    change_retention,
     job_retention,
     policy_materialization,
     sandbox_regrouping,
@@ -47,6 +48,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.MATERIALIZE_POLICY: policy_materialization.materialize_policy,
         JobKind.REGROUP_IDENTITIES: sandbox_regrouping.regroup_identities,
         JobKind.ABORT_BATCH: batch_removal.empty_batch,
+        JobKind.EXPIRE_CHANGES: partial(change_retention.expire_changes, days=settings.change_days),
         JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,
         JobKind.EXPIRE_JOBS: partial(job_retention.expire_jobs, days=settings.job_days),
     }

@@ -3,7 +3,7 @@
 alter table gateway.job drop constraint job_kind_known;
 update gateway.job set kind = upper(kind);
 alter table gateway.job
-  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'COMPLETE_BATCHES', 'EXPIRE_JOBS')),
+  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_CHANGES', 'COMPLETE_BATCHES', 'EXPIRE_JOBS')),
   add column input json,
   add column metrics json not null default '{}',
   add column every interval,

@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
+    EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
 
@@ -71,6 +72,7 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         must_complete="Documents of the batch that was given up would be left.",
         about=About.BATCH,
     ),
+    JobKind.EXPIRE_CHANGES: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
     JobKind.COMPLETE_BATCHES: KindRules(
         Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)
     ),
