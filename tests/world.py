@@ -19,6 +19,8 @@ from gateway.domain.facts import batches
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.operations.batch_removal import abort_batch, empty_batch
+from gateway.domain.reading import identity_graphs
+from gateway.domain.reading.identity_graphs import IdentityGraph
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.rules.versions import Mode
 from gateway.domain.work import leases
@@ -156,6 +158,13 @@ class World:
         """List the materialized documents of all policies."""
         rows = await self.db.rows(DOCUMENTS, self.scope.sandbox_id)
         return [orjson.loads(row["document"]) for row in rows]
+
+    async def graphs(self, xids: Sequence[UUID]) -> list[IdentityGraph | None]:
+        """Read the graph that each xid leads to, None for an unknown one."""
+        config = await self.config()
+        members = await identity_graphs.find_members(self.db, self.scope, config, xids)
+        read = iter(await identity_graphs.read_graphs(self.db, self.scope, config, [each for each in members if each]))
+        return [next(read) if each else None for each in members]
 
     async def fresh_sandbox(self) -> Sandbox:
         """Read the sandbox with the current version of its configuration."""

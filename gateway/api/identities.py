@@ -22,7 +22,7 @@ from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.identities import Identity, Sighting, known_namespace, resolve_xid, resolve_xids
-from gateway.domain.reading.identity_graphs import IdentityGraph, Link
+from gateway.domain.reading.identity_graphs import Link, Members
 from gateway.domain.reading.profiles import AnyProfile, InvalidKey
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Unavailable
@@ -325,9 +325,21 @@ class IdentityLinkType:
 
 
 async def _graph_identities(
-    graph: strawberry.Parent[IdentityGraph], info: Info, *, namespaces: NamespacesArgument = None
+    graph: strawberry.Parent[Members], info: Info, *, namespaces: NamespacesArgument = None
 ) -> list[Identity | None]:
     return await identities_of(info, graph.xids, namespaces)
+
+
+async def _links(graph: strawberry.Parent[Members], info: Info) -> tuple[Link, ...]:
+    return (await info.context.loaders.graph_by_members.load(graph)).links
+
+
+async def _refused_links(graph: strawberry.Parent[Members], info: Info) -> tuple[Link, ...]:
+    return (await info.context.loaders.graph_by_members.load(graph)).refused_links
+
+
+async def _refused_link_count(graph: strawberry.Parent[Members], info: Info) -> int:
+    return (await info.context.loaders.graph_by_members.load(graph)).refused_link_count
 
 
 @strawberry.type(
@@ -338,14 +350,16 @@ class IdentityGraphNode:
         _graph_identities,
         "The person's identities, at most 50: people's own first, then those of devices and browsers.",
     )
-    links: list[IdentityLinkType] = strawberry.field(
-        description="The links between them, each pair once, by their xids; none where an identity is alone."
+    links: list[IdentityLinkType] = resolved_by(
+        _links, "The links between them, each pair once, by their xids; none where an identity is alone."
     )
-    refused_links: list[IdentityLinkType] = strawberry.field(
-        description="Links of theirs that join nobody, most of them to identities of other people, who show them too: the newest 100 by `lastSeenAt`, the newest first."
+    refused_links: list[IdentityLinkType] = resolved_by(
+        _refused_links,
+        "Links of theirs that join nobody, most of them to identities of other people, who show them too: the newest 100 by `lastSeenAt`, the newest first.",
     )
-    refused_link_count: Long = strawberry.field(
-        description="How many links of theirs join nobody, those beyond the 100 that `refusedLinks` shows included."
+    refused_link_count: Long = resolved_by(
+        _refused_link_count,
+        "How many links of theirs join nobody, those beyond the 100 that `refusedLinks` shows included.",
     )
 
 
@@ -356,12 +370,12 @@ async def _identity(info: Info, identity: IdentityArgument) -> Identity | None:
     return (await read_identities(info.context, [input_xid(info.context, identity)]))[0]
 
 
-async def _identity_graph(info: Info, identity: IdentityArgument) -> IdentityGraph | None:
-    return await info.context.loaders.graph_by_xid.load(input_xid(info.context, identity))
+async def _identity_graph(info: Info, identity: IdentityArgument) -> Members | None:
+    return await info.context.loaders.members_by_xid.load(input_xid(info.context, identity))
 
 
-async def _identity_graphs(info: Info, identities: IdentitiesArgument) -> list[IdentityGraph | None]:
-    return await info.context.loaders.graph_by_xid.load_many(input_xids(info.context, identities))
+async def _identity_graphs(info: Info, identities: IdentitiesArgument) -> list[Members | None]:
+    return await info.context.loaders.members_by_xid.load_many(input_xids(info.context, identities))
 
 
 async def read_identities(context: Context, keys: Sequence[UUID]) -> list[Identity | None]:

@@ -251,9 +251,8 @@ class Loaders:
         return Loader(partial(identities.read_sightings, self._db, self._scope))
 
     @cached_property
-    def graph_by_xid(self) -> Loader[UUID, IdentityGraph | None]:
-        read, budget = partial(identity_graphs.find_graphs, self._db, self._scope, self._config), self.budget
-        return Loader(lambda xids: budget.read(xids, read, _size_of_graph))
+    def members_by_xid(self) -> Loader[UUID, Members | None]:
+        return Loader(partial(identity_graphs.find_members, self._db, self._scope, self._config))
 
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
@@ -349,8 +348,8 @@ def _nodes_at_once(timeline: Timeline) -> int:
     return _timelines_at_once(timeline.asked)
 
 
-def _size_of_graph(graph: IdentityGraph | None) -> int:
-    return 0 if graph is None else LINK_BYTES * (len(graph.links) + len(graph.refused_links))
+def _size_of_graph(graph: IdentityGraph) -> int:
+    return LINK_BYTES * (len(graph.links) + len(graph.refused_links))
 
 
 def _size_of_versions(page: Page[RecordVersion]) -> int:

@@ -10,7 +10,7 @@ from gateway.api.identities import IdentityGraphNode, IdentityInput, input_xid
 from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.operations import manual_links
-from gateway.domain.reading.identity_graphs import IdentityGraph
+from gateway.domain.reading.identity_graphs import Members
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, NotFound
 from gateway.storage.database import Database
@@ -22,8 +22,8 @@ class LinkIdentitiesInput:
     b: IdentityInput = plain("The other identity, of which the same holds.")
 
 
-async def _graphs(answer: strawberry.Parent[MutationResult], info: Info) -> list[IdentityGraph]:
-    graphs = await info.context.loaders.graph_by_xid.load_many(answer.changed or [])
+async def _graphs(answer: strawberry.Parent[MutationResult], info: Info) -> list[Members]:
+    graphs = await info.context.loaders.members_by_xid.load_many(answer.changed or [])
     return list({graph.xids: graph for graph in graphs if graph}.values())
 
 

@@ -55,7 +55,7 @@ from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.identity_graphs import IdentityGraph
+from gateway.domain.reading.identity_graphs import Members
 from gateway.domain.reading.profiles import (
     AnyProfile,
     AnyResult,
@@ -129,8 +129,8 @@ async def _identities(
     return await identities_of(info, profile.person.xids, namespaces)
 
 
-async def _identity_graph(profile: strawberry.Parent[Profile], info: Info) -> IdentityGraph:
-    return await info.context.loaders.graph_by_members.load((profile.person.xids, profile.person.is_contested))
+def _identity_graph(profile: strawberry.Parent[Profile]) -> Members:
+    return Members(profile.person.xids, profile.person.is_contested)
 
 
 async def _sources(profile: strawberry.Parent[Profile], info: Info) -> list[Dataset]:

@@ -76,6 +76,16 @@ async def test_graphs_of_many_come_in_the_order_asked_for_with_nulls_for_unknown
     ]
 
 
+async def test_identities_of_graphs_are_read_without_ties(client, statements):
+    await client.world.records(record(ANA, PHONE), record(DEVICE))
+    query = "query ($asked: [IdentityInput!]!) { identityGraphs(identities: $asked) { identities { value } } }"
+    asked = [{"key": key(name)} for name in (ANA, DEVICE)]
+    await client.data(query, asked=asked)
+    with statements() as ran:
+        await client.data(query, asked=asked)
+    assert ran[1:] == ["people.find_people", "identities.read_identities"]
+
+
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [

@@ -63,7 +63,7 @@ async def ingested(replay, rows, rules, order):
             assert result.failed == []
     xids = {await world.xid(*identity) for row in rows for identity in row.identities}
     with patch.object(identity_graphs, "MAX_REFUSED_LINKS", 10_000):  # so that all are shown
-        graphs = await identity_graphs.find_graphs(world.db, world.scope, await world.config(), list(xids))
+        graphs = await world.graphs(list(xids))
     assert all(graph is None or graph.refused_link_count == len(graph.refused_links) for graph in graphs)
     return {
         xid: (

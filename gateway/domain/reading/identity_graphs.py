@@ -7,7 +7,7 @@ many neighbours to join anybody may have millions of them: its newest links are 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
@@ -66,21 +66,20 @@ class IdentityGraph:
     refused_link_count: int = 0
 
 
-Members = tuple[tuple[UUID, ...], bool]
-"""The xids of a graph, and whether one of them may have a refused link."""
+class Members(NamedTuple):
+    """The xids of a graph in canonical order, and whether one of them may have a refused link."""
+
+    xids: tuple[UUID, ...]
+    is_contested: bool
 
 
-async def find_graphs(
-    db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID]
-) -> list[IdentityGraph | None]:
-    """Read the graph of the person that each xid leads to.
+async def find_members(db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID]) -> list[Members | None]:
+    """Read who is in the graph of the person that each xid leads to.
 
     An identity of no person is a graph of its own; an unknown or erased one gives None. Needs `profile:read`. Raises Forbidden,
     Unavailable.
     """
-    members = [_members(found) for found in await read_people(db, scope, config, xids)]
-    graphs = iter(await read_graphs(db, scope, config, [each for each in members if each]))
-    return [next(graphs) if each else None for each in members]
+    return [_members(found) for found in await read_people(db, scope, config, xids)]
 
 
 async def read_graphs(
@@ -124,10 +123,10 @@ async def _read_overlinked(db: Database, scope: Scope, xids: set[UUID]) -> dict[
 
 def _members(found: Found) -> Members | None:
     if found.person is not None:
-        return found.person.xids, found.person.is_contested
+        return Members(found.person.xids, found.person.is_contested)
     if found.identity is None or found.identity.is_erased:
         return None
-    return (found.identity.xid,), True
+    return Members((found.identity.xid,), is_contested=True)
 
 
 async def _refused(

@@ -12,7 +12,7 @@ from gateway.domain.config.identity_settings import NamespaceRule, update_identi
 from gateway.domain.operations import sandbox_regrouping
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
-from gateway.domain.reading import identities, identity_graphs
+from gateway.domain.reading import identities
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
@@ -42,9 +42,7 @@ async def together(world, *identities):
 
 
 async def refusals(world, identity):
-    (graph,) = await identity_graphs.find_graphs(
-        world.db, world.scope, await world.config(), [await world.xid(*identity)]
-    )
+    (graph,) = await world.graphs([await world.xid(*identity)])
     return {link.refusal for link in graph.refused_links}
 
 

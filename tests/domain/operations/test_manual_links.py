@@ -9,7 +9,6 @@ from gateway.domain.config import namespaces
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.operations import manual_links
 from gateway.domain.operations.verification import verify
-from gateway.domain.reading import identity_graphs
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
@@ -39,9 +38,7 @@ async def sound(world):
 
 
 async def refused(world, identity):
-    (graph,) = await identity_graphs.find_graphs(
-        world.db, world.scope, await world.config(), [await world.xid(*identity)]
-    )
+    (graph,) = await world.graphs([await world.xid(*identity)])
     return [(link.refusal, link.dataset_ids) for link in graph.refused_links]
 
 
@@ -93,7 +90,7 @@ async def test_two_are_tied_by_hand_until_they_are_unlinked(world):
     await world.records(record(ANA, first_name="Ana"), record(BOB))
     await linked(world, BOB, ANA)
     assert await groups(world) == {frozenset({"ana@x.io", "bob@x.io"})}
-    (graph,) = await identity_graphs.find_graphs(world.db, world.scope, await world.config(), [await world.xid(*BOB)])
+    (graph,) = await world.graphs([await world.xid(*BOB)])
     assert [(link.dataset_ids, link.refusal) for link in graph.links] == [((), None)]
     await sound(world)
     await unlinked(world, ANA, BOB)

@@ -26,9 +26,7 @@ CANNOT = Query(
 
 
 async def graph(world, identity):
-    (found,) = await identity_graphs.find_graphs(
-        world.db, world.scope, await world.config(), [await world.xid(*identity)]
-    )
+    (found,) = await world.graphs([await world.xid(*identity)])
     return found
 
 
@@ -120,10 +118,11 @@ async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_
     await world.records(record(ANA, devices[-1]))
     async with world.db.transaction() as tx:
         await tx.execute(CANNOT, world.scope.sandbox_id, await world.xid(*ANA), await world.xid(*devices[-2]))
-    config, asked = await world.config(), [await world.xid(*ANA)]
+    asked = [await world.xid(*ANA)]
+    await world.config()  # is at hand from here on
     with statements() as seen:
-        (shown,) = await identity_graphs.find_graphs(world.db, world.scope, config, asked)
-    assert seen == ["people.find_people", "identity_graphs.read_overlinked"]
+        (shown,) = await world.graphs(asked)
+    assert seen[1:] == ["people.find_people", "identity_graphs.read_overlinked"]
     assert shown.refused_link_count == len(devices)
     newest = [await pair(world, ANA, device) for device in devices[: -MAX_REFUSED_LINKS - 1 : -1]]
     assert [(link.a, link.b) for link in shown.refused_links] == newest
@@ -138,20 +137,20 @@ async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_
 async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, statements):
     names = [("Email", f"{n}@x.io") for n in range(20)]
     await world.records(*(record(name, ("Phone", f"+49{n}")) for n, name in enumerate(names)))
-    config = await world.config()
     xids = [await world.xid(*name) for name in names]
+    await world.config()  # is at hand from here on
     counts = []
     for asked in (xids[:1], xids):
         with statements() as seen:
-            await identity_graphs.find_graphs(world.db, world.scope, config, asked)
-        counts.append(seen)
+            await world.graphs(asked)
+        counts.append(seen[1:])
     assert counts[0] == counts[1] == ["people.find_people", "identity_graphs.read_ties"]
 
 
 async def test_profile_read_is_needed(world):
     writer = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
     with pytest.raises(Forbidden):
-        await identity_graphs.find_graphs(world.db, writer, await world.config(), [UUID(int=1)])
+        await identity_graphs.find_members(world.db, writer, await world.config(), [UUID(int=1)])
     with pytest.raises(Forbidden):
         await identity_graphs.read_graphs(world.db, writer, await world.config(), [])
 
