@@ -19,9 +19,10 @@ from gateway.api.scalars import Long, described
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.facts.batches import Batch
-from gateway.domain.work import jobs
+from gateway.domain.work import job_lists, jobs
 from gateway.domain.work.job_kinds import RULES, About
-from gateway.domain.work.jobs import Job, JobFilter, JobOrder, JobStatus
+from gateway.domain.work.job_lists import JobFilter, JobOrder, JobOrderField
+from gateway.domain.work.jobs import Job, JobStatus
 
 described(
     JobStatus,
@@ -89,13 +90,6 @@ described(
     IDENTITY="What is stored under the named identities.",
     GRAPH="What is stored under every identity of these people.",
 )
-
-
-class JobOrderField(StrEnum):
-    """What jobs can be ordered by."""
-
-    CREATED_AT = "CREATED_AT"
-    UPDATED_AT = "UPDATED_AT"
 
 
 described(
@@ -221,11 +215,6 @@ OrderBy = Annotated[
     JobOrderInput | None, strawberry.argument(description="How the jobs are ordered; the newest first without it.")
 ]
 
-_KEYS = {
-    JobOrderField.CREATED_AT: lambda job: (job.created_at, job.job_id),
-    JobOrderField.UPDATED_AT: lambda job: (job.updated_at, job.job_id),
-}
-
 
 async def _system_jobs(
     info: Info,
@@ -237,12 +226,13 @@ async def _system_jobs(
     last: Last = None,
     before: Before = None,
 ) -> Slice[Job]:
-    db, scope, order = info.context.db, info.context.scope, order_by or JobOrderInput()
-    of = JobFilter(wanted.status, wanted.type) if wanted else JobFilter()
-    listing = Listing(f"systemJobs {order.field} {order.direction}", _KEYS[order.field])
-    by = JobOrder(order.field is JobOrderField.UPDATED_AT, order.direction is OrderDirection.DESC)
-    page = await jobs.list_jobs(db, scope, of, by, listing.window(first, after, last, before))
-    return listing.paged(page, lambda: jobs.count_jobs(db, scope, of))
+    db, scope = info.context.db, info.context.scope
+    of = JobFilter(wanted.status, wanted.type) if wanted else job_lists.EVERY_JOB
+    given = order_by or JobOrderInput()
+    order = JobOrder(given.field, descending=given.direction is OrderDirection.DESC)
+    listing = Listing(f"systemJobs by {order.field}, {given.direction}", order.key)
+    page = await job_lists.list_jobs(db, scope, of, order, listing.window(first, after, last, before))
+    return listing.paged(page, lambda: job_lists.count_jobs(db, scope, of))
 
 
 async def _system_job(info: Info, job_id: JobId) -> Job | None:

@@ -15,7 +15,8 @@ from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work.job_kinds import RULES, About, JobKind
-from gateway.domain.work.jobs import NEWEST_FIRST, Job, JobFilter, JobStatus, cancel_job, list_jobs, read_jobs
+from gateway.domain.work.job_lists import NEWEST_FIRST, JobFilter, list_jobs, read_jobs
+from gateway.domain.work.jobs import Job, JobStatus, cancel_job
 from gateway.errors import Conflict, NotFound
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings

@@ -9,12 +9,13 @@ import pytest
 from typer.testing import CliRunner
 
 from gateway.api.ids import global_id
-from gateway.cli import program
+from gateway.cli import options, program
 from gateway.domain.config import tenants
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
-from gateway.domain.work.jobs import JobFilter, JobStatus
+from gateway.domain.work.job_lists import JobFilter, list_jobs
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database
 
@@ -22,8 +23,9 @@ KIND, BATCH = JobKind.ABORT_BATCH, uuid4()
 
 
 @pytest.fixture
-def command(dsn, tmp_path):
+def command(dsn, tmp_path, monkeypatch):
     """Runs `gateway jobs` in this process, over a deployment of its own; raises the error that ends it."""
+    monkeypatch.setattr(options, "configure_logs", lambda _: None)  # the log of this process goes on
     env = {"GATEWAY_DATABASE_URL": dsn, "GATEWAY_DATA_DIR": str(tmp_path), "COLUMNS": "300"}
 
     def run(*arguments):
@@ -72,7 +74,7 @@ def ended(status):
 
 async def recurring(db, scope):
     await jobs.schedule(db)
-    (job,) = (await jobs.list_jobs(db, scope, JobFilter(kinds=[JobKind.EXPIRE_JOBS]))).items
+    (job,) = (await list_jobs(db, scope, JobFilter(kinds=[JobKind.EXPIRE_JOBS]))).items
     return global_id("SystemJob", job.job_id)
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
+from gateway.domain.work import job_lists
 from gateway.storage.queries import all_queries
 
 LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change", "ingest_error")
@@ -22,12 +23,13 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "nodes": f"array_to_string((array_agg({ENTITY}))[:$5 - 1], ',')", "first": KEYS, "last": KEYS,
     "where": "", "time": "timestamp", "direction": "desc", "limited": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
-    "at": "created_at", "between": "", "order": "1", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
+    "between": "", "order": "1", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
 }  # fmt: skip
 ORDERS = {
     "batch_lists.list_batches": batch_lists.NEWEST_FIRST.columns,
     "batch_lists.list_batches_of_datasets": batch_lists.NEWEST_FIRST.columns,
     "ingest_errors.list_errors": ingest_errors.BY_ARRIVAL,
+    "job_lists.list_jobs": job_lists.NEWEST_FIRST.columns,
 }
 """Of statements that read a list page by page: the order whose index their comments name."""
 STATEMENTS = [

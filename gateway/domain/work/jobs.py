@@ -4,7 +4,7 @@ A job is enqueued in the transaction that makes the work necessary: both are com
 through it in pieces (module `leases`), and callers see how far it is.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -13,7 +13,6 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.scope import OWN_ACTOR, READ_CONFIGURATION, Permission, Scope
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
@@ -22,25 +21,16 @@ from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.notifications import Channel
 from gateway.storage.queries import query
-from gateway.telemetry import JobsCounted
 
 ENQUEUE = query("jobs.enqueue_job")
 FIND_OPEN = query("jobs.find_open_job")
 END = query("jobs.end_jobs")
 SCHEDULE = query("jobs.schedule_jobs")
 READ = query("jobs.read_jobs")
-LIST = query("jobs.list_jobs")
-LIST_BACKWARD = query("jobs.list_jobs_backward")
-COUNT = query("jobs.count_jobs")
-LIST_NEWEST = query("jobs.list_newest_jobs")
 LOCK = query("jobs.lock_job")
-COUNT_OPEN = query("jobs.count_open_jobs")
 
 READ_JOBS = (*READ_CONFIGURATION, Permission.PROFILE_WRITE, Permission.JOBS_WRITE)
 """The permissions that allow seeing jobs: a caller that may start one may watch it."""
-
-STALLED_ATTEMPTS = 3
-"""Attempts without progress after which a job that is still tried is stalled."""
 
 SANDBOX = UUID(int=0)
 """The subject of a job on a sandbox as a whole."""
@@ -119,25 +109,6 @@ class Job:
         return (self.updated_at - self.started_at).total_seconds() if self.started_at else 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class JobFilter:
-    """Which jobs are wanted: of any of these statuses and of these kinds. None: of all statuses; of all kinds but recurring ones."""
-
-    statuses: Collection[JobStatus] | None = None
-    kinds: Collection[str] | None = None
-
-
-class JobOrder(NamedTuple):
-    """How jobs are ordered: by their last change or by their creation; where that is equal, by id."""
-
-    by_update: bool = False
-    is_descending: bool = True
-
-
-NEWEST_FIRST: Final = JobOrder()
-FIRST_PAGE: Final = Window()
-
-
 class Started(NamedTuple, Generic[T]):
     """What a verb changed, and the job that it started to finish the work; None if there is nothing left to do."""
 
@@ -202,7 +173,7 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
     """
     scope.require(Permission.JOBS_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
-        found = _jobs(await tx.rows(LOCK, scope.sandbox_id, job_id))
+        found = jobs_of_rows(await tx.rows(LOCK, scope.sandbox_id, job_id))
         if not found:
             raise NotFound("There is no job with this id.", path=["id"])
         (job,) = found
@@ -213,70 +184,12 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
         await end(tx, scope, job.kind, job.subject, JobStatus.CANCELLED)
         before, after = {"status": job.status}, {"status": JobStatus.CANCELLED}
         await audit.record(tx, scope, "cancelSystemJob", Subject("SystemJob", (job_id,)), before=before, after=after)
-        (cancelled,) = _jobs(await tx.rows(READ, scope.sandbox_id, [job_id]))
+        (cancelled,) = jobs_of_rows(await tx.rows(READ, scope.sandbox_id, [job_id]))
         return cancelled
 
 
-async def read_jobs(db: Database, scope: Scope, job_ids: Sequence[UUID]) -> list[Job | None]:
-    """Read jobs by id, in order; None for an unknown one. Needs any of READ_JOBS. Raises Forbidden."""
-    scope.require(*READ_JOBS)
-    found = {job.job_id: job for job in _jobs(await db.rows(READ, scope.sandbox_id, job_ids))}
-    return [found.get(job_id) for job_id in job_ids]
-
-
-async def read_newest_jobs(db: Database, scope: Scope, works: Sequence[tuple[JobKind, UUID]]) -> list[Job | None]:
-    """Read the newest job of each kind about each subject, in order; None where there is none. Needs any of READ_JOBS. Raises Forbidden."""
-    scope.require(*READ_JOBS)
-    kinds, subjects = [kind for kind, _ in works], [subject for _, subject in works]
-    found = {
-        (job.kind, job.subject): job for job in _jobs(await db.rows(LIST_NEWEST, scope.sandbox_id, kinds, subjects))
-    }
-    return [found.get(work) for work in works]
-
-
-async def list_jobs(
-    db: Database,
-    scope: Scope,
-    wanted: JobFilter = JobFilter(),
-    order: JobOrder = NEWEST_FIRST,
-    window: Window = FIRST_PAGE,
-) -> Page[Job]:
-    """List a page of the sandbox's jobs, the newest first unless `order` says otherwise. The window's keys are (time of the order, job_id).
-
-    Needs any of READ_JOBS. Raises Forbidden, BadCursor.
-    """
-    scope.require(*READ_JOBS)
-    if order.is_descending:
-        page = await list_jobs(db, scope, wanted, order._replace(is_descending=False), window.mirrored)
-        return Page(page.items[::-1], has_next=page.has_previous, has_previous=page.has_next)
-    statement = LIST_BACKWARD if window.backward else LIST
-    bounds = window.bounds(datetime, UUID)
-    ordered = statement.filled(at="updated_at" if order.by_update else "created_at")
-    rows = await db.rows(ordered, scope.sandbox_id, *_texts(wanted), *bounds, window.fetch)
-    return page_of_rows(_jobs(rows), window)
-
-
-async def count_jobs(db: Database, scope: Scope, wanted: JobFilter) -> int:
-    """Count the sandbox's jobs that are wanted. Needs any of READ_JOBS. Raises Forbidden."""
-    scope.require(*READ_JOBS)
-    count: int = await db.value(COUNT, scope.sandbox_id, *_texts(wanted))
-    return count
-
-
-async def count_open_jobs(db: Database) -> list[JobsCounted]:
-    """Count the open jobs of all sandboxes by kind; a kind without any has zeros. Needs no permission, as it names no sandbox."""
-    found = {row["kind"]: JobsCounted(**row) for row in await db.rows(COUNT_OPEN, STALLED_ATTEMPTS)}
-    return [found.get(kind, JobsCounted(kind, 0, 0.0, 0)) for kind in JobKind]
-
-
-def _texts(wanted: JobFilter) -> tuple[list[str] | None, list[str] | None]:
-    return (
-        None if wanted.statuses is None else list(wanted.statuses),
-        None if wanted.kinds is None else list(wanted.kinds),
-    )
-
-
-def _jobs(rows: Sequence[Any]) -> list[Job]:
+def jobs_of_rows(rows: Sequence[Any]) -> list[Job]:
+    """Make jobs of rows of their table."""
     return [
         Job(
             **{

@@ -25,11 +25,11 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 from gateway.telemetry import JobLeft, observe
 
-CLAIM = query("jobs.claim_job")
-EXTEND = query("jobs.extend_lease")
-ADVANCE = query("jobs.advance_job")
-RELEASE = query("jobs.release_job")
-REARM = query("jobs.rearm_job")
+CLAIM = query("leases.claim_job")
+EXTEND = query("leases.extend_lease")
+ADVANCE = query("leases.advance_job")
+RELEASE = query("leases.release_job")
+REARM = query("leases.rearm_job")
 
 LEASE_SECONDS = 60.0
 HEARTBEAT_SECONDS = LEASE_SECONDS / 4

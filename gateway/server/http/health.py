@@ -8,7 +8,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.requests import Request
 from starlette.responses import Response
 
-from gateway.domain.work.jobs import count_open_jobs
+from gateway.domain.work.job_lists import count_open_jobs
 from gateway.errors import SchemaError, Timeout, Unavailable
 from gateway.server.http.responses import json_answer
 from gateway.server.http.services import services

@@ -16,8 +16,9 @@ from gateway.domain.reading import identities
 from gateway.domain.rules.graphs import IdentityType, LinkRefusal
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work import jobs, leases
+from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Forbidden, Invalid, NotFound, TooMany
 
@@ -110,7 +111,7 @@ async def test_equal_settings_enqueue_no_job(world):
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
     await ruled(world, ONE_EMAIL)
-    assert [job.status for job in (await jobs.list_jobs(world.db, world.scope)).items] == [JobStatus.COMPLETED]
+    assert [job.status for job in (await list_jobs(world.db, world.scope)).items] == [JobStatus.COMPLETED]
 
 
 # ------------------------------------------------------------------------------------------------ new facts
@@ -181,7 +182,7 @@ async def test_progress_counts_people_and_metrics_those_that_changed(world, monk
     await world.records(record(ANA, PHONE), record(BOB, PHONE))
     await ruled(world, ONE_EMAIL)
     await regrouped(world)
-    (job,) = (await jobs.list_jobs(world.db, world.scope)).items
+    (job,) = (await list_jobs(world.db, world.scope)).items
     assert (job.status, job.progress) == (JobStatus.COMPLETED, 1)
     assert job.done == job.total == job.metrics.records >= 5
     assert job.metrics.profiles == len(await world.people()) - 4 == 2  # one person became two

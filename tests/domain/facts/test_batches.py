@@ -19,7 +19,8 @@ from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
-from gateway.domain.work.jobs import JobFilter, JobStatus
+from gateway.domain.work.job_lists import JobFilter, list_jobs
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound
 from gateway.storage.database import Database
 
@@ -175,7 +176,7 @@ async def test_a_batch_that_nobody_completes_is_completed_a_week_after_its_last_
     assert [(await read(world, one)).status for one in ids] == ["FAILED", "FAILED", "LOADING"]
     await complete_idle(world, after[2])
     assert (await read(world, filled.batch_id)).status is BatchStatus.ACTIVE
-    (job,) = (await jobs.list_jobs(world.db, world.scope, JobFilter(kinds=[JobKind.COMPLETE_BATCHES]))).items
+    (job,) = (await list_jobs(world.db, world.scope, JobFilter(kinds=[JobKind.COMPLETE_BATCHES]))).items
     assert (job.status, job.done, job.metrics.records) == (JobStatus.NEW, 1, 1)
 
 

@@ -13,7 +13,7 @@ from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.operations import batch_removal
 from gateway.domain.operations.batch_removal import abort_batch
 from gateway.domain.operations.verification import verify
-from gateway.domain.work import jobs
+from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, NotFound
 
@@ -77,7 +77,7 @@ async def test_an_aborted_batch_takes_nothing_more_at_once_and_is_aborted_once_n
     assert await abort_batch(world.db, world.scope, batch_id) == (await read(world, batch_id), None)
     assert [(await read(world, one)).status for one in (batch_id, other)] == ["ABORTED", "LOADING"]
     assert await world.people() == {(await world.xid(*BOB),)}
-    (entry,) = (await jobs.list_jobs(world.db, world.scope)).items
+    (entry,) = (await list_jobs(world.db, world.scope)).items
     assert (entry.job_id, entry.status) == (job, JobStatus.COMPLETED)
 
 
@@ -90,7 +90,7 @@ async def test_only_a_batch_that_exists_and_is_loading_is_aborted(world):
     with pytest.raises(NotFound):
         await abort_batch(world.db, world.scope, uuid4())
     assert len(await world.people()) == 1
-    assert (await jobs.list_jobs(world.db, world.scope)).items == []
+    assert (await list_jobs(world.db, world.scope)).items == []
 
 
 async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world, later, monkeypatch):
@@ -113,4 +113,4 @@ async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world
         assert await world.people() == {(await world.xid(*ANA),)}
         assert await verify(world.db, world.scope, world.configurations) == []
     assert number > 20
-    assert {job.status for job in (await jobs.list_jobs(world.db, world.scope)).items} <= {JobStatus.COMPLETED}
+    assert {job.status for job in (await list_jobs(world.db, world.scope)).items} <= {JobStatus.COMPLETED}

@@ -13,7 +13,7 @@ from gateway.domain.operations import diffs
 from gateway.domain.operations.diffs import diff_policies
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.scope import Permission
-from gateway.domain.work import jobs
+from gateway.domain.work.job_lists import list_jobs
 from gateway.errors import BadInput, Conflict, Forbidden, Invalid, LimitExceeded, NotFound, Taken
 
 ANA, PHONE, BEN, CLEO = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("ECID", "1" * 38)
@@ -137,7 +137,7 @@ async def test_the_statements_depend_on_how_many_are_read_at_a_time_not_on_how_m
 async def test_a_comparison_stores_nothing(peopled):
     async def stored():
         listed = await policies.list_policies(peopled.db, peopled.scope)
-        return listed, (await jobs.list_jobs(peopled.db, peopled.scope)).items, await peopled.fresh_sandbox()
+        return listed, (await list_jobs(peopled.db, peopled.scope)).items, await peopled.fresh_sandbox()
 
     before = await stored()
     await diff(peopled, replace(ALONE, is_default=True))

@@ -16,8 +16,9 @@ from gateway.domain.operations.verification import verify
 from gateway.domain.reading import profiles
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.versions import Mode
-from gateway.domain.work import jobs, leases
+from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.storage.queries import Query
 
@@ -133,7 +134,7 @@ async def test_a_newer_change_takes_the_place_of_a_job_that_runs(peopled):
     await built(peopled)
     assert await status(peopled, policy) is PolicyStatus.ACTIVE
     statuses = [
-        job.status for job in (await jobs.list_jobs(peopled.db, peopled.scope)).items if job.subject == claim.subject
+        job.status for job in (await list_jobs(peopled.db, peopled.scope)).items if job.subject == claim.subject
     ]
     assert sorted(statuses) == [JobStatus.CANCELLED, JobStatus.COMPLETED]
 
@@ -141,7 +142,7 @@ async def test_a_newer_change_takes_the_place_of_a_job_that_runs(peopled):
 async def test_the_progress_of_the_job_counts_people(peopled):
     policy = await created(peopled)
     await built(peopled)
-    (job,) = [job for job in (await jobs.list_jobs(peopled.db, peopled.scope)).items if job.subject == policy.policy_id]
+    (job,) = [job for job in (await list_jobs(peopled.db, peopled.scope)).items if job.subject == policy.policy_id]
     assert (job.done, job.total, job.metrics.profiles, job.status) == (12, 12, 12, JobStatus.COMPLETED)
 
 

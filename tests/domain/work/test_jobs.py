@@ -11,6 +11,7 @@ import pytest
 from gateway.domain.config import sandboxes
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import RULES, Equal, JobKind
+from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.leases import LEASE_SECONDS, MAX_JOB_ATTEMPTS, MAX_WAIT_SECONDS, LeaseLost
 from gateway.errors import Conflict, Forbidden
@@ -31,7 +32,7 @@ async def advanced(db, claim, cursor, done=1, total=None):
 
 
 async def statuses(db, scope):
-    return [job.status for job in (await jobs.list_jobs(db, scope)).items]
+    return [job.status for job in (await list_jobs(db, scope)).items]
 
 
 async def nothing():
@@ -96,7 +97,7 @@ async def test_work_that_is_asked_for_again_is_the_open_job_or_refused_as_its_ki
 async def test_of_equal_jobs_that_are_added_at_once_one_is_open(equal, db, scope, monkeypatch):
     monkeypatch.setattr(jobs, "RULES", {KIND: replace(RULES[KIND], equal=equal)})
     added = await asyncio.gather(*(enqueued(db, scope) for _ in range(6)), return_exceptions=True)
-    (job,) = [job for job in (await jobs.list_jobs(db, scope)).items if job.status is JobStatus.NEW]
+    (job,) = [job for job in (await list_jobs(db, scope)).items if job.status is JobStatus.NEW]
     assert job.job_id in added
     expected = {Equal.REPLACE: 6, Equal.JOIN: 6, Equal.REFUSE: 1}[equal]
     assert sum(not isinstance(one, Conflict) for one in added) == expected
@@ -128,7 +129,7 @@ async def test_work_that_ends_well_is_complete(db, scope):
     claim = await leases.claim(db, [KIND])
     await advanced(db, claim, None, done=3, total=3)
     await leases.carry_out(db, claim, nothing())
-    (job,) = (await jobs.list_jobs(db, scope)).items
+    (job,) = (await list_jobs(db, scope)).items
     assert (job.kind, job.subject, job.status, job.done, job.total) == (KIND, POLICY, JobStatus.COMPLETED, 3, 3)
 
 
@@ -151,7 +152,7 @@ async def test_a_job_that_raises_is_tried_again_ever_later_and_fails_in_the_end(
         if attempt < MAX_JOB_ATTEMPTS:
             assert await leases.claim(then, [KIND]) is None
         waited += timedelta(seconds=2**attempt)
-    (job,) = (await jobs.list_jobs(db, scope)).items
+    (job,) = (await list_jobs(db, scope)).items
     assert (job.status, job.error) == (JobStatus.FAILED, "Not now.")
     assert await leases.claim(await later(timedelta(days=1)), [KIND]) is None
 
@@ -165,7 +166,7 @@ async def test_progress_resets_the_count_of_attempts(db, scope, later):
     assert claim.attempt == 2
     await advanced(then, claim, 1)
     assert claim.attempt == 0
-    assert [job.error for job in (await jobs.list_jobs(db, scope)).items] == [None]
+    assert [job.error for job in (await list_jobs(db, scope)).items] == [None]
 
 
 async def claimed_by_workers_that_are_killed(later, times):
@@ -195,7 +196,7 @@ async def test_a_job_that_must_complete_never_fails(db, scope, later):
     claim = await leases.claim(then, [KIND])
     with pytest.raises(Conflict):
         await leases.carry_out(then, claim, failing(Conflict("Not now.")))
-    (job,) = (await jobs.list_jobs(db, scope)).items
+    (job,) = (await list_jobs(db, scope)).items
     assert (job.status, job.error, job.attempts) == (JobStatus.NEW, "Not now.", MAX_JOB_ATTEMPTS + 2)
     assert await leases.claim(await later(waited + timedelta(seconds=MAX_WAIT_SECONDS)), [KIND]) is not None
 
@@ -204,7 +205,7 @@ async def test_an_unexpected_error_is_kept_without_its_text(db, scope):
     await enqueued(db, scope)
     with pytest.raises(ValueError):
         await leases.carry_out(db, await leases.claim(db, [KIND]), failing(ValueError("ana@example.com")))
-    assert [job.error for job in (await jobs.list_jobs(db, scope)).items] == ["Something broke inside (ValueError)."]
+    assert [job.error for job in (await list_jobs(db, scope)).items] == ["Something broke inside (ValueError)."]
 
 
 async def test_a_worker_that_is_stopped_frees_its_job(db, scope):
@@ -229,9 +230,9 @@ async def test_jobs_go_with_their_sandbox(db, scope):
     claim = await leases.claim(db, [KIND])
     await sandboxes.reset_sandbox(db, scope, scope.sandbox_id, scope.sandbox.name)
     await leases.carry_out(db, claim, nothing())
-    assert (await jobs.list_jobs(db, scope)).items == []
+    assert (await list_jobs(db, scope)).items == []
 
 
 async def test_listing_jobs_needs_a_permission(db, scope):
     with pytest.raises(Forbidden):
-        await jobs.list_jobs(db, replace(scope, permissions=frozenset()))
+        await list_jobs(db, replace(scope, permissions=frozenset()))

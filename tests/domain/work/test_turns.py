@@ -13,7 +13,8 @@ from gateway.domain.operations import job_retention
 from gateway.domain.rules.scope import SandboxType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import RULES, JobKind
-from gateway.domain.work.jobs import JobFilter, JobStatus
+from gateway.domain.work.job_lists import JobFilter, list_jobs
+from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.leases import LEASE_SECONDS, LeaseLost
 
 KIND, RECURRING = JobKind.ABORT_BATCH, JobKind.EXPIRE_JOBS
@@ -80,7 +81,7 @@ async def test_a_worker_killed_at_any_statement_loses_and_repeats_no_piece(db, s
         await enqueued(then, scope)
         was_killed = await killed_at(number, worked(then))
         await worked(await later(waited))
-    ended = (await jobs.list_jobs(db, scope)).items
+    ended = (await list_jobs(db, scope)).items
     assert len(ended) > 2 * PIECES
     assert {(job.status, job.done, job.total, job.metrics.records) for job in ended} == {
         (JobStatus.COMPLETED, PIECES, PIECES, PIECES)
@@ -94,7 +95,7 @@ async def test_two_workers_do_each_piece_once_though_one_takes_over_from_the_oth
     await asyncio.gather(worked(then), worked(then), worked(db))
     with pytest.raises(LeaseLost):
         await in_pieces(db, slow)
-    ended = (await jobs.list_jobs(db, scope)).items
+    ended = (await list_jobs(db, scope)).items
     assert {job.job_id for job in ended} == set(made)
     assert {(job.status, job.metrics.records) for job in ended} == {(JobStatus.COMPLETED, PIECES)}
 
@@ -103,9 +104,7 @@ async def test_two_workers_do_each_piece_once_though_one_takes_over_from_the_oth
 
 
 async def recurring(db, scope):
-    return (
-        await jobs.list_jobs(db, scope, JobFilter(kinds=[kind for kind, rules in RULES.items() if rules.every]))
-    ).items
+    return (await list_jobs(db, scope, JobFilter(kinds=[kind for kind, rules in RULES.items() if rules.every]))).items
 
 
 async def test_each_sandbox_gets_each_recurring_job_once(db, scope, others):
@@ -147,7 +146,7 @@ async def test_jobs_that_ended_are_kept_for_some_days(db, scope, later):
     await jobs.schedule(db)
     claim = await leases.claim(end := await later(30 * DAY + timedelta(seconds=1)), [RECURRING])
     await leases.carry_out(end, claim, job_retention.expire_jobs(end, scope, None, claim, days=30))
-    kept = (await jobs.list_jobs(db, scope)).items
+    kept = (await list_jobs(db, scope)).items
     assert {job.job_id for job in kept} == {open_id, recent.job_id}
     (told,) = [job for job in await recurring(db, scope) if job.kind is RECURRING]
     assert (told.done, told.metrics.records) == (1, 1)
