@@ -244,6 +244,7 @@ CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
     "merge_policy_default_key": (Stale, "Another policy has just become the default one; read it again.", ()),
     "merge_policy_edge_key": (Stale, "Another policy has just become the one of edges; read it again.", ()),
     "namespace_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "identity_settings_sandbox_id_fkey": (NotFound, _GONE, ()),
     "xdm_schema_sandbox_id_fkey": (NotFound, _GONE, ()),
     "dataset_sandbox_id_fkey": (NotFound, _GONE, ()),
     "batch_sandbox_id_fkey": (NotFound, _GONE, ()),

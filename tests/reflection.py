@@ -42,9 +42,11 @@ KIND_OF = {
     "datasetId": "Dataset", "datasetIds": "dataset of events", "order": "Dataset", "schemaId": "XdmSchema", "batchId": "Batch",
     "mergePolicyId": "MergePolicy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
+    "schema.id": "XdmSchema", "identityNamespace.id": "IdentityNamespace", "sandbox.id": "Sandbox", "dataset.name": "title",
+    "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy", "UpdateSandboxInput.id": "Sandbox",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
-    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "deleteSandbox.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
+    "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
     "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
@@ -107,6 +109,8 @@ async def furnished(world: World, mark: str) -> Side:
         "XdmSchema": global_id("XdmSchema", world.crm.schema_id),
         "xid": str(xid),
         "e-mail": person[0][1],
+        "title": f"{mark} title",
+        "policy": f"{mark} policy",
         "dataset of events": global_id("Dataset", world.shop.dataset_id),
     }
     return Side(client, ids)
@@ -160,6 +164,8 @@ class _Filler:
 
     def value(self, path: tuple[str, ...], input_type: Any) -> Any:
         nullable, name = get_nullable_type(input_type), path[-1]
+        if self.place and self.place.path == path and not is_list_type(nullable):
+            return self.foreign[self.place.kind]
         if name in VALUES:
             return VALUES[name]
         if is_list_type(nullable):
@@ -169,8 +175,6 @@ class _Filler:
             return {each: self.value((*path, each), nullable.fields[each].type) for each in wanted or ["xid"]}
         if isinstance(nullable, GraphQLEnumType):
             return "DATASET_PRECEDENCE" if "DATASET_PRECEDENCE" in nullable.values else next(iter(nullable.values))
-        if self.place and self.place.path == path:
-            return self.foreign[self.place.kind]
         return self.own[self.kinds[path]]
 
     def _wanted(self, owner: GraphQLInputObjectType, path: tuple[str, ...]) -> bool:
@@ -184,13 +188,16 @@ def arguments(
     place: Place | None = None,
     foreign: dict[str, str] | None = None,
 ) -> dict[str, Any]:
-    """The field's arguments: what is required, with the caller's own ids, and what leads to `place`, with the foreign thing there."""
+    """The field's arguments: what is required, with the caller's own ids, and what leads to `place`, with the foreign thing there.
+
+    A look-up takes one of several arguments: without a place it is the id.
+    """
     kinds = {each.path: each.kind for each in places(name, field)}
     filler = _Filler(kinds, own, place, foreign or {})
     return {
         argument: filler.value((argument,), given.type)
         for argument, given in field.args.items()
-        if is_required_argument(given) or filler.leads((argument,))
+        if is_required_argument(given) or filler.leads((argument,)) or (argument == "id" and place is None)
     }
 
 
@@ -207,7 +214,7 @@ def _selection(output_type: Any, depth: int) -> str:
     if is_leaf_type(named):
         return ""
     if isinstance(named, GraphQLInterfaceType):
-        parts = [f"... on {each.name} {_selection(each, depth)}" for each in SCHEMA.get_possible_types(named)]
+        parts = [f"... on {each.name} {_selection(each, depth - 1)}" for each in SCHEMA.get_possible_types(named)]
     else:
         parts = [
             f"{_alias(named, name)}{name} {_selection(field.type, depth - 1)}"

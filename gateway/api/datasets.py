@@ -1,28 +1,67 @@
 """Datasets: where the documents of one source go."""
 
-from collections.abc import Sequence
-from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any
-from uuid import UUID
 
 import strawberry
 
 from gateway.api.batch_lists import FilterArgument, OrderArgument, batch_page
+from gateway.api.catalog import ById, ByName, Catalog, Filter, condition, configured, contains, equals, refers_to
 from gateway.api.context import Context, Info, later, plain, resolved_by
 from gateway.api.ids import input_id
-from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, id_field, look_up
-from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice, connection_of
+from gateway.api.mutations import UserError, changed, changes_of, current_version, mutation, user_errors
+from gateway.api.nodes import Edited, Node, id_field
+from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
-from gateway.api.scalars import Long
+from gateway.api.scalars import Long, described
 from gateway.domain.config import datasets
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.registry import XdmSchema
 from gateway.domain.facts.batches import Batch
+from gateway.domain.rules.limits import DAYS
 
-DATASETS: Listing[Dataset] = Listing("datasets", lambda dataset: (dataset.name, dataset.dataset_id))
 
-DatasetId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a dataset.")]
+class DatasetStatus(StrEnum):
+    """Whether a dataset takes documents."""
+
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"
+
+
+described(
+    DatasetStatus,
+    "DatasetStatus",
+    "Whether a dataset takes documents.",
+    ACTIVE="It takes documents.",
+    DELETING="A job empties it, and it takes nothing meanwhile; afterwards it is ACTIVE and empty. This version of the gateway has no such job.",
+)
+
+
+class DatasetOrderField(StrEnum):
+    """What datasets can be ordered by."""
+
+    NAME = "NAME"
+    CREATED_AT = "CREATED_AT"
+
+
+described(
+    DatasetOrderField,
+    "DatasetOrderField",
+    "What datasets are ordered by; where that is equal, by id.",
+    NAME="The name, by code points.",
+    CREATED_AT="When the dataset was made.",
+)
+
+DATASETS: Catalog[Dataset] = Catalog(
+    "Dataset",
+    "datasets",
+    configured(lambda context: context.config.datasets),
+    "name",
+    {
+        DatasetOrderField.NAME: lambda dataset: (dataset.name, dataset.dataset_id),
+        DatasetOrderField.CREATED_AT: lambda dataset: (dataset.created_at, dataset.dataset_id),
+    },
+)
 
 
 def dataset_of(parent: strawberry.Parent[Any], info: Info) -> Dataset:
@@ -32,6 +71,10 @@ def dataset_of(parent: strawberry.Parent[Any], info: Info) -> Dataset:
 
 def _schema(dataset: strawberry.Parent[Dataset], info: Info) -> XdmSchema:
     return info.context.config.schemas[dataset.schema_id]
+
+
+def _status(_dataset: strawberry.Parent[Dataset]) -> DatasetStatus:
+    return DatasetStatus.ACTIVE
 
 
 async def _record_count(dataset: strawberry.Parent[Dataset], info: Info) -> int:
@@ -59,7 +102,7 @@ async def _batches(
 @strawberry.type(
     name="Dataset", description="Where the documents of one source go: records or events, all of one schema."
 )
-class DatasetType(Node):
+class DatasetType(Edited, Node):
     domain = Dataset
 
     id: strawberry.ID = id_field(
@@ -73,10 +116,13 @@ class DatasetType(Node):
     is_profile_enabled: bool = plain(
         "Whether the documents feed profiles and the identity graph; once they do, they always do."
     )
+    status: DatasetStatus = resolved_by(_status, "Whether it takes documents.")
+    event_retention_days: int | None = plain(
+        "How old its events may be, in days; null for any age. It is kept for now: this version of the gateway neither refuses nor removes an event for its age."
+    )
     record_count: Long = resolved_by(
         _record_count, "How many records or events were accepted; refused and reverted ones are left out."
     )
-    created_at: datetime = plain("When the dataset was made.")
     batches: Any = resolved_by(
         _batches, "What came in together, the newest first.", connection_of(later("gateway.api.batches", "BatchType"))
     )
@@ -85,27 +131,55 @@ class DatasetType(Node):
 # ------------------------------------------------------------------------------------------------ queries
 
 
+@strawberry.input(description="Which datasets are wanted: those that fit all that is given.")
+class DatasetFilter(Filter):
+    name: str | None = condition("Only those whose name contains this text, without regard to case.", contains("name"))
+    schema_id: strawberry.ID | None = condition(
+        "Only those whose documents have this schema.", refers_to("XdmSchema", "schema_id", "schemaId")
+    )
+    is_profile_enabled: bool | None = condition(
+        "Only those that feed profiles, or only the others.", equals("is_profile_enabled")
+    )
+
+
+@strawberry.input(description="How datasets are ordered.")
+class DatasetOrder:
+    field: DatasetOrderField = plain("What to order by.", default=DatasetOrderField.NAME)
+    direction: OrderDirection = plain("Which end comes first.", default=OrderDirection.ASC)
+
+
+Wanted = Annotated[
+    DatasetFilter | None,
+    strawberry.argument(name="filter", description="Which datasets are wanted; all without it."),
+]
+OrderBy = Annotated[
+    DatasetOrder | None, strawberry.argument(description="How the datasets are ordered; by name without it.")
+]
+
+
 async def _datasets(
-    info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    info: Info,
+    *,
+    wanted: Wanted = None,
+    order_by: OrderBy = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Slice[Dataset]:
-    info.context.require_configuration()
-    return DATASETS.cut(info.context.config.datasets.values(), DATASETS.window(first, after, last, before))
+    return await DATASETS.page(info.context, (first, after, last, before), wanted, order_by)
 
 
-async def _dataset(info: Info, dataset_id: DatasetId) -> Dataset | None:
-    return await look_up(info.context, read_datasets, dataset_id, "Dataset")
-
-
-async def read_datasets(context: Context, keys: Sequence[UUID]) -> list[Dataset | None]:
-    """Return the datasets with these ids, None for those that the sandbox lacks. Raises Forbidden."""
-    context.require_configuration()
-    return [context.config.datasets.find(key) for key in keys]
+async def _dataset(info: Info, dataset_id: ById = None, name: ByName = None) -> Dataset | None:
+    return await DATASETS.one(info.context, dataset_id, name)
 
 
 @strawberry.type(description="Queries of datasets.")
 class DatasetQuery:
-    datasets: Connection[DatasetType] = resolved_by(_datasets, "All datasets of the sandbox, by name.")
-    dataset: DatasetType | None = resolved_by(_dataset, "The dataset with this id; null where the sandbox has none.")
+    datasets: Connection[DatasetType] = resolved_by(_datasets, "The datasets of the sandbox.")
+    dataset: DatasetType | None = resolved_by(
+        _dataset, "The dataset with this id or this name; null where the sandbox has none."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ mutations
@@ -129,6 +203,11 @@ class UpdateDatasetInput:
     enable_for_profile: bool | None = plain(
         "True makes its documents feed profiles from now on; that cannot be undone.", default=None
     )
+    event_retention_days: int | None = plain(
+        f"How old its events may be, from 1 to {DAYS:,} days; null for any age. A dataset of records has none.",
+        default=strawberry.UNSET,
+    )
+    current_version: int | None = current_version()
 
 
 @strawberry.type(description="The dataset that was made or changed, or what was wrong.")
@@ -149,11 +228,11 @@ async def _create(context: Context, given: CreateDatasetInput) -> Dataset:
 
 
 async def _update(context: Context, given: UpdateDatasetInput) -> Dataset:
-    changes = {"name": given.name, "is_profile_enabled": given.enable_for_profile}
-    changes = {field: value for field, value in changes.items() if value is not None}
-    if given.description is not strawberry.UNSET:
-        changes["description"] = given.description
-    return await datasets.update_dataset(context.db, context.scope, input_id(given.id, "Dataset", "id"), changes)
+    named = {"name": given.name, "is_profile_enabled": given.enable_for_profile}
+    nullable = {"description": given.description, "event_retention_days": given.event_retention_days}
+    dataset_id = input_id(given.id, "Dataset", "id")
+    changes = changes_of(named, nullable)
+    return await datasets.update_dataset(context.db, context.scope, dataset_id, changes, given.current_version)
 
 
 @strawberry.type(description="Mutations of datasets.")
@@ -163,6 +242,6 @@ class DatasetMutation:
     )
     update_dataset: DatasetPayload = mutation(
         _update,
-        "Renames a dataset, describes it, or enables it for profile. Needs the scope `config:write`.",
+        "Renames a dataset, describes it, enables it for profile, or says how old its events may be. Needs the scope `config:write`.",
         configures=True,
     )

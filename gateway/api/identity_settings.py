@@ -1,14 +1,24 @@
 """Identity settings: priorities of namespaces, and which namespaces are unique in a graph."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import strawberry
 
 from gateway.api.context import Context, itself, plain, resolved_by
-from gateway.api.mutations import UserError, changed, mutation, user_errors
+from gateway.api.mutations import UserError, changed, current_version, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
+from gateway.api.scalars import described
 from gateway.domain.config import identity_settings
-from gateway.domain.config.namespaces import Namespace
+from gateway.domain.config.identity_settings import IdentitySettingsStatus
+
+described(
+    IdentitySettingsStatus,
+    "IdentitySettingsStatus",
+    "Whether all people are as the identity settings say. Reads are right either way.",
+    BUILDING="A job regroups the people who were there: each is by the old or by the new settings, never a mixture.",
+    ACTIVE="All people are as the settings say.",
+)
 
 # ------------------------------------------------------------------------------------------------ types
 
@@ -22,8 +32,16 @@ class NamespaceRule:
 
 @strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
 class IdentitySettings:
-    namespaces: list[NamespaceRule] = resolved_by(
-        itself, "The namespaces that have a rank, the highest first; none without settings."
+    namespaces: list[NamespaceRule] = plain(
+        "The namespaces that have a rank, the highest first; none without settings."
+    )
+    status: IdentitySettingsStatus = plain("Whether all people are as the settings say.")
+    version: int = plain(
+        "1 in a new sandbox, one more with each change. Sent as `currentVersion`, it keeps a caller from overwriting what others changed meanwhile."
+    )
+    updated_at: datetime | None = plain("When they were last changed; null where they never were.")
+    updated_by: str | None = plain(
+        "Who changed them last: the subject of the token, or the user who ran the command. Null where nobody did, or it is older than this note."
     )
 
 
@@ -46,6 +64,7 @@ class IdentitySettingsInput:
     namespaces: list[NamespaceRuleInput] = plain(
         f"The namespaces that have a rank, the highest first and each once: those that name people above those of devices, browsers and partners, at most {identity_settings.MAX_UNIQUE_NAMESPACES} of them unique. None turns the settings off."
     )
+    current_version: int | None = current_version()
 
 
 @strawberry.type(description="The identity settings as they were made, or what was wrong.")
@@ -59,8 +78,9 @@ def namespace_rules(given: IdentitySettingsInput) -> Sequence[identity_settings.
     return [identity_settings.NamespaceRule(rule.namespace, rule.is_unique_per_graph) for rule in given.namespaces]
 
 
-async def _update(context: Context, given: IdentitySettingsInput) -> list[Namespace]:
-    return await identity_settings.update_identity_settings(context.db, context.scope, namespace_rules(given))
+async def _update(context: Context, given: IdentitySettingsInput) -> identity_settings.IdentitySettings:
+    rules = namespace_rules(given)
+    return await identity_settings.update_identity_settings(context.db, context.scope, rules, given.current_version)
 
 
 @strawberry.type(description="Mutations of identity settings.")

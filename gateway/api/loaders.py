@@ -11,10 +11,9 @@ from uuid import UUID
 
 from gateway.api.finished import PEOPLE_PER_PIECE, Budget
 from gateway.api.loading import Kept, Loader, Shared, grouped
-from gateway.domain.config import api_keys, datasets, namespaces
+from gateway.domain.config import api_keys, datasets, identity_settings, sandboxes
 from gateway.domain.config.api_keys import ApiKey
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.config.namespaces import Namespace
 from gateway.domain.facts import batch_lists, batches, ingest_errors
 from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import Batch
@@ -192,8 +191,12 @@ class Loaders:
     # -------------------------------------------------------------------------------------------- sandboxes and keys
 
     @cached_property
-    def settings_by_sandbox(self) -> Loader[int, list[Namespace]]:
-        return Loader(partial(namespaces.read_identity_settings, self._db, self._scope))
+    def settings_by_sandbox(self) -> Loader[int, identity_settings.IdentitySettings | None]:
+        return Loader(partial(identity_settings.read_identity_settings, self._db, self._scope))
+
+    @cached_property
+    def expiry_by_sandbox(self) -> Loader[int, sandboxes.PseudonymousExpiry | None]:
+        return Loader(partial(sandboxes.read_expiries, self._db, self._scope))
 
     @cached_property
     def api_key_by_id(self) -> Loader[UUID, ApiKey | None]:

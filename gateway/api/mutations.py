@@ -4,7 +4,7 @@ A mistake that another input would mend is never a top-level error of a mutation
 database, a bug.
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -112,9 +112,24 @@ def _changed(answer: strawberry.Parent[MutationResult]) -> Any:
     return answer.changed
 
 
+def changes_of(required: Mapping[str, Any], nullable: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields that an input changes: the `required` ones that are not null, and the `nullable` ones that are not left out."""
+    given = {name: value for name, value in required.items() if value is not None}
+    return given | {name: value for name, value in nullable.items() if value is not strawberry.UNSET}
+
+
+def current_version() -> Any:
+    """Return the input's field that guards a change against what the caller has not seen."""
+    return plain(
+        "The `version` that the caller has read: where there is another by now, the answer is STALE and nothing is done. Left out, it is done at any version.",
+        default=None,
+    )
+
+
 @strawberry.input(description="An object to be deleted.")
 class DeleteInput:
     id: strawberry.ID = plain("The object to delete.")
+    current_version: int | None = current_version()
 
 
 @strawberry.type(description="What was deleted, or why it was not.")

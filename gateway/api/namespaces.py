@@ -1,14 +1,15 @@
 """Identity namespaces: what kind of identity a value is."""
 
-from collections.abc import Sequence
+from typing import Annotated
 
 import strawberry
 
+from gateway.api.catalog import ById, Catalog, Filter, among, condition, configured, equals
 from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.ids import input_id
-from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, id_field
-from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.mutations import UserError, changed, changes_of, current_version, mutation, user_errors
+from gateway.api.nodes import Edited, Node, id_field
+from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import namespaces
 from gateway.domain.config.namespaces import Namespace
@@ -37,14 +38,32 @@ described(
     E164="When they are one phone number: `+` and 8 to 15 digits, whatever blanks, dashes and brackets stand between them, and `00` for `+`. A value that is no such number is compared as with EXACT.",
 )
 
-NAMESPACES: Listing[Namespace] = Listing("identityNamespaces", lambda namespace: (namespace.code,))
+ByCode = Annotated[
+    str | None, strawberry.argument(description="Its code, case included. Exactly one argument is given.")
+]
+
+
+def _number(context: Context, key: tuple[int, int]) -> int | None:
+    """Return the number of a namespace of the caller's own sandbox, None for one of another."""
+    sandbox_id, number = key
+    return number if sandbox_id == context.scope.sandbox_id else None
+
+
+NAMESPACES: Catalog[Namespace] = Catalog(
+    "IdentityNamespace",
+    "identityNamespaces",
+    configured(lambda context: context.config.namespaces),
+    "code",
+    {"code": lambda namespace: (namespace.code,)},
+    _number,
+)
 
 
 @strawberry.type(
     name="IdentityNamespace",
     description="A kind of identity, such as e-mail addresses or the customer numbers of one shop. It is never deleted.",
 )
-class NamespaceType(Node):
+class NamespaceType(Edited, Node):
     domain = Namespace
 
     id: strawberry.ID = id_field("Global id of the namespace.", "IdentityNamespace", "sandbox_id", "namespace_id")
@@ -60,24 +79,46 @@ class NamespaceType(Node):
     is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of it.")
 
 
+# ------------------------------------------------------------------------------------------------ queries
+
+
+@strawberry.input(description="Which namespaces are wanted: those that fit all that is given.")
+class IdentityNamespaceFilter(Filter):
+    is_custom: bool | None = condition(
+        "Only those that this sandbox made, or only the standard ones.", equals("is_custom")
+    )
+    id_type: list[IdentityType] | None = condition("Only those whose values name such things.", among("type"))
+
+
+Wanted = Annotated[
+    IdentityNamespaceFilter | None,
+    strawberry.argument(name="filter", description="Which namespaces are wanted; all without it."),
+]
+
+
 async def _identity_namespaces(
-    info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
+    info: Info,
+    *,
+    wanted: Wanted = None,
+    first: First = None,
+    after: After = None,
+    last: Last = None,
+    before: Before = None,
 ) -> Slice[Namespace]:
-    info.context.require_configuration()
-    return NAMESPACES.cut(info.context.config.namespaces.values(), NAMESPACES.window(first, after, last, before))
+    return await NAMESPACES.page(info.context, (first, after, last, before), wanted)
 
 
-async def read_namespaces(context: Context, keys: Sequence[tuple[int, int]]) -> list[Namespace | None]:
-    """Return the namespaces with these pairs of a sandbox and a number, None for those that this sandbox lacks. Raises Forbidden."""
-    context.require_configuration()
-    own = context.scope.sandbox_id
-    return [context.config.namespaces.find(number) if sandbox_id == own else None for sandbox_id, number in keys]
+async def _identity_namespace(info: Info, namespace_id: ById = None, code: ByCode = None) -> Namespace | None:
+    return await NAMESPACES.one(info.context, namespace_id, code, "code")
 
 
 @strawberry.type(description="Queries of namespaces.")
 class NamespaceQuery:
     identity_namespaces: Connection[NamespaceType] = resolved_by(
-        _identity_namespaces, "All namespaces of the sandbox by code, standard ones included."
+        _identity_namespaces, "The namespaces of the sandbox by code, standard ones included."
+    )
+    identity_namespace: NamespaceType | None = resolved_by(
+        _identity_namespace, "The namespace with this id or this code; null where the sandbox has none."
     )
 
 
@@ -100,6 +141,7 @@ class CreateIdentityNamespaceInput:
 @strawberry.input(description="A custom namespace and what is to be said of it; what is left out stays as it is.")
 class UpdateIdentityNamespaceInput:
     id: strawberry.ID = plain("The namespace to change; standard ones never change.")
+    current_version: int | None = current_version()
     name: str | None = plain("What people call it; null leaves it as it is.", default=None)
     description: str | None = plain("What its values are; null takes the description away.", default=strawberry.UNSET)
 
@@ -123,13 +165,11 @@ async def _create(context: Context, given: CreateIdentityNamespaceInput) -> Name
 
 
 async def _update(context: Context, given: UpdateIdentityNamespaceInput) -> Namespace:
-    changes: dict[str, str | None] = {} if given.name is None else {"name": given.name}
-    if given.description is not strawberry.UNSET:
-        changes["description"] = given.description
-    sandbox_id, number = input_id(given.id, "IdentityNamespace", "id")
-    if sandbox_id != context.scope.sandbox_id:
+    number = _number(context, input_id(given.id, "IdentityNamespace", "id"))
+    if number is None:
         raise NotFound(path=["id"])
-    return await namespaces.update_namespace(context.db, context.scope, number, changes)
+    changes = changes_of({"name": given.name}, {"description": given.description})
+    return await namespaces.update_namespace(context.db, context.scope, number, changes, given.current_version)
 
 
 @strawberry.type(description="Mutations of namespaces.")

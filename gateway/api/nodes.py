@@ -5,6 +5,7 @@ order, None for those that the caller's sandbox lacks.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from operator import attrgetter
 from typing import Any, ClassVar, TypeAlias, TypeVar
 
@@ -32,6 +33,18 @@ class Node:
     def is_type_of(cls, obj: object, _info: object) -> bool:
         """Return whether a domain object is of this GraphQL type; graphql-core asks."""
         return isinstance(obj, cls.domain)
+
+
+@strawberry.type(description="Anything that people make and change.")
+class Edited:
+    version: int = plain(
+        "1 when it was made, one more with each change. Sent as `currentVersion`, it keeps a caller from overwriting what others changed meanwhile."
+    )
+    created_at: datetime = plain("When it was made.")
+    updated_at: datetime = plain("When it was last changed; when it was made, where it never was.")
+    created_by: str | None = plain(
+        "Who made it: the subject of the token, or the user who ran the command. Null where it came with the sandbox, or is older than this note."
+    )
 
 
 def id_field(description: str, type_name: str, *key: str) -> Any:

@@ -1,19 +1,26 @@
 """Merge policies: which fragments make a person, and which value wins."""
 
-from collections.abc import Sequence
-from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 import strawberry
 
+from gateway.api.catalog import ById, ByName, Catalog, Filter, condition, configured, equals
 from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import input_id
-from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, id_field, look_up
-from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
+from gateway.api.mutations import (
+    DeleteInput,
+    DeletePayload,
+    UserError,
+    changed,
+    changes_of,
+    current_version,
+    mutation,
+    user_errors,
+)
+from gateway.api.nodes import Edited, Node, id_field
+from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import policies
 from gateway.domain.config.datasets import Dataset
@@ -61,7 +68,17 @@ described(
     UPDATED_AT="When the policy was last changed.",
 )
 
-PolicyId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a merge policy.")]
+POLICIES: Catalog[MergePolicy] = Catalog(
+    "MergePolicy",
+    "mergePolicies",
+    configured(lambda context: context.config.policies),
+    "settings.name",
+    {
+        MergePolicyOrderField.NAME: lambda policy: (policy.settings.name, policy.policy_id),
+        MergePolicyOrderField.CREATED_AT: lambda policy: (policy.created_at, policy.policy_id),
+        MergePolicyOrderField.UPDATED_AT: lambda policy: (policy.updated_at, policy.policy_id),
+    },
+)
 
 
 # ------------------------------------------------------------------------------------------------ types
@@ -84,7 +101,7 @@ class AttributeMergeNode:
     name="MergePolicy",
     description="A way to see people: which identities make one, and which source wins where several know the same field.",
 )
-class MergePolicyType(Node):
+class MergePolicyType(Edited, Node):
     domain = MergePolicy
 
     id: strawberry.ID = id_field("Global id of the policy.", "MergePolicy", "policy_id")
@@ -102,34 +119,25 @@ class MergePolicyType(Node):
     is_active_on_edge: bool = attribute(
         "settings.is_active_on_edge", "Whether edges serve people as this policy sees them; at most one does."
     )
-    version: int = plain("Grows by one with each change, from 1.")
     status: PolicyStatus = plain("Whether what the policy keeps is there.")
-    created_at: datetime = plain("When the policy was made.")
-    updated_at: datetime = plain("When the policy was last changed.")
 
 
 # ------------------------------------------------------------------------------------------------ queries
 
 
 @strawberry.input(description="Which merge policies are wanted: those that fit all that is given.")
-class MergePolicyFilter:
-    is_default: bool | None = plain("Only the defaults, or only the others.", default=None)
-    is_active_on_edge: bool | None = plain("Only the one that edges use, or only the others.", default=None)
-    xdm_class: XdmClass | None = plain("Only policies of this class.", name="class", default=None)
-    identity_graph: IdentityGraphType | None = plain("Only policies with this kind of graph.", default=None)
-    attribute_merge: AttributeMergeType | None = plain("Only policies with this kind of rule.", default=None)
-
-    def fits(self, policy: MergePolicy) -> bool:
-        """Return whether the policy passes the filter."""
-        settings = policy.settings
-        pairs = (
-            (self.is_default, settings.is_default),
-            (self.is_active_on_edge, settings.is_active_on_edge),
-            (self.xdm_class, settings.xdm_class),
-            (self.identity_graph, settings.identity_graph),
-            (self.attribute_merge, settings.attribute_merge.type),
-        )
-        return all(wanted in (None, actual) for wanted, actual in pairs)
+class MergePolicyFilter(Filter):
+    is_default: bool | None = condition("Only the defaults, or only the others.", equals("settings.is_default"))
+    is_active_on_edge: bool | None = condition(
+        "Only the one that edges use, or only the others.", equals("settings.is_active_on_edge")
+    )
+    xdm_class: XdmClass | None = condition("Only policies of this class.", equals("settings.xdm_class"), name="class")
+    identity_graph: IdentityGraphType | None = condition(
+        "Only policies with this kind of graph.", equals("settings.identity_graph")
+    )
+    attribute_merge: AttributeMergeType | None = condition(
+        "Only policies with this kind of rule.", equals("settings.attribute_merge.type")
+    )
 
 
 @strawberry.input(description="How merge policies are ordered.")
@@ -138,7 +146,7 @@ class MergePolicyOrder:
     direction: OrderDirection = plain("Which end comes first.", default=OrderDirection.ASC)
 
 
-Filter = Annotated[
+Wanted = Annotated[
     MergePolicyFilter | None,
     strawberry.argument(name="filter", description="Which policies are wanted; all without it."),
 ]
@@ -146,41 +154,22 @@ OrderBy = Annotated[
     MergePolicyOrder | None, strawberry.argument(description="How the policies are ordered; by name without it.")
 ]
 
-_KEYS = {
-    MergePolicyOrderField.NAME: lambda policy: (policy.settings.name, policy.policy_id),
-    MergePolicyOrderField.CREATED_AT: lambda policy: (policy.created_at, policy.policy_id),
-    MergePolicyOrderField.UPDATED_AT: lambda policy: (policy.updated_at, policy.policy_id),
-}
-
 
 async def _merge_policies(
     info: Info,
     *,
-    wanted: Filter = None,
+    wanted: Wanted = None,
     order_by: OrderBy = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> Slice[MergePolicy]:
-    info.context.require_configuration()
-    order, wanted = order_by or MergePolicyOrder(), wanted or MergePolicyFilter()
-    listing = Listing(f"mergePolicies {order.field} {order.direction}", _KEYS[order.field])
-    return listing.cut(
-        filter(wanted.fits, info.context.config.policies.values()),
-        listing.window(first, after, last, before),
-        descending=order.direction is OrderDirection.DESC,
-    )
+    return await POLICIES.page(info.context, (first, after, last, before), wanted, order_by)
 
 
-async def _merge_policy(info: Info, policy_id: PolicyId) -> MergePolicy | None:
-    return await look_up(info.context, read_policies, policy_id, "MergePolicy")
-
-
-async def read_policies(context: Context, keys: Sequence[UUID]) -> list[MergePolicy | None]:
-    """Return the policies with these ids, None for those that the sandbox lacks. Raises Forbidden."""
-    context.require_configuration()
-    return [context.config.policies.find(key) for key in keys]
+async def _merge_policy(info: Info, policy_id: ById = None, name: ByName = None) -> MergePolicy | None:
+    return await POLICIES.one(info.context, policy_id, name)
 
 
 @strawberry.type(description="Queries of merge policies.")
@@ -189,7 +178,7 @@ class PolicyQuery:
         _merge_policies, "The merge policies of the sandbox; there are one to five."
     )
     merge_policy: MergePolicyType | None = resolved_by(
-        _merge_policy, "The merge policy with this id; null where the sandbox has none."
+        _merge_policy, "The merge policy with this id or this name; null where the sandbox has none."
     )
 
 
@@ -224,10 +213,7 @@ class UpdateMergePolicyInput:
     attribute_merge: AttributeMergeInput | None = plain("What is to decide, given whole.", default=None)
     is_default: bool | None = plain("True makes it the default; false cannot be said of the default.", default=None)
     is_active_on_edge: bool | None = plain("Whether edges are to use it.", default=None)
-    current_version: int | None = plain(
-        "The version that the caller has read: where the policy has another by now, the answer is STALE and nothing changes.",
-        default=None,
-    )
+    current_version: int | None = current_version()
 
 
 @strawberry.type(description="The merge policy that was made or changed, or what was wrong.")
@@ -253,20 +239,22 @@ async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
 
 
 async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolicy:
-    changes: dict[str, Any] = {
+    changes = {
         "name": given.name,
         "identity_graph": given.identity_graph,
         "attribute_merge": given.attribute_merge and _rule(given.attribute_merge),
         "is_default": given.is_default,
         "is_active_on_edge": given.is_active_on_edge,
     }
-    changes = {field: value for field, value in changes.items() if value is not None}
     policy_id = input_id(given.id, "MergePolicy", "id")
-    return await policies.update_policy(context.db, context.scope, policy_id, changes, given.current_version)
+    return await policies.update_policy(
+        context.db, context.scope, policy_id, changes_of(changes, {}), given.current_version
+    )
 
 
 async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
-    await policies.delete_policy(context.db, context.scope, input_id(given.id, "MergePolicy", "id"))
+    policy_id = input_id(given.id, "MergePolicy", "id")
+    await policies.delete_policy(context.db, context.scope, policy_id, given.current_version)
     return given.id
 
 

@@ -1,17 +1,16 @@
 """XDM schemas, the field groups that they are made of, and the union that types a sandbox's entities."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any, cast
-from uuid import UUID
 
 import strawberry
 
+from gateway.api.catalog import ById, Catalog, Filter, condition, configured, contains, equals
 from gateway.api.context import Context, Info, itself, later, plain, resolved_by
 from gateway.api.entities import EVENT_ENTITY, PROFILE_ENTITY, entity_sdl
 from gateway.api.ids import input_id
-from gateway.api.mutations import UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, id_field
-from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.mutations import UserError, changed, current_version, mutation, user_errors
+from gateway.api.nodes import Edited, Node, id_field
+from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import JSON, described
 from gateway.domain.config import registry
 from gateway.domain.config.namespaces import Namespace
@@ -32,7 +31,17 @@ OfClass = Annotated[
     strawberry.argument(name="class", description="Only what is of this class; all where it is left out."),
 ]
 
-SCHEMAS: Listing[XdmSchema] = Listing("schemas", lambda schema: (schema.title, schema.schema_id))
+ByTitle = Annotated[
+    str | None, strawberry.argument(description="Its title, case included. Exactly one argument is given.")
+]
+
+SCHEMAS: Catalog[XdmSchema] = Catalog(
+    "XdmSchema",
+    "schemas",
+    configured(lambda context: context.config.schemas),
+    "title",
+    {"title": lambda schema: (schema.title, schema.schema_id)},
+)
 
 
 def _namespace(descriptor: strawberry.Parent[IdentityDescriptor], info: Info) -> Namespace | None:
@@ -54,7 +63,7 @@ class IdentityDescriptorType:
     name="XdmSchema",
     description="What the documents of a dataset may look like: a class, field groups and custom fields. It only ever grows.",
 )
-class XdmSchemaType(Node):
+class XdmSchemaType(Edited, Node):
     domain = XdmSchema
 
     id: strawberry.ID = id_field("Global id of the schema.", "XdmSchema", "schema_id")
@@ -68,7 +77,6 @@ class XdmSchemaType(Node):
         "Whether the schema is part of the class's union, so that its datasets may feed profiles."
     )
     identities: list[IdentityDescriptorType] = plain("The fields that hold identities.")
-    version: int = plain("Grows by one with each change, from 1.")
 
 
 @strawberry.type(
@@ -115,18 +123,38 @@ class UnionSchema:
 # ------------------------------------------------------------------------------------------------ queries
 
 
+@strawberry.input(description="Which schemas are wanted: those that fit all that is given.")
+class XdmSchemaFilter(Filter):
+    title: str | None = condition(
+        "Only those whose title contains this text, without regard to case.", contains("title")
+    )
+    is_profile_enabled: bool | None = condition(
+        "Only those that are part of their class's union, or only the others.", equals("is_profile_enabled")
+    )
+
+
+Wanted = Annotated[
+    XdmSchemaFilter | None,
+    strawberry.argument(name="filter", description="Which schemas are wanted; all without it."),
+]
+
+
 async def _schemas(
     info: Info,
     *,
     xdm_class: OfClass = None,
+    wanted: Wanted = None,
     first: First = None,
     after: After = None,
     last: Last = None,
     before: Before = None,
 ) -> Slice[XdmSchema]:
-    info.context.require_configuration()
-    schemas = [schema for schema in info.context.config.schemas.values() if xdm_class in (None, schema.xdm_class)]
-    return SCHEMAS.cut(schemas, SCHEMAS.window(first, after, last, before))
+    of_class = [equals("xdm_class")(xdm_class)] if xdm_class else []
+    return await SCHEMAS.page(info.context, (first, after, last, before), wanted, None, *of_class)
+
+
+async def _schema(info: Info, schema_id: ById = None, title: ByTitle = None) -> XdmSchema | None:
+    return await SCHEMAS.one(info.context, schema_id, title, "title")
 
 
 async def _field_groups(info: Info, *, xdm_class: OfClass = None) -> list[FieldGroup]:
@@ -139,15 +167,12 @@ async def _union_schema(info: Info, xdm_class: Class) -> XdmClass:
     return xdm_class
 
 
-async def read_schemas(context: Context, keys: Sequence[UUID]) -> list[XdmSchema | None]:
-    """Return the schemas with these ids, None for those that the sandbox lacks. Raises Forbidden."""
-    context.require_configuration()
-    return [context.config.schemas.find(key) for key in keys]
-
-
 @strawberry.type(description="Queries of schemas.")
 class RegistryQuery:
-    schemas: Connection[XdmSchemaType] = resolved_by(_schemas, "All schemas of the sandbox, by title.")
+    schemas: Connection[XdmSchemaType] = resolved_by(_schemas, "The schemas of the sandbox, by title.")
+    schema: XdmSchemaType | None = resolved_by(
+        _schema, "The schema with this id or this title; null where the sandbox has none."
+    )
     field_groups: list[FieldGroupType] = resolved_by(
         _field_groups, "The field groups that schemas can be made of: of profiles, then of events, each by name."
     )
@@ -204,6 +229,7 @@ class UpdateSchemaInput:
     enable_for_profile: bool | None = plain(
         "True makes it join the union of its class; that cannot be undone.", default=None
     )
+    current_version: int | None = current_version()
 
 
 @strawberry.type(description="The schema that was made or changed, or what was wrong.")
@@ -235,6 +261,7 @@ async def _update(context: Context, given: UpdateSchemaInput) -> XdmSchema:
         custom_fields=cast("Any", given.custom_fields),
         identities=_descriptors(given.identities),
         is_profile_enabled=given.enable_for_profile,
+        current_version=given.current_version,
     )
 
 

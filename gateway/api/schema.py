@@ -23,7 +23,7 @@ from gateway.api.audit import AuditQuery, read_entries
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.changes import ChangeQuery
 from gateway.api.context import Info, resolved_by
-from gateway.api.datasets import DatasetMutation, DatasetQuery, read_datasets
+from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
 from gateway.api.events import EventQuery, read_events
@@ -33,14 +33,14 @@ from gateway.api.ingestion import IngestionMutation
 from gateway.api.jobs import SystemJobMutation, SystemJobQuery, read_jobs
 from gateway.api.limits import ServiceLimitQuery
 from gateway.api.manual_links import LinkingMutation
-from gateway.api.namespaces import NamespaceMutation, NamespaceQuery, read_namespaces
+from gateway.api.namespaces import NAMESPACES, NamespaceMutation, NamespaceQuery
 from gateway.api.nodes import Node, Reader, read_nodes
-from gateway.api.policies import PolicyMutation, PolicyQuery, read_policies
+from gateway.api.policies import POLICIES, PolicyMutation, PolicyQuery
 from gateway.api.profiles import ProfileQuery, read_profiles
-from gateway.api.registry import RegistryMutation, RegistryQuery, read_schemas
+from gateway.api.registry import SCHEMAS, RegistryMutation, RegistryQuery
 from gateway.api.scalars import SCALARS
 from gateway.api.simulation import SimulationQuery
-from gateway.api.tenants import TenantMutation, TenantQuery, read_sandboxes
+from gateway.api.tenants import SANDBOXES, TenantMutation, TenantQuery
 from gateway.api.tokens import TokenMutation
 from gateway.api.warnings import WarningMutation, WarningQuery, read_warnings
 from gateway.domain.config.configuration import Configuration
@@ -50,16 +50,16 @@ READERS: Final[Mapping[str, Reader]] = {
     "ApiKey": read_api_keys,
     "AuditEntry": read_entries,
     "Batch": read_batches,
-    "Dataset": read_datasets,
+    "Dataset": DATASETS.read,
     "ExperienceEvent": read_events,
     "Identity": read_identities,
-    "IdentityNamespace": read_namespaces,
+    "IdentityNamespace": NAMESPACES.read,
     "IngestionWarning": read_warnings,
-    "MergePolicy": read_policies,
+    "MergePolicy": POLICIES.read,
     "Profile": read_profiles,
-    "Sandbox": read_sandboxes,
+    "Sandbox": SANDBOXES.read,
     "SystemJob": read_jobs,
-    "XdmSchema": read_schemas,
+    "XdmSchema": SCHEMAS.read,
 }
 """The reader of each type with global ids."""
 

@@ -1,20 +1,23 @@
 """The viewer, which is the caller of a request, and the sandboxes of an organization."""
 
-from collections.abc import Sequence
-from datetime import datetime
-
 import strawberry
 
+from gateway.api.catalog import ById, ByName, Catalog
 from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.identity_settings import IdentitySettings
 from gateway.api.ids import input_id
-from gateway.api.mutations import DeleteInput, DeletePayload, UserError, changed, mutation, user_errors
-from gateway.api.nodes import Node, id_field
-from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.mutations import DeletePayload, UserError, changed, changes_of, current_version, mutation, user_errors
+from gateway.api.namespaces import NamespaceType
+from gateway.api.nodes import Edited, Node, id_field
+from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import sandboxes, tenants
-from gateway.domain.config.namespaces import Namespace
+from gateway.domain.config.configuration import UsableRows
+from gateway.domain.config.identity_settings import IdentitySettings as Settings
+from gateway.domain.config.sandboxes import PseudonymousExpiry
+from gateway.domain.rules.limits import DAYS
 from gateway.domain.rules.scope import Permission, Sandbox, SandboxType, Scope
+from gateway.errors import Forbidden
 
 described(
     SandboxType,
@@ -24,21 +27,47 @@ described(
     DEVELOPMENT="It is for trying out and may be reset at will.",
 )
 
-SANDBOXES: Listing[Sandbox] = Listing("sandboxes", lambda sandbox: (sandbox.name,))
+
+async def _visible(context: Context) -> UsableRows[int, Sandbox]:
+    """Return the sandboxes that the caller's token is good for; without the scope `admin` the caller's own alone."""
+    is_admin = Permission.ADMIN in context.scope.permissions
+    found = await tenants.list_sandboxes(context.db, context.scope) if is_admin else [context.scope.sandbox]
+    return UsableRows({sandbox.sandbox_id: sandbox for sandbox in found}, {})
+
+
+SANDBOXES: Catalog[Sandbox] = Catalog(
+    "Sandbox", "sandboxes", _visible, "name", {"name": lambda sandbox: (sandbox.name,)}
+)
 
 
 # ------------------------------------------------------------------------------------------------ types
 
 
-async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> list[Namespace]:
-    return await info.context.loaders.settings_by_sandbox.load(sandbox.sandbox_id)
+async def _identity_settings(sandbox: strawberry.Parent[Sandbox], info: Info) -> Settings:
+    settings = await info.context.loaders.settings_by_sandbox.load(sandbox.sandbox_id)
+    if settings is None:
+        raise Forbidden("The sandbox is gone.")
+    return settings
+
+
+async def _expiry(sandbox: strawberry.Parent[Sandbox], info: Info) -> PseudonymousExpiry | None:
+    return await info.context.loaders.expiry_by_sandbox.load(sandbox.sandbox_id)
+
+
+@strawberry.type(
+    name="PseudonymousExpiry",
+    description="When pseudonymous people, all of whose identities are of these namespaces, are to go: when nothing has come in about them for so many days.",
+)
+class PseudonymousExpiryType:
+    namespaces: list[NamespaceType] = plain("The namespaces of pseudonymous people, standard ones first.")
+    days: int = plain("After how many days without news they are to go.")
 
 
 @strawberry.type(
     name="Sandbox",
     description="A partition of an organization: its own data, identities and configuration. Nothing crosses it.",
 )
-class SandboxNode(Node):
+class SandboxNode(Edited, Node):
     domain = Sandbox
 
     id: strawberry.ID = id_field("Global id of the sandbox.", "Sandbox", "sandbox_id")
@@ -49,7 +78,13 @@ class SandboxNode(Node):
     identity_settings: IdentitySettings = resolved_by(
         _identity_settings, "The rules by which its identity graphs are built."
     )
-    created_at: datetime = plain("When the sandbox was made.")
+    pseudonymous_expiry: PseudonymousExpiryType | None = resolved_by(
+        _expiry,
+        "When pseudonymous people are to go; null keeps them. It is kept for now: this version of the gateway removes nobody by it.",
+    )
+    text_rules: int = plain(
+        "The number of the rules by which values of identities are brought to one form: 2 in new sandboxes (Unicode's form NFC, unseen characters count as blanks, one spelling for whole numbers), 1 in older ones."
+    )
 
 
 def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
@@ -77,16 +112,11 @@ async def _sandboxes(
     info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
 ) -> Slice[Sandbox]:
     info.context.scope.require(Permission.ADMIN)
-    found = await tenants.list_sandboxes(info.context.db, info.context.scope)
-    return SANDBOXES.cut(found, SANDBOXES.window(first, after, last, before))
+    return await SANDBOXES.page(info.context, (first, after, last, before))
 
 
-async def read_sandboxes(context: Context, keys: Sequence[int]) -> list[Sandbox | None]:
-    """Read the sandboxes with these ids, None for the others. A caller without the scope `admin` finds its own sandbox only."""
-    found = {context.scope.sandbox_id: context.scope.sandbox}
-    if set(keys) - found.keys() and Permission.ADMIN in context.scope.permissions:
-        found = {each.sandbox_id: each for each in await tenants.list_sandboxes(context.db, context.scope)}
-    return [found.get(key) for key in keys]
+async def _sandbox(info: Info, sandbox_id: ById = None, name: ByName = None) -> Sandbox | None:
+    return await SANDBOXES.one(info.context, sandbox_id, name)
 
 
 @strawberry.type(description="Queries of the viewer and sandboxes.")
@@ -95,6 +125,10 @@ class TenantQuery:
     sandboxes: Connection[SandboxNode] = resolved_by(
         _sandboxes,
         "The sandboxes of the organization that the token is good for, by name; at most 75. Needs the scope `admin`.",
+    )
+    sandbox: SandboxNode | None = resolved_by(
+        _sandbox,
+        "The sandbox with this id or this name; null where the organization has none, or the token is not good for it. Without the scope `admin` it is the request's own or null.",
     )
 
 
@@ -108,13 +142,37 @@ class SandboxInput:
     type: SandboxType = plain("What it is for.", default=SandboxType.DEVELOPMENT)
 
 
+@strawberry.input(description="When pseudonymous people are to go.")
+class PseudonymousExpiryInput:
+    namespaces: list[str] = plain(
+        "Codes of the namespaces of pseudonymous people, one or more, each once; whoever has an identity of another one stays."
+    )
+    days: int = plain(f"After how many days without news they are to go, from 1 to {DAYS:,}.")
+
+
+@strawberry.input(description="Changes of a sandbox. A field that is left out stays as it is.")
+class UpdateSandboxInput:
+    id: strawberry.ID = plain("The sandbox to change.")
+    current_version: int | None = current_version()
+    title: str | None = plain("What people will call it; null takes the title away.", default=strawberry.UNSET)
+    pseudonymous_expiry: PseudonymousExpiryInput | None = plain(
+        "When pseudonymous people are to go, given whole; null keeps them.", default=strawberry.UNSET
+    )
+
+
 @strawberry.input(description="A sandbox to be emptied.")
 class ResetSandboxInput:
     id: strawberry.ID = plain("The sandbox to empty.")
     confirm_name: str = plain("Its name again, so that no other one is emptied by mistake.")
 
 
-@strawberry.type(description="The sandbox that was made or emptied, or what was wrong.")
+@strawberry.input(description="A sandbox to be deleted with everything in it.")
+class DeleteSandboxInput:
+    id: strawberry.ID = plain("The sandbox to delete.")
+    confirm_name: str = plain("Its name again, so that no other one is deleted by mistake.")
+
+
+@strawberry.type(description="The sandbox that was made, changed or emptied, or what was wrong.")
 class SandboxPayload:
     sandbox: SandboxNode | None = changed("The sandbox as it is now; null where nothing was done.")
     user_errors: list[UserError] = user_errors()
@@ -129,8 +187,17 @@ async def _reset(context: Context, given: ResetSandboxInput) -> Sandbox:
     return await sandboxes.reset_sandbox(context.db, context.scope, sandbox_id, given.confirm_name)
 
 
-async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
-    await sandboxes.delete_sandbox(context.db, context.scope, input_id(given.id, "Sandbox", "id"))
+async def _update(context: Context, given: UpdateSandboxInput) -> Sandbox:
+    changes = changes_of({}, {"title": given.title, "pseudonymous_expiry": given.pseudonymous_expiry})
+    if expiry := given.pseudonymous_expiry:
+        changes["pseudonymous_expiry"] = (expiry.namespaces, expiry.days)
+    sandbox_id = input_id(given.id, "Sandbox", "id")
+    return await sandboxes.update_sandbox(context.db, context.scope, sandbox_id, changes, given.current_version)
+
+
+async def _delete(context: Context, given: DeleteSandboxInput) -> strawberry.ID:
+    sandbox_id = input_id(given.id, "Sandbox", "id")
+    await sandboxes.delete_sandbox(context.db, context.scope, sandbox_id, given.confirm_name)
     return given.id
 
 
@@ -139,6 +206,11 @@ class TenantMutation:
     create_sandbox: SandboxPayload = mutation(
         _create,
         "Makes an empty sandbox with the standard namespaces and the default merge policy. Needs the scope `admin`, and a token for all sandboxes.",
+    )
+    update_sandbox: SandboxPayload = mutation(
+        _update,
+        "Changes a sandbox's title, or when its pseudonymous people are to go. Needs the scope `admin`, and a token for that sandbox.",
+        configures=True,
     )
     reset_sandbox: SandboxPayload = mutation(
         _reset,

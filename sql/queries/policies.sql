@@ -3,16 +3,16 @@
 -- name: list_policies(sandbox_id) -> rows
 -- All policies of the sandbox by name; at most five.
 select policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, version, status,
-       created_at, updated_at
+       created_at, updated_at, created_by
   from gateway.merge_policy
  where sandbox_id = $1
  order by name, policy_id;
 
--- name: create_policy(sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none
+-- name: create_policy(sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status, created_by) -> none
 -- Creates a policy. Walks merge_policy_name_key, merge_policy_default_key and merge_policy_edge_key.
 insert into gateway.merge_policy (sandbox_id, policy_id, name, class, identity_graph, merge_type, dataset_order, is_default,
-                                  is_active_on_edge, status, created_at, updated_at)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, stamp, stamp
+                                  is_active_on_edge, status, created_by, created_at, updated_at)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, stamp, stamp
   from gateway.now() as stamp;
 
 -- name: update_policy(sandbox_id, policy_id, name, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, status) -> none

@@ -17,28 +17,30 @@ select organization_id, code, name
   from gateway.organization
  order by created_at, organization_id;
 
--- name: create_sandbox(organization_id, name, title, type, is_default, secret, text_rules) -> row
+-- name: create_sandbox(organization_id, name, title, type, is_default, secret, text_rules, created_by) -> row
 -- Creates a sandbox and returns it. Walks sandbox_name_key.
-insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, text_rules, created_at)
-values ($1, $2, $3, $4, $5, $6, $7, gateway.now())
-returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
+insert into gateway.sandbox (organization_id, name, title, type, is_default, secret, text_rules, created_by, created_at, updated_at)
+select $1, $2, $3, $4, $5, $6, $7, $8, stamp, stamp
+  from gateway.now() as stamp
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at,
+          created_by;
 
 -- name: read_sandbox(organization_id, name) -> row
 -- The sandbox of that name, the default one if the name is null. Walks sandbox_name_key or sandbox_default_key.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at, created_by
   from gateway.sandbox
  where organization_id = $1 and (name = $2 or $2::text is null and is_default);
 
 -- name: list_sandboxes(organization_id) -> rows
 -- All sandboxes of the organization by name; at most 75.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at, created_by
   from gateway.sandbox
  where organization_id = $1
  order by name;
 
 -- name: read_sandboxes(sandbox_ids, organization_id) -> rows
 -- The sandboxes with these ids that belong to the organization. Walks sandbox_pkey.
-select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules
+select sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at, created_by
   from gateway.sandbox
  where sandbox_id = any($1::bigint[]) and organization_id = $2;
 
@@ -46,13 +48,35 @@ select sandbox_id, organization_id, name, title, type, is_default, secret, confi
 -- Deletes the sandbox with, by foreign keys, all of its configuration, and returns it. Walks sandbox_pkey.
 delete from gateway.sandbox
  where sandbox_id = $1
-returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules;
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at,
+          created_by;
 
--- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules) -> none
--- Inserts a sandbox that was deleted, under its former id. Walks sandbox_pkey and sandbox_name_key.
-insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules)
+-- name: restore_sandbox(sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, created_by) -> row
+-- Inserts a sandbox that was deleted, under its former id and without an expiry, and returns it. Walks sandbox_pkey and sandbox_name_key.
+insert into gateway.sandbox (sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules,
+                             version, created_by, updated_at)
 overriding system value
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10);
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, gateway.now())
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at,
+          created_by;
+
+-- name: update_sandbox(sandbox_id, title, expiry_days, expiry_namespaces) -> row
+-- Changes the sandbox and returns it. Walks sandbox_pkey.
+update gateway.sandbox
+   set title = $2, expiry_days = $3, expiry_namespaces = $4, version = version + 1, updated_at = gateway.now()
+ where sandbox_id = $1
+returning sandbox_id, organization_id, name, title, type, is_default, secret, config_version, created_at, text_rules, version, updated_at,
+          created_by;
+
+-- name: list_expiries(sandbox_ids, organization_id, names) -> rows
+-- The namespaces whose people expire in these sandboxes, and after how many days, if the sandboxes are the organization's and, unless
+-- `names` is null, have one of these names. Walks sandbox_pkey and namespace_pkey.
+select s.expiry_days, n.sandbox_id, n.namespace_id, n.code, n.name, n.description, n.id_type, n.normalization, n.is_custom, n.priority,
+       n.is_unique_per_graph, n.version, n.created_at, n.updated_at, n.created_by
+  from gateway.sandbox s
+  join gateway.namespace n on n.sandbox_id = s.sandbox_id and n.namespace_id = any(s.expiry_namespaces)
+ where s.sandbox_id = any($1::bigint[]) and s.organization_id = $2 and ($3::text[] is null or s.name = any($3))
+ order by s.sandbox_id, n.namespace_id;
 
 -- name: lock_organization(organization_id) -> value
 -- Locks the organization against concurrent creation of things whose number is limited. Returns its id; none if it is gone. Walks
@@ -79,7 +103,7 @@ returning config_version;
 -- name: read_key_owner(sandbox_id) -> row
 -- The sandbox and its organization. Walks sandbox_pkey and organization_pkey.
 select o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
-       s.config_version, s.created_at, s.text_rules
+       s.config_version, s.created_at, s.text_rules, s.version, s.updated_at, s.created_by
   from gateway.sandbox s
   join gateway.organization o on o.organization_id = s.organization_id
  where s.sandbox_id = $1;
@@ -101,7 +125,7 @@ select k.key_hash, k.api_key_id, k.expires_at,
        end as bound_to,
        (select string_agg(encode(r.token_hash, 'hex'), ' ') from gateway.revocation r where r.token_hash = any($4::bytea[])) as revoked,
        o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
-       s.config_version, s.created_at, s.text_rules
+       s.config_version, s.created_at, s.text_rules, s.version, s.updated_at, s.created_by
   from gateway.api_key k
   left join gateway.organization o on o.organization_id = k.organization_id and o.organization_id = any($2::uuid[])
   left join gateway.sandbox s on s.organization_id = o.organization_id and (s.name = any($3::text[]) or s.is_default)

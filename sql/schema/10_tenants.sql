@@ -20,6 +20,11 @@ create table gateway.sandbox (
   created_at      timestamptz not null,
   text_rules      smallint not null constraint sandbox_text_rules_known check (text_rules in (1, 2)),   -- version of the rules that normalize its identities; fixed once there are any
   journal_since   timestamptz not null default gateway.now(),                     -- rows of the journal from then on are kept; a new one begins with each reset
+  version         integer not null default 1,                                     -- of title and expiry; config_version counts everything
+  updated_at      timestamptz not null,
+  created_by      text,                                                           -- the actor, here and below; null: unknown, or made with its sandbox
+  expiry_days     integer,                                                        -- of people whose namespaces are all among the next; null: never
+  expiry_namespaces integer[],
   constraint sandbox_name_key unique (organization_id, name)
 );
 

@@ -13,8 +13,19 @@ create table gateway.namespace (
   priority            integer,                                                    -- identity settings: 1 is highest; null = not listed
   is_unique_per_graph boolean not null default false,
   created_at          timestamptz not null,
+  version             integer not null default 1,                                 -- of name and description; the identity settings have their own
+  updated_at          timestamptz not null,
+  created_by          text,
   primary key (sandbox_id, namespace_id),
   constraint namespace_code_key unique (sandbox_id, code)
+);
+
+-- When the ranks of namespaces were last changed, and by whom: one row a sandbox.
+create table gateway.identity_settings (
+  sandbox_id bigint primary key references gateway.sandbox on delete cascade,
+  version    integer not null default 1,
+  updated_at timestamptz,                                                         -- null: never
+  updated_by text
 );
 
 create table gateway.xdm_schema (
@@ -28,6 +39,8 @@ create table gateway.xdm_schema (
   is_profile_enabled boolean not null,
   version            integer not null default 1,
   created_at         timestamptz not null,
+  updated_at         timestamptz not null,
+  created_by         text,
   primary key (sandbox_id, schema_id),
   constraint xdm_schema_title_key unique (sandbox_id, title)
 );
@@ -40,6 +53,10 @@ create table gateway.dataset (
   description        text,
   is_profile_enabled boolean not null,
   created_at         timestamptz not null,
+  event_retention_days integer,                                                 -- how old events may be; null: any age
+  version            integer not null default 1,
+  updated_at         timestamptz not null,
+  created_by         text,
   primary key (sandbox_id, dataset_id),
   constraint dataset_name_key unique (sandbox_id, name),
   constraint dataset_schema_fkey foreign key (sandbox_id, schema_id) references gateway.xdm_schema

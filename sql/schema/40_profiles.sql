@@ -49,6 +49,7 @@ create table gateway.merge_policy (
   status            text not null constraint merge_policy_status_known check (status in ('BUILDING', 'ACTIVE')),
   created_at        timestamptz not null,
   updated_at        timestamptz not null,
+  created_by        text,
   primary key (sandbox_id, policy_id),
   constraint merge_policy_name_key unique (sandbox_id, name)
 );

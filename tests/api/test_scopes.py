@@ -14,9 +14,9 @@ CONFIGURE = {"config:write", "admin"}
 ADMIN = {"admin"}
 
 OPENED_BY = {
-    "viewer": ANY,
-    **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces"), CONFIGURATION),
-    **dict.fromkeys(("mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups"), CONFIGURATION),
+    **dict.fromkeys(("viewer", "sandbox"), ANY),
+    **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces", "identityNamespace"), CONFIGURATION),
+    **dict.fromkeys(("schema", "mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups"), CONFIGURATION),
     "batch": CONFIGURATION | SEND,
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
@@ -24,7 +24,7 @@ OPENED_BY = {
     "diffMergePolicies": PEOPLE,
     "simulateIdentityGraph": CONFIGURATION,
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),
-    **dict.fromkeys(("sandboxes", "createSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
+    **dict.fromkeys(("sandboxes", "createSandbox", "updateSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
     **dict.fromkeys(("apiKeys", "auditLog", "createApiKey", "revokeApiKey", "revokeToken"), ADMIN),
     **dict.fromkeys(("ingestRecords", "ingestEvents", "createBatch", "completeBatch", "abortBatch"), SEND),
     **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),
@@ -48,12 +48,12 @@ async def test_a_scope_opens_what_it_says_and_nothing_else(side, scope):
             assert codes == (set() if scope in OPENED_BY[name] else {"FORBIDDEN"}), (name, body)
 
 
-async def test_without_any_scope_only_the_viewer_can_be_read(side):
+async def test_without_any_scope_only_the_viewer_and_its_sandbox_can_be_read(side):
     for root in ("Query", "Mutation"):
         for name, field in root_fields(root):
             given = arguments(name, field, side.ids | {"any": side.ids["Dataset"]})
             _, body = await side.client.answer(operation(root, name, field, depth=0), given, scopes=[])
-            assert ("errors" not in body) == (name == "viewer"), (name, body)
+            assert ("errors" not in body) == (name in {"viewer", "sandbox"}), (name, body)
 
 
 async def test_a_caller_that_may_only_write_reads_no_documents_of_others(side):

@@ -25,7 +25,9 @@ ECHOED = {"xid", "e-mail"}
 """`profiles` tells whom it was asked for."""
 
 CREATE_SANDBOX = 'mutation { createSandbox(input: {name: "alpha"}) { sandbox { name } userErrors { code } } }'
-DELETE_SANDBOX = "mutation ($given: DeleteInput!) { deleteSandbox(input: $given) { deletedId userErrors { code } } }"
+DELETE_SANDBOX = (
+    "mutation ($given: DeleteSandboxInput!) { deleteSandbox(input: $given) { deletedId userErrors { code } } }"
+)
 
 OF_ORGANIZATION = {"apiKeys", "auditLog"}
 """Show what is in every sandbox that the token is for."""
@@ -139,13 +141,15 @@ async def test_a_token_for_several_sandboxes_changes_those_and_no_others(db):
     world.scope = replace(world.scope, sandboxes=frozenset({"prod", "beta"}))
     client = Client.of(world)
     listed = await client.data(
-        "{ sandboxes { nodes { name identitySettings { namespaces { priority } } } totalCount } }"
+        """{ sandboxes { nodes { name identitySettings { namespaces { priority } } pseudonymousExpiry { days } } totalCount }
+        beta: sandbox(name: "beta") { name } gamma: sandbox(name: "gamma") { name } }"""
     )
+    assert (listed["beta"], listed["gamma"]) == ({"name": "beta"}, None)
     assert [each["name"] for each in listed["sandboxes"]["nodes"]] == ["beta", "prod"]
     assert listed["sandboxes"]["totalCount"] == 2
     deleted = {}
     for name, sandbox in made.items():
-        given = {"id": global_id("Sandbox", sandbox.sandbox_id)}
+        given = {"id": global_id("Sandbox", sandbox.sandbox_id), "confirmName": name}
         _, body = await client.answer(DELETE_SANDBOX, {"given": given})
         deleted[name] = [error["code"] for error in body["data"]["deleteSandbox"]["userErrors"]]
     assert deleted == {"beta": [], "gamma": ["NOT_FOUND"]}

@@ -9,6 +9,7 @@ from graphql import (
     ArgumentNode,
     DocumentNode,
     FieldNode,
+    GraphQLArgument,
     GraphQLField,
     GraphQLInterfaceType,
     GraphQLNamedType,
@@ -103,8 +104,7 @@ class QueryGenerator:
         coordinate = f"{parent.name}.{name}"
         arguments = {
             each: self._known.draw(self._random, InputPosition(coordinate, each), argument.type)
-            for each, argument in field.args.items()
-            if is_required_argument(argument) or self._random.random() < (0.6 if each == "first" else 0.3)
+            for each, argument in self._given(field).items()
         }
         if "first" in arguments and self._random.random() < 0.9:
             arguments.pop("last", None)
@@ -116,6 +116,18 @@ class QueryGenerator:
             directives=(),
             selection_set=self._below(get_named_type(field.type), depth + 1),
         )  # fmt: skip
+
+    def _given(self, field: GraphQLField) -> dict[str, GraphQLArgument]:
+        """Choose the arguments of a field: the required ones and some of the others; of a look-up by id or name mostly one."""
+        is_look_up = "id" in field.args and not is_required_argument(field.args["id"])
+        if is_look_up and self._random.random() < 0.9:
+            name = self._random.choice(list(field.args))
+            return {name: field.args[name]}
+        return {
+            each: argument
+            for each, argument in field.args.items()
+            if is_required_argument(argument) or self._random.random() < (0.6 if each == "first" else 0.3)
+        }
 
     def _alias(self, prefix: str, name: str, has_arguments: bool) -> str | None:
         """Return an alias for a field, mostly for one with arguments, so that fragments do not conflict."""

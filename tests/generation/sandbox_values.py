@@ -30,7 +30,10 @@ NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.05, 0.4, 0.1
 
 NAMES = {
     "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
-    "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy",
+    "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy", "schemaId": "XdmSchema",
+    "Query.schema.id": "XdmSchema", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
+    "Query.dataset.name": "Dataset name", "Query.mergePolicy.name": "MergePolicy name", "Query.schema.title": "XdmSchema title",
+    "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "XdmSchemaFilter.title": "part",
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
     "select": "selector", "namespaces": "namespace", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
@@ -51,6 +54,7 @@ FIXED: dict[str, list[Any]] = {
     "event type": ["commerce.purchases", "web.webpagedetails.pageViews", "a", "b", ""],
     "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],
     "size": [*([0, 1, 2, 3, 4, 5, 7, 10, 20] * 3), 1000, 1001, -1],
+    "part": ["", "c", "E", "crm", "no such"],
     "nothing": [None, None, 'person.name.firstName = "Ada"'],
 }  # fmt: skip
 GARBAGE_OF: dict[str, list[Any]] = {
@@ -132,13 +136,14 @@ async def read_sandbox_values(client: Client) -> SandboxValues:
     values: dict[str, list[Any]] = {
         kind: [node["id"] for node in found[list_name]["nodes"]] for kind, list_name in LISTS.items()
     }
+    values |= {f"{kind} {name}": [node[name] for node in found[LISTS[kind]]["nodes"]] for kind, name in CALLED.items()}
     people = found["searchProfiles"]["nodes"]
     identities = [each for person in people for each in person["identities"]]
     values["Batch"] = [each["id"] for dataset in found["datasets"]["nodes"] for each in dataset["batches"]["nodes"]]
     values["Profile"] = [person["id"] for person in people]
     values["Identity"] = [each["id"] for each in identities]
     values["ExperienceEvent"] = [each["node"]["id"] for person in people for each in person["events"]["edges"]]
-    values["any"] = [each for ids in list(values.values()) for each in ids[:12]]
+    values["any"] = [each for kind, ids in values.items() if " " not in kind for each in ids[:12]]
     values["xid"] = [each["xid"] for each in identities] + [person["profileId"] for person in people]
     values["namespace"] = sorted({each["namespace"]["code"] for each in identities})
     values["value"] = [each["value"] for each in identities]
@@ -172,9 +177,14 @@ LISTS = {
     "Dataset": "datasets", "XdmSchema": "schemas", "MergePolicy": "mergePolicies", "Sandbox": "sandboxes",
     "IngestionWarning": "ingestionWarnings", "IdentityNamespace": "identityNamespaces",
 }  # fmt: skip
+CALLED = {
+    "Dataset": "name", "XdmSchema": "title", "MergePolicy": "name", "Sandbox": "name", "IdentityNamespace": "code",
+}  # fmt: skip
+"""The field by which people call the objects of a type, which is also the argument that looks one up."""
+
 READ_VALUES = f"""{{
-  {" ".join(f"{name} {{ edges {{ cursor }} nodes {{ id }} }}" for name in LISTS.values() if name != "datasets")}
-  datasets {{ edges {{ cursor }} nodes {{ id batches {{ edges {{ cursor }} nodes {{ id }} }} }} }}
+  {" ".join(f"{name} {{ edges {{ cursor }} nodes {{ id {CALLED.get(kind, '')} }} }}" for kind, name in LISTS.items() if kind != "Dataset")}
+  datasets {{ edges {{ cursor }} nodes {{ id name batches {{ edges {{ cursor }} nodes {{ id }} }} }} }}
   profileChanges {{ edges {{ cursor }} }}
   searchProfiles {{
     edges {{ cursor }}

@@ -49,6 +49,14 @@ FREE = {
     *("job.error", "job.created_by"),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.paths", "ingest_error.messages", "ingestion_warning.message"),
+    *(
+        "sandbox.created_by",
+        "namespace.created_by",
+        "xdm_schema.created_by",
+        "dataset.created_by",
+        "merge_policy.created_by",
+    ),
+    "identity_settings.updated_by",
     *("audit_entry.actor", "audit_entry.action", "audit_entry.correlation_id"),
     *("audit_entry.subject_type", "audit_entry.subject_key", "api_key.prefix", "api_key.created_by"),
 }

@@ -6,10 +6,11 @@ sandbox. A cached configuration is valid exactly as long as its version is not s
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
+from operator import attrgetter
 from typing import Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
@@ -54,6 +55,13 @@ class UsableRows(dict[K, V]):
         """Return the value with this key, None if there is none. Raises Misconfigured for a broken row."""
         return self[key] if key in self or key in self._broken else None
 
+    def named(self, name: str, read: Callable[[V], str]) -> V | None:
+        """Return the value whose name, as `read` gives it, is this one; None if there is none. Raises Misconfigured for a broken row."""
+        for row in self._broken.values():
+            if row.name == name:
+                raise Misconfigured(row.message)
+        return next((value for value in self.values() if read(value) == name), None)
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -70,12 +78,7 @@ class Configuration:
 
     def namespace(self, code: str) -> Namespace | None:
         """Return the namespace with this code, None if there is none. Raises Misconfigured for a broken one."""
-        namespace = self._by_code.get(code)
-        if namespace is None:
-            for row in self.broken:
-                if row.table == "namespace" and row.name == code:
-                    raise Misconfigured(row.message)
-        return namespace
+        return self._by_code.get(code) or self.namespaces.named(code, attrgetter("code"))
 
     def unknown_namespace(self, code: str) -> str:
         """Return the error message for a code that no namespace has; it names the code that may be meant."""

@@ -5,18 +5,21 @@ A dataset's schema never changes. A dataset that is enabled for profile feeds pr
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import Broken, parse_rows
 from gateway.domain.config.tenants import lock_configuration
-from gateway.domain.rules.limits import DATASETS, check_room
+from gateway.domain.rules.edited import Edited, check_version
+from gateway.domain.rules.limits import DATASETS, check_days, check_room
 from gateway.domain.rules.names import check_description, check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
 
 LIST = query("datasets.list_datasets")
 READ_SCHEMA = query("datasets.read_schema")
@@ -26,15 +29,15 @@ COUNT_RECORDS = query("datasets.count_records")
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
-    """A dataset with its current settings."""
+class Dataset(Edited):
+    """A dataset with its current settings. `event_retention_days` is how old its events may be; None for any age."""
 
     dataset_id: UUID
     schema_id: UUID
     name: str
     description: str | None
     is_profile_enabled: bool
-    created_at: datetime
+    event_retention_days: int | None
 
 
 async def load_datasets(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[Dataset]:
@@ -60,13 +63,19 @@ async def create_dataset(
         _check(name, description, others)
         await _check_schema(tx, scope, schema_id, enables=is_profile_enabled)
         columns = (uuid4(), schema_id, name, description, is_profile_enabled)
-        return Dataset(*columns, await tx.value(CREATE, scope.sandbox_id, *columns))
+        stamps: Any = await tx.row(CREATE, scope.sandbox_id, *columns, scope.actor)
+        dataset = Dataset(*columns, None, **stamps)
+        await audit.record(tx, scope, "createDataset", Subject("Dataset", (dataset.dataset_id,)), after=dataset)
+    return dataset
 
 
-async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: Mapping[str, Any]) -> Dataset:
-    """Change a dataset's `name`, `description` or `is_profile_enabled`, and return it. Needs `config:write`.
+async def update_dataset(
+    db: Database, scope: Scope, dataset_id: UUID, changes: Mapping[str, Any], current_version: int | None = None
+) -> Dataset:
+    """Change a dataset's `name`, `description`, `is_profile_enabled` or `event_retention_days`, and return it. Needs `config:write`.
 
-    Raises Forbidden, NotFound, Taken, and Invalid, also for disabling it for profile.
+    Raises Forbidden, NotFound, Taken, Stale unless `current_version` is None or the dataset's version, and Invalid, also for disabling it
+    for profile and for a retention of a dataset of records.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -74,12 +83,20 @@ async def update_dataset(db: Database, scope: Scope, dataset_id: UUID, changes: 
         old = next((dataset for dataset in datasets if dataset.dataset_id == dataset_id), None)
         if old is None:
             raise NotFound("There is no dataset with this id.", path=["id"])
+        check_version(old.version, current_version)
         new = replace(old, **changes)
         _check(new.name, new.description, [dataset for dataset in datasets if dataset is not old])
         if old.is_profile_enabled and not new.is_profile_enabled:
             raise Invalid("A dataset that is enabled for profile stays so.", path=["enableForProfile"])
-        await _check_schema(tx, scope, new.schema_id, enables=new.is_profile_enabled)
-        await tx.execute(UPDATE, scope.sandbox_id, dataset_id, new.name, new.description, new.is_profile_enabled)
+        check_days(new.event_retention_days, "eventRetentionDays")
+        xdm_class = await _check_schema(tx, scope, new.schema_id, enables=new.is_profile_enabled)
+        if new.event_retention_days is not None and xdm_class is not XdmClass.EXPERIENCE_EVENT:
+            raise Invalid("The dataset holds records; only events have a retention.", path=["eventRetentionDays"])
+        if new != old:
+            columns = (new.name, new.description, new.is_profile_enabled, new.event_retention_days)
+            stamps: Any = await tx.row(UPDATE, scope.sandbox_id, dataset_id, *columns)
+            new = replace(new, **stamps)
+            await audit.record(tx, scope, "updateDataset", Subject("Dataset", (dataset_id,)), before=old, after=new)
     return new
 
 
@@ -106,9 +123,11 @@ def _check(name: str, description: str | None, others: Collection[Dataset]) -> N
         raise Taken(f"There is a dataset {name!r} already.", path=["name"])
 
 
-async def _check_schema(tx: Session, scope: Scope, schema_id: UUID, *, enables: bool) -> None:
-    enabled = await tx.value(READ_SCHEMA, scope.sandbox_id, schema_id)
-    if enabled is None:
+async def _check_schema(tx: Session, scope: Scope, schema_id: UUID, *, enables: bool) -> XdmClass:
+    """Check that a dataset can have the schema, enabled for profile or not, and return the schema's class."""
+    schema = await tx.row(READ_SCHEMA, scope.sandbox_id, schema_id)
+    if schema is None:
         raise NotFound("There is no schema with this id.", path=["schemaId"])
-    if enables and not enabled:
+    if enables and not schema["is_profile_enabled"]:
         raise Invalid("The schema is not enabled for profile; enable the schema first.", path=["enableForProfile"])
+    return XdmClass(schema["class"])

@@ -6,17 +6,21 @@ and its code, type and normalization never change, because xids are computed wit
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
 from gateway.domain.config.tenants import lock_configuration
+from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.graphs import IdentityType, xids_in
 from gateway.domain.rules.limits import NAMESPACES, check_room
 from gateway.domain.rules.names import check_description, check_name, did_you_mean
 from gateway.domain.rules.normalization import RULES, IdentityNormalization
-from gateway.domain.rules.scope import EVERY_SANDBOX, READ_CONFIGURATION, Permission, Sandbox, Scope
+from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Sandbox, Scope
 from gateway.domain.rules.text import stripped
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
 from gateway.errors import Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -25,7 +29,6 @@ LIST = query("namespaces.list_namespaces")
 CREATE = query("namespaces.create_namespace")
 NEXT = query("namespaces.next_namespace")
 UPDATE = query("namespaces.update_namespace")
-LIST_RANKED = query("namespaces.list_ranked")
 
 FIRST_CUSTOM_ID = 10_000_001  # above Adobe's numbers
 MAX_CODE_CHARACTERS = 64
@@ -33,12 +36,14 @@ MAX_VALUE_CHARACTERS = 1024  # characters of an identity's value
 ECID = "ECID"
 ECID_DIGITS = 38
 _EXACT, _LOWERCASE = IdentityNormalization.EXACT, IdentityNormalization.TRIM_LOWERCASE
+NEVER = datetime.min.replace(tzinfo=UTC)  # when the templates of STANDARD were made
 MAX_SUGGESTIONS = 100  # codes with which an unknown one is compared, letter by letter
 
 
 @dataclass(frozen=True, slots=True)
-class Namespace:
-    """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings.
+class Namespace(Edited):
+    """A kind of identity. `priority` (1 is highest) and `is_unique_per_graph` come from the sandbox's identity settings, which have a version of
+    their own.
 
     Standard namespaces have the same `namespace_id` in every sandbox; `sandbox_id` tells them apart.
     """
@@ -85,7 +90,8 @@ class Namespace:
 def _standard(
     number: int, code: str, name: str, kind: IdentityType, normalization: IdentityNormalization = _EXACT
 ) -> Namespace:
-    return Namespace(number, code, name, None, kind, normalization, is_custom=False)
+    edited: dict[str, Any] = {"version": 1, "created_at": NEVER, "updated_at": NEVER, "created_by": None}
+    return Namespace(number, code, name, None, kind, normalization, is_custom=False, **edited)
 
 
 # The ids are those of Adobe's Real-Time Customer Profile up to 20,915; the last one is ours.
@@ -116,33 +122,18 @@ def unknown_namespace(code: str, known: Iterable[str]) -> str:
 async def create_standard(tx: Session, sandbox_id: int) -> None:
     """Create the namespaces that every new sandbox starts with."""
     for namespace in STANDARD:
-        await tx.execute(CREATE, sandbox_id, *_columns(namespace))
+        await tx.execute(CREATE, sandbox_id, *_columns(namespace), None)
 
 
 async def load_namespaces(tx: Session, scope: Scope, broken: Broken[int] | None = None) -> list[Namespace]:
     """Load all namespaces of the sandbox, by code. Needs no permission. Rows that cannot be parsed go into `broken`."""
-    return _namespaces(await tx.rows(LIST, scope.sandbox_id), broken)
+    return parse_namespaces(await tx.rows(LIST, scope.sandbox_id), broken)
 
 
 async def list_namespaces(db: Database, scope: Scope) -> list[Namespace]:
     """List all namespaces of the sandbox, by code. Needs `profile:read` or `config:write`. Raises Forbidden."""
     scope.require(*READ_CONFIGURATION)
-    return _namespaces(await db.rows(LIST, scope.sandbox_id))
-
-
-async def read_identity_settings(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[list[Namespace]]:
-    """Read the identity settings of sandboxes: per sandbox, in order, the namespaces with a priority, the highest first.
-
-    The list is empty for a sandbox that the organization lacks or the caller's token does not cover. Needs `admin`; for the
-    scope's own sandbox alone, `profile:read` or `config:write`. Raises Forbidden.
-    """
-    scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
-    ranked: dict[int, list[Namespace]] = {sandbox_id: [] for sandbox_id in sandbox_ids}
-    names = None if EVERY_SANDBOX in scope.sandboxes else [scope.sandbox.name, *scope.sandboxes]
-    rows = await db.rows(LIST_RANKED, sandbox_ids, scope.organization.organization_id, names)
-    for namespace in _namespaces(rows):
-        ranked[namespace.sandbox_id].append(namespace)
-    return [ranked[sandbox_id] for sandbox_id in sandbox_ids]
+    return parse_namespaces(await db.rows(LIST, scope.sandbox_id))
 
 
 async def create_namespace(
@@ -168,9 +159,10 @@ async def create_namespace(
         _check_free(code, [*known, *(row.name for row in broken.values() if row.name)])
         check_room(sum(each.is_custom for each in known.values()), NAMESPACES, "custom namespaces", "A sandbox")
         number = await tx.value(NEXT, scope.sandbox_id, FIRST_CUSTOM_ID)
-        named = (number, code, name, description, kind, normalization)
-        namespace = Namespace(*named, is_custom=True, sandbox_id=scope.sandbox_id)
-        await tx.execute(CREATE, scope.sandbox_id, *_columns(namespace))
+        columns = (number, code, name, description, kind, normalization, True)
+        stamps: Any = await tx.row(CREATE, scope.sandbox_id, *columns, scope.actor)
+        namespace = Namespace(*columns, sandbox_id=scope.sandbox_id, **stamps)
+        await audit.record(tx, scope, "createIdentityNamespace", _subject(namespace), after=namespace)
     return namespace
 
 
@@ -186,10 +178,13 @@ def _check_free(code: str, taken: Iterable[str]) -> None:
             )
 
 
-async def update_namespace(db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any]) -> Namespace:
+async def update_namespace(
+    db: Database, scope: Scope, namespace_id: int, changes: Mapping[str, Any], current_version: int | None = None
+) -> Namespace:
     """Change a custom namespace's `name` or `description`, and return it. Needs `config:write`.
 
-    Raises Forbidden, Invalid, NotFound, also for a standard namespace, and Conflict for a broken one.
+    Raises Forbidden, Invalid, NotFound, also for a standard namespace, Stale unless `current_version` is None or the namespace's version,
+    and Conflict for a broken one.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -199,11 +194,20 @@ async def update_namespace(db: Database, scope: Scope, namespace_id: int, change
         namespace = namespaces.get(namespace_id)
         if namespace is None or not namespace.is_custom:
             raise NotFound("There is no custom namespace with this id; standard ones never change.", path=["id"])
+        check_version(namespace.version, current_version)
         changed = replace(namespace, **changes)
         check_name(changed.name)
         check_description(changed.description)
-        await tx.value(UPDATE, scope.sandbox_id, namespace_id, changed.name, changed.description)
+        if changed != namespace:
+            stamps: Any = await tx.row(UPDATE, scope.sandbox_id, namespace_id, changed.name, changed.description)
+            changed = replace(changed, **stamps)
+            subject = _subject(namespace)
+            await audit.record(tx, scope, "updateIdentityNamespace", subject, before=namespace, after=changed)
     return changed
+
+
+def _subject(namespace: Namespace) -> Subject:
+    return Subject("IdentityNamespace", (namespace.sandbox_id, namespace.namespace_id))
 
 
 async def _locked(tx: Session, scope: Scope, broken: Broken[int]) -> dict[str, Namespace]:
@@ -219,7 +223,8 @@ def _columns(namespace: Namespace) -> tuple[Any, ...]:
     )
 
 
-def _namespaces(rows: Iterable[Any], broken: Broken[int] | None = None) -> list[Namespace]:
+def parse_namespaces(rows: Iterable[Any], broken: Broken[int] | None = None) -> list[Namespace]:
+    """Make namespaces of rows of their table. Rows that cannot be parsed are left out, and described in `broken` if given."""
     return parse_rows(rows, _namespace, broken, table="namespace", key="namespace_id", name="code")
 
 
@@ -228,4 +233,8 @@ def _namespace(row: Any) -> Namespace:
         *(row["namespace_id"], row["code"], row["name"], row["description"]),
         *(IdentityType(row["id_type"]), IdentityNormalization(row["normalization"]), row["is_custom"]),
         *(row["priority"], row["is_unique_per_graph"], row["sandbox_id"]),
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        created_by=row["created_by"],
     )

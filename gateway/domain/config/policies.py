@@ -7,22 +7,23 @@ INDIVIDUAL_PROFILE: events are collected, never merged.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
 from gateway.domain.config.broken_rows import Broken, parse_rows
 from gateway.domain.config.tenants import lock_configuration
+from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.limits import POLICIES, check_room
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
-from gateway.domain.work import jobs
+from gateway.domain.work import audit, jobs
+from gateway.domain.work.audit import Subject
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.locks import lock_exclusive
-from gateway.errors import Conflict, Invalid, NotFound, Stale, Taken
+from gateway.errors import Conflict, Invalid, NotFound, Taken
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -72,15 +73,12 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, slots=True)
-class MergePolicy:
-    """A merge policy. `version` grows by one with every change."""
+class MergePolicy(Edited):
+    """A merge policy."""
 
     policy_id: UUID
     settings: PolicySettings
-    version: int
     status: PolicyStatus
-    created_at: datetime
-    updated_at: datetime
 
     @property
     def is_materialized(self) -> bool:
@@ -95,7 +93,7 @@ DEFAULT = PolicySettings(
 
 async def create_default(tx: Session, sandbox_id: int) -> None:
     """Create the default policy of a new sandbox. It is ACTIVE, since there are no profiles to materialize."""
-    await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE)
+    await tx.execute(CREATE, sandbox_id, uuid4(), *_columns(DEFAULT, with_class=True), PolicyStatus.ACTIVE, None)
 
 
 async def load_policies(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[MergePolicy]:
@@ -122,10 +120,12 @@ async def create_policy(db: Database, scope: Scope, settings: PolicySettings) ->
         check_room(len(others), POLICIES, "merge policies; delete one first", "A sandbox")
         await _check(tx, scope, settings, others)
         if settings.is_default:
-            await _retire_default(tx, scope, others)
-        columns = _columns(settings, with_class=True)
-        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, await _status(tx, scope, policy_id, settings))
-        return _find(await load_policies(tx, scope), policy_id)
+            await _retire_default(tx, scope, others, "createMergePolicy")
+        columns = (*_columns(settings, with_class=True), await _status(tx, scope, policy_id, settings))
+        await tx.execute(CREATE, scope.sandbox_id, policy_id, *columns, scope.actor)
+        policy = _find(await load_policies(tx, scope), policy_id)
+        await audit.record(tx, scope, "createMergePolicy", _subject(policy), after=policy)
+        return policy
 
 
 async def update_policy(
@@ -141,33 +141,39 @@ async def update_policy(
     async with lock_exclusive(db, scope.sandbox_id) as tx:
         policies = await _locked(tx, scope)
         policy = _find(policies, policy_id)
-        if current_version not in (None, policy.version):
-            raise Stale(f"The policy is at version {policy.version} now.", path=["currentVersion"])
+        check_version(policy.version, current_version)
         settings = replace(policy.settings, **changes)
         others = [other for other in policies if other.policy_id != policy_id]
         await _check(tx, scope, settings, others)
         if policy.settings.is_default and not settings.is_default:
             raise Conflict("A default is replaced by making another policy the default.", path=["isDefault"])
+        if settings == policy.settings:
+            return policy
         if settings.is_default and not policy.settings.is_default:
-            await _retire_default(tx, scope, others)
+            await _retire_default(tx, scope, others, "updateMergePolicy")
         status = await _status(tx, scope, policy_id, settings, policy)
         await tx.execute(UPDATE, scope.sandbox_id, policy_id, *_columns(settings), status)
-        return _find(await load_policies(tx, scope), policy_id)
+        changed = _find(await load_policies(tx, scope), policy_id)
+        await audit.record(tx, scope, "updateMergePolicy", _subject(policy), before=policy, after=changed)
+        return changed
 
 
-async def delete_policy(db: Database, scope: Scope, policy_id: UUID) -> None:
+async def delete_policy(db: Database, scope: Scope, policy_id: UUID, current_version: int | None = None) -> None:
     """Delete a policy. Needs `config:write`.
 
-    Raises Forbidden, NotFound, and Conflict for the default policy and the one active on the edge, or if any policy is broken.
+    Raises Forbidden, NotFound, Stale unless `current_version` is None or the policy's version, and Conflict for the default policy and the
+    one active on the edge, or if any policy is broken.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with lock_exclusive(db, scope.sandbox_id) as tx:
         policy = _find(await _locked(tx, scope), policy_id)
+        check_version(policy.version, current_version)
         if policy.settings.is_default:
             raise Conflict("The default cannot be deleted; make another policy the default first.", path=["id"])
         if policy.settings.is_active_on_edge:
             raise Conflict("The policy is active on the edge; clear isActiveOnEdge first.", path=["id"])
         await tx.execute(DELETE, scope.sandbox_id, policy_id)
+        await audit.record(tx, scope, "deleteMergePolicy", _subject(policy), before=policy)
 
 
 async def check_policy(tx: Session, scope: Scope, settings: PolicySettings, replaced_id: UUID) -> None:
@@ -187,6 +193,10 @@ async def _locked(tx: Session, scope: Scope) -> list[MergePolicy]:
     for row in broken.values():  # the rules about all policies cannot be checked without it
         raise Conflict(row.message)
     return policies
+
+
+def _subject(policy: MergePolicy) -> Subject:
+    return Subject("MergePolicy", (policy.policy_id,))
 
 
 def _find(policies: Sequence[MergePolicy], policy_id: UUID) -> MergePolicy:
@@ -225,10 +235,15 @@ async def _check_order(tx: Session, scope: Scope, rule: AttributeMerge) -> None:
             raise Invalid("Only datasets of records are merged; this one holds events.", path=[*path, str(place)])
 
 
-async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy]) -> None:
-    """Unflag the default policy; unless it is active on the edge, enqueue the job that deletes its materialized profiles."""
+async def _retire_default(tx: Session, scope: Scope, policies: Sequence[MergePolicy], action: str) -> None:
+    """Unflag the default policy; unless it is active on the edge, enqueue the job that deletes its materialized profiles.
+
+    `action` is the mutation that makes another the default, for the audit log.
+    """
     former = next(policy for policy in policies if policy.settings.is_default)
     await tx.execute(CLEAR_DEFAULT, scope.sandbox_id, former.settings.xdm_class.value)
+    unflagged = replace(former, settings=replace(former.settings, is_default=False), version=former.version + 1)
+    await audit.record(tx, scope, action, _subject(former), before=former, after=unflagged)
     if not former.settings.is_active_on_edge:
         await jobs.enqueue(tx, scope, JobKind.MATERIALIZE_POLICY, former.policy_id)
 
@@ -278,4 +293,5 @@ def _policy(row: Any) -> MergePolicy:
         status=PolicyStatus(row["status"]),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
+        created_by=row["created_by"],
     )

@@ -7,7 +7,6 @@ enabled for profile, never disabled. A field has one type in all schemas of a cl
 import asyncio
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from functools import cached_property
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,10 +17,13 @@ from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, ref
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.config.validator_cache import VALIDATORS
+from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.limits import CUSTOM_FIELD_BYTES, CUSTOM_FIELDS, IDENTITY_FIELDS, SCHEMAS, check_room
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
 from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany, UserFault
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -51,8 +53,8 @@ class IdentityDescriptor:
 
 
 @dataclass(frozen=True)
-class XdmSchema:
-    """An XDM schema. `version` grows by one with every change. `custom_fields` lie under `_{tenant_code}` in documents."""
+class XdmSchema(Edited):
+    """An XDM schema. `custom_fields` lie under `_{tenant_code}` in documents."""
 
     schema_id: UUID
     tenant_code: str
@@ -62,8 +64,6 @@ class XdmSchema:
     custom_fields: dict[str, Any]
     identities: tuple[IdentityDescriptor, ...]
     is_profile_enabled: bool
-    version: int
-    created_at: datetime
 
     def __hash__(self) -> int:
         return hash((self.schema_id, self.version))
@@ -128,16 +128,22 @@ async def create_schema(
     async with db.transaction(scope.sandbox_id) as tx:
         broken: Broken[UUID] = {}
         schemas, codes = await _locked(tx, scope, broken)
+        now = await tx.value(CLOCK)
         schema = XdmSchema(
             *(uuid4(), scope.organization.code, title, xdm_class, groups, _fields(custom_fields), tuple(identities)),
-            *(is_profile_enabled, 1, await tx.value(CLOCK)),
+            is_profile_enabled,
+            version=1,
+            created_at=now,
+            updated_at=now,
+            created_by=scope.actor,
         )
         check_room(len(schemas) + len(broken), SCHEMAS, "schemas", "A sandbox")
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, schema, schemas, titles, codes)  # thousands of fields take a while
         _check_primary(schema, codes)
-        await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, schema.created_at)
+        await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, now, scope.actor)
+        await audit.record(tx, scope, "createSchema", Subject("XdmSchema", (schema.schema_id,)), after=schema)
     return schema
 
 
@@ -151,11 +157,13 @@ async def update_schema(
     custom_fields: dict[str, Any] | None = None,
     identities: Sequence[IdentityDescriptor] | None = None,
     is_profile_enabled: bool | None = None,
+    current_version: int | None = None,
 ) -> XdmSchema:
     """Change a schema and return it. Field groups are added; any other argument that is not None replaces the former value as a whole.
 
-    Needs `config:write`. Raises Forbidden, NotFound for the schema or a namespace, Taken, TooMany, Invalid for a change that does more than
-    add, and Conflict for a broken schema, or if another schema declares a field differently.
+    Needs `config:write`. Raises Forbidden, NotFound for the schema or a namespace, Taken, TooMany, Stale unless `current_version` is None or
+    the schema's version, Invalid for a change that does more than add, and Conflict for a broken schema, or if another schema declares a
+    field differently.
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
@@ -165,6 +173,7 @@ async def update_schema(
         old = next((schema for schema in schemas if schema.schema_id == schema_id), None)
         if old is None:
             raise NotFound("There is no schema with this id.", path=["id"])
+        check_version(old.version, current_version)
         added = _groups(old.xdm_class, add_field_groups, "addFieldGroups")
         new = replace(
             old,
@@ -173,7 +182,6 @@ async def update_schema(
             custom_fields=old.custom_fields if custom_fields is None else _fields(custom_fields),
             identities=old.identities if identities is None else tuple(identities),
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
-            version=old.version + 1,
         )
         others = [schema for schema in schemas if schema is not old]
         if custom_fields is not None:
@@ -183,7 +191,10 @@ async def update_schema(
         await asyncio.to_thread(_check, new, others, titles, codes)
         if new.primary != old.primary:
             _check_primary(new, codes)
-        await tx.execute(UPDATE, scope.sandbox_id, *_columns(new), new.version)
+        if new != old:
+            stamps: Any = await tx.row(UPDATE, scope.sandbox_id, *_columns(new))
+            new = replace(new, **stamps)
+            await audit.record(tx, scope, "updateSchema", Subject("XdmSchema", (schema_id,)), before=old, after=new)
     return new
 
 
@@ -349,4 +360,6 @@ def _schema(scope: Scope, row: Any) -> XdmSchema:
         is_profile_enabled=row["is_profile_enabled"],
         version=row["version"],
         created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        created_by=row["created_by"],
     )

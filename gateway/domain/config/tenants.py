@@ -12,7 +12,15 @@ from math import inf
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from gateway.domain.rules.scope import Organization, Permission, Sandbox, SandboxType, Scope
+from gateway.domain.rules.scope import (
+    EVERY_SANDBOX,
+    READ_CONFIGURATION,
+    Organization,
+    Permission,
+    Sandbox,
+    SandboxType,
+    Scope,
+)
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -78,7 +86,7 @@ async def read_sandbox(db: Database, organization_id: UUID, name: str | None) ->
     return sandbox_of(row) if row else None
 
 
-async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int]) -> list[Sandbox | None]:
+async def read_sandboxes(db: Database | Session, scope: Scope, sandbox_ids: Sequence[int]) -> list[Sandbox | None]:
     """Read sandboxes by id, in order; None for one that the organization lacks or the caller's token does not cover.
 
     Needs `admin`, except for the scope's own sandbox. Raises Forbidden.
@@ -88,6 +96,15 @@ async def read_sandboxes(db: Database, scope: Scope, sandbox_ids: Sequence[int])
     rows = await db.rows(READ_SANDBOXES, sandbox_ids, scope.organization.organization_id)
     found = {sandbox.sandbox_id: sandbox for sandbox in map(sandbox_of, rows) if scope.covers(sandbox)}
     return [found.get(sandbox_id) for sandbox_id in sandbox_ids]
+
+
+def readable_sandboxes(scope: Scope, sandbox_ids: Sequence[int]) -> list[str] | None:
+    """Return the names of the sandboxes that the caller's token covers, None for all, after checking that it may read settings of these.
+
+    That needs `admin`; for the scope's own sandbox alone, `profile:read` or `config:write`. Raises Forbidden.
+    """
+    scope.require(*(READ_CONFIGURATION if set(sandbox_ids) <= {scope.sandbox_id} else (Permission.ADMIN,)))
+    return None if EVERY_SANDBOX in scope.sandboxes else [scope.sandbox.name, *scope.sandboxes]
 
 
 async def list_sandboxes(db: Database, scope: Scope) -> list[Sandbox]:

@@ -6,7 +6,7 @@ Texts have their limits in `names`, custom fields in `xdm/bounds`, documents in 
 from dataclasses import dataclass
 from typing import Final
 
-from gateway.errors import TooMany
+from gateway.errors import Invalid, TooMany
 
 SANDBOXES: Final = 75
 """Sandboxes of an organization, as many as in Adobe's Real-Time Customer Profile."""
@@ -28,6 +28,8 @@ DATASETS: Final = 1_000
 """Datasets of a sandbox."""
 NAMESPACES: Final = 500
 """Custom namespaces of a sandbox."""
+DAYS: Final = 36_500
+"""Days, a hundred years, that anything may be kept for; what is to be kept for good has no such number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,3 +46,9 @@ def check_room(present: int, most: int, things: str, owner: str) -> None:
     """Raise TooMany if the owner has `most` of these things already; `things` and `owner` are words of the message."""
     if present >= most:
         raise TooMany(f"{owner} has at most {most:,} {things}.")
+
+
+def check_days(days: int | None, *path: str) -> None:
+    """Raise Invalid, with the path in the caller's input, unless something can be kept for so many days; None means for good."""
+    if days is not None and not 1 <= days <= DAYS:
+        raise Invalid(f"It is 1 to {DAYS:,} days.", path=path)

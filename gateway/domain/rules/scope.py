@@ -1,11 +1,11 @@
 """Scope: the caller's organization, sandbox and permissions. It is the first argument of every verb."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 from uuid import UUID
 
+from gateway.domain.rules.edited import Edited
 from gateway.errors import Forbidden
 
 EVERY_SANDBOX: Final = "*"
@@ -46,7 +46,7 @@ class Organization:
 
 
 @dataclass(frozen=True, slots=True)
-class Sandbox:
+class Sandbox(Edited):
     """A partition of an organization. `config_version` grows with each change of its configuration; `secret` never leaves the server.
 
     `text_rules` is the number of the rules that normalize its identities (`normalization.RULES`).
@@ -58,13 +58,9 @@ class Sandbox:
     title: str | None
     type: SandboxType
     is_default: bool
-    secret: bytes
+    secret: bytes = field(repr=False)
     config_version: int
-    created_at: datetime
     text_rules: int
-
-    def __repr__(self) -> str:
-        return f"Sandbox({self.name!r} of {self.organization_id})"  # a secret has no place in a log
 
 
 @dataclass(frozen=True, slots=True)

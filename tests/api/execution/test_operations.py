@@ -169,7 +169,7 @@ async def test_a_sandbox_that_is_gone_is_forbidden(client):
     world = client.world
     sandbox = await sandboxes.create_sandbox(world.db, world.scope, "dev", None, world.scope.sandbox.type)
     scope = replace(world.scope, sandbox=sandbox)
-    await sandboxes.delete_sandbox(world.db, scope, sandbox.sandbox_id)
+    await sandboxes.delete_sandbox(world.db, scope, sandbox.sandbox_id, "dev")
     response = await client.operations.run(scope, Request(VIEWER))
     assert response.body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
 

@@ -63,7 +63,7 @@ async def test_a_key_is_seen_by_those_whose_token_covers_a_sandbox_that_it_opens
     ]
     assert seen[2] is None
     assert sorted(each.name for each in made["of both"].sandboxes) == ["dev", "prod"]
-    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id)
+    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id, "dev")
     (left,) = await api_keys.read_api_keys(db, scope, [made["of dev"].api_key_id])
     assert left.sandboxes == ()  # it opens nothing now, never everything
 

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.domain.config import datasets, namespaces, policies, registry, sandboxes, tenants
+from gateway.domain.config import datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.config.registry import IdentityDescriptor
@@ -70,8 +70,8 @@ async def test_identity_settings_are_rules_of_the_graph(db, scope):
         await tx.execute(set_up, scope.sandbox_id)
     config = await Configurations().read(db, scope)
     assert config.rules == Rules({6: 1}, frozenset({6}))
-    (ruled,) = await namespaces.read_identity_settings(db, scope, [scope.sandbox_id])
-    assert ruled == [config.namespaces[6]]
+    (ruled,) = await identity_settings.read_identity_settings(db, scope, [scope.sandbox_id])
+    assert ruled.namespaces == (config.namespaces[6],)
 
 
 # ------------------------------------------------------------------------------------------------ unions
@@ -177,6 +177,6 @@ async def test_only_so_many_configurations_are_kept(db, scope, statements):
 
 async def test_a_sandbox_that_is_gone_has_no_configuration(db, scope):
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
-    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id)
+    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id, "dev")
     with pytest.raises(Forbidden):
         await Configurations().read(db, replace(scope, sandbox=dev))

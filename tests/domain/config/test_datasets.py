@@ -40,11 +40,12 @@ async def test_a_dataset_keeps_what_it_was_given(db, scope, schema):
 async def test_only_what_is_given_changes(db, scope, schema):
     dataset = await create(db, scope, schema, description="Old", is_profile_enabled=False)
     changed = await datasets.update_dataset(db, scope, dataset.dataset_id, {"description": None})
-    assert changed == replace(dataset, description=None)
+    assert changed == replace(dataset, description=None, version=2, updated_at=changed.updated_at)
     changed = await datasets.update_dataset(
         db, scope, dataset.dataset_id, {"name": "Customers", "is_profile_enabled": True}
     )
-    assert changed == replace(dataset, name="Customers", description=None, is_profile_enabled=True)
+    renamed = {"name": "Customers", "description": None, "is_profile_enabled": True}
+    assert changed == replace(dataset, **renamed, version=3, updated_at=changed.updated_at)
     assert await stored(db, scope) == [changed]
 
 

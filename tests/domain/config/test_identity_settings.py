@@ -8,7 +8,7 @@ from crashes import killed_at
 from world import event, record
 
 from gateway.domain.config import namespaces
-from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.config.identity_settings import NamespaceRule, read_identity_settings, update_identity_settings
 from gateway.domain.operations import sandbox_regrouping
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
@@ -58,16 +58,16 @@ async def primaries(world, *identities_):
 async def test_namespaces_rank_in_the_order_of_the_list(world):
     version = (await world.config()).version
     settings = await ruled(world, ONE_EMAIL)
-    assert [(each.code, each.priority, each.is_unique_per_graph) for each in settings] == [
+    assert [(each.code, each.priority, each.is_unique_per_graph) for each in settings.namespaces] == [
         ("Email", 1, True),
         ("Phone", 2, False),
         ("ECID", 3, False),
     ]
-    assert await namespaces.read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [settings]
+    assert await read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [settings]
     config = await world.config()
     assert config.version > version
-    assert config.rules.unique == {settings[0].namespace_id}
-    assert await ruled(world, []) == []
+    assert config.rules.unique == {settings.namespaces[0].namespace_id}
+    assert (await ruled(world, [])).namespaces == ()
     assert (await world.config()).rules.priority == {}
 
 
@@ -98,7 +98,7 @@ async def test_settings_that_break_a_rule_are_refused_and_change_nothing(world, 
     with pytest.raises(error) as caught:
         await ruled(world, [NamespaceRule(*rule) for rule in rules])
     assert caught.value.path == path
-    assert await namespaces.read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [before]
+    assert await read_identity_settings(world.db, world.scope, [world.scope.sandbox_id]) == [before]
 
 
 async def test_changing_settings_needs_config_write(world):

@@ -9,7 +9,7 @@ from working import work_off
 from world import World, event, record
 
 from gateway.domain.config import datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
-from gateway.domain.config.identity_settings import NamespaceRule
+from gateway.domain.config.identity_settings import IdentitySettings, NamespaceRule
 from gateway.domain.config.namespaces import STANDARD
 from gateway.domain.config.policies import HAS_RECORDS
 from gateway.domain.facts import batches
@@ -30,12 +30,12 @@ async def reset(world, **changes):
 
 
 async def rows_by_table(dsn, sandbox_id):
-    """Count the sandbox's rows per table, without empty tables."""
+    """Count the sandbox's rows per table, without empty tables and the audit log, which outlives sandboxes."""
     connection = await asyncpg.connect(dsn)
     try:
         tables = await connection.fetch(
             "select distinct table_name as name from information_schema.columns"
-            " where table_schema = 'gateway' and column_name = 'sandbox_id' and table_name !~ '_[0-7]$'"
+            " where table_schema = 'gateway' and column_name = 'sandbox_id' and table_name !~ '_[0-7]$|^audit_entry$'"
         )
         counts = {
             table["name"]: await connection.fetchval(
@@ -65,8 +65,8 @@ async def test_a_reset_sandbox_is_as_new(lived_in, dsn):
     version = (await lived_in.config()).version
     sandbox = await reset(lived_in)
     assert await rows_by_table(dsn, sandbox.sandbox_id) == await rows_by_table(dsn, fresh.sandbox_id)
-    assert replace(sandbox, config_version=1) == scope.sandbox
-    assert sandbox.config_version > version
+    assert replace(sandbox, config_version=1, version=1, updated_at=sandbox.created_at) == scope.sandbox
+    assert (sandbox.config_version > version, sandbox.version) == (True, 2)
     config = await lived_in.configurations.read(lived_in.db, replace(scope, sandbox=sandbox))
     assert {namespace.code for namespace in config.namespaces.values()} == {namespace.code for namespace in STANDARD}
     assert (config.schemas, config.datasets) == ({}, {})
@@ -93,7 +93,7 @@ async def test_a_call_that_meets_a_reset_finishes_first_or_finds_no_dataset(live
     results = await asyncio.gather(*writers, reset(lived_in), return_exceptions=True)
     assert {type(result) for result in results if isinstance(result, Exception)} <= {NotFound}
     left = await rows_by_table(dsn, lived_in.scope.sandbox_id)
-    assert left.keys() == {"sandbox", "namespace", "merge_policy"}
+    assert left.keys() == {"sandbox", "namespace", "identity_settings", "merge_policy"}
 
 
 async def inside_another(world) -> World:
@@ -141,7 +141,7 @@ async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_i
         writers = [asyncio.create_task(keep_writing(doomed, number, gone)) for number in range(3)]
         while not await db.value(HAS_RECORDS, doomed.scope.sandbox_id):  # noqa: ASYNC110 (there is no event to wait for)
             await asyncio.sleep(0)
-        await sandboxes.delete_sandbox(db, world.scope, doomed.scope.sandbox_id)
+        await sandboxes.delete_sandbox(db, world.scope, doomed.scope.sandbox_id, "dev")
         gone.set()
         errors = [error for found in await asyncio.gather(*writers) for error in found]
         kinds = {type(error) for error in errors}
@@ -154,7 +154,7 @@ async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_i
 
 async def test_the_default_sandbox_stays(db, scope):
     with pytest.raises(Conflict) as caught:
-        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
+        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id, scope.sandbox.name)
     assert caught.value.path == ["id"]
 
 
@@ -196,13 +196,15 @@ async def test_sandboxes_are_read_in_the_order_asked_for_and_others_only_by_an_a
 
 async def test_identity_settings_of_many_sandboxes_are_read_at_once(db, scope, statements):
     dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    none = IdentitySettings((), 1, None, None, None)
     with statements() as names:
-        assert await namespaces.read_identity_settings(db, scope, [dev.sandbox_id, scope.sandbox_id]) == [[], []]
-    assert names == ["namespaces.list_ranked"]
+        asked = [dev.sandbox_id, 999, scope.sandbox_id]
+        assert await identity_settings.read_identity_settings(db, scope, asked) == [none, None, none]
+    assert names == ["identity_settings.read_settings"]
     reader = replace(scope, permissions=frozenset({Permission.PROFILE_READ}))
-    assert await namespaces.read_identity_settings(db, reader, [scope.sandbox_id]) == [[]]
+    assert await identity_settings.read_identity_settings(db, reader, [scope.sandbox_id]) == [none]
     with pytest.raises(Forbidden):
-        await namespaces.read_identity_settings(db, reader, [dev.sandbox_id])
+        await identity_settings.read_identity_settings(db, reader, [dev.sandbox_id])
 
 
 async def test_a_title_is_a_line_of_text(db, scope):

@@ -32,7 +32,7 @@ async def test_two_organizations_may_use_one_sandbox_name_and_do_not_see_each_ot
     assert dev in await tenants.list_sandboxes(db, one)
     assert dev not in await tenants.list_sandboxes(db, two)
     with pytest.raises(NotFound):
-        await sandboxes.delete_sandbox(db, two, dev.sandbox_id)
+        await sandboxes.delete_sandbox(db, two, dev.sandbox_id, "dev")
 
 
 @pytest.mark.parametrize(("name", "error"), [("prod", Taken), ("Prod", Invalid), ("", Invalid), ("x" * 65, Invalid)])
@@ -69,11 +69,11 @@ async def test_a_deleted_sandbox_leaves_nothing_and_the_default_one_stays(db):
     )
     async with db.transaction() as tx:
         await tx.execute(plant, dev.sandbox_id)
-    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id)
+    await sandboxes.delete_sandbox(db, scope, dev.sandbox_id, "dev")
     assert await db.value(count, dev.sandbox_id) == 0
     assert await tenants.list_sandboxes(db, scope) == [scope.sandbox]
     with pytest.raises(Conflict):
-        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id)
+        await sandboxes.delete_sandbox(db, scope, scope.sandbox_id, scope.sandbox.name)
 
 
 async def test_a_key_leads_to_its_own_organization_and_is_kept_as_a_hash_only(db):

@@ -191,7 +191,7 @@ async def test_a_key_narrows_the_sandboxes_of_the_token(db, callers, client):
                 opened[(*names,)].add(scope.sandbox.name)
                 assert scope.sandboxes == ({"dev", "test"} if names == ["*"] else {"dev"})
     assert opened == {("*",): {"dev", "test"}, ("dev", "prod"): {"dev"}, ("prod",): set(), (): set()}
-    await sandboxes.delete_sandbox(db, client.admin, made["dev"].sandbox_id)
+    await sandboxes.delete_sandbox(db, client.admin, made["dev"].sandbox_id, "dev")
     await sandboxes.create_sandbox(db, client.admin, "dev", None, SandboxType.DEVELOPMENT)
     with pytest.raises(Forbidden):  # of the same name, and not the one that the key is bound to
         await callers.scope_of(client.headers(x_api_key=secret, x_sandbox_name="dev"))
@@ -265,7 +265,7 @@ async def test_a_deleted_sandbox_is_refused_from_then_on(db, callers, client):
     headers = client.headers(x_sandbox_name="dev")
     await callers.scope_of(headers)
     caller = callers.known(headers)
-    await sandboxes.delete_sandbox(db, admin, sandbox.sandbox_id)
+    await sandboxes.delete_sandbox(db, admin, sandbox.sandbox_id, "dev")
     with pytest.raises(Forbidden):
         await callers.confirm(caller)
     assert callers.known(headers) is None
