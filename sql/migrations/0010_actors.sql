@@ -21,7 +21,7 @@ create table gateway.revocation (
 create index revocation_organization_idx on gateway.revocation (organization_id, expires_at);
 
 create table gateway.audit_entry (
-  entry_id        bigint generated always as identity primary key,
+  entry_id        bigint generated always as identity,
   organization_id uuid not null references gateway.organization on delete cascade,
   sandbox_id      bigint,
   actor           text not null,
@@ -32,7 +32,8 @@ create table gateway.audit_entry (
   before          json,
   after           json,
   correlation_id  text,
-  at              timestamptz not null
+  at              timestamptz not null,
+  primary key (organization_id, entry_id)
 );
 
 create index audit_entry_at_idx on gateway.audit_entry (organization_id, at, entry_id);

@@ -25,26 +25,15 @@ select api_key_id, name, prefix, sandboxes, expires_at, created_at, created_by, 
   from gateway.api_key
  where organization_id = $1 and ($2::bigint[] is null or sandboxes is null or sandboxes && $2) and api_key_id = any($3::uuid[]);
 
--- name: list_api_keys(organization_id, covered, after_at, after_id, before_at, before_id, size) -> rows
--- The first keys between two cursors, newest first, revoked ones included: those that open one of the covered sandboxes, or all where `covered`
--- is null. Walks api_key_created_idx.
+-- name: list_api_keys(organization_id, covered, size) -> rows
+-- A page of the keys, revoked ones included, that open one of the covered sandboxes, or of all where `covered` is null. Walks
+-- api_key_created_idx.
 select api_key_id, name, prefix, sandboxes, expires_at, created_at, created_by, last_used_at, revoked_at
   from gateway.api_key
  where organization_id = $1 and ($2::bigint[] is null or sandboxes is null or sandboxes && $2)
-   and (created_at, api_key_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-   and (created_at, api_key_id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
- order by created_at desc, api_key_id desc
- limit $7;
-
--- name: list_api_keys_backward(organization_id, covered, after_at, after_id, before_at, before_id, size) -> rows
--- The last of these keys between two cursors, oldest first. Walks api_key_created_idx.
-select api_key_id, name, prefix, sandboxes, expires_at, created_at, created_by, last_used_at, revoked_at
-  from gateway.api_key
- where organization_id = $1 and ($2::bigint[] is null or sandboxes is null or sandboxes && $2)
-   and (created_at, api_key_id) < (coalesce($3::timestamptz, 'infinity'), coalesce($4::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'))
-   and (created_at, api_key_id) > (coalesce($5::timestamptz, '-infinity'), coalesce($6::uuid, '00000000-0000-0000-0000-000000000000'))
- order by created_at, api_key_id
- limit $7;
+   {between}
+ order by {order}
+ limit $3;
 
 -- name: count_listed(organization_id, covered) -> value
 -- The number of these keys. Walks api_key_created_idx.

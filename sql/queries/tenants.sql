@@ -117,13 +117,14 @@ returning sandbox_id;
 -- name: authenticate(key_hashes, organization_ids, names, token_hashes) -> rows
 -- The keys with these hashes that are not revoked, each with its organization, if that is in the list, and each sandbox there that has one of
 -- the names or is the default one; nulls for what is missing. Beside each, the names of the sandboxes that the key is bound to, null for a key
--- that is bound to none; and which of the token hashes are revoked, in hex, the same in every row. Walks api_key_pkey, organization_pkey,
--- sandbox_name_key and revocation_pkey.
+-- that is bound to none; and whether one of the token hashes is revoked, the same in every row: to ask for which ones would make the cost of
+-- this statement depend on their number, so that it is planned anew each time. Walks api_key_pkey, organization_pkey, sandbox_name_key and
+-- revocation_pkey.
 select k.key_hash, k.api_key_id, k.expires_at,
        case when k.sandboxes is not null then
          (select coalesce(string_agg(b.name, ' '), '') from gateway.sandbox b where b.sandbox_id = any(k.sandboxes))
        end as bound_to,
-       (select string_agg(encode(r.token_hash, 'hex'), ' ') from gateway.revocation r where r.token_hash = any($4::bytea[])) as revoked,
+       exists (select from gateway.revocation r where r.token_hash = any($4::bytea[])) as has_revoked,
        o.organization_id, o.code, o.name as organization, s.sandbox_id, s.name, s.title, s.type, s.is_default, s.secret,
        s.config_version, s.created_at, s.text_rules, s.version, s.updated_at, s.created_by
   from gateway.api_key k

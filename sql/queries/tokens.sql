@@ -17,3 +17,9 @@ delete from gateway.revocation
 select count(*)
   from gateway.revocation
  where organization_id = $1;
+
+-- name: read_revoked(token_hashes) -> rows
+-- Those of the hashes that are revoked. Walks revocation_pkey.
+select token_hash
+  from gateway.revocation
+ where token_hash = any($1::bytea[]);

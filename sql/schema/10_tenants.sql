@@ -58,7 +58,7 @@ create index revocation_organization_idx on gateway.revocation (organization_id,
 
 -- Who changed what, written in the transaction of the change. No foreign key to the sandbox: an entry outlives what it is about.
 create table gateway.audit_entry (
-  entry_id        bigint generated always as identity primary key,
+  entry_id        bigint generated always as identity,
   organization_id uuid not null references gateway.organization on delete cascade,
   sandbox_id      bigint,                                                         -- null: it concerns the organization
   actor           text not null,
@@ -69,7 +69,8 @@ create table gateway.audit_entry (
   before          json,                                                           -- null: it did not exist
   after           json,                                                           -- null: it is gone
   correlation_id  text,                                                           -- of the request or the job
-  at              timestamptz not null
+  at              timestamptz not null,
+  primary key (organization_id, entry_id)
 );
 
 create index audit_entry_at_idx on gateway.audit_entry (organization_id, at, entry_id);

@@ -9,12 +9,16 @@ import re
 import asyncpg
 import pytest
 
+from gateway.domain.config import api_keys
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
-from gateway.domain.work import job_lists
+from gateway.domain.work import audit, job_lists
 from gateway.storage.queries import all_queries
 
-LARGE = ("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change", "ingest_error")
+LARGE = (
+    *("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change"),
+    *("ingest_error", "audit_entry", "revocation"),
+)
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
 SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
 ENTITY = expression(SHAPE, "e.document")
@@ -26,6 +30,9 @@ PARTS = {
     "between": "", "order": "1", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
 }  # fmt: skip
 ORDERS = {
+    "api_keys.list_api_keys": api_keys.NEWEST_FIRST,
+    "audit.list_entries": audit.NEWEST_FIRST,
+    "audit.list_entries_of_subject": audit.NEWEST_FIRST,
     "batch_lists.list_batches": batch_lists.NEWEST_FIRST.columns,
     "batch_lists.list_batches_of_datasets": batch_lists.NEWEST_FIRST.columns,
     "ingest_errors.list_errors": ingest_errors.BY_ARRIVAL,

@@ -13,7 +13,7 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 from gateway.domain.config.tenants import key_hash, list_sandboxes, lock_organization, read_sandboxes
-from gateway.domain.rules.keyset import Page, Window, page_of_rows
+from gateway.domain.rules.keyset import Order, Page, Window, page_of_rows
 from gateway.domain.rules.limits import API_KEYS, check_room
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
@@ -28,11 +28,13 @@ COUNT_USABLE = query("api_keys.count_api_keys")
 READ_OWNER = query("api_keys.read_owner")
 READ = query("api_keys.read_api_keys")
 LIST = query("api_keys.list_api_keys")
-LIST_BACKWARD = query("api_keys.list_api_keys_backward")
 COUNT = query("api_keys.count_listed")
 LOCK = query("api_keys.lock_api_key")
 REVOKE = query("api_keys.revoke_api_key")
 NOTE_USE = query("api_keys.note_use")
+
+NEWEST_FIRST: Final = Order(("created_at", "api_key_id"), (datetime, UUID), descending=True)
+"""The order of keys in their list."""
 
 PREFIX_CHARACTERS: Final = 6
 """Of a key, shown to tell keys by: too few to guess the others of the 32 from."""
@@ -134,12 +136,12 @@ async def read_api_keys(db: Database, scope: Scope, api_key_ids: Sequence[UUID])
 async def list_api_keys(db: Database, scope: Scope, window: Window) -> Page[ApiKey]:
     """List a page of the keys that open a sandbox of the caller's token, newest first, revoked ones included.
 
-    The window's keys are (created_at, api_key_id). Needs `admin`. Raises Forbidden, BadCursor.
+    Needs `admin`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.ADMIN)
     covered = await _covered(db, scope)
-    to = (scope.organization.organization_id, _ids(covered), *window.bounds(datetime, UUID), window.fetch)
-    rows = await db.rows(LIST_BACKWARD if window.backward else LIST, *to)
+    statement, keys = LIST.page(**NEWEST_FIRST.stretch(window))
+    rows = await db.rows(statement, scope.organization.organization_id, _ids(covered), window.fetch, *keys)
     return page_of_rows(await _keys(db, scope, rows, covered), window)
 
 

@@ -31,6 +31,7 @@ READ_SANDBOX = query("tenants.read_sandbox")
 READ_SANDBOXES = query("tenants.read_sandboxes")
 LIST_SANDBOXES = query("tenants.list_sandboxes")
 AUTHENTICATE = query("tenants.authenticate")
+READ_REVOKED = query("tokens.read_revoked")
 READ_KEY_OWNER = query("tenants.read_key_owner")
 LOCK_CONFIGURATION = query("tenants.lock_configuration")
 LOCK_ORGANIZATION = query("tenants.lock_organization")
@@ -129,19 +130,25 @@ async def lock_organization(tx: Session, organization_id: UUID) -> None:
 async def authenticate(db: Database, uses: Sequence[ApiKeyUse]) -> list[ApiKeyOwner | None]:
     """Find the owner that each of one or more uses names, in order; None for an unknown or revoked key.
 
-    One statement reads all; equal owners are mostly one cached object.
+    One statement reads all, and a second one which tokens are revoked if any is. Equal owners are mostly one cached object.
     """
     keys, organizations, names = ({use[place] for use in uses} - {None} for place in range(3))
     tokens = frozenset[bytes]().union(*(use.token_hashes for use in uses))
     found: dict[bytes, tuple[Any, ...]] = {}
     for row in await db.rows(AUTHENTICATE, keys, organizations, names, tokens):
         found[row["key_hash"]] = (*found.get(row["key_hash"], ()), row)
-    owners = {use: _owner(use, found.get(use.key_hash, ())) for use in set(uses)}
+    revoked = set[bytes]()
+    if any(rows[0]["has_revoked"] for rows in found.values()):
+        revoked = {row["token_hash"] for row in await db.rows(READ_REVOKED, tokens)}
+    owners = {
+        use: _owner(use, found.get(use.key_hash, ()), is_token_revoked=not revoked.isdisjoint(use.token_hashes))
+        for use in set(uses)
+    }
     return [owners[use] for use in uses]
 
 
 @lru_cache(MAX_CACHED_KEY_OWNERS)
-def _owner(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
+def _owner(use: ApiKeyUse, rows: tuple[Any, ...], *, is_token_revoked: bool) -> ApiKeyOwner | None:
     if not rows:
         return None
     first, bound_to = rows[0], rows[0]["bound_to"]
@@ -149,7 +156,7 @@ def _owner(use: ApiKeyUse, rows: tuple[Any, ...]) -> ApiKeyOwner | None:
         "api_key_id": first["api_key_id"],
         "expires_at": first["expires_at"].timestamp() if first["expires_at"] else inf,
         "sandboxes": None if bound_to is None else frozenset(bound_to.split()),
-        "is_token_revoked": not use.token_hashes.isdisjoint(map(bytes.fromhex, (first["revoked"] or "").split())),
+        "is_token_revoked": is_token_revoked,
     }
     own = [row for row in rows if row["organization_id"] and row["organization_id"] == use.organization_id]
     if not own:

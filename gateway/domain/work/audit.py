@@ -12,7 +12,7 @@ from uuid import UUID
 
 import orjson
 
-from gateway.domain.rules.keyset import Page, Window, page_of_rows
+from gateway.domain.rules.keyset import Order, Page, Window, page_of_rows
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -21,11 +21,12 @@ from gateway.telemetry import correlation_id
 RECORD = query("audit.record")
 READ = query("audit.read_entries")
 LIST = query("audit.list_entries")
-LIST_BACKWARD = query("audit.list_entries_backward")
 COUNT = query("audit.count_entries")
 LIST_OF_SUBJECT = query("audit.list_entries_of_subject")
-LIST_OF_SUBJECT_BACKWARD = query("audit.list_entries_of_subject_backward")
 COUNT_OF_SUBJECT = query("audit.count_entries_of_subject")
+
+NEWEST_FIRST: Final = Order(("at", "entry_id"), (datetime, int), descending=True)
+"""The order of entries in their list."""
 
 OF_ORGANIZATION: Final = frozenset({"ApiKey", "Organization", "SigningKey", "Token"})
 """Types of subjects that belong to the organization, unless the caller works in some of its sandboxes only."""
@@ -139,35 +140,26 @@ async def read_entries(db: Database, scope: Scope, entry_ids: Sequence[int]) -> 
 async def list_entries(db: Database, scope: Scope, passing: AuditFilter, window: Window) -> Page[AuditEntry]:
     """List a page of the entries that pass the filter, newest first, in the sandboxes that the caller's token covers.
 
-    The window's keys are (at, entry_id). Needs `admin`; entries of the organization need a token for all sandboxes. Raises Forbidden,
-    BadCursor.
+    Needs `admin`; entries of the organization need a token for all sandboxes. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.ADMIN)
-    bounds = window.bounds(datetime, int)
-    given = (*_conditions(scope, passing), *bounds, window.fetch)
-    if passing.subject is None:
-        rows = await db.rows(LIST_BACKWARD if window.backward else LIST, *given)
-    else:
-        statement = LIST_OF_SUBJECT_BACKWARD if window.backward else LIST_OF_SUBJECT
-        rows = await db.rows(statement, *given, *passing.subject.columns)
+    statement, keys = (LIST_OF_SUBJECT if passing.subject else LIST).page(**NEWEST_FIRST.stretch(window))
+    rows = await db.rows(statement, *_conditions(scope, passing), window.fetch, *keys)
     return page_of_rows([_entry(row) for row in rows], window)
 
 
 async def count_entries(db: Database, scope: Scope, passing: AuditFilter) -> int:
     """Count the entries that `list_entries` lists. Needs `admin`. Raises Forbidden."""
     scope.require(Permission.ADMIN)
-    given = _conditions(scope, passing)
-    if passing.subject is not None:
-        given, statement = (*given, *passing.subject.columns), COUNT_OF_SUBJECT
-    else:
-        statement = COUNT
-    count: int = await db.value(statement, *given)
+    statement = COUNT_OF_SUBJECT if passing.subject else COUNT
+    count: int = await db.value(statement, *_conditions(scope, passing))
     return count
 
 
 def _conditions(scope: Scope, passing: AuditFilter) -> tuple[Any, ...]:
-    organization_id = scope.organization.organization_id
-    return organization_id, _covered(scope), passing.actor, passing.action, passing.since, passing.until
+    subject = passing.subject.columns if passing.subject else ()
+    of = (scope.organization.organization_id, _covered(scope))
+    return *of, passing.actor, passing.action, passing.since, passing.until, *subject
 
 
 def _covered(scope: Scope) -> list[str] | None:
