@@ -5,12 +5,14 @@ from datetime import datetime
 
 import strawberry
 
-from gateway.api.context import Context, itself, plain, resolved_by
+from gateway.api.context import Context, Info, itself, plain, resolved_by
+from gateway.api.jobs import SystemJobNode, started_job
 from gateway.api.mutations import UserError, changed, current_version, mutation, user_errors
 from gateway.api.namespaces import NamespaceType
 from gateway.api.scalars import described
 from gateway.domain.config import identity_settings
 from gateway.domain.config.identity_settings import IdentitySettingsStatus
+from gateway.domain.work.jobs import Job, Started
 
 described(
     IdentitySettingsStatus,
@@ -30,12 +32,19 @@ class NamespaceRule:
     is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of the namespace.")
 
 
+async def _job(settings: strawberry.Parent[identity_settings.IdentitySettings], info: Info) -> Job | None:
+    return None if settings.job_id is None else await info.context.loaders.job_by_id.load(settings.job_id)
+
+
 @strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
 class IdentitySettings:
     namespaces: list[NamespaceRule] = plain(
         "The namespaces that have a rank, the highest first; none without settings."
     )
     status: IdentitySettingsStatus = plain("Whether all people are as the settings say.")
+    job: SystemJobNode | None = resolved_by(
+        _job, "What regroups the people who were there while they are BUILDING; else null."
+    )
     version: int = plain(
         "1 in a new sandbox, one more with each change. Sent as `currentVersion`, it keeps a caller from overwriting what others changed meanwhile."
     )
@@ -70,6 +79,9 @@ class IdentitySettingsInput:
 @strawberry.type(description="The identity settings as they were made, or what was wrong.")
 class IdentitySettingsPayload:
     settings: IdentitySettings | None = changed("The settings as they are now; null where nothing was done.")
+    system_job: SystemJobNode | None = started_job(
+        "The job that regroups the people who are there; null where nothing is to do."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -78,9 +90,10 @@ def namespace_rules(given: IdentitySettingsInput) -> Sequence[identity_settings.
     return [identity_settings.NamespaceRule(rule.namespace, rule.is_unique_per_graph) for rule in given.namespaces]
 
 
-async def _update(context: Context, given: IdentitySettingsInput) -> identity_settings.IdentitySettings:
-    rules = namespace_rules(given)
-    return await identity_settings.update_identity_settings(context.db, context.scope, rules, given.current_version)
+async def _update(context: Context, given: IdentitySettingsInput) -> Started[identity_settings.IdentitySettings]:
+    rules, version = namespace_rules(given), given.current_version
+    settings = await identity_settings.update_identity_settings(context.db, context.scope, rules, version)
+    return Started(settings, settings.job_id)
 
 
 @strawberry.type(description="Mutations of identity settings.")

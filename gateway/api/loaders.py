@@ -38,7 +38,6 @@ from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import job_lists
-from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Job
 from gateway.storage.database import Database
 
@@ -233,11 +232,6 @@ class Loaders:
     @cached_property
     def job_by_id(self) -> Loader[UUID, Job | None]:
         return Loader(partial(job_lists.read_jobs, self._db, self._scope))
-
-    @cached_property
-    def newest_job_by_work(self) -> Loader[tuple[JobKind, UUID], Job | None]:
-        """By its kind and its subject."""
-        return Loader(partial(job_lists.read_newest_jobs, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- identities
 

@@ -9,6 +9,7 @@ from gateway.api.catalog import ById, ByName, Catalog, Filter, condition, config
 from gateway.api.context import Context, Info, attribute, plain, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.ids import input_id
+from gateway.api.jobs import SystemJobNode, started_job
 from gateway.api.mutations import (
     DeleteInput,
     DeletePayload,
@@ -26,6 +27,7 @@ from gateway.domain.config import policies
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.work.jobs import Job, Started
 from gateway.xdm.classes import XdmClass
 
 described(
@@ -97,6 +99,12 @@ class AttributeMergeNode:
     )
 
 
+async def _job(policy: strawberry.Parent[MergePolicy], info: Info) -> Job | None:
+    if policy.status is PolicyStatus.ACTIVE or policy.job_id is None:
+        return None
+    return await info.context.loaders.job_by_id.load(policy.job_id)
+
+
 @strawberry.type(
     name="MergePolicy",
     description="A way to see people: which identities make one, and which source wins where several know the same field.",
@@ -120,6 +128,9 @@ class MergePolicyType(Edited, Node):
         "settings.is_active_on_edge", "Whether edges serve people as this policy sees them; at most one does."
     )
     status: PolicyStatus = plain("Whether what the policy keeps is there.")
+    job: SystemJobNode | None = resolved_by(
+        _job, "What merges profiles to be kept while the policy is BUILDING; else null."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ queries
@@ -219,6 +230,9 @@ class UpdateMergePolicyInput:
 @strawberry.type(description="The merge policy that was made or changed, or what was wrong.")
 class MergePolicyPayload:
     merge_policy: MergePolicyType | None = changed("The policy as it is now; null where nothing was done.")
+    system_job: SystemJobNode | None = started_job(
+        "The job that merges the profiles which the policy keeps, or drops those that it keeps no more; null where nothing is to do."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -234,11 +248,12 @@ def policy_settings(given: MergePolicyInput) -> PolicySettings:
     )
 
 
-async def _create(context: Context, given: MergePolicyInput) -> MergePolicy:
-    return await policies.create_policy(context.db, context.scope, policy_settings(given))
+async def _create(context: Context, given: MergePolicyInput) -> Started[MergePolicy]:
+    policy = await policies.create_policy(context.db, context.scope, policy_settings(given))
+    return Started(policy, policy.job_id)
 
 
-async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolicy:
+async def _update(context: Context, given: UpdateMergePolicyInput) -> Started[MergePolicy]:
     changes = {
         "name": given.name,
         "identity_graph": given.identity_graph,
@@ -247,9 +262,10 @@ async def _update(context: Context, given: UpdateMergePolicyInput) -> MergePolic
         "is_active_on_edge": given.is_active_on_edge,
     }
     policy_id = input_id(given.id, "MergePolicy", "id")
-    return await policies.update_policy(
+    policy = await policies.update_policy(
         context.db, context.scope, policy_id, changes_of(changes, {}), given.current_version
     )
+    return Started(policy, policy.job_id)
 
 
 async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:

@@ -1,12 +1,5 @@
 -- Lists of jobs. Only `count_open_jobs` looks across sandboxes.
 
--- name: list_newest_jobs(sandbox_id, kinds, subjects) -> rows
--- The newest job of each of these kinds about the subject beside it. Walks job_subject_idx.
-select distinct on (kind, subject) job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
-  from gateway.job
- where sandbox_id = $1 and subject = any($3::uuid[]) and (kind, subject) in (select * from unnest($2::text[], $3::uuid[]))
- order by kind, subject, created_at desc, status in ('NEW', 'PROCESSING') desc;
-
 -- name: list_jobs(sandbox_id, statuses, kinds, size) -> rows
 -- A page of the jobs of these statuses and kinds; null for all statuses, and for all kinds but recurring ones. By creation it walks job_created_idx;
 -- by the last change all of them are sorted.

@@ -1,10 +1,14 @@
 -- Merge policies: how the fragments of a person become one document.
 
 -- name: list_policies(sandbox_id) -> rows
--- All policies of the sandbox by name; at most five.
+-- All policies of the sandbox by name; at most five. `job_id` is that of the open job that brings what a policy keeps in line with its settings.
+-- Walks job_open_key for each of them.
 select policy_id, name, class, identity_graph, merge_type, dataset_order, is_default, is_active_on_edge, version, status,
-       created_at, updated_at, created_by
-  from gateway.merge_policy
+       created_at, updated_at, created_by,
+       (select j.job_id
+          from gateway.job j
+         where j.sandbox_id = $1 and j.kind = 'MATERIALIZE_POLICY' and j.subject = p.policy_id and j.status in ('NEW', 'PROCESSING')) as job_id
+  from gateway.merge_policy p
  where sandbox_id = $1
  order by name, policy_id;
 

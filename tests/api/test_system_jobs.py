@@ -19,6 +19,11 @@ LIST = """query ($filter: SystemJobFilter, $order: JobOrder, $first: Int, $after
     totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
 CANCEL = "mutation ($given: CancelInput!) { cancelSystemJob(input: $given) { systemJob { id status } userErrors { code message path } } }"
 
+UPDATE_POLICY = """mutation ($given: UpdateMergePolicyInput!) { updateMergePolicy(input: $given) {
+  mergePolicy { status job { id } } systemJob { id type status mergePolicy { id } } userErrors { code message } } }"""
+UPDATE_SETTINGS = """mutation ($given: IdentitySettingsInput!) { updateIdentitySettings(input: $given) {
+  settings { status job { id } } systemJob { id type status mergePolicy { id } } userErrors { code message } } }"""
+
 
 async def enqueued(world, kind=JobKind.ABORT_BATCH):
     async with world.db.transaction() as tx:
@@ -67,6 +72,34 @@ async def test_a_job_tells_what_it_works_on_how_far_it_is_and_who_caused_it(clie
     assert (half["status"], half["done"], half["total"], half["progress"]) == ("PROCESSING", 1, 4, 0.25)
     assert half["metrics"]["timeTakenInSec"] > 0
     assert (half["metrics"]["recordsProcessed"], half["metrics"]["profilesAffected"]) == (5, 1)
+
+
+async def test_policies_and_settings_answer_at_once_with_the_job_until_whose_end_they_are_building(client):
+    world = client.world
+    await world.records(record(("Email", "ana@example.com"), ("Phone", "+1"), first_name="Ana"))
+    rules = [{"namespace": "Email", "isUniquePerGraph": True}]
+    merge = {"type": "DATASET_PRECEDENCE", "order": [global_id("Dataset", world.crm.dataset_id)]}
+    policy_id = global_id("MergePolicy", (await world.config()).default_policy.policy_id)
+    changes = [
+        (
+            UPDATE_POLICY,
+            {"id": policy_id, "attributeMerge": merge},
+            "mergePolicy",
+            "MATERIALIZE_POLICY",
+            {"id": policy_id},
+        ),
+        (UPDATE_SETTINGS, {"namespaces": rules}, "settings", "REGROUP_IDENTITIES", None),
+    ]
+    for mutation, given, name, kind, policy in changes:
+        changed = await client.changed(mutation, given)
+        job = changed["systemJob"]
+        assert (job["type"], job["status"], job["mergePolicy"]) == (kind, "NEW", policy)
+        assert changed[name] == {"status": "BUILDING", "job": {"id": job["id"]}}
+        assert await work_off(world.db, world.configurations) == 1
+        ended = (await client.data(SHOW, id=job["id"]))["systemJob"]
+        assert (ended["status"], ended["progress"]) == ("COMPLETED", 1)
+        again = await client.changed(mutation, given)
+        assert (again[name], again["systemJob"]) == ({"status": "ACTIVE", "job": None}, None)
 
 
 async def test_jobs_are_listed_by_status_and_type_and_in_pages_both_ways(client):

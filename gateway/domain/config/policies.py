@@ -6,7 +6,7 @@ INDIVIDUAL_PROFILE: events are collected, never merged.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
@@ -74,11 +74,12 @@ class PolicySettings:
 
 @dataclass(frozen=True, slots=True)
 class MergePolicy(Edited):
-    """A merge policy."""
+    """A merge policy. `job_id`: the open job that materializes its profiles, or deletes those that it keeps no more; None where there is none."""
 
     policy_id: UUID
     settings: PolicySettings
     status: PolicyStatus
+    job_id: UUID | None = field(default=None, repr=False)
 
     @property
     def is_materialized(self) -> bool:
@@ -294,4 +295,5 @@ def _policy(row: Any) -> MergePolicy:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
         created_by=row["created_by"],
+        job_id=row["job_id"],
     )

@@ -1,4 +1,4 @@
-"""Jobs as callers see them: by id, by what they work on, and in lists by filter and order."""
+"""Jobs as callers see them: by id, and in lists by filter and order."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,6 @@ from gateway.storage.queries import query
 from gateway.telemetry import JobsCounted
 
 LIST = query("job_lists.list_jobs")
-LIST_NEWEST = query("job_lists.list_newest_jobs")
 COUNT = query("job_lists.count_jobs")
 COUNT_OPEN = query("job_lists.count_open_jobs")
 
@@ -72,15 +71,6 @@ async def read_jobs(db: Database, scope: Scope, job_ids: Sequence[UUID]) -> list
     scope.require(*READ_JOBS)
     found = {job.job_id: job for job in jobs_of_rows(await db.rows(READ, scope.sandbox_id, job_ids))}
     return [found.get(job_id) for job_id in job_ids]
-
-
-async def read_newest_jobs(db: Database, scope: Scope, works: Sequence[tuple[JobKind, UUID]]) -> list[Job | None]:
-    """Read the newest job of each kind about each subject, in order; None where there is none. Needs any of READ_JOBS. Raises Forbidden."""
-    scope.require(*READ_JOBS)
-    kinds, subjects = [kind for kind, _ in works], [subject for _, subject in works]
-    rows = await db.rows(LIST_NEWEST, scope.sandbox_id, kinds, subjects)
-    found = {(job.kind, job.subject): job for job in jobs_of_rows(rows)}
-    return [found.get(work) for work in works]
 
 
 async def list_jobs(
