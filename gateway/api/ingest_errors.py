@@ -34,6 +34,7 @@ described(
     IDENTITY_PLACEHOLDER="The value names nobody, such as `null` or `guest`. A document with another identity is stored without this one.",
     IDENTITY_E164="The document is stored, but the number has no form of E.164 and is compared as it was sent.",
     IDENTITY_CAP="The document is stored, but an identity in it is linked with too many others, so that it joins nobody from now on.",
+    EXPIRED="The event is older than the `eventRetentionDays` of its dataset.",
     FUTURE_TIME="The document is stored, but its time lies in the future and counts as the time of ingestion.",
     EVENT_DIFFERS="An event with this `_id` says something else already; it stays as it is.",
     UNSTORABLE="The database refuses the document for a reason that no other rule foresees.",

@@ -27,6 +27,12 @@ update gateway.dataset
  where sandbox_id = $1 and dataset_id = $2
 returning version, updated_at;
 
+-- name: read_oldest_time(sandbox_id, dataset_id) -> value
+-- The time before which events are too old for the dataset; null if it takes events of any age. Walks dataset_pkey.
+select gateway.now() - make_interval(hours => 24 * event_retention_days)
+  from gateway.dataset
+ where sandbox_id = $1 and dataset_id = $2;
+
 -- name: count_records(sandbox_id, dataset_ids) -> rows
 -- The number of accepted documents of these datasets that are there now; datasets without any are missing. Walks batch_dataset_idx.
 select dataset_id, sum(record_count)::bigint as count

@@ -53,7 +53,7 @@ create table gateway.dataset (
   description        text,
   is_profile_enabled boolean not null,
   created_at         timestamptz not null,
-  event_retention_days integer,                                                 -- how old events may be; null: any age
+  event_retention_days integer,                                                 -- how old events may be when they come; null: any age
   version            integer not null default 1,
   updated_at         timestamptz not null,
   created_by         text,
@@ -97,7 +97,7 @@ create table gateway.ingest_error (
                'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
                'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
                'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
-               'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EVENT_DIFFERS', 'UNSTORABLE']),
+               'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE']),
   messages   text[] not null,
   document   json,
   primary key (sandbox_id, batch_id, ordinal),
@@ -112,7 +112,7 @@ create table gateway.ingestion_warning (
                   'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
                   'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
                   'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
-                  'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EVENT_DIFFERS', 'UNSTORABLE')),
+                  'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE')),
   message       text not null,
   dataset_id    uuid,
   batch_id      uuid,

@@ -5,6 +5,7 @@ A dataset's schema never changes. A dataset that is enabled for profile feeds pr
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -25,12 +26,13 @@ LIST = query("datasets.list_datasets")
 READ_SCHEMA = query("datasets.read_schema")
 CREATE = query("datasets.create_dataset")
 UPDATE = query("datasets.update_dataset")
+READ_OLDEST_TIME = query("datasets.read_oldest_time")
 COUNT_RECORDS = query("datasets.count_records")
 
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Edited):
-    """A dataset with its current settings. `event_retention_days` is how old its events may be; None for any age."""
+    """A dataset with its current settings. An event that is older than `event_retention_days` when it comes is refused; None: none is."""
 
     dataset_id: UUID
     schema_id: UUID
@@ -98,6 +100,17 @@ async def update_dataset(
             new = replace(new, **stamps)
             await audit.record(tx, scope, "updateDataset", Subject("Dataset", (dataset_id,)), before=old, after=new)
     return new
+
+
+async def read_oldest_time(db: Database, scope: Scope, dataset: Dataset) -> datetime | None:
+    """Read the time before which events are too old for the dataset, by the clock of the database; None if it takes events of any age.
+
+    Needs no permission. Runs no statement for a dataset without a retention.
+    """
+    if dataset.event_retention_days is None:
+        return None
+    oldest: datetime | None = await db.value(READ_OLDEST_TIME, scope.sandbox_id, dataset.dataset_id)
+    return oldest
 
 
 async def count_records(db: Database, scope: Scope, dataset_ids: Sequence[UUID]) -> list[int]:

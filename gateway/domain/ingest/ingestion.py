@@ -12,11 +12,13 @@ from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, I
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.config.datasets import read_oldest_time
 from gateway.domain.facts import batches
 from gateway.domain.facts.appending import store_failures, store_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
@@ -190,8 +192,8 @@ class _Target:
         await prepared.read(await self.configurations.read(self.db, self.scope))
         return prepared
 
-    def reader(self, config: Configuration) -> Reader:
-        """Return a reader of this dataset's documents. Raises NotFound, Invalid, Misconfigured."""
+    def reader(self, config: Configuration, oldest: datetime | None) -> Reader:
+        """Return a reader of this dataset's documents, which refuses events from before `oldest`. Raises NotFound, Invalid, Misconfigured."""
         dataset = config.dataset(self.dataset_id)
         schema = config.schemas[dataset.schema_id]
         xdm_class = schema.xdm_class
@@ -203,7 +205,7 @@ class _Target:
             raise Invalid(f"The dataset holds documents of class {xdm_class.value}.", path=["datasetId"])
         if xdm_class is XdmClass.EXPERIENCE_EVENT and self.mode is not Mode.REPLACE:
             raise Invalid("Events are appended; only records have a mode.", path=["mode"])
-        return Reader(config, self.scope.sandbox, dataset, self.mode)
+        return Reader(config, self.scope.sandbox, dataset, self.mode, oldest)
 
     async def refuse_batch(self) -> None:
         """Raise why the batch takes no documents: NotFound, Conflict, or RetryTransaction to choose another rolling batch."""
@@ -238,9 +240,10 @@ class _Prepared:
     async def read(self, config: Configuration) -> None:
         """Check the documents, in time slices of the event loop."""
         documents = enumerate(self._chunk.documents, self._chunk.first_index)
-        schema_id = config.dataset(self._target.dataset_id).schema_id
-        await config.compile(schema_id, partial=self._target.mode is not Mode.REPLACE)
-        self._config, self._reader, self._documents = config, self._target.reader(config), []
+        target, dataset = self._target, config.dataset(self._target.dataset_id)
+        await config.compile(dataset.schema_id, partial=target.mode is not Mode.REPLACE)
+        oldest = await read_oldest_time(target.db, target.scope, dataset)
+        self._config, self._reader, self._documents = config, target.reader(config, oldest), []
         is_more = True
         while is_more:
             async with SLICES:

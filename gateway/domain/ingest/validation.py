@@ -70,15 +70,23 @@ def invalid(path: str, code: ViolationCode, message: str) -> InvalidDocument:
 
 
 class Reader:
-    """A reader of the documents of one dataset, which collects their `failures` and `warnings`."""
+    """A reader of the documents of one dataset, which collects their `failures` and `warnings`. Events from before `oldest` fail."""
 
-    def __init__(self, config: Configuration, sandbox: Sandbox, dataset: Dataset, mode: Mode = Mode.REPLACE) -> None:
+    def __init__(
+        self,
+        config: Configuration,
+        sandbox: Sandbox,
+        dataset: Dataset,
+        mode: Mode = Mode.REPLACE,
+        oldest: datetime | None = None,
+    ) -> None:
         schema = config.schemas[dataset.schema_id]
         self._config, self._sandbox, self._rules = config, sandbox, RULES[sandbox.text_rules]
         self.xdm_class = schema.xdm_class
         self._are_events = schema.xdm_class is XdmClass.EXPERIENCE_EVENT
         self._max_bytes = MAX_DOCUMENT_BYTES[schema.xdm_class]
         self._partial = mode is not Mode.REPLACE
+        self._oldest, self._retention = oldest, dataset.event_retention_days
         self._validator = config.validator(schema.schema_id)
         self._form = self._validator.form
         self._simple = _SimpleIdentities(config, sandbox)
@@ -134,7 +142,11 @@ class Reader:
                 raise invalid(
                     "$._id", ViolationCode.LENGTH, f"An event's _id has at most {MAX_EVENT_ID_CHARACTERS} characters."
                 )
-            return instant(body["timestamp"])
+            at = instant(body["timestamp"])
+            if self._oldest is not None and at < self._oldest:
+                message = f"The dataset keeps events for {self._retention:,} days, and this one is older."
+                raise invalid("$.timestamp", ViolationCode.EXPIRED, message)
+            return at
         return last_updated(body)
 
     # -------------------------------------------------------------------------------------------- identities

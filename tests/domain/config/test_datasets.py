@@ -53,6 +53,9 @@ async def test_only_what_is_given_changes(db, scope, schema):
     ("change", "path"),
     [
         ({"name": ""}, ["name"]),
+        ({"event_retention_days": 0}, ["eventRetentionDays"]),
+        ({"event_retention_days": 36_501}, ["eventRetentionDays"]),
+        ({"event_retention_days": 30}, ["eventRetentionDays"]),  # of a dataset of records
         ({"description": "a\x00"}, ["description"]),
         ({"is_profile_enabled": False}, ["enableForProfile"]),
     ],

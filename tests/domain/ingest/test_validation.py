@@ -1,6 +1,8 @@
 """Documents that break a rule fail with a path and a code, and the others are stored."""
 
 import re
+from dataclasses import replace
+from datetime import timedelta
 
 import orjson
 import pytest
@@ -9,11 +11,13 @@ from hypothesis import strategies as st
 from public_names import ROOT
 from world import World, event, record
 
+from gateway.domain.config import datasets
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.config.namespaces import create_namespace
-from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.config.registry import CLOCK, IdentityDescriptor
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.graphs import IdentityType
+from gateway.errors import Invalid
 from gateway.xdm.violations import ViolationCode
 
 ECID = "1" * 38
@@ -160,6 +164,7 @@ FAILURES = [
     "IDENTITY_VALUE",
     "IDENTITY_PRIMARY",
     "IDENTITY_PLACEHOLDER",
+    "EXPIRED",
     "UNSTORABLE",
 ]
 WARNINGS = ["IDENTITY_E164", "IDENTITY_CAP", "FUTURE_TIME", "EVENT_DIFFERS"]
@@ -178,6 +183,25 @@ def test_each_code_of_the_list_is_used_and_no_code_is_used_as_text():
     assert used == {*FAILURES, *WARNINGS} == {code.value for code in ViolationCode}
     texts = {code for text in sources for code in re.findall(r'(?<!= )"([A-Z0-9]+_[A-Z0-9_]+)"', text)}
     assert not texts & used
+
+
+async def test_an_event_is_refused_that_is_older_than_its_dataset_keeps_events(world, later, statements):
+    db = await later(timedelta(days=400))  # its clock, by which the age counts, stands still
+    now = await db.value(CLOCK)
+    ages = {"within": timedelta(days=30), "beyond": timedelta(days=30, milliseconds=1)}
+    events = [event(name, (now - age).isoformat(), ("Email", "ana@x.io")) for name, age in ages.items()]
+    there = replace(world, db=db)
+    with statements() as names:
+        assert (await there.events(*events)).accepted == 2
+    assert "datasets.read_oldest_time" not in names
+    await datasets.update_dataset(db, world.scope, world.shop.dataset_id, {"event_retention_days": 30})
+    there.scope = replace(world.scope, sandbox=await there.fresh_sandbox())
+    result = await there.events(*events)  # also of one that is stored already
+    assert (result.accepted, result.duplicates) == (0, 1)
+    assert await failure_of(result) == ("$.timestamp", "EXPIRED")
+    with pytest.raises(Invalid) as caught:
+        await datasets.update_dataset(db, world.scope, world.crm.dataset_id, {"event_retention_days": 30})
+    assert caught.value.path == ["eventRetentionDays"]
 
 
 # ------------------------------------------------------------------------------------------------ the fast path
