@@ -161,6 +161,7 @@ async def test_a_transaction_that_ends_late_is_missed_by_nobody(world, dsn):
     """Its number is smaller than those that were read, and its id, or it has none yet when others end."""
     ana, ben = await world.xid(*ANA), await world.xid(*BEN)
     other = await Database.connect(dsn, size=3)
+    await world.records(record(EVE))  # the first number of a sequence is logged, which gives a transaction its id
     position = (await read(world, first=0)).end
     async with other.transaction() as late:
         stamp = await late.row(STAMP, world.scope.sandbox_id, [])
