@@ -12,16 +12,17 @@ class Killed(BaseException):
     """The end of work as by `kill -9`: no code of ours catches it."""
 
 
-async def killed_at(number: int, work: Awaitable[object]) -> bool:
-    """Kill the work after its statement of this number, counted from 1; return whether it ran so many."""
+async def killed_at(number: int, work: Awaitable[object], named: str = "") -> bool:
+    """Kill the work after its statement of this number, counted from 1, of all or of those with this name; return whether it ran so many."""
     seen = 0
 
     def kill(observation: Observation) -> None:
         nonlocal seen
-        seen += isinstance(observation, StatementRan) and observation.name != BESIDE
-        if seen == number:
-            stop()
-            raise Killed
+        if isinstance(observation, StatementRan) and observation.name != BESIDE:
+            seen += named in ("", observation.name)
+            if seen == number:
+                stop()
+                raise Killed
 
     stop = listen(kill)
     try:

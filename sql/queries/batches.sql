@@ -13,17 +13,17 @@ select batch_id, dataset_id, key, status, record_count, failed_count, created_at
  where sandbox_id = $1 and dataset_id = $2 and key = $3 and status not in ('ABORTING', 'ABORTED', 'REVERTING', 'REVERTED');
 
 -- name: create_batch(sandbox_id, dataset_id, key, batch_id, created_by) -> row
--- The batch that the key names, which is created with this id unless it exists; none if another transaction has just created it. Walks
--- batch_key_key.
+-- The batch that the key names, which is created with this id unless it exists, and whether it was. None if the id is that of an earlier
+-- batch of the key, or if another transaction has just created the batch. Walks batch_key_key.
 with created as (
   insert into gateway.batch (sandbox_id, dataset_id, key, batch_id, created_by, status, created_at)
   values ($1, $2, $3, $4, $5, 'LOADING', gateway.now())
   on conflict do nothing
   returning batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by
 )
-select * from created
+select *, true as is_new from created
  union all
-select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by
+select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, false
   from gateway.batch
  where sandbox_id = $1 and dataset_id = $2 and key = $3 and status not in ('ABORTING', 'ABORTED', 'REVERTING', 'REVERTED');
 

@@ -19,20 +19,33 @@ select known.*
         limit 1) as known
  where known.event_id = sent.event_id;
 
+-- name: hold_events(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- As `find_events`; none of these events is removed until the transaction ends. Walks event_pkey once for each key.
+select known.*
+  from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
+ cross join lateral (
+       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
+         from gateway.event as e
+        where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
+        order by e.event_id
+        limit 1
+          for key share) as known
+ where known.event_id = sent.event_id;
+
 -- name: append_resends(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb) -> none
 -- Appends resends of stored events; of several in a batch with one origin, the first. Walks event_resend_pkey.
 insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
 select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
 on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
 
--- name: take_successors(sandbox_id, batch_id, xids) -> rows
--- Deletes and returns other batches' resends of the batch's events under these identities. Walks event_resend_pkey, and event_pkey once for
--- each of them.
+-- name: take_successors(sandbox_id, dataset_id, xids, event_ids) -> rows
+-- Deletes and returns the resends of these events. Walks event_pkey and event_resend_pkey.
 delete from gateway.event_resend as r
- using gateway.event as e
- where r.sandbox_id = $1 and r.xid = any($3::uuid[])
-   and e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id and e.batch_id = $2
-returning r.dataset_id, r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
+ using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
+  join gateway.event as e
+    on e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
+ where r.sandbox_id = $1 and r.xid = any($3::uuid[]) and r.xid = asked.xid and r.dataset_id = $2 and r.event_id = asked.event_id
+returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
           coalesce(r.document, e.document) as document;
 
 -- name: find_naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows

@@ -64,7 +64,7 @@ create table gateway.dataset (
 
 create table gateway.batch (
   sandbox_id       bigint not null references gateway.sandbox on delete cascade,
-  batch_id         uuid not null,
+  batch_id         uuid not null,                                                 -- derived from the key, and from how many batches it named before
   dataset_id       uuid not null,
   key              text,                                                          -- null: a rolling batch, of calls that named none
   status           text not null constraint batch_status_known

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -95,14 +96,20 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
     config.dataset(dataset_id)
     key = str(uuid4()) if key is None else key
     check_name(key, "key")
-    row = None
-    while row is None:  # until the transaction that creates it at the same moment has ended
-        batch_id = uuid4()
+    for number in (
+        count()
+    ):  # more than once if the key named batches that were taken back, or one is created with it at this moment
+        batch_id = _derived_id("key", dataset_id, f"{key}\0{number}" if number else key)
         async with db.transaction(scope.sandbox_id) as tx:
             row = await tx.row(CREATE, scope.sandbox_id, dataset_id, key, batch_id, scope.actor)
-            if row is not None and row["batch_id"] == batch_id:
-                await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=batch_of_row(row))
-    return batch_of_row(row)
+            if row is None:
+                continue
+            values = dict(row)
+            is_new, batch = values.pop("is_new"), batch_of_row(values)
+            if is_new:
+                await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=batch)
+            return batch
+    raise AssertionError  # `count` has no end
 
 
 async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
@@ -144,7 +151,7 @@ async def rolling_batch(db: Database, scope: Scope, dataset_id: UUID) -> UUID:
             open_id: UUID = row["batch_id"]
             return open_id
     day, closed = rows[0]["day"], sum(row["batch_id"] is not None for row in rows)
-    batch_id = _rolling_id(dataset_id, f"{day:%Y-%m-%d}/{closed}")
+    batch_id = _derived_id("rolling", dataset_id, f"{day:%Y-%m-%d}/{closed}")
     await db.value(CREATE_ROLLING, scope.sandbox_id, batch_id, dataset_id, scope.actor)
     await _complete_listed(db, scope, await db.rows(LIST_ENDED_ROLLING, scope.sandbox_id, dataset_id, day))
     return batch_id
@@ -177,10 +184,10 @@ def subject_of(batch_id: UUID) -> Subject:
     return Subject("Batch", (batch_id,))
 
 
-def _rolling_id(dataset_id: UUID, text: str) -> UUID:
-    """Derive the id of a rolling batch, so that concurrent calls that find none create the same one."""
+def _derived_id(kind: str, dataset_id: UUID, text: str) -> UUID:
+    """Derive the id of a batch, so that concurrent calls create the same one. Ids of different kinds never collide."""
     seed = b"%b\0%b" % (dataset_id.bytes, text.encode())
-    return uuid_of(blake2b(seed, digest_size=16, person=b"rolling").digest())
+    return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
 
 
 async def _complete_listed(db: Database, scope: Scope, rows: Sequence[Any]) -> None:

@@ -6,6 +6,7 @@ or as any other. Reads return the first event only. Resends of other batches are
 its batch is removed.
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,11 +24,12 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_union import canonical_order
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 from gateway.xdm.violations import ViolationCode
 
 LOCK_EVENTS = query("resends.lock_events")
 FIND_EVENTS = query("resends.find_events")
+HOLD_EVENTS = query("resends.hold_events")
 APPEND_RESENDS = query("resends.append_resends")
 TAKE_SUCCESSORS = query("resends.take_successors")
 FIND_NAMING_EVENTS = query("resends.find_naming_events")
@@ -137,10 +139,12 @@ async def _lock(tx: Session, stamp: IngestStamp, several: Iterable[ValidDocument
         await tx.execute(LOCK_EVENTS, stamp.scope.sandbox_id, ordered, [keys[key] for key in ordered])
 
 
-async def _find(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> dict[EventKey, StoredEvent]:
+async def _find(
+    tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey], statement: Query = HOLD_EVENTS
+) -> dict[EventKey, StoredEvent]:
     if not keys:
         return {}
-    rows = await tx.rows(FIND_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
+    rows = await tx.rows(statement, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return {
         (row["xid"], row["event_id"]): StoredEvent(
             row["xid"], EventPosition(row["ingested_at"], row["batch_id"], -1), orjson.loads(row["document"])
@@ -225,22 +229,10 @@ def _differing(document: ValidDocument) -> DocumentProblem:
 # ------------------------------------------------------------------------------------------------ removal
 
 
-class Successors(NamedTuple):
-    """The resends of events that are removed, the earliest first, all of one dataset. Each becomes an event, or a resend of another."""
-
-    dataset_id: UUID
-    events: list[SentEvent]
-
-
-async def take_successors(tx: Session, scope: Scope, batch_id: UUID, xids: Collection[UUID]) -> Successors | None:
-    """Delete and return the resends, of other batches, of the events that a batch stored under these xids. None if there are none.
-
-    To be called before the events are removed.
-    """
-    rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, batch_id, xids)
-    if not rows:
-        return None
-    return Successors(rows[0]["dataset_id"], sorted(map(_sent_event, rows), key=lambda event: event.position))
+async def take_successors(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> list[SentEvent]:
+    """Delete and return the resends of events, the earliest first. To be called before the events are removed."""
+    rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
+    return sorted(map(_sent_event, rows), key=lambda event: event.position)
 
 
 def _taken(row: Any, reader: Reader) -> SentEvent:
@@ -261,37 +253,40 @@ def _sent_event(row: Any) -> SentEvent:
     )
 
 
-async def store_successors(tx: Session, scope: Scope, config: Configuration, successors: Successors) -> set[UUID]:
-    """Store what `take_successors` returned, as if the events removed since then had never arrived.
+async def store_successors(
+    tx: Session, scope: Scope, config: Configuration, dataset_id: UUID, events: list[SentEvent]
+) -> tuple[set[UUID], Counter[UUID]]:
+    """Store what `take_successors` returned for a dataset, as if the events removed since then had never arrived.
 
     Each becomes an event again, or a resend of an earlier one. A stored event that arrived after a new event, and repeats it, becomes
-    a resend of it. Return the xids under which events were added or removed. Needs the exclusive lock of the sandbox's facts.
+    a resend of it. Return the xids under which events were added or removed, and how many events each batch has gained. Needs the
+    exclusive lock of the sandbox's facts.
     """
-    reader = Reader(config, scope.sandbox, config.dataset(successors.dataset_id))
-    events, concerned = successors.events, set[UUID]()
+    reader = Reader(config, scope.sandbox, config.dataset(dataset_id))
+    concerned, gained = set[UUID](), Counter[UUID]()
     while True:
         keys = {(xid, event.event_id) for event in events for xid in event.named}
-        known = await _find(tx, scope, successors.dataset_id, list(keys))
+        known = await _find(tx, scope, dataset_id, list(keys), FIND_EVENTS)
         resends, new = split_resends(events, known)
         later = {(first.xid, e.event_id) for e, first in resends if first.position > e.position}
-        later |= await _naming_events(tx, scope, reader, successors.dataset_id, new)
+        later |= await _naming_events(tx, scope, reader, dataset_id, new)
         concerned |= {event.origin for event in new} | {xid for xid, _ in later}
         if not later:
             break
-        taken = await tx.rows(
-            TAKE_EVENTS, scope.sandbox_id, successors.dataset_id, *map(list, zip(*later, strict=True))
-        )
+        taken = await tx.rows(TAKE_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*later, strict=True)))
+        gained.subtract(row["batch_id"] for row in taken if row["ordinal"] < 0)  # those that were events, not resends
         events = sorted([*events, *(_taken(row, reader) for row in taken)], key=lambda event: event.position)
     rows = [
         (
-            *(scope.sandbox_id, event.origin, successors.dataset_id, event.event_id, event.position.batch_id),
+            *(scope.sandbox_id, event.origin, dataset_id, event.event_id, event.position.batch_id),
             *(event.timestamp, event.body.get("eventType"), event.text, event.position.ingested_at),
         )
         for event in new
     ]
     await tx.copy("event", EVENT_COLUMNS, rows)
-    await _append_resends(tx, scope, successors.dataset_id, resends)
-    return concerned
+    await _append_resends(tx, scope, dataset_id, resends)
+    gained.update(event.position.batch_id for event in new)
+    return concerned, gained
 
 
 async def _naming_events(

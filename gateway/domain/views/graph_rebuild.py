@@ -2,8 +2,9 @@
 
 What `rebuild_graphs` writes depends on the facts that are stored now, and on nothing else:
 
-1. Read the component that the change can reach (`graph_component`), and let the graph rules group it into people.
-2. Write pointers, degree limits and graphs that differ from the stored ones; delete identities that no fact names any more.
+1. Where events or record versions went, delete the people who vanish whole (`graph_vanishing`); the rest is about the others.
+2. Read the component that the change can reach (`graph_component`), and let the graph rules group it into people.
+3. Write pointers, degree limits and graphs that differ from the stored ones; delete identities that no fact names any more.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,6 +19,7 @@ from gateway.domain.views.effects import GraphChange
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_component import EXCLUDED, Component, examine_component, graphs_in, read_component
 from gateway.domain.views.graph_union import DELETE_GRAPHS, GRAPH_COLUMNS, READ_GRAPHS, RELINK, graph_row
+from gateway.domain.views.graph_vanishing import drop_vanished
 from gateway.runtime.threads import WRITES
 from gateway.storage.database import Session
 from gateway.storage.queries import query
@@ -38,7 +40,13 @@ class Grouping:
 async def rebuild_graphs(change: FactChange) -> None:
     """Group the components of the change's `seeds` anew, and write what differs. Set its `people`, `former_members` and `excluded`."""
     tx, scope = change.tx, change.scope
-    component = await read_component(tx, scope, change.config, change.seeds, recount=change.recount)
+    may_vanish = change.recount and (change.event_xids or change.refolded)
+    vanished = await drop_vanished(tx, scope, change.seeds) if may_vanish else {}
+    change.former_members = vanished
+    seeds = change.seeds.difference(*vanished.values())
+    if not seeds:
+        return
+    component = await read_component(tx, scope, change.config, seeds, recount=change.recount)
     grouping = await examine_component(group_component, change.config, component, WRITES)
     await _relink(tx, scope, component, grouping)
     await _set_degree_limits(tx, scope, component)
@@ -46,7 +54,7 @@ async def rebuild_graphs(change: FactChange) -> None:
     await _write_graphs(tx, scope, component, grouping, stored)
     if change.recount:
         await _drop_unnamed(tx, scope, grouping.unowned)
-    change.former_members = _former_members(component, stored)
+    change.former_members = vanished | _former_members(component, stored)
     change.people = [_graph_change(component, graph, change.former_members) for graph in grouping.people]
     limits = component.degree_limits.items()
     change.excluded = {xid for xid, limit in limits if limit <= EXCLUDED < component.stored_degree_limits[xid]}

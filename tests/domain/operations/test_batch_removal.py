@@ -10,15 +10,25 @@ from world import event, record
 
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
-from gateway.domain.operations import batch_removal
+from gateway.domain.operations import removal
 from gateway.domain.operations.batch_removal import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.errors import Conflict, NotFound
+from gateway.storage.queries import Query
 
 ANA, BOB, PHONE = ("Email", "ana@example.com"), ("Email", "bob@example.com"), ("Phone", "+1")
+DEVICE, TABLET, VISITOR = ("ECID", "1" * 38), ("ECID", "2" * 38), ("ECID", f"{3:038d}")
 NOON = "2026-01-01T12:00:00Z"
+EVENTS_OF = Query(
+    "test.events_of",
+    "select count(*) from gateway.event where sandbox_id = $1 and batch_id = $2",
+    ("sandbox_id", "batch_id"),
+    (),
+    "value",
+    "For tests.",
+)
 
 
 async def read(world, batch_id):
@@ -93,9 +103,15 @@ async def test_only_a_batch_that_exists_and_is_loading_is_aborted(world):
     assert (await list_jobs(world.db, world.scope)).items == []
 
 
-async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world, later, monkeypatch):
+@pytest.fixture
+def small_pieces(monkeypatch):
+    monkeypatch.setattr(removal, "FIRST_SIZE", 2)
+    monkeypatch.setattr(removal, "PIECE_SECONDS", 0)
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_job_that_is_killed_after_any_piece_is_finished_by_another_worker(world, later):
     """Whatever it has committed, views are right, and status and count agree with what is there."""
-    monkeypatch.setattr(batch_removal, "MAX_FACTS_PER_STEP", 2)
     after = await later(timedelta(hours=1))
     await world.records(record(ANA, first_name="Ana"))
     number, killed = 0, True
@@ -103,7 +119,7 @@ async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world
         number += 1
         batch_id = await world.batch(f"b{number}")
         await world.records(record(ANA, PHONE), record(BOB, PHONE), record(PHONE), batch_id=batch_id)
-        killed = await killed_at(number, world.abort(batch_id))
+        killed = await killed_at(number, world.abort(batch_id), "leases.advance_job")
         batch = await read(world, batch_id)
         if batch.status == "ABORTED":
             assert (batch.record_count, await world.people()) == (0, {(await world.xid(*ANA),)})
@@ -112,5 +128,44 @@ async def test_a_job_that_is_killed_anywhere_is_finished_by_another_worker(world
         assert (await read(world, batch_id)).status == "ABORTED"
         assert await world.people() == {(await world.xid(*ANA),)}
         assert await verify(world.db, world.scope, world.configurations) == []
-    assert number > 20
+    assert number > 3
     assert {job.status for job in (await list_jobs(world.db, world.scope)).items} <= {JobStatus.COMPLETED}
+
+
+async def visits(world, batch_id, number):
+    """Send events of visitors, of somebody who is known, of devices that only they tie, and some that another batch sends again."""
+    of_visitors = [event(f"v{n}/{number}", NOON, ("ECID", f"{place:038d}")) for n, place in enumerate((3, 4, 4, 5))]
+    of_ana = [event(f"a{n}/{number}", NOON, ANA, DEVICE) for n in range(3)]
+    of_bob = [
+        event(f"b{n}/{number}", NOON, *named) for n, named in enumerate([(DEVICE,), (BOB, TABLET), (TABLET, BOB)])
+    ]
+    await world.events(*of_visitors, *of_ana, *of_bob, batch_id=batch_id)
+    again = [of_visitors[0], of_ana[1], event(f"b2/{number}", NOON, BOB, TABLET, eventType="again")]
+    await world.events(*again, batch_id=await world.batch("kept", world.shop))
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_job_that_is_killed_between_any_two_pieces_leaves_events_that_came_again(world, later):
+    """What is left in the end is what the other batch alone would have brought, and its count says so."""
+    after = await later(timedelta(hours=1))
+    await world.records(record(ANA, first_name="Ana"))
+    number, killed = 0, True
+    while killed:
+        number += 1
+        batch_id = await world.batch(f"b{number}", world.shop)
+        await visits(world, batch_id, number)
+        killed = await killed_at(number, world.abort(batch_id), "leases.advance_job")
+        before = await read(world, batch_id)
+        stored = await world.db.value(EVENTS_OF, world.scope.sandbox_id, batch_id)
+        assert before.record_count == stored
+        assert await verify(world.db, world.scope, world.configurations) == []
+        await replace(world, db=after).abort(batch_id)
+        assert await verify(world.db, world.scope, world.configurations) == []
+    assert number > 6
+    kept = await read(world, await world.batch("kept", world.shop))
+    (job, *_) = (await list_jobs(world.db, world.scope)).items
+    assert (kept.record_count, job.done, job.total) == (3 * number, 10, 10)
+    named = [[ANA, DEVICE], [VISITOR], [BOB, TABLET]]
+    assert set(map(frozenset, await world.people())) == {
+        frozenset([await world.xid(*one) for one in of]) for of in named
+    }

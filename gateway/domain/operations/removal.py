@@ -1,0 +1,239 @@
+"""Removal of selected facts, such as those of a batch, as if they had never been sent.
+
+It goes in pieces, each a transaction that leaves every view right, and in two steps:
+
+1. Beside the writers: resends, and events that were not sent again, where the identity of each keeps another event or a fragment. They tie
+   nobody, and no person's existence depends on them.
+2. Alone, under the exclusive lock: what may part people, or make them vanish. A piece takes as many facts as fit PIECE_SECONDS, at least
+   one, and then the writers have as long a time.
+
+What is left to do is what is left of the facts, so a removal that is interrupted needs no other memory.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.ingest.resends import store_successors, take_successors
+from gateway.domain.rules.scope import Scope
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import read_known
+from gateway.domain.views.graph_union import RetryTransaction, unchanged_people
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
+from gateway.domain.work import leases
+from gateway.domain.work.leases import LeasedJob
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import Query, query
+
+LOCK_REMOVALS = query("removal.lock_removals")
+IS_RESEND_STRAY = query("removal.is_resend_stray")
+REMOVE_EVENTS = query("removal.remove_events")
+COUNT_REMOVED = query("removal.count_removed")
+
+PIECE_SECONDS = 0.1
+FIRST_SIZE = 200
+MAX_SIZE: Final = 10_000
+"""The first and the largest number of facts in a piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Facts to be removed: the statements that count, find and remove them, and the `arguments` of all of these after the sandbox.
+
+    `remove_concurrently` removes events of step 1, and returns those that it looked at and left. `list_remaining` tells whose person is not made
+    by selected facts alone. `end` says that nothing is left.
+    """
+
+    arguments: tuple[Any, ...]
+    count: Query
+    remove_resends: Query
+    remove_concurrently: Query
+    list_remaining: Query
+    find_events: Query
+    find_records: Query
+    find_ties: Query
+    remove_records: Query
+    remove_ties: Query
+    end: Query
+
+
+class EventRef(NamedTuple):
+    """The key of an event in its sandbox."""
+
+    dataset_id: UUID
+    xid: UUID
+    event_id: str
+
+
+async def remove(
+    db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, selection: Selection
+) -> None:
+    """Remove the selected facts, as the work of a leased job, and end the selection in the transaction that finds nothing left."""
+    removal = _Removal(db, scope, configurations, job, selection)
+    await removal.count()
+    while await removal.remove_resends():
+        pass
+    while (left := await removal.remove_concurrently()) is not None:
+        await removal.remove_left(left)
+    while await removal.remove_rest():
+        pass
+
+
+class _Pace:
+    """How many facts a piece takes: as many as fit PIECE_SECONDS by the piece before, at most twice as many as that."""
+
+    def __init__(self) -> None:
+        self.size = FIRST_SIZE
+
+    def learn(self, size: int, seconds: float) -> None:
+        self.size = max(1, min(int(size * PIECE_SECONDS / seconds), 2 * self.size, MAX_SIZE))
+
+
+class _Removal:
+    """A removal by one worker. Facts of people who vanish whole have a pace of their own: they go many times faster."""
+
+    def __init__(
+        self, db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, selection: Selection
+    ) -> None:
+        self._db, self._scope, self._configurations, self._job = db, scope, configurations, job
+        self._selection, self._selected = selection, (scope.sandbox_id, *selection.arguments)
+        self._concurrent, self._vanishing, self._remaining = _Pace(), _Pace(), _Pace()
+        self._exclusive_until = self._exclusive_from = 0.0
+
+    async def count(self) -> None:
+        """Count the selected facts, once for the job."""
+        if self._job.total is None:
+            async with self._db.transaction(self._scope.sandbox_id) as tx:
+                total = await tx.value(self._selection.count, *self._selected)
+                await leases.advance(tx, self._job, None, done=0, total=total)
+
+    # -------------------------------------------------------------------------------------------- beside the writers
+
+    async def remove_resends(self) -> bool:
+        """Remove resends: no view tells of them. Return whether there were some."""
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            rows = await tx.rows(self._selection.remove_resends, *self._selected, FIRST_SIZE)
+            if rows:
+                await self._advance(tx, len(rows), Counter())
+            return bool(rows)
+
+    async def remove_concurrently(self) -> list[EventRef] | None:
+        """Remove events of step 1 among the next ones. Return those of them that stay for step 2; None if there are no next ones."""
+        while True:
+            try:
+                return await self._remove_concurrently()
+            except RetryTransaction:
+                continue  # a writer has just sent one of the events again
+
+    async def _remove_concurrently(self) -> list[EventRef] | None:
+        async with shared_transaction(self._db, self._scope, self._configurations) as (tx, config):
+            await tx.execute(LOCK_REMOVALS, self._scope.sandbox_id)
+            begin, size = perf_counter(), self._concurrent.size
+            rows = await tx.rows(self._selection.remove_concurrently, *self._selected, size)
+            if not rows:
+                return None
+            gone = [row["xid"] for row in rows if row["gone"]]
+            if gone:
+                if await tx.value(IS_RESEND_STRAY, self._scope.sandbox_id, gone):
+                    raise RetryTransaction("an event was sent again")
+                change = await change_of(tx, self._scope, config, unchanged_people({}))
+                change.event_xids = set(gone)
+                await refresh(change)
+                removed = Counter[UUID]()
+                for row in rows:
+                    removed[row["batch_id"]] += row["gone"]
+                await self._advance(tx, removed.total(), removed)
+        self._concurrent.learn(size, perf_counter() - begin)
+        return [
+            EventRef(row["dataset_id"], row["xid"], event_id) for row in rows for event_id in row["event_ids"] or ()
+        ]
+
+    # -------------------------------------------------------------------------------------------- alone
+
+    async def remove_left(self, refs: Sequence[EventRef]) -> None:
+        """Remove these events, those of people who vanish whole first."""
+        if not refs:
+            return
+        xids = sorted({ref.xid for ref in refs})
+        rows = await self._db.rows(self._selection.list_remaining, *self._selected, xids)
+        remaining = {row["xid"] for row in rows}
+        await self._remove_events([ref for ref in refs if ref.xid not in remaining], self._vanishing)
+        await self._remove_events([ref for ref in refs if ref.xid in remaining], self._remaining)
+
+    async def _remove_events(self, refs: Sequence[EventRef], pace: _Pace) -> None:
+        while refs:
+            piece, refs = refs[: pace.size], refs[pace.size :]
+            async with self._exclusively(pace, len(piece)) as change:
+                await self._remove(change, piece, ())
+
+    async def remove_rest(self) -> bool:
+        """Remove some of whatever is left, or end the selection where nothing is. Return whether something was."""
+        selection, size = self._selection, self._remaining.size
+        async with self._exclusively(self._remaining, size) as change:
+            if rows := await change.tx.rows(selection.find_events, *self._selected, size):
+                await self._remove(change, [EventRef(*row) for row in rows], ())
+                return True
+            for find in (selection.find_records, selection.find_ties):
+                if rows := await change.tx.rows(find, *self._selected, size):
+                    await self._remove(change, (), [row["xid"] for row in rows])
+                    return True
+            await change.tx.execute(selection.end, *self._selected)
+            await leases.advance(change.tx, self._job, None, done=self._job.done)
+            return False
+
+    @asynccontextmanager
+    async def _exclusively(self, pace: _Pace, size: int) -> AsyncIterator[FactChange]:
+        """Open a piece of this size under the exclusive lock, once the writers had as long a time as the piece before."""
+        await asyncio.sleep(2 * self._exclusive_until - self._exclusive_from - perf_counter())
+        async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
+            self._exclusive_from = perf_counter()
+            yield change
+        self._exclusive_until = perf_counter()
+        pace.learn(size, self._exclusive_until - self._exclusive_from)
+
+    async def _remove(self, change: FactChange, refs: Sequence[EventRef], xids: Sequence[UUID]) -> None:
+        """Remove these events, the selected record versions under these identities, and the selected ties that documents of both made."""
+        tx, origins = change.tx, sorted({*xids, *(ref.xid for ref in refs)})
+        removed = await self._remove_and_succeed(change, refs)
+        if xids:
+            await read_known(change, origins)
+            rows = await tx.rows(self._selection.remove_records, *self._selected, origins)
+            removed.update(row["batch_id"] for row in rows)
+            change.refolded = {(row["xid"], row["dataset_id"]) for row in rows}
+        tied = await tx.rows(self._selection.remove_ties, *self._selected, origins)
+        change.seeds = {*origins, *change.event_xids, *(row["xid"] for row in tied)}
+        change.recount = True
+        effects = await refresh(change)
+        await self._advance(tx, sum(max(n, 0) for n in removed.values()), removed, profiles=len(effects.people))
+
+    async def _remove_and_succeed(self, change: FactChange, refs: Sequence[EventRef]) -> Counter[UUID]:
+        """Remove these events, and put the first resends of each in its place. Return how many events each batch has lost."""
+        tx, scope, removed = change.tx, change.scope, Counter[UUID]()
+        for dataset_id, of_dataset in groupby(sorted(refs), attrgetter("dataset_id")):
+            keys = [(ref.xid, ref.event_id) for ref in of_dataset]
+            successors = await take_successors(tx, scope, dataset_id, keys)
+            rows = await tx.rows(REMOVE_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
+            removed.update(row["batch_id"] for row in rows)
+            change.event_xids.update(row["xid"] for row in rows)
+            if successors:
+                moved, gained = await store_successors(tx, scope, change.config, dataset_id, successors)
+                change.event_xids |= moved
+                removed.subtract(gained)
+        return removed
+
+    async def _advance(self, tx: Session, facts: int, removed: Counter[UUID], *, profiles: int = 0) -> None:
+        """Note what a piece removed: in the counts of batches, and in the job."""
+        rows = sorted(removed.items())
+        if rows:
+            await tx.update_rows(COUNT_REMOVED, self._scope.sandbox_id, rows=rows)
+        done = self._job.done + facts
+        await leases.advance(tx, self._job, None, done=done, records=facts, profiles=profiles)
