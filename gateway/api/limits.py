@@ -15,7 +15,7 @@ from gateway.api.ids import MAX_ID_CHARACTERS
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
 from gateway.domain.config import identity_settings, namespaces
-from gateway.domain.facts import appending, batches
+from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, simulation
 from gateway.domain.reading import events, identity_graphs
@@ -59,10 +59,12 @@ SERVICE_LIMITS: Final = tuple(
         ("eventSize", validation.MAX_DOCUMENT_BYTES[XdmClass.EXPERIENCE_EVENT], "bytes", "One event."),
         ("refusedDocumentSize", appending.MAX_STORED_DOCUMENT_BYTES, "bytes", "A refused document that is kept with its error."),
         ("documentDepth", violations.MAX_DOCUMENT_DEPTH, "levels", "Objects and arrays of a document in each other."),
-        ("documentFaults", checks.MAX_VIOLATIONS, "faults", "Faults of one document that are looked for."),
+        ("documentViolations", checks.MAX_VIOLATIONS, "violations", "Rules that one document is told to break."),
+        ("violationTexts", checks.MAX_VIOLATION_CHARACTERS, "characters", "What these rules say of one document, unless the first says more."),
         ("documentIdentities", validation.MAX_IDENTITIES, "identities", "Identities that one document names."),
         ("identityValue", namespaces.MAX_VALUE_CHARACTERS, "characters", "The value of an identity."),
         ("eventId", validation.MAX_EVENT_ID_CHARACTERS, "characters", "The `_id` of an event."),
+        ("countedBatches", batch_lists.MAX_SORTED, "batches", "Batches that a list puts in order by a count."),
         ("idleBatch", batches.MAX_IDLE_DAYS, "days", "How long a batch stays open that nothing comes into."),
         ("graphIdentities", graphs.MAX_GRAPH_SIZE, "identities", "Identities of one graph; others become people of their own."),
         ("neighbours", graphs.MAX_NEIGHBOURS, "identities", "Others that an identity may be linked to and still join them."),

@@ -13,7 +13,7 @@ from gateway.domain.rules.keyset import Key, Order, Page, Window, page_of_rows
 from gateway.domain.rules.scope import Scope
 from gateway.errors import LimitExceeded
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 
 LIST = query("batch_lists.list_batches")
 LIST_OF_DATASETS = query("batch_lists.list_batches_of_datasets")
@@ -21,6 +21,8 @@ COUNT = query("batch_lists.count_batches")
 
 MAX_SORTED: Final = 100_000
 """The most batches in a list by a count: all of them are sorted."""
+NO_ID: Final = UUID(int=0)
+"""Less than the id of any batch."""
 
 
 class BatchOrderField(StrEnum):
@@ -65,11 +67,6 @@ class BatchFilter:
     created_since: datetime | None = None
     created_until: datetime | None = None
 
-    @property
-    def values(self) -> tuple[Any, ...]:
-        """The values of a statement's parameters for the filter."""
-        return self.statuses, self.key, self.created_since, self.created_until
-
 
 EVERY_BATCH: Final = BatchFilter()
 NEWEST_FIRST: Final = BatchOrder()
@@ -89,8 +86,8 @@ async def list_batches(db: Database, scope: Scope, asked: BatchPage) -> Page[Bat
     Raises Forbidden; BadCursor; LimitExceeded for an order by a count of more than MAX_SORTED batches.
     """
     await _check_sorted(db, scope, asked, None)
-    statement, keys = LIST.page(**asked.order.columns.stretch(asked.window))
-    rows = await db.rows(statement, scope.sandbox_id, *asked.passing.values, asked.window.fetch, *keys)
+    statement, values = _page(LIST, asked)
+    rows = await db.rows(statement, scope.sandbox_id, *values)
     return page_of_rows([batch_of_row(row) for row in rows], asked.window)
 
 
@@ -99,12 +96,29 @@ async def list_batches_of_datasets(
 ) -> list[Page[Batch]]:
     """List a page of batches per dataset, in order. Needs, and raises, what `list_batches` does."""
     await _check_sorted(db, scope, asked, dataset_ids)
-    statement, keys = LIST_OF_DATASETS.page(**asked.order.columns.stretch(asked.window))
-    values = (scope.sandbox_id, dataset_ids, *asked.passing.values, asked.window.fetch, *keys)
+    statement, values = _page(LIST_OF_DATASETS, asked)
     below = defaultdict(list)
-    for row in await db.rows(statement, *values):
+    for row in await db.rows(statement, scope.sandbox_id, dataset_ids, *values):
         below[row["dataset_id"]].append(batch_of_row(row))
     return [page_of_rows(below[dataset_id], asked.window) for dataset_id in dataset_ids]
+
+
+def _page(statement: Query, asked: BatchPage) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement of a page, and the values of its parameters behind the sandbox and the datasets. Raises BadCursor.
+
+    In an order by creation the keys of the window bound creation as the filter does. Of two bounds at one end the narrower one is given.
+    """
+    stretch, passing = asked.order.columns.stretch(asked.window), asked.passing
+    firsts = [(passing.created_since, NO_ID)] if passing.created_since else []
+    lasts = [(passing.created_until, NO_ID)] if passing.created_until else []
+    if asked.order.field is BatchOrderField.CREATED_AT:
+        after, before = stretch["after"], stretch["before"]
+        firsts += filter(None, [before if stretch["descending"] else after])
+        lasts += filter(None, [after if stretch["descending"] else before])
+        stretch = {**stretch, "after": None, "before": None}
+    filled, keys = statement.page(**stretch)
+    created = (*max(firsts, default=(None, None)), *min(lasts, default=(None, None)))
+    return filled, (passing.statuses, passing.key, *created, asked.window.fetch, *keys)
 
 
 async def count_batches(db: Database, scope: Scope, passing: BatchFilter) -> int:
@@ -125,7 +139,8 @@ async def count_batches_of_datasets(
 async def _counts(
     db: Database, scope: Scope, passing: BatchFilter, dataset_ids: Sequence[UUID] | None
 ) -> dict[UUID, int]:
-    rows = await db.rows(COUNT, scope.sandbox_id, dataset_ids, *passing.values)
+    conditions = (passing.statuses, passing.key, passing.created_since, passing.created_until)
+    rows = await db.rows(COUNT, scope.sandbox_id, dataset_ids, *conditions)
     return {row["dataset_id"]: row["count"] for row in rows}
 
 

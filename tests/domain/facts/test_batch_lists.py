@@ -1,6 +1,7 @@
 """Lists of batches: every page, of all datasets or of several, is that of the whole list by the same filter and order."""
 
 from datetime import UTC, datetime
+from itertools import product
 from uuid import UUID, uuid4
 
 import pytest
@@ -90,6 +91,23 @@ async def test_pages_in_every_order_are_those_of_the_whole_list_of_all_datasets_
     asked = [world.loyalty.dataset_id, world.crm.dataset_id]
     pages = await of_datasets(world, asked, Window(9, backward), order=order)
     assert [page.items for page in pages] == [[one for one in expected if one.dataset_id == each] for each in asked]
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("backward", [False, True])
+async def test_pages_within_bounds_of_creation_are_those_of_the_filtered_list(world, several, descending, backward):
+    """Whichever is the narrower bound at an end, the filter's or the cursor's."""
+    order, times = BatchOrder(descending=descending), [None, several[1].created_at, several[3].created_at]
+    whole = sorted(several, key=order.key, reverse=descending)
+    for since, until, after, before in product(times, times, [None, *whole[1:4:2]], [None, *whole[1:4:2]]):
+        keys = {"after": after and order.key(after), "before": before and order.key(before)}
+        asked = BatchPage(Window(2, backward, **keys), BatchFilter(created_since=since, created_until=until), order)
+        page = await batch_lists.list_batches(world.db, world.scope, asked)
+        passing = whole[after and whole.index(after) + 1 : before and whole.index(before)]
+        passing = [
+            one for one in passing if (not since or one.created_at >= since) and (not until or one.created_at < until)
+        ]
+        assert page.items == (passing[-2:] if backward else passing[:2]), asked
 
 
 async def test_a_filter_holds_in_lists_and_counts(world, several):
