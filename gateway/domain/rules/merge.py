@@ -116,7 +116,7 @@ class Merged(NamedTuple):
         if not ranked:
             return None
         return cls(
-            document=orjson.dumps(merge(ranked, rule, composites)).decode(),
+            document=orjson.dumps(_merged(ranked, composites)).decode(),
             sources=tuple(dict.fromkeys(fragment.dataset_id for fragment in ranked)),
             modified_at=max(fragment.ingested_at for fragment in ranked),
         )
@@ -172,7 +172,10 @@ def merge(fragments: Iterable[Fragment], rule: AttributeMerge, composites: Compo
     that take part, and for each segment the newest status, under every type of policy. No object in the result is empty,
     except within arrays. Keys come in the order of the best fragment, then of the next.
     """
-    ranked = participants(fragments, rule)
+    return _merged(participants(fragments, rule), composites)
+
+
+def _merged(ranked: Sequence[Fragment], composites: Composites) -> Document:
     document = _stacked([_attributes(fragment.document) for fragment in ranked], composites)
     unions = [fragment for fragment in ranked if not _UNIONS.keys().isdisjoint(fragment.document)]
     if unions:
@@ -309,17 +312,39 @@ def _collect(found: dict[Path, Any], above: Path, document: Document, composites
 
 def changed_paths(before: Document | None, after: Document | None, composites: Composites) -> list[Path]:
     """Return the sorted paths of the leaves that were added, removed or changed. None stands for a missing document."""
-    if before is after or (before == after and canonical(before) == canonical(after)):  # most documents do not change
-        return []
-    old, new = leaves(before or {}, composites), leaves(after or {}, composites)
-    return sorted(path for path in old.keys() | new.keys() if not _same(old.get(path, _ABSENT), new.get(path, _ABSENT)))
+    found = set[Path]()
+    _compare(found, (), before or {}, after or {}, {**composites, **_UNIONS})
+    return sorted(found)
+
+
+def _compare(found: set[Path], above: Path, before: Document, after: Document, composites: Composites) -> None:
+    """Add the paths of the leaves that differ. Most values are equal, so no path is made before one differs."""
+    for key, old in before.items():
+        new = after.get(key, _ABSENT)
+        if old == new and (type(old) is str or _same(old, new)):
+            continue
+        if not (isinstance(old, dict) or isinstance(new, dict)):
+            found.add((*above, key))
+        elif isinstance(old, dict) and isinstance(new, dict) and (below := _below(composites, key)) is not None:
+            _compare(found, (*above, key), old, new, below)
+        else:
+            found |= _leaf_paths(above, key, old, composites) | _leaf_paths(above, key, new, composites)
+    for key, new in after.items():
+        if key not in before:
+            found |= _leaf_paths(above, key, new, composites)
+
+
+def _leaf_paths(above: Path, key: str, value: Any, composites: Composites) -> set[Path]:
+    if value is _ABSENT:
+        return set()
+    collected: dict[Path, Any] = {}
+    _collect(collected, above, {key: value}, composites)
+    return set(collected)
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Return whether two values are canonically equal. For plain values of one type Python's own equality is enough."""
-    if a is _ABSENT or b is _ABSENT or (type(a) is type(b) and isinstance(a, str | int | float)):
-        return bool(a == b)
-    return canonical(a) == canonical(b)
+    """Return whether two values that are equal for Python are canonically equal: for Python true equals 1, too."""
+    return orjson.dumps(a) == orjson.dumps(b) or canonical(a) == canonical(b)
 
 
 _FLOAT_TO_MEND = re.compile(rb"\d\.0(?!\d)|\de[+-]?\d")

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 
@@ -40,8 +41,7 @@ class GraphChange:
     is_rebuilt: bool
 
 
-@dataclass(frozen=True, slots=True)
-class PersonChange:
+class PersonChange(NamedTuple):
     """A change of one person. `xids`: the members after it; before it, if the person is DELETED.
 
     `former`: the other people that some of its members belonged to, for MERGED and SPLIT. `paths`: the changed paths of the default
@@ -79,8 +79,9 @@ def effects_of(
     with a record that changed. `event_xids`: identities under which events came or went.
     """
     people = list(people)
-    owners = {xid: person.profile_id for person in people for xid in person.xids} if before else {}
-    heirs = {former: {owners[xid] for xid in xids if xid in owners} for former, xids in before.items()}
+    rebuilt = before.keys() - {person.profile_id for person in people if not person.is_rebuilt}
+    owners = {xid: person.profile_id for person in people for xid in person.xids} if rebuilt else {}
+    heirs = {former: {owners[xid] for xid in before[former] if xid in owners} for former in rebuilt}
     changes = {
         former: PersonChange(ChangeKind.DELETED, former, tuple(before[former]))
         for former, owned_by in heirs.items()
@@ -100,11 +101,12 @@ def effects_of(
 def _kind(
     person: GraphChange, heirs: Mapping[UUID, Collection[UUID]], rewritten: AbstractSet[UUID]
 ) -> ChangeKind | None:
+    if not person.is_rebuilt:
+        return None if rewritten.isdisjoint(person.xids) else ChangeKind.UPDATED
     if not person.former:
         return ChangeKind.CREATED
     if any(len(heirs[former]) == 1 for former in person.former if former != person.profile_id):
         return ChangeKind.MERGED
     if any(len(heirs[former]) > 1 for former in person.former):
         return ChangeKind.SPLIT
-    is_changed = person.is_rebuilt or not rewritten.isdisjoint(person.xids)
-    return ChangeKind.UPDATED if is_changed else None
+    return ChangeKind.UPDATED

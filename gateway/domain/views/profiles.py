@@ -5,7 +5,6 @@ uses have none.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,7 +13,7 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.rules.graphs import Graph
-from gateway.domain.rules.merge import Document, Fragment, Merged, Path, canonical, changed_paths, merge
+from gateway.domain.rules.merge import Document, Fragment, Merged, Path, canonical, changed_paths, merge, participants
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import GraphChange
 from gateway.domain.views.fact_change import FactChange
@@ -38,6 +37,8 @@ NIL: Final = UUID(int=0)
 MAX_PATHS: Final = 100
 """The most changed paths in the change of one person; of more, none is known."""
 
+IDENTITY_MAP: Final = ("identityMap",)
+
 Fragments = Mapping[UUID, Sequence[Fragment]]
 """Fragments by xid."""
 
@@ -50,6 +51,8 @@ class Profiles:
 
     async def refresh(self, change: FactChange) -> None:
         """Write the profiles of people whose members or records changed, and say which paths of the default policy's document did."""
+        if not change.effects.people:
+            return
         people = [person for person in change.people if person.profile_id in change.effects.people]
         await read_known(change, [xid for person in people for xid in person.xids])
         fragments = fragments_by_xid(change.states)
@@ -159,20 +162,20 @@ async def _tell_paths(change: FactChange, people: Iterable[GraphChange], fragmen
     known = [person for person in people if person.profile_id in change.former_members]
     if not known or policy is None or policy.settings.identity_graph is IdentityGraphType.NONE or change.policies:
         return
-    former = _former_fragments(change, fragments)
+    former = _former_fragments(change)
     found = await in_time_slices(lambda person: _changed_paths(change, policy, person, former, fragments), known)
     effects = change.effects.people
     for person, paths in zip(known, found, strict=True):
         if len(paths) <= MAX_PATHS:
-            effects[person.profile_id] = replace(effects[person.profile_id], paths=paths)
+            effects[person.profile_id] = effects[person.profile_id]._replace(paths=paths)
 
 
-def _former_fragments(change: FactChange, fragments: Fragments) -> Fragments:
-    """Make the fragments as they were before the change."""
+def _former_fragments(change: FactChange) -> Fragments:
+    """Make the fragments as they were before the change, of identities with a record that changed; empty if it had none."""
     xids = {xid for xid, _ in change.changed}
-    former = {key: state for key, state in change.states.items() if key[0] in xids} | change.before
-    present = {key: state for key, state in former.items() if state is not None}
-    return {**fragments, **dict.fromkeys(xids, ()), **fragments_by_xid(present)}
+    every = change.states | change.before
+    former = fragments_by_xid({key: state for key, state in every.items() if state is not None and key[0] in xids})
+    return {xid: former.get(xid, ()) for xid in xids}
 
 
 def _changed_paths(
@@ -180,15 +183,19 @@ def _changed_paths(
 ) -> tuple[Path, ...]:
     """Return the sorted paths at which the document differs, each cut where it enters a map."""
     config, xids = change.config, change.former_members[person.profile_id]
+    rule = policy.settings.attribute_merge
 
-    def document(of: Fragments, members: Sequence[UUID]) -> Document:
-        given = [fragment for xid in members for fragment in of.get(xid, ())]
-        return merge(given, policy.settings.attribute_merge, config.composites)
+    def document(given: Iterable[Fragment]) -> Document:
+        ranked = participants(given, rule)
+        return ranked[0].document if len(ranked) == 1 else merge(ranked, rule, config.composites)
 
-    differing = changed_paths(document(former, xids), document(fragments, person.xids), config.composites)
+    then = document(f for xid in xids for f in (former[xid] if xid in former else fragments.get(xid, ())))
+    now = document(fragment for xid in person.xids for fragment in fragments.get(xid, ()))
+    differing = changed_paths(then, now, config.composites)
     paths = {cut(path, config.maps) for path in differing}
+    paths.discard(IDENTITY_MAP)  # that of a fragment, which is not merged
     if xids != person.xids:
-        paths.add(("identityMap",))
+        paths.add(IDENTITY_MAP)
     return tuple(sorted(paths))
 
 
