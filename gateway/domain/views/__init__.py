@@ -1,1 +1,1 @@
-"""Views: identity graphs, fragments and profiles, derived from facts in the transaction that changes the facts."""
+"""Views: fragments, identity graphs, profiles and the journal, each brought up to date in the transaction that changes the facts."""
