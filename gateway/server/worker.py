@@ -1,13 +1,14 @@
 """The worker: does jobs, in a server process or in a process of its own. `handlers` lists every kind of job.
 
-Long and short work have slots of their own, so that a policy which is materialized for an hour holds up no batch that is aborted. The
-worker is woken when a job is committed; it also looks by itself, as a notification may be lost and jobs become due by time.
+Long and short work have slots of their own, so that a policy which is materialized for an hour holds up no batch that is aborted. Where
+sandboxes wait for a slot, a job has it for a turn, and goes on where it was at its next turn. The worker is woken when a job is committed;
+it also looks by itself, as a notification may be lost and jobs become due by time.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from time import monotonic
 
@@ -37,6 +38,9 @@ Handler = Callable[[Database, Scope, Configurations, LeasedJob], Awaitable[None]
 
 POLL_SECONDS = 1.0
 """Between two looks for due jobs that nobody told of; a look is one statement for each pool."""
+
+TURN_SECONDS = 10.0
+"""How long a job has a slot when another sandbox waits for one."""
 
 SCHEDULE_SECONDS = 600.0
 """How long a new sandbox may wait for its recurring jobs."""
@@ -80,10 +84,16 @@ async def do_job(db: Database, configurations: Configurations, handler: Handler,
 
 @dataclass(slots=True)
 class _Pool:
-    """The kinds of jobs that share some slots, and how many of these are free."""
+    """The kinds of jobs that share some slots, and the jobs in these, each with the time when it was begun."""
 
     kinds: list[JobKind]
-    free: int
+    slots: int
+    running: list[tuple[float, LeasedJob]] = field(default_factory=list)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a slot is free."""
+        return len(self.running) < self.slots
 
 
 class _Worker:
@@ -116,15 +126,26 @@ class _Worker:
             await schedule(self._db)
             self._scheduled_at = monotonic()
         for pool in self._pools:
-            while pool.free and (claim := await leases.claim(self._db, pool.kinds)):
-                pool.free -= 1
-                running.create_task(self._do(pool, claim, waiter))
+            while pool.has_room and (claim := await leases.claim(self._db, pool.kinds)):
+                pool.running.append(entry := (monotonic(), claim))
+                running.create_task(self._do(pool, entry, waiter))
+            await self._recall(pool)
 
-    async def _do(self, pool: _Pool, claim: LeasedJob, waiter: Waiter) -> None:
+    async def _recall(self, pool: _Pool) -> None:
+        """Take the slot of the job that has had it for longest, if that is a turn, and another sandbox waits."""
+        if pool.has_room or any(claim.is_recalled for _, claim in pool.running):
+            return
+        began, longest = min(pool.running, key=lambda entry: entry[0])
+        served = {claim.sandbox_id for _, claim in pool.running}
+        if monotonic() - began >= TURN_SECONDS and await leases.is_waited_for(self._db, pool.kinds, served):
+            longest.is_recalled = True
+
+    async def _do(self, pool: _Pool, entry: tuple[float, LeasedJob], waiter: Waiter) -> None:
+        _, claim = entry
         try:
             await do_job(self._db, self._configurations, self._handlers[claim.kind], claim)
         except Exception as error:  # noqa: BLE001 # the database is away: the lease runs out, and another worker goes on
             observe(FaultMasked(error))
         finally:
-            pool.free += 1
+            pool.running.remove(entry)
             waiter.wake()

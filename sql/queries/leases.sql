@@ -1,4 +1,4 @@
--- Leases: a job is done piece by piece, by one worker at a time. Only `claim_job` looks across sandboxes.
+-- Leases: a job is done piece by piece, by one worker at a time. `claim_job` and `is_waited_for` look across sandboxes.
 
 -- name: claim_job(kinds, lease, seconds, longest_pause) -> row
 -- A due job of these kinds, leased for so many seconds, from the sandbox from which none was claimed for longest; jobs that another worker
@@ -32,6 +32,13 @@ update gateway.job as j
   from next, gateway.now() as stamp
  where j.sandbox_id = next.sandbox_id and j.job_id = next.job_id
 returning j.sandbox_id, j.job_id, j.kind, j.subject, j.input, j.cursor, j.done, j.total, j.metrics, j.attempt;
+
+-- name: is_waited_for(kinds, served) -> value
+-- Whether a job of these kinds is due in a sandbox that is not among those served. Walks job_due_idx over what is due.
+select exists (select
+                 from gateway.job
+                where status in ('NEW', 'PROCESSING') and due_at <= (select gateway.now()) and kind = any($1::text[])
+                  and sandbox_id <> all($2::bigint[]));
 
 -- name: extend_lease(sandbox_id, job_id, lease, seconds) -> value
 -- The job's id if the lease holds, which is extended by so many seconds. Walks job_pkey.

@@ -14,8 +14,10 @@ from gateway.domain.config import policies
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.operations.verification import verify
-from gateway.domain.work import jobs
+from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.job_lists import list_jobs
+from gateway.domain.work.jobs import JobStatus
 from gateway.server import worker
 from gateway.server.worker import handlers, working
 from gateway.settings import Settings
@@ -77,12 +79,12 @@ async def test_a_worker_is_woken_by_the_commit_of_a_job(world, monkeypatch):
             assert (await world.config()).default_policy.status is PolicyStatus.ACTIVE
 
 
-def left(kind, times=1):
-    """Return a future: the outcomes of the next jobs of this kind that the worker leaves."""
+def left(kind, outcome=None, times=1):
+    """Return a future: the outcomes of the next jobs of this kind that the worker leaves, all or those with one outcome."""
     done, outcomes = asyncio.get_running_loop().create_future(), []
 
     def note(seen):
-        if isinstance(seen, JobLeft) and seen.kind is kind:
+        if isinstance(seen, JobLeft) and seen.kind is kind and outcome in (None, seen.outcome):
             outcomes.append(seen.outcome)
             if len(outcomes) == times:
                 stop()
@@ -94,10 +96,10 @@ def left(kind, times=1):
 
 async def test_long_work_holds_up_no_short_work_and_a_free_slot_takes_the_next_job(world, monkeypatch):
     monkeypatch.setattr(worker, "POLL_SECONDS", 3600)
-    begun, go_on = [], asyncio.Event()
+    begun, go_on = asyncio.Queue(), asyncio.Event()
 
     async def long(_, __, ___, job):
-        begun.append(job.subject)
+        begun.put_nowait(job.subject)
         await go_on.wait()
 
     async def short(*_):
@@ -110,16 +112,43 @@ async def test_long_work_holds_up_no_short_work_and_a_free_slot_takes_the_next_j
         for subject in made:
             await jobs.enqueue(tx, world.scope, JobKind.MATERIALIZE_POLICY, subject)
     async with asyncio.timeout(30), working(world.db, world.configurations, Settings(long_jobs=2)):
+        first = [await begun.get() for _ in range(2)]
         for _ in range(2):
             done = left(JobKind.ABORT_BATCH)
             async with world.db.transaction() as tx:
                 await jobs.enqueue(tx, world.scope, JobKind.ABORT_BATCH, uuid4())
             assert await done == ["completed"]
-        assert len(begun) == 2
+        assert begun.empty()
         done = left(JobKind.MATERIALIZE_POLICY, times=3)
         go_on.set()
         await done
-    assert sorted(begun) == sorted(made)
+    assert sorted([*first, begun.get_nowait()]) == sorted(made)
+
+
+async def test_a_long_job_gives_its_slot_to_another_sandbox_and_goes_on_when_it_is_its_turn(world, db, monkeypatch):
+    monkeypatch.setattr(worker, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(worker, "TURN_SECONDS", 0)
+    other, pieces = await World.create(db), {}
+
+    async def endless(_, scope, __, job):
+        """Goes on until both have committed some pieces."""
+        while len(pieces) < 2 or min(map(len, pieces.values())) < 3:
+            async with db.transaction() as tx:
+                await leases.advance(tx, job, None, done=job.done + 1)
+            pieces.setdefault(scope.sandbox_id, []).append(job.done)
+
+    monkeypatch.setattr(worker, "handlers", lambda _: {JobKind.REGROUP_IDENTITIES: endless})
+    for each in (world, other):
+        async with db.transaction() as tx:
+            await jobs.enqueue(tx, each.scope, JobKind.REGROUP_IDENTITIES)
+    ended = left(JobKind.REGROUP_IDENTITIES, "completed", times=2)
+    async with asyncio.timeout(30), working(db, world.configurations, Settings(long_jobs=1)):
+        await ended
+    for each in (world, other):
+        done = pieces[each.scope.sandbox_id]
+        assert done == list(range(1, len(done) + 1))
+        (job,) = (await list_jobs(db, each.scope)).items
+        assert (job.status, job.done, job.error) == (JobStatus.COMPLETED, len(done), None)
 
 
 async def test_a_server_does_jobs_besides_requests(gateway):

@@ -27,6 +27,7 @@ from gateway.telemetry import JobLeft, observe
 
 CLAIM = query("leases.claim_job")
 EXTEND = query("leases.extend_lease")
+IS_WAITED_FOR = query("leases.is_waited_for")
 ADVANCE = query("leases.advance_job")
 RELEASE = query("leases.release_job")
 REARM = query("leases.rearm_job")
@@ -44,7 +45,8 @@ class LeasedJob:
     """A job that this worker has leased; `advance` keeps it up to date.
 
     `cursor` is where to go on, None at the start. `attempt` counts the claims since the last committed piece, this one included:
-    1 at the first claim, 0 as soon as this worker has committed a piece.
+    1 at the first claim, 0 as soon as this worker has committed a piece. `is_recalled`: another job is to have its turn, so that the
+    next piece is not committed.
     """
 
     sandbox_id: int
@@ -58,6 +60,11 @@ class LeasedJob:
     total: int | None = None
     metrics: JobMetrics = NOTHING_DONE
     attempt: int = 1
+    is_recalled: bool = False
+
+
+class LeaseRecalled(Exception):
+    """The worker wants its slot back: the piece in hand is undone, and the job is due again."""
 
 
 class LeaseLost(Exception):
@@ -83,6 +90,12 @@ async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
         await _release(db, claimed, JobStatus.FAILED, error="Every worker that took it was killed in the middle of it.")
 
 
+async def is_waited_for(db: Database, kinds: Collection[JobKind], served: Collection[int]) -> bool:
+    """Return whether a job of these kinds is due in a sandbox that is none of those served now."""
+    found: bool = await db.value(IS_WAITED_FOR, list(kinds), list(served))
+    return found
+
+
 async def advance(
     tx: Session,
     claim: LeasedJob,
@@ -93,11 +106,13 @@ async def advance(
     records: int = 0,
     profiles: int = 0,
 ) -> None:
-    """Store, in the transaction of a piece, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost.
+    """Store, in the transaction of a piece, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost, LeaseRecalled.
 
     `cursor`: any JSON value. `done`: the units done so far, not in this piece alone. `total`: all units, None to leave it as it was.
     `records` and `profiles`: what this piece adds to the metrics: rows that it worked on, people that it changed.
     """
+    if claim.is_recalled:
+        raise LeaseRecalled
     total = claim.total if total is None else total
     metrics = JobMetrics(claim.metrics.records + records, claim.metrics.profiles + profiles)
     texts = (orjson.dumps(cursor).decode(), orjson.dumps(asdict(metrics)).decode())
@@ -113,7 +128,7 @@ async def extend_lease(db: Database, claim: LeasedJob) -> bool:
 
 
 async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
-    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, except LeaseLost.
+    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, but for the end of the lease.
 
     A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. One that may fail does so after
     MAX_JOB_ATTEMPTS without progress. If the call itself is cancelled, another worker may go on at once.
@@ -126,6 +141,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
         outcome = await _complete(db, claim)
     except LeaseLost:
         pass
+    except LeaseRecalled:
+        outcome = await _release(db, claim, JobStatus.NEW)
     except asyncio.CancelledError:
         outcome = await _release(db, claim, JobStatus.NEW)  # this process stops: another may go on at once
         raise
