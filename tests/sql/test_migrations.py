@@ -137,7 +137,7 @@ async def test_a_filled_database_of_the_first_release_becomes_one_of_today_and_k
     assert await content_of(empty, columns) == (columns, before)
     with reachable_directory() as place:
         env = environment(GATEWAY_DATABASE_URL=empty, GATEWAY_ORGANIZATION="story", GATEWAY_DATA_DIR=str(place))
-        assert gateway("verify", env=env).stdout == "every view is what the facts make of it\n"
+        assert gateway("verify", env=env).stdout.endswith("every view is what the facts make of it\n")
         file = place / "more.ndjson"
         file.write_text('{"identityMap": {"Email": [{"id": "gus@example.com", "primary": true}]}}\n')
         assert "1 accepted" in gateway("ingest", file, "--dataset", "CRM", env=env).stdout
