@@ -339,6 +339,14 @@ def test_a_large_document_is_checked_part_by_part_until_enough_is_found(wrong: A
     assert sum(surveyed) <= 2 * MAX_SURVEYED
 
 
+def test_a_large_value_where_no_field_is_is_not_searched_further(surveyed: list[int]) -> None:
+    deep: Any = {"a": [1] * 1_000}
+    for _ in range(20):
+        deep = {"a": deep, "b": [1] * 1_000}
+    assert [each.path for each in PROFILE.violations({"unheardOf": deep, "other": 1})] == ["$.unheardOf", "$.other"]
+    assert len(surveyed) <= 3
+
+
 def test_the_last_fault_of_a_large_document_is_found() -> None:
     many = {"_acme": {"by-shop": {str(i): [1] * 50 for i in range(100)} | {"last": [1] * 999 + ["x"]}}}
     assert [each.path for each in PROFILE.violations(many)] == ["$._acme['by-shop'].last[999]"]
