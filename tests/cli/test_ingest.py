@@ -22,12 +22,14 @@ def test_a_file_is_one_batch_and_a_second_run_sends_nothing(shared, tmp_path):
 
 def test_failures_are_listed_and_end_the_command_with_exit_code_1(shared, tmp_path):
     file = tmp_path / "mixed.ndjson.gz"
-    file.write_bytes(gzip.compress(records(5000, 5003) + b"nonsense\n" + b"{}\n" * 30))
+    file.write_bytes(gzip.compress(records(5000, 5003) + b"nonsense\n" + b'{"a": 1, "b": 2, "c": 3}\n' + b"{}\n" * 29))
     result = ingest(shared, file)
     assert result.returncode == 1
-    head, first, *_, more = result.stdout.splitlines()
+    head, first, second, *_, more = result.stdout.splitlines()
     assert head.endswith(": 3 accepted, 0 duplicates, 31 failed")
     assert first.startswith("  line 4, $: This is no JSON")
+    assert second.startswith("  line 5, $.a: ")
+    assert second.endswith(" Also wrong: $.b (UNKNOWN_FIELD), $.c (UNKNOWN_FIELD).")
     assert more == "  and 11 more, kept with the batch"
 
 
