@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 import pytest
 from graphql import is_object_type
-from reflection import SCHEMA, codes, operation
+from reflection import SCHEMA
 from working import work_off
 
 from gateway.api.ids import global_id
@@ -108,10 +108,10 @@ def named(client, given):
 
 async def mutate(client, mutation, /, **given):
     """Run a mutation and return the codes of its user errors."""
-    text = operation("Mutation", mutation, SCHEMA.mutation_type.fields[mutation], depth=1)
-    _, body = await client.answer(text, {"input": named(client, given)})
-    assert "errors" not in body, body
-    return codes(body)
+    input_type = SCHEMA.mutation_type.fields[mutation].args["input"].type
+    text = f"mutation ($given: {input_type}) {{ {mutation}(input: $given) {{ userErrors {{ code }} }} }}"
+    payload = (await client.data(text, given=named(client, given)))[mutation]
+    return [error["code"] for error in payload["userErrors"]]
 
 
 async def query(client, name, selection, /, **arguments):
@@ -177,6 +177,13 @@ async def test_a_policy_that_another_changed_meanwhile_is_not_deleted(client):
     assert await mutate(client, "deleteMergePolicy", id=policy["id"], currentVersion=2) == []
     assert await look_up(client, noun, id=policy["id"]) is None
     assert (await entries(client))[-1] == ("ann", "deleteMergePolicy", 2, None)
+
+
+async def test_a_policy_that_is_no_longer_the_default_is_in_the_log_with_the_one_that_is(client):
+    policies = next(noun for noun in NOUNS if noun.type == "MergePolicy")
+    await make(client, replace(policies, made=policies.made | {"isDefault": True}), "alpha")
+    assert (await look_up(client, policies, name="Default"))["version"] == 2
+    assert (await entries(client))[-2:] == [("ann", "createMergePolicy", 1, 2), ("ann", "createMergePolicy", None, 1)]
 
 
 async def test_identity_settings_have_a_version_and_tell_who_changed_them(client):

@@ -1,6 +1,7 @@
 """A broken row of configuration is reported where it is needed, and breaks nothing else."""
 
 from dataclasses import replace
+from operator import attrgetter
 from uuid import UUID
 
 import pytest
@@ -79,6 +80,8 @@ async def test_a_schema_that_cannot_be_used_is_named_and_the_others_go_on(db, wo
         await world.records(record(ADA), dataset=dataset)
     with pytest.raises(Misconfigured, match=str(schema_id)):
         config.schemas.find(schema_id)
+    with pytest.raises(Misconfigured, match=str(schema_id)):
+        config.schemas.named("Other", attrgetter("title"))
     (difference,) = await verify(db, await fresh(world), Configurations())
     assert (difference.table, difference.key) == ("xdm_schema", str(schema_id))
 

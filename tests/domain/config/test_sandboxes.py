@@ -211,3 +211,68 @@ async def test_a_title_is_a_line_of_text(db, scope):
     with pytest.raises(Invalid) as caught:
         await sandboxes.create_sandbox(db, scope, "dev", "two\nlines", SandboxType.DEVELOPMENT)
     assert caught.value.path == ["title"]
+
+
+# ------------------------------------------------------------------------------------------------ changing them
+
+
+async def update(world, **changes):
+    return await sandboxes.update_sandbox(world.db, world.scope, world.scope.sandbox_id, changes)
+
+
+async def expiry(world):
+    (found,) = await sandboxes.read_expiries(world.db, world.scope, [world.scope.sandbox_id])
+    return found and ([namespace.code for namespace in found.namespaces], found.days)
+
+
+async def test_what_is_given_of_a_sandbox_changes_and_the_rest_stays(world):
+    version = (await world.config()).version
+    await update(world, title="Shop", pseudonymous_expiry=(["ECID", "IDFA"], 30))
+    assert await expiry(world) == (["ECID", "IDFA"], 30)
+    assert (await world.config()).version > version
+    assert (await update(world, title=None)).title is None
+    assert await expiry(world) == (["ECID", "IDFA"], 30)
+    sandbox = await update(world, pseudonymous_expiry=(["IDFA", "ECID"], 30))
+    assert sandbox.version == 3  # the order of namespaces means nothing
+    assert (await update(world, title="Store", pseudonymous_expiry=None)).version == 4
+    assert await expiry(world) is None
+    await update(world, pseudonymous_expiry=(["ECID"], 1))
+    assert (await reset(world)).title == "Store"
+    assert await expiry(world) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "path"),
+    [
+        ({"title": "two\nlines"}, Invalid, ["title"]),
+        ({"pseudonymous_expiry": ([], 30)}, Invalid, ["pseudonymousExpiry", "namespaces"]),
+        ({"pseudonymous_expiry": (["ECID", "ECID"], 30)}, Invalid, ["pseudonymousExpiry", "namespaces"]),
+        ({"pseudonymous_expiry": (["ECID", "ecid"], 30)}, NotFound, ["pseudonymousExpiry", "namespaces", "1"]),
+        ({"pseudonymous_expiry": (["ECID"], 0)}, Invalid, ["pseudonymousExpiry", "days"]),
+        ({"pseudonymous_expiry": (["ECID"], 36_501)}, Invalid, ["pseudonymousExpiry", "days"]),
+    ],
+)
+async def test_a_change_that_breaks_a_rule_changes_nothing(world, change, error, path):
+    before = await world.fresh_sandbox()
+    with pytest.raises(error) as caught:
+        await update(world, **{"title": "New", **change})
+    assert caught.value.path == path
+    assert await world.fresh_sandbox() == before
+
+
+async def test_an_expiry_names_namespaces_of_the_sandbox_that_is_changed(db, scope):
+    dev = await sandboxes.create_sandbox(db, scope, "dev", None, SandboxType.DEVELOPMENT)
+    inside = replace(scope, sandbox=dev)
+    await namespaces.create_namespace(db, inside, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
+    change = {"pseudonymous_expiry": (["Card"], 7)}
+    with pytest.raises(NotFound):
+        await sandboxes.update_sandbox(db, scope, scope.sandbox_id, change)
+    await sandboxes.update_sandbox(db, scope, dev.sandbox_id, change)
+    found = await sandboxes.read_expiries(db, scope, [scope.sandbox_id, dev.sandbox_id, 999])
+    assert [each and each.days for each in found] == [None, 7, None]
+
+
+async def test_a_sandbox_is_changed_by_an_admin_only(world):
+    weak = replace(world.scope, permissions=frozenset(Permission) - {Permission.ADMIN})
+    with pytest.raises(Forbidden):
+        await sandboxes.update_sandbox(world.db, weak, weak.sandbox_id, {"title": "Mine"})
