@@ -13,6 +13,7 @@ alter table gateway.job
   add column claimed_at timestamptz;
 alter table gateway.job alter column metrics drop default;
 
+update gateway.job set attempts = 1 where status <> 'NEW' or cursor is not null;
 update gateway.job as older
    set status = 'CANCELLED', lease = null
  where status in ('NEW', 'PROCESSING')
