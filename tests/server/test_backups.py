@@ -22,6 +22,8 @@ CREATE_SCHEMA = """mutation { createSchema(input: {title: "Person", class: INDIV
   identities: [{path: "personalEmail.address", namespace: "Email", isPrimary: true}]}) { schema { id } } }"""
 CREATE_DATASET = """mutation Create($schema: ID!) {
   createDataset(input: {name: "People", schemaId: $schema}) { dataset { id } } }"""
+PRESENT = "{ profileChanges(first: 0) { pageInfo { endCursor } } }"
+CHANGES = "query Changes($after: String) { profileChanges(after: $after) { nodes { kind } } }"
 COUNT = "{ datasets { nodes { recordCount } } }"
 
 
@@ -52,6 +54,7 @@ def test_a_backup_made_during_writes_is_restored_whole_and_headers_go_on_working
     file, stop = place / "backup.tar", threading.Event()
     with server(place / "data") as started, started.client() as client:
         dataset, headers = filled(started, client, 2_000), started.own_headers
+        cursor = run(client, PRESENT)["profileChanges"]["pageInfo"]["endCursor"]
 
         def write() -> None:
             with started.client() as other:
@@ -72,6 +75,9 @@ def test_a_backup_made_during_writes_is_restored_whole_and_headers_go_on_working
     assert (restored.returncode, restored.stderr) == (0, "")
     assert gateway("verify", "--data-dir", place / "again").returncode == 0
     with server(place / "again") as again, httpx.Client(base_url=again.url, headers=headers, timeout=60) as client:
+        assert run(client, CHANGES)["profileChanges"]["nodes"] == []
+        expired = client.post("/graphql", json={"query": CHANGES, "variables": {"after": cursor}}).json()
+        assert expired["errors"][0]["extensions"]["code"] == "CURSOR_EXPIRED"
         (count,) = (one["recordCount"] for one in run(client, COUNT)["datasets"]["nodes"])
     assert count >= 2_000
     assert count % 100 == 0
