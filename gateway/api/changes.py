@@ -8,7 +8,7 @@ from typing import Any
 
 import strawberry
 
-from gateway.api.context import Info, attribute, for_all, plain, resolved_by
+from gateway.api.context import Info, for_all, plain, resolved_by
 from gateway.api.identities import PolicyArgument, ProfileField, ShownProfile, policy_in, profiles_under
 from gateway.api.pagination import After, Before, Edge, First, Last, Listing, PageInfo
 from gateway.api.scalars import Long, described
@@ -44,12 +44,12 @@ class ChangeSlice:
     page: ChangePage
 
     @property
-    def nodes(self) -> list["ListedChange"]:
-        return [ListedChange(self.listing, change) for change in self.page.items]
+    def nodes(self) -> list[ProfileChange]:
+        return self.page.items
 
     @property
-    def edges(self) -> list[Edge["ListedChange"]]:
-        return [Edge(node, node.cursor) for node in self.nodes]
+    def edges(self) -> list[Edge[ProfileChange]]:
+        return [Edge(change, self.listing.cursor(change.position)) for change in self.page.items]
 
     @property
     def page_info(self) -> "ChangeSlice":
@@ -67,52 +67,47 @@ class ChangeSlice:
         return self.listing.cursor(self.page.end)
 
 
-@dataclass(frozen=True, slots=True)
-class ListedChange:
-    """A change in a list, which gives it a cursor."""
-
-    listing: Listing[Position]
-    change: ProfileChange
-
-    @property
-    def cursor(self) -> str:
-        """The cursor behind the change."""
-        return self.listing.cursor(self.change.position)
+async def _cursors(shown: Sequence[ProfileChange], info: Info) -> list[str]:
+    listed = listing(info.context.scope.sandbox_id)
+    return [listed.cursor(change.position) for change in shown]
 
 
-def _profile_id(listed: strawberry.Parent[ListedChange]) -> str:
-    return str(listed.change.profile_id)
+@for_all(_cursors)
+async def _cursor(change: strawberry.Parent[ProfileChange], info: Info) -> str:
+    return (await _cursors([change], info))[0]
 
 
-def _former_profile_ids(listed: strawberry.Parent[ListedChange]) -> list[str]:
-    return list(map(str, listed.change.former_profile_ids))
+def _profile_id(change: strawberry.Parent[ProfileChange]) -> str:
+    return str(change.profile_id)
 
 
-async def _profiles(listed: Sequence[ListedChange], info: Info) -> list[ShownProfile | None]:
-    policy = listed[0].change.policy
-    return await profiles_under(policy, [each.change.profile_id for each in listed], info)
+def _former_profile_ids(change: strawberry.Parent[ProfileChange]) -> list[str]:
+    return list(map(str, change.former_profile_ids))
+
+
+async def _profiles(shown: Sequence[ProfileChange], info: Info) -> list[ShownProfile | None]:
+    return await profiles_under(shown[0].policy, [change.profile_id for change in shown], info)
 
 
 @for_all(_profiles)
-async def _profile(listed: strawberry.Parent[ListedChange], info: Info) -> ShownProfile | None:
-    return (await _profiles([listed], info))[0]
+async def _profile(change: strawberry.Parent[ProfileChange], info: Info) -> ShownProfile | None:
+    return (await _profiles([change], info))[0]
 
 
 @strawberry.type(
     name="ProfileChange", description="Something that happened to a person: a reason to read this person again."
 )
 class ProfileChangeType:
-    cursor: str = plain("The place right behind the change, for `after`; opaque.")
-    kind: ChangeKind = attribute("change.kind", "What happened to the person.")
+    cursor: str = resolved_by(_cursor, "The place right behind the change, for `after`; opaque.")
+    kind: ChangeKind = plain("What happened to the person.")
     profile_id: strawberry.ID = resolved_by(
         _profile_id, "The person. Whoever it was merged into says so in `formerProfileIds`."
     )
-    version: Long = attribute(
-        "change.version", "A number that grows with each change of the person, also when the id goes and comes back."
+    version: Long = plain(
+        "A number that grows with each change of the person, also when the id goes and comes back. Events wait for nobody: of theirs it may be smaller than one that came before."
     )
-    at: datetime = attribute("change.at", "When the documents or the request that changed the person came in.")
-    changed_paths: list[list[str]] | None = attribute(
-        "change.changed_paths",
+    at: datetime = plain("When the documents or the request that changed the person came in.")
+    changed_paths: list[list[str]] | None = plain(
         "Which parts of the document changed, as paths that end at maps; of the default policy's document alone, and null where they are not known.",
     )
     former_profile_ids: list[strawberry.ID] = resolved_by(

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -120,7 +121,7 @@ class Listing(Generic[T]):
 
     def cursor_at(self, key: Key) -> str:
         """Return the cursor of the item with this key."""
-        values = orjson.dumps([_tagged(value) for value in key])
+        values = orjson.dumps([value if type(value) in _PLAIN else _tagged(value) for value in key])
         return urlsafe_b64encode(self._mark + values).rstrip(b"=").decode()
 
     def _read(self, cursor: str | None) -> Key | None:
@@ -133,7 +134,7 @@ class Listing(Generic[T]):
 
     @property
     def _mark(self) -> bytes:
-        return blake2b(self.name.encode(), digest_size=_MARK).digest()
+        return _mark_of(self.name)
 
 
 def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
@@ -142,6 +143,11 @@ def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
     for cursor in (after, before):
         if isinstance(cursor, str):
             _unpacked(cursor)
+
+
+@lru_cache(maxsize=1_000)
+def _mark_of(name: str) -> bytes:
+    return blake2b(name.encode(), digest_size=_MARK).digest()
 
 
 def _unpacked(cursor: str) -> tuple[bytes, Key]:
@@ -157,6 +163,7 @@ def _unpacked(cursor: str) -> tuple[bytes, Key]:
 
 
 _MARK: Final = 4  # bytes in front of a cursor
+_PLAIN: Final = frozenset({int, str})  # values of keys that JSON has
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 

@@ -7,11 +7,11 @@ from typing import Annotated, Any, BinaryIO
 import orjson
 import typer
 
-from gateway.api.changes import ListedChange, listing
+from gateway.api.changes import listing
 from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.changes import iterate_changes
+from gateway.domain.reading.changes import ProfileChange, iterate_changes
 from gateway.domain.reading.shapes import printed
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE
 from gateway.errors import NotFound
@@ -54,15 +54,14 @@ async def _print(
         listed = listing(scope.sandbox_id)
         asked = listed.window(MAX_PAGE_SIZE, after)
         async for page in iterate_changes(db, scope, seen_by, asked, follow=follow):
-            out.writelines(_line(ListedChange(listed, change)) for change in page.items)
+            out.writelines(_line(change, listed.cursor(change.position)) for change in page.items)
             out.flush()
 
 
-def _line(listed: ListedChange) -> bytes:
+def _line(change: ProfileChange, cursor: str) -> bytes:
     """Write a change as GraphQL shows it, on a line."""
-    change = listed.change
     shown: dict[str, Any] = {
-        "cursor": listed.cursor,
+        "cursor": cursor,
         "kind": change.kind,
         "profileId": str(change.profile_id),
         "version": change.version,

@@ -18,10 +18,11 @@ select journal_since
  where sandbox_id = $1;
 
 -- name: read_changes(sandbox_id, since, until, running, since_seq, seq, place, next_seq, next_place, until_seq, by_identity, size) -> rows
--- Read rows of transactions that had ended at `until` and not at `since`, as many as make `size` changes. Those of transactions that ran at
--- `since`, from (seq, place) on, may have smaller numbers than others that had ended: they are few, and found by change_tx_idx. All others
--- have greater ones and are walked in the order of change_pkey from (next_seq, next_place) on, so that nothing is sorted however many they are.
-select seq, place, kind, profile_id, xids, former_ids, paths, at
+-- Read rows of transactions that had ended at `until` and not at `since`, as many as make `size` changes; `weight` is how many a row makes at
+-- most. Those of transactions that ran at `since`, from (seq, place) on, may have smaller numbers than others that had ended: they are few,
+-- and found by change_tx_idx. All others have greater ones and are walked in the order of change_pkey from (next_seq, next_place) on, so that
+-- nothing is sorted however many they are.
+select seq, place, kind, profile_id, xids, former_ids, paths, at, weight
   from (select c.*, coalesce(sum(weight) over (order by seq, place rows between unbounded preceding and 1 preceding), 0) as in_front
           from (select c.*, case when $11 or kind = 'EVENTS' then greatest(cardinality(xids), 1) else 1 end as weight
                   from ((select seq, place, kind, profile_id, xids, former_ids, paths, at
@@ -45,9 +46,10 @@ select seq, place, kind, profile_id, xids, former_ids, paths, at
  order by seq, place;
 
 -- name: read_changes_backward(sandbox_id, until, seq, place, by_identity, size) -> rows
--- Read rows up to (seq, place) of transactions that had ended at `until`, from the last one on, as many as make `size` changes. Walks
+-- Read rows up to (seq, place) of transactions that had ended at `until`, from the last one on, as many as make `size` changes;
+-- `weight` is how many a row makes at most. Walks
 -- change_pkey backwards.
-select seq, place, kind, profile_id, xids, former_ids, paths, at
+select seq, place, kind, profile_id, xids, former_ids, paths, at, weight
   from (select c.*, coalesce(sum(weight) over (order by seq desc, place desc rows between unbounded preceding and 1 preceding), 0) as in_front
           from (select seq, place, kind, profile_id, xids, former_ids, paths, at,
                        case when $5 or kind = 'EVENTS' then greatest(cardinality(xids), 1) else 1 end as weight

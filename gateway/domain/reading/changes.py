@@ -4,7 +4,7 @@ A change means: read this person again. Each comes at least once, those of one p
 which is the only database that a gateway knows: what a snapshot holds means nothing on a standby.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -47,6 +47,8 @@ END: Final = Row(MAX_NUMBER, 0, 0)
 MAX_READS: Final = 20
 """Statements that read rows for one page: it may be shorter where many rows are of identities that belong to nobody now."""
 
+KINDS: Final = {kind.value: kind for kind in ChangeKind}
+
 KINDS_BY_IDENTITY: Final = frozenset({ChangeKind.CREATED, ChangeKind.EVENTS, ChangeKind.DELETED})
 """Changes of a person that are the same for each identity; what else becomes of it under a policy without a graph is UPDATED."""
 
@@ -54,8 +56,9 @@ KINDS_BY_IDENTITY: Final = frozenset({ChangeKind.CREATED, ChangeKind.EVENTS, Cha
 class ProfileChange(NamedTuple):
     """A change of one person, as a merge policy sees people.
 
-    `version` grows with each change of the person. `changed_paths` are of the policy's document, None where they are not known.
-    `former_profile_ids`: people that were merged into this one, or that it was split from. `position` is right behind the change.
+    `version` grows with each change of the person but EVENTS. `paths` are the changed ones of the policy's document as JSON text, None
+    where they are not known. `former_profile_ids`: people that were merged into this one, or that it was split from. `place`, `read` and
+    `start` give the position.
     """
 
     policy: MergePolicy
@@ -63,9 +66,26 @@ class ProfileChange(NamedTuple):
     profile_id: UUID
     version: int
     at: datetime
-    changed_paths: Sequence[Sequence[str]] | None
+    paths: str | None
     former_profile_ids: Sequence[UUID]
-    position: Position
+    place: int
+    read: int
+    start: Position
+
+    @property
+    def changed_paths(self) -> list[list[str]] | None:
+        """The changed paths of the policy's document, which end at maps; None where they are not known."""
+        return None if self.paths is None else orjson.loads(self.paths)
+
+    @property
+    def row(self) -> Row:
+        """The row of the journal, up to this change."""
+        return Row(self.version, self.place, self.read)
+
+    @property
+    def position(self) -> Position:
+        """The position right behind the change."""
+        return self.start.behind(self.row, self.at)
 
 
 class ChangePage(NamedTuple):
@@ -121,6 +141,7 @@ class _Reading:
     db: Database
     scope: Scope
     policy: MergePolicy
+    is_by_identity: bool
     store: int
     present: Snapshot
     journal_since: datetime
@@ -133,11 +154,8 @@ class _Reading:
         _, end, running = row["snapshot"]
         present = Snapshot.of(row["at"], end, running, row["seq"])
         store = store_number(row["system"], row["timeline"], row["database"])
-        return cls(db, scope, policy, store, present, row["journal_since"])
-
-    @property
-    def is_by_identity(self) -> bool:
-        return self.policy.settings.identity_graph is IdentityGraphType.NONE
+        is_by_identity = policy.settings.identity_graph is IdentityGraphType.NONE
+        return cls(db, scope, policy, is_by_identity, store, present, row["journal_since"])
 
     @property
     def _beginning(self) -> Position:
@@ -177,8 +195,8 @@ class _Reading:
             where = (self.scope.sandbox_id, until.as_stored, row.seq, row.place)
             rows = await self.db.rows(READ_BACKWARD, *where, self.is_by_identity, wanted)
             changes = await self._changes(rows[::-1], start)
-            found = [change for change in changes if change.position.row < row] + found
-            is_done = sum(map(self._weight, rows)) < wanted
+            found = [change for change in changes if change.row < row] + found
+            is_done = sum(row["weight"] for row in rows) < wanted
             if is_done or len(found) > size:
                 break
             row = Row(rows[-1]["seq"], rows[-1]["place"], 0)
@@ -196,10 +214,10 @@ class _Reading:
         walk = (*max(row[:2], (since.seq + 1, 0)), until.seq)
         rows = await self.db.rows(READ, self.scope.sandbox_id, *where, *walk, self.is_by_identity, size)
         changes = await self._changes(rows, position)
-        if sum(map(self._weight, rows)) < size:
+        if sum(row["weight"] for row in rows) < size:
             return changes, None
         last = rows[-1]
-        return changes, position.behind(Row(last["seq"], last["place"], self._weight(last)), last["at"])
+        return changes, position.behind(Row(last["seq"], last["place"], last["weight"]), last["at"])
 
     async def _check_kept(self, start: Position) -> None:
         """Check that no row went while we read. Raises CursorExpired."""
@@ -208,34 +226,34 @@ class _Reading:
 
     # -------------------------------------------------------------------------------------------- rows
 
-    def _weight(self, row: Any) -> int:
-        """Return how many changes a row stands for at most, as the statements count them."""
-        return max(len(row["xids"]), 1) if self.is_by_identity or row["kind"] == ChangeKind.EVENTS else 1
-
-    async def _changes(self, rows: Sequence[Any], position: Position) -> list[ProfileChange]:
+    async def _changes(self, rows: Sequence[Any], start: Position) -> list[ProfileChange]:
         """Make the changes of these rows that are behind a position. Events are of the people that have their identities now."""
         people = dict[UUID, UUID | None]()
         if not self.is_by_identity:
             xids = {xid for row in rows if row["kind"] == ChangeKind.EVENTS for xid in row["xids"]}
             known = await read_known_identities(self.db, self.scope, xids) if xids else {}
             people = {xid: identity.profile_id for xid, identity in known.items()}
-        return [change for row in rows for change in self._changes_of(row, people, position)]
+        policy, shows_paths, found = self.policy, self.policy.settings.is_default, list[ProfileChange]()
+        for seq, place, kind, profile_id, xids, former_ids, paths, at, _ in rows:
+            skipped = start.row.read if (seq, place) == start.row[:2] else 0
+            if self.is_by_identity or profile_id is None:
+                for read, subject in self._subjects(xids, people, skipped):
+                    told = KINDS[kind] if kind in KINDS_BY_IDENTITY else ChangeKind.UPDATED
+                    found.append(ProfileChange(policy, told, subject, seq, at, None, (), place, read, start))
+            elif not skipped:
+                shown = paths if shows_paths else None
+                found.append(
+                    ProfileChange(policy, KINDS[kind], profile_id, seq, at, shown, former_ids, place, 1, start)
+                )
+        return found
 
-    def _changes_of(self, row: Any, people: Mapping[UUID, UUID | None], position: Position) -> Iterator[ProfileChange]:
-        seq, place, word, profile_id, xids, former_ids, paths, at = row
-        kind, changed_paths = ChangeKind(word), None
-        subjects: Iterable[UUID | None] = (profile_id,)
-        if self.is_by_identity:
-            subjects, former_ids = xids, ()
-            kind = kind if kind in KINDS_BY_IDENTITY else ChangeKind.UPDATED
-        elif kind is ChangeKind.EVENTS:
-            subjects = map(people.get, xids)
-        elif paths is not None and self.policy.settings.is_default:
-            changed_paths = orjson.loads(paths)
-        skipped = position.row.read if (seq, place) == position.row[:2] else 0
+    def _subjects(
+        self, xids: Sequence[UUID], people: Mapping[UUID, UUID | None], skipped: int
+    ) -> Iterator[tuple[int, UUID]]:
+        """Yield identities of a row, or the people that have them, once each, with their places from 1; not those of the first places, which were read."""
         seen = set[UUID]()
-        for read, subject in enumerate(subjects, 1):
+        for read, xid in enumerate(xids, 1):
+            subject = xid if self.is_by_identity else people.get(xid)
             if read > skipped and subject is not None and subject not in seen:
                 seen.add(subject)
-                behind = position.behind(Row(seq, place, read), at)
-                yield ProfileChange(self.policy, kind, subject, seq, at, changed_paths, former_ids, behind)
+                yield read, subject

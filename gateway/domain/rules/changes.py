@@ -8,7 +8,7 @@ it, and draws its number after that has ended.
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
@@ -152,6 +152,7 @@ def _snapshot(at: Any, end: Any, running: Any, seq: Any) -> Snapshot:
     return Snapshot(_number(at), _number(end), _running(running, end), _number(seq))
 
 
+@lru_cache(maxsize=16)  # rows of a call have one time
 def _milliseconds(moment: datetime) -> int:
     return (moment - _EPOCH) // _MILLISECOND
 
