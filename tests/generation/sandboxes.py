@@ -68,7 +68,8 @@ def examples(strategy: st.SearchStrategy[T], count: int) -> list[T]:
 async def run_histories(world: World, dsn: str) -> None:
     """Run generated histories in the sandbox."""
     steps = [step for history in examples(histories(), 8) for step in history]
-    await Replay(world, dsn).run(replace(step, number=number) for number, step in enumerate(steps))
+    async with Replay.of(world, dsn) as replay:
+        await replay.run(replace(step, number=number) for number, step in enumerate(steps))
 
 
 async def customize(world: World) -> None:

@@ -3,7 +3,7 @@
 Each step has a time of ingestion of its own, whenever and in whatever order the steps are run.
 """
 
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -146,10 +146,23 @@ def lower_limits(patch: pytest.MonkeyPatch) -> None:
 
 
 class Replay:
-    """One sandbox in which histories are run, each after it was emptied."""
+    """One sandbox in which histories are run, each after it was emptied.
 
-    def __init__(self, world: World, dsn: str) -> None:
-        self.world, self._dsn = world, dsn
+    `moving` has one connection, on which each step sets its own time; on those of `started`, it is always START.
+    """
+
+    def __init__(self, world: World, moving: Database, started: Database) -> None:
+        self.world, self._moving, self._started = world, moving, started
+
+    @classmethod
+    @asynccontextmanager
+    async def of(cls, world: World, dsn: str) -> AsyncIterator["Replay"]:
+        """Open connections on which time stands still."""
+        moving = await Database.connect(dsn, size=1)
+        started = await Database.connect(f"{dsn}&gateway.now={quote(START.isoformat())}", size=4)
+        yield cls(world, moving, started)
+        await moving.close()
+        await started.close()
 
     async def empty(self) -> None:
         """Delete all facts and views, and keep the batches: their ids are random, and those of two runs can be compared only if they are the same."""
@@ -158,8 +171,9 @@ class Replay:
     async def run(self, history: Iterable[Step]) -> None:
         """Run the steps in the order given."""
         for step in history:
-            async with self._world_at(step.at) as world:
-                assert (await (await self._call(world, step))).failed == []
+            await self._moving.rows(SET_NOW, step.at.isoformat())
+            world = replace(self.world, db=self._moving)
+            assert (await (await self._call(world, step))).failed == []
 
     async def _call(self, world: World, step: Step) -> Coroutine[Any, Any, IngestResult]:
         batch_id = await self.batch_of(step)
@@ -170,11 +184,11 @@ class Replay:
 
     async def run_at_once(self, history: Sequence[Step], *, together: bool) -> None:
         """Run the steps at the same moment, one after another or committed as a group, after a deletion of an unknown record."""
-        async with self._world_at(START, size=4) as world:
-            unknown = Step(0, -1, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
-            calls = [await self._call(world, step) for step in (unknown, *history)]
-            results = await world.together(*calls) if together else [await call for call in calls]
-            assert [result.failed for result in results] == [[]] * len(calls)
+        world = replace(self.world, db=self._started)
+        unknown = Step(0, -1, "crm", Mode.DELETE, (record(("Email", "nobody@example.com")),))
+        calls = [await self._call(world, step) for step in (unknown, *history)]
+        results = await world.together(*calls) if together else [await call for call in calls]
+        assert [result.failed for result in results] == [[]] * len(calls)
 
     async def set_rules(self, rules: Sequence[NamespaceRule]) -> None:
         """Change the identity settings."""
@@ -193,14 +207,6 @@ class Replay:
 
     async def batch_of(self, step: Step) -> UUID:
         return await self.world.batch(f"step {step.batch}", getattr(self.world, step.dataset))
-
-    @asynccontextmanager
-    async def _world_at(self, moment: datetime, size: int = 1):
-        db = await Database.connect(f"{self._dsn}&gateway.now={quote(moment.isoformat())}", size=size)
-        try:
-            yield replace(self.world, db=db)
-        finally:
-            await db.close()
 
     async def views(self) -> dict[str, Sequence[Any]]:
         """Read everything that reads depend on, in an order of its own."""
@@ -223,6 +229,7 @@ def _view(name: str, columns: str) -> Query:
     return Query(f"test.{name}", sql, ("sandbox_id",), (), "rows", "For tests.")
 
 
+SET_NOW = Query("test.set_now", "select set_config('gateway.now', $1, false)", ("now",), (), "rows", "For tests.")
 VIEWS = [
     _view("identity", "xid, namespace_id, value, profile_id, degree_limit"),
     _view("graph", "profile_id, xids, identity_map::text, is_contested, size"),
