@@ -134,7 +134,7 @@ async def test_generated_operations_are_worth_comparing(pairs):
     }
     assert len(ours - asked) <= len(ours) / 50, ours - asked
     outcomes = sum((pair.counts.outcomes for pair in pairs), Counter())
-    assert outcomes["ANSWERED whole"] >= outcomes.total() * 0.45, outcomes
+    assert outcomes["ANSWERED whole"] >= outcomes.total() * 0.4, outcomes
     ways = sum((pair.counts.ways for pair in pairs), Counter())
     assert ways["compiled"] >= ways.total() * 0.95, ways
 
@@ -204,7 +204,7 @@ async def test_the_schema_may_change_while_operations_run(db):
     world = await World.create(db, "custom")
     await customize(world)
     pair = await Pair.of(replace(world, configurations=Configurations()))
-    requests = many(pair, 60, "diffMergePolicies|[sS]chema|sdl")  # which tell of the change
+    requests = many(pair, 60, "diffMergePolicies|[sS]chema|sdl|auditLog")  # which tell of the change
     expected = [await pair.stock.operations.run(await pair.stock.scope(), request) for request in requests]
     for number in range(4):
         fields = CUSTOM | {f"new{each}": {"type": "string"} for each in range(number + 1)}
