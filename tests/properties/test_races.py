@@ -2,12 +2,17 @@
 
 import asyncio
 import random
+from contextlib import suppress
 
 import pytest
+from client import Client
 from world import World, event, record
 
+from gateway.domain.facts.batches import read_batches
+from gateway.domain.operations import removal
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.versions import Mode
+from gateway.errors import Conflict
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.telemetry import TransactionRestarted, listen
@@ -101,6 +106,82 @@ async def test_records_events_deletions_and_aborted_batches_at_once_leave_right_
 
     await asyncio.gather(*(adder(n) for n in range(12)), *(remover(n) for n in range(6)), aborter())
     assert await verify(world.db, world.scope, world.configurations) == []
+
+
+FACTS_OF = Query(
+    "test.facts_of",
+    """select (select count(*) from gateway.event where sandbox_id = $1 and batch_id = $2) as events,
+              (select count(*) from gateway.event_resend where sandbox_id = $1 and batch_id = $2) as resends,
+              (select count(*) from gateway.tie where sandbox_id = $1 and batch_id = $2) as ties""",
+    ("sandbox_id", "batch_id"),
+    (),
+    "row",
+    "For tests.",
+)
+EVENT_IDS = Query(
+    "test.event_ids",
+    "select event_id from gateway.event where sandbox_id = $1",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For tests.",
+)
+
+
+async def test_batches_go_while_others_load_send_again_write_read_and_remove(world, monkeypatch):
+    """Two batches of the same people are aborted at once. What a third one sent, too, stays; nobody's read fails meanwhile."""
+    monkeypatch.setattr(removal, "FIRST_SIZE", 7)
+    monkeypatch.setattr(removal, "PIECE_SECONDS", 0.005)
+    dice, client = random.Random(3), Client.of(world)
+    first, second, kept = [await world.batch(name, world.shop) for name in ("first", "second", "kept")]
+    sent, is_over = set(), False
+
+    def visit(number):
+        device = ("ECID", f"{number % 40 + 1:038d}")
+        named = [device, ("Email", f"p{number % 20}@example.com")][: dice.choice([1, 1, 2])]
+        return event(f"e{number}", "2026-01-01T00:00:00Z", *named[:: dice.choice([1, -1])], eventType=dice.choice("ab"))
+
+    async def loader():
+        with suppress(Conflict):
+            for start in range(200, 2000, 40):
+                await world.events(*map(visit, range(start, start + 40)), batch_id=first)
+
+    async def writer():
+        for _ in range(12):
+            numbers = dice.sample(range(240), 10)
+            await world.events(*map(visit, numbers), batch_id=kept)
+            sent.update(f"e{number}" for number in numbers)
+            await world.records(
+                *(record(("Email", f"p{n}@example.com"), first_name="P") for n in dice.sample(range(20), 2))
+            )
+
+    async def reader():
+        asked = [{"key": {"namespace": "ECID", "value": f"{n + 1:038d}"}} for n in range(40)]
+        while not is_over:
+            data = await client.data(PROFILES, identities=asked)
+            assert len(data["profiles"]) == 40
+
+    for batch_id in (first, second):
+        await world.events(*map(visit, range(200)), batch_id=batch_id)
+    reading = asyncio.create_task(reader())
+    await asyncio.gather(loader(), writer(), writer(), world.abort(first), world.abort(second), world.abort(second))
+    is_over = True
+    await reading
+    assert await verify(world.db, world.scope, world.configurations) == []
+    for batch in await read_batches(world.db, world.scope, [first, second]):
+        facts = await world.db.row(FACTS_OF, world.scope.sandbox_id, batch.batch_id)
+        assert (batch.status, batch.record_count, *facts) == ("ABORTED", 0, 0, 0, 0)
+    (batch,) = await read_batches(world.db, world.scope, [kept])
+    rows = await world.db.rows(EVENT_IDS, world.scope.sandbox_id)
+    assert {row["event_id"] for row in rows} == sent
+    assert batch.record_count == len(rows)
+
+
+PROFILES = """
+query ($identities: [IdentityInput!]!) {
+  profiles(identities: $identities) { status profile { id identities { value firstSeenAt lastSeenAt } events(first: 3) { nodes { id } } } }
+}
+"""
 
 
 async def test_one_writer_and_eight_end_in_the_same_people(world):
