@@ -53,7 +53,7 @@ with slice as materialized (
   delete from gateway.event as e
    using (select array_agg(xid) as xids, array_agg(event_id) as event_ids from decided where goes) as d
    cross join unnest(d.xids, d.event_ids) as asked (xid, event_id)
-   where e.sandbox_id = $1 and e.xid = any(array(select xid from decided where goes)) and e.xid = asked.xid and e.event_id = asked.event_id
+   where e.sandbox_id = $1 and e.xid = asked.xid and e.event_id = asked.event_id
      and e.dataset_id = (select dataset_id from gateway.batch where sandbox_id = $1 and batch_id = $2)
 )
 select xid, dataset_id, $2::uuid as batch_id, count(*) filter (where goes) as gone, array_agg(event_id) filter (where not goes) as event_ids
@@ -109,5 +109,5 @@ with own as materialized (
 delete from gateway.tie as t
  using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids from own) as o
  cross join unnest(o.xids, o.tie_ids) as m (xid, tie_id)
- where t.sandbox_id = $1 and t.xid = any(array(select xid from own)) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = $2
+ where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = $2
 returning t.xid;

@@ -15,3 +15,7 @@ select pg_advisory_xact_lock_shared(74023, $1::bigint::integer);
 -- name: lock_exclusive(sandbox_id) -> value
 -- Take the lock so that nobody else writes to the sandbox's facts; wait until the others are done.
 select pg_advisory_xact_lock(74023, $1::bigint::integer);
+
+-- name: is_awaited(sandbox_id) -> value
+-- Whether somebody waits for the lock.
+select exists (select from pg_locks where locktype = 'advisory' and classid = 74023 and objid = $1::bigint::integer and not granted);

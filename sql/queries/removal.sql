@@ -15,7 +15,7 @@ select exists (select from gateway.event_resend as r
 -- Removes these events of a dataset. Returns the identity and the batch of each that was there. Walks event_pkey.
 delete from gateway.event as e
  using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
- where e.sandbox_id = $1 and e.xid = any($3::uuid[]) and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
+ where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
 returning e.xid, e.batch_id;
 
 -- name: count_removed(sandbox_id | batch_id uuid, count bigint) -> none

@@ -44,7 +44,7 @@ delete from gateway.event_resend as r
  using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
   join gateway.event as e
     on e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
- where r.sandbox_id = $1 and r.xid = any($3::uuid[]) and r.xid = asked.xid and r.dataset_id = $2 and r.event_id = asked.event_id
+ where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = $2 and r.event_id = asked.event_id
 returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
           coalesce(r.document, e.document) as document;
 

@@ -5,7 +5,7 @@ It goes in pieces, each a transaction that leaves every view right, and in two s
 1. Beside the writers: resends, and events that were not sent again, where the identity of each keeps another event or a fragment. They tie
    nobody, and no person's existence depends on them.
 2. Alone, under the exclusive lock: what may part people, or make them vanish. A piece takes as many facts as fit PIECE_SECONDS, at least
-   one, and then the writers have as long a time.
+   one, and then writers who wait have as long a time.
 
 What is left to do is what is left of the facts, so a removal that is interrupted needs no other memory.
 """
@@ -31,6 +31,7 @@ from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.locks import IS_AWAITED
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
@@ -107,7 +108,7 @@ class _Removal:
         self._db, self._scope, self._configurations, self._job = db, scope, configurations, job
         self._selection, self._selected = selection, (scope.sandbox_id, *selection.arguments)
         self._concurrent, self._vanishing, self._remaining = _Pace(), _Pace(), _Pace()
-        self._exclusive_until = self._exclusive_from = 0.0
+        self._not_before = 0.0
 
     async def count(self) -> None:
         """Count the selected facts, once for the job."""
@@ -192,13 +193,15 @@ class _Removal:
 
     @asynccontextmanager
     async def _exclusively(self, pace: _Pace, size: int) -> AsyncIterator[FactChange]:
-        """Open a piece of this size under the exclusive lock, once the writers had as long a time as the piece before."""
-        await asyncio.sleep(2 * self._exclusive_until - self._exclusive_from - perf_counter())
+        """Open a piece of this size under the exclusive lock. Where others waited for the piece before, they had as long a time as it took."""
+        await asyncio.sleep(self._not_before - perf_counter())
         async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
-            self._exclusive_from = perf_counter()
+            begin = perf_counter()
             yield change
-        self._exclusive_until = perf_counter()
-        pace.learn(size, self._exclusive_until - self._exclusive_from)
+            is_awaited = await change.tx.value(IS_AWAITED, self._scope.sandbox_id)
+        end = perf_counter()
+        self._not_before = end + (end - begin) if is_awaited else end
+        pace.learn(size, end - begin)
 
     async def _remove(self, change: FactChange, refs: Sequence[EventRef], xids: Sequence[UUID]) -> None:
         """Remove these events, the selected record versions under these identities, and the selected ties that documents of both made."""

@@ -15,6 +15,7 @@ TRY_EXCLUSIVE: Final = query("locks.try_exclusive")
 TRY_SHARED: Final = query("locks.try_shared")
 LOCK_EXCLUSIVE: Final = query("locks.lock_exclusive")
 LOCK_SHARED: Final = query("locks.lock_shared")
+IS_AWAITED: Final = query("locks.is_awaited")
 
 
 def lock_exclusive(db: Database, sandbox_id: int, *, is_trial: bool = False) -> AbstractAsyncContextManager[Session]:
