@@ -23,6 +23,7 @@ LONGEST = (
     "tests/cli/test_ending.py",
     "tests/cli/test_ingest.py",
     "tests/cli/test_program.py",
+    "tests/cli/test_key.py",
     "tests/cli/test_kill.py",
     "tests/server/http/test_console.py",
     "tests/server/http/test_connections.py",

@@ -32,6 +32,7 @@ SERVICE_LIMITS: Final = tuple(
     for row in (
         ("sandboxes", limits.SANDBOXES, "sandboxes", "Sandboxes of an organization."),
         ("apiKeys", limits.API_KEYS, "keys", "API keys of an organization that are not revoked."),
+        ("revocations", limits.REVOCATIONS, "tokens", "Revoked tokens of an organization that have not expired."),
         ("mergePolicies", limits.POLICIES, "policies", "Merge policies of a sandbox."),
         ("schemas", limits.SCHEMAS, "schemas", "Schemas of a sandbox."),
         ("datasets", limits.DATASETS, "datasets", "Datasets of a sandbox."),

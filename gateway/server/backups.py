@@ -16,6 +16,7 @@ from typing import Any
 
 import orjson
 
+from gateway.domain.work.audit import record_backup
 from gateway.errors import BadInput, Conflict, SettingsError
 from gateway.postgres.account import server_account
 from gateway.postgres.dumps import dump, is_empty, load
@@ -35,6 +36,7 @@ async def back_up(settings: Settings, file: Path) -> None:
     _check_embedded(settings)
     async with open_deployment(settings) as deployment:
         with _dump_file(settings) as part:
+            await record_backup(deployment.db, await deployment.scope())
             await dump(deployment.dsn, part)
             await asyncio.to_thread(_pack, file, part, settings.data_dir.expanduser() / CREDENTIALS)
 

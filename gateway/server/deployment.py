@@ -124,7 +124,7 @@ async def _organization(db: Database, code: str) -> Organization:
         if found is not None:
             return found
         try:
-            return await create_organization(db, code, code.capitalize())
+            return await create_organization(db, code, code.capitalize(), system_user())
         except Taken:
             continue  # another gateway was first
     raise NotFound(f"The organization {code!r} came and went.")

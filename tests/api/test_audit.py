@@ -1,14 +1,16 @@
 """The audit log as admins read it: newest first, filtered, paged, and no further than the token reaches."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import pytest
 from client import Client
-from world import World
+from reflection import root_fields
+from world import World, record
 
 from gateway.api.ids import global_id
 from gateway.domain.config import sandboxes
 from gateway.domain.rules.scope import SandboxType
+from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.storage.queries import Query
 
 CREATE_KEY = "mutation ($given: CreateApiKeyInput!) { createApiKey(input: $given) { apiKey { id prefix } secret userErrors { code path } } }"
@@ -23,6 +25,9 @@ LOG = """query ($filter: AuditFilter, $first: Int, $after: String, $last: Int, $
   }
 }"""
 
+
+INGESTION = {"ingestRecords", "ingestEvents"}
+"""The mutations that leave no entry: documents are facts, not configuration."""
 
 KEY_ID = Query("test.key", "select api_key_id from gateway.api_key", (), (), "row", "For this test.")
 
@@ -112,3 +117,79 @@ async def test_a_token_for_one_sandbox_sees_what_was_done_there(client):
     others = entries - {entry["id"] for entry in seen["nodes"]}
     nodes = await inside.data("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", ids=sorted(others))
     assert nodes["nodes"] == [None] * len(others)
+
+
+@dataclass
+class Walk:
+    """Calls mutations, and checks the entry that each leaves."""
+
+    client: Client
+    called: set[str] = field(default_factory=set)
+
+    async def call(self, name, returned="", /, **given):
+        """Call a mutation as somebody who may not, then as `ann`; return the id that its payload gives."""
+        self.called.add(name)
+        input_type = dict(root_fields("Mutation"))[name].args["input"].type
+        text = f"mutation ($given: {input_type}) {{ {name}(input: $given) {{ {returned} userErrors {{ message }} }} }}"
+        before = await log(self.client, first=1)
+        _, refused = await self.client.answer(text, {"given": given}, scopes=[])
+        assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert (await log(self.client, first=1))["totalCount"] == before["totalCount"]
+        payload = await self.client.changed(text, given)
+        entry = (await log(self.client, first=1))["nodes"][0]
+        assert (entry["action"], entry["actor"]) == (name, "ann")
+        assert entry["before"] or entry["after"]
+        assert "a@example.com" not in str(entry)
+        return self.checked_id(entry, payload, given)
+
+    def checked_id(self, entry, payload, given):
+        """Return the id of what was changed, after comparing it with the entry's."""
+        payload.pop("userErrors")
+        (changed,) = payload.values() or [None]
+        if isinstance(changed, dict):
+            assert entry["after"]
+            changed = changed["id"]
+        if changed is not None and "tokenId" not in given:
+            assert entry["subjectId"] == changed
+        return changed
+
+
+async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refused_leaves_none(client, monkeypatch):
+    """A mutation that is added tomorrow fails here until it is called below, and leaves its entry."""
+    monkeypatch.setitem(RULES, JobKind.ABORT_BATCH, replace(RULES[JobKind.ABORT_BATCH], must_complete=""))
+    world, walk = client.world, Walk(client)
+    pair = ("Email", "a@example.com"), ("Phone", "+15550001")
+    email, phone = ({"key": {"namespace": namespace, "value": value}} for namespace, value in pair)
+    person = record(*pair, first_name="Ann")
+    await world.records(person, {**person, "extSourceSystemAudit": {"lastUpdatedDate": "2999-01-01T00:00:00Z"}})
+    (warning,) = (await client.data("{ ingestionWarnings { nodes { id } } }"))["ingestionWarnings"]["nodes"]
+
+    schema = await walk.call("createSchema", "schema { id }", title="Added", **{"class": "INDIVIDUAL_PROFILE"})
+    await walk.call("updateSchema", "schema { id }", id=schema, title="Changed")
+    dataset = await walk.call("createDataset", "dataset { id }", name="Added", schemaId=schema)
+    await walk.call("updateDataset", "dataset { id }", id=dataset, name="Changed")
+    for end in ("completeBatch", "abortBatch"):
+        batch = await walk.call("createBatch", "batch { id }", datasetId=dataset, key=end)
+        await walk.call(end, "batch { id }", id=batch)
+    (job,) = (await client.data("{ systemJobs(first: 1) { nodes { id } } }"))["systemJobs"]["nodes"]
+    await walk.call("cancelSystemJob", "systemJob { id }", id=job["id"])
+    await walk.call("acknowledgeIngestionWarning", "deletedId", id=warning["id"])
+    namespace = await walk.call(
+        "createIdentityNamespace", "identityNamespace { id }", code="Card", name="Card", idType="CROSS_DEVICE"
+    )
+    await walk.call("updateIdentityNamespace", "identityNamespace { id }", id=namespace, name="Changed")
+    await walk.call("updateIdentitySettings", namespaces=[{"namespace": "Email"}])
+    await walk.call("unlinkIdentities", a=email, b=phone)
+    await walk.call("linkIdentities", a=email, b=phone)
+    merge = {"identityGraph": "NONE", "attributeMerge": {"type": "TIMESTAMP_ORDERED"}}
+    policy = await walk.call("createMergePolicy", "mergePolicy { id }", name="Added", **merge)
+    await walk.call("updateMergePolicy", "mergePolicy { id }", id=policy, name="Changed")
+    await walk.call("deleteMergePolicy", "deletedId", id=policy)
+    sandbox = await walk.call("createSandbox", "sandbox { id }", name="added")
+    await walk.call("updateSandbox", "sandbox { id }", id=sandbox, title="Changed")
+    await walk.call("resetSandbox", "sandbox { id }", id=sandbox, confirmName="added")
+    await walk.call("deleteSandbox", "deletedId", id=sandbox, confirmName="added")
+    key = await walk.call("createApiKey", "apiKey { id }", name="added")
+    await walk.call("revokeApiKey", "deletedId", id=key)
+    await walk.call("revokeToken", "deletedId", tokenId="of another issuer")
+    assert walk.called == {name for name, _ in root_fields("Mutation")} - INGESTION

@@ -24,7 +24,15 @@ from gateway.domain.rules.edited import check_version
 from gateway.domain.rules.limits import SANDBOXES, check_days, check_room
 from gateway.domain.rules.names import check_name
 from gateway.domain.rules.normalization import NEWEST
-from gateway.domain.rules.scope import Organization, Permission, Sandbox, SandboxType, Scope
+from gateway.domain.rules.scope import (
+    EVERY_SANDBOX,
+    OWN_ACTOR,
+    Organization,
+    Permission,
+    Sandbox,
+    SandboxType,
+    Scope,
+)
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.locks import lock_exclusive
@@ -53,13 +61,16 @@ class PseudonymousExpiry:
     days: int
 
 
-async def create_organization(db: Database, code: str, name: str) -> Organization:
-    """Create an organization with its default production sandbox. Raises Taken, Invalid."""
+async def create_organization(db: Database, code: str, name: str, actor: str = OWN_ACTOR) -> Organization:
+    """Create an organization with its default production sandbox, on behalf of `actor`. Raises Taken, Invalid."""
     organization = Organization(uuid4(), code, name)
     async with db.transaction() as tx:
         await tx.execute(CREATE_ORGANIZATION, organization.organization_id, code, name)
         kind = SandboxType.PRODUCTION
-        await _provision(tx, organization.organization_id, DEFAULT_SANDBOX, None, kind, default=True)
+        organization_id = organization.organization_id
+        sandbox = await _provision(tx, organization_id, DEFAULT_SANDBOX, None, kind, default=True, created_by=actor)
+        scope = Scope(organization, sandbox, frozenset(Permission), frozenset({EVERY_SANDBOX}), actor)
+        await audit.record(tx, scope, "createOrganization", Subject("Organization"), after=organization)
     return organization
 
 

@@ -15,6 +15,8 @@ from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_union import READ_MEMBERS
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
 from gateway.errors import Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -47,6 +49,7 @@ async def unlink_identities(db: Database, scope: Scope, configurations: Configur
         await tx.execute(DELETE_MANUAL_TIE, scope.sandbox_id, [a, b], _tie_id(a, b))
         change.seeds, change.recount = {a, b}, True
         await refresh(change)
+        await _record(change, "unlinkIdentities", (a, b), were_apart=False, are_apart=True)
 
 
 async def link_identities(db: Database, scope: Scope, configurations: Configurations, a: UUID, b: UUID) -> None:
@@ -65,6 +68,16 @@ async def link_identities(db: Database, scope: Scope, configurations: Configurat
             await _tie(change, sorted([a, b]))
         change.seeds = {a, b}
         await refresh(change)
+        await _record(change, "linkIdentities", (a, b), were_apart=pair["is_apart"], are_apart=False)
+
+
+async def _record(
+    change: FactChange, action: str, pair: tuple[UUID, UUID], *, were_apart: bool, are_apart: bool
+) -> None:
+    states = [{"xids": pair, "isUnlinked": is_apart} for is_apart in (were_apart, are_apart)]
+    await audit.record(
+        change.tx, change.scope, action, Subject("Identity", pair[:1]), before=states[0], after=states[1]
+    )
 
 
 async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID) -> None:

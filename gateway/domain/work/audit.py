@@ -94,6 +94,13 @@ async def record(
     )
 
 
+async def record_backup(db: Database, scope: Scope) -> None:
+    """Add an entry for a backup of everything, which the backup holds, too. Needs `admin`. Raises Forbidden."""
+    scope.require(Permission.ADMIN)
+    async with db.transaction() as tx:
+        await record(tx, scope, "backup", Subject("Organization"), after=scope.organization)
+
+
 def _sandbox_of(scope: Scope, subject: Subject) -> UUID | int | str | None:
     """Return the id of the sandbox that an entry belongs to, None for one of the organization."""
     if subject.type in OF_ORGANIZATION and EVERY_SANDBOX in scope.sandboxes:
