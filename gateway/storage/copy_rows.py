@@ -19,9 +19,14 @@ UUID_SIZE: Final = 16
 EIGHT: Final = 8
 """Bytes of a bigint, and of a timestamptz."""
 
+NULL: Final = b"\xff\xff\xff\xff"
+"""A null of any type, in place of a value and its length."""
+
 _EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
 _ARRAY: Final = Struct("!iiiiii")
 _UUID_OID: Final = 2950
+_LENGTH: Final = Struct("!i")
+_NO_UUIDS: Final = Struct("!iiii").pack(12, 0, 0, _UUID_OID)
 _ELEMENT: Final = Struct("!i").pack(UUID_SIZE)
 
 
@@ -31,8 +36,15 @@ def instant(at: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def text(value: bytes) -> bytes:
+    """Return a text, or a document of JSON, after its length in bytes."""
+    return _LENGTH.pack(len(value)) + value
+
+
 def uuids(values: Sequence[UUID]) -> bytes:
-    """Return a uuid[] of at least one element, after its length in bytes."""
+    """Return a uuid[] after its length in bytes."""
+    if not values:
+        return _NO_UUIDS
     size = 20 + 20 * len(values)
     head = _ARRAY.pack(size, 1, 0, _UUID_OID, len(values), 1)
     return head + _ELEMENT + _ELEMENT.join([value.bytes for value in values])

@@ -4,16 +4,19 @@ Events lock nobody, and a profile id that is read without a lock may be old by t
 they lie, and the reader finds the people.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from struct import Struct
+from typing import Final
 
 import orjson
 
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
-from gateway.domain.views.effects import ChangeKind, Effects
+from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
 from gateway.domain.views.fact_change import FactChange
+from gateway.runtime.slices import in_time_slices
+from gateway.storage import copy_rows
 from gateway.storage.database import Session
 from gateway.storage.notifications import Channel
 
@@ -48,20 +51,34 @@ async def write_changes(tx: Session, scope: Scope, seq: int, at: datetime, effec
 
     `seq` and `at` are the number and the time of the call, drawn when it held all of its locks.
     """
-    changes = [*_of_people(effects), *_of_events(effects)]
-    if not changes:
+    if not effects.people and not effects.event_xids:
         return
-    await tx.copy("change", COLUMNS, [(scope.sandbox_id, seq, n, *change, at) for n, change in enumerate(changes)])
+    front = _FRONT.pack(len(COLUMNS), copy_rows.EIGHT, scope.sandbox_id, copy_rows.EIGHT, seq)
+    end = _END.pack(copy_rows.EIGHT, copy_rows.instant(at))
+    parts = [*await in_time_slices(_of_person, effects.people.values()), *_of_events(effects)]
+    rows = [front + _PLACE.pack(4, place) + row + end for place, row in enumerate(parts)]
+    packed = bytearray().join((copy_rows.BEGIN, *rows, copy_rows.END))
+    await tx.copy_packed("change", COLUMNS, packed)
     tx.notify(Channel.CHANGES)
 
 
-def _of_people(effects: Effects) -> Iterator[Sequence[Any]]:
-    for change in effects.people.values():
-        paths = None if change.paths is None else orjson.dumps(change.paths).decode()
-        yield change.kind.value, change.profile_id, change.xids, change.former, paths
+_FRONT: Final = Struct("!hiqiq")
+_PLACE: Final = Struct("!ii")
+_END: Final = Struct("!iq")
+_KINDS: Final = {kind: copy_rows.text(kind.encode()) for kind in ChangeKind}
+_UUID_SIZE: Final = Struct("!i").pack(copy_rows.UUID_SIZE)
 
 
-def _of_events(effects: Effects) -> Iterator[Sequence[Any]]:
+def _of_person(change: PersonChange) -> bytes:
+    """Pack the middle of a person's row: from its kind to its paths."""
+    paths = copy_rows.NULL if change.paths is None else copy_rows.text(orjson.dumps(change.paths))
+    xids, former = copy_rows.uuids(change.xids), copy_rows.uuids(change.former)
+    return _KINDS[change.kind] + _UUID_SIZE + change.profile_id.bytes + xids + former + paths
+
+
+def _of_events(effects: Effects) -> Iterator[bytes]:
+    """Pack the middles of the rows of events."""
     xids = sorted(effects.event_xids, key=lambda xid: xid.int)
     for start in range(0, len(xids), XIDS_PER_ROW):
-        yield ChangeKind.EVENTS.value, None, xids[start : start + XIDS_PER_ROW], (), None
+        some = copy_rows.uuids(xids[start : start + XIDS_PER_ROW])
+        yield _KINDS[ChangeKind.EVENTS] + copy_rows.NULL + some + copy_rows.uuids(()) + copy_rows.NULL
