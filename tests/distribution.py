@@ -31,6 +31,8 @@ LONGEST = (
     "tests/server/test_own_postgres.py",
     "tests/server/test_backups.py",
     "tests/properties/test_races.py",
+    "tests/properties/test_changes.py",
+    "tests/cli/test_changes.py",
     "tests/api/test_wall.py",
     "tests/domain/operations/test_batch_removal.py",
     "tests/domain/config/test_identity_settings.py",

@@ -93,3 +93,19 @@ select r.xid, r.dataset_id, r.event_id
    and (r.xid <> all(r.named_xids)
         or not exists (select from gateway.event as e
                         where e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id));
+
+-- name: read_oldest_change(sandbox_id) -> value
+-- Read the smallest number in the journal. Walks change_pkey.
+select seq
+  from gateway.change
+ where sandbox_id = $1
+ order by seq
+ limit 1;
+
+-- name: list_changes(sandbox_id, seq, place, size) -> rows
+-- List the rows of the journal after this one. Walks change_pkey.
+select seq, place, profile_id, xids
+  from gateway.change
+ where sandbox_id = $1 and (seq, place) > ($2, $3)
+ order by seq, place
+ limit $4;

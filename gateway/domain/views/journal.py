@@ -12,22 +12,29 @@ from typing import Final
 import orjson
 
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.check import Check, Piece
+from gateway.domain.views.check import KEYS_PER_READ, Check, Piece
 from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
 from gateway.domain.views.fact_change import FactChange
 from gateway.runtime.slices import in_time_slices
 from gateway.storage import copy_rows
 from gateway.storage.database import Session
 from gateway.storage.notifications import Channel
+from gateway.storage.queries import query
 
 COLUMNS: Final = ("sandbox_id", "seq", "place", "kind", "profile_id", "xids", "former_ids", "paths", "at")
+
+CALL: Final = 1_000
+"""A call numbers its documents from its own number on, and the next call comes after so many."""
+
+READ_OLDEST: Final = query("verification.read_oldest_change")
+LIST_CHANGES: Final = query("verification.list_changes")
 
 XIDS_PER_ROW: Final = 100
 """The most identities in a row of events: such a row lies in the table itself, and one of a thousand would not."""
 
 
 class Journal:
-    """The view of what happened to people, which cannot be made from facts once more."""
+    """The view of what happened to people. Facts do not say what happened when, but a record that changed lately is in it."""
 
     name = "journal"
     tables = ("change",)
@@ -37,10 +44,27 @@ class Journal:
         await write_changes(change.tx, change.scope, change.seq, change.at, change.effects)
 
     async def verify(self, check: Check, piece: Piece) -> None:
-        """Compare nothing: facts do not say what happened when."""
+        """Note records whose last change must be in the journal: those of calls after the oldest one that it has."""
+        oldest = await check.tx.value(READ_OLDEST, check.scope.sandbox_id)
+        if oldest is not None:
+            kept = (key for key, state in piece.states.items() if state.document is not None)
+            ordinals = ((xid, piece.states[xid, dataset_id].decided_at.ordinal) for xid, dataset_id in kept)
+            check.make(self.name, ((xid, ordinal) for xid, ordinal in ordinals if ordinal >= oldest + CALL))
 
     async def verify_rest(self, check: Check) -> None:
-        """Compare nothing."""
+        """Report records that changed after the last row that names their identity, and people that are none of their members."""
+        last = dict.fromkeys((xid for xid, _ in check.made.get(self.name, ())), -1)
+        after = (-1, 0)
+        while rows := await check.tx.rows(LIST_CHANGES, check.scope.sandbox_id, *after, KEYS_PER_READ):
+            for seq, place, profile_id, xids in rows:
+                after = (seq, place)
+                if profile_id is not None and profile_id not in xids:
+                    check.differs("change", after, "names a person who is none of its members")
+                last.update((xid, seq) for xid in xids if xid in last)
+            check.compared[self.name] += len(rows)
+        for xid, ordinal in check.made.get(self.name, ()):
+            if last[xid] <= ordinal - CALL:
+                check.differs("change", xid, "is not there, though a record of this identity has changed")
 
 
 JOURNAL = Journal()

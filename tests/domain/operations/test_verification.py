@@ -70,6 +70,22 @@ async def test_a_row_that_no_fact_makes_is_found(world, table):
     assert table in await broken(world, STRAYS[table])
 
 
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "delete from gateway.change where seq = (select percentile_disc(0.5) within group (order by seq) from gateway.change)",
+        "update gateway.change set xids = '{}'",
+    ],
+)
+async def test_a_change_that_the_journal_lacks_is_found(world, sql):
+    for name in ("Ana", "Ben", "Eve"):
+        await world.records(record(("Email", f"{name}@example.com"), first_name=name))
+    assert await verify(world.db, world.scope, world.configurations) == []
+    async with world.db.transaction() as tx:
+        await tx.execute(Query("test.break", sql, (), (), "none", "For tests."))
+    assert {each.table for each in await verify(world.db, world.scope, world.configurations)} == {"change"}
+
+
 async def test_a_sample_finds_what_is_wrong_everywhere(world):
     await world.records(*(record(("Email", f"a{n}@example.com")) for n in range(50)))
     assert await verify(world.db, world.scope, world.configurations, sample=10) == []
