@@ -6,6 +6,7 @@ The data directory is made for the server's own user: pytest's tmp_path lies bel
 
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -39,6 +40,7 @@ settings.load_profile("repeatable")
 # What a test writes need not survive a power cut.
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
 MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 (a directory of its own is made in it)
+SMALL_DEMO = [sys.executable, str(Path(__file__).with_name("small_demo.py"))]
 TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
 
 _numbers = count(1)
@@ -109,8 +111,8 @@ def _roomy_memory() -> Path | None:
 
 @pytest.fixture(scope="session")
 def demo() -> Iterator[Server]:
-    """`gateway demo`, really started and loaded: leave its data as they are."""
-    with reachable_directory() as path, server(path / "data", command="demo") as started:
+    """`gateway demo`, really started and loaded, with a tenth of its purchases: leave its data as they are."""
+    with reachable_directory() as path, server(path / "data", command="demo", program=SMALL_DEMO) as started:
         yield started
 
 

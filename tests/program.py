@@ -8,14 +8,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import httpx
 import pytest
+from warm import warm
 
 import gateway as package
 from gateway.postgres.account import Account
@@ -42,11 +44,50 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def gateway(
-    *arguments: str | Path, program: Sequence[str] = GATEWAY, **options: Any
+    *arguments: str | Path, program: Sequence[str] | None = None, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """Run a command to its end."""
+    """Run a command to its end: in a fork of a process that has the program imported, unless `program` starts another."""
+    command = [*map(str, arguments)]
+    if program is None:
+        return _run_warm(command, **{"env": environment()} | options)
     given = {"env": environment(), "capture_output": True, "text": True} | options
-    return subprocess.run([*program, *map(str, arguments)], check=False, **given)
+    return subprocess.run([*program, *command], check=False, **given)
+
+
+def _run_warm(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str | Path = ".",
+    input: str | None = None,  # noqa: A002 (options are those of subprocess.run)
+    stdin: int = subprocess.DEVNULL,
+    encoding: str = "utf-8",
+) -> subprocess.CompletedProcess[str]:
+    with TemporaryFile() as told, TemporaryFile() as noted, ExitStack() as stack:
+        if input is not None:
+            stdin = stack.enter_context(_pipe(input.encode(encoding)))
+        elif stdin == subprocess.DEVNULL:
+            stdin = stack.enter_context(Path(os.devnull).open()).fileno()
+        code = warm().run(arguments, env, Path(cwd).absolute(), [stdin, told.fileno(), noted.fileno()])
+        printed = []
+        for file in (told, noted):
+            file.seek(0)
+            printed.append(file.read().decode(encoding))
+        return subprocess.CompletedProcess([*GATEWAY, *arguments], code, *printed)
+
+
+@contextmanager
+def _pipe(content: bytes) -> Iterator[int]:
+    """The end of a pipe from which this is read, and nothing more: at most what a pipe holds."""
+    reads, writes = os.pipe()
+    try:
+        os.set_blocking(writes, False)
+        written = os.write(writes, content)
+        os.close(writes)
+        assert written == len(content)
+        yield reads
+    finally:
+        os.close(reads)
 
 
 def started_program(*arguments: str, **options) -> subprocess.Popen[str]:
