@@ -72,7 +72,7 @@ select policy_id
  limit 1;
 
 -- name: count_events(sandbox_id, xids) -> value
--- Count the events of these identities. Walks event_pkey.
+-- Count the events of these identities. Walks event_timeline_idx.
 select count(*)
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[]);

@@ -254,10 +254,12 @@ async def _status(
 ) -> PolicyStatus:
     """Return the policy's status under these settings, and enqueue the job that materializes its profiles or deletes them.
 
-    A policy to be materialized is BUILDING until the job is done, unless there are no records.
+    A policy to be materialized is BUILDING until the job is done, unless there are no records. One that becomes the default is
+    materialized again even if it was, so that followers of changes read everybody's default document again.
     """
     was_kept = former is not None and former.is_materialized
-    if former and was_kept and settings.is_materialized and settings.merges_as(former.settings):
+    is_new_default = settings.is_default and not (former and former.settings.is_default)
+    if former and was_kept and settings.is_materialized and settings.merges_as(former.settings) and not is_new_default:
         return former.status
     to_build = settings.is_materialized and await tx.value(HAS_RECORDS, scope.sandbox_id)
     if to_build or (was_kept and not settings.is_materialized):

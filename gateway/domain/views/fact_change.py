@@ -23,7 +23,7 @@ class FactChange:
     `seeds` are grouped anew. `recount`: ties may have gone, so that identities may be excluded no longer, or named by no fact.
     `states`: the states of records, after the change; complete for the identities `known`, and those `newcomers` that this transaction
     made known. `before`: the records that it appended versions to, with their former states, None for a new one. `refolded`: records to
-    be folded anew from all their versions, since one came late or went. `event_xids`: identities under which events came or went.
+    be folded anew from all their versions, since one came late or went; under the exclusive lock, as a DELETE among them moves ties. `event_xids`: identities under which events came or went.
     `policies`: write the profiles of all locked people under these policies alone; some people may have none yet.
 
     Set by the views: `changed`: records that say something else now; `people`: all that the change may concern; `former_members`: the

@@ -7,7 +7,7 @@ Locks are taken in this order: the advisory lock of the sandbox, graphs by profi
 the store changed between reading and locking raises RetryTransaction, and starts again with fresh pointers.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -101,19 +101,6 @@ async def join(
     await _write_identities(tx, scope, rebuilt, members, newcomers)
     former_members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
     return LockedPeople(people, former_members, members), newcomers
-
-
-async def lock_people(tx: Session, scope: Scope, xids: Collection[UUID]) -> LockedPeople:
-    """Lock the people of these identities, so that their profiles may be rewritten; identities of nobody are left out.
-
-    Raises RetryTransaction if another writer moved one of the identities meanwhile.
-    """
-    rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(xids))
-    pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
-    groups = [_Group({profile_id}) for profile_id in {*pointers.values()} if profile_id]
-    graphs = await _lock_graphs(tx, scope, groups, pointers)
-    members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
-    return unchanged_people(members)
 
 
 def unchanged_people(members: Mapping[UUID, tuple[UUID, ...]]) -> LockedPeople:

@@ -7,7 +7,7 @@ from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import effects_of
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, rebuild_graphs
-from gateway.domain.views.graph_union import RetryTransaction, graph_row, write_graphs
+from gateway.domain.views.graph_union import graph_row, write_graphs
 from gateway.storage.queries import query
 
 READ_GRAPHS = query("verification.read_graphs")
@@ -23,11 +23,9 @@ class Graphs:
     tables = ("identity", "graph")
 
     async def refresh(self, change: FactChange) -> None:
-        """Write pointers and graphs, and note what happened to people. Raises RetryTransaction if locked people may have to part."""
+        """Write pointers and graphs, and note what happened to people."""
         if change.locked is None:
             await rebuild_graphs(change)
-        elif change.seeds:
-            raise RetryTransaction("ties changed", exclusive=True)
         else:
             await write_graphs(change.tx, change.scope, change.locked)
             change.people, change.former_members = change.locked.people, change.locked.former_members

@@ -40,7 +40,7 @@ VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, JOURNAL)
 async def refresh(change: FactChange) -> Effects:
     """Take a change of facts through every view, in the transaction that made it, and return what it did to people.
 
-    To be called once in a transaction, after its last fact was written. Raises RetryTransaction.
+    To be called once in a transaction, after its last fact was written.
     """
     for view in VIEWS:
         await view.refresh(change)
