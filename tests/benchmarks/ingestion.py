@@ -28,7 +28,7 @@ import orjson
 GATEWAY = Path(sys.executable).parent / "gateway"
 PER_TRANSACTION = 1000
 FILE = 10_000  # records
-RECORD_TABLES = ("record", "identity", "tie", "graph", "fragment", "profile")
+RECORD_TABLES = ("record", "identity", "tie", "graph", "fragment", "profile", "change")
 EVENT_TABLES = ("event",)
 
 
