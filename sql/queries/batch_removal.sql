@@ -29,8 +29,9 @@ returning xid;
 
 -- name: remove_events_concurrently(sandbox_id, batch_id, size) -> rows
 -- Removes, of so many of the batch's events, those that were not sent again, as long as the identity of each keeps another event or a
--- fragment; events that a writer holds are passed over. Returns, for each identity, how many went, and the `_id`s that stay. Walks
--- event_batch_idx, event_resend_pkey, fragment_pkey and event_pkey.
+-- fragment, or ties of other batches to somebody with a fragment; events that a writer holds are passed over. Returns, for each identity,
+-- how many went, and the `_id`s that stay. Walks event_batch_idx, event_resend_pkey, fragment_pkey, event_pkey, tie_pkey, identity_pkey and
+-- graph_pkey.
 with slice as materialized (
   select xid, dataset_id, event_id
     from gateway.event
@@ -42,12 +43,24 @@ with slice as materialized (
     from slice
 ), decided as materialized (
   select c.xid, c.dataset_id, c.event_id,
-         not exists (select from gateway.event_resend as r
-                      where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id)
+         (select true
+            from gateway.event_resend as r
+           where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id
+           limit 1) is null
          and (c.place > 1
-              or exists (select from gateway.fragment as f where f.sandbox_id = $1 and f.xid = c.xid and not f.is_deleted)
               or (select count(*)
-                    from (select from gateway.event as e where e.sandbox_id = $1 and e.xid = c.xid limit c.among + 1) as seen) > c.among) as goes
+                    from (select from gateway.event as e where e.sandbox_id = $1 and e.xid = c.xid limit c.among + 1) as seen) > c.among
+              or (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = c.xid and not f.is_deleted limit 1) is not null
+              or (select true
+                    from gateway.identity as i
+                    join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
+                   where i.sandbox_id = $1 and i.xid = c.xid
+                     and (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = c.xid and t.batch_id <> $2 limit 1)
+                     and (select true
+                            from unnest(g.xids) as m (xid)
+                           where (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1)
+                           limit 1)
+                   limit 1) is not null) as goes
     from counted as c
 ), gone as (
   delete from gateway.event as e

@@ -60,6 +60,7 @@ KINDS: dict[str, tuple[str, Names]] = {
         "50 events each of new people who log in",
         lambda n, of: (device(n % (of // EVENTS_OF_ONE)), address(n % (of // EVENTS_OF_ONE))),
     ),
+    "devices": ("50 events each of customers' devices", lambda n, of: (device(n % (of // EVENTS_OF_ONE)),)),
     "known": (
         "50 events each of customers who log in",
         lambda n, of: (device(n % (of // EVENTS_OF_ONE)), address(n % (of // EVENTS_OF_ONE))),
@@ -87,7 +88,7 @@ async def loaded(world: World, kind: str, events: int, key: str) -> Any:
     """Load a batch of this kind into an empty sandbox, and return its id."""
     await world.empty()
     names = KINDS[kind][1]
-    if kind == "known":
+    if kind in ("known", "devices"):
         people = range(events // EVENTS_OF_ONE)
         for first in range(0, len(people), PER_CALL):
             await world.records(

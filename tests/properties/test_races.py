@@ -130,7 +130,7 @@ EVENT_IDS = Query(
 
 async def test_batches_go_while_others_load_send_again_write_read_and_remove(world, monkeypatch):
     """Two batches of the same people are aborted at once. What a third one sent, too, stays; nobody's read fails meanwhile."""
-    monkeypatch.setattr(removal, "FIRST_SIZE", 7)
+    monkeypatch.setattr(removal, "FIRST_SIZE", 15)
     monkeypatch.setattr(removal, "PIECE_SECONDS", 0.005)
     dice, client = random.Random(3), Client.of(world)
     first, second, kept = [await world.batch(name, world.shop) for name in ("first", "second", "kept")]
@@ -143,12 +143,12 @@ async def test_batches_go_while_others_load_send_again_write_read_and_remove(wor
 
     async def loader():
         with suppress(Conflict):
-            for start in range(200, 2000, 40):
+            for start in range(120, 400, 40):
                 await world.events(*map(visit, range(start, start + 40)), batch_id=first)
 
     async def writer():
-        for _ in range(12):
-            numbers = dice.sample(range(240), 10)
+        for _ in range(8):
+            numbers = dice.sample(range(160), 10)
             await world.events(*map(visit, numbers), batch_id=kept)
             sent.update(f"e{number}" for number in numbers)
             await world.records(
@@ -162,7 +162,7 @@ async def test_batches_go_while_others_load_send_again_write_read_and_remove(wor
             assert len(data["profiles"]) == 40
 
     for batch_id in (first, second):
-        await world.events(*map(visit, range(200)), batch_id=batch_id)
+        await world.events(*map(visit, range(120)), batch_id=batch_id)
     reading = asyncio.create_task(reader())
     await asyncio.gather(loader(), writer(), writer(), world.abort(first), world.abort(second), world.abort(second))
     is_over = True

@@ -2,8 +2,8 @@
 
 It goes in pieces, each a transaction that leaves every view right, and in two steps:
 
-1. Beside the writers: resends, and events that were not sent again, where the identity of each keeps another event or a fragment. They tie
-   nobody, and no person's existence depends on them.
+1. Beside the writers: resends, and events that were not sent again, where the identity of each keeps another event or a fragment, or belongs
+   to somebody with a fragment by ties that stay. They tie nobody, and no person's existence depends on them.
 2. Alone, under the exclusive lock: what may part people, or make them vanish. A piece takes as many facts as fit PIECE_SECONDS, at least
    one, and then writers who wait have as long a time.
 

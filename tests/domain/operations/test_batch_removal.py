@@ -1,5 +1,6 @@
 """An aborted batch is removed with all its facts; facts that other batches sent as well stay."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -15,6 +16,7 @@ from gateway.domain.operations.batch_removal import abort_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
+from gateway.domain.work.locks import IS_AWAITED
 from gateway.errors import Conflict, NotFound
 from gateway.storage.queries import Query
 
@@ -25,6 +27,30 @@ EVENTS_OF = Query(
     "test.events_of",
     "select count(*) from gateway.event where sandbox_id = $1 and batch_id = $2",
     ("sandbox_id", "batch_id"),
+    (),
+    "value",
+    "For tests.",
+)
+HOLD_BATCH = Query(
+    "test.hold_batch",
+    "select from gateway.batch where sandbox_id = $1 and batch_id = $2 for update",
+    ("sandbox_id", "batch_id"),
+    (),
+    "none",
+    "For tests.",
+)
+IS_ADVISORY_AWAITED = Query(
+    "test.is_advisory_awaited",
+    "select exists (select from pg_locks where locktype = 'advisory' and not granted)",
+    (),
+    (),
+    "value",
+    "For tests.",
+)
+IS_ROW_AWAITED = Query(
+    "test.is_row_awaited",
+    "select exists (select from pg_locks where locktype in ('transactionid', 'tuple') and not granted)",
+    (),
     (),
     "value",
     "For tests.",
@@ -169,3 +195,45 @@ async def test_a_job_that_is_killed_between_any_two_pieces_leaves_events_that_ca
     assert set(map(frozenset, await world.people())) == {
         frozenset([await world.xid(*one) for one in of]) for of in named
     }
+
+
+async def until(world, condition, *args):
+    """Wait until a statement says true."""
+    async with asyncio.timeout(30):
+        while not await world.db.value(condition, *args):  # noqa: ASYNC110 (there is no event to wait for)
+            await asyncio.sleep(0.01)
+
+
+async def test_an_event_that_a_writer_is_sending_again_stays_until_that_is_stored(world):
+    """The writer has found the event and noted its resend, and has not committed: nobody else sees the resend."""
+    await world.records(record(ANA))
+    first, again = [await world.batch(name, world.shop) for name in ("first", "again")]
+    visits_of_ana = [event(f"e{n}", NOON, ANA) for n in range(3)]
+    await world.events(*visits_of_ana, batch_id=first)
+    async with world.db.transaction() as tx:
+        await tx.execute(HOLD_BATCH, world.scope.sandbox_id, again)  # which a writer counts last
+        writer = asyncio.create_task(world.events(visits_of_ana[1], batch_id=again))
+        await until(world, IS_ROW_AWAITED)
+        removal_of_first = asyncio.create_task(world.abort(first))
+        await until(world, IS_AWAITED, world.scope.sandbox_id)
+    await asyncio.gather(writer, removal_of_first)
+    assert [await world.db.value(EVENTS_OF, world.scope.sandbox_id, one) for one in (first, again)] == [0, 1]
+    assert ((await read(world, first)).status, (await read(world, again)).record_count) == ("ABORTED", 1)
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_of_two_batches_that_go_at_once_none_relies_on_events_of_the_other(world):
+    """The first has removed its event and has not committed: the second still sees it beside its own, as if somebody kept one."""
+    first, second = [await world.batch(name, world.shop) for name in ("first", "second")]
+    for number, batch_id in enumerate((first, second)):
+        await world.events(event(f"e{number}", NOON, VISITOR), batch_id=batch_id)
+        await abort_batch(world.db, world.scope, batch_id)
+    async with world.db.transaction() as tx:
+        await tx.execute(HOLD_BATCH, world.scope.sandbox_id, first)  # which a piece counts last
+        working = [asyncio.create_task(world.abort(first))]
+        await until(world, IS_ROW_AWAITED)
+        working.append(asyncio.create_task(world.abort(second)))
+        await until(world, IS_ADVISORY_AWAITED)
+    await asyncio.gather(*working)
+    assert await world.people() == set()
+    assert await verify(world.db, world.scope, world.configurations) == []
