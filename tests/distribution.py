@@ -18,6 +18,7 @@ LONGEST = (
     "tests/properties/test_links_by_hand.py",
     "tests/api/execution/test_differential.py",
     "tests/properties/test_one_truth.py",
+    "tests/properties/test_effects.py",
     "tests/properties/test_large_components.py",
     "tests/postgres/test_cluster.py",
     "tests/cli/test_ending.py",
