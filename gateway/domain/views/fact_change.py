@@ -18,16 +18,26 @@ from gateway.storage.database import Session
 class FactChange:
     """What one transaction did to facts, and what its views make of that. Each view reads what the views before it left here.
 
-    `seq` and `at` are drawn once the transaction holds all its locks. Set by the writer:
-    `locked`: the people that the change concerns, locked, and as it leaves them; None under the exclusive lock, where the components of
-    `seeds` are grouped anew. `recount`: ties may have gone, so that identities may be excluded no longer, or named by no fact.
-    `states`: the states of records, after the change; complete for the identities `known`, and those `newcomers` that this transaction
-    made known. `before`: the records that it appended versions to, with their former states, None for a new one. `refolded`: records to
-    be folded anew from all their versions, since one came late or went; under the exclusive lock, as a DELETE among them moves ties. `event_xids`: identities under which events came or went.
-    `policies`: write the profiles of all locked people under these policies alone; some people may have none yet.
+    Set by the writer, `seq` and `at` once the transaction holds all its locks:
 
-    Set by the views: `changed`: records that say something else now; `people`: all that the change may concern; `former_members`: the
-    members of the people before, by profile id; `excluded`: identities that join nobody from now on.
+        locked       the people that the change concerns, locked, and as it leaves them; None under the exclusive lock
+        seeds        without locked people: the identities whose components are grouped anew
+        recount      ties may have gone, so that identities may be excluded no longer, or named by no fact
+        states       the states of records after the change, complete for the identities `known` and for the `newcomers`
+        known        identities that were stored before, with all of their records in `states`
+        newcomers    identities that this transaction made known
+        before       the records that it appended versions to, with their former states, None for a new one
+        refolded     without locked people: the records to fold anew from all versions, since one came late or went
+        event_xids   identities under which events came or went
+        policies     write the profiles of all locked people under these policies alone; some people may have none yet
+
+    Set by the views:
+
+        changed          the records that say something else now
+        people           all people that the change may concern
+        former_members   the members of the people before, by profile id
+        excluded         identities that join nobody from now on
+        effects          what happened to people
     """
 
     tx: Session
