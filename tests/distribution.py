@@ -36,6 +36,7 @@ LONGEST = (
     "tests/cli/test_changes.py",
     "tests/api/test_wall.py",
     "tests/domain/operations/test_batch_removal.py",
+    "tests/domain/operations/test_event_retention.py",
     "tests/domain/config/test_identity_settings.py",
     "tests/api/test_garbage.py",
     "tests/api/test_schemas_of_any_kind.py",

@@ -118,7 +118,7 @@ class DatasetType(Edited, Node):
     )
     status: DatasetStatus = resolved_by(_status, "Whether it takes documents.")
     event_retention_days: int | None = plain(
-        "How old its events may be when they come, in days: an older one is refused with the code EXPIRED. Null takes events of any age. What is stored stays: this version of the gateway removes no event for its age."
+        "How many days its events are kept, by their `timestamp`: one that is older when it comes is refused with the code EXPIRED, and a daily job removes those that have grown older, with people of whom nothing is left. Null keeps events of any age."
     )
     record_count: Long = resolved_by(
         _record_count, "How many records or events were accepted; refused and reverted ones are left out."
@@ -204,7 +204,7 @@ class UpdateDatasetInput:
         "True makes its documents feed profiles from now on; that cannot be undone.", default=None
     )
     event_retention_days: int | None = plain(
-        f"How old its events may be when they come, from 1 to {DAYS:,} days; null takes events of any age. A dataset of records has none.",
+        f"How many days its events are kept, from 1 to {DAYS:,}: older ones that are there go for good within a day. Null keeps events of any age. A dataset of records has none.",
         default=strawberry.UNSET,
     )
     current_version: int | None = current_version()

@@ -58,7 +58,7 @@ class SystemJobType(StrEnum):
 described(
     SystemJobType,
     "SystemJobType",
-    "What a system job does. The last three come again by themselves in every sandbox.",
+    "What a system job does. Those that expire something, or complete batches, come again by themselves in every sandbox.",
     DELETE_DATASET="Deletes all that came into a dataset. Not yet: no job is of this type.",
     DELETE_BATCH="Deletes all that came with a batch. Not yet: no job is of this type.",
     DELETE_PROFILE="Erases people. Not yet: no job is of this type.",
@@ -67,7 +67,7 @@ described(
     MATERIALIZE_POLICY="Merges everybody by a merge policy whose profiles are kept from now on, or drops what it kept.",
     REGROUP_IDENTITIES="Builds the identity graphs of everybody anew, after a change of the identity settings.",
     BACKFILL_COMPUTED_ATTRIBUTE="Computes an attribute over the events that are there. Not yet: no job is of this type.",
-    EXPIRE_EVENTS="Removes events that are older than their dataset keeps them. Not yet: no job is of this type.",
+    EXPIRE_EVENTS="Removes events that are older than the `eventRetentionDays` of their dataset, and people of whom nothing is left.",
     EXPIRE_PROFILES="Removes pseudonymous people of whom nothing is heard any more. Not yet: no job is of this type.",
     BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",

@@ -53,7 +53,7 @@ create table gateway.dataset (
   description        text,
   is_profile_enabled boolean not null,
   created_at         timestamptz not null,
-  event_retention_days integer,                                                 -- how old events may be when they come; null: any age
+  event_retention_days integer,                                                 -- how old events may be when they come, and are kept; null: any age
   version            integer not null default 1,
   updated_at         timestamptz not null,
   created_by         text,

@@ -32,7 +32,7 @@ COUNT_RECORDS = query("datasets.count_records")
 
 @dataclass(frozen=True, slots=True)
 class Dataset(Edited):
-    """A dataset with its current settings. An event that is older than `event_retention_days` when it comes is refused; None: none is."""
+    """A dataset with its current settings. Events that are older than `event_retention_days` are refused and removed; None: none are."""
 
     dataset_id: UUID
     schema_id: UUID

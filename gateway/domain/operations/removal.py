@@ -51,7 +51,8 @@ class Selection:
     """Facts to be removed: the statements that count, find and remove them, and the `arguments` of all of these after the sandbox.
 
     `remove_concurrently` removes events of step 1, and returns those that it looked at and left. `list_remaining` tells whose person is not made
-    by selected facts alone. `end` says that nothing is left.
+    by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` says that nothing is left, if
+    that is told anywhere.
     """
 
     arguments: tuple[Any, ...]
@@ -60,11 +61,11 @@ class Selection:
     remove_concurrently: Query
     list_remaining: Query
     find_events: Query
-    find_records: Query
     find_ties: Query
-    remove_records: Query
     remove_ties: Query
-    end: Query
+    find_records: Query | None = None
+    remove_records: Query | None = None
+    end: Query | None = None
 
 
 class EventRef(NamedTuple):
@@ -78,7 +79,10 @@ class EventRef(NamedTuple):
 async def remove(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, selection: Selection
 ) -> None:
-    """Remove the selected facts, as the work of a leased job, and end the selection in the transaction that finds nothing left."""
+    """Remove the selected facts, as the work of a leased job, and end the selection in the transaction that finds nothing left.
+
+    The job keeps its cursor: it may remove several selections, one after another.
+    """
     removal = _Removal(db, scope, configurations, job, selection)
     await removal.count()
     while await removal.remove_resends():
@@ -111,11 +115,10 @@ class _Removal:
         self._not_before = 0.0
 
     async def count(self) -> None:
-        """Count the selected facts, once for the job."""
-        if self._job.total is None:
-            async with self._db.transaction(self._scope.sandbox_id) as tx:
-                total = await tx.value(self._selection.count, *self._selected)
-                await leases.advance(tx, self._job, None, done=0, total=total)
+        """Count the selected facts that are left."""
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            left = await tx.value(self._selection.count, *self._selected)
+            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, total=self._job.done + left)
 
     # -------------------------------------------------------------------------------------------- beside the writers
 
@@ -183,12 +186,13 @@ class _Removal:
             if rows := await change.tx.rows(selection.find_events, *self._selected, size):
                 await self._remove(change, [EventRef(*row) for row in rows], ())
                 return True
-            for find in (selection.find_records, selection.find_ties):
+            for find in filter(None, (selection.find_records, selection.find_ties)):
                 if rows := await change.tx.rows(find, *self._selected, size):
                     await self._remove(change, (), [row["xid"] for row in rows])
                     return True
-            await change.tx.execute(selection.end, *self._selected)
-            await leases.advance(change.tx, self._job, None, done=self._job.done)
+            if selection.end is not None:
+                await change.tx.execute(selection.end, *self._selected)
+            await leases.advance(change.tx, self._job, self._job.cursor, done=self._job.done)
             return False
 
     @asynccontextmanager
@@ -207,7 +211,7 @@ class _Removal:
         """Remove these events, the selected record versions under these identities, and the selected ties that documents of both made."""
         tx, origins = change.tx, sorted({*xids, *(ref.xid for ref in refs)})
         removed = await self._remove_and_succeed(change, refs)
-        if xids:
+        if xids and self._selection.remove_records is not None:
             await read_known(change, origins)
             rows = await tx.rows(self._selection.remove_records, *self._selected, origins)
             removed.update(row["batch_id"] for row in rows)
@@ -239,4 +243,4 @@ class _Removal:
         if rows:
             await tx.update_rows(COUNT_REMOVED, self._scope.sandbox_id, rows=rows)
         done = self._job.done + facts
-        await leases.advance(tx, self._job, None, done=done, records=facts, profiles=profiles)
+        await leases.advance(tx, self._job, self._job.cursor, done=done, records=facts, profiles=profiles)

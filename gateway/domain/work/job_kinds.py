@@ -13,6 +13,7 @@ class JobKind(StrEnum):
     MATERIALIZE_POLICY = "MATERIALIZE_POLICY"
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
+    EXPIRE_EVENTS = "EXPIRE_EVENTS"
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
@@ -55,6 +56,10 @@ class KindRules:
     every: timedelta | None = None
 
 
+def _recurring(every: timedelta, *, is_long: bool = False) -> KindRules:
+    return KindRules(Equal.JOIN, is_long=is_long, must_complete="It comes again by itself.", every=every)
+
+
 RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.MATERIALIZE_POLICY: KindRules(
         Equal.REPLACE,
@@ -72,9 +77,8 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         must_complete="Documents of the batch that was given up would be left.",
         about=About.BATCH,
     ),
-    JobKind.EXPIRE_CHANGES: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
-    JobKind.COMPLETE_BATCHES: KindRules(
-        Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)
-    ),
-    JobKind.EXPIRE_JOBS: KindRules(Equal.JOIN, must_complete="It comes again by itself.", every=timedelta(hours=1)),
+    JobKind.EXPIRE_EVENTS: _recurring(timedelta(days=1), is_long=True),
+    JobKind.EXPIRE_CHANGES: _recurring(timedelta(hours=1)),
+    JobKind.COMPLETE_BATCHES: _recurring(timedelta(hours=1)),
+    JobKind.EXPIRE_JOBS: _recurring(timedelta(hours=1)),
 }

@@ -1,0 +1,58 @@
+"""Retention of events: a recurring job removes those that are older than their dataset keeps them, and people who are left without facts."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.operations.removal import Selection, remove
+from gateway.domain.rules.scope import Scope
+from gateway.domain.work import leases
+from gateway.domain.work.leases import LeasedJob
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+READ_EXPIRY = query("event_retention.read_expiry")
+FIND_IDENTITIES = query("event_retention.find_identities")
+
+IDENTITIES_PER_PIECE: Final = 5_000
+"""Under how many identities one piece looks for expired events."""
+
+BEFORE_ALL: Final = str(UUID(int=0))
+"""A cursor in front of every xid."""
+
+
+async def expire_events(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
+    """Remove the sandbox's events that are older than the `event_retention_days` of their dataset: a job, in pieces.
+
+    It goes through the identities in the order of their xids, and removes what has expired under some thousands of them as `removal` does.
+    Of a sandbox in which no dataset has a retention it reads no identity.
+    """
+    while True:
+        expiry: Any = await db.row(READ_EXPIRY, scope.sandbox_id)
+        at, before = expiry
+        if before is None:
+            return
+        after = UUID(job.cursor or BEFORE_ALL)
+        found: Any = await db.row(FIND_IDENTITIES, scope.sandbox_id, at, before, after, IDENTITIES_PER_PIECE)
+        if found["last"] is None:
+            return
+        if found["xids"]:
+            await remove(db, scope, configurations, job, _expired(at, before, found["xids"]))
+        async with db.transaction(scope.sandbox_id) as tx:
+            await leases.advance(tx, job, str(found["last"]), done=job.done)
+
+
+def _expired(at: datetime, before: datetime, xids: Sequence[UUID]) -> Selection:
+    """Select the events under these identities that have expired by `at`; all of those are from before `before`."""
+    return Selection(
+        arguments=(at, before, xids),
+        count=query("event_retention.count_facts"),
+        remove_resends=query("event_retention.remove_resends"),
+        remove_concurrently=query("event_retention.remove_events_concurrently"),
+        list_remaining=query("event_retention.list_remaining_people"),
+        find_events=query("event_retention.find_events"),
+        find_ties=query("event_retention.find_ties"),
+        remove_ties=query("event_retention.remove_ties"),
+    )

@@ -1,0 +1,159 @@
+-- Events that are older than their dataset keeps them, as a selection that is removed: those under some identities at a time. `before` is the
+-- time before which an event of any dataset has expired; it bounds the walk of a timeline, and the dataset decides. A tie expires with the
+-- last of its events.
+
+-- name: read_expiry(sandbox_id) -> row
+-- The time now, and the time before which events of some dataset have expired; null if all are kept for good. Reads the datasets.
+select stamp as at,
+       (select stamp - make_interval(hours => 24 * min(d.event_retention_days)) from gateway.dataset as d where d.sandbox_id = $1) as before
+  from gateway.now() as stamp;
+
+-- name: find_identities(sandbox_id, at, before, after, size) -> row
+-- The last of so many identities after one, and those of them under which something has expired. Walks identity_pkey, and for each identity
+-- event_timeline_idx, event_resend_pkey and tie_pkey.
+with slice as materialized (
+  select xid from gateway.identity where sandbox_id = $1 and xid > $4 order by xid limit $5
+)
+select (array_agg(s.xid order by s.xid desc))[1] as last,
+       coalesce(array_agg(s.xid order by s.xid) filter (where
+         coalesce((select true
+                     from gateway.event as e
+                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+                    where e.sandbox_id = $1 and e.xid = s.xid and e.timestamp < $3::timestamptz
+                      and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+                    order by e.timestamp
+                    limit 1),
+                  (select true
+                     from gateway.event_resend as r
+                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
+                    where r.sandbox_id = $1 and r.xid = s.xid and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+                    limit 1),
+                  (select true
+                     from gateway.tie as t
+                     join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = t.dataset_id
+                    where t.sandbox_id = $1 and t.xid = s.xid and t.origin = s.xid
+                      and t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+                    limit 1))), '{}') as xids
+  from slice as s;
+
+-- name: count_facts(sandbox_id, at, before, xids) -> value
+-- The number of expired events and resends under these identities. Walks event_timeline_idx and event_resend_pkey.
+select (select count(*)
+          from gateway.event as e
+          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+         where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
+           and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days))
+     + (select count(*)
+          from gateway.event_resend as r
+          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
+         where r.sandbox_id = $1 and r.xid = any($4) and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days));
+
+-- name: remove_resends(sandbox_id, at, before, xids, size) -> rows
+-- Removes so many expired resends under these identities; no view tells of resends. Walks event_resend_pkey.
+delete from gateway.event_resend as r
+ using (select r.xid, r.dataset_id, r.event_id, r.batch_id, r.origin
+          from gateway.event_resend as r
+          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
+         where r.sandbox_id = $1 and r.xid = any($4::uuid[]) and r.timestamp < $3
+           and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+         limit $5) as o
+ where r.sandbox_id = $1 and r.xid = o.xid and r.dataset_id = o.dataset_id and r.event_id = o.event_id
+   and r.batch_id = o.batch_id and r.origin = o.origin
+returning r.xid;
+
+-- name: remove_events_concurrently(sandbox_id, at, before, xids, size) -> rows
+-- Removes, of so many expired events under these identities, those that were not sent again, as long as the identity of each keeps another
+-- event or a fragment; events that a writer holds are passed over. Returns, for each identity and batch, how many went, and the `_id`s that
+-- stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey and event_pkey.
+with slice as materialized (
+  select e.xid, e.dataset_id, e.event_id, e.batch_id
+    from gateway.event as e
+    join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+   where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
+     and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+   limit $5
+     for update of e skip locked
+), counted as materialized (
+  select xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
+    from slice
+), decided as materialized (
+  select c.xid, c.dataset_id, c.event_id, c.batch_id,
+         not exists (select from gateway.event_resend as r
+                      where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id)
+         and (c.place > 1
+              or exists (select from gateway.fragment as f where f.sandbox_id = $1 and f.xid = c.xid and not f.is_deleted)
+              or (select count(*)
+                    from (select from gateway.event as e where e.sandbox_id = $1 and e.xid = c.xid limit c.among + 1) as seen) > c.among) as goes
+    from counted as c
+), gone as (
+  delete from gateway.event as e
+   using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(event_id) as event_ids from decided where goes) as d
+   cross join unnest(d.xids, d.dataset_ids, d.event_ids) as asked (xid, dataset_id, event_id)
+   where e.sandbox_id = $1 and e.xid = asked.xid and e.event_id = asked.event_id
+     and e.dataset_id = any(array(select dataset_id from decided)) and e.dataset_id is not distinct from asked.dataset_id
+)
+select xid, dataset_id, batch_id, count(*) filter (where goes) as gone, array_agg(event_id) filter (where not goes) as event_ids
+  from decided
+ group by xid, dataset_id, batch_id;
+
+-- name: list_remaining_people(sandbox_id, at, before, xids, given) -> rows
+-- List the given identities with an event that was sent again, or whose person has a fragment, ties that stay, or events of another member:
+-- the people of the others vanish whole with their events. Walks identity_pkey, graph_pkey, event_resend_pkey, fragment_pkey, event_pkey
+-- and tie_pkey.
+select i.xid
+  from gateway.identity as i
+  join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
+ where i.sandbox_id = $1 and i.xid = any($4::uuid[]) and i.xid = any($5::uuid[])
+   and g.profile_id = any(array(select i.profile_id from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($5)))
+   and coalesce(nullif(g.is_contested, false),
+                (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = i.xid limit 1),
+                (select true
+                   from unnest(g.xids) as m (xid)
+                  where coalesce((select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1),
+                                 (select true
+                                    from gateway.tie as t
+                                    left join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = t.dataset_id
+                                   where t.sandbox_id = $1 and t.xid = m.xid
+                                     and (t.last_at >= $3
+                                          or (t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)) is not true)
+                                   limit 1),
+                                 (select true
+                                    from gateway.event as e
+                                   where e.sandbox_id = $1 and e.xid = m.xid and m.xid <> i.xid
+                                   limit 1))
+                  limit 1));
+
+-- name: find_events(sandbox_id, at, before, xids, size) -> rows
+-- List so many of the expired events under these identities. Walks event_timeline_idx.
+select e.dataset_id, e.xid, e.event_id
+  from gateway.event as e
+  join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+ where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
+   and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+ limit $5;
+
+-- name: find_ties(sandbox_id, at, before, xids, size) -> rows
+-- List those of these identities whose events made ties that have expired: those of so many rows. Walks tie_pkey.
+select distinct xid
+  from (select t.xid
+          from gateway.tie as t
+          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = t.dataset_id
+         where t.sandbox_id = $1 and t.xid = any($4::uuid[]) and t.origin = t.xid and t.last_at < $3
+           and t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+         limit $5) as found;
+
+-- name: remove_ties(sandbox_id, at, before, xids, origins) -> rows
+-- Removes the expired ties that events of these origins among the identities made. Returns their members. Walks tie_pkey.
+with own as materialized (
+  select distinct t.tie_id, t.batch_id, m.xid
+    from gateway.tie as t
+    join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = t.dataset_id
+   cross join unnest(t.xids) as m (xid)
+   where t.sandbox_id = $1 and t.xid = any($4::uuid[]) and t.xid = any($5::uuid[]) and t.origin = t.xid and t.last_at < $3
+     and t.last_at < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+)
+delete from gateway.tie as t
+ using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
+ cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
+ where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = m.batch_id
+returning t.xid;
