@@ -219,6 +219,13 @@ class Settings(BaseSettings):
     job_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         30, ge=0, le=36_500, allow_inf_nan=False, description="How many days jobs that ended can be seen."
     )
+    error_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+        30,
+        ge=0,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How many days refused documents are kept with what is wrong with them, and warnings since they were last raised.",
+    )
     change_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         7, ge=0.01, le=36_500, allow_inf_nan=False, description="How many days changes of people can be followed."
     )

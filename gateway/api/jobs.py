@@ -50,6 +50,7 @@ class SystemJobType(StrEnum):
     EXPIRE_EVENTS = "EXPIRE_EVENTS"
     EXPIRE_PROFILES = "EXPIRE_PROFILES"
     BACKFILL_PROJECTION = "BACKFILL_PROJECTION"
+    EXPIRE_ERRORS = "EXPIRE_ERRORS"
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
@@ -70,6 +71,7 @@ described(
     EXPIRE_EVENTS="Removes events that are older than the `eventRetentionDays` of their dataset, and people of whom nothing is left.",
     EXPIRE_PROFILES="Removes pseudonymous people of whom nothing is heard any more. Not yet: no job is of this type.",
     BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
+    EXPIRE_ERRORS="Removes stored refusals of documents, and warnings, that are older than they are kept.",
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
     EXPIRE_JOBS="Removes jobs that ended some days ago.",

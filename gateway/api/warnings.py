@@ -90,7 +90,7 @@ class IngestionWarningType(Node):
     count: Long = plain("How often it happened since it was first seen, or seen again after it was acknowledged.")
     first_seen_at: datetime = plain("When it happened first.")
     last_seen_at: datetime = plain("When it happened last.")
-    sample: JSON | None = plain("What raised it last, cut short where it is long; null where it is not kept any more.")
+    sample: JSON | None = plain("One that raised it, without the document; null where it is kept no longer.")
 
 
 async def _warnings(

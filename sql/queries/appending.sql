@@ -18,13 +18,14 @@ on conflict (sandbox_id, xid, tie_id, batch_id) do update
        ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal);
 
 -- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json) -> none
--- Adds warnings to their counts, one row per dataset and code; the first warning stays the sample. Walks ingestion_warning_pkey.
+-- Adds warnings to their counts, one row per dataset and code; the first warning stays the sample as long as that is kept. Walks ingestion_warning_pkey.
 insert into gateway.ingestion_warning as w
        (sandbox_id, dataset_id, batch_id, first_seen_at, last_seen_at, warning_id, code, message, count, sample)
 select $1::bigint, $2::uuid, $3::uuid, $4::timestamptz, $4::timestamptz, v.*
   from (values {rows}) as v (warning_id, code, message, count, sample)
 on conflict (sandbox_id, warning_id) do update
-   set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id;
+   set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id,
+       sample = coalesce(w.sample, excluded.sample);
 
 -- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed, at) -> value
 -- Adds the documents of this time to the counts of the batch and returns its id; none unless it is LOADING. Calls run it last, so that the

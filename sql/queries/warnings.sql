@@ -28,3 +28,17 @@ select count(*)
 delete from gateway.ingestion_warning
  where sandbox_id = $1 and warning_id = $2
 returning code, dataset_id, count;
+
+-- name: expire_warnings(sandbox_id, days) -> rows
+-- Removes the warnings that were last raised more than so many days ago, and the samples of the others that are older; the next one of its
+-- kind is the next sample. Returns the ids of those removed. Walks the sandbox_id of ingestion_warning_pkey.
+with unsampled as (
+  update gateway.ingestion_warning as w
+     set sample = null
+   where w.sandbox_id = $1 and w.sample is not null
+     and w.first_seen_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
+     and w.last_seen_at >= (select gateway.now()) - make_interval(secs => $2 * 86400)
+)
+delete from gateway.ingestion_warning as w
+ where w.sandbox_id = $1 and w.last_seen_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
+returning w.warning_id;

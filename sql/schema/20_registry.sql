@@ -100,9 +100,12 @@ create table gateway.ingest_error (
                'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE']),
   messages   text[] not null,
   document   json,
+  refused_at timestamptz not null,
   primary key (sandbox_id, batch_id, ordinal),
   constraint ingest_error_batch_fkey foreign key (sandbox_id, batch_id) references gateway.batch on delete cascade
 );
+
+create index ingest_error_refused_idx on gateway.ingest_error (sandbox_id, refused_at);   -- the oldest go first
 
 -- Something that was not used as it was sent: one row per kind and dataset, with a count.
 create table gateway.ingestion_warning (
@@ -119,6 +122,6 @@ create table gateway.ingestion_warning (
   count         bigint not null,
   first_seen_at timestamptz not null,
   last_seen_at  timestamptz not null,
-  sample        json,
+  sample        json,                                                              -- the first warning; null: it was kept for long enough
   primary key (sandbox_id, warning_id)
 );

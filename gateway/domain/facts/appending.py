@@ -33,7 +33,7 @@ RECORD_COLUMNS = (
     *("mode", "input", "ingested_at", "observed_at", "as_sent"),
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
-ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "paths", "codes", "messages", "document")
+ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "paths", "codes", "messages", "document", "refused_at")
 MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored with its error
 
 
@@ -157,7 +157,7 @@ async def store_failures(tx: Session, stamp: IngestStamp, failures: Sequence[Doc
         (
             *(stamp.scope.sandbox_id, stamp.batch_id, stamp.ordinal(failure.index), failure.index),
             *([getattr(each, part) for each in failure.violations] for part in ("path", "code", "message")),
-            _kept(failure.document),
+            *(_kept(failure.document), stamp.at),
         )
         for failure in failures
     ]

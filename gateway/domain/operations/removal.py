@@ -51,8 +51,8 @@ class Selection:
     """Facts to be removed: the statements that count, find and remove them, and the `arguments` of all of these after the sandbox.
 
     `remove_concurrently` removes events of step 1, and returns those that it looked at and left. `list_remaining` tells whose person is not made
-    by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` says that nothing is left, if
-    that is told anywhere.
+    by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` is run when
+    nothing is left.
     """
 
     arguments: tuple[Any, ...]

@@ -14,6 +14,7 @@ class JobKind(StrEnum):
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
     EXPIRE_EVENTS = "EXPIRE_EVENTS"
+    EXPIRE_ERRORS = "EXPIRE_ERRORS"
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
@@ -78,6 +79,7 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         about=About.BATCH,
     ),
     JobKind.EXPIRE_EVENTS: _recurring(timedelta(days=1), is_long=True),
+    JobKind.EXPIRE_ERRORS: _recurring(timedelta(hours=1)),
     JobKind.EXPIRE_CHANGES: _recurring(timedelta(hours=1)),
     JobKind.COMPLETE_BATCHES: _recurring(timedelta(hours=1)),
     JobKind.EXPIRE_JOBS: _recurring(timedelta(hours=1)),
