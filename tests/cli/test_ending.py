@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 
 import pytest
 from places import reachable_directory
@@ -18,6 +18,7 @@ from gateway.postgres.file_locks import locked
 
 VIEWER = {"query": "{ viewer { organization } }"}
 PATIENCE = 60  # seconds; far more than any command takes to end
+LOOK_SECONDS = 0.005  # between two looks at a command, which needs the processor itself
 SERVERS = [["serve", "--port", "0"], ["serve", "--port", "0", "--workers", "2"], ["worker"]]
 COMMANDS = [
     ["token"],
@@ -80,7 +81,8 @@ def test_a_command_that_waits_for_a_writer_of_a_named_pipe_ends_at_sigterm(data_
 def wait_until_it_sleeps(process: subprocess.Popen[str]) -> None:
     """Until the command waits for something, and not just for a moment."""
     end, asleep = monotonic() + PATIENCE, 0
-    while asleep < 10_000:
+    while asleep < 100:
+        sleep(LOOK_SECONDS)
         assert process.poll() is None
         assert monotonic() < end
         is_asleep = "State:\tS" in Path(f"/proc/{process.pid}/status").read_text()
@@ -98,6 +100,7 @@ def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
                 continue
             if (opened.st_dev, opened.st_ino) == (wanted.st_dev, wanted.st_ino):
                 return
+        sleep(LOOK_SECONDS)
     raise AssertionError(process.communicate())
 
 
