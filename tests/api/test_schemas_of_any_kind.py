@@ -106,7 +106,8 @@ async def made(client: Client, given: dict[str, Any]) -> dict[str, Any]:
     outcome, body = await client.answer(CREATE, {"given": given})
     assert outcome is Outcome.ANSWERED, body
     assert "errors" not in body, body
-    await client.data(READ)
+    if body["data"]["createSchema"]["schema"]:
+        await client.data(READ)
     await Client.of(replace(client.world, configurations=Configurations())).data(READ)
     return body["data"]["createSchema"]
 
