@@ -149,7 +149,9 @@ def store_number(system: int, timeline: str, database: int) -> int:
 
 
 def _snapshot(at: Any, end: Any, running: Any, seq: Any) -> Snapshot:
-    return Snapshot(_number(at), _number(end), _running(running, end), _number(seq))
+    if _number(end) < 1:
+        raise ValueError("no transaction has such an id")
+    return Snapshot(_number(at), end, _running(running, end), _number(seq))
 
 
 @lru_cache(maxsize=16)  # rows of a call have one time

@@ -68,6 +68,12 @@ def test_values_with_another_one_among_them_are_another_position_or_none(positio
         assert position_of(tuple(values)).key == tuple(values)
 
 
+@pytest.mark.parametrize("end", [-1, 0])
+def test_no_position_ends_before_the_first_transaction(end):
+    with pytest.raises(BadCursor):
+        position_of((1, 2, end, "", 3))
+
+
 def test_more_transactions_than_a_cursor_holds_are_a_reason_to_try_again():
     assert len(Snapshot.of(AT, 10**6, tuple(range(MAX_RUNNING)), 1).running) == MAX_RUNNING
     with pytest.raises(Unavailable):
