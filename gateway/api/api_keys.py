@@ -21,6 +21,7 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.tenants import SandboxNode
 from gateway.domain.config import api_keys
 from gateway.domain.config.api_keys import ApiKey
+from gateway.errors import Invalid
 
 API_KEYS: Listing[ApiKey] = Listing("apiKeys", lambda key: (key.created_at, key.api_key_id))
 
@@ -109,6 +110,8 @@ async def _create(context: Context, given: CreateApiKeyInput) -> tuple[ApiKey, s
 
 
 async def _revoke(context: Context, given: DeleteInput) -> strawberry.ID:
+    if given.current_version is not None:
+        raise Invalid("A key has no versions: nothing of it changes but that it is revoked.", path=["currentVersion"])
     await api_keys.revoke_api_key(context.db, context.scope, input_id(given.id, "ApiKey", "id"))
     return given.id
 
@@ -120,5 +123,5 @@ class ApiKeyMutation:
     )
     revoke_api_key: DeletePayload = mutation(
         _revoke,
-        "Revokes an API key for good: whatever request begins from now on is refused with it, by every server. Needs the scope `admin`, and a token for all sandboxes that the key opens.",
+        "Revokes an API key for good: whatever request begins from now on is refused with it, by every server. Needs the scope `admin`, and a token for all sandboxes that the key opens. A key has no versions, so `currentVersion` is INVALID.",
     )

@@ -47,6 +47,14 @@ async def actions(client, **given):
     return [entry["action"] for entry in (await log(client, **given))["nodes"]]
 
 
+async def test_a_version_of_a_key_is_no_guard_that_is_passed_over(client):
+    key = (await client.changed(CREATE_KEY, {"name": "crm import"}))["apiKey"]
+    given = {"id": key["id"], "currentVersion": 1}
+    refused = (await client.data(REVOKE_KEY, given=given))["revokeApiKey"]
+    assert refused == {"deletedId": None, "userErrors": [{"code": "INVALID"}]}
+    assert await actions(client, filter={"subjectId": key["id"]}) == ["createApiKey"]
+
+
 async def test_an_entry_names_the_actor_the_key_and_the_object_and_no_secret(client):
     made = await client.changed(CREATE_KEY, {"name": "crm import"})
     key, secret = made["apiKey"], made["secret"]

@@ -144,7 +144,7 @@ class Reader:
                 )
             at = instant(body["timestamp"])
             if self._oldest is not None and at < self._oldest:
-                message = f"The dataset keeps events for {self._retention:,} days, and this one is older."
+                message = f"The event is older than the {self._retention:,} d for which its dataset keeps events."
                 raise invalid("$.timestamp", ViolationCode.EXPIRED, message)
             return at
         return last_updated(body)
