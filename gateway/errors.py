@@ -24,12 +24,14 @@
     └── UserFault                a mutation's `userErrors`: never a top-level error
         ├── Invalid              a broken rule          ├── NotFound   an unknown id
         ├── Conflict             clashes with another   ├── Taken      a name in use
+        │   └── JobOpen          … with a job that has not ended; has its `job_id`
         ├── TooMany              a limit on the number  └── Stale      someone changed it first
 
 A top-level error carries `extensions.code`; a user fault becomes `UserError {code, message, path, line, column}`.
 """
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 
 class GatewayError(Exception):
@@ -199,6 +201,14 @@ class Conflict(UserFault):
     """It clashes with something that exists."""
 
     code = "CONFLICT"
+
+
+class JobOpen(Conflict):
+    """A job that has not ended is in the way. `job_id` is the job, and `does` what it does: the verb of a sentence about it."""
+
+    def __init__(self, job_id: UUID, does: str = "does this already", *, path: Sequence[str] = ()) -> None:
+        super().__init__(f"A job {does}; wait for its end.", path=path)
+        self.job_id, self.does = job_id, does
 
 
 class Taken(UserFault):

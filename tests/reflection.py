@@ -47,7 +47,7 @@ KIND_OF = {
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
     "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
-    "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey",
+    "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey", "deleteDataset": "Dataset", "deleteBatch": "Batch", "revertBatch": "Batch",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 
@@ -172,7 +172,10 @@ class _Filler:
             return [self.value(path, nullable.of_type)]
         if isinstance(nullable, GraphQLInputObjectType):
             wanted = [each for each in nullable.fields if self._wanted(nullable, (*path, each))]
-            return {each: self.value((*path, each), nullable.fields[each].type) for each in wanted or ["xid"]}
+            return {
+                each: self.value((*path, each), nullable.fields[each].type)
+                for each in wanted or [*nullable.fields][-1:]
+            }
         if isinstance(nullable, GraphQLEnumType):
             return "DATASET_PRECEDENCE" if "DATASET_PRECEDENCE" in nullable.values else next(iter(nullable.values))
         return self.own[self.kinds[path]]

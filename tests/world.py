@@ -18,7 +18,8 @@ from gateway.domain.config.validator_cache import VALIDATORS
 from gateway.domain.facts import batches
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
-from gateway.domain.operations.batch_removal import abort_batch, empty_batch
+from gateway.domain.operations.batch_removal import abort_batch, delete_batch, empty_batch, revert_batch
+from gateway.domain.operations.dataset_removal import delete_dataset, empty_dataset
 from gateway.domain.reading import identity_graphs
 from gateway.domain.reading.identity_graphs import IdentityGraph
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
@@ -125,8 +126,29 @@ class World:
     async def abort(self, batch_id: UUID) -> None:
         """Abort a batch, and do the job that empties it."""
         await abort_batch(self.db, self.scope, batch_id)
-        while job := await leases.claim(self.db, [JobKind.ABORT_BATCH]):
+        await self.empty_batches()
+
+    async def revert(self, batch_id: UUID) -> None:
+        """Complete a batch, revert it, and do the job that empties it."""
+        await batches.complete_batch(self.db, self.scope, batch_id)
+        await revert_batch(self.db, self.scope, batch_id)
+        await self.empty_batches()
+
+    async def delete(self, batch_id: UUID) -> None:
+        """Delete a batch, and do the job that empties it."""
+        await delete_batch(self.db, self.scope, batch_id)
+        await self.empty_batches()
+
+    async def empty_batches(self) -> None:
+        """Do the jobs that empty batches."""
+        while job := await leases.claim(self.db, [JobKind.ABORT_BATCH, JobKind.REVERT_BATCH, JobKind.DELETE_BATCH]):
             await leases.carry_out(self.db, job, empty_batch(self.db, self.scope, self.configurations, job))
+
+    async def clear(self, dataset: Dataset) -> None:
+        """Delete a dataset, and do the job that empties it."""
+        await delete_dataset(self.db, self.scope, dataset.dataset_id)
+        while job := await leases.claim(self.db, [JobKind.DELETE_DATASET]):
+            await leases.carry_out(self.db, job, empty_dataset(self.db, self.scope, self.configurations, job))
 
     async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
         """Run calls as one group commit and return their outcomes. The first must be a deletion, which needs the exclusive lock."""

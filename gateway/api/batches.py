@@ -123,7 +123,7 @@ class BatchQuery:
 class CreateBatchInput:
     dataset_id: strawberry.ID = plain("The dataset that its documents will be of.")
     key: str | None = plain(
-        "The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash; once that was aborted or reverted, another one. Without a key the batch is always new.",
+        "The client's own name for it: the same key gives the same batch again, so a file can be sent again after a crash; once that was aborted or reverted, another one; once it was deleted, CONFLICT. Without a key the batch is always new.",
         default=None,
     )
 

@@ -15,25 +15,17 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Order
 from gateway.api.registry import XdmSchemaType
 from gateway.api.scalars import Long, described
 from gateway.domain.config import datasets
-from gateway.domain.config.datasets import Dataset
+from gateway.domain.config.datasets import Dataset, DatasetStatus
 from gateway.domain.config.registry import XdmSchema
 from gateway.domain.facts.batches import Batch
 from gateway.domain.rules.limits import DAYS
-
-
-class DatasetStatus(StrEnum):
-    """Whether a dataset takes documents."""
-
-    ACTIVE = "ACTIVE"
-    DELETING = "DELETING"
-
 
 described(
     DatasetStatus,
     "DatasetStatus",
     "Whether a dataset takes documents.",
     ACTIVE="It takes documents.",
-    DELETING="A job empties it, and it takes nothing meanwhile; afterwards it is ACTIVE and empty. This version of the gateway has no such job.",
+    DELETING="A job empties it, and it takes nothing meanwhile; afterwards it is ACTIVE and empty.",
 )
 
 
@@ -71,10 +63,6 @@ def dataset_of(parent: strawberry.Parent[Any], info: Info) -> Dataset:
 
 def _schema(dataset: strawberry.Parent[Dataset], info: Info) -> XdmSchema:
     return info.context.config.schemas[dataset.schema_id]
-
-
-def _status(_dataset: strawberry.Parent[Dataset]) -> DatasetStatus:
-    return DatasetStatus.ACTIVE
 
 
 async def _record_count(dataset: strawberry.Parent[Dataset], info: Info) -> int:
@@ -116,7 +104,7 @@ class DatasetType(Edited, Node):
     is_profile_enabled: bool = plain(
         "Whether the documents feed profiles and the identity graph; once they do, they always do."
     )
-    status: DatasetStatus = resolved_by(_status, "Whether it takes documents.")
+    status: DatasetStatus = plain("Whether it takes documents.")
     event_retention_days: int | None = plain(
         "How many days its events are kept, by their `timestamp`: one that is older when it comes is refused with the code EXPIRED, and a daily job removes those that have grown older, with people of whom nothing is left. Null keeps events of any age."
     )

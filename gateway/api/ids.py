@@ -7,11 +7,12 @@ The kind is readable, which helps people who read a log or paste an id into the 
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 from uuid import UUID
 
-from gateway.errors import BadInput, NotFound
+from gateway.errors import BadInput, Conflict, JobOpen, NotFound
 from gateway.runtime.uuids import uuid_of
 
 Part = type[UUID] | type[int] | type[str]
@@ -75,6 +76,16 @@ def input_id(text: str, expected: str, *path: str) -> Any:
         return parse_id(text, expected, path[-1])
     except BadInput as error:
         raise NotFound(error.message, path=path) from error
+
+
+@contextmanager
+def naming_jobs() -> Iterator[None]:
+    """Raise Conflict in place of a JobOpen in the block: it names the job by its global id."""
+    try:
+        yield
+    except JobOpen as fault:
+        job = global_id("SystemJob", fault.job_id)
+        raise Conflict(f"The job {job} {fault.does}; wait for its end.", path=fault.path) from fault
 
 
 def read_id(text: str) -> tuple[str, tuple[Any, ...]] | None:

@@ -1,6 +1,7 @@
 """System jobs: long work that people can watch, and the job that a mutation has started."""
 
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,7 +12,7 @@ import strawberry
 from gateway.api.context import Context, Info, attribute, itself, later, plain, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.identities import IdentityRef, IdentityRefType
-from gateway.api.ids import input_id
+from gateway.api.ids import input_id, naming_jobs
 from gateway.api.mutations import MutationResult, UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
@@ -19,10 +20,13 @@ from gateway.api.scalars import Long, described
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.facts.batches import Batch
+from gateway.domain.operations.batch_removal import delete_batch, revert_batch
+from gateway.domain.operations.dataset_removal import delete_dataset
 from gateway.domain.work import job_lists, jobs
 from gateway.domain.work.job_kinds import RULES, About
 from gateway.domain.work.job_lists import JobFilter, JobOrder, JobOrderField
 from gateway.domain.work.jobs import Job, JobStatus
+from gateway.domain.work.receipts import DeletionReceipt
 
 described(
     JobStatus,
@@ -60,10 +64,10 @@ described(
     SystemJobType,
     "SystemJobType",
     "What a system job does. Those that expire something, or complete batches, come again by themselves in every sandbox.",
-    DELETE_DATASET="Deletes all that came into a dataset. Not yet: no job is of this type.",
-    DELETE_BATCH="Deletes all that came with a batch. Not yet: no job is of this type.",
+    DELETE_DATASET="Deletes all that came into a dataset, its batches included; the dataset stays, empty.",
+    DELETE_BATCH="Deletes all that came with a batch, for good: its key is refused from then on.",
     DELETE_PROFILE="Erases people. Not yet: no job is of this type.",
-    REVERT_BATCH="Takes back all that came with a complete batch. Not yet: no job is of this type.",
+    REVERT_BATCH="Takes back all that came with a complete batch, as if it had never been sent; its key names another one then.",
     ABORT_BATCH="Takes back all that came with a batch that `abortBatch` gave up.",
     MATERIALIZE_POLICY="Merges everybody by a merge policy whose profiles are kept from now on, or drops what it kept.",
     REGROUP_IDENTITIES="Builds the identity graphs of everybody anew, after a change of the identity settings.",
@@ -74,7 +78,7 @@ described(
     EXPIRE_ERRORS="Removes stored refusals of documents, and warnings, that are older than they are kept.",
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
-    EXPIRE_JOBS="Removes jobs that ended some days ago.",
+    EXPIRE_JOBS="Removes jobs that ended some days ago, but for those that deleted something.",
 )
 
 
@@ -118,6 +122,8 @@ async def _batch(job: strawberry.Parent[Job], info: Info) -> Batch | None:
 
 
 async def _dataset(job: strawberry.Parent[Job], info: Info) -> Dataset | None:
+    if (dataset_id := _subject(job, About.DATASET)) is not None:
+        return info.context.config.datasets.find(dataset_id)
     batch = await _batch(job, info)
     return None if batch is None else info.context.config.datasets.find(batch.dataset_id)
 
@@ -132,6 +138,36 @@ class JobMetrics:
     records_processed: Long = attribute("metrics.records", "How many records, events and other rows it has worked on.")
     profiles_affected: Long = attribute("metrics.profiles", "How many people it has changed, counted once a piece.")
     time_taken_in_sec: float = attribute("seconds", "Seconds from its first attempt to its last piece, or to its end.")
+
+
+@strawberry.type(
+    name="DeletionReceipt",
+    description="What a job has deleted from each store so far, counted. It names nobody, and stays for good.",
+)
+class DeletionReceiptType:
+    record_versions: Long = plain("Versions of records.")
+    events: Long = plain("Events, and copies of events that were sent again.")
+    ties: Long = plain("Documents' statements that identities belong together; equal ones of a batch count once.")
+    identities: Long = plain("Identities that no document names any more.")
+    profiles: Long = plain("People of whom nothing is left, counted once each time that they were gone.")
+    computed_values: Long = plain("Values of computed attributes. 0: this version of the gateway has none.")
+    projections: Long = plain("Projections at edges. 0: this version of the gateway has none.")
+    errors: Long = plain("Documents that had been refused, and were kept with their batch.")
+    redacted_mentions: Long = plain("Places in the documents of others where an erased identity stood.")
+    export_files: Long = plain("Files of exports. 0: this version of the gateway has none.")
+    completed_at: datetime | None = plain("When the job ended; null until then.")
+
+
+@dataclass(frozen=True, slots=True)
+class ShownReceipt(DeletionReceipt):
+    """A receipt with the time when its job ended, None until then."""
+
+    completed_at: datetime | None = None
+
+
+def _receipt(job: strawberry.Parent[Job]) -> DeletionReceipt | None:
+    ended_at = None if job.is_open else job.updated_at
+    return job.receipt and ShownReceipt(**asdict(job.receipt), completed_at=ended_at)
 
 
 def _identities(job: strawberry.Parent[Job]) -> list[IdentityRef]:
@@ -191,6 +227,9 @@ class SystemJobNode(Node):
     )
     started_at: datetime | None = plain("When a worker took it up first; null until then.")
     updated_at: datetime = plain("When it last began, got on or ended.")
+    receipt: DeletionReceiptType | None = resolved_by(
+        _receipt, "What it deleted; null for a job that deletes nothing, and until it has begun."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ queries
@@ -250,7 +289,8 @@ async def read_jobs(context: Context, keys: Sequence[UUID]) -> list[Job | None]:
 @strawberry.type(description="Queries of system jobs.")
 class SystemJobQuery:
     system_jobs: Connection[SystemJobNode] = resolved_by(
-        _system_jobs, "The jobs of the sandbox. Those that ended are kept for some weeks."
+        _system_jobs,
+        "The jobs of the sandbox. Those that ended are kept for some weeks, those with a receipt for good.",
     )
     system_job: SystemJobNode | None = resolved_by(
         _system_job, "The job with this id; null where the sandbox has none."
@@ -271,15 +311,47 @@ class SystemJobPayload:
     user_errors: list[UserError] = user_errors()
 
 
+@strawberry.input(one_of=True, description="What a job is to delete or take back: exactly one.")
+class SystemJobInput:
+    delete_dataset: strawberry.ID | None = plain(
+        "A dataset: all that came into it goes, its batches included, so that their keys are free. It stays, DELETING and closed to documents meanwhile, ACTIVE and empty afterwards.",
+        default=strawberry.UNSET,
+    )
+    delete_batch: strawberry.ID | None = plain(
+        "A batch: all that came with it goes for good, refused documents included, and its key is refused from now on.",
+        default=strawberry.UNSET,
+    )
+    revert_batch: strawberry.ID | None = plain(
+        "A complete batch, or a rolling one: all that came with it is taken back, as if it had never been sent, so that earlier versions of records come back. The same key gives another batch.",
+        default=strawberry.UNSET,
+    )
+
+
+async def _create(context: Context, given: SystemJobInput) -> Job:
+    db, scope = context.db, context.scope
+    with naming_jobs():
+        if isinstance(given.delete_dataset, str):
+            return await delete_dataset(db, scope, input_id(given.delete_dataset, "Dataset", "deleteDataset"))
+        if isinstance(given.delete_batch, str):
+            return await delete_batch(db, scope, input_id(given.delete_batch, "Batch", "deleteBatch"))
+        return await revert_batch(db, scope, input_id(given.revert_batch or "", "Batch", "revertBatch"))
+
+
 async def _cancel(context: Context, given: CancelInput) -> Job:
     return await jobs.cancel_job(context.db, context.scope, input_id(given.id, "SystemJob", "id"))
 
 
 @strawberry.type(description="Mutations of system jobs.")
 class SystemJobMutation:
+    create_system_job: SystemJobPayload = mutation(
+        _create,
+        "Starts a job that deletes or takes back what came in, and answers at once. CONFLICT where such a job is open already, or another one is at work on the same batch or dataset. Needs the scope `jobs:write`.",
+        configures=True,
+    )
     cancel_system_job: SystemJobPayload = mutation(
         _cancel,
-        "Cancels a job: what it has done stays, nothing more is done. CONFLICT for a job that has ended, and for one on whose end others depend, such as those of ABORT_BATCH, MATERIALIZE_POLICY and REGROUP_IDENTITIES. Needs the scope `jobs:write`.",
+        "Cancels a job: what it has done stays, nothing more is done. A batch or dataset that it was deleting is given back with what is left; a REVERT_BATCH can be cancelled until it begins. CONFLICT for a job that has ended, and for one on whose end others depend, such as those of ABORT_BATCH, MATERIALIZE_POLICY and REGROUP_IDENTITIES. Needs the scope `jobs:write`.",
+        configures=True,
     )
 
 

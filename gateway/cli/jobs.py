@@ -100,12 +100,18 @@ async def _watch(settings: Settings, sandbox: str | None, job_id: UUID, bar: Pro
         job = await _read(deployment.db, scope, job_id)
         if RULES[job.kind].every is not None:
             raise Conflict("This job comes again by itself and has no end; `gateway jobs show` tells of its last run.")
-        task = bar.add_task(job.kind, total=job.total, of="?")
-        while job.is_open:
-            bar.update(task, completed=job.done, total=job.total, of="?" if job.total is None else f"{job.total:,}")
-            await asyncio.sleep(LOOK_SECONDS)
-            job = await _read(deployment.db, scope, job_id)
-        return job
+        return await follow(deployment.db, scope, job_id, bar)
+
+
+async def follow(db: Database, scope: Scope, job_id: UUID, bar: Progress) -> Job:
+    """Show how a job gets on, with its counts in the field `of` of the bar's task, and return it once it has ended. Raises NotFound."""
+    job = await _read(db, scope, job_id)
+    task = bar.add_task(job.kind, total=job.total, of="?")
+    while job.is_open:
+        bar.update(task, completed=job.done, total=job.total, of="?" if job.total is None else f"{job.total:,}")
+        await asyncio.sleep(LOOK_SECONDS)
+        job = await _read(db, scope, job_id)
+    return job
 
 
 async def _cancel(settings: Settings, sandbox: str | None, job_id: UUID) -> None:

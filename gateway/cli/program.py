@@ -16,7 +16,7 @@ from gateway.errors import GatewayError
 
 COMMANDS = (
     *("serve", "demo", "worker", "jobs", "token", "key", "ingest"),
-    *("changes", "verify", "migrate", "backup", "restore", "schema"),
+    *("delete", "revert", "changes", "verify", "migrate", "backup", "restore", "schema"),
 )
 
 

@@ -2,7 +2,7 @@
 
 -- name: list_datasets(sandbox_id) -> rows
 -- All datasets of the sandbox by name. Walks dataset_name_key.
-select dataset_id, schema_id, name, description, is_profile_enabled, event_retention_days, version, created_at, updated_at, created_by
+select dataset_id, schema_id, name, description, is_profile_enabled, event_retention_days, status, version, created_at, updated_at, created_by
   from gateway.dataset
  where sandbox_id = $1
  order by name;

@@ -36,7 +36,7 @@ select (array_agg(s.xid order by s.xid desc))[1] as last,
                     limit 1))), '{}') as xids
   from slice as s;
 
--- name: count_facts(sandbox_id, at, before, xids) -> value
+-- name: count_facts(sandbox_id, at, before, xids) -> row
 -- The number of expired events and resends under these identities. Walks event_timeline_idx and event_resend_pkey.
 select (select count(*)
           from gateway.event as e
@@ -46,7 +46,7 @@ select (select count(*)
      + (select count(*)
           from gateway.event_resend as r
           join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = r.dataset_id
-         where r.sandbox_id = $1 and r.xid = any($4) and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days));
+         where r.sandbox_id = $1 and r.xid = any($4) and r.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)) as events;
 
 -- name: remove_resends(sandbox_id, at, before, xids, size) -> rows
 -- Removes so many expired resends under these identities; no view tells of resends. Walks event_resend_pkey.
@@ -143,7 +143,7 @@ select distinct xid
          limit $5) as found;
 
 -- name: remove_ties(sandbox_id, at, before, xids, origins) -> rows
--- Removes the expired ties that events of these origins among the identities made. Returns their members. Walks tie_pkey.
+-- Removes the expired ties that events of these origins among the identities made. Returns their members, and which is the origin. Walks tie_pkey.
 with own as materialized (
   select distinct t.tie_id, t.batch_id, m.xid
     from gateway.tie as t
@@ -156,4 +156,4 @@ delete from gateway.tie as t
  using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
  cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
  where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = m.batch_id
-returning t.xid;
+returning t.xid, t.xid = t.origin as is_of_origin;

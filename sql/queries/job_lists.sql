@@ -3,7 +3,7 @@
 -- name: list_jobs(sandbox_id, statuses, kinds, size) -> rows
 -- A page of the jobs of these statuses and kinds; null for all statuses, and for all kinds but recurring ones. By creation it walks job_created_idx;
 -- by the last change all of them are sorted.
-select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at, receipt
   from gateway.job
  where sandbox_id = $1 and ($2::text[] is null or status = any($2))
    and case when $3::text[] is null then every is null else kind = any($3) end

@@ -35,24 +35,24 @@ select sandbox_id, gen_random_uuid(), kind, $3, 'NEW', '{}', every, stamp + ever
 
 -- name: read_jobs(sandbox_id, job_ids) -> rows
 -- The jobs with these ids. Walks job_pkey.
-select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at, receipt
   from gateway.job
  where sandbox_id = $1 and job_id = any($2::uuid[]);
 
 -- name: lock_job(sandbox_id, job_id) -> rows
 -- The job with this id, which keeps its status until the transaction ends. Walks job_pkey.
-select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at
+select job_id, kind, subject, status, input, done, total, metrics, error, attempts, created_at, created_by, started_at, updated_at, receipt
   from gateway.job
  where sandbox_id = $1 and job_id = $2
    for no key update;
 
 -- name: expire_jobs(sandbox_id, days, size) -> rows
--- Remove up to `size` jobs that ended more than so many days ago, and return their ids. Walks job_pkey.
+-- Remove up to `size` jobs that ended more than so many days ago, and return their ids; those that have a receipt stay. Walks job_pkey.
 delete from gateway.job
  where sandbox_id = $1
    and job_id in (select job_id
                     from gateway.job
-                   where sandbox_id = $1 and status in ('COMPLETED', 'FAILED', 'CANCELLED')
+                   where sandbox_id = $1 and status in ('COMPLETED', 'FAILED', 'CANCELLED') and receipt is null
                      and updated_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
                    limit $3)
 returning job_id;

@@ -28,10 +28,11 @@ update gateway.job as j
        error = case j.status when 'NEW' then j.error else 'The worker that had it was lost.' end,
        started_at = case j.attempts when 0 then stamp else j.started_at end,
        done = case j.attempts when 0 then 0 else j.done end, total = case j.attempts when 0 then null else j.total end,
-       metrics = case j.attempts when 0 then '{}' else j.metrics end, claimed_at = stamp, due_at = stamp + make_interval(secs => $3), updated_at = stamp
+       metrics = case j.attempts when 0 then '{}' else j.metrics end,
+       receipt = case when j.attempts > 0 then j.receipt end, claimed_at = stamp, due_at = stamp + make_interval(secs => $3), updated_at = stamp
   from next, gateway.now() as stamp
  where j.sandbox_id = next.sandbox_id and j.job_id = next.job_id
-returning j.sandbox_id, j.job_id, j.kind, j.subject, j.input, j.cursor, j.done, j.total, j.metrics, j.attempt;
+returning j.sandbox_id, j.job_id, j.kind, j.subject, j.input, j.cursor, j.done, j.total, j.metrics, j.receipt, j.attempt;
 
 -- name: is_waited_for(kinds, served) -> value
 -- Whether a job of these kinds is due in a sandbox that is not among those served. Walks job_due_idx over what is due.
@@ -47,10 +48,10 @@ update gateway.job
  where sandbox_id = $1 and job_id = $2 and lease = $3
 returning job_id;
 
--- name: advance_job(sandbox_id, job_id, lease, seconds, cursor, metrics, done, total) -> value
+-- name: advance_job(sandbox_id, job_id, lease, seconds, cursor, metrics, receipt, done, total) -> value
 -- The job's id if the lease holds: store the progress of a piece. Walks job_pkey.
 update gateway.job
-   set cursor = $5, metrics = $6, done = $7, total = $8, attempt = 0, error = null,
+   set cursor = $5, metrics = $6, receipt = $7, done = $8, total = $9, attempt = 0, error = null,
        due_at = stamp + make_interval(secs => $4), updated_at = stamp
   from gateway.now() as stamp
  where sandbox_id = $1 and job_id = $2 and lease = $3

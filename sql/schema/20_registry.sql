@@ -57,6 +57,7 @@ create table gateway.dataset (
   version            integer not null default 1,
   updated_at         timestamptz not null,
   created_by         text,
+  status             text not null default 'ACTIVE' constraint dataset_status_known check (status in ('ACTIVE', 'DELETING')),
   primary key (sandbox_id, dataset_id),
   constraint dataset_name_key unique (sandbox_id, name),
   constraint dataset_schema_fkey foreign key (sandbox_id, schema_id) references gateway.xdm_schema

@@ -11,6 +11,7 @@ CONFIGURATION = {"profile:read", "config:write", "admin"}
 PEOPLE = {"profile:read", "admin"}
 SEND = {"profile:write", "admin"}
 CONFIGURE = {"config:write", "admin"}
+RUN_JOBS = {"jobs:write", "admin"}
 ADMIN = {"admin"}
 
 OPENED_BY = {
@@ -20,7 +21,7 @@ OPENED_BY = {
     **dict.fromkeys(("batch", "batches"), CONFIGURATION | SEND),
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
-    "cancelSystemJob": {"jobs:write", "admin"},
+    **dict.fromkeys(("createSystemJob", "cancelSystemJob"), RUN_JOBS),
     "diffMergePolicies": PEOPLE,
     "simulateIdentityGraph": CONFIGURATION,
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),

@@ -18,6 +18,11 @@ LIST = """query ($filter: SystemJobFilter, $order: JobOrder, $first: Int, $after
   systemJobs(filter: $filter, orderBy: $order, first: $first, after: $after, last: $last, before: $before) {
     totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }"""
 CANCEL = "mutation ($given: CancelInput!) { cancelSystemJob(input: $given) { systemJob { id status } userErrors { code message path } } }"
+CREATE = """mutation ($given: SystemJobInput!) { createSystemJob(input: $given) { userErrors { code message path } systemJob {
+  id type status dataset { name status } batch { id status } receipt { recordVersions completedAt } } } }"""
+RECEIPT = """query ($id: ID!) { systemJob(id: $id) { status receipt { recordVersions events ties identities profiles computedValues
+  projections errors redactedMentions exportFiles completedAt } } }"""
+LOG = "query ($filter: AuditFilter) { auditLog(filter: $filter) { nodes { action before after } } }"
 
 UPDATE_POLICY = """mutation ($given: UpdateMergePolicyInput!) { updateMergePolicy(input: $given) {
   mergePolicy { status job { id } } systemJob { id type status mergePolicy { id } } userErrors { code message } } }"""
@@ -154,6 +159,54 @@ async def test_a_job_on_whose_end_others_depend_cannot_be_cancelled_and_says_why
     assert (error["code"], error["path"]) == ("CONFLICT", ["id"])
     assert RULES[kind].must_complete in error["message"]
     assert (await client.data(SHOW, id=job_id))["systemJob"]["status"] == "NEW"
+
+
+async def test_a_deletion_answers_at_once_tells_what_went_and_is_logged(client):
+    world = client.world
+    everybody = [record(("Email", f"{n}@example.com"), first_name="Ana") for n in range(3)]
+    batch_id = (await world.records(*everybody)).batch_id
+    name = world.crm.name
+    for argument, kind, key, subject, meanwhile in (
+        ("revertBatch", "REVERT_BATCH", batch_id, "Batch", ("ACTIVE", "REVERTING")),
+        ("deleteDataset", "DELETE_DATASET", world.crm.dataset_id, "Dataset", ("DELETING", None)),
+    ):
+        given = {argument: global_id(subject, key)}
+        job = (await client.changed(CREATE, given))["systemJob"]
+        batch = meanwhile[1] and {"id": global_id("Batch", batch_id), "status": meanwhile[1]}
+        assert (job["type"], job["status"], job["receipt"]) == (kind, "NEW", None)
+        assert (job["dataset"], job["batch"]) == ({"name": name, "status": meanwhile[0]}, batch)
+        (error,) = (await client.data(CREATE, given=given))["createSystemJob"]["userErrors"]
+        assert (error["code"], error["path"], job["id"] in error["message"]) == ("CONFLICT", [argument], True)
+        assert await work_off(world.db, world.configurations) == 1
+        ended = (await client.data(RECEIPT, id=job["id"]))["systemJob"]
+        completed_at = ended["receipt"].pop("completedAt")
+        counts = {name: count for name, count in ended["receipt"].items() if count}
+        assert (ended["status"], completed_at is None) == ("COMPLETED", False)
+        assert counts == ({"recordVersions": 3, "identities": 3, "profiles": 3} if batch else {})
+        (entry, *_) = (await client.data(LOG, filter={"subjectId": given[argument]}))["auditLog"]["nodes"]
+        assert (entry["action"], entry["after"]) == (
+            "createSystemJob",
+            {"status": "REVERTING" if batch else "DELETING"},
+        )
+    gone = await client.data("query ($id: ID!) { batch(id: $id) { id } }", id=global_id("Batch", batch_id))
+    assert gone == {"batch": None}
+
+
+async def test_a_cancelled_deletion_gives_the_dataset_back_in_the_same_answer(client):
+    made = await client.changed(CREATE, {"deleteDataset": global_id("Dataset", client.world.crm.dataset_id)})
+    cancel = """mutation ($given: CancelInput!) { cancelSystemJob(input: $given) { userErrors { code }
+      systemJob { status dataset { status } } } }"""
+    done = await client.changed(cancel, {"id": made["systemJob"]["id"]})
+    assert done["systemJob"] == {"status": "CANCELLED", "dataset": {"status": "ACTIVE"}}
+
+
+async def test_what_is_not_there_cannot_be_deleted_and_one_thing_is_asked_for_at_a_time(client):
+    for argument, kind in (("deleteDataset", "Dataset"), ("deleteBatch", "Batch"), ("revertBatch", "Batch")):
+        for job_id in (global_id(kind, uuid4()), global_id("SystemJob", uuid4()), ""):
+            (error,) = (await client.data(CREATE, given={argument: job_id}))["createSystemJob"]["userErrors"]
+            assert (error["code"], error["path"]) == ("NOT_FOUND", [argument])
+    two = {"deleteBatch": "a", "revertBatch": "a"}
+    assert (await client.error(CREATE, given=two))["extensions"]["code"] == "BAD_INPUT"
 
 
 async def test_a_job_that_is_not_there_is_null_and_cannot_be_cancelled(client):

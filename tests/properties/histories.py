@@ -165,8 +165,12 @@ class Replay:
         await started.close()
 
     async def empty(self) -> None:
-        """Delete all facts and views, and keep the batches: their ids are random, and those of two runs can be compared only if they are the same."""
+        """Delete all facts and views, and keep the batches: their ids are random, and those of two runs can be compared only if they are the same.
+
+        Batches that were deleted for good are forgotten, so that their keys name them again.
+        """
         await self.world.empty()
+        await self.world.db.rows(FORGET, self.world.scope.sandbox_id)
 
     async def run(self, history: Iterable[Step]) -> None:
         """Run the steps in the order given."""
@@ -201,9 +205,13 @@ class Replay:
             scope = replace(world.scope, sandbox=await world.fresh_sandbox())
             await leases.carry_out(world.db, claim, regroup_identities(world.db, scope, world.configurations, claim))
 
-    async def undo(self, step: Step) -> None:
-        """Abort the step's batch, and with it all steps that share it."""
-        await self.world.abort(await self.batch_of(step))
+    async def undo(self, step: Step, how: str = "abort") -> None:
+        """Abort, revert or delete the step's batch, and with it all steps that share it."""
+        await getattr(self.world, how)(await self.batch_of(step))
+
+    async def clear(self, dataset: str) -> None:
+        """Delete everything that came into a dataset."""
+        await self.world.clear(getattr(self.world, dataset))
 
     async def batch_of(self, step: Step) -> UUID:
         return await self.world.batch(f"step {step.batch}", getattr(self.world, step.dataset))
@@ -224,12 +232,28 @@ def without_first_senders(views: dict[str, Sequence[Any]]) -> dict[str, Sequence
     return views | {"test.event": [row[:5] for row in views["test.event"]]}
 
 
+def without_batches(views: dict[str, Sequence[Any]]) -> dict[str, Sequence[Any]]:
+    """Leave out which batch a fragment or an event is of, as a key that came again names another one."""
+    fragments = [(*row[:2], *row[3:]) for row in views["test.fragment"]]
+    return without_first_senders(views) | {"test.fragment": fragments}
+
+
 def _view(name: str, columns: str) -> Query:
     sql = f"select {columns} from gateway.{name} where sandbox_id = $1 order by 1, 2, 3"
     return Query(f"test.{name}", sql, ("sandbox_id",), (), "rows", "For tests.")
 
 
 SET_NOW = Query("test.set_now", "select set_config('gateway.now', $1, false)", ("now",), (), "rows", "For tests.")
+FORGET = Query(
+    "test.forget",
+    "delete from gateway.batch where sandbox_id = $1 and status = 'DELETED' returning 1",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For tests.",
+)
+UNDOING = st.sampled_from(["abort", "revert", "delete"])
+"""How a batch is taken back."""
 VIEWS = [
     _view("identity", "xid, namespace_id, value, profile_id, degree_limit"),
     _view("graph", "profile_id, xids, identity_map::text, is_contested, size"),

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.histories import by_examples, histories, identity_rules, without_first_senders
+from properties.histories import (
+    DATASETS,
+    UNDOING,
+    by_examples,
+    histories,
+    identity_rules,
+    without_batches,
+    without_first_senders,
+)
 
 from gateway.domain.rules.versions import Mode
 
@@ -58,8 +66,8 @@ async def test_calls_committed_as_a_group_leave_what_single_calls_leave(replay, 
 
 @by_examples
 @given(history=histories(vary=True), rules=identity_rules(), data=st.data())
-async def test_aborted_batches_leave_no_trace(replay, history, rules, data):
-    """Ingesting A, B and C, and aborting B and C, equals ingesting A."""
+async def test_batches_that_are_aborted_reverted_or_deleted_leave_no_trace(replay, history, rules, data):
+    """Ingesting A, B and C, and taking B and C back, equals ingesting A."""
     undone = data.draw(
         st.lists(st.sampled_from(history), min_size=1, max_size=2, unique_by=lambda s: (s.batch, s.dataset))
     )
@@ -67,9 +75,35 @@ async def test_aborted_batches_leave_no_trace(replay, history, rules, data):
     expected = await replayed(replay, kept, rules)
     await replayed(replay, history, rules)
     for step in undone:
-        await replay.undo(step)
+        await replay.undo(step, data.draw(UNDOING))
     assert await replay.views() == expected
     assert await replay.differences() == []
+
+
+@by_examples
+@given(history=histories(), rules=identity_rules(), data=st.data())
+async def test_a_batch_that_is_reverted_and_sent_again_leaves_what_it_left_before(replay, history, rules, data):
+    """Ingesting A and B, reverting B, and ingesting B again with its key equals ingesting A and B: in the end another batch has B's facts."""
+    again = data.draw(st.sampled_from(history))
+    expected = await replayed(replay, history, rules)
+    first = await replay.batch_of(again)
+    await replay.undo(again, "revert")
+    await replay.run([step for step in history if step.is_of_batch(again)])
+    assert await replay.batch_of(again) != first
+    assert without_batches(await replay.views()) == without_batches(expected)
+    assert await replay.differences() == []
+
+
+@by_examples
+@given(history=histories(vary=True), rules=identity_rules(), dataset=st.sampled_from(DATASETS))
+async def test_a_deleted_dataset_leaves_no_trace_and_takes_its_batches_again(replay, history, rules, dataset):
+    rest = await replayed(replay, [step for step in history if step.dataset != dataset], rules)
+    whole = await replayed(replay, history, rules)
+    await replay.clear(dataset)
+    assert await replay.views() == rest
+    assert await replay.differences() == []
+    await replay.run([step for step in history if step.dataset == dataset])
+    assert await replay.views() == whole
 
 
 @by_examples
@@ -109,12 +143,12 @@ async def test_views_are_right_of_events_after_settings_changed(replay, history,
 
 @by_examples
 @given(history=histories(vary=True), before=identity_rules(), after=identity_rules(), data=st.data())
-async def test_an_aborted_batch_leaves_no_trace_after_settings_changed(replay, history, before, after, data):
+async def test_a_batch_that_is_taken_back_leaves_no_trace_after_settings_changed(replay, history, before, after, data):
     """An event that several batches sent is taken from the next of them, under the identity that was primary then."""
     undone = data.draw(st.sampled_from(history))
     expected = await told_under_two_settings(replay, history, before, after, without=undone)
     await told_under_two_settings(replay, history, before, after)
-    await replay.undo(undone)
+    await replay.undo(undone, data.draw(UNDOING))
     assert await replay.views() == expected
     assert await replay.differences() == []
 

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from public_names import ROOT
 
+from gateway.domain.config.datasets import DatasetStatus
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.rules.graphs import IdentityType
@@ -29,6 +30,7 @@ KNOWN = {
     "namespace.normalization": IdentityNormalization,
     "xdm_schema.class": XdmClass,
     "batch.status": BatchStatus,
+    "dataset.status": DatasetStatus,
     "ingest_error.codes": ViolationCode,
     "ingestion_warning.code": ViolationCode,
     "record.mode": Mode,

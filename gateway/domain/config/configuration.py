@@ -16,13 +16,13 @@ from uuid import UUID
 from weakref import WeakValueDictionary
 
 from gateway.domain.config.broken_rows import Broken, BrokenRow
-from gateway.domain.config.datasets import Dataset, load_datasets
+from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
 from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
-from gateway.errors import BadInput, Forbidden, Misconfigured, NotFound, Unavailable
+from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import ConfigurationBroken, observe
@@ -89,6 +89,13 @@ class Configuration:
         dataset = self.datasets.find(dataset_id)
         if dataset is None:
             raise NotFound("There is no dataset with this id.", path=["datasetId"])
+        return dataset
+
+    def open_dataset(self, dataset_id: UUID) -> Dataset:
+        """Return the dataset that documents or batches are for. Raises NotFound, Misconfigured, and Conflict while a job empties it."""
+        dataset = self.dataset(dataset_id)
+        if dataset.status is DatasetStatus.DELETING:
+            raise Conflict("The dataset is DELETING: it takes nothing until a job has emptied it.", path=["datasetId"])
         return dataset
 
     def policy(self, policy_id: UUID | None) -> MergePolicy:

@@ -6,6 +6,7 @@ A dataset's schema never changes. A dataset that is enabled for profile feeds pr
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -30,6 +31,13 @@ READ_OLDEST_TIME = query("datasets.read_oldest_time")
 COUNT_RECORDS = query("datasets.count_records")
 
 
+class DatasetStatus(StrEnum):
+    """Whether a dataset takes documents. DELETING: a job empties it, and it takes none meanwhile."""
+
+    ACTIVE = "ACTIVE"
+    DELETING = "DELETING"
+
+
 @dataclass(frozen=True, slots=True)
 class Dataset(Edited):
     """A dataset with its current settings. Events that are older than `event_retention_days` are refused and removed; None: none are."""
@@ -40,12 +48,13 @@ class Dataset(Edited):
     description: str | None
     is_profile_enabled: bool
     event_retention_days: int | None
+    status: DatasetStatus
 
 
 async def load_datasets(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[Dataset]:
     """Load all datasets of the sandbox, by name. Needs no permission. Rows that cannot be parsed go into `broken`."""
     rows = await tx.rows(LIST, scope.sandbox_id)
-    return parse_rows(rows, lambda row: Dataset(**row), broken, table="dataset", key="dataset_id", name="name")
+    return parse_rows(rows, _dataset_of_row, broken, table="dataset", key="dataset_id", name="name")
 
 
 async def create_dataset(
@@ -66,7 +75,7 @@ async def create_dataset(
         await _check_schema(tx, scope, schema_id, enables=is_profile_enabled)
         columns = (uuid4(), schema_id, name, description, is_profile_enabled)
         stamps: Any = await tx.row(CREATE, scope.sandbox_id, *columns, scope.actor)
-        dataset = Dataset(*columns, None, **stamps)
+        dataset = Dataset(*columns, None, DatasetStatus.ACTIVE, **stamps)
         await audit.record(tx, scope, "createDataset", Subject("Dataset", (dataset.dataset_id,)), after=dataset)
     return dataset
 
@@ -121,6 +130,10 @@ async def count_records(db: Database, scope: Scope, dataset_ids: Sequence[UUID])
     scope.require(*READ_CONFIGURATION)
     counts = {row["dataset_id"]: row["count"] for row in await db.rows(COUNT_RECORDS, scope.sandbox_id, dataset_ids)}
     return [counts.get(dataset_id, 0) for dataset_id in dataset_ids]
+
+
+def _dataset_of_row(row: Any) -> Dataset:
+    return Dataset(**{**row, "status": DatasetStatus(row["status"])})
 
 
 async def _locked(tx: Session, scope: Scope) -> list[Dataset]:

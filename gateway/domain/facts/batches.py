@@ -47,7 +47,7 @@ class BatchStatus(StrEnum):
     """The state of a batch. LOADING: it takes documents. ACTIVE: complete. FAILED: complete, with no valid document.
 
     In all other states its documents are gone, or a job removes them. ABORTING, then ABORTED: given up while LOADING. REVERTING, then
-    REVERTED: taken back once it was complete, so that its key is free. DELETING, then DELETED: removed for good.
+    REVERTED: taken back once it was complete, so that its key is free. DELETING, then DELETED: removed for good, so that its key is refused.
     """
 
     LOADING = "LOADING"
@@ -90,10 +90,11 @@ class Batch:
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:
     """Create a batch of the dataset with this key, or return the one that the key names; a random key for None. Needs `profile:write`.
 
-    A batch whose key was used before may be complete. Raises Forbidden, Invalid for the key, and NotFound or Misconfigured for the dataset.
+    A batch whose key was used before may be complete. Raises Forbidden; Invalid for the key, and Conflict for that of a deleted batch;
+    NotFound, Misconfigured, and Conflict while it is emptied, for the dataset.
     """
     scope.require(Permission.PROFILE_WRITE)
-    config.dataset(dataset_id)
+    config.open_dataset(dataset_id)
     key = str(uuid4()) if key is None else key
     check_name(key, "key")
     for number in (
@@ -106,6 +107,8 @@ async def create_batch(db: Database, scope: Scope, config: Configuration, datase
                 continue
             values = dict(row)
             is_new, batch = values.pop("is_new"), batch_of_row(values)
+            if batch.status in (BatchStatus.DELETING, BatchStatus.DELETED):
+                raise Conflict("The batch of this key was deleted for good; choose another key.", path=["key"])
             if is_new:
                 await audit.record(tx, scope, "createBatch", subject_of(batch_id), after=batch)
             return batch

@@ -193,8 +193,8 @@ class _Target:
         return prepared
 
     def reader(self, config: Configuration, oldest: datetime | None) -> Reader:
-        """Return a reader of this dataset's documents, which refuses events from before `oldest`. Raises NotFound, Invalid, Misconfigured."""
-        dataset = config.dataset(self.dataset_id)
+        """Return a reader of this dataset's documents, which refuses events from before `oldest`. Raises NotFound, Invalid, Conflict, Misconfigured."""
+        dataset = config.open_dataset(self.dataset_id)
         schema = config.schemas[dataset.schema_id]
         xdm_class = schema.xdm_class
         if not (dataset.is_profile_enabled and schema.is_profile_enabled):

@@ -14,7 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from time import perf_counter
@@ -24,6 +24,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.ingest.resends import store_successors, take_successors
 from gateway.domain.rules.scope import Scope
+from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import read_known
 from gateway.domain.views.graph_union import RetryTransaction, unchanged_people
@@ -32,7 +33,8 @@ from gateway.domain.views.transactions import change_of, exclusive_transaction, 
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.locks import IS_AWAITED
-from gateway.storage.database import Database, Session
+from gateway.domain.work.receipts import DeletionReceipt
+from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import Query, query
 
 LOCK_REMOVALS = query("removal.lock_removals")
@@ -45,11 +47,15 @@ FIRST_SIZE = 200
 MAX_SIZE: Final = 10_000
 """The first and the largest number of facts in a piece."""
 
+ERRORS_AT_ONCE: Final = 1_000
+"""How many refused documents one piece removes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
     """Facts to be removed: the statements that count, find and remove them, and the `arguments` of all of these after the sandbox.
 
+    `count` returns the numbers of a DeletionReceipt. `remove_errors` is None where refused documents stay.
     `remove_concurrently` removes events of step 1, and returns those that it looked at and left. `list_remaining` tells whose person is not made
     by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` is run when
     nothing is left.
@@ -65,6 +71,7 @@ class Selection:
     remove_ties: Query
     find_records: Query | None = None
     remove_records: Query | None = None
+    remove_errors: Query | None = None
     end: Query | None = None
 
 
@@ -84,13 +91,30 @@ async def remove(
     The job keeps its cursor: it may remove several selections, one after another.
     """
     removal = _Removal(db, scope, configurations, job, selection)
-    await removal.count()
+    await count(db, scope, job, selection)
+    while await removal.remove_errors():
+        pass
     while await removal.remove_resends():
         pass
     while (left := await removal.remove_concurrently()) is not None:
         await removal.remove_left(left)
     while await removal.remove_rest():
         pass
+
+
+async def count(db: Database, scope: Scope, job: LeasedJob, selection: Selection) -> None:
+    """Count the selected facts that are left, unless the job's total counts them already."""
+    async with db.transaction(scope.sandbox_id) as tx:
+        left = await preview(tx, scope, selection)
+        total = max(job.total or 0, job.done + left.record_versions + left.events)
+        await leases.advance(tx, job, job.cursor, done=job.done, total=total, receipt=DeletionReceipt())
+
+
+async def preview(db: Reader, scope: Scope, selection: Selection) -> DeletionReceipt:
+    """Count what would be removed, without removing it. People and identities that would vanish are not counted."""
+    found: Any = await db.row(selection.count, scope.sandbox_id, *selection.arguments)
+    receipt = DeletionReceipt(**found)
+    return receipt if selection.remove_errors else replace(receipt, errors=0)
 
 
 class _Pace:
@@ -114,20 +138,24 @@ class _Removal:
         self._concurrent, self._vanishing, self._remaining = _Pace(), _Pace(), _Pace()
         self._not_before = 0.0
 
-    async def count(self) -> None:
-        """Count the selected facts that are left."""
-        async with self._db.transaction(self._scope.sandbox_id) as tx:
-            left = await tx.value(self._selection.count, *self._selected)
-            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, total=self._job.done + left)
-
     # -------------------------------------------------------------------------------------------- beside the writers
+
+    async def remove_errors(self) -> bool:
+        """Remove documents that were refused, which are no facts. Return whether there were some."""
+        if self._selection.remove_errors is None:
+            return False
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            rows = await tx.rows(self._selection.remove_errors, *self._selected, ERRORS_AT_ONCE)
+            if rows:
+                await self._advance(tx, 0, Counter(), DeletionReceipt(errors=len(rows)))
+            return bool(rows)
 
     async def remove_resends(self) -> bool:
         """Remove resends: no view tells of them. Return whether there were some."""
         async with self._db.transaction(self._scope.sandbox_id) as tx:
             rows = await tx.rows(self._selection.remove_resends, *self._selected, FIRST_SIZE)
             if rows:
-                await self._advance(tx, len(rows), Counter())
+                await self._advance(tx, len(rows), Counter(), DeletionReceipt(events=len(rows)))
             return bool(rows)
 
     async def remove_concurrently(self) -> list[EventRef] | None:
@@ -155,7 +183,7 @@ class _Removal:
                 removed = Counter[UUID]()
                 for row in rows:
                     removed[row["batch_id"]] += row["gone"]
-                await self._advance(tx, removed.total(), removed)
+                await self._advance(tx, removed.total(), removed, DeletionReceipt(events=removed.total()))
         self._concurrent.learn(size, perf_counter() - begin)
         return [
             EventRef(row["dataset_id"], row["xid"], event_id) for row in rows for event_id in row["event_ids"] or ()
@@ -190,9 +218,9 @@ class _Removal:
                 if rows := await change.tx.rows(find, *self._selected, size):
                     await self._remove(change, (), [row["xid"] for row in rows])
                     return True
+            await leases.advance(change.tx, self._job, self._job.cursor, done=self._job.done)
             if selection.end is not None:
                 await change.tx.execute(selection.end, *self._selected)
-            await leases.advance(change.tx, self._job, self._job.cursor, done=self._job.done)
             return False
 
     @asynccontextmanager
@@ -210,37 +238,50 @@ class _Removal:
     async def _remove(self, change: FactChange, refs: Sequence[EventRef], xids: Sequence[UUID]) -> None:
         """Remove these events, the selected record versions under these identities, and the selected ties that documents of both made."""
         tx, origins = change.tx, sorted({*xids, *(ref.xid for ref in refs)})
-        removed = await self._remove_and_succeed(change, refs)
+        versions: Sequence[Any] = ()
+        events, removed = await self._remove_and_succeed(change, refs)
         if xids and self._selection.remove_records is not None:
             await read_known(change, origins)
-            rows = await tx.rows(self._selection.remove_records, *self._selected, origins)
-            removed.update(row["batch_id"] for row in rows)
-            change.refolded = {(row["xid"], row["dataset_id"]) for row in rows}
+            versions = await tx.rows(self._selection.remove_records, *self._selected, origins)
+            removed.update(row["batch_id"] for row in versions)
+            change.refolded = {(row["xid"], row["dataset_id"]) for row in versions}
         tied = await tx.rows(self._selection.remove_ties, *self._selected, origins)
         change.seeds = {*origins, *change.event_xids, *(row["xid"] for row in tied)}
         change.recount = True
         effects = await refresh(change)
-        await self._advance(tx, sum(max(n, 0) for n in removed.values()), removed, profiles=len(effects.people))
+        receipt = DeletionReceipt(
+            record_versions=len(versions),
+            events=events,
+            ties=sum(row["is_of_origin"] for row in tied),
+            identities=change.dropped,
+            profiles=sum(person.kind is ChangeKind.DELETED for person in effects.people.values()),
+        )
+        facts = sum(max(n, 0) for n in removed.values())
+        await self._advance(tx, facts, removed, receipt, profiles=len(effects.people))
 
-    async def _remove_and_succeed(self, change: FactChange, refs: Sequence[EventRef]) -> Counter[UUID]:
-        """Remove these events, and put the first resends of each in its place. Return how many events each batch has lost."""
-        tx, scope, removed = change.tx, change.scope, Counter[UUID]()
+    async def _remove_and_succeed(self, change: FactChange, refs: Sequence[EventRef]) -> tuple[int, Counter[UUID]]:
+        """Remove these events, and put the first resends of each in its place. Return how many went, and how many fewer each batch has now."""
+        tx, scope, events, removed = change.tx, change.scope, 0, Counter[UUID]()
         for dataset_id, of_dataset in groupby(sorted(refs), attrgetter("dataset_id")):
             keys = [(ref.xid, ref.event_id) for ref in of_dataset]
             successors = await take_successors(tx, scope, dataset_id, keys)
             rows = await tx.rows(REMOVE_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
+            events += len(rows)
             removed.update(row["batch_id"] for row in rows)
             change.event_xids.update(row["xid"] for row in rows)
             if successors:
                 moved, gained = await store_successors(tx, scope, change.config, dataset_id, successors)
                 change.event_xids |= moved
                 removed.subtract(gained)
-        return removed
+        return events, removed
 
-    async def _advance(self, tx: Session, facts: int, removed: Counter[UUID], *, profiles: int = 0) -> None:
-        """Note what a piece removed: in the counts of batches, and in the job."""
-        rows = sorted(removed.items())
-        if rows:
-            await tx.update_rows(COUNT_REMOVED, self._scope.sandbox_id, rows=rows)
+    async def _advance(
+        self, tx: Session, facts: int, removed: Counter[UUID], receipt: DeletionReceipt, *, profiles: int = 0
+    ) -> None:
+        """Note what a piece removed: in the job with its receipt, then in the counts of batches. A call that cancels the job locks in this order, too."""
         done = self._job.done + facts
-        await leases.advance(tx, self._job, self._job.cursor, done=done, records=facts, profiles=profiles)
+        await leases.advance(
+            tx, self._job, self._job.cursor, done=done, records=facts, profiles=profiles, receipt=receipt
+        )
+        if rows := sorted(removed.items()):
+            await tx.update_rows(COUNT_REMOVED, self._scope.sandbox_id, rows=rows)

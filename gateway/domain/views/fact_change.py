@@ -37,6 +37,7 @@ class FactChange:
         people           all people that the change may concern
         former_members   the members of the people before, by profile id
         excluded         identities that join nobody from now on
+        dropped          how many identities no fact names any more
         effects          what happened to people
     """
 
@@ -61,4 +62,5 @@ class FactChange:
     people: list[GraphChange] = field(default_factory=list)
     former_members: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
     excluded: set[UUID] = field(default_factory=set)
+    dropped: int = 0
     effects: Effects = field(default_factory=Effects)

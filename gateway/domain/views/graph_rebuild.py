@@ -38,11 +38,11 @@ class Grouping:
 
 
 async def rebuild_graphs(change: FactChange) -> None:
-    """Group the components of the change's `seeds` anew, and write what differs. Set its `people`, `former_members` and `excluded`."""
+    """Group the components of the change's `seeds` anew, and write what differs. Set its `people`, `former_members`, `excluded` and `dropped`."""
     tx, scope = change.tx, change.scope
     may_vanish = change.recount and (change.event_xids or change.refolded)
     vanished = await drop_vanished(tx, scope, change.seeds) if may_vanish else {}
-    change.former_members = vanished
+    change.former_members, change.dropped = vanished, sum(map(len, vanished.values()))
     seeds = change.seeds.difference(*vanished.values())
     if not seeds:
         return
@@ -53,7 +53,7 @@ async def rebuild_graphs(change: FactChange) -> None:
     stored = await _read_stored(tx, scope, component)
     await _write_graphs(tx, scope, component, grouping, stored)
     if change.recount:
-        await _drop_unnamed(tx, scope, grouping.unowned)
+        change.dropped += await _drop_unnamed(tx, scope, grouping.unowned)
     change.former_members = vanished | _former_members(component, stored)
     change.people = [_graph_change(component, graph, change.former_members) for graph in grouping.people]
     limits = component.degree_limits.items()
@@ -135,9 +135,11 @@ async def _set_degree_limits(tx: Session, scope: Scope, component: Component) ->
         await tx.update_rows(SET_DEGREE_LIMITS, scope.sandbox_id, [xid for xid, _ in changed], rows=changed)
 
 
-async def _drop_unnamed(tx: Session, scope: Scope, unowned: Collection[UUID]) -> None:
+async def _drop_unnamed(tx: Session, scope: Scope, unowned: Collection[UUID]) -> int:
+    """Delete those of these identities that no fact names, and return how many there were."""
     if not unowned:
-        return
+        return 0
     named = {row["xid"] for row in await tx.rows(NAMED_BY_FACTS, scope.sandbox_id, list(unowned))}
     if unnamed := [xid for xid in unowned if xid not in named]:
         await tx.execute(DELETE_IDENTITIES, scope.sandbox_id, unnamed)
+    return len(unnamed)

@@ -6,6 +6,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Final
 
+from gateway.storage.queries import Query, query
+
 
 class JobKind(StrEnum):
     """The kind of a job; the worker has a handler for each."""
@@ -18,6 +20,9 @@ class JobKind(StrEnum):
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
+    DELETE_DATASET = "DELETE_DATASET"
+    DELETE_BATCH = "DELETE_BATCH"
+    REVERT_BATCH = "REVERT_BATCH"
 
 
 class Equal(StrEnum):
@@ -37,6 +42,7 @@ class About(StrEnum):
 
     SANDBOX = "Sandbox"
     BATCH = "Batch"
+    DATASET = "Dataset"
     POLICY = "MergePolicy"
 
 
@@ -47,7 +53,8 @@ class KindRules:
     `equal`: what an open job like a new one means. `is_long`: the work grows with the sandbox, not with a selection of its facts; long work has
     slots of its own. `must_complete` is why others depend on its end, as a sentence: such a job cannot be cancelled and never fails. It
     is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress. `every`: each sandbox
-    has one such job, which is due again after this time. `about`: what the subject is.
+    has one such job, which is due again after this time. `about`: what the subject is. `may_be_withdrawn`: although it must complete, it can be
+    cancelled until its first attempt. `give_back` opens the subject again where the job ends CANCELLED or FAILED; it takes sandbox and job.
     """
 
     equal: Equal
@@ -55,6 +62,8 @@ class KindRules:
     must_complete: str = ""
     about: About = About.SANDBOX
     every: timedelta | None = None
+    may_be_withdrawn: bool = False
+    give_back: Query | None = None
 
 
 def _recurring(every: timedelta, *, is_long: bool = False) -> KindRules:
@@ -83,4 +92,15 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     JobKind.EXPIRE_CHANGES: _recurring(timedelta(hours=1)),
     JobKind.COMPLETE_BATCHES: _recurring(timedelta(hours=1)),
     JobKind.EXPIRE_JOBS: _recurring(timedelta(hours=1)),
+    JobKind.DELETE_DATASET: KindRules(
+        Equal.REFUSE, is_long=True, about=About.DATASET, give_back=query("dataset_removal.give_back_dataset")
+    ),
+    JobKind.DELETE_BATCH: KindRules(Equal.REFUSE, about=About.BATCH, give_back=query("batch_removal.give_back_batch")),
+    JobKind.REVERT_BATCH: KindRules(
+        Equal.REFUSE,
+        must_complete="A part of the batch would be left, and its key names another one.",
+        about=About.BATCH,
+        may_be_withdrawn=True,
+        give_back=query("batch_removal.give_back_batch"),
+    ),
 }

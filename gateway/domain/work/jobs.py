@@ -17,7 +17,8 @@ from gateway.domain.rules.scope import OWN_ACTOR, READ_CONFIGURATION, Permission
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.job_kinds import RULES, Equal, JobKind
-from gateway.errors import Conflict, NotFound
+from gateway.domain.work.receipts import DeletionReceipt, receipt_of
+from gateway.errors import Conflict, JobOpen, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.notifications import Channel
 from gateway.storage.queries import query
@@ -71,7 +72,8 @@ class Job:
 
     `input`: what was asked for beyond kind and subject, a JSON value. `done` and `total` count units of work, such as people or
     facts; `total` is None while unknown. `error` is why the last attempt was put off or the job failed, None after a piece that succeeded.
-    `attempts`: how often workers took it up. `started_at` is None until the first one did.
+    `attempts`: how often workers took it up. `started_at` is None until the first one did. `receipt`: what it deleted; None if it deletes nothing,
+    or did not begin.
     """
 
     job_id: UUID
@@ -88,6 +90,7 @@ class Job:
     created_by: str | None
     started_at: datetime | None
     updated_at: datetime
+    receipt: DeletionReceipt | None
 
     @property
     def is_open(self) -> bool:
@@ -128,7 +131,7 @@ async def enqueue(
     """Add a job, due `seconds` after now, and return its id; the scope's actor is its author.
 
     An open job of this kind about this subject is cancelled, or is the one whose id is returned, as the rules of the kind say. Raises
-    Conflict where they refuse a second one.
+    JobOpen where they refuse a second one.
     """
     equal, job_id = RULES[kind].equal, uuid4()
     text = None if input is None else orjson.dumps(input).decode()
@@ -143,7 +146,20 @@ async def enqueue(
         if open_id is not None and equal is Equal.JOIN:
             return open_id
         if open_id is not None and equal is Equal.REFUSE:
-            raise Conflict(f"The job {open_id} does this already; wait for its end.")
+            raise JobOpen(open_id)
+
+
+async def refuse_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID, *, path: Sequence[str]) -> None:
+    """Raise JobOpen if a job of this kind about this subject is open."""
+    open_id: UUID | None = await tx.value(FIND_OPEN, scope.sandbox_id, kind, subject)
+    if open_id is not None:
+        raise JobOpen(open_id, path=path)
+
+
+async def read_job(tx: Session, scope: Scope, job_id: UUID) -> Job:
+    """Read a job that this transaction has made or changed. Needs no permission."""
+    (job,) = jobs_of_rows(await tx.rows(READ, scope.sandbox_id, [job_id]))
+    return job
 
 
 async def end(tx: Session, scope: Scope, kind: JobKind, subject: UUID, status: JobStatus) -> None:
@@ -179,13 +195,15 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
         (job,) = found
         if not job.is_open:
             raise Conflict(f"The job is {job.status} already.", path=["id"])
-        if reason := RULES[job.kind].must_complete:
-            raise Conflict(f"A job of type {job.kind} cannot be cancelled: {reason}", path=["id"])
+        rules = RULES[job.kind]
+        if rules.must_complete and not (rules.may_be_withdrawn and job.attempts == 0):
+            raise Conflict(f"A job of type {job.kind} cannot be cancelled: {rules.must_complete}", path=["id"])
         await end(tx, scope, job.kind, job.subject, JobStatus.CANCELLED)
+        if rules.give_back:
+            await tx.execute(rules.give_back, scope.sandbox_id, job_id)
         before, after = {"status": job.status}, {"status": JobStatus.CANCELLED}
         await audit.record(tx, scope, "cancelSystemJob", Subject("SystemJob", (job_id,)), before=before, after=after)
-        (cancelled,) = jobs_of_rows(await tx.rows(READ, scope.sandbox_id, [job_id]))
-        return cancelled
+        return await read_job(tx, scope, job_id)
 
 
 def jobs_of_rows(rows: Sequence[Any]) -> list[Job]:
@@ -198,6 +216,7 @@ def jobs_of_rows(rows: Sequence[Any]) -> list[Job]:
                 "status": JobStatus(row["status"]),
                 "input": loads(row["input"]),
                 "metrics": JobMetrics(**loads(row["metrics"])),
+                "receipt": receipt_of(loads(row["receipt"])),
             }
         )
         for row in rows

@@ -20,6 +20,7 @@ import orjson
 
 from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.domain.work.jobs import NOTHING_DONE, JobMetrics, JobStatus, loads
+from gateway.domain.work.receipts import DeletionReceipt, receipt_of
 from gateway.errors import GatewayError, Timeout, Unavailable
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
@@ -59,6 +60,7 @@ class LeasedJob:
     done: int = 0
     total: int | None = None
     metrics: JobMetrics = NOTHING_DONE
+    receipt: DeletionReceipt | None = None
     attempt: int = 1
     is_recalled: bool = False
 
@@ -105,20 +107,28 @@ async def advance(
     total: int | None = None,
     records: int = 0,
     profiles: int = 0,
+    receipt: DeletionReceipt | None = None,
 ) -> None:
     """Store, in the transaction of a piece, that the work goes on at `cursor`, and begin the lease anew. Raises LeaseLost, LeaseRecalled.
 
     `cursor`: any JSON value. `done`: the units done so far, not in this piece alone. `total`: all units, None to leave it as it was.
-    `records` and `profiles`: what this piece adds to the metrics: rows that it worked on, people that it changed.
+    `records` and `profiles`: what this piece adds to the metrics: rows that it worked on, people that it changed. `receipt`: what it
+    deleted, which is added to the job's; None for a job that deletes nothing.
     """
     if claim.is_recalled:
         raise LeaseRecalled
     total = claim.total if total is None else total
     metrics = JobMetrics(claim.metrics.records + records, claim.metrics.profiles + profiles)
-    texts = (orjson.dumps(cursor).decode(), orjson.dumps(asdict(metrics)).decode())
+    told = claim.receipt if receipt is None else receipt + (claim.receipt or DeletionReceipt())
+    texts = (
+        orjson.dumps(cursor).decode(),
+        orjson.dumps(asdict(metrics)).decode(),
+        told and orjson.dumps(told).decode(),
+    )
     if await tx.value(ADVANCE, *_key(claim), LEASE_SECONDS, *texts, done, total) is None:
         raise LeaseLost
     claim.cursor, claim.done, claim.total, claim.metrics, claim.attempt = cursor, done, total, metrics, 0
+    claim.receipt = told
 
 
 async def extend_lease(db: Database, claim: LeasedJob) -> bool:
@@ -172,16 +182,20 @@ async def _complete(db: Database, claim: LeasedJob) -> str:
 async def _release(
     db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
 ) -> str:
-    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error):
+    give_back = RULES[claim.kind].give_back if status is JobStatus.FAILED else None
+    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, give_back=give_back):
         return "lost"
     return "put off" if status is JobStatus.NEW else status.lower()
 
 
-async def _is_stored(db: Database, statement: Query, *args: Any) -> bool:
+async def _is_stored(db: Database, statement: Query, *args: Any, give_back: Query | None = None) -> bool:
     """Return whether the end of a lease could be stored; else it runs out, and another worker comes to the same end."""
     with suppress(Timeout, Unavailable):
         async with db.transaction() as tx:
-            return await tx.value(statement, *args) is not None
+            is_held = await tx.value(statement, *args) is not None
+            if is_held and give_back:
+                await tx.execute(give_back, *args[:2])
+            return is_held
     return False
 
 
@@ -198,6 +212,7 @@ def _leased(row: Any, lease: UUID) -> LeasedJob:
         "input": loads(row["input"]),
         "cursor": loads(row["cursor"]),
         "metrics": JobMetrics(**loads(row["metrics"])),
+        "receipt": receipt_of(loads(row["receipt"])),
     }
     return LeasedJob(lease=lease, **{**row, **values})
 

@@ -63,7 +63,7 @@ async def load_file(
     """
     configurations = Configurations()
     config = await configurations.read(db, scope)
-    dataset_id, key = _dataset(config, dataset), key or await _key(source, mode)
+    dataset_id, key = find_dataset(config, dataset), key or await _key(source, mode)
     loaded = Loaded()
     chunks = source.chunks(advance, settings.stream_bytes, partial(loaded.outcome.check, settings.stream_failures))
     if (first := await anext(chunks, None)) is None:
@@ -158,7 +158,8 @@ def _chunk(first_index: int, found: Sequence[tuple[object, int]]) -> Chunk:
     return Chunk(first_index, [document for document, _ in found], [line for _, line in found])
 
 
-def _dataset(config: Configuration, text: str) -> UUID:
+def find_dataset(config: Configuration, text: str) -> UUID:
+    """Return the key of the dataset with this id or this name. Raises NotFound."""
     match read_id(text):
         case "Dataset", (dataset_id,):
             return config.dataset(dataset_id).dataset_id

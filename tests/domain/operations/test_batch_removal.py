@@ -12,12 +12,16 @@ from world import event, record
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.operations import removal
-from gateway.domain.operations.batch_removal import abort_batch
+from gateway.domain.operations.batch_removal import abort_batch, delete_batch, preview_batch, revert_batch
 from gateway.domain.operations.verification import verify
+from gateway.domain.rules.versions import Mode
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.job_lists import list_jobs
-from gateway.domain.work.jobs import JobStatus
+from gateway.domain.work.jobs import JobStatus, cancel_job
 from gateway.domain.work.locks import IS_AWAITED
-from gateway.errors import Conflict, NotFound
+from gateway.domain.work.receipts import DeletionReceipt
+from gateway.errors import Conflict, JobOpen, NotFound
 from gateway.storage.queries import Query
 
 ANA, BOB, PHONE = ("Email", "ana@example.com"), ("Email", "bob@example.com"), ("Phone", "+1")
@@ -129,6 +133,111 @@ async def test_only_a_batch_that_exists_and_is_loading_is_aborted(world):
     assert (await list_jobs(world.db, world.scope)).items == []
 
 
+async def names(world):
+    return [document["person"]["name"] for document in await world.documents()]
+
+
+async def test_a_complete_batch_is_reverted_and_earlier_versions_come_back(world):
+    """The key names another batch then, so that the same documents can come again. Nothing more can be done to the old one."""
+    await world.records(record(ANA, first_name="Ana", personalEmail={"address": "a@example.com"}))
+    batch_id = await world.batch("corrections")
+    correction = record(ANA, PHONE, person={"name": {"firstName": "Anna", "lastName": "Ash"}})
+    await world.records(correction, {"nonsense": 1}, mode=Mode.MERGE, batch_id=batch_id)
+    with pytest.raises(Conflict, match="abortBatch"):
+        await revert_batch(world.db, world.scope, batch_id)
+    await world.revert(batch_id)
+    batch = await read(world, batch_id)
+    assert (batch.status, batch.record_count, batch.failed_count) == (BatchStatus.REVERTED, 0, 1)
+    assert await names(world) == [{"firstName": "Ana"}]
+    (job,) = (await list_jobs(world.db, world.scope)).items
+    assert (job.kind, job.receipt) == ("REVERT_BATCH", DeletionReceipt(record_versions=1, ties=1, identities=1))
+    for verb in (revert_batch, delete_batch):
+        with pytest.raises(Conflict, match="REVERTED already"):
+            await verb(world.db, world.scope, batch_id)
+    again = await world.batch("corrections")
+    await world.records(correction, mode=Mode.MERGE, batch_id=again)
+    assert (again != batch_id, await names(world)) == (True, [{"firstName": "Anna", "lastName": "Ash"}])
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_deleted_batch_is_gone_for_good_and_its_key_is_refused(world):
+    batch_id = await world.batch("leaked", world.shop)
+    await world.events(event("e1", NOON, ANA, PHONE), event("e2", NOON, ANA), {"nonsense": 1}, batch_id=batch_id)
+    await world.events(event("e2", NOON, ANA))
+    there_is = await preview_batch(world.db, world.scope, batch_id, JobKind.DELETE_BATCH)
+    assert there_is == DeletionReceipt(events=2, ties=1, errors=1)
+    await world.delete(batch_id)
+    batch = await read(world, batch_id)
+    assert (batch.status, batch.record_count, batch.failed_count) == (BatchStatus.DELETED, 0, 0)
+    (job,) = (await list_jobs(world.db, world.scope)).items
+    assert job.receipt == replace(there_is, identities=1)
+    with pytest.raises(Conflict, match="deleted for good"):
+        await world.batch("leaked", world.shop)
+    with pytest.raises(Conflict, match="DELETED"):
+        await world.events(event("e3", NOON, ANA), batch_id=batch_id)
+    assert await world.people() == {(await world.xid(*ANA),)}
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_rolling_batch_can_be_reverted_and_what_comes_then_goes_into_another(world):
+    first = (await world.records(record(ANA))).batch_id
+    await revert_batch(world.db, world.scope, first)
+    second = (await world.records(record(BOB))).batch_id
+    await world.empty_batches()
+    assert [(await read(world, one)).status for one in (first, second)] == ["REVERTED", "LOADING"]
+    assert await world.people() == {(await world.xid(*BOB),)}
+
+
+async def test_one_job_at_a_time_empties_a_batch_and_the_refusal_names_it(world):
+    batch_id = await world.batch("b")
+    await world.records(record(ANA), batch_id=batch_id)
+    job = await delete_batch(world.db, world.scope, batch_id)
+    with pytest.raises(JobOpen) as refused:
+        await delete_batch(world.db, world.scope, batch_id)
+    assert (refused.value.job_id, refused.value.path) == (job.job_id, ["deleteBatch"])
+    for verb in (revert_batch, abort_batch):
+        with pytest.raises(Conflict):
+            await verb(world.db, world.scope, batch_id)
+    with pytest.raises(NotFound):
+        await delete_batch(world.db, world.scope, uuid4())
+
+
+async def test_a_batch_whose_job_is_cancelled_is_given_back_as_it_was(world):
+    """A deletion can be cancelled at any time, a revert until it begins."""
+    loading, complete = await world.batch("loading"), await world.batch("complete", world.loyalty)
+    await world.records(record(ANA), batch_id=loading)
+    await world.records(record(BOB), dataset=world.loyalty, batch_id=complete)
+    await batches.complete_batch(world.db, world.scope, complete)
+    before = [await read(world, one) for one in (loading, complete)]
+    for verb, batch_id in ((delete_batch, loading), (delete_batch, complete), (revert_batch, complete)):
+        job = await verb(world.db, world.scope, batch_id)
+        await cancel_job(world.db, world.scope, job.job_id)
+    assert [await read(world, one) for one in (loading, complete)] == before
+    await world.records(record(ANA), batch_id=loading)
+    begun = await revert_batch(world.db, world.scope, complete)
+    await leases.claim(world.db, [JobKind.REVERT_BATCH])
+    with pytest.raises(Conflict, match="cannot be cancelled"):
+        await cancel_job(world.db, world.scope, begun.job_id)
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_a_deletion_that_is_cancelled_between_two_pieces_leaves_the_rest_and_can_be_asked_for_again(world, later):
+    after = await later(timedelta(hours=1))
+    batch_id = await world.batch("many")
+    people = [("Email", f"{n}@example.com") for n in range(5)]
+    await world.records(*map(record, people), batch_id=batch_id)
+    assert await killed_at(3, world.delete(batch_id), "leases.advance_job")
+    (job,) = (await list_jobs(world.db, world.scope)).items
+    cancelled = await cancel_job(world.db, world.scope, job.job_id)
+    left = await world.people()
+    assert 0 < len(left) < 5
+    assert cancelled.receipt == DeletionReceipt(*(5 - len(left), 0, 0), 5 - len(left), 5 - len(left))
+    assert ((await read(world, batch_id)).status, (await read(world, batch_id)).record_count) == ("LOADING", len(left))
+    assert await verify(world.db, world.scope, world.configurations) == []
+    await replace(world, db=after).delete(batch_id)
+    assert await world.people() == set()
+
+
 @pytest.fixture
 def small_pieces(monkeypatch):
     monkeypatch.setattr(removal, "FIRST_SIZE", 2)
@@ -136,7 +245,8 @@ def small_pieces(monkeypatch):
 
 
 @pytest.mark.usefixtures("small_pieces")
-async def test_a_job_that_is_killed_after_any_piece_is_finished_by_another_worker(world, later):
+@pytest.mark.parametrize(("how", "ended"), [("abort", "ABORTED"), ("revert", "REVERTED"), ("delete", "DELETED")])
+async def test_a_job_that_is_killed_after_any_piece_is_finished_by_another_worker(world, later, how, ended):
     """Whatever it has committed, views are right, and status and count agree with what is there."""
     after = await later(timedelta(hours=1))
     await world.records(record(ANA, first_name="Ana"))
@@ -145,17 +255,19 @@ async def test_a_job_that_is_killed_after_any_piece_is_finished_by_another_worke
         number += 1
         batch_id = await world.batch(f"b{number}")
         await world.records(record(ANA, PHONE), record(BOB, PHONE), record(PHONE), batch_id=batch_id)
-        killed = await killed_at(number, world.abort(batch_id), "leases.advance_job")
+        killed = await killed_at(number, getattr(world, how)(batch_id), "leases.advance_job")
         batch = await read(world, batch_id)
-        if batch.status == "ABORTED":
+        if batch.status == ended:
             assert (batch.record_count, await world.people()) == (0, {(await world.xid(*ANA),)})
         assert await verify(world.db, world.scope, world.configurations) == []
-        await replace(world, db=after).abort(batch_id)
-        assert (await read(world, batch_id)).status == "ABORTED"
+        await replace(world, db=after).empty_batches()
+        assert (await read(world, batch_id)).status == ended
         assert await world.people() == {(await world.xid(*ANA),)}
         assert await verify(world.db, world.scope, world.configurations) == []
     assert number > 3
-    assert {job.status for job in (await list_jobs(world.db, world.scope)).items} <= {JobStatus.COMPLETED}
+    removals = (await list_jobs(world.db, world.scope)).items
+    assert {job.status for job in removals} == {JobStatus.COMPLETED}
+    assert {(job.receipt.record_versions, job.receipt.ties, job.receipt.identities) for job in removals} == {(3, 2, 2)}
 
 
 async def visits(world, batch_id, number):
@@ -230,9 +342,9 @@ async def test_of_two_batches_that_go_at_once_none_relies_on_events_of_the_other
         await abort_batch(world.db, world.scope, batch_id)
     async with world.db.transaction() as tx:
         await tx.execute(HOLD_BATCH, world.scope.sandbox_id, first)  # which a piece counts last
-        working = [asyncio.create_task(world.abort(first))]
+        working = [asyncio.create_task(world.empty_batches())]
         await until(world, IS_ROW_AWAITED)
-        working.append(asyncio.create_task(world.abort(second)))
+        working.append(asyncio.create_task(world.empty_batches()))
         await until(world, IS_ADVISORY_AWAITED)
     await asyncio.gather(*working)
     assert await world.people() == set()

@@ -16,6 +16,7 @@ from gateway.domain.work.job_kinds import RULES, JobKind
 from gateway.domain.work.job_lists import JobFilter, list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.leases import LEASE_SECONDS, LeaseLost
+from gateway.domain.work.receipts import DeletionReceipt
 
 KIND, RECURRING = JobKind.ABORT_BATCH, JobKind.EXPIRE_JOBS
 LEASE = timedelta(seconds=LEASE_SECONDS + 1)
@@ -136,9 +137,14 @@ async def test_a_recurring_job_comes_again_after_its_interval_and_tells_of_its_l
     assert await leases.claim(await later(2 * DAY + every), [RECURRING]) is not None
 
 
-async def test_jobs_that_ended_are_kept_for_some_days(db, scope, later):
+async def test_jobs_that_ended_are_kept_for_some_days_and_those_that_deleted_for_good(db, scope, later):
     await enqueued(db, scope)
     await worked(db)
+    deleting = await enqueued(db, scope, JobKind.DELETE_BATCH)
+    async with db.transaction() as tx:
+        claim = await leases.claim(db, [JobKind.DELETE_BATCH])
+        await leases.advance(tx, claim, None, done=1, receipt=DeletionReceipt(events=1))
+        await jobs.end(tx, scope, JobKind.DELETE_BATCH, claim.subject, JobStatus.CANCELLED)
     open_id = await enqueued(db, scope)
     await enqueued(then := await later(DAY), scope, JobKind.REGROUP_IDENTITIES)
     recent = await leases.claim(then, [JobKind.REGROUP_IDENTITIES])
@@ -147,6 +153,6 @@ async def test_jobs_that_ended_are_kept_for_some_days(db, scope, later):
     claim = await leases.claim(end := await later(30 * DAY + timedelta(seconds=1)), [RECURRING])
     await leases.carry_out(end, claim, job_retention.expire_jobs(end, scope, None, claim, days=30))
     kept = (await list_jobs(db, scope)).items
-    assert {job.job_id for job in kept} == {open_id, recent.job_id}
+    assert {job.job_id for job in kept} == {open_id, recent.job_id, deleting}
     (told,) = [job for job in await recurring(db, scope) if job.kind is RECURRING]
     assert (told.done, told.metrics.records) == (1, 1)

@@ -1,0 +1,30 @@
+"""Receipts of deletions: what a job removed from each store, counted. A receipt names nobody, and is kept for good with its job."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class DeletionReceipt:
+    """How many things of each kind went. `events` counts resends, too; `profiles` counts people who vanished."""
+
+    record_versions: int = 0
+    events: int = 0
+    ties: int = 0
+    identities: int = 0
+    profiles: int = 0
+    computed_values: int = 0
+    projections: int = 0
+    errors: int = 0
+    redacted_mentions: int = 0
+    export_files: int = 0
+
+    def __add__(self, other: "DeletionReceipt") -> "DeletionReceipt":
+        """Return the receipt of both."""
+        others = asdict(other)
+        return DeletionReceipt(**{name: count + others[name] for name, count in asdict(self).items()})
+
+
+def receipt_of(stored: Any) -> DeletionReceipt | None:
+    """Return the receipt that the JSON value of a job holds, None for a job that deletes nothing."""
+    return None if stored is None else DeletionReceipt(**stored)
