@@ -45,6 +45,7 @@ LONGEST = (
     "tests/properties/test_races.py",
     "tests/domain/operations/test_batch_removal.py",
     "tests/domain/operations/test_event_retention.py",
+    "tests/domain/operations/test_profile_retention.py",
     "tests/domain/operations/test_policy_materialization.py",
     "tests/api/test_garbage.py",
     "tests/domain/config/test_identity_settings.py",

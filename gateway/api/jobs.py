@@ -73,7 +73,7 @@ described(
     REGROUP_IDENTITIES="Builds the identity graphs of everybody anew, after a change of the identity settings.",
     BACKFILL_COMPUTED_ATTRIBUTE="Computes an attribute over the events that are there. Not yet: no job is of this type.",
     EXPIRE_EVENTS="Removes events that are older than the `eventRetentionDays` of their dataset, and people of whom nothing is left.",
-    EXPIRE_PROFILES="Removes pseudonymous people of whom nothing is heard any more. Not yet: no job is of this type.",
+    EXPIRE_PROFILES="Removes pseudonymous people about whom nothing has come in for the days of their sandbox's `pseudonymousExpiry`.",
     BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
     EXPIRE_ERRORS="Removes stored refusals of documents, and warnings, that are older than they are kept.",
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",

@@ -56,11 +56,11 @@ async def _expiry(sandbox: strawberry.Parent[Sandbox], info: Info) -> Pseudonymo
 
 @strawberry.type(
     name="PseudonymousExpiry",
-    description="When pseudonymous people, all of whose identities are of these namespaces, are to go: when nothing has come in about them for so many days.",
+    description="When pseudonymous people, all of whose identities are of these namespaces, go with all that is stored about them: when nothing has come in about them for so many days. A daily job removes them.",
 )
 class PseudonymousExpiryType:
     namespaces: list[NamespaceType] = plain("The namespaces of pseudonymous people, standard ones first.")
-    days: int = plain("After how many days without news they are to go.")
+    days: int = plain("After how many days without a record or an event they go; the time of arrival counts.")
 
 
 @strawberry.type(
@@ -80,7 +80,7 @@ class SandboxNode(Edited, Node):
     )
     pseudonymous_expiry: PseudonymousExpiryType | None = resolved_by(
         _expiry,
-        "When pseudonymous people are to go; null keeps them. It is kept for now: this version of the gateway removes nobody by it.",
+        "When pseudonymous people go; null keeps them.",
     )
     text_rules: int = plain(
         "The number of the rules by which values of identities are brought to one form: 2 in new sandboxes (Unicode's form NFC, unseen characters count as blanks, one spelling for whole numbers), 1 in older ones."
@@ -142,12 +142,12 @@ class SandboxInput:
     type: SandboxType = plain("What it is for.", default=SandboxType.DEVELOPMENT)
 
 
-@strawberry.input(description="When pseudonymous people are to go.")
+@strawberry.input(description="When pseudonymous people go, for good.")
 class PseudonymousExpiryInput:
     namespaces: list[str] = plain(
         "Codes of the namespaces of pseudonymous people, one or more, each once; whoever has an identity of another one stays."
     )
-    days: int = plain(f"After how many days without news they are to go, from 1 to {DAYS:,}.")
+    days: int = plain(f"After how many days without a record or an event they go, from 1 to {DAYS:,}.")
 
 
 @strawberry.input(description="Changes of a sandbox. A field that is left out stays as it is.")
@@ -156,7 +156,7 @@ class UpdateSandboxInput:
     current_version: int | None = current_version()
     title: str | None = plain("What people will call it; null takes the title away.", default=strawberry.UNSET)
     pseudonymous_expiry: PseudonymousExpiryInput | None = plain(
-        "When pseudonymous people are to go, given whole; null keeps them.", default=strawberry.UNSET
+        "When pseudonymous people go, given whole; null keeps them.", default=strawberry.UNSET
     )
 
 

@@ -23,6 +23,7 @@ from gateway.domain.operations import (
     ingest_error_retention,
     job_retention,
     policy_materialization,
+    profile_retention,
     sandbox_regrouping,
 )
 from gateway.domain.rules.scope import Scope
@@ -59,6 +60,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.DELETE_BATCH: batch_removal.empty_batch,
         JobKind.DELETE_DATASET: dataset_removal.empty_dataset,
         JobKind.EXPIRE_EVENTS: event_retention.expire_events,
+        JobKind.EXPIRE_PROFILES: profile_retention.expire_profiles,
         JobKind.EXPIRE_ERRORS: partial(ingest_error_retention.expire_errors, days=settings.error_days),
         JobKind.EXPIRE_CHANGES: partial(change_retention.expire_changes, days=settings.change_days),
         JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,

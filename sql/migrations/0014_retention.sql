@@ -1,8 +1,8 @@
--- Events that are older than their dataset keeps them go by a job, and so do stored refusals and warnings, which say when they came.
+-- Events that are older than their dataset keeps them go by a job, and so do pseudonymous people, and stored refusals and warnings, which say when they came.
 
 alter table gateway.job
   drop constraint job_kind_known,
-  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_EVENTS', 'EXPIRE_ERRORS', 'EXPIRE_CHANGES', 'COMPLETE_BATCHES', 'EXPIRE_JOBS'));
+  add constraint job_kind_known check (kind in ('MATERIALIZE_POLICY', 'REGROUP_IDENTITIES', 'ABORT_BATCH', 'EXPIRE_EVENTS', 'EXPIRE_PROFILES', 'EXPIRE_ERRORS', 'EXPIRE_CHANGES', 'COMPLETE_BATCHES', 'EXPIRE_JOBS'));
 
 alter table gateway.ingest_error add column refused_at timestamptz;
 update gateway.ingest_error as e

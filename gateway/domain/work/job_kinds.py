@@ -16,6 +16,7 @@ class JobKind(StrEnum):
     REGROUP_IDENTITIES = "REGROUP_IDENTITIES"
     ABORT_BATCH = "ABORT_BATCH"
     EXPIRE_EVENTS = "EXPIRE_EVENTS"
+    EXPIRE_PROFILES = "EXPIRE_PROFILES"
     EXPIRE_ERRORS = "EXPIRE_ERRORS"
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
@@ -88,6 +89,7 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         about=About.BATCH,
     ),
     JobKind.EXPIRE_EVENTS: _recurring(timedelta(days=1), is_long=True),
+    JobKind.EXPIRE_PROFILES: _recurring(timedelta(days=1), is_long=True),
     JobKind.EXPIRE_ERRORS: _recurring(timedelta(hours=1)),
     JobKind.EXPIRE_CHANGES: _recurring(timedelta(hours=1)),
     JobKind.COMPLETE_BATCHES: _recurring(timedelta(hours=1)),

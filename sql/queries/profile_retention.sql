@@ -1,0 +1,56 @@
+-- Pseudonymous people who expire: those all of whose identities are of the sandbox's pseudonymous namespaces, and about whom nothing has come
+-- in for some time. They go whole.
+
+-- name: read_expiry(sandbox_id) -> row
+-- The pseudonymous namespaces, and the time since which something came in about those who stay; no row where everybody stays. Walks
+-- sandbox_pkey.
+select expiry_namespaces as namespaces, stamp - make_interval(hours => 24 * expiry_days) as since
+  from gateway.sandbox, gateway.now() as stamp
+ where sandbox_id = $1 and expiry_days is not null;
+
+-- name: list_expired(sandbox_id, namespaces, since, profile_ids) -> rows
+-- List the people among these who have expired, with their identities. Walks graph_pkey, and for each identity identity_pkey, record_pkey,
+-- event_resend_pkey and event_pkey.
+select g.profile_id, g.xids
+  from gateway.graph as g
+ where g.sandbox_id = $1 and g.profile_id = any($4::uuid[])
+   and (select true
+          from unnest(g.xids) as m (xid)
+         where coalesce((select true from gateway.identity as i where i.sandbox_id = $1 and i.xid = m.xid and i.namespace_id <> all($2::integer[])),
+                        (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = m.xid and r.ingested_at >= $3::timestamptz limit 1),
+                        (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = m.xid and r.ingested_at >= $3 limit 1),
+                        (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = m.xid and e.ingested_at >= $3 limit 1))
+         limit 1) is null
+ order by g.profile_id;
+
+-- name: remove_resends(sandbox_id, xids) -> rows
+-- Removes the resends of events under these identities. Returns the identity of each. Walks event_resend_pkey.
+delete from gateway.event_resend where sandbox_id = $1 and xid = any($2::uuid[]) returning xid;
+
+-- name: remove_events(sandbox_id, xids) -> rows
+-- Removes the events under these identities. Returns how many went from each identity and batch. Walks event_timeline_idx.
+with gone as (
+  delete from gateway.event where sandbox_id = $1 and xid = any($2::uuid[]) returning xid, batch_id
+)
+select xid, batch_id, count(*) as count from gone group by xid, batch_id;
+
+-- name: remove_records(sandbox_id, xids) -> rows
+-- Removes the versions of the records under these identities. Returns how many went from each record and batch. Walks record_pkey.
+with gone as (
+  delete from gateway.record where sandbox_id = $1 and xid = any($2::uuid[]) returning xid, dataset_id, batch_id
+)
+select xid, dataset_id, batch_id, count(*) as count from gone group by xid, dataset_id, batch_id;
+
+-- name: remove_ties(sandbox_id, xids) -> rows
+-- Removes the ties that documents of these identities made. Returns their members, and which of them made it. Walks tie_pkey.
+with own as materialized (
+  select distinct t.tie_id, t.batch_id, m.xid
+    from gateway.tie as t
+   cross join unnest(t.xids) as m (xid)
+   where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid
+)
+delete from gateway.tie as t
+ using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
+ cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
+ where t.sandbox_id = $1 and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id = m.batch_id
+returning t.xid, t.origin = t.xid as is_of_origin;
