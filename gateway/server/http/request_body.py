@@ -105,6 +105,7 @@ class _Sender:
         begin = loop.time()
         if self._coming is None:
             self._coming = asyncio.ensure_future(anext(self._pieces, None))
+            self._coming.add_done_callback(_note_end)
         either: set[asyncio.Future[Any]] = {self._coming, self._ending}
         await asyncio.wait(either, timeout=longest, return_when=asyncio.FIRST_COMPLETED)
         if self._ending.done():
@@ -113,3 +114,9 @@ class _Sender:
             return b"", loop.time() - begin
         coming, self._coming = self._coming, None
         return coming.result(), loop.time() - begin
+
+
+def _note_end(coming: "asyncio.Future[bytes | None]") -> None:
+    """Take note of an error that perhaps nobody waits for: the sender may leave when the stream is answered for already."""
+    if not coming.cancelled():
+        coming.exception()

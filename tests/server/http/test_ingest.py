@@ -1,16 +1,19 @@
 """Streams of JSON lines over HTTP: what is taken, what is refused and said, and what stays when a stream breaks off."""
 
 import asyncio
+import gc
 import gzip
 import json
 import tracemalloc
 from collections.abc import AsyncIterator, Iterable
 
 import pytest
+from starlette.requests import Request
 
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.domain.rules.scope import Permission
-from gateway.server.streams.ndjson import MAX_LINE_BYTES
+from gateway.server.http.request_body import Pace, paced_pieces
+from gateway.server.streams.ndjson import MAX_LINE_BYTES, Lines
 from gateway.server.streams.outcomes import MAX_LISTED
 
 NDJSON = {"content-type": "application/x-ndjson"}
@@ -395,3 +398,33 @@ async def test_concurrent_streams_of_the_same_people_lose_no_document(gateway, s
     await asyncio.gather(*(send(lines(map(record, range(300))), batchKey=f"b{n}") for n in range(4)))
     found = await gateway.run("query Read { searchProfiles(first: 1) { totalCount } }")
     assert found["searchProfiles"]["totalCount"] == 300
+
+
+async def test_a_sender_who_leaves_after_the_answer_is_no_error_of_the_server():
+    """As where a key is revoked in the middle of a stream: the answer is given while the next piece is awaited."""
+    loop, is_gone, unseen, lines = asyncio.get_running_loop(), asyncio.Event(), [], Lines()
+    coming = [{"type": "http.request", "body": b"{}\n", "more_body": True}]
+
+    async def receive():
+        if coming:
+            return coming.pop()
+        await is_gone.wait()
+        return {"type": "http.disconnect"}
+
+    pace = Pace(commit=0, silence=60, ending=loop.create_future())
+    pieces = paced_pieces(Request({"type": "http", "headers": []}, receive), lines, pace)
+    list(lines.feed(await anext(pieces)))
+    assert await anext(pieces) == b""  # while the next piece is awaited
+    is_gone.set()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    loop.set_exception_handler(lambda _, context: unseen.append(context))
+    try:
+        cycle = [pieces]  # as errors and frames make them, so that it is the collector that ends it
+        cycle.append(cycle)
+        del pieces, cycle
+        gc.collect()
+        await asyncio.sleep(0)
+    finally:
+        loop.set_exception_handler(None)
+    assert unseen == []
