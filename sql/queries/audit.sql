@@ -16,22 +16,21 @@ select entry_id, at, actor, api_key_id, action, subject_type, subject_key, befor
          select s.sandbox_id from gateway.sandbox s where s.organization_id = $1 and s.name = any($2))))
    and entry_id = any($3::bigint[]);
 
--- name: list_entries(organization_id, names, actor, action, since, until, size) -> rows
--- A page of the entries that pass a filter, of whose parameters one that is null is no condition: of the organization and, unless `names` is
--- null, of its sandboxes of these names. Walks audit_entry_at_idx.
+-- name: list_entries(organization_id, names, actor, action, size) -> rows
+-- A page of the entries of the organization and, unless `names` is null, of its sandboxes of these names, by this actor and of this action
+-- unless they are null. The times of a filter bound the page as cursors do. Walks audit_entry_at_idx.
 select entry_id, at, actor, api_key_id, action, subject_type, subject_key, before, after, correlation_id
   from gateway.audit_entry
  where organization_id = $1
    and ($2::text[] is null or sandbox_id = any(array(
          select s.sandbox_id from gateway.sandbox s where s.organization_id = $1 and s.name = any($2))))
    and ($3::text is null or actor = $3) and ($4::text is null or action = $4)
-   and at >= coalesce($5::timestamptz, '-infinity') and at < coalesce($6::timestamptz, 'infinity')
    {between}
  order by {order}
- limit $7;
+ limit $5;
 
 -- name: count_entries(organization_id, names, actor, action, since, until) -> value
--- The number of the entries that pass such a filter. Walks audit_entry_at_idx.
+-- The number of such entries between two times, the second one exclusive. Walks audit_entry_at_idx.
 select count(*)
   from gateway.audit_entry
  where organization_id = $1
@@ -40,22 +39,21 @@ select count(*)
    and ($3::text is null or actor = $3) and ($4::text is null or action = $4)
    and at >= coalesce($5::timestamptz, '-infinity') and at < coalesce($6::timestamptz, 'infinity');
 
--- name: list_entries_of_subject(organization_id, names, actor, action, since, until, subject_type, subject_key, size) -> rows
--- A page of the entries of one subject that pass such a filter. Walks audit_entry_subject_idx.
+-- name: list_entries_of_subject(organization_id, names, actor, action, subject_type, subject_key, size) -> rows
+-- A page of the entries of one subject, in the same way. Walks audit_entry_subject_idx.
 select entry_id, at, actor, api_key_id, action, subject_type, subject_key, before, after, correlation_id
   from gateway.audit_entry
  where organization_id = $1
    and ($2::text[] is null or sandbox_id = any(array(
          select s.sandbox_id from gateway.sandbox s where s.organization_id = $1 and s.name = any($2))))
    and ($3::text is null or actor = $3) and ($4::text is null or action = $4)
-   and at >= coalesce($5::timestamptz, '-infinity') and at < coalesce($6::timestamptz, 'infinity')
-   and subject_type = $7 and subject_key = $8::text[]
+   and subject_type = $5 and subject_key = $6::text[]
    {between}
  order by {order}
- limit $9;
+ limit $7;
 
 -- name: count_entries_of_subject(organization_id, names, actor, action, since, until, subject_type, subject_key) -> value
--- The number of the entries of one subject that pass such a filter. Walks audit_entry_subject_idx.
+-- The number of such entries of one subject. Walks audit_entry_subject_idx.
 select count(*)
   from gateway.audit_entry
  where organization_id = $1

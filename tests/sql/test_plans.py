@@ -89,7 +89,7 @@ async def test_a_page_of_a_list_is_entered_at_its_cursor_and_left_where_it_is_fu
     """Nothing below the limit is sorted, and either end has one bound: of two the index would be entered by any."""
     _, _, below = (await plan_of(connection, statement)).partition("Limit")
     assert "Sort" not in below
-    (bounds,) = re.findall("Index Cond: (.*)", below)
+    (bounds,) = [condition for condition in re.findall("Index Cond: (.*)", below) if re.search(" [<>] ", condition)]
     assert (bounds.count(" > "), bounds.count(" < ")) == (1, 1), bounds
 
 

@@ -50,16 +50,21 @@ class Order:
     types: tuple[type, ...]
     descending: bool = False
 
-    def stretch(self, window: Window) -> "Stretch":
-        """Return what SQL is to read for a window, nearest to its cursor first. Raises BadCursor if a key is one of another order."""
+    def stretch(self, window: Window, least: Key | None = None, greatest: Key | None = None) -> "Stretch":
+        """Return what SQL is to read for a window, nearest to its cursor first. Raises BadCursor if a key is one of another order.
+
+        Only items between the keys `least` and `greatest` are read. Of two bounds at one end, the narrower one is given.
+        """
         seen = window.mirrored if window.backward else window
+        descending = self.descending != window.backward
         keys = [None if key is None else _values(key, self.types) for key in (seen.after, seen.before)]
-        return {
-            "columns": self.columns,
-            "after": keys[0],
-            "before": keys[1],
-            "descending": self.descending is not window.backward,
-        }
+        low, high = reversed(keys) if descending else keys
+        bounds = [
+            max((key for key in (low, least) if key is not None), default=None),
+            min((key for key in (high, greatest) if key is not None), default=None),
+        ]
+        after, before = reversed(bounds) if descending else bounds
+        return {"columns": self.columns, "after": after, "before": before, "descending": descending}
 
 
 class Stretch(TypedDict):

@@ -150,8 +150,10 @@ async def list_entries(db: Database, scope: Scope, passing: AuditFilter, window:
     Needs `admin`; entries of the organization need a token for all sandboxes. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.ADMIN)
-    statement, keys = (LIST_OF_SUBJECT if passing.subject else LIST).page(**NEWEST_FIRST.stretch(window))
-    rows = await db.rows(statement, *_conditions(scope, passing), window.fetch, *keys)
+    least, greatest = (None if time is None else (time, 0) for time in (passing.since, passing.until))
+    stretch = NEWEST_FIRST.stretch(window, least, greatest)
+    statement, keys = (LIST_OF_SUBJECT if passing.subject else LIST).page(**stretch)
+    rows = await db.rows(statement, *_conditions(scope, passing), *_subject(passing), window.fetch, *keys)
     return page_of_rows([_entry(row) for row in rows], window)
 
 
@@ -159,14 +161,17 @@ async def count_entries(db: Database, scope: Scope, passing: AuditFilter) -> int
     """Count the entries that `list_entries` lists. Needs `admin`. Raises Forbidden."""
     scope.require(Permission.ADMIN)
     statement = COUNT_OF_SUBJECT if passing.subject else COUNT
-    count: int = await db.value(statement, *_conditions(scope, passing))
+    conditions = (*_conditions(scope, passing), passing.since, passing.until, *_subject(passing))
+    count: int = await db.value(statement, *conditions)
     return count
 
 
 def _conditions(scope: Scope, passing: AuditFilter) -> tuple[Any, ...]:
-    subject = passing.subject.columns if passing.subject else ()
-    of = (scope.organization.organization_id, _covered(scope))
-    return *of, passing.actor, passing.action, passing.since, passing.until, *subject
+    return scope.organization.organization_id, _covered(scope), passing.actor, passing.action
+
+
+def _subject(passing: AuditFilter) -> tuple[Any, ...]:
+    return passing.subject.columns if passing.subject else ()
 
 
 def _covered(scope: Scope) -> list[str] | None:
