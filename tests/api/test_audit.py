@@ -181,6 +181,7 @@ async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refu
         await walk.call(end, "batch { id }", id=batch)
     (job,) = (await client.data("{ systemJobs(first: 1) { nodes { id } } }"))["systemJobs"]["nodes"]
     await walk.call("cancelSystemJob", "systemJob { id }", id=job["id"])
+    await walk.call("createSystemJob", "systemJob { id }", deleteDataset=dataset)
     await walk.call("acknowledgeIngestionWarning", "deletedId", id=warning["id"])
     namespace = await walk.call(
         "createIdentityNamespace", "identityNamespace { id }", code="Card", name="Card", idType="CROSS_DEVICE"

@@ -53,7 +53,9 @@ async def abort_batch(db: Database, scope: Scope, batch_id: UUID) -> Started[Bat
         if batch.status is BatchStatus.ABORTED:
             return Started(batch, None)
         if batch.status is BatchStatus.LOADING:
-            batch = await _close(tx, scope, batch, BatchStatus.ABORTING, "abortBatch")
+            batch = await _close(tx, scope, batch, BatchStatus.ABORTING)
+            before, after = {"status": BatchStatus.LOADING}, {"status": BatchStatus.ABORTING}
+            await audit.record(tx, scope, "abortBatch", batches.subject_of(batch_id), before=before, after=after)
         if batch.status is not BatchStatus.ABORTING:
             raise Conflict("The batch is complete; only one that is still loading can be aborted.", path=["id"])
         return Started(batch, await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, batch_id))
@@ -143,14 +145,11 @@ async def _refuse_emptied(tx: Session, scope: Scope, batch: Batch, kind: JobKind
 
 
 async def _enqueue(tx: Session, scope: Scope, batch: Batch, status: BatchStatus, kind: JobKind) -> Job:
-    await _close(tx, scope, batch, status, "createSystemJob")
-    job_id = await jobs.enqueue(tx, scope, kind, batch.batch_id, input={"status": batch.status})
-    return await jobs.read_job(tx, scope, job_id)
+    await _close(tx, scope, batch, status)
+    return await jobs.create_job(tx, scope, kind, batch.batch_id, input={"status": batch.status})
 
 
-async def _close(tx: Session, scope: Scope, batch: Batch, status: BatchStatus, action: str) -> Batch:
+async def _close(tx: Session, scope: Scope, batch: Batch, status: BatchStatus) -> Batch:
     """Give the batch a status in which it takes no documents, and return it."""
     completed_at = await tx.value(CLOSE, scope.sandbox_id, batch.batch_id, status)
-    before, after = {"status": batch.status}, {"status": status}
-    await audit.record(tx, scope, action, batches.subject_of(batch.batch_id), before=before, after=after)
     return replace(batch, status=status, completed_at=completed_at)

@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.config.datasets import DatasetStatus, load_datasets
+from gateway.domain.config.datasets import load_datasets
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.operations.batch_removal import REMOVE_ERRORS, facts_of
 from gateway.domain.operations.removal import Selection, count, preview, remove
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.work import audit, jobs, leases
-from gateway.domain.work.audit import Subject
+from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Job
 from gateway.domain.work.leases import LeasedJob
@@ -43,19 +42,14 @@ async def delete_dataset(db: Database, scope: Scope, dataset_id: UUID) -> Job:
     path = ["deleteDataset"]
     async with lock_exclusive(db, scope.sandbox_id) as tx:  # running writes finish first; later ones are refused
         await lock_configuration(tx, scope)
-        dataset = next((one for one in await load_datasets(tx, scope) if one.dataset_id == dataset_id), None)
-        if dataset is None:
+        if all(dataset.dataset_id != dataset_id for dataset in await load_datasets(tx, scope)):
             raise NotFound("There is no dataset with this id.", path=path)
         await jobs.refuse_open(tx, scope, JobKind.DELETE_DATASET, dataset_id, path=path)
         await tx.execute(CLOSE, scope.sandbox_id, dataset_id)
         removal_id: UUID | None = await tx.value(FIND_BATCH_REMOVAL, scope.sandbox_id, dataset_id)
         if removal_id is not None:
             raise JobOpen(removal_id, "empties a batch of this dataset", path=path)
-        job_id = await jobs.enqueue(tx, scope, JobKind.DELETE_DATASET, dataset_id)
-        before, after = {"status": dataset.status}, {"status": DatasetStatus.DELETING}
-        subject = Subject("Dataset", (dataset_id,))
-        await audit.record(tx, scope, "createSystemJob", subject, before=before, after=after)
-        return await jobs.read_job(tx, scope, job_id)
+        return await jobs.create_job(tx, scope, JobKind.DELETE_DATASET, dataset_id)
 
 
 async def empty_dataset(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:

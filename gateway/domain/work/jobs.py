@@ -149,6 +149,21 @@ async def enqueue(
             raise JobOpen(open_id)
 
 
+async def create_job(
+    tx: Session,
+    scope: Scope,
+    kind: JobKind,
+    subject: UUID,
+    *,
+    input: Any = None,  # noqa: A002 (what users call it)
+) -> Job:
+    """Add a job that somebody asked for, log it, and return it. Raises JobOpen."""
+    job_id = await enqueue(tx, scope, kind, subject, input=input)
+    after = {"type": kind, f"{RULES[kind].about.lower()}Id": subject}
+    await audit.record(tx, scope, "createSystemJob", Subject("SystemJob", (job_id,)), after=after)
+    return await read_job(tx, scope, job_id)
+
+
 async def refuse_open(tx: Session, scope: Scope, kind: JobKind, subject: UUID, *, path: Sequence[str]) -> None:
     """Raise JobOpen if a job of this kind about this subject is open."""
     open_id: UUID | None = await tx.value(FIND_OPEN, scope.sandbox_id, kind, subject)
