@@ -44,6 +44,7 @@ LONGEST = (
     "tests/api/execution/test_preconditions.py",
     "tests/properties/test_races.py",
     "tests/domain/operations/test_batch_removal.py",
+    "tests/domain/work/test_crash_points.py",
     "tests/domain/operations/test_event_retention.py",
     "tests/domain/operations/test_profile_retention.py",
     "tests/domain/operations/test_policy_materialization.py",
