@@ -1,6 +1,7 @@
 """`gateway jobs`."""
 
 import asyncio
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated
 from uuid import UUID
@@ -17,6 +18,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.work.job_kinds import RULES, About, JobKind
 from gateway.domain.work.job_lists import NEWEST_FIRST, JobFilter, list_jobs, read_jobs
 from gateway.domain.work.jobs import Job, JobStatus, cancel_job
+from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Conflict, NotFound
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
@@ -149,6 +151,7 @@ def _details(job: Job) -> Table:
         "done": _done(job),
         "records processed": f"{job.metrics.records:,}",
         "profiles affected": f"{job.metrics.profiles:,}",
+        "deleted": counted(job.receipt) if job.receipt else "-",
         "seconds": f"{job.seconds:,.1f}",
         "attempts": str(job.attempts),
         "error": job.error or "-",
@@ -160,6 +163,12 @@ def _details(job: Job) -> Table:
     for name, value in rows.items():
         table.add_row(name, value)
     return table
+
+
+def counted(receipt: DeletionReceipt) -> str:
+    """Return what a receipt counts, as part of a sentence."""
+    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(receipt).items() if count]
+    return ", ".join(counts) or "nothing"
 
 
 def _id(job: Job) -> str:

@@ -11,7 +11,7 @@ import typer
 from rich.progress import Progress, TextColumn
 
 from gateway.api.ids import global_id, input_id, naming_jobs
-from gateway.cli.jobs import follow
+from gateway.cli.jobs import counted, follow
 from gateway.cli.options import progress, run
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.scope import Scope
@@ -99,19 +99,14 @@ def _confirm(text: str, there_is: DeletionReceipt, bar: Progress) -> None:
     if not sys.stdin.isatty():
         raise BadInput("This deletes for good: say `--yes`, since there is no terminal to ask at.")
     bar.stop()
-    typer.confirm(f"{text}: {_counts(there_is)}. Delete this for good?", abort=True, err=True)
+    typer.confirm(f"{text}: {counted(there_is)}. Delete this for good?", abort=True, err=True)
     bar.start()
 
 
 def _line(job: Job | None, receipt: DeletionReceipt) -> str:
     if job is None:
-        return f"would go: {_counts(receipt)}; identities and people who vanish with it are not counted"
-    return f"{job.status}: {job.error or f'{_counts(receipt)} went'}"
-
-
-def _counts(receipt: DeletionReceipt) -> str:
-    counts = [f"{count:,} {name.replace('_', ' ')}" for name, count in asdict(receipt).items() if count]
-    return ", ".join(counts) or "nothing"
+        return f"would go: {counted(receipt)}; identities and people who vanish with it are not counted"
+    return f"{job.status}: {job.error or f'{counted(receipt)} went'}"
 
 
 def _json(job: Job | None, receipt: DeletionReceipt) -> str:
