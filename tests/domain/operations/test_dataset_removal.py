@@ -1,5 +1,7 @@
 """A dataset that is deleted stays, empty: all that came into it goes with its batches, and nothing comes in meanwhile."""
 
+import asyncio
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import uuid4
@@ -102,6 +104,22 @@ async def test_a_dataset_is_not_deleted_while_a_job_empties_one_of_its_batches_a
         await delete_dataset(world.db, world.scope, uuid4())
     await world.empty_batches()
     await world.clear(world.loyalty)
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_calls_that_race_with_a_deletion_are_refused_or_removed(world):
+    async def send(number):
+        with suppress(Conflict):
+            await world.records(record(("Email", f"{number}@example.com")), dataset=world.loyalty)
+
+    deleting = delete_dataset(world.db, world.scope, world.loyalty.dataset_id)
+    await asyncio.gather(*map(send, range(5)), deleting, *map(send, range(5, 10)))
+    while job := await leases.claim(world.db, [JobKind.DELETE_DATASET]):
+        work = empty_dataset(world.db, world.scope, world.configurations, job)
+        await asyncio.gather(leases.carry_out(world.db, job, work), *map(send, range(10, 15)))
+    await world.clear(world.loyalty)
+    assert await count_records(world.db, world.scope, [world.loyalty.dataset_id]) == [0]
+    assert await world.people() == set()
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
