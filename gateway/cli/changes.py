@@ -1,8 +1,11 @@
 """`gateway changes`."""
 
+import os
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
-from typing import Annotated, Any, BinaryIO
+from select import PIPE_BUF
+from typing import Annotated, Any
 
 import orjson
 import typer
@@ -15,6 +18,7 @@ from gateway.domain.reading.changes import ProfileChange, iterate_changes
 from gateway.domain.reading.shapes import printed
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE
 from gateway.errors import NotFound
+from gateway.runtime.descriptors import wait_writable
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
@@ -37,16 +41,16 @@ def changes(
     `--after` goes on. With `--follow` the command ends at SIGTERM, at Ctrl-C, or when nobody reads what it prints.
     """
     settings = settings_of(data_dir=data_dir)
-    with suppress(BrokenPipeError), open(sys.stdout.fileno(), "wb", closefd=False) as out:  # no path
+    with suppress(BrokenPipeError):
         try:
-            run(_print(settings, out, sandbox, after, policy, follow=follow))
+            run(_print(settings, sandbox, after, policy, follow=follow))
         except KeyboardInterrupt:
             if not follow:
                 raise
 
 
 async def _print(
-    settings: Settings, out: BinaryIO, sandbox: str | None, after: str | None, policy: str | None, *, follow: bool
+    settings: Settings, sandbox: str | None, after: str | None, policy: str | None, *, follow: bool
 ) -> None:
     async with open_deployment(settings) as deployment:
         scope, db = await deployment.scope(sandbox), deployment.db
@@ -54,8 +58,21 @@ async def _print(
         listed = listing(scope.sandbox_id)
         asked = listed.window(MAX_PAGE_SIZE, after)
         async for page in iterate_changes(db, scope, seen_by, asked, follow=follow):
-            out.writelines(_line(change, listed.cursor(change.position)) for change in page.items)
-            out.flush()
+            await _write(sys.stdout.fileno(), (_line(change, listed.cursor(change.position)) for change in page.items))
+
+
+async def _write(descriptor: int, lines: Iterable[bytes]) -> None:
+    """Write lines, in pieces that a pipe takes whole, once it has room for them: an interrupt does not wait for a reader who stands still."""
+    left = memoryview(b"".join(lines))
+    while left:
+        await wait_writable(descriptor)
+        left = left[os.write(descriptor, _piece(left)) :]
+
+
+def _piece(left: memoryview) -> memoryview:
+    """Return what is to be written next: lines as long as a pipe takes them whole, or else a part of a line."""
+    end = bytes(left[:PIPE_BUF]).rfind(b"\n") + 1
+    return left[: end or PIPE_BUF]
 
 
 def _line(change: ProfileChange, cursor: str) -> bytes:

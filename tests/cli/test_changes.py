@@ -5,6 +5,8 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fcntl import F_SETPIPE_SZ, fcntl
+from select import PIPE_BUF, select
 
 import pytest
 from people_dataset import ingest, records
@@ -60,6 +62,17 @@ def test_a_follower_prints_what_comes_and_ends_at_a_signal(shared, how):
         process.send_signal(how)
         assert process.wait(PATIENCE) == 0
         assert (process.stdout.read(), process.stderr.read()) == ("", "")
+
+
+def test_a_follower_ends_at_a_signal_also_while_its_reader_stands_still(shared):
+    sent(shared, 1_000, 1_100)
+    first, *_ = lines(changes(shared).stdout)
+    with following(shared, first["cursor"]) as process:
+        fcntl(process.stdout, F_SETPIPE_SZ, PIPE_BUF)
+        assert select([process.stdout], [], [], PATIENCE)[0]  # the pipe is full, and there is more to write
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0
+        assert lines(process.stdout.read())  # whole ones
 
 
 def test_a_follower_ends_when_nobody_reads_on(shared):

@@ -1,6 +1,5 @@
 """The input of `gateway ingest`: a file or a pipe of JSON lines, plain or in gzip."""
 
-import asyncio
 import hashlib
 import os
 import stat
@@ -13,6 +12,7 @@ from typing import TypeVar
 
 from gateway.domain.ingest.ingestion import Chunk
 from gateway.errors import BadInput
+from gateway.runtime.descriptors import wait_readable
 from gateway.server.streams.file_formats import HEAD_BYTES, check_lines, check_packing
 from gateway.server.streams.ndjson import Gunzip, Plain, Stream
 
@@ -60,7 +60,7 @@ class Source:
         descriptor = self._file.fileno()
         while True:
             if self.size is None:
-                await _wait_readable(descriptor)  # so that an interrupt does not wait for the writer of the pipe
+                await wait_readable(descriptor)  # so that an interrupt does not wait for the writer of the pipe
             piece = os.read(descriptor, PIECE_BYTES)
             if not piece:
                 return
@@ -97,15 +97,3 @@ async def prepend(first: T, others: AsyncIterator[T]) -> AsyncIterator[T]:
     yield first
     async for other in others:
         yield other
-
-
-async def _wait_readable(descriptor: int) -> None:
-    loop, something = asyncio.get_running_loop(), asyncio.Event()
-    try:
-        loop.add_reader(descriptor, something.set)
-    except PermissionError:  # /dev/null and the like, which are always readable
-        return
-    try:
-        await something.wait()
-    finally:
-        loop.remove_reader(descriptor)
