@@ -33,11 +33,14 @@ select distinct index
 -- name: expire_errors(sandbox_id, days, size) -> rows
 -- Removes up to `size` refused documents that came more than so many days ago, the oldest first, and returns their ordinals. Walks
 -- ingest_error_refused_idx and ingest_error_pkey.
+with old as materialized (
+  select o.batch_id, o.ordinal
+    from gateway.ingest_error as o
+   where o.sandbox_id = $1 and o.refused_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
+   order by o.refused_at
+   limit $3
+)
 delete from gateway.ingest_error as e
- using (select o.batch_id, o.ordinal
-          from gateway.ingest_error as o
-         where o.sandbox_id = $1 and o.refused_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
-         order by o.refused_at
-         limit $3) as old
- where e.sandbox_id = $1 and e.batch_id = old.batch_id and e.ordinal = old.ordinal
+ where e.sandbox_id = $1 and e.batch_id = any(array(select batch_id from old)) and e.ordinal = any(array(select ordinal from old))
+   and (e.batch_id, e.ordinal) in (select batch_id, ordinal from old)
 returning e.ordinal;
