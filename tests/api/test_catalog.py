@@ -140,7 +140,7 @@ async def make(client, noun, name):
 async def entries(client):
     """The audit log as (actor, action, version before, version after)."""
     rows = await client.world.db.rows(ENTRIES, client.world.scope.organization.organization_id)
-    states = [[state and orjson.loads(state)["version"] for state in (row["before"], row["after"])] for row in rows]
+    states = [[state and orjson.loads(state).get("version") for state in (row["before"], row["after"])] for row in rows]
     return [(row["actor"], row["action"], *versions) for row, versions in zip(rows, states, strict=True)]
 
 

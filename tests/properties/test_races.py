@@ -179,7 +179,7 @@ async def test_batches_go_while_others_load_send_again_write_read_and_remove(wor
 
 PROFILES = """
 query ($identities: [IdentityInput!]!) {
-  profiles(identities: $identities) { status profile { id identities { value firstSeenAt lastSeenAt } events(first: 3) { nodes { id } } } }
+  profiles(identities: $identities) { status profile { id identities { value } events(first: 3) { nodes { id } } } }
 }
 """
 

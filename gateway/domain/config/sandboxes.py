@@ -5,10 +5,11 @@ A new sandbox has a secret, the standard namespaces, the default merge policy, a
 
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import Any
+from typing import Any, Final, TypeVar
 from uuid import UUID, uuid4
 
 from gateway.domain.config import identity_settings, namespaces, policies
@@ -36,7 +37,7 @@ from gateway.domain.rules.scope import (
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.locks import lock_exclusive
-from gateway.errors import Conflict, Invalid, NotFound
+from gateway.errors import Conflict, Contended, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -51,6 +52,9 @@ COUNT = query("tenants.count_sandboxes")
 
 DEFAULT_SANDBOX = "prod"
 SANDBOX_NAME = re.compile("[a-z][a-z0-9-]{0,63}")
+MAX_ATTEMPTS: Final = 5  # of a removal that others are in the way of
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +188,10 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
     """
     scope.require(Permission.ADMIN)
     _check_name(await _known(db, scope, sandbox_id), confirm_name, "reset")
+    return await _repeated(lambda: _reset(db, scope, sandbox_id))
+
+
+async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
     async with lock_exclusive(db, sandbox_id) as tx:  # running writes finish first; later ones find no dataset
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
@@ -208,11 +216,26 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_na
     _check_name(known, confirm_name, "deleted")
     if known.is_default:
         raise Conflict("The default sandbox stays; `resetSandbox` empties it.", path=["id"])
-    async with lock_exclusive(db, sandbox_id) as tx:
-        if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, sandbox_id) is None:
+    await _repeated(lambda: _delete(db, scope, known))
+
+
+async def _delete(db: Database, scope: Scope, known: Sandbox) -> None:
+    async with lock_exclusive(db, known.sandbox_id) as tx:
+        if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, known.sandbox_id) is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
-        await _empty(tx, sandbox_id)
+        await _empty(tx, known.sandbox_id)
         await audit.record(tx, scope, "deleteSandbox", _subject(known), before=known)
+
+
+async def _repeated(remove: Callable[[], Awaitable[T]]) -> T:
+    """Remove what is in a sandbox, again where a job of the sandbox, which locks its rows in another order, was in the way.
+
+    Raises Contended after MAX_ATTEMPTS attempts.
+    """
+    for _ in range(MAX_ATTEMPTS - 1):
+        with suppress(Contended):
+            return await remove()
+    return await remove()
 
 
 # Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.

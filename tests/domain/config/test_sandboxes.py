@@ -16,6 +16,8 @@ from gateway.domain.facts import batches
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, SandboxType
 from gateway.domain.rules.versions import Mode
+from gateway.domain.work import jobs
+from gateway.domain.work.job_kinds import JobKind
 from gateway.errors import Conflict, Forbidden, Invalid, NotFound, TooMany
 from gateway.telemetry import FaultMasked, listen
 from gateway.xdm.classes import XdmClass
@@ -132,6 +134,25 @@ async def keep_writing(world, number: int, gone: asyncio.Event) -> list[Exceptio
 
 
 @pytest.mark.timeout(180)
+async def test_a_sandbox_is_deleted_although_a_job_locks_its_rows_in_another_order(db, world, dsn):
+    doomed = await inside_another(world)
+    sandbox_id = doomed.scope.sandbox_id
+    async with db.transaction(sandbox_id) as tx:
+        await jobs.enqueue(tx, doomed.scope, JobKind.REGROUP_IDENTITIES)
+    connection = await asyncpg.connect(dsn)
+    try:
+        async with connection.transaction():
+            await connection.execute("update gateway.job set done = 1 where sandbox_id = $1", sandbox_id)
+            deleting = asyncio.create_task(sandboxes.delete_sandbox(db, world.scope, sandbox_id, "dev"))
+            while not await connection.fetchval("select exists (select from pg_locks where not granted)"):
+                pass
+            await connection.execute("update gateway.sandbox set title = 'x' where sandbox_id = $1", sandbox_id)
+    finally:
+        await connection.close()
+    await deleting
+    assert await rows_by_table(dsn, sandbox_id) == {}
+
+
 async def test_every_writer_of_a_sandbox_that_is_deleted_meanwhile_learns_that_it_is_gone(db, world, dsn):
     """Every writer finishes first or gets an error: there is no deadlock, and no row is left."""
     masked: list[BaseException] = []
