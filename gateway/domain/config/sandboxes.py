@@ -146,9 +146,10 @@ def _subject(sandbox: Sandbox) -> Subject:
 
 
 def _told(sandbox: Sandbox, expiry: PseudonymousExpiry | None) -> dict[str, Any]:
-    """Return what can change of a sandbox, as the audit log tells it."""
+    """Return a sandbox and its expiry as the audit log tells them."""
     told = expiry and {"namespaces": [each.code for each in expiry.namespaces], "days": expiry.days}
-    return {"title": sandbox.title, "pseudonymousExpiry": told, "version": sandbox.version}
+    identified = {"name": sandbox.name, "title": sandbox.title, "type": sandbox.type}
+    return identified | {"pseudonymousExpiry": told, "version": sandbox.version}
 
 
 async def _check_expiry(
@@ -193,6 +194,7 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
 
 async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
     async with lock_exclusive(db, sandbox_id) as tx:  # running writes finish first; later ones find no dataset
+        (expiry,) = await read_expiries(tx, scope, [sandbox_id])
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
@@ -202,7 +204,8 @@ async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
         restored = {**row, **grown}
         sandbox = sandbox_of(await tx.row(RESTORE_SANDBOX, *(restored[name] for name in RESTORE_SANDBOX.parameters)))
         await _configure(tx, sandbox_id)
-        await audit.record(tx, scope, "resetSandbox", _subject(sandbox), before=sandbox_of(row), after=sandbox)
+        states = {"before": _told(sandbox_of(row), expiry), "after": _told(sandbox, None)}
+        await audit.record(tx, scope, "resetSandbox", _subject(sandbox), **states)
     return sandbox
 
 
@@ -221,10 +224,11 @@ async def delete_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_na
 
 async def _delete(db: Database, scope: Scope, known: Sandbox) -> None:
     async with lock_exclusive(db, known.sandbox_id) as tx:
+        (expiry,) = await read_expiries(tx, scope, [known.sandbox_id])
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, known.sandbox_id) is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
         await _empty(tx, known.sandbox_id)
-        await audit.record(tx, scope, "deleteSandbox", _subject(known), before=known)
+        await audit.record(tx, scope, "deleteSandbox", _subject(known), before=_told(known, expiry))
 
 
 async def _repeated(remove: Callable[[], Awaitable[T]]) -> T:
