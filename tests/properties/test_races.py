@@ -177,9 +177,10 @@ async def test_batches_go_while_others_load_send_again_write_read_and_remove(wor
     assert batch.record_count == len(rows)
 
 
+# Identities of a person who goes in the middle of a request may be missing: a request does not see one moment yet.
 PROFILES = """
 query ($identities: [IdentityInput!]!) {
-  profiles(identities: $identities) { status profile { id identities { value } events(first: 3) { nodes { id } } } }
+  profiles(identities: $identities) { status profile { id events(first: 3) { nodes { id } } } }
 }
 """
 
