@@ -29,6 +29,7 @@ from pydantic import (
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.domain.rules.limits import ServiceLimit
+from gateway.domain.rules.names import camel_case
 from gateway.errors import SettingsError
 from gateway.postgres.directories import default_data_dir
 
@@ -382,8 +383,7 @@ class Settings(BaseSettings):
 
 def _listed_name(name: str) -> str:
     """Return a setting's name in `serviceLimits`: `request_seconds` is `requestTime`."""
-    first, *rest = re.sub("_(seconds|days)$", "_time", name).split("_")
-    return first + "".join(map(str.capitalize, rest))
+    return camel_case(re.sub("_(seconds|days)$", "_time", name))
 
 
 def read_settings(**options: Any) -> Settings:

@@ -14,6 +14,7 @@ from gateway.api.ids import global_id, input_id, naming_jobs
 from gateway.cli.jobs import counted, follow
 from gateway.cli.options import progress, run
 from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.names import camel_case
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work.jobs import Job, JobStatus
 from gateway.domain.work.receipts import DeletionReceipt
@@ -113,9 +114,4 @@ def _json(job: Job | None, receipt: DeletionReceipt) -> str:
     told: dict[str, Any] = {"isDryRun": job is None}
     if job:
         told |= {"id": global_id("SystemJob", job.job_id), "type": job.kind, "status": job.status, "error": job.error}
-    return json.dumps(told | {"receipt": {_camel(name): count for name, count in asdict(receipt).items()}})
-
-
-def _camel(name: str) -> str:
-    first, *rest = name.split("_")
-    return first + "".join(map(str.title, rest))
+    return json.dumps(told | {"receipt": {camel_case(name): count for name, count in asdict(receipt).items()}})

@@ -1,4 +1,4 @@
-"""Names and descriptions that people give: text that can be stored, shown and distinguished."""
+"""Names and descriptions that people give: text that can be stored, shown and distinguished; and names of fields as the API has them."""
 
 import re
 from collections.abc import Iterable
@@ -34,3 +34,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     by_form = {other.casefold(): other for other in known}
     found = get_close_matches(name[:MAX_NAME].casefold(), by_form, MAX_SUGGESTIONS)
     return f" Did you mean {' or '.join(repr(by_form[form]) for form in found)}?" if found else ""
+
+
+def camel_case(name: str) -> str:
+    """Return the API's name of a field: `created_at` is `createdAt`."""
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))

@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.rules.keyset import Order, Page, Window, page_of_rows
+from gateway.domain.rules.names import camel_case
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -117,17 +118,12 @@ def _told(state: Any) -> str | None:
 
 def _plain(value: Any) -> Any:
     if is_dataclass(value):
-        return {_camel(field.name): getattr(value, field.name) for field in fields(value) if field.repr}
+        return {camel_case(field.name): getattr(value, field.name) for field in fields(value) if field.repr}
     if isinstance(value, AbstractSet):
         return sorted(value)
     if isinstance(value, UUID):  # of the driver's own class
         return str(value)
     raise TypeError(f"{type(value).__name__} is no state of a subject")
-
-
-def _camel(name: str) -> str:
-    first, *others = name.split("_")
-    return first + "".join(map(str.capitalize, others))
 
 
 # ------------------------------------------------------------------------------------------------ reading
