@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import DataDir, settings_of
-from gateway.cli.removal import AsJson, DryRun, Removal, SandboxName, Yes, batch_of, remove
+from gateway.cli.options import DataDir, SandboxName, command_group, settings_of
+from gateway.cli.removal import AsJson, DryRun, Removal, Yes, batch_of, remove
 from gateway.domain.operations.batch_removal import delete_batch, preview_batch
 from gateway.domain.operations.dataset_removal import delete_dataset, preview_dataset
 from gateway.domain.work.job_kinds import JobKind
@@ -15,9 +15,7 @@ from gateway.server.streams.batch_files import find_dataset
 DATASET = Removal(find_dataset, preview_dataset, delete_dataset, is_final=True)
 BATCH = Removal(batch_of, partial(preview_batch, kind=JobKind.DELETE_BATCH), delete_batch, is_final=True)
 
-delete = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-)
+delete = command_group()
 
 
 @delete.callback()

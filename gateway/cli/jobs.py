@@ -12,7 +12,7 @@ from rich.table import Table
 
 from gateway.api.ids import global_id, input_id
 from gateway.cli.notes import results
-from gateway.cli.options import DataDir, progress, run, settings_of
+from gateway.cli.options import DataDir, SandboxName, command_group, progress, run, settings_of
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work.job_kinds import RULES, About, JobKind
@@ -28,11 +28,8 @@ LOOK_SECONDS = 0.2
 """Between two looks at a job that is watched."""
 
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, as `gateway jobs list` shows it.")]
-SandboxName = Annotated[str | None, typer.Option("--sandbox", help="The sandbox of this name; else the default one.")]
 
-jobs = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-)
+jobs = command_group()
 
 
 @jobs.callback()

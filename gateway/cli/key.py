@@ -8,15 +8,13 @@ from rich.table import Table
 
 from gateway.api.ids import global_id, input_id
 from gateway.cli.notes import results
-from gateway.cli.options import DataDir, Lifetime, lifetime_of, run, settings_of
+from gateway.cli.options import DataDir, Lifetime, command_group, lifetime_of, run, settings_of
 from gateway.domain.config.api_keys import ApiKey, create_api_key, list_api_keys, revoke_api_key
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE, Window
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 
-key = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
-)
+key = command_group()
 
 
 @key.callback()

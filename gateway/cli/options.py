@@ -23,6 +23,7 @@ DataDir = Annotated[
     Path | None,
     typer.Option(help="Directory of the embedded Postgres and the credentials; `GATEWAY_DATA_DIR` sets it too."),
 ]
+SandboxName = Annotated[str | None, typer.Option("--sandbox", help="The sandbox of this name; else the default one.")]
 Host = Annotated[str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]", show_default=False)]
 Port = Annotated[
     int | None, typer.Option(help="Port to listen on; 0 takes a free one. [default: 8000]", show_default=False)
@@ -38,6 +39,13 @@ Lifetime = Annotated[
 MAX_LIFETIME = timedelta(days=366)
 _LIFETIME = re.compile(r"([1-9]\d{0,8})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def command_group() -> typer.Typer:
+    """Return an empty group of commands, such as `gateway jobs`, which shows its help where none of them is named."""
+    return typer.Typer(
+        no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown"
+    )
 
 
 def lifetime_of(text: str | None) -> timedelta | None:

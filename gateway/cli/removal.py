@@ -24,7 +24,6 @@ from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.storage.database import Database
 
-SandboxName = Annotated[str | None, typer.Option("--sandbox", help="The sandbox of this name; else the default one.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Count what would go, and change nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object, with names as in the API.")]
 Yes = Annotated[

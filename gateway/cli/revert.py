@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway.cli.options import DataDir, settings_of
-from gateway.cli.removal import AsJson, DryRun, Removal, SandboxName, batch_of, remove
+from gateway.cli.options import DataDir, SandboxName, settings_of
+from gateway.cli.removal import AsJson, DryRun, Removal, batch_of, remove
 from gateway.domain.operations.batch_removal import preview_batch, revert_batch
 from gateway.domain.work.job_kinds import JobKind
 
