@@ -8,3 +8,6 @@ from asyncpg.pgproto import pgproto
 
 uuid_of: Final[Callable[[bytes], UUID]] = pgproto.UUID
 """Makes a UUID from 16 bytes."""
+
+NIL: Final = UUID(int=0)
+"""In front of every other UUID; no hash is ever this one."""

@@ -12,6 +12,7 @@ from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus, batch
 from gateway.domain.rules.keyset import Key, Order, Page, Window, page_of_rows
 from gateway.domain.rules.scope import Scope
 from gateway.errors import LimitExceeded
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import Query, query
 
@@ -21,7 +22,6 @@ COUNT = query("batch_lists.count_batches")
 
 MAX_SORTED: Final = 100_000
 """The most batches in a list by a count: all of them are sorted."""
-NO_ID: Final = UUID(int=0)
 """Less than the id of any batch."""
 
 
@@ -109,8 +109,8 @@ def _page(statement: Query, asked: BatchPage) -> tuple[Query, tuple[Any, ...]]:
     In an order by creation the keys of the window bound creation as the filter does. Of two bounds at one end the narrower one is given.
     """
     stretch, passing = asked.order.columns.stretch(asked.window), asked.passing
-    firsts = [(passing.created_since, NO_ID)] if passing.created_since else []
-    lasts = [(passing.created_until, NO_ID)] if passing.created_until else []
+    firsts = [(passing.created_since, NIL)] if passing.created_since else []
+    lasts = [(passing.created_until, NIL)] if passing.created_until else []
     if asked.order.field is BatchOrderField.CREATED_AT:
         after, before = stretch["after"], stretch["before"]
         firsts += filter(None, [before if stretch["descending"] else after])

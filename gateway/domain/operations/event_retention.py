@@ -10,6 +10,7 @@ from gateway.domain.operations.removal import Selection, remove
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -18,9 +19,6 @@ FIND_IDENTITIES = query("event_retention.find_identities")
 
 IDENTITIES_PER_PIECE: Final = 5_000
 """Under how many identities one piece looks for expired events."""
-
-BEFORE_ALL: Final = str(UUID(int=0))
-"""A cursor in front of every xid."""
 
 
 async def expire_events(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
@@ -34,7 +32,7 @@ async def expire_events(db: Database, scope: Scope, configurations: Configuratio
         at, before = expiry
         if before is None:
             return
-        after = UUID(job.cursor or BEFORE_ALL)
+        after = UUID(job.cursor) if job.cursor else NIL
         found: Any = await db.row(FIND_IDENTITIES, scope.sandbox_id, at, before, after, IDENTITIES_PER_PIECE)
         if found["last"] is None:
             return

@@ -19,6 +19,7 @@ from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -32,16 +33,14 @@ PEOPLE_PER_PIECE = 500
 DELETED_PER_PIECE = 5_000
 """How many profiles one piece deletes."""
 
-START = UUID(int=0)
-
 
 async def materialize_policy(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
     """Bring the materialized profiles of a policy to what its settings say: a job, in pieces. The policy may be deleted by now."""
-    stage, after = job.cursor or ("forget", str(START))
+    stage, after = job.cursor or ("forget", str(NIL))
     last: UUID | None = UUID(after)
     while stage == "forget" and last is not None:
         last = await _delete(db, scope, configurations, job, last)
-    last = START if stage == "forget" else last
+    last = NIL if stage == "forget" else last
     while last is not None:
         last = await _merge(db, scope, configurations, job, last)
     await _activate(db, scope, configurations, job)
@@ -60,7 +59,7 @@ async def _delete(
         last = max((row["profile_id"] for row in rows), default=None)
         if last is None:
             total = await tx.value(COUNT, scope.sandbox_id)
-            await leases.advance(tx, job, ("merge", str(START)), done=0, total=total)
+            await leases.advance(tx, job, ("merge", str(NIL)), done=0, total=total)
         else:
             await leases.advance(tx, job, ("forget", str(last)), done=0, records=len(rows))
         return last

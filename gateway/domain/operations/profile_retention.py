@@ -19,10 +19,11 @@ from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import read_known
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction
-from gateway.domain.work import jobs, leases
+from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.locks import IS_AWAITED
 from gateway.domain.work.receipts import DeletionReceipt
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -48,7 +49,7 @@ async def expire_profiles(db: Database, scope: Scope, configurations: Configurat
     meanwhile. In a sandbox without an expiry it reads nobody.
     """
     while (expiry := await db.row(READ_EXPIRY, scope.sandbox_id)) is not None:
-        after = UUID(job.cursor) if job.cursor else jobs.SANDBOX
+        after = UUID(job.cursor) if job.cursor else NIL
         rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE_PER_LOOK)
         if not rows:
             return

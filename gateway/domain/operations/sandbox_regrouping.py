@@ -13,8 +13,9 @@ from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction, shared_transaction
-from gateway.domain.work import jobs, leases
+from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -26,7 +27,7 @@ PEOPLE_PER_PIECE = 500
 
 async def regroup_identities(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
     """Group all people of a sandbox by its present identity settings: a job, in pieces."""
-    last: UUID | None = UUID(job.cursor or str(jobs.SANDBOX))
+    last: UUID | None = UUID(job.cursor) if job.cursor else NIL
     while last is not None:
         last = await _regroup(db, scope, configurations, job, last)
 

@@ -17,6 +17,7 @@ from gateway.domain.views.check import Check, Difference, Piece
 from gateway.domain.views.graph_component import read_component
 from gateway.domain.views.graph_rebuild import group_component
 from gateway.domain.views.pipeline import VIEWS
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 
@@ -24,7 +25,6 @@ LIST_IDENTITIES = query("verification.list_identities")
 LIST_VALUES = query("verification.list_values")
 
 IDENTITIES_PER_READ: Final = 1_000
-NIL: Final = UUID(int=0)
 
 
 async def verify(

@@ -24,6 +24,7 @@ from gateway.domain.rules.versions import (
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
 from gateway.runtime.slices import in_time_slices
+from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -40,7 +41,6 @@ LIST_FRAGMENTS = query("verification.list_fragments")
 
 FRAGMENT_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_FRAGMENTS.columns))
 RECORDS_PER_READ: Final = 1_000
-NIL: Final = UUID(int=0)
 
 
 class Fragments:

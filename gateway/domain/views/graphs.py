@@ -1,19 +1,15 @@
 """Graphs: who is one person. They grow by union where people can only join, and are rebuilt from ties where people may part."""
 
-from typing import Final
-from uuid import UUID
-
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import effects_of
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.graph_rebuild import NAMED_BY_FACTS, rebuild_graphs
 from gateway.domain.views.graph_union import graph_row, write_graphs
+from gateway.runtime.uuids import NIL
 from gateway.storage.queries import query
 
 READ_GRAPHS = query("verification.read_graphs")
 LIST_GRAPHS = query("verification.list_graphs")
-
-NIL: Final = UUID(int=0)
 
 
 class Graphs:

@@ -21,6 +21,7 @@ from gateway.domain.views.fragments import fragments_by_xid, read_known
 from gateway.domain.work import jobs
 from gateway.domain.work.job_kinds import JobKind
 from gateway.runtime.slices import in_time_slices
+from gateway.runtime.uuids import NIL
 from gateway.storage.queries import query
 from gateway.xdm.paths import cut
 
@@ -33,7 +34,6 @@ FIND_STRAY_POLICY = query("verification.find_stray_policy")
 
 PROFILE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in WRITE_PROFILES.columns))
 
-NIL: Final = UUID(int=0)
 MAX_PATHS: Final = 100
 """The most changed paths in the change of one person; of more, none is known."""
 
