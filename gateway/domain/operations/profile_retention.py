@@ -12,7 +12,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.operations.removal import COUNT_REMOVED
+from gateway.domain.operations.removal import note_removed
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.fact_change import FactChange
@@ -74,9 +74,7 @@ async def _remove(
         removed, receipt = await _remove_facts(change, sorted({xid for row in rows or () for xid in row["xids"]}))
         people, facts = len((await refresh(change)).people), removed.total()
         receipt = replace(receipt, identities=change.dropped, profiles=people)
-        await leases.advance(change.tx, job, job.cursor, done=job.done, records=facts, profiles=people, receipt=receipt)
-        if removed:
-            await change.tx.update_rows(COUNT_REMOVED, scope.sandbox_id, rows=sorted(removed.items()))
+        await note_removed(change.tx, job, removed, receipt, done=job.done, records=facts, profiles=people)
         is_awaited = await change.tx.value(IS_AWAITED, scope.sandbox_id)
     return perf_counter() - begin if is_awaited else 0.0
 

@@ -278,10 +278,23 @@ class _Removal:
     async def _advance(
         self, tx: Session, facts: int, removed: Counter[UUID], receipt: DeletionReceipt, *, profiles: int = 0
     ) -> None:
-        """Note what a piece removed: in the job with its receipt, then in the counts of batches. A call that cancels the job locks in this order, too."""
         done = self._job.done + facts
-        await leases.advance(
-            tx, self._job, self._job.cursor, done=done, records=facts, profiles=profiles, receipt=receipt
-        )
-        if rows := sorted(removed.items()):
-            await tx.update_rows(COUNT_REMOVED, self._scope.sandbox_id, rows=rows)
+        await note_removed(tx, self._job, removed, receipt, done=done, records=facts, profiles=profiles)
+
+
+async def note_removed(
+    tx: Session,
+    job: LeasedJob,
+    removed: Counter[UUID],
+    receipt: DeletionReceipt,
+    *,
+    done: int,
+    records: int,
+    profiles: int,
+) -> None:
+    """Note what a piece removed: in the job with its receipt, then in the counts of batches. A call that cancels the job locks in this order, too.
+
+    `removed`: how many fewer facts each batch has now. `done`, `records` and `profiles` are those of `leases.advance`, which says what is raised.
+    """
+    await leases.advance(tx, job, job.cursor, done=done, records=records, profiles=profiles, receipt=receipt)
+    await tx.update_rows(COUNT_REMOVED, job.sandbox_id, rows=sorted(removed.items()))
