@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from gateway.domain.work.audit import record_backup
-from gateway.errors import BadInput, Conflict, SettingsError
+from gateway.errors import BadInput, ClusterError, Conflict, SettingsError
 from gateway.postgres.account import server_account
 from gateway.postgres.dumps import dump, is_empty, load
 from gateway.server.credentials import FILE as CREDENTIALS
@@ -53,7 +53,7 @@ async def restore(settings: Settings, file: Path) -> None:
             await _check_empty(dsn, settings)
             with put_credentials(settings.data_dir, credentials):
                 await asyncio.to_thread(_unpack, file, part)
-                await load(dsn, part)
+                await _load(dsn, part, settings)
 
 
 def _check_embedded(settings: Settings) -> None:
@@ -67,6 +67,15 @@ def _check_embedded(settings: Settings) -> None:
 async def _check_empty(dsn: str, settings: Settings) -> None:
     if not await is_empty(dsn):
         raise Conflict(f"{settings.data_dir} has data already: a backup is restored into an empty data directory.")
+
+
+async def _load(dsn: str, part: Path, settings: Settings) -> None:
+    """Load a dump. Raises Conflict if another restore was faster, such as what a killed one had begun; ClusterError."""
+    try:
+        await load(dsn, part)
+    except ClusterError:
+        await _check_empty(dsn, settings)
+        raise
 
 
 @contextmanager
