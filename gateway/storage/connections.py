@@ -39,7 +39,8 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     pooled = partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)  # no statement has a name
     if cache_size:
         settings = {**SETTINGS, "statement_timeout": f"{round(seconds * 1000)}", SESSION_SETTING: "kept"}
-        direct = partial(asyncpg.connect, dsn, statement_cache_size=cache_size, server_settings=settings, **limits)
+        kept = {"statement_cache_size": cache_size, "max_cacheable_statement_size": 0}  # with many rows they are long
+        direct = partial(asyncpg.connect, dsn, **kept, server_settings=settings, **limits)
         if (connection := await _open_direct(direct)) is not None:
             return connection, direct
     return await pooled(), pooled

@@ -1,5 +1,6 @@
 """The database as the domain sees it: verbs, transactions, errors in our words."""
 
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -7,7 +8,7 @@ import pytest
 from world import World, record
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.database import Database
+from gateway.storage.database import ROWS_PER_STATEMENT, Database
 from gateway.storage.queries import Query, query
 from gateway.telemetry import StatementRan, listen
 
@@ -21,6 +22,14 @@ RENAME = Query(
     ("organization_id uuid", "name text"),
     "none",
     "For this test.",
+)
+PREPARED = Query(
+    "test.prepared",
+    "select count(*) from pg_prepared_statements where statement like 'update gateway.organization %'",
+    (),
+    (),
+    "value",
+    "For these tests.",
 )
 ESTIMATED_ROWS = Query(
     "test.estimated_rows",
@@ -57,6 +66,19 @@ async def test_rows_are_updated_in_any_number(db, count):
         await tx.update_rows(RENAME, rows=[(organization_id, f"new {code}") for code, organization_id in ids.items()])
     names = {row["code"]: row["name"] for row in await db.rows(query("tenants.list_organizations"))}
     assert names == {code: f"new {code}" for code in ids}
+
+
+async def test_the_statement_of_many_wide_rows_is_prepared_once(db):
+    spare = [f"spare{n}" for n in range(8)]
+    wide = replace(
+        RENAME,
+        sql=RENAME.sql.replace("name)", f"name, {', '.join(spare)})"),
+        columns=(*RENAME.columns, *(f"{name} text" for name in spare)),
+    )
+    rows = [(uuid4(), "name", *spare)] * max(ROWS_PER_STATEMENT)
+    async with db.transaction() as tx:
+        await tx.update_rows(wide, rows=rows)
+        assert await tx.value(PREPARED) == 1
 
 
 async def test_every_statement_is_observed_with_its_rows(db):
