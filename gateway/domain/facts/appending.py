@@ -1,6 +1,6 @@
 """Facts as rows: record versions and ties, refused documents and warnings, appended in the transaction that updates the views.
 
-Rows of identities that this transaction made known cannot exist yet, so COPY appends them; other ties are inserted, or update their row.
+Rows that cannot exist yet are appended by COPY. Ties of events may: those are inserted, or update their row.
 """
 
 import hashlib
@@ -91,7 +91,7 @@ async def append_ties(
 
     Documents of one origin and equal members share a tie, which has the first and the last of their times. Events share it with earlier
     calls of the batch. Records of each call have ties of their own, because a deletion retracts earlier ties and must not affect the times
-    of later ones. `newcomers`: xids that this transaction made known.
+    of later ones, so none of them can exist yet. `newcomers`: xids that this transaction made known.
     """
     salt = b"%d" % stamp.first_ordinal if are_records else b""
     ties: dict[tuple[UUID, tuple[UUID, ...]], list[Any]] = {}
@@ -108,7 +108,7 @@ async def append_ties(
     def add(tie: tuple[tuple[UUID, tuple[UUID, ...]], list[Any]]) -> None:
         (origin, tied), (ordinal, first, last) = tie
         tie_id = _tie_id(stamp, origin, tied, salt)
-        if origin in newcomers:
+        if are_records or origin in newcomers:
             packed.extend(_packed(stamp, tie_id, tied, (origin, ordinal, first, last)))
         else:
             source = (stamp.batch_id, stamp.dataset_id, origin, stamp.at, ordinal)
