@@ -145,7 +145,7 @@ def parse_xid(text: str) -> UUID:
     """Return the xid that a text in canonical form writes. Raises BadInput for any other text."""
     xid = UUID(text) if _XID.fullmatch(text) else None
     if xid is None:
-        raise BadInput(f"{text[:64]!r} is not an xid that this server gave out.")
+        raise BadInput("This is not an xid that this server gave out.")
     return xid
 
 

@@ -67,5 +67,5 @@ class IngestErrorType:
         f"All rules that the document breaks, one for each value, the first of them first. Of many they are the first {MAX_VIOLATIONS}, or fewer where they are long. Identities are looked at once the rest of the document fits its schema."
     )
     document: JSON | None = plain(
-        "The document as it was sent; null where it is too large to keep or not kept any more."
+        "The document as it was sent; null where it is too large to keep, or an identity that it names cannot be read or is erased."
     )

@@ -1,4 +1,7 @@
-"""Violations: rules that a document breaks, in plain words that do not depend on the validator underneath."""
+"""Violations: rules that a document breaks, in plain words that do not depend on the validator underneath.
+
+No sentence quotes a value of the document: sentences go to logs, terminals and people who may not see the data of people.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -147,7 +150,7 @@ def explain_error(error: ValidationError, steps: Sequence[str | int]) -> Iterato
         yield Violation(path, ViolationCode.EMPTY_VALUE, "The value is empty; leave the field out instead.")
     elif kind == "additionalProperties":
         for key in details["unexpected"]:
-            message = f"The schema has no field {_quoted(key)} here; check its spelling, or add it to the schema."
+            message = f"The schema has no field {_shortened(key)!r} here; check its spelling, or add it to the schema."
             yield Violation(path + step_to(key), ViolationCode.UNKNOWN_FIELD, message)
     elif kind == "required":
         name = details["property"]
@@ -167,8 +170,8 @@ def _type(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     )
 
 
-def _format(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
-    return ViolationCode.FORMAT, f"{_quoted(value)} is not {_FORMAT_WORDS[details['format']]}."
+def _format(_: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
+    return ViolationCode.FORMAT, f"The text is not {_FORMAT_WORDS[details['format']]}."
 
 
 def _address(value: Any, _: dict[str, Any]) -> tuple[ViolationCode, str]:
@@ -178,17 +181,17 @@ def _address(value: Any, _: dict[str, Any]) -> tuple[ViolationCode, str]:
 def _pattern(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     if details["pattern"] in _FORMAT_PATTERNS:
         return _format(value, {"format": "date" if details["pattern"] == DATE_PATTERN else "date-time"})
-    return ViolationCode.PATTERN, f"{_quoted(value)} does not match the pattern {details['pattern']}"
+    return ViolationCode.PATTERN, f"The text does not match the pattern {details['pattern']}"
 
 
-def _enum(value: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
+def _enum(_: Any, details: dict[str, Any]) -> tuple[ViolationCode, str]:
     options = [option for option in details["options"] if option is not None]
     listed = ", ".join(options[:20]) + (", …" if len(options) > 20 else "")
-    return ViolationCode.ENUM, f"{_quoted(value)} is none of: {listed}."
+    return ViolationCode.ENUM, f"The value is none of: {listed}."
 
 
 def _range(limit: str) -> Callable[[Any, dict[str, Any]], tuple[ViolationCode, str]]:
-    return lambda value, details: (ViolationCode.RANGE, f"{_quoted(value)} is {limit} {details['limit']}.")
+    return lambda _, details: (ViolationCode.RANGE, f"The number is {limit} {details['limit']}.")
 
 
 def _length(limit: str) -> Callable[[Any, dict[str, Any]], tuple[ViolationCode, str]]:
@@ -223,11 +226,6 @@ def step_to(key: str) -> str:
     return f".{key}" if key.isidentifier() else f"[{key!r}]"
 
 
-def _quoted(value: Any) -> str:
-    """Return a value as it is quoted in a message: never more than forty characters of it."""
-    text = str(value)
-    return (
-        repr(text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…")
-        if isinstance(value, str)
-        else text[:_MAX_QUOTED]
-    )
+def _shortened(key: str) -> str:
+    """Return a field's name as it is quoted in a sentence: never more than forty characters of it."""
+    return key if len(key) <= _MAX_QUOTED else key[: _MAX_QUOTED - 1] + "…"

@@ -17,20 +17,21 @@ on conflict (sandbox_id, xid, tie_id, batch_id) do update
    set first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
        ingested_at = greatest(t.ingested_at, excluded.ingested_at), ordinal = greatest(t.ordinal, excluded.ordinal);
 
--- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json) -> none
+-- name: warn(sandbox_id, dataset_id, batch_id, at | warning_id uuid, code text, message text, count bigint, sample json, xids uuid[]) -> none
 -- Adds warnings to their counts, one row per dataset and code; the first warning stays the sample as long as that is kept. Walks ingestion_warning_pkey.
 insert into gateway.ingestion_warning as w
-       (sandbox_id, dataset_id, batch_id, first_seen_at, last_seen_at, warning_id, code, message, count, sample)
+       (sandbox_id, dataset_id, batch_id, first_seen_at, last_seen_at, warning_id, code, message, count, sample, xids)
 select $1::bigint, $2::uuid, $3::uuid, $4::timestamptz, $4::timestamptz, v.*
-  from (values {rows}) as v (warning_id, code, message, count, sample)
+  from (values {rows}) as v (warning_id, code, message, count, sample, xids)
 on conflict (sandbox_id, warning_id) do update
    set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id,
-       sample = coalesce(w.sample, excluded.sample);
+       sample = coalesce(w.sample, excluded.sample), xids = case when w.sample is null then excluded.xids else w.xids end;
 
--- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed, at) -> value
--- Adds the documents of this time to the counts of the batch and returns its id; none unless it is LOADING. Calls run it last, so that the
--- row is locked briefly. Walks batch_pkey.
+-- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed, at, xids) -> row
+-- Adds the documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Returns which of the identities
+-- that refused documents name are erased. Calls run it last, so that the batch is locked briefly. Walks batch_pkey and identity_pkey: `is true`
+-- keeps the index of a dataset's batches out.
 update gateway.batch
    set record_count = record_count + $4, failed_count = failed_count + $5, last_document_at = $6
- where sandbox_id = $1 and batch_id = $2 and dataset_id = $3 and status = 'LOADING'
-returning batch_id;
+ where sandbox_id = $1 and batch_id = $2 and (dataset_id = $3) is true and status = 'LOADING'
+returning array(select i.xid from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($7::uuid[]) and i.erased_at is not null) as erased;

@@ -34,7 +34,7 @@ returning code, dataset_id, count;
 -- kind is the next sample. Returns the ids of those removed. Walks the sandbox_id of ingestion_warning_pkey.
 with unsampled as (
   update gateway.ingestion_warning as w
-     set sample = null
+     set sample = null, xids = '{}'
    where w.sandbox_id = $1 and w.sample is not null
      and w.first_seen_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
      and w.last_seen_at >= (select gateway.now()) - make_interval(secs => $2 * 86400)

@@ -100,13 +100,15 @@ create table gateway.ingest_error (
                'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
                'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE']),
   messages   text[] not null,
-  document   json,
+  document   json,                                                                -- null: it is too large, or what it names cannot be read or is erased
   refused_at timestamptz not null,
+  xids       uuid[] not null default '{}',                                        -- of all identities that it names; empty where one cannot be read
   primary key (sandbox_id, batch_id, ordinal),
   constraint ingest_error_batch_fkey foreign key (sandbox_id, batch_id) references gateway.batch on delete cascade
 );
 
 create index ingest_error_refused_idx on gateway.ingest_error (sandbox_id, refused_at);   -- the oldest go first
+create index ingest_error_xids_idx on gateway.ingest_error using gin (xids);
 
 -- Something that was not used as it was sent: one row per kind and dataset, with a count.
 create table gateway.ingestion_warning (
@@ -124,5 +126,6 @@ create table gateway.ingestion_warning (
   first_seen_at timestamptz not null,
   last_seen_at  timestamptz not null,
   sample        json,                                                              -- the first warning; null: it was kept for long enough
+  xids          uuid[] not null default '{}',                                      -- of all identities that the sample's document names
   primary key (sandbox_id, warning_id)
 );

@@ -91,7 +91,7 @@ async def test_identities_of_graphs_are_read_without_ties(client, statements):
     [
         ({"key": {"namespace": "Emial", "value": "x"}}, "`identities[1]`: There is no identity namespace 'Emial' in this sandbox. Did you mean 'Email'?"),
         ({"key": {"namespace": "ECID", "value": "12"}}, "`identities[1]`: An ECID has exactly 38 digits."),
-        ({"xid": "x"}, "`identities[1]`: 'x' is not an xid that this server gave out."),
+        ({"xid": "x"}, "`identities[1]`: This is not an xid that this server gave out."),
     ],
 )  # fmt: skip
 async def test_an_identity_that_cannot_exist_is_named_by_its_place(client, wrong, says):

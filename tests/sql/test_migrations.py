@@ -101,8 +101,11 @@ RENAMED = {
 """Tables, columns and values that a migration renamed, by their former names."""
 
 
-FIRST_OF = {"path": "paths[1] as path", "code": "codes[1] as code", "message": "messages[1] as message"}
+FIRST_OF = {"path": "paths[1] as path", "code": "codes[1] as code"}
 """What became of the columns of `ingest_error` that told of one violation."""
+
+FORGOTTEN = {"ingest_error": {"message", "document"}, "ingestion_warning": {"sample"}}
+"""Columns whose content a migration removed: it may name people by whom nobody finds it."""
 
 
 def renamed(text):
@@ -128,6 +131,10 @@ async def test_a_filled_database_of_the_first_release_becomes_one_of_today_and_k
     await run_sql(empty, schema(), FIRST_RELEASE.read_text(encoding="utf-8"))
     columns, before = await content_of(empty)
     assert all(before.values())
+    columns = {
+        table: [name for name in names if name not in FORGOTTEN.get(table, ())] for table, names in columns.items()
+    }
+    _, before = await content_of(empty, columns)
     assert await catalogue_of(empty) != await catalogue_of(dsn)
     await migrate(empty)
     assert await catalogue_of(empty) == await catalogue_of(dsn)

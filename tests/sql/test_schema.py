@@ -108,6 +108,7 @@ async def test_every_key_of_a_sandbox_starts_with_the_sandbox(connection):
     """)
     elsewhere = {row["index"] for row in rows if row["first"] != "sandbox_id"}
     assert elsewhere == {
+        "ingest_error_xids_idx",  # an xid is of one sandbox
         *("sandbox_name_key", "sandbox_default_key", "job_due_idx"),  # a worker serves every sandbox
         *(
             "audit_entry_pkey",

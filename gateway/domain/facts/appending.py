@@ -6,6 +6,7 @@ Rows that cannot exist yet are appended by COPY. Ties of events may: those are i
 import hashlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from struct import Struct
@@ -33,7 +34,18 @@ RECORD_COLUMNS = (
     *("mode", "input", "ingested_at", "observed_at", "as_sent"),
 )
 TIE_COLUMNS = ("sandbox_id", *(column.split(" ")[0] for column in TIE.columns))
-ERROR_COLUMNS = ("sandbox_id", "batch_id", "ordinal", "index", "paths", "codes", "messages", "document", "refused_at")
+ERROR_COLUMNS = (
+    "sandbox_id",
+    "batch_id",
+    "ordinal",
+    "index",
+    "paths",
+    "codes",
+    "messages",
+    "document",
+    "refused_at",
+    "xids",
+)
 MAX_STORED_DOCUMENT_BYTES = 100_000  # a larger refused document is not stored with its error
 
 
@@ -151,13 +163,15 @@ def _tie_id(stamp: IngestStamp, origin: UUID, tied: Sequence[UUID], salt: bytes)
 # ------------------------------------------------------------------------------------------------ failures and warnings
 
 
-async def store_failures(tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem]) -> None:
-    """Store the refused documents of the batch."""
+async def store_failures(
+    tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem], erased: AbstractSet[UUID]
+) -> None:
+    """Store the refused documents of the batch; of those that name an `erased` identity what was wrong, without the document."""
     rows = [
         (
             *(stamp.scope.sandbox_id, stamp.batch_id, stamp.ordinal(failure.index), failure.index),
             *([getattr(each, part) for each in failure.violations] for part in ("path", "code", "message")),
-            *(_kept(failure.document), stamp.at),
+            *(_kept(failure.document) if erased.isdisjoint(failure.xids) else None, stamp.at, list(failure.xids)),
         )
         for failure in failures
     ]
@@ -170,7 +184,7 @@ async def store_warnings(tx: Session, stamp: IngestStamp, warnings: Sequence[Doc
     counts = Counter(warning.code for warning in warnings)
     first = {warning.code: warning for warning in reversed(warnings)}
     rows = [
-        (_warning_id(stamp, code), code, first[code].message, count, _sample(first[code]))
+        (_warning_id(stamp, code), code, first[code].message, count, _sample(first[code]), list(first[code].xids))
         for code, count in sorted(counts.items())
     ]
     if rows:

@@ -15,12 +15,14 @@ from gateway.xdm.violations import Violation, ViolationCode
 class DocumentProblem:
     """Why a document is refused or warned of: the rules that it breaks, one or more, and of many the first ones.
 
-    `index` is the document's index in the client's whole input, from 0. `document` is what to store with a refusal, None if nothing.
+    `index` is the document's index in the client's whole input, from 0. `document` is what to store with a refusal, None if nothing. `xids`
+    are the identities that it names: what is stored of it is found by these when one of them is erased.
     """
 
     index: int
     violations: tuple[Violation, ...]
     document: Any = None
+    xids: tuple[UUID, ...] = ()
 
     @property
     def path(self) -> str:
@@ -36,11 +38,6 @@ class DocumentProblem:
     def message(self) -> str:
         """The sentence of the first violation."""
         return self.violations[0].message
-
-
-def warning(index: int, path: str, code: ViolationCode, message: str, document: Any = None) -> DocumentProblem:
-    """Return a warning of one rule that a stored document breaks."""
-    return DocumentProblem(index, (Violation(path, code, message),), document)
 
 
 class NamedIdentity(NamedTuple):
@@ -65,6 +62,16 @@ class ValidDocument(NamedTuple):
     tied: tuple[UUID, ...]
     observed_at: datetime | None  # of an event its timestamp, of a record extSourceSystemAudit.lastUpdatedDate
     as_sent: str | None = None  # of a record: JSON of the leaves that normalization changed, as sent, by JSON pointer
+
+    @property
+    def named_xids(self) -> tuple[UUID, ...]:
+        """The xids of all identities that it names."""
+        return tuple([named.xid for named in self.identities])
+
+
+def warning(document: ValidDocument, doubt: Violation) -> DocumentProblem:
+    """Return a warning of one rule that a document breaks, which is stored all the same."""
+    return DocumentProblem(document.position, (doubt,), document.body, document.named_xids)
 
 
 def last_updated(body: Document) -> datetime | None:

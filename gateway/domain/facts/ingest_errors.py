@@ -34,7 +34,7 @@ class ErrorPage(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IngestError(DocumentProblem):
-    """A refused document. `ordinal` is its number in the sandbox. `document` is None if it is too large to be stored, or cannot be."""
+    """A refused document. `ordinal` is its number in the sandbox. `document` is None if it is too large, or not kept."""
 
     ordinal: int
 

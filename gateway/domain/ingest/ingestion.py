@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration, Configurations
@@ -207,7 +207,7 @@ class _Target:
             raise Invalid("Events are appended; only records have a mode.", path=["mode"])
         return Reader(config, self.scope.sandbox, dataset, self.mode, oldest)
 
-    async def refuse_batch(self) -> None:
+    async def refuse_batch(self) -> NoReturn:
         """Raise why the batch takes no documents: NotFound, Conflict, or RetryTransaction to choose another rolling batch."""
         if self.batch_id is None:
             raise RetryTransaction("the rolling batch was closed")
@@ -300,24 +300,25 @@ class _Prepared:
         found = await self._unstorable(self._documents)
         failures, warnings = self._reader.failures, self._reader.warnings
         if found:
-            self._documents = [document for document in self._documents if document.position not in found]
-            warnings[:] = [warning for warning in warnings if warning.index not in found]
-            failures += [_not_stored(position, cause) for position, cause in found.items()]
+            gone = {document.position for document, _ in found}
+            self._documents = [document for document in self._documents if document.position not in gone]
+            warnings[:] = [warning for warning in warnings if warning.index not in gone]
+            failures += [_not_stored(document, cause) for document, cause in found]
             failures.sort(key=lambda failure: failure.index)
         elif any(failure.document is not None for failure in failures):
             failures[:] = [replace(failure, document=None) for failure in failures]
         else:
             raise error
 
-    async def _unstorable(self, documents: Sequence[ValidDocument]) -> dict[int, Unstorable]:
-        """Find the documents that cannot be stored, by halves, in transactions that are rolled back. Return errors by position."""
+    async def _unstorable(self, documents: Sequence[ValidDocument]) -> list[tuple[ValidDocument, Unstorable]]:
+        """Find the documents that cannot be stored, by halves, in transactions that are rolled back. Return each with its error."""
         error = await self._trial(documents)
         if error is None:
-            return {}
+            return []
         if len(documents) == 1:
-            return {documents[0].position: error}
+            return [(documents[0], error)]
         half = len(documents) // 2
-        return await self._unstorable(documents[:half]) | await self._unstorable(documents[half:])
+        return await self._unstorable(documents[:half]) + await self._unstorable(documents[half:])
 
     async def _trial(self, documents: Sequence[ValidDocument]) -> Unstorable | None:
         """Store these documents and roll back. Return the error, None if they can be stored."""
@@ -345,10 +346,12 @@ class _Prepared:
         """Add to the counts of the batch, and store the failures. Raises as `refuse_batch` if the batch is not LOADING."""
         target, failures = self._target, self._reader.failures
         accepted = len(self._documents) - writes.duplicates
+        named = list({xid for failure in failures for xid in failure.xids})
         counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures), writes.stamp.at)
-        if await tx.value(COUNT_BATCH, *counted) is None:
+        batch = await tx.row(COUNT_BATCH, *counted, named)
+        if batch is None:
             await target.refuse_batch()
-        await store_failures(tx, writes.stamp, failures)
+        await store_failures(tx, writes.stamp, failures, frozenset(batch["erased"]))
 
     async def end(self, tx: Session, writes: CallWrites) -> IngestResult:
         """Store the warnings, which are complete now, and return the outcome."""
@@ -359,12 +362,13 @@ class _Prepared:
         )
 
 
-def _not_stored(position: int, cause: Unstorable) -> DocumentProblem:
+def _not_stored(document: ValidDocument, cause: Unstorable) -> DocumentProblem:
     reason = f"{cause.condition} ({cause.sqlstate or 'when it was sent'})"
     message = (
         f"The database cannot store this document: {reason}. Look for an extreme number, or an unusual text in it."
     )
-    return DocumentProblem(position, (Violation("$", ViolationCode.UNSTORABLE, message),))
+    violation = Violation("$", ViolationCode.UNSTORABLE, message)
+    return DocumentProblem(document.position, (violation,), xids=document.named_xids)
 
 
 async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestResult | Exception]:

@@ -25,7 +25,7 @@ from gateway.domain.views.graph_union import canonical_order
 from gateway.errors import ConstraintViolated
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, query
-from gateway.xdm.violations import ViolationCode
+from gateway.xdm.violations import Violation, ViolationCode
 
 LOCK_EVENTS = query("resends.lock_events")
 FIND_EVENTS = query("resends.find_events")
@@ -223,7 +223,7 @@ async def _append_resends(
 
 def _differing(document: ValidDocument) -> DocumentProblem:
     message = "An event with this _id says something else already; it stays as it is. Use a new _id for a new event."
-    return warning(document.position, "$._id", ViolationCode.EVENT_DIFFERS, message, document.body)
+    return warning(document, Violation("$._id", ViolationCode.EVENT_DIFFERS, message))
 
 
 # ------------------------------------------------------------------------------------------------ removal

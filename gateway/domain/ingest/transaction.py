@@ -22,7 +22,7 @@ from gateway.domain.views.graph_union import READ_POINTERS, RetryTransaction, in
 from gateway.domain.views.pipeline import refresh
 from gateway.storage.database import Session
 from gateway.xdm.classes import XdmClass
-from gateway.xdm.violations import ViolationCode
+from gateway.xdm.violations import Violation, ViolationCode
 
 
 class StaleConfiguration(Exception):
@@ -186,6 +186,4 @@ def _warn_of_too_many_links(appended: Sequence[CallWrites], excluded: Collection
     documents = [(call, document) for call in appended for document in call.documents]
     naming = [(c, document) for c, document in documents if any(named.xid in excluded for named in document.identities)]
     for call, document in naming or documents[:1]:
-        call.warnings.append(
-            warning(document.position, "$.identityMap", ViolationCode.IDENTITY_CAP, message, document.body)
-        )
+        call.warnings.append(warning(document, Violation("$.identityMap", ViolationCode.IDENTITY_CAP, message)))

@@ -5,7 +5,6 @@ schema, which are looked at once it fits the schema: at most 20 identities, valu
 identity, records of at most 100 kB and events of at most 10 kB. Placeholder values (`null`, `0`, `guest` …) are left out, with a warning.
 """
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated, warning
+from gateway.domain.ingest.refusals import at_places, places_of, storable
 from gateway.domain.rules.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.normalization import RULES, IdentityNormalization, is_international
@@ -25,13 +25,12 @@ from gateway.domain.rules.versions import Mode
 from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import changed_leaves, instant
-from gateway.xdm.validation import first_of
+from gateway.xdm.validation import MAX_VIOLATIONS, first_of
 from gateway.xdm.violations import (
     MAX_DOCUMENT_DEPTH,
     OUT_OF_RANGE,
     Violation,
     ViolationCode,
-    is_readable,
     path_of,
     unreadable,
 )
@@ -93,12 +92,12 @@ class Reader:
         self._descriptors = [(d.path, d.path.split("."), d.namespace_code, d.is_primary) for d in schema.identities]
         self._is_ranked = self._are_events and bool(config.rules.priority)
         self._has_primary = any(descriptor.is_primary for descriptor in schema.identities)
+        self._places = places_of(steps for _, steps, _, _ in self._descriptors)
         self.failures: list[DocumentProblem] = []
         self.warnings: list[DocumentProblem] = []
 
     def read(self, index: int, document: Any) -> ValidDocument | None:
         """Check a document, a JSON value or the bytes of a JSON text. Return None, and add to `failures`, if it is invalid. `index` counts from 0."""
-        warned = len(self.warnings)
         try:
             text = document if isinstance(document, bytes) else _dumped(document)
             if len(text) > self._max_bytes:  # before it is parsed: a line may be anything
@@ -108,8 +107,7 @@ class Reader:
                 raise self._unfit(given)
             return self._valid(index, given, text if text is not document else None)
         except InvalidDocument as refused:
-            del self.warnings[warned:]  # warnings are about stored documents only
-            self.failures.append(DocumentProblem(index, refused.violations, _storable(document)))
+            self.failures.append(self._refusal(index, document, refused))
             return None
 
     def _valid(self, index: int, given: Document, text: bytes | None) -> ValidDocument:
@@ -121,13 +119,42 @@ class Reader:
         if text is None or body is not given:
             text = _dumped(body)
         read = body if self._rules.has_whole_numbers else given
-        identities = self._simple_identities(read) or self._identities(index, read)
+        identities, doubts = self._simple_identities(read), list[Violation]()
+        if identities is None:
+            identities = self._identities(read, doubts)
         xid, tied = identities[0].xid, linked_xids(identities)
         at = self._observed_at(given if self._are_events else body)  # events are ordered to the microsecond
         as_sent = None
         if body is not given and not self._are_events:
             as_sent = orjson.dumps(dict(changed_leaves(given, body))).decode()
-        return ValidDocument(index, xid, text.decode(), body, identities, tied, at, as_sent)
+        valid = ValidDocument(index, xid, text.decode(), body, identities, tied, at, as_sent)
+        self.warnings += [warning(valid, doubt) for doubt in doubts]
+        return valid
+
+    def _refusal(self, index: int, document: Any, refused: InvalidDocument) -> DocumentProblem:
+        """Return the problem of a refused document, which is kept with it only if it is found by every identity that it names."""
+        try:
+            given = orjson.loads(document) if isinstance(document, bytes) else document
+        except orjson.JSONDecodeError:
+            return DocumentProblem(index, refused.violations)
+        xids = self._xids_in(given)
+        return DocumentProblem(index, refused.violations, storable(given) if xids else None, xids)
+
+    def _xids_in(self, given: Any) -> tuple[UUID, ...]:
+        """Return the xids of all identities that a refused document names, each once; none if one cannot be read, or there are too many."""
+        named = at_places(given, self._places)
+        faults = self._validator.violations(named, partial=self._partial)
+        if len(faults) == MAX_VIOLATIONS or any(fault.code is not ViolationCode.REQUIRED for fault in faults):
+            return ()
+        read = self._form(named) if self._rules.has_whole_numbers else named
+        stated = [*self._described(read), *_mapped(read)]
+        if len(stated) > MAX_IDENTITIES:
+            return ()
+        real = [identity for identity in stated if not self._rules.is_placeholder(identity.value)]
+        try:
+            return tuple({to_identity(self._config, self._sandbox, identity).xid: None for identity in real})
+        except InvalidDocument:
+            return ()
 
     def _too_large(self) -> InvalidDocument:
         message = f"The document has more than {self._max_bytes:,} bytes, the most that is allowed."
@@ -181,8 +208,8 @@ class Reader:
             first = marked[0]
         return (first,) if len(named) == 1 else primary_first(named, first)
 
-    def _identities(self, index: int, body: Document) -> tuple[NamedIdentity, ...]:
-        """List the identities of a document, the primary one first; add to `warnings`. Raises InvalidDocument."""
+    def _identities(self, body: Document, doubts: list[Violation]) -> tuple[NamedIdentity, ...]:
+        """List the identities of a document, the primary one first; add to `doubts` what to warn of. Raises InvalidDocument."""
         stated = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
         if len(stated) > MAX_IDENTITIES:
             raise invalid(
@@ -193,7 +220,7 @@ class Reader:
         is_placeholder = self._rules.is_placeholder
         placeholders = [identity for identity in stated if is_placeholder(identity.value)]
         if placeholders:
-            self.warnings += [_placeholder_warning(index, identity) for identity in placeholders]
+            doubts += [Violation(each.path, ViolationCode.IDENTITY_PLACEHOLDER, _PLACEHOLDER) for each in placeholders]
             stated = [identity for identity in stated if identity not in placeholders]
         named, faults = list[NamedIdentity](), list[Violation]()
         for identity in stated:
@@ -204,7 +231,7 @@ class Reader:
                 continue
             named.append(each)
             if each.namespace.normalization is _E164 and not is_international(each.value):
-                self.warnings.append(_not_e164_warning(index, identity))
+                doubts.append(Violation(identity.path, ViolationCode.IDENTITY_E164, _NOT_E164.format(identity.code)))
         if faults:
             raise InvalidDocument(*faults)
         marked = [each for identity, each in zip(stated, named, strict=True) if identity.is_primary]
@@ -216,7 +243,7 @@ class Reader:
     def named(self, body: Document) -> frozenset[UUID]:
         """Return the xids of all identities that a stored document names; none if it is invalid by today's rules."""
         try:
-            return frozenset(named.xid for named in self._identities(0, body))
+            return frozenset(named.xid for named in self._identities(body, []))
         except InvalidDocument:
             return frozenset()
 
@@ -235,7 +262,7 @@ class Reader:
         """
         for identity in placeholders:
             if identity.is_primary:
-                message = f"The primary identity names nobody: {identity.value[:40]!r}."
+                message = "The primary identity names nobody: its value is a placeholder, such as null or guest."
                 raise invalid(identity.path, ViolationCode.IDENTITY_PLACEHOLDER, message)
         marked = [place for place, identity in enumerate(stated) if identity.is_primary]
         if len(marked) > 1:
@@ -243,7 +270,7 @@ class Reader:
         if len(marked) == 1:
             return marked[0]
         if placeholders and not stated:
-            message = f"It names nobody: {placeholders[0].value[:40]!r}, and the document has no other identity."
+            message = "This value names nobody, and the document has no other identity."
             raise invalid(placeholders[0].path, ViolationCode.IDENTITY_PLACEHOLDER, message)
         if marked:
             raise invalid(
@@ -343,6 +370,8 @@ def primary_first(named: Iterable[NamedIdentity], first: NamedIdentity) -> tuple
 
 
 _MAP = "$.identityMap"
+_PLACEHOLDER = "This value names nobody, so it links nobody; leave such an identity out."
+_NOT_E164 = "{} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
 _E164 = IdentityNormalization.E164
 
 
@@ -350,16 +379,6 @@ def _mapped(body: Document) -> Iterator[StatedIdentity]:
     for code, items in (body.get("identityMap") or {}).items():
         for place, item in enumerate(items or ()):
             yield StatedIdentity(code, item.get("id", ""), item.get("primary", False), None, place)
-
-
-def _placeholder_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
-    message = f"{identity.value[:40]!r} names nobody, so it links nobody; leave such an identity out."
-    return warning(index, identity.path, ViolationCode.IDENTITY_PLACEHOLDER, message)
-
-
-def _not_e164_warning(index: int, identity: StatedIdentity) -> DocumentProblem:
-    message = f"{identity.code} has no number of the form + and 8 to 15 digits here: it is compared as it was sent."
-    return warning(index, identity.path, ViolationCode.IDENTITY_E164, message)
 
 
 def linked_xids(identities: Sequence[NamedIdentity]) -> tuple[UUID, ...]:
@@ -407,27 +426,6 @@ def _dumped(document: Any) -> bytes:
         raise InvalidDocument(*faults or [unknown]) from error
 
 
-def _storable(document: Any) -> Any:
-    """Return the value of a refused document, or its text if it is no JSON or nests too deeply for responses; None if it has neither."""
-    try:
-        value = orjson.loads(document) if isinstance(document, bytes) else document
-        text = orjson.dumps(value)
-    except (orjson.JSONDecodeError, TypeError):
-        return (
-            document.decode(errors="replace").replace("\x00", "�") if isinstance(document, bytes) else _text(document)
-        )
-    is_deep = not is_readable(value) and any(fault.code is ViolationCode.DEPTH for fault in unreadable(value))
-    return text.decode() if is_deep else value
-
-
-def _text(document: Any) -> str | None:
-    """Serialize a document with numbers or characters that cannot be stored, as ASCII."""
-    try:
-        return json.dumps(document)
-    except (TypeError, ValueError, RecursionError):
-        return None
-
-
 def future_times(documents: Iterable[ValidDocument], now: datetime) -> list[DocumentProblem]:
     """Warn of each document whose time lies in the future: it counts as of `now`."""
     return [_future_time(each) for each in documents if each.observed_at is not None and each.observed_at > now]
@@ -438,4 +436,4 @@ def _future_time(document: ValidDocument) -> DocumentProblem:
     message = (
         "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
     )
-    return warning(document.position, path, ViolationCode.FUTURE_TIME, message, document.body)
+    return warning(document, Violation(path, ViolationCode.FUTURE_TIME, message))

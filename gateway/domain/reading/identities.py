@@ -74,9 +74,8 @@ def resolve_xids(scope: Scope, config: Configuration, given: Iterable[tuple[str,
 
 def _xids(scope: Scope, namespace: Namespace, values: list[str]) -> list[UUID]:
     sandbox = scope.sandbox
-    nobody = RULES[sandbox.text_rules].first_placeholder(values)
-    if nobody is not None:
-        raise BadInput(f"{nobody[:40]!r} names nobody, so no identity has this value.")
+    if RULES[sandbox.text_rules].first_placeholder(values) is not None:
+        raise BadInput("A value that names nobody, such as null or guest, is no identity.")
     normalized = namespace.normalized(sandbox, values)
     if not namespace.are_valid(normalized):
         raise BadInput(next(filter(None, map(namespace.fault, normalized))))

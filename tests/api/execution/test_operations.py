@@ -92,7 +92,7 @@ async def test_a_field_that_fails_says_why_and_where_and_leaves_the_others(clien
         "data": {"viewer": {"organization": "An organization"}, "identity": None},
         "errors": [
             {
-                "message": "'zzz' is not an xid that this server gave out.",
+                "message": "This is not an xid that this server gave out.",
                 "locations": [{"line": 1, "column": 27}],
                 "path": ["identity"],
                 "extensions": {"code": "BAD_INPUT"},

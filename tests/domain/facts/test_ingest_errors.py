@@ -17,6 +17,10 @@ from gateway.xdm.violations import ViolationCode
 ANA = ("Email", "ana@x.io")
 
 
+def wrong(**fields):
+    return record(ANA, **fields)
+
+
 async def errors_of(world, *batch_ids, codes=None, **window):
     asked = ErrorPage(Window(**window), codes)
     return await ingest_errors.list_errors(world.db, world.scope, asked, batch_ids)
@@ -24,31 +28,31 @@ async def errors_of(world, *batch_ids, codes=None, **window):
 
 async def test_refused_documents_stay_with_their_batch_in_the_order_in_which_they_came(world, statements):
     one, two = await world.batch("one"), await world.batch("two")
-    await world.records({"a": 0}, record(ANA), {"a": 2}, batch_id=one)
-    await world.records({"b": 0}, batch_id=two)
-    await world.records({"a": 3}, batch_id=one)
+    await world.records(wrong(a=0), record(ANA), wrong(a=2), batch_id=one)
+    await world.records(wrong(b=0), batch_id=two)
+    await world.records(wrong(a=3), batch_id=one)
     asked = [two, uuid4(), one]
     with statements() as names:
         second, unknown, first = await errors_of(world, *asked, size=2)
     assert len(names) == 1
-    assert [error.document for error in first.items] == [{"a": 0}, {"a": 2}]
+    assert [error.document for error in first.items] == [wrong(a=0), wrong(a=2)]
     assert [(error.index, error.code, error.path) for error in first.items] == [
         (0, "UNKNOWN_FIELD", "$.a"),
         (2, "UNKNOWN_FIELD", "$.a"),
     ]
-    assert (first.has_next, unknown.items, [error.document for error in second.items]) == (True, [], [{"b": 0}])
+    assert (first.has_next, unknown.items, [error.document for error in second.items]) == (True, [], [wrong(b=0)])
     (rest,) = await errors_of(world, one, after=first.items[-1].key)
-    assert [error.document for error in rest.items] == [{"a": 3}]
+    assert [error.document for error in rest.items] == [wrong(a=3)]
     (back,) = await errors_of(world, one, size=1, backward=True, before=rest.items[0].key)
     assert back.items == first.items[1:]
     assert await ingest_errors.count_errors(world.db, world.scope, None, asked) == [1, 0, 3]
 
 
 async def test_all_rules_that_a_document_breaks_are_kept_and_listed(world):
-    wrong = {**record(ANA), "colour": "red", "person": {"birthDate": "never", "gender": "robot"}}
+    bad = {**record(ANA), "colour": "red", "person": {"birthDate": "never", "gender": "robot"}}
     nowhere = record(ANA, ("Nowhere", "1"), ("ECID", "12"), ("Elsewhere", "2"))
     batch = await world.batch("key")
-    result = await world.records(wrong, nowhere, {f"f{n}": n for n in range(99)}, batch_id=batch)
+    result = await world.records(bad, nowhere, {f"f{n}": n for n in range(99)}, batch_id=batch)
     (page,) = await errors_of(world, batch)
     assert [error.violations for error in page.items] == [failure.violations for failure in result.failed]
     assert [{(each.path, each.code) for each in error.violations} for error in page.items[:2]] == [

@@ -41,10 +41,10 @@ async def test_every_document_is_accepted_or_a_duplicate_or_failed(world):
 
 
 async def test_a_failure_is_kept_with_its_batch(world):
-    result = await world.records({"x": 1})
+    result = await world.records({"x": 1, **record(ANA)})
     (page,) = await list_errors(world.db, world.scope, ErrorPage(Window(10)), [result.batch_id])
     (error,) = page.items
-    assert (error.index, error.path, error.code, error.document) == (0, "$.x", "UNKNOWN_FIELD", {"x": 1})
+    assert (error.index, error.path, error.code, error.document) == (0, "$.x", "UNKNOWN_FIELD", {"x": 1, **record(ANA)})
 
 
 async def test_calls_without_a_batch_share_one(world):

@@ -7,7 +7,7 @@ import orjson
 import pytest
 from world import World, record
 
-from gateway.domain.facts.documents import warning
+from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.rules.versions import Mode
 from gateway.errors import LimitExceeded
@@ -16,7 +16,7 @@ from gateway.server.streams.ndjson import MAX_BLANK_LINES
 from gateway.server.streams.outcomes import StreamOutcome
 from gateway.server.streams.sources import open_source
 from gateway.settings import read_settings
-from gateway.xdm.violations import ViolationCode
+from gateway.xdm.violations import Violation, ViolationCode
 
 
 @pytest.mark.parametrize(
@@ -52,6 +52,9 @@ async def test_a_file_has_the_limits_of_a_stream_and_documents_before_them_are_i
 
 
 def test_an_outcome_holds_failures_without_their_documents():
-    outcome, failure = StreamOutcome(), warning(0, "$", ViolationCode.JSON, "This is no JSON.", "x" * 1_000_000)
+    outcome, failure = (
+        StreamOutcome(),
+        DocumentProblem(0, (Violation("$", ViolationCode.JSON, "This is no JSON."),), "x" * 1_000_000),
+    )
     outcome.add(IngestResult(UUID(int=1), 0, 0, [failure], [failure]))
     assert [each.document for each in (*outcome.failed, *outcome.warnings)] == [None, None]

@@ -1,0 +1,53 @@
+"""What is kept of a refused document: a value that can be stored, and the places of its identities, by which it is found again."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import orjson
+
+from gateway.xdm.violations import ViolationCode, is_readable, unreadable
+
+Places: TypeAlias = "Mapping[str, Places | None]"
+"""A tree of field names down to the places of identities (None)."""
+
+
+def places_of(paths: Iterable[Sequence[str]]) -> Places:
+    """Return the tree of the places where a document may name identities: identityMap, and the fields at these paths."""
+    tree: dict[str, Any] = {"identityMap": None}
+    for *steps, last in paths:
+        below = tree
+        for step in steps:
+            below = below.setdefault(step, {})
+        below[last] = None
+    return tree
+
+
+def at_places(document: Any, places: Places) -> dict[str, Any]:
+    """Return the part of a document that stands at these places, or in their way. Objects without such a part are left out."""
+    part = dict[str, Any]()
+    for step, below in places.items() if isinstance(document, dict) else ():
+        if step in document:
+            child = document[step]
+            found = at_places(child, below) if below is not None and isinstance(child, dict) else child
+            if found or not isinstance(child, dict):
+                part[step] = found
+    return part
+
+
+def storable(value: Any) -> Any:
+    """Return the value of a refused document, or its text if it nests too deeply for responses; None if it has neither."""
+    try:
+        text = orjson.dumps(value)
+    except TypeError:
+        return _text(value)
+    is_deep = not is_readable(value) and any(fault.code is ViolationCode.DEPTH for fault in unreadable(value))
+    return text.decode() if is_deep else value
+
+
+def _text(value: Any) -> str | None:
+    """Serialize a document with numbers or characters that cannot be stored, as ASCII."""
+    try:
+        return json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return None
