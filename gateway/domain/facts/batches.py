@@ -22,7 +22,7 @@ from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import Conflict, NotFound
 from gateway.runtime.uuids import uuid_of
-from gateway.storage.database import Database, Reader
+from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import query
 
 READ = query("batches.read_batches")
@@ -131,14 +131,14 @@ async def complete_batch(db: Database, scope: Scope, batch_id: UUID) -> Batch:
     return batch
 
 
-async def complete_idle_batches(db: Database, scope: Scope) -> int:
+async def complete_idle_batches(tx: Session, scope: Scope) -> int:
     """Complete some batches of the sandbox that got no document for MAX_IDLE_DAYS, as `complete_batch` does. Return how many there were.
 
     Needs `profile:write`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_WRITE)
-    rows = await db.rows(LIST_IDLE, scope.sandbox_id, MAX_IDLE_DAYS, BATCHES_AT_ONCE)
-    await _complete_listed(db, scope, rows)
+    rows = await tx.rows(LIST_IDLE, scope.sandbox_id, MAX_IDLE_DAYS, BATCHES_AT_ONCE)
+    await _complete_listed(tx, scope, rows)
     return len(rows)
 
 
@@ -193,7 +193,7 @@ def _derived_id(kind: str, dataset_id: UUID, text: str) -> UUID:
     return uuid_of(blake2b(seed, digest_size=16, person=kind.encode()).digest())
 
 
-async def _complete_listed(db: Database, scope: Scope, rows: Sequence[Any]) -> None:
+async def _complete_listed(db: Reader, scope: Scope, rows: Sequence[Any]) -> None:
     if rows:
         await db.rows(COMPLETE, scope.sandbox_id, [row["batch_id"] for row in rows])
 

@@ -10,6 +10,13 @@ from gateway.storage.database import Database
 
 async def complete_batches(db: Database, scope: Scope, _: Configurations, job: LeasedJob) -> None:
     """Complete the sandbox's batches that got no document for MAX_IDLE_DAYS: a job, in pieces."""
-    while completed := await batches.complete_idle_batches(db, scope):
-        async with db.transaction(scope.sandbox_id) as tx:
+    while await _complete_some(db, scope, job):
+        pass
+
+
+async def _complete_some(db: Database, scope: Scope, job: LeasedJob) -> bool:
+    async with db.transaction(scope.sandbox_id) as tx:
+        completed = await batches.complete_idle_batches(tx, scope)
+        if completed:
             await leases.advance(tx, job, None, done=job.done + completed, records=completed)
+        return completed > 0
