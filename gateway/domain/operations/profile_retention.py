@@ -55,11 +55,12 @@ async def expire_profiles(db: Database, scope: Scope, configurations: Configurat
             return
         seen = [row["profile_id"] for row in rows]
         expired = [row["profile_id"] for row in await db.rows(LIST_EXPIRED, scope.sandbox_id, *expiry, seen)]
+        done = job.done + len(seen)
         for start in range(0, len(expired), PEOPLE_PER_PIECE):
             piece = expired[start : start + PEOPLE_PER_PIECE]
             await asyncio.sleep(await _remove(db, scope, configurations, job, piece))
         async with db.transaction(scope.sandbox_id) as tx:
-            done, total = job.done + len(seen), job.total or await tx.value(COUNT, scope.sandbox_id) + len(expired)
+            total = job.total or await tx.value(COUNT, scope.sandbox_id) + job.done  # those left, and those removed
             await leases.advance(tx, job, str(seen[-1]), done=done, total=max(done, total))
 
 
@@ -74,7 +75,7 @@ async def _remove(
         removed, receipt = await _remove_facts(change, sorted({xid for row in rows or () for xid in row["xids"]}))
         people, facts = len((await refresh(change)).people), removed.total()
         receipt = replace(receipt, identities=change.dropped, profiles=people)
-        await note_removed(change.tx, job, removed, receipt, done=job.done, records=facts, profiles=people)
+        await note_removed(change.tx, job, removed, receipt, done=job.done + people, records=facts, profiles=people)
         is_awaited = await change.tx.value(IS_AWAITED, scope.sandbox_id)
     return perf_counter() - begin if is_awaited else 0.0
 
