@@ -1,13 +1,17 @@
 """Work that is killed: no code of ours runs after it, its transaction is rolled back, and earlier commits stay."""
 
-from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 
 from gateway.storage.database import Database, Session
 from gateway.telemetry import Observation, StatementRan, listen
 
 BESIDE = "maintenance.notify"
 """The statement that a process sends beside its work, after a commit: it is no part of it."""
+
+Stop = Callable[[str], Awaitable[None]]
+"""What is awaited at a commit; it is given the name of the last statement before it."""
 
 
 class Killed(BaseException):
@@ -40,23 +44,45 @@ async def killed_after(number: int, work: Awaitable[object], points: list[str]) 
 
     Adds to `points`, for each commit, the name of the last statement before it.
     """
-    stop = listen(lambda one: names.append(one.name) if isinstance(one, StatementRan) and one.name != BESIDE else None)
-    names, begin = [""], Database.transaction
 
-    @asynccontextmanager
-    async def transaction(db: Database, sandbox_id: int | None = None) -> AsyncIterator[Session]:
-        async with begin(db, sandbox_id) as tx:
-            yield tx
-        points.append(names[-1])
+    async def kill(point: str) -> None:
+        points.append(point)
         if len(points) == number:
             raise Killed
 
+    with at_commits(after=kill):
+        try:
+            await work
+        except Killed:
+            return True
+    return False
+
+
+async def go_on(_: str) -> None:
+    """Stop at no commit."""
+
+
+@contextmanager
+def at_commits(*, before: Stop = go_on, after: Stop = go_on) -> Iterator[None]:
+    """Stop before and after each commit of this process, as long as the block lasts."""
+    last, begin = ContextVar[list[str]]("last"), Database.transaction
+
+    def note(observation: Observation) -> None:
+        if isinstance(observation, StatementRan) and observation.name != BESIDE and (names := last.get(None)):
+            names[0] = observation.name
+
+    @asynccontextmanager
+    async def transaction(db: Database, sandbox_id: int | None = None) -> AsyncIterator[Session]:
+        last.set(names := [""])
+        async with begin(db, sandbox_id) as tx:
+            yield tx
+            await before(names[0])
+        await after(names[0])
+
+    stop = listen(note)
     Database.transaction = transaction  # type: ignore[method-assign]
     try:
-        await work
-    except Killed:
-        return True
+        yield
     finally:
         Database.transaction = begin  # type: ignore[method-assign]
         stop()
-    return False

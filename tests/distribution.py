@@ -24,6 +24,7 @@ LONGEST = (
     "tests/api/test_profiles.py",
     "tests/api/test_schemas_of_any_kind.py",
     "tests/demo/test_demo.py",
+    "tests/server/test_crashes.py",
     "tests/cli/test_kill.py",
     "tests/properties/test_links_by_hand.py",
     "tests/api/execution/test_wants.py",

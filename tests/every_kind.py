@@ -1,0 +1,273 @@
+"""Sandboxes with a job of each kind that has something to do, and what is in them; where each kind commits.
+
+Such sandboxes are copied row by row: what a job leaves in one copy, wherever it was killed, can be compared with what it leaves in another.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import orjson
+from crashes import killed_after
+from world import World, event, record
+
+from gateway.domain.config import datasets, policies, sandboxes
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.config.tenants import read_own_scope
+from gateway.domain.facts import batches
+from gateway.domain.operations import (
+    change_retention,
+    event_retention,
+    ingest_error_retention,
+    policy_materialization,
+    profile_retention,
+    removal,
+    sandbox_regrouping,
+)
+from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
+from gateway.domain.operations.dataset_removal import delete_dataset
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import RULES, JobKind
+from gateway.domain.work.jobs import JobStatus
+from gateway.server.worker import handlers
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.storage.queries import Query
+
+HANDLERS = handlers(Settings())
+LEASE = {"leases.claim_job", "leases.advance_job"}
+ONCE, AGAIN = LEASE | {"leases.release_job"}, LEASE | {"leases.rearm_job"}
+REMOVAL = {"configuration.read_version", "locks.is_awaited"}
+OF_BATCH = REMOVAL | {"batch_removal.remove_resends", "batch_removal.remove_events_concurrently"}
+OF_EVENTS = {
+    *("event_retention.remove_resends", "event_retention.remove_events_concurrently", "removal.count_removed"),
+}
+COMMIT_POINTS: Mapping[JobKind, set[str]] = {
+    JobKind.MATERIALIZE_POLICY: ONCE | {"configuration.read_version", "policy_materialization.lock_people"},
+    JobKind.REGROUP_IDENTITIES: ONCE | {"configuration.read_version"},
+    JobKind.ABORT_BATCH: ONCE | OF_BATCH,
+    JobKind.REVERT_BATCH: ONCE | OF_BATCH,
+    JobKind.DELETE_BATCH: ONCE | OF_BATCH | {"batch_removal.remove_errors"},
+    JobKind.DELETE_DATASET: ONCE | OF_BATCH | {"batch_removal.remove_errors", "dataset_removal.open_dataset"},
+    JobKind.EXPIRE_EVENTS: AGAIN | REMOVAL | OF_EVENTS,
+    JobKind.EXPIRE_PROFILES: AGAIN | REMOVAL,
+    JobKind.EXPIRE_ERRORS: AGAIN,
+    JobKind.EXPIRE_CHANGES: AGAIN | {"changes.move_journal_since", "changes.expire_changes"},
+    JobKind.COMPLETE_BATCHES: AGAIN | {"batches.list_idle"},
+    JobKind.EXPIRE_JOBS: AGAIN,
+}
+"""The last statement before each commit of a kind of job."""
+
+NEWEST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
+OTHER = PolicySettings("Other", IdentityGraphType.PDG, NEWEST, is_default=True)
+ANA, BOB, CARL = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl")]
+DEVICES = [("ECID", str(n) * 38) for n in range(1, 6)]
+PHONE = ("Phone", "+1")
+SECRET = b"s" * 32
+"""Makes the same xids each time: jobs take people in their order."""
+SMALL = [
+    *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0)]),
+    (event_retention, "IDENTITIES_PER_PIECE", 4),
+    (profile_retention, "PEOPLE_PER_LOOK", 3),
+    (profile_retention, "PEOPLE_PER_PIECE", 1),
+    (ingest_error_retention, "ERRORS_PER_PIECE", 2),
+    (change_retention, "CHANGES_PER_PIECE", 3),
+    (sandbox_regrouping, "PEOPLE_PER_PIECE", 3),
+    (policy_materialization, "PEOPLE_PER_PIECE", 3),
+    (policy_materialization, "DELETED_PER_PIECE", 3),
+]
+
+
+@contextmanager
+def small_pieces() -> Iterator[None]:
+    """Let jobs work in pieces so small that they commit often, as long as the block lasts."""
+    large = [(module, name, getattr(module, name)) for module, name, _ in SMALL]
+    try:
+        for module, name, size in SMALL:
+            setattr(module, name, size)
+        yield
+    finally:
+        for module, name, size in large:
+            setattr(module, name, size)
+
+
+def statement(text: str) -> Query:
+    return Query("test.statement", text, (), (), "rows", "For tests.")
+
+
+# ---------------------------------------------------------------------------------------------- sandboxes
+
+
+async def patterns(db: Database) -> dict[JobKind, int]:
+    """Make a sandbox for each kind of job, in which a job of that kind waits for ever; in copies of it, it is due."""
+    filled, batch_id = await _filled(db)
+    made = dict(zip(HANDLERS, await copies(db, filled.scope.sandbox_id, len(HANDLERS)), strict=True))
+    for kind, sandbox_id in made.items():
+        scope = await read_own_scope(db, sandbox_id)
+        assert scope is not None
+        await _start(replace(filled, scope=scope, configurations=Configurations()), batch_id, kind)
+    await db.rows(KEEP_ONE, list(made.values()), list(made))
+    await db.rows(WAIT)
+    return made
+
+
+KEEP_ONE = statement("""
+    delete from gateway.job j
+     where status = 'NEW' and not exists (select from unnest($1::bigint[], $2::text[]) as chosen(sandbox_id, kind)
+                                           where chosen.sandbox_id = j.sandbox_id and chosen.kind = j.kind)""")
+WAIT = statement("update gateway.job set due_at = 'infinity'")
+
+
+async def _filled(db: Database) -> tuple[World, UUID]:
+    """Make a sandbox in which there is something to do for each kind of job."""
+    world = await World.create(db)
+    await db.rows(
+        statement("update gateway.sandbox set secret = $2 where sandbox_id = $1"), world.scope.sandbox_id, SECRET
+    )
+    world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    batch_id = await world.batch("people")
+    await world.records(
+        record(ANA, PHONE, first_name="Ana"), record(BOB, PHONE), record(CARL), {}, {}, {}, batch_id=batch_id
+    )
+    await world.records(record(ANA, ("Email", "null"), first_name="Anna"), dataset=world.loyalty)
+    old = [event(f"e{n}", _ago(150), device) for n, device in enumerate(DEVICES)]
+    await world.events(
+        *old, event("tie", _ago(150), DEVICES[0], DEVICES[1]), event("known", _ago(150), ANA, DEVICES[2])
+    )
+    await world.events(old[0], batch_id=await world.batch("again", world.shop))
+    await datasets.update_dataset(db, world.scope, world.shop.dataset_id, {"event_retention_days": 100})
+    expiry = (["ECID"], 14)
+    await sandboxes.update_sandbox(db, world.scope, world.scope.sandbox_id, {"pseudonymous_expiry": expiry})
+    async with db.transaction() as tx:
+        await jobs.enqueue(tx, world.scope, JobKind.REGROUP_IDENTITIES)
+        await jobs.end(tx, world.scope, JobKind.REGROUP_IDENTITIES, jobs.SANDBOX, JobStatus.CANCELLED)
+    return world, batch_id
+
+
+def _ago(days: float) -> str:
+    return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
+    """Ask for a job of this kind, or let it be due."""
+    db, scope = world.db, world.scope
+    if RULES[kind].every:
+        return await jobs.schedule(db)
+    if kind is JobKind.MATERIALIZE_POLICY:
+        return await policies.create_policy(db, scope, OTHER)
+    if kind is JobKind.REGROUP_IDENTITIES:
+        return await update_identity_settings(db, scope, [NamespaceRule("Email", is_unique=True)])
+    if kind is JobKind.ABORT_BATCH:
+        return await abort_batch(db, scope, batch_id)
+    await batches.complete_batch(db, scope, batch_id)
+    if kind is JobKind.REVERT_BATCH:
+        return await revert_batch(db, scope, batch_id)
+    if kind is JobKind.DELETE_BATCH:
+        return await delete_batch(db, scope, batch_id)
+    if kind is JobKind.DELETE_DATASET:
+        return await delete_dataset(db, scope, world.crm.dataset_id)
+    raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
+
+
+Committed = dict[tuple[int, UUID], list[str]]
+"""Where each job committed; a job is known by its sandbox and its id."""
+
+
+async def worked(
+    db: Database, kinds: Sequence[JobKind], kills: Mapping[tuple[int, UUID], int] | None = None
+) -> Committed:
+    """Do the jobs of these kinds that are due at the time of this database. Kill some of them after the commit of this number, counted from 1."""
+    committed: Committed = {}
+    while claim := await leases.claim(db, kinds):
+        key = claim.sandbox_id, claim.job_id
+        committed[key], number = ["leases.claim_job"], (kills or {}).get(key, 0)
+        if number != 1:
+            scope = await read_own_scope(db, claim.sandbox_id)
+            assert scope is not None
+            work = HANDLERS[claim.kind](db, scope, Configurations(), claim)
+            assert await killed_after(number, leases.carry_out(db, claim, work), committed[key]) == bool(number)
+    return committed
+
+
+# ---------------------------------------------------------------------------------------------- copies and contents
+
+TABLES = statement("""
+    select c.relname as name, array_agg(quote_ident(a.attname)) filter (where a.attname <> 'sandbox_id') as columns
+      from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+     where c.relnamespace = 'gateway'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+     group by c.oid, c.relname
+    having bool_or(a.attname = 'sandbox_id')
+     order by c.oid""")
+"""The tables that tell of sandboxes, those that others refer to first."""
+
+OTHERWISE = {
+    ("sandbox", "name"): "'copy-' || gen_random_uuid()",
+    ("sandbox", "is_default"): "false",
+    ("job", "due_at"): "created_at",
+}
+"""The columns that are not copied, and what is in their place."""
+
+
+TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
+ITS_OWN = (
+    "sandbox_id",
+    "config_version",
+    "tx",
+    "seq",
+    "entry_id",
+    "correlation_id",
+    "lease",
+    "attempt",
+    "attempts",
+    "due_at",
+    "claimed_at",
+)
+"""Columns that differ between copies, or with the attempts of a job; and the name of a sandbox, below."""
+NAMES = {"sandbox": ("name",)}
+
+
+async def copies(db: Database, sandbox_id: int, count: int) -> list[int]:
+    """Copy a sandbox so often, with its xids and all ids but its own; what was done in it is not in the log of a copy."""
+    ids: list[int] = []
+    for table, columns in await db.rows(TABLES):
+        names = ", ".join(columns)
+        values = ", ".join(OTHERWISE.get((table, column), column) for column in columns)
+        if table == "sandbox":
+            copy = f"insert into gateway.sandbox ({names}) select {values} from gateway.sandbox, generate_series(1, $2) where sandbox_id = $1 returning sandbox_id"
+            ids = [row["sandbox_id"] for row in await db.rows(statement(copy), sandbox_id, count)]
+        elif table != "audit_entry":
+            copy = f"insert into gateway.{table} (sandbox_id, {names}) select id, {values} from gateway.{table}, unnest($2::bigint[]) id where sandbox_id = $1"
+            await db.rows(statement(copy), sandbox_id, ids)
+    return ids
+
+
+async def contents(db: Database, sandbox_ids: Sequence[int]) -> dict[int, Counter[str]]:
+    """Return the rows of all tables by sandbox, without jobs that nobody has begun, and without what tells of attempts.
+
+    Times when jobs were done look the same.
+    """
+    now, found = datetime.now(UTC), {one: Counter[str]() for one in sandbox_ids}
+    for table, _ in await db.rows(TABLES):
+        begun = "and (status <> 'NEW' or started_at is not null)" if table == "job" else ""
+        rows = statement(
+            f"select sandbox_id, to_jsonb(t) from gateway.{table} t where sandbox_id = any($1::bigint[]) {begun}"
+        )
+        left_out = {*ITS_OWN, *NAMES.get(table, ())}
+        for sandbox_id, row in await db.rows(rows, list(sandbox_ids)):
+            kept = {name: value for name, value in orjson.loads(row).items() if name not in left_out}
+            text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS).decode()
+            text = TIME.sub(lambda time: time[0] if datetime.fromisoformat(time[0]) <= now else "later", text)
+            found[sandbox_id][f"{table} {text}"] += 1
+    return found
+
+
+def differences(found: Counter[str], expected: Counter[str]) -> list[str]:
+    """Return the rows that only one of them has, those that are missing with a minus."""
+    return [*(found - expected), *(f"- {row}" for row in expected - found)]
