@@ -7,6 +7,7 @@
     │   ├── BadCursor            a cursor of another list, or no cursor at all
     │   ├── CursorExpired        a cursor of changes that are kept no longer, or of before a restore
     │   ├── BadSelector          a selector that does not parse (has line and column)
+    │   ├── BadPql               an expression that does not parse or does not fit the schema (has line and column)
     │   └── LimitExceeded        more than a documented limit
     │       └── AnswerTooLarge   … on the size of the answer: an error of the operation, not of the field that exceeded it
     ├── Timeout                  the request ran past its time limit
@@ -86,6 +87,17 @@ class BadSelector(BadInput):
     """The selector does not parse."""
 
     code = "BAD_SELECTOR"
+
+    def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
+        super().__init__(message)
+        self.line = line
+        self.column = column
+
+
+class BadPql(BadInput):
+    """The expression does not parse, or does not fit the schema."""
+
+    code = "BAD_PQL"
 
     def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
         super().__init__(message)

@@ -53,6 +53,7 @@ KIND_OF = {
 
 VALUES: dict[str, Any] = {
     "namespace": "Email", "name": "Wall", "title": "Wall", "code": "wall", "confirmName": "prod", "path": "person.name.firstName", "tokenId": "wall",
+    "expression": "person.name.firstName",
     "documents": [{"person": {"name": {"firstName": "Wall"}}}],
 }  # fmt: skip
 """What goes where something must be said that is no id."""

@@ -23,6 +23,8 @@ from gateway.domain.rules import graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
 from gateway.domain.work import leases
+from gateway.pql import cost, methods, occurrences, parser, problems
+from gateway.pql import patterns as regexes
 from gateway.xdm import bounds, custom, patterns, violations
 from gateway.xdm import validation as checks
 from gateway.xdm.classes import XdmClass
@@ -86,6 +88,19 @@ SERVICE_LIMITS: Final = tuple(
         ("diffExamples", diffs.MAX_EXAMPLES, "people", "Examples of a comparison."),
         ("operationSelectors", selectors.MAX_SELECTOR_LENGTH, "characters", "The selectors of an operation, equal ones once."),
         ("selectorDepth", selectors.MAX_SELECTOR_DEPTH, "levels", "Levels of a selector."),
+        ("expressionLength", parser.MAX_EXPRESSION_LENGTH, "characters", "An expression of PQL."),
+        ("expressionNodes", parser.MAX_EXPRESSION_NODES, "nodes", "Names, values, operators and calls of an expression."),
+        ("expressionDepth", parser.MAX_EXPRESSION_DEPTH, "levels", "Parts of an expression in each other."),
+        ("expressionCost", cost.MAX_EXPRESSION_COST, "values", "What an expression may compute for one person, taken to have 100 events."),
+        ("expressionProblems", problems.MAX_EXPRESSION_PROBLEMS, "problems", "Mistakes of an expression that are told at once."),
+        ("expressionSources", parser.MAX_SOURCES, "arrays", "Arrays that one quantifier of an expression goes through."),
+        ("chainSteps", parser.MAX_CHAIN_STEPS, "steps", "Steps of a chain in an expression."),
+        ("expressionDigits", parser.MAX_DIGITS, "characters", "A number in an expression."),
+        ("distance", occurrences.MAX_DISTANCE_YEARS, "years", "Years between two times that `occurs` compares."),
+        ("topItems", methods.MAX_TOP, "items", "Items that `topN` and `bottomN` give."),
+        ("regularExpression", regexes.MAX_REGEX_LENGTH, "characters", "A regular expression in an expression."),
+        ("regularExpressionSize", regexes.MAX_REGEX_SIZE, "characters", "A regular expression, its repetitions written out."),
+        ("regularExpressionRepetitions", regexes.MAX_REPETITIONS, "repetitions", "What a regular expression repeats."),
         ("operationValues", MAX_INPUT_VALUES, "values", "Values in lists and input objects of an operation's variables."),
         ("introspectionValues", MAX_INTROSPECTION_VALUES, "values", "Values that `__schema` or `__type` gives."),
     )

@@ -27,6 +27,7 @@ from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
 from gateway.api.events import EventQuery, read_events
+from gateway.api.expressions import ExpressionQuery
 from gateway.api.identities import IdentityQuery, read_identities
 from gateway.api.identity_settings import IdentitySettingsMutation
 from gateway.api.ingestion import IngestionMutation
@@ -94,6 +95,7 @@ class Query(
     NamespaceQuery,
     PolicyQuery,
     DiffQuery,
+    ExpressionQuery,
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,

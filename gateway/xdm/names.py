@@ -8,7 +8,13 @@ field has it as its key, and no two names of one object may have one GraphQL nam
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
+from typing import Final
 
+MAX_SUGGESTIONS: Final = 3
+"""Names that are suggested for one that is unknown."""
+
+_MAX_COMPARED: Final = 255
 _FORBIDDEN = re.compile(r"[^_0-9A-Za-z]")
 _CACHE_KEYS = frozenset({"id", "_id"})
 
@@ -35,3 +41,9 @@ def collisions(keys: Iterable[str]) -> list[tuple[str, str]]:
 def pascal_case(key: str) -> str:
     """Return the key as a part of a type name: `webPageDetails` -> `WebPageDetails`, `_acme` -> `Acme`."""
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"[^0-9A-Za-z]+", key))
+
+
+def similar_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are most like one, upper and lower case aside: at most three, the best first."""
+    by_form = {other.casefold(): other for other in known}
+    return [by_form[form] for form in get_close_matches(name[:_MAX_COMPARED].casefold(), by_form, MAX_SUGGESTIONS)]

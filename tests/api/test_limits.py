@@ -19,7 +19,7 @@ from gateway.settings import Settings, read_settings
 from gateway.xdm import bounds
 
 TOLD = (*SERVICE_LIMITS, *operation_limits(Limits()), *PROCESS_LIMITS, *read_settings().service_limits)
-ROOMS = ("api", "domain", "xdm", "server/http", "server/streams")
+ROOMS = ("api", "domain", "pql", "xdm", "server/http", "server/streams")
 MOST = re.compile(r"^(MAX_[A-Z_]+)(?:: Final)? = ", re.MULTILINE)
 INWARD = re.compile(r"INLINE|CACHED|SUGGESTIONS|SHARED_LOADERS|HELD|LOOP|UNREAD|FAULT_CHARACTERS|NUMBER|EXACT|SURVEYED")
 """Words in the names of bounds that no caller can meet: on caches, on turns of the event loop, on what messages repeat."""
@@ -90,7 +90,8 @@ def spellings(limit):
 
 def test_the_documents_name_the_same_numbers():
     texts = " ".join(
-        read_document(name).text.partition("\n## Limits")[2] for name in ("admin", "ingest", "frontend", "operations")
+        read_document(name).text.partition("\n## Limits")[2]
+        for name in ("admin", "ingest", "pql", "frontend", "operations")
     )
     texts = texts.replace(", ", " ; ")
     constants = (*SERVICE_LIMITS, *operation_limits(Limits()), *PROCESS_LIMITS)

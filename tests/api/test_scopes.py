@@ -23,7 +23,7 @@ OPENED_BY = {
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
     **dict.fromkeys(("createSystemJob", "cancelSystemJob"), RUN_JOBS),
     "diffMergePolicies": PEOPLE,
-    "simulateIdentityGraph": CONFIGURATION,
+    **dict.fromkeys(("simulateIdentityGraph", "checkExpression"), CONFIGURATION),
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),
     **dict.fromkeys(("sandboxes", "createSandbox", "updateSandbox", "resetSandbox", "deleteSandbox"), ADMIN),
     **dict.fromkeys(("apiKeys", "auditLog", "createApiKey", "revokeApiKey", "revokeToken"), ADMIN),

@@ -69,7 +69,7 @@ AT_HAND: Final = frozenset({
     "MergePolicy", "AttributeMerge", "Dataset", "XdmSchema", "IdentityDescriptor", "IdentityNamespace", "UnionSchema",
     "IdentitySettings", "NamespaceRule", "FieldGroup", "ServiceLimit",
     "ProfileLimits", "FieldProvenance", "FieldCandidate", "MergePolicyDiff", "FieldDiff", "FieldChange",
-    "SimulatedIdentity", "SimulatedLink",
+    "SimulatedIdentity", "SimulatedLink", "ExpressionProblem",
 })  # fmt: skip
 """Types that come with the object around them or with the configuration, or whose cost is counted at the field that returns them."""
 
@@ -94,6 +94,7 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "UnionSchema.jsonSchema": 10 * OBJECT,
     "UnionSchema.sdl": 10 * OBJECT,
     "Query.simulateIdentityGraph": 800 * OBJECT,
+    "Query.checkExpression": 50 * OBJECT,  # parsed, and held against the schema, whatever its length
     "Query.diffMergePolicies": 1_000 * OBJECT,  # merges profiles for a good part of the time that a request has
 }
 """The cost of a field itself, beside that of its selection, by its name or coordinate."""

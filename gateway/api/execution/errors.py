@@ -10,6 +10,7 @@ from graphql import GraphQLError
 
 from gateway.errors import (
     BadInput,
+    BadPql,
     BadSelector,
     Forbidden,
     GatewayError,
@@ -58,7 +59,7 @@ def single_error_entries(error: Exception) -> list[dict[str, Any]]:
 
 def _extensions(error: GraphQLError) -> dict[str, Any]:
     match error.original_error:
-        case BadSelector(code=code, line=line, column=column):
+        case BadSelector(code=code, line=line, column=column) | BadPql(code=code, line=line, column=column):
             return {"code": code, "line": line, "column": column}
         case Unauthenticated(code=code, error_code=str(number)):
             return {"code": code, "errorCode": number}

@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 from gateway.domain.rules.text import stripped
 from gateway.errors import Invalid
+from gateway.xdm.names import similar_names
 
 MAX_NAME = 255
 MAX_DESCRIPTION = 10_000
-MAX_SUGGESTIONS = 3
 
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -31,9 +30,8 @@ def check_description(text: str | None, path: str = "description") -> None:
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """Return a sentence, after a blank, that suggests the known names most like this one; the empty text if none is like it."""
-    by_form = {other.casefold(): other for other in known}
-    found = get_close_matches(name[:MAX_NAME].casefold(), by_form, MAX_SUGGESTIONS)
-    return f" Did you mean {' or '.join(repr(by_form[form]) for form in found)}?" if found else ""
+    found = similar_names(name, known)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
 
 
 def camel_case(name: str) -> str:

@@ -25,7 +25,17 @@ from gateway.server.http.index import POLICY
 from gateway.server.http.negotiation import prefers_markdown
 
 DIRECTORY: Final = Path(gateway.__file__).parent / "docs"
-NAMES: Final = ("tutorial", "identity-and-merge", "ingest", "admin", "frontend", "operations", "internals", "figures")
+NAMES: Final = (
+    "tutorial",
+    "identity-and-merge",
+    "ingest",
+    "admin",
+    "pql",
+    "frontend",
+    "operations",
+    "internals",
+    "figures",
+)
 """The documents in the order in which they are listed."""
 PICTURE: Final = "picture.svg"
 OVERVIEW: Final = """# Documents of the profile gateway
