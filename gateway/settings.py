@@ -227,6 +227,13 @@ class Settings(BaseSettings):
         allow_inf_nan=False,
         description="How many days refused documents are kept with what is wrong with them, and warnings since they were last raised.",
     )
+    revert_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+        30,
+        ge=1,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How many days complete batches of records can be reverted; then versions that they replaced are kept no longer.",
+    )
     change_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         7, ge=0.01, le=36_500, allow_inf_nan=False, description="How many days changes of people can be followed."
     )

@@ -29,6 +29,7 @@ from gateway.domain.operations import (
     profile_retention,
     removal,
     sandbox_regrouping,
+    version_retention,
 )
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
@@ -58,6 +59,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.DELETE_DATASET: ONCE | OF_BATCH | {"batch_removal.remove_errors", "dataset_removal.open_dataset"},
     JobKind.EXPIRE_EVENTS: AGAIN | REMOVAL | OF_EVENTS,
     JobKind.EXPIRE_PROFILES: AGAIN | REMOVAL,
+    JobKind.EXPIRE_VERSIONS: AGAIN | {"version_retention.find_last"},
     JobKind.EXPIRE_ERRORS: AGAIN,
     JobKind.EXPIRE_CHANGES: AGAIN | {"changes.move_journal_since", "changes.expire_changes"},
     JobKind.COMPLETE_BATCHES: AGAIN | {"batches.list_idle"},
@@ -79,6 +81,7 @@ SMALL = [
     (profile_retention, "PEOPLE_PER_PIECE", 1),
     (ingest_error_retention, "ERRORS_PER_PIECE", 2),
     (change_retention, "CHANGES_PER_PIECE", 3),
+    (version_retention, "VERSIONS_PER_PIECE", 2),
     (sandbox_regrouping, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "DELETED_PER_PIECE", 3),
@@ -158,6 +161,11 @@ def _ago(days: float) -> str:
 async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     """Ask for a job of this kind, or let it be due."""
     db, scope = world.db, world.scope
+    if kind is JobKind.EXPIRE_VERSIONS:
+        again = await world.batch("again")
+        await world.records(record(ANA, first_name="Anna"), record(BOB, PHONE), batch_id=again)
+        for each in (batch_id, again):
+            await batches.complete_batch(db, scope, each)
     if RULES[kind].every:
         return await jobs.schedule(db)
     if kind is JobKind.MATERIALIZE_POLICY:

@@ -22,6 +22,7 @@ from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus
 from gateway.domain.facts.ingest_errors import ErrorPage, IngestError
 from gateway.domain.operations import batch_removal
 from gateway.domain.work.jobs import Started
+from gateway.xdm.classes import XdmClass
 
 BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a batch.")]
 
@@ -48,8 +49,12 @@ async def _errors(
     return listing.paged(page, lambda: loaders.error_count_by_batch.load((asked.codes, batch_id)))
 
 
-def _revertible_until(_: strawberry.Parent[Batch]) -> datetime | None:
-    return None
+def _revertible_until(batch: strawberry.Parent[Batch], info: Info) -> datetime | None:
+    config, days = info.context.config, info.context.revert_days
+    dataset = config.datasets.find(batch.dataset_id)
+    if dataset is None or config.schemas[dataset.schema_id].xdm_class is not XdmClass.INDIVIDUAL_PROFILE:
+        return None
+    return batch.revertible_until(days)
 
 
 @strawberry.type(name="Batch", description="Documents of a dataset that came in together and can be undone together.")
@@ -73,7 +78,7 @@ class BatchType(Node):
     )
     revertible_until: datetime | None = resolved_by(
         _revertible_until,
-        "Until when it can be reverted; null while nothing that a revert needs is ever thrown away, as is always so today.",
+        "Until when it can be reverted, as versions of records that would come back are kept no longer then. Null for a batch of events, for which nothing is thrown away, while it takes documents, and once it is taken back.",
     )
     errors: Connection[IngestErrorType] = resolved_by(
         _errors,

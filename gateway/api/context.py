@@ -29,6 +29,7 @@ class Context:
 
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts; `service_limits` are all limits that callers may see.
+    `revert_days`: how long complete batches of records can be reverted.
     """
 
     db: Database
@@ -41,6 +42,7 @@ class Context:
     shared: CoalescedLoaders
     selectors: Mapping[str, Selector]
     service_limits: tuple[ServiceLimit, ...]
+    revert_days: float
     loaders: Loaders = field(init=False)
 
     def __post_init__(self) -> None:

@@ -58,6 +58,7 @@ class SystemJobType(StrEnum):
     EXPIRE_CHANGES = "EXPIRE_CHANGES"
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
+    EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
 
 
 described(
@@ -79,6 +80,7 @@ described(
     EXPIRE_CHANGES="Removes changes from the journal that are older than it keeps them.",
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
     EXPIRE_JOBS="Removes jobs that ended some days ago, but for those that deleted something.",
+    EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
 )
 
 
@@ -322,7 +324,7 @@ class SystemJobInput:
         default=strawberry.UNSET,
     )
     revert_batch: strawberry.ID | None = plain(
-        "A complete batch, or a rolling one: all that came with it is taken back, as if it had never been sent, so that earlier versions of records come back. The same key gives another batch.",
+        "A complete batch, or a rolling one: all that came with it is taken back, as if it had never been sent, so that earlier versions of records come back. CONFLICT for one whose `revertibleUntil` is over. The same key gives another batch.",
         default=strawberry.UNSET,
     )
 

@@ -25,6 +25,7 @@ from gateway.domain.operations import (
     policy_materialization,
     profile_retention,
     sandbox_regrouping,
+    version_retention,
 )
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
@@ -61,6 +62,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.DELETE_DATASET: dataset_removal.empty_dataset,
         JobKind.EXPIRE_EVENTS: event_retention.expire_events,
         JobKind.EXPIRE_PROFILES: profile_retention.expire_profiles,
+        JobKind.EXPIRE_VERSIONS: partial(version_retention.expire_versions, days=settings.revert_days),
         JobKind.EXPIRE_ERRORS: partial(ingest_error_retention.expire_errors, days=settings.error_days),
         JobKind.EXPIRE_CHANGES: partial(change_retention.expire_changes, days=settings.change_days),
         JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,

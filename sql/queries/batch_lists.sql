@@ -3,7 +3,7 @@
 
 -- name: list_batches(sandbox_id, statuses, key, first_at, first_id, last_at, last_id, size) -> rows
 -- A page of the batches that pass a filter. By creation it walks batch_created_idx; by a count all of them are sorted.
-select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by
+select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by, b.settled_at
   from gateway.batch b
  where b.sandbox_id = $1
    and ($2::text[] is null or b.status = any($2)) and ($3::text is null or b.key = $3)
@@ -16,7 +16,7 @@ select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count
 -- name: list_batches_of_datasets(sandbox_id, dataset_ids, statuses, key, first_at, first_id, last_at, last_id, size) -> rows
 -- A page of the batches of each dataset that pass a filter. By creation it walks batch_dataset_idx once for each dataset; by a count all of
 -- them are sorted.
-select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by
+select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by, b.settled_at
   from gateway.dataset d
  cross join lateral (
        select *

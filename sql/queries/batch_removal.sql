@@ -2,7 +2,7 @@
 
 -- name: lock_batch(sandbox_id, batch_id) -> row
 -- The batch, which keeps its status until the transaction ends, and the status of its dataset, which keeps that. Walks batch_pkey and dataset_pkey.
-select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by,
+select b.batch_id, b.dataset_id, b.key, b.status, b.record_count, b.failed_count, b.created_at, b.completed_at, b.created_by, b.settled_at,
        d.status as dataset_status
   from gateway.batch as b
   join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = b.dataset_id

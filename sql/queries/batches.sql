@@ -2,13 +2,13 @@
 
 -- name: read_batches(sandbox_id, batch_ids) -> rows
 -- The batches with these ids, existing ones only. Walks batch_pkey.
-select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by
+select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, settled_at
   from gateway.batch
  where sandbox_id = $1 and batch_id = any($2::uuid[]);
 
 -- name: find_batch(sandbox_id, dataset_id, key) -> row
 -- The batch that the key names now; none if it names none. Walks batch_key_key.
-select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by
+select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, settled_at
   from gateway.batch
  where sandbox_id = $1 and dataset_id = $2 and key = $3 and status not in ('ABORTING', 'ABORTED', 'REVERTING', 'REVERTED');
 
@@ -19,11 +19,11 @@ with created as (
   insert into gateway.batch (sandbox_id, dataset_id, key, batch_id, created_by, status, created_at)
   values ($1, $2, $3, $4, $5, 'LOADING', gateway.now())
   on conflict do nothing
-  returning batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by
+  returning batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, settled_at
 )
 select *, true as is_new from created
  union all
-select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, false
+select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, settled_at, false
   from gateway.batch
  where sandbox_id = $1 and dataset_id = $2 and key = $3 and status not in ('ABORTING', 'ABORTED', 'REVERTING', 'REVERTED');
 

@@ -1,12 +1,12 @@
 -- Graphs rebuilt from the facts.
 
 -- name: named_by_facts(sandbox_id, xids) -> rows
--- List the identities among these that a fact names: a record version, an event or a tie. A deletion names none. Walks the keys of all
--- three.
+-- List the identities among these that a fact names: a record version, an event or a tie. A deletion names none, unless it stands for
+-- versions that went. Walks the keys of all three.
 select i.xid
   from gateway.identity as i
  where i.sandbox_id = $1 and i.xid = any($2::uuid[])
-   and (exists (select from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and r.mode <> 'DELETE')
+   and (exists (select from gateway.record as r where r.sandbox_id = $1 and r.xid = i.xid and (r.mode <> 'DELETE' or r.first_at is not null))
         or exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid)
         or exists (select from gateway.tie as t where t.sandbox_id = $1 and t.xid = i.xid));
 

@@ -2,7 +2,7 @@
 
 -- name: drop_vanished(sandbox_id, xids) -> rows
 -- Delete the uncontested graphs that these identities belong to, and all of their identities, where no fact names any of these: a record
--- version that is no deletion, an event or a tie. Returns the graphs. Walks identity_pkey, graph_pkey, event_timeline_idx, tie_pkey and record_pkey.
+-- version that is no deletion or stands for one that went, an event or a tie. Returns the graphs. Walks identity_pkey, graph_pkey, event_timeline_idx, tie_pkey and record_pkey.
 with vanished as materialized (
   select g.profile_id, g.xids
     from gateway.graph as g
@@ -13,7 +13,7 @@ with vanished as materialized (
                        from unnest(g.xids) as m (xid)
                       where coalesce((select true from gateway.event as e where e.sandbox_id = $1 and e.xid = m.xid limit 1),
                                      (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = m.xid limit 1),
-                                     (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = m.xid and r.mode <> 'DELETE' limit 1)))
+                                     (select true from gateway.record as r where r.sandbox_id = $1 and r.xid = m.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1)))
 ), gone as (
   delete from gateway.graph where sandbox_id = $1 and profile_id = any(array(select profile_id from vanished))
 ), unnamed as (

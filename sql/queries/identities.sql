@@ -22,17 +22,18 @@ select i.xid
                   limit 1));
 
 -- name: read_sightings(sandbox_id, xids) -> rows
--- Read the first and the last time of facts about each identity: versions of its records, by the time of their source; its events; and ties
--- that name it. Deleted and retracted facts count only where no other is left. Walks record_pkey, the ends of
+-- Read the first and the last time of facts about each identity: versions of its records, by the time of their source, and those that they
+-- stand for; its events; and ties that name it. Deleted and retracted facts count only where no other is left. Walks record_pkey, the ends of
 -- event_timeline_idx, and tie_pkey.
 select i.xid,
        coalesce(least(r.first_at, e.first_at, t.first_at), least(r.ever_first_at, t.ever_first_at)) as first_at,
        coalesce(greatest(r.last_at, e.last_at, t.last_at), greatest(r.ever_last_at, t.ever_last_at)) as last_at
   from gateway.identity i
  cross join lateral (
-         select min(v.at) filter (where not v.is_deleted) as first_at, max(v.at) filter (where not v.is_deleted) as last_at,
-                min(v.at) as ever_first_at, max(v.at) as ever_last_at
-           from (select least(r.observed_at, r.ingested_at) as at,
+         select min(v.first_at) filter (where not v.is_deleted) as first_at, max(v.last_at) filter (where not v.is_deleted) as last_at,
+                min(v.first_at) as ever_first_at, max(v.last_at) as ever_last_at
+           from (select least(r.observed_at, r.ingested_at, r.first_at) as first_at,
+                        greatest(least(r.observed_at, r.ingested_at), r.last_at) as last_at,
                         bool_or(r.mode = 'DELETE') over (
                           partition by r.dataset_id order by r.ingested_at desc, r.batch_id desc, r.ordinal desc) as is_deleted
                    from gateway.record r

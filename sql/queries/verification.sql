@@ -35,9 +35,10 @@ select policy_id, profile_id, document, sources, modified_at
  where sandbox_id = $1 and policy_id = any($2::uuid[]) and profile_id = any($3::uuid[]);
 
 -- name: read_ties(sandbox_id, xids) -> rows
--- Read every tie that names one of these identities, live or retracted. Walks tie_pkey.
-select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted
-  from gateway.tie
+-- Read every tie that names one of these identities, live or retracted, and whether its batch is settled. Walks tie_pkey and batch_pkey.
+select xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, first_at, last_at, is_retracted,
+       (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = t.batch_id) as is_settled
+  from gateway.tie as t
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: list_graphs(sandbox_id, after, size) -> rows

@@ -76,6 +76,7 @@ create table gateway.batch (
   completed_at     timestamptz,
   last_document_at timestamptz,                                                   -- when the last call brought documents; null: none did
   created_by       text,                                                          -- the actor; null: unknown
+  settled_at       timestamptz,                                                   -- it can be reverted no longer: what its records replaced may go; null: it can
   primary key (sandbox_id, batch_id),
   constraint batch_dataset_fkey foreign key (sandbox_id, dataset_id) references gateway.dataset
 );

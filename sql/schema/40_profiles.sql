@@ -11,6 +11,8 @@ create table gateway.record (
   ingested_at timestamptz not null,
   observed_at timestamptz,                                                        -- extSourceSystemAudit.lastUpdatedDate, at most ingested_at
   as_sent     json,                                                               -- leaves of `input` that were sent in another form, by JSON pointer
+  first_at    timestamptz,                                                        -- first and last time of the versions that went and that it stands for; null: it stands for itself
+  last_at     timestamptz,
   primary key (sandbox_id, xid, dataset_id, ordinal)
 ) partition by hash (xid);
 

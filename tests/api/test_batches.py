@@ -1,9 +1,13 @@
 """Batches and their errors in GraphQL: pages in both directions, of one dataset or of many, and cursors that stay at home."""
 
+from datetime import datetime, timedelta
+
 import pytest
 from world import record
 
 from gateway.api.ids import global_id
+from gateway.domain.facts import batches
+from gateway.domain.rules.limits import DAYS
 
 BATCHES = """query ($id: ID!, $first: Int, $after: String, $last: Int, $before: String) {
   dataset(id: $id) { batches(first: $first, after: $after, last: $last, before: $before) {
@@ -113,3 +117,20 @@ async def test_an_acknowledged_warning_leaves_the_list_and_is_named_by_its_id(cl
 
 ACKNOWLEDGE = """mutation ($given: AcknowledgeInput!) {
   acknowledgeIngestionWarning(input: $given) { deletedId userErrors { code path } } }"""
+
+
+async def test_a_batch_of_records_tells_until_when_it_can_be_reverted(client):
+    async def told(batch_id):
+        return (await client.data("query ($id: ID!) { batch(id: $id) { completedAt revertibleUntil } }", id=batch_id))[
+            "batch"
+        ]
+
+    world = client.world
+    events, records = await world.batch("e", world.shop), await world.batch("r", world.crm)
+    assert (await told(global_id("Batch", records)))["revertibleUntil"] is None
+    for each in (events, records):
+        await batches.complete_batch(world.db, world.scope, each)
+    of_records = await told(global_id("Batch", records))
+    days = datetime.fromisoformat(of_records["revertibleUntil"]) - datetime.fromisoformat(of_records["completedAt"])
+    assert days == timedelta(days=DAYS)
+    assert (await told(global_id("Batch", events)))["revertibleUntil"] is None

@@ -17,14 +17,16 @@ from hypothesis import strategies as st
 from world import World, event, record
 
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
+from gateway.domain.facts import batches
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.operations.sandbox_regrouping import regroup_identities
 from gateway.domain.operations.verification import verify
+from gateway.domain.operations.version_retention import expire_versions
 from gateway.domain.reading.identities import read_sightings
 from gateway.domain.rules import graphs
 from gateway.domain.rules.versions import Mode
 from gateway.domain.views import graph_union
-from gateway.domain.work import leases
+from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -153,6 +155,7 @@ class Replay:
 
     def __init__(self, world: World, moving: Database, started: Database) -> None:
         self.world, self._moving, self._started = world, moving, started
+        self._settled = 0
 
     @classmethod
     @asynccontextmanager
@@ -167,7 +170,7 @@ class Replay:
     async def empty(self) -> None:
         """Delete all facts and views, and keep the batches: their ids are random, and those of two runs can be compared only if they are the same.
 
-        Batches that were deleted for good are forgotten, so that their keys name them again.
+        Batches that were deleted for good, or that are settled, are forgotten, so that their keys name them again.
         """
         await self.world.empty()
         await self.world.db.rows(FORGET, self.world.scope.sandbox_id)
@@ -209,6 +212,20 @@ class Replay:
         """Abort, revert or delete the step's batch, and with it all steps that share it."""
         await getattr(self.world, how)(await self.batch_of(step))
 
+    async def expire_versions(self, history: Iterable[Step]) -> int:
+        """Complete the batches of these steps, let them be settled, and remove the versions that they supersede. Return how many went."""
+        world = self.world
+        for batch_id in {await self.batch_of(step) for step in history}:
+            await batches.complete_batch(world.db, world.scope, batch_id)
+        await jobs.schedule(world.db)
+        self._settled += 1
+        await self._moving.rows(SET_NOW, (datetime.now(UTC) + timedelta(days=40 + self._settled)).isoformat())
+        job = await leases.claim(self._moving, [JobKind.EXPIRE_VERSIONS])
+        assert job is not None
+        work = expire_versions(self._moving, world.scope, world.configurations, job, days=30)
+        await leases.carry_out(self._moving, job, work)
+        return job.done
+
     async def clear(self, dataset: str) -> None:
         """Delete everything that came into a dataset."""
         await self.world.clear(getattr(self.world, dataset))
@@ -246,7 +263,7 @@ def _view(name: str, columns: str) -> Query:
 SET_NOW = Query("test.set_now", "select set_config('gateway.now', $1, false)", ("now",), (), "rows", "For tests.")
 FORGET = Query(
     "test.forget",
-    "delete from gateway.batch where sandbox_id = $1 and status = 'DELETED' returning 1",
+    "delete from gateway.batch where sandbox_id = $1 and (status = 'DELETED' or settled_at is not null) returning 1",
     ("sandbox_id",),
     (),
     "rows",

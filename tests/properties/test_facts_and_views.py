@@ -95,6 +95,23 @@ async def test_a_batch_that_is_reverted_and_sent_again_leaves_what_it_left_befor
 
 
 @by_examples
+@given(history=histories(datasets=("crm",), max_size=10), rules=identity_rules(), data=st.data())
+async def test_versions_that_expire_are_missed_by_nothing(replay, history, rules, data):
+    """Nothing that is read changes, and a batch that is not settled leaves no trace when it is taken back."""
+    settled = history[: data.draw(st.integers(1, len(history)))]
+    expected = await replayed(replay, history, rules)
+    await replay.expire_versions(settled)
+    assert await replay.views() == expected
+    assert await replay.differences() == []
+    if younger := [step for step in history if not any(step.is_of_batch(one) for one in settled)]:
+        undone, how = data.draw(st.sampled_from(younger)), data.draw(UNDOING)
+        await replay.undo(undone, how)
+        left = await replay.views()
+        assert await replay.differences() == []
+        assert left == await replayed(replay, [step for step in history if not step.is_of_batch(undone)], rules)
+
+
+@by_examples
 @given(history=histories(vary=True), rules=identity_rules(), dataset=st.sampled_from(DATASETS))
 async def test_a_deleted_dataset_leaves_no_trace_and_takes_its_batches_again(replay, history, rules, dataset):
     rest = await replayed(replay, [step for step in history if step.dataset != dataset], rules)

@@ -27,7 +27,7 @@ from gateway.api.execution.unreadable import is_readable, without_documents
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.rules.limits import ServiceLimit
+from gateway.domain.rules.limits import DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, Timeout
 from gateway.runtime.cache import WeightedCache
@@ -73,8 +73,8 @@ class Response(NamedTuple):
 class Operations:
     """Runs operations of any sandbox; made once per process.
 
-    `serviceLimits` lists `process_limits` with those of the rules and of operations. Without `compiles` graphql-core runs all of them.
-    `explains`: an answer says in its extensions why its query was not compiled.
+    `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
+    be reverted. Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
     """
 
     def __init__(
@@ -85,6 +85,7 @@ class Operations:
         limits: Limits,
         *,
         process_limits: Iterable[ServiceLimit] = (),
+        revert_days: float = DAYS,
         compiles: bool = True,
         explains: bool = False,
     ) -> None:
@@ -92,6 +93,7 @@ class Operations:
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
+        self._revert_days = revert_days
         self._compiles = compiles
         self._explains = explains
         self._schemas = Schemas(base)
@@ -138,6 +140,7 @@ class Operations:
             shared,
             selectors,
             self._service_limits,
+            self._revert_days,
         )
         return await self._run_operation(document, operation, context, given, stages)
 

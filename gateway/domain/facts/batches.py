@@ -8,7 +8,7 @@ completed MAX_IDLE_DAYS after its last document.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from hashlib import blake2b
 from itertools import count
@@ -68,7 +68,8 @@ COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
 class Batch:
     """A batch. `record_count` counts the accepted documents that are there now, without duplicates; `failed_count` refused ones.
 
-    A rolling batch has no key. `created_by` is the actor who made it, None for batches of earlier releases.
+    A rolling batch has no key. `created_by` is the actor who made it, None for batches of earlier releases. `settled_at`: it can be
+    reverted no longer since then, None while it can.
     """
 
     batch_id: UUID
@@ -80,11 +81,18 @@ class Batch:
     created_at: datetime
     completed_at: datetime | None
     created_by: str | None
+    settled_at: datetime | None
 
     @property
     def is_rolling(self) -> bool:
         """Whether it is the batch of calls that name none."""
         return self.key is None
+
+    def revertible_until(self, days: float) -> datetime | None:
+        """Return until when it can be reverted where complete batches can be for so many days; None while it is not complete, and for one that is gone."""
+        if self.completed_at is None or self.status not in COMPLETE_STATUSES:
+            return None
+        return self.settled_at or self.completed_at + timedelta(days=days)
 
 
 async def create_batch(db: Database, scope: Scope, config: Configuration, dataset_id: UUID, key: str | None) -> Batch:

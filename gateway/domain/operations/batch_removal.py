@@ -65,12 +65,13 @@ async def revert_batch(db: Database, scope: Scope, batch_id: UUID) -> Job:
     """Take back a complete batch, or a rolling one: it is REVERTING, and a job removes what it brought, as if it had never been sent. Return the job.
 
     Refused documents stay with the batch. Needs `jobs:write`. Raises Forbidden, NotFound, and Conflict, such as JobOpen, for a batch in
-    another state.
+    another state, and for one that is settled.
     """
     scope.require(Permission.JOBS_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
         batch = await _locked(tx, scope, batch_id, "revertBatch")
         await _refuse_emptied(tx, scope, batch, JobKind.REVERT_BATCH, "revertBatch")
+        _refuse_settled(batch)
         if batch.status not in COMPLETE_STATUSES and not batch.is_rolling:
             message = "The batch is still loading: complete it first, or give it up with `abortBatch`."
             raise Conflict(message, path=["revertBatch"])
@@ -96,9 +97,14 @@ async def empty_batch(db: Database, scope: Scope, configurations: Configurations
 
 
 async def preview_batch(db: Reader, scope: Scope, batch_id: UUID, kind: JobKind) -> DeletionReceipt:
-    """Count what a job of this kind would remove of a batch. Changes nothing. Needs `jobs:write`. Raises Forbidden, NotFound."""
+    """Count what a job of this kind would remove of a batch. Changes nothing. Needs `jobs:write`.
+
+    Raises Forbidden, NotFound, and Conflict where a batch that is settled would be reverted.
+    """
     scope.require(Permission.JOBS_WRITE)
-    await batches.read_batch(db, scope, batch_id)
+    batch = await batches.read_batch(db, scope, batch_id)
+    if kind is JobKind.REVERT_BATCH:
+        _refuse_settled(batch)
     return await preview(db, scope, _selection(kind, batch_id))
 
 
@@ -142,6 +148,15 @@ async def _refuse_emptied(tx: Session, scope: Scope, batch: Batch, kind: JobKind
         return
     await jobs.refuse_open(tx, scope, kind, batch.batch_id, path=[argument])
     raise Conflict(f"The batch is {batch.status} already.", path=[argument])
+
+
+def _refuse_settled(batch: Batch) -> None:
+    if batch.settled_at is not None:
+        message = (
+            f"The batch could be reverted until {batch.settled_at:%Y-%m-%d}: versions of records that would come back "
+            "are kept no longer. `deleteBatch` still deletes what it brought."
+        )
+        raise Conflict(message, path=["revertBatch"])
 
 
 async def _enqueue(tx: Session, scope: Scope, batch: Batch, status: BatchStatus, kind: JobKind) -> Job:

@@ -7,11 +7,12 @@ Every document is kept as a `Version`. The fold of the versions is the record's 
     DELETE    the record has no document
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
+from itertools import takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -67,7 +68,7 @@ RecordStates = dict[RecordKey, RecordState]
 
 def fold(versions: Iterable[Version]) -> RecordState | None:
     """Return the record's state after all these versions, given in any order; None if there are none."""
-    return reduce(next_state, sorted(versions, key=lambda version: version.place), None)
+    return reduce(next_state, sorted(versions, key=_place), None)
 
 
 def next_state(state: RecordState | None, version: Version) -> RecordState:
@@ -83,6 +84,37 @@ def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
 
+def superseded(versions: Iterable[Version], settled_batches: Collection[UUID]) -> dict[VersionOrder, VersionOrder]:
+    """Return the positions of versions on which nothing depends any more, each with that of a version that stays and can stand for its time.
+
+    Whatever versions of other than the settled batches go or come later, the rest folds to the same state without these, and its
+    deletions retract the same ties. Versions before the newest one that replaced or deleted the document go, but for the newest deletion among
+    them; so do later ones that changed nothing, unless they may be the head.
+    """
+    settled = list(takewhile(lambda each: each.place.batch_id in settled_batches, sorted(versions, key=_place)))
+    decided, state = dict[VersionOrder, VersionOrder](), None
+    for version in settled:
+        state = next_state(state, version)
+        decided[version.place] = state.decided_at
+    resets = [each for each in settled if each.mode is not Mode.MERGE and decided[each.place] == each.place]
+    if not settled:
+        return {}
+    base = resets[-1] if resets else settled[0]
+    deletion = last_deletion(resets)
+
+    def stand_in(version: Version) -> VersionOrder | None:
+        place = version.place
+        if deletion is not None and place < deletion:
+            return deletion
+        if version.mode is Mode.DELETE:
+            return None
+        if place < base.place:
+            return base.place
+        return decided[place] if decided[place] != place and version is not settled[-1] else None
+
+    return {each.place: heir for each in settled if (heir := stand_in(each)) is not None}
+
+
 def says_other(before: RecordState | None, after: RecordState | None) -> bool:
     """Return whether the fragment of a record differs: its document, or the place of the version that decided it. None: no record."""
     if before is None or before.document is None:
@@ -95,6 +127,10 @@ def says_other(before: RecordState | None, after: RecordState | None) -> bool:
 def same_document(one: Document | None, other: Document | None) -> bool:
     """Return whether two documents are equal as canonical JSON; for Python alone true equals 1."""
     return one is other or (one == other and canonical(one) == canonical(other))
+
+
+def _place(version: Version) -> VersionOrder:
+    return version.place
 
 
 def _applied(document: Document | None, version: Version) -> Document | None:

@@ -24,6 +24,7 @@ class JobKind(StrEnum):
     DELETE_DATASET = "DELETE_DATASET"
     DELETE_BATCH = "DELETE_BATCH"
     REVERT_BATCH = "REVERT_BATCH"
+    EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
 
 
 class Equal(StrEnum):
@@ -90,6 +91,7 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
     ),
     JobKind.EXPIRE_EVENTS: _recurring(timedelta(days=1), is_long=True),
     JobKind.EXPIRE_PROFILES: _recurring(timedelta(days=1), is_long=True),
+    JobKind.EXPIRE_VERSIONS: _recurring(timedelta(hours=1), is_long=True),
     JobKind.EXPIRE_ERRORS: _recurring(timedelta(hours=1)),
     JobKind.EXPIRE_CHANGES: _recurring(timedelta(hours=1)),
     JobKind.COMPLETE_BATCHES: _recurring(timedelta(hours=1)),

@@ -66,7 +66,13 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
         limits = Limits(seconds=settings.request_seconds, answer_bytes=settings.answer_bytes)
         process_limits = (*settings.service_limits, *PROCESS_LIMITS)
         operations = Operations(
-            db, configurations, base, limits, process_limits=process_limits, explains=settings.is_loopback
+            db,
+            configurations,
+            base,
+            limits,
+            process_limits=process_limits,
+            revert_days=settings.revert_days,
+            explains=settings.is_loopback,
         )
         reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)
         tokens = TokenReader(keys, settings.jwt_issuers, settings.jwt_leeway_seconds, reread)

@@ -4,11 +4,11 @@ import copy
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.rules.merge import canonical
-from gateway.domain.rules.versions import Mode, Version, VersionOrder, fold
+from gateway.domain.rules.versions import Mode, Version, VersionOrder, fold, last_deletion, superseded
 
 anytime = settings(deadline=None)  # the machine may be busy
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -99,3 +99,60 @@ def test_to_send_again_what_is_known_changes_nothing():
     assert sent(first, again).decided_at.ordinal == 0
     assert sent(first, again).head.ordinal == 1
     assert sent(first, other).decided_at.ordinal == 1
+
+
+def retracted(places, versions):
+    """The positions of ties that the versions' deletions retract, of ties that documents at these positions made."""
+    deletion = last_deletion(versions)
+    return {place for place in places if deletion is not None and place < deletion}
+
+
+def seen(versions, stood_for):
+    """The least and the greatest ordinal, for the time of a source, of versions that no later deletion covers, and of all, with those that they stand for."""
+    deletion = last_deletion(versions)
+    times = [(v, place) for v in versions for place in (v.place, *stood_for.get(v.place, ()))]
+    live = [place.ordinal for v, place in times if deletion is None or v.place > deletion]
+    ever = [place.ordinal for _, place in times]
+    return [(min(each), max(each)) if each else None for each in (live, ever)]
+
+
+def equal_ones(*modes_and_ordinals):
+    """Versions of a batch, one each hour, which all say the same."""
+    return [
+        Version(mode, {"a": 1}, VersionOrder(START + timedelta(hours=hour), UUID(int=1), ordinal))
+        for hour, (mode, ordinal) in enumerate(modes_and_ordinals)
+    ]
+
+
+@anytime
+@example(equal_ones((Mode.DELETE, 5), (Mode.MERGE, 4), (Mode.MERGE, 9), (Mode.MERGE, 3)), {1}, set())
+@given(histories, st.sets(st.integers(1, 2)), st.sets(st.integers(0, 9)))
+def test_superseded_versions_are_missed_by_nothing_whatever_else_goes(history, settled, reverted):
+    """State, retracted ties and sightings are the same with and without them, also once versions of batches that are not settled are gone."""
+    settled = {UUID(int=n) for n in settled}
+    gone = superseded(history, settled)
+    left = [v for v in history if v.place not in gone]
+    stood_for = {}
+    for place, heir in gone.items():
+        stood_for.setdefault(heir, []).append(place)
+    assert stood_for.keys() <= {v.place for v in left}
+    places = [v.place for v in history if v.mode is not Mode.DELETE]
+    for numbers in (set(), reverted):
+        whole, rest = (
+            [v for v in some if v.place.batch_id in settled or v.place.ordinal not in numbers]
+            for some in (history, left)
+        )
+        assert fold(whole) == fold(rest)
+        assert retracted(places, whole) == retracted(places, rest)
+        assert seen(whole, {}) == seen(rest, stood_for)
+    deletions = [v for v in left if v.mode is Mode.DELETE and v.place in stood_for]
+    assert all(any(h.mode is not Mode.DELETE and h.place < v.place for h in history) for v in deletions)
+
+
+@anytime
+@given(histories)
+def test_of_versions_that_are_all_settled_few_are_left(history):
+    left = [v for v in history if v.place not in superseded(history, {UUID(int=1), UUID(int=2)})]
+    after_reset = [v for v in left if v.mode is not Mode.MERGE]
+    assert len([v for v in after_reset if v.mode is Mode.REPLACE]) <= 2
+    assert superseded(left, {UUID(int=1), UUID(int=2)}) == {}
