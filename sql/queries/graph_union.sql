@@ -26,12 +26,6 @@ select profile_id, xids, is_contested
  order by profile_id
    for update;
 
--- name: insert_identities(sandbox_id | xid uuid, namespace_id integer, value text, profile_id uuid) -> none
--- Insert identities, in the order of xids. Fewer rows than sent: another writer was first. Walks identity_pkey.
-insert into gateway.identity (sandbox_id, xid, namespace_id, value, profile_id)
-select $1::bigint, v.* from (values {rows}) as v (xid, namespace_id, value, profile_id)
-on conflict (sandbox_id, xid) do nothing;
-
 -- name: relink(sandbox_id, xids | xid uuid, profile_id uuid) -> none
 -- Point these identities to their person. Walks identity_pkey.
 update gateway.identity as i

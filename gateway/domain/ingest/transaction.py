@@ -69,7 +69,7 @@ class CallWrites:
     async def append_and_join(self) -> Effects:
         """Append facts and update the views under shared locks. Return what that did to people.
 
-        Raises RetryTransaction; ConstraintViolated if a concurrent writer stored one of the events; StaleConfiguration; NotFound.
+        Raises RetryTransaction; ConstraintViolated if a concurrent writer stored one of the identities or events; StaleConfiguration; NotFound.
         """
         records = self._are_records
         locked, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)

@@ -4,7 +4,8 @@ A union needs no look at the ties as long as every graph that takes part is unco
 occurs twice. Everything else, and everything that may part people, is work for `graph_rebuild`, under the exclusive lock.
 
 Locks are taken in this order: the advisory lock of the sandbox, graphs by profile id, identities by xid. A writer that finds
-the store changed between reading and locking raises RetryTransaction, and starts again with fresh pointers.
+the store changed between reading and locking raises RetryTransaction, or ConstraintViolated if another one brought an identity first, and
+starts again with fresh pointers.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +27,11 @@ READ_POINTERS = query("graph_union.read_pointers")
 READ_MEMBERS = query("graph_union.read_members")
 READ_GRAPHS = query("graph_union.read_graphs")
 LOCK_GRAPHS = query("graph_union.lock_graphs")
-INSERT_IDENTITIES = query("graph_union.insert_identities")
 RELINK = query("graph_union.relink")
 UPDATE_GRAPHS = query("graph_union.update_graphs")
 DELETE_GRAPHS = query("graph_union.delete_graphs")
 
+IDENTITY_COLUMNS = ("sandbox_id", "xid", "namespace_id", "value", "profile_id")
 GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
 
 
@@ -82,7 +83,7 @@ async def join(
 
     Lock and return the people whose graph changes. With `rewriting`, for documents that may change profiles, lock and return all
     people that the documents are about. Insert the identities that are new to the sandbox, which locks them.
-    Raises RetryTransaction, exclusive if the rules of graphs have to be applied.
+    Raises RetryTransaction, exclusive if the rules of graphs have to be applied; ConstraintViolated if another writer inserts one of them.
     """
     members = {named.xid: named for document in documents for named in document.identities}
     rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
@@ -98,7 +99,8 @@ async def join(
     members |= await _read_members(tx, scope, config, changing, graphs)
     people = [_united(config, group, graphs, members) for group in changing if group.people or group.has_facts]
     rebuilt = [person for person in people if person.is_rebuilt]
-    await _write_identities(tx, scope, rebuilt, members, newcomers)
+    owners = {xid: person.profile_id for person in rebuilt for xid in person.xids}
+    await insert_identities(tx, scope, [members[xid] for xid in newcomers], owners)
     former_members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
     return LockedPeople(people, former_members, members), newcomers
 
@@ -201,25 +203,16 @@ def canonical_order(member: NamedIdentity) -> tuple[int, int]:
     return member.namespace.type.rank, member.xid.int
 
 
-async def _write_identities(
-    tx: Session,
-    scope: Scope,
-    people: Sequence[GraphChange],
-    members: Mapping[UUID, NamedIdentity],
-    newcomers: set[UUID],
-) -> None:
-    """Insert new identities in the order of xids, so that two writers cannot wait for each other. Raises RetryTransaction."""
-    pointers = {xid: person.profile_id for person in people for xid in person.xids}
-    if await insert_identities(tx, scope, [members[xid] for xid in newcomers], pointers) < len(newcomers):
-        raise RetryTransaction("another writer brought an identity first")
-
-
 async def insert_identities(
-    tx: Session, scope: Scope, identities: Iterable[NamedIdentity], pointers: Mapping[UUID, UUID]
-) -> int:
-    """Insert identities in the order of xids, with their profile id if `pointers` has one. Return how many were new."""
-    rows = [(n.xid, n.namespace.namespace_id, n.value, pointers.get(n.xid)) for n in identities]
-    return await tx.update_rows(INSERT_IDENTITIES, scope.sandbox_id, rows=sorted(rows, key=lambda row: row[0].int))
+    tx: Session, scope: Scope, identities: Iterable[NamedIdentity], owners: Mapping[UUID, UUID]
+) -> None:
+    """Insert new identities, with their profile id if `owners` has one. Raises ConstraintViolated where another writer was first.
+
+    They come in the order of xids, so that two writers cannot wait for each other.
+    """
+    sandbox_id = scope.sandbox_id
+    rows = [(sandbox_id, n.xid, n.namespace.namespace_id, n.value, owners.get(n.xid)) for n in identities]
+    await tx.copy("identity", IDENTITY_COLUMNS, sorted(rows, key=lambda row: row[1].int))
 
 
 async def _relink(
