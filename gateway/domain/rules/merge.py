@@ -12,7 +12,7 @@ No function changes its inputs, and results share structure with them: treat bot
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -53,8 +53,7 @@ class MergeRule(StrEnum):
     UNION = "UNION"
 
 
-@dataclass(frozen=True, slots=True)
-class Fragment:
+class Fragment(NamedTuple):
     """The document of one dataset about one identity.
 
     `ordinal` grows with arrival. The documents of one call share their `ingested_at`; their ordinals show which came later.
@@ -68,7 +67,7 @@ class Fragment:
     ingested_at: datetime
     observed_at: datetime | None
     ordinal: int
-    size: int = field(default=0, compare=False)
+    size: int = 0
 
     @property
     def at(self) -> datetime:
@@ -113,10 +112,13 @@ class Merged(NamedTuple):
     def of(cls, fragments: Iterable[Fragment], rule: AttributeMerge, composites: Composites) -> "Merged | None":
         """Return the profile merged from the fragments; None if no fragment takes part under the rule."""
         ranked = participants(fragments, rule)
-        if not ranked:
-            return None
+        return cls.of_ranked(ranked, merge_ranked(ranked, composites)) if ranked else None
+
+    @classmethod
+    def of_ranked(cls, ranked: Sequence[Fragment], document: Document) -> "Merged":
+        """Return the profile that these fragments, best first and one or more, were merged into."""
         return cls(
-            document=orjson.dumps(_merged(ranked, composites)).decode(),
+            document=orjson.dumps(document).decode(),
             sources=tuple(dict.fromkeys(fragment.dataset_id for fragment in ranked)),
             modified_at=max(fragment.ingested_at for fragment in ranked),
         )
@@ -172,10 +174,11 @@ def merge(fragments: Iterable[Fragment], rule: AttributeMerge, composites: Compo
     that take part, and for each segment the newest status, under every type of policy. No object in the result is empty,
     except within arrays. Keys come in the order of the best fragment, then of the next.
     """
-    return _merged(participants(fragments, rule), composites)
+    return merge_ranked(participants(fragments, rule), composites)
 
 
-def _merged(ranked: Sequence[Fragment], composites: Composites) -> Document:
+def merge_ranked(ranked: Sequence[Fragment], composites: Composites) -> Document:
+    """Return the profile, as `merge` does, of fragments that `participants` returned."""
     document = _stacked([_attributes(fragment.document) for fragment in ranked], composites)
     unions = [fragment for fragment in ranked if not _UNIONS.keys().isdisjoint(fragment.document)]
     if unions:
@@ -318,10 +321,10 @@ def changed_paths(before: Document | None, after: Document | None, composites: C
 
 
 def _compare(found: set[Path], above: Path, before: Document, after: Document, composites: Composites) -> None:
-    """Add the paths of the leaves that differ. Most values are equal, so no path is made before one differs."""
+    """Add the paths of the leaves that differ. Most values are equal, many even the same, so no path is made before one differs."""
     for key, old in before.items():
         new = after.get(key, _ABSENT)
-        if old == new and (type(old) is str or _same(old, new)):
+        if old is new or (old == new and (type(old) is str or _same(old, new))):
             continue
         if not (isinstance(old, dict) or isinstance(new, dict)):
             found.add((*above, key))

@@ -5,7 +5,7 @@ uses have none.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -13,7 +13,16 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.rules.graphs import Graph
-from gateway.domain.rules.merge import Document, Fragment, Merged, Path, canonical, changed_paths, merge, participants
+from gateway.domain.rules.merge import (
+    Document,
+    Fragment,
+    Merged,
+    Path,
+    canonical,
+    changed_paths,
+    merge_ranked,
+    participants,
+)
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.effects import GraphChange
 from gateway.domain.views.fact_change import FactChange
@@ -43,6 +52,17 @@ Fragments = Mapping[UUID, Sequence[Fragment]]
 """Fragments by xid."""
 
 
+class _Profile(NamedTuple):
+    """A profile's document, and its row without the sandbox; no row if the policy uses no fragment of its subject."""
+
+    document: Document
+    row: tuple[Any, ...] | None
+
+
+_Profiles = Mapping[UUID, _Profile]
+"""Profiles by subject."""
+
+
 class Profiles:
     """The view of merged documents."""
 
@@ -60,11 +80,11 @@ class Profiles:
         former = {p for p, xids in change.former_members.items() if not with_records.isdisjoint(xids)}
         subjects_of = [p for p in people if not (with_records.isdisjoint(p.xids) and former.isdisjoint(p.former))]
         left = former - {person.profile_id for person in change.people}
+        written = dict[UUID, _Profiles]()
         if subjects_of or left:  # calls that only add events need no policy, not even a default one that works
-            policies = change.config.materialized if change.policies is None else change.policies
-            for policy in policies:
-                await _write(change, policy, subjects_of, left, fragments)
-        await _tell_paths(change, people, fragments)
+            for policy in change.config.materialized if change.policies is None else change.policies:
+                written[policy.policy_id] = await _write(change, policy, subjects_of, left, fragments)
+        await _tell_paths(change, people, fragments, written)
 
     async def verify(self, check: Check, piece: Piece) -> None:
         """Compare profiles with what their fragments merge to, but not those of a policy that is being built."""
@@ -76,7 +96,7 @@ class Profiles:
         for policy in policies:
             for subject, xids in subjects(policy, piece.grouping.people):
                 given = [fragment for xid in xids for fragment in fragments.get(xid, ())]
-                row = profile_row(check.config, policy, subject, given)
+                row = _profile(check.config, policy, subject, given).row
                 _compare(check, (policy.policy_id, subject), stored.pop((policy.policy_id, subject), None), row)
         for key in stored:
             check.differs("profile", key, "nobody is this person")
@@ -98,14 +118,14 @@ PROFILES = Profiles()
 # ------------------------------------------------------------------------------------------------ documents
 
 
-def profile_row(
-    config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]
-) -> tuple[Any, ...] | None:
-    """Merge fragments into the row of a profile, without the sandbox; None if the policy uses none of them."""
-    merged = Merged.of(fragments, policy.settings.attribute_merge, config.composites)
-    if merged is None:
-        return None
-    return policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at
+def _profile(config: Configuration, policy: MergePolicy, subject: UUID, fragments: Iterable[Fragment]) -> _Profile:
+    """Merge the fragments of a subject."""
+    ranked = participants(fragments, policy.settings.attribute_merge)
+    document = merge_ranked(ranked, config.composites)
+    if not ranked:
+        return _Profile(document, None)
+    merged = Merged.of_ranked(ranked, document)
+    return _Profile(document, (policy.policy_id, subject, merged.document, list(merged.sources), merged.modified_at))
 
 
 def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iterator[tuple[UUID, Sequence[UUID]]]:
@@ -121,18 +141,21 @@ def subjects(policy: MergePolicy, people: Iterable[GraphChange | Graph]) -> Iter
 
 async def _write(
     change: FactChange, policy: MergePolicy, people: Sequence[GraphChange], left: Collection[UUID], fragments: Fragments
-) -> None:
-    """Write the profiles of these people under a policy, and delete those of the people who `left`, and of subjects without a fragment."""
+) -> _Profiles:
+    """Write the profiles of these people under a policy, and return them by subject.
+
+    Delete those of the people who `left`, and of subjects without a fragment.
+    """
     tx, scope = change.tx, change.scope
 
-    def merged(subject: tuple[UUID, Sequence[UUID]]) -> tuple[UUID, tuple[Any, ...] | None]:
+    def merged(subject: tuple[UUID, Sequence[UUID]]) -> tuple[UUID, _Profile]:
         given = [fragment for xid in subject[1] for fragment in fragments.get(xid, ())]
-        return subject[0], profile_row(change.config, policy, subject[0], given)
+        return subject[0], _profile(change.config, policy, subject[0], given)
 
     found = dict(await in_time_slices(merged, subjects(policy, people)))
     fresh = change.newcomers if change.policies is None else await _without_profile(change, policy, found)
-    rows = sorted((row for row in found.values() if row), key=lambda row: row[1])
-    gone = {subject for subject, row in found.items() if row is None}
+    rows = sorted((profile.row for profile in found.values() if profile.row), key=lambda row: row[1])
+    gone = {subject for subject, profile in found.items() if profile.row is None}
     if policy.settings.identity_graph is IdentityGraphType.PDG:
         gone |= {*left, *(former for person in people for former in person.former)} - found.keys()
     else:
@@ -141,6 +164,7 @@ async def _write(
         await tx.execute(DELETE_PROFILES, scope.sandbox_id, [policy.policy_id], list(gone))
     await tx.copy("profile", PROFILE_COLUMNS, [(scope.sandbox_id, *row) for row in rows if row[1] in fresh])
     await tx.update_rows(WRITE_PROFILES, scope.sandbox_id, rows=[row for row in rows if row[1] not in fresh])
+    return found
 
 
 async def _without_profile(change: FactChange, policy: MergePolicy, subjects: Iterable[UUID]) -> set[UUID]:
@@ -152,8 +176,10 @@ async def _without_profile(change: FactChange, policy: MergePolicy, subjects: It
 # ------------------------------------------------------------------------------------------------ changed paths
 
 
-async def _tell_paths(change: FactChange, people: Iterable[GraphChange], fragments: Fragments) -> None:
-    """Say in the effects which paths of the default policy's document changed, of people who were there before.
+async def _tell_paths(
+    change: FactChange, people: Iterable[GraphChange], fragments: Fragments, written: Mapping[UUID, _Profiles]
+) -> None:
+    """Say in the effects which paths of the default policy's document changed, of people who were there before. `written`: by policy.
 
     They stay unknown under a policy without a graph, and where a policy's profiles are written anew, since it may have been another one.
     """
@@ -162,10 +188,18 @@ async def _tell_paths(change: FactChange, people: Iterable[GraphChange], fragmen
     known = [person for person in people if person.profile_id in change.former_members]
     if not known or policy is None or policy.settings.identity_graph is IdentityGraphType.NONE or change.policies:
         return
-    former = _former_fragments(change)
-    found = await in_time_slices(lambda person: _changed_paths(change, policy, person, former, fragments), known)
+    config, rule, now = change.config, policy.settings.attribute_merge, written.get(policy.policy_id, {})
+    former = {**fragments, **_former_fragments(change)}
+
+    def paths_of(person: GraphChange) -> tuple[Path, ...]:
+        xids, profile = change.former_members[person.profile_id], now.get(person.profile_id)
+        ranked = participants((fragment for xid in xids for fragment in former.get(xid, ())), rule)
+        then = ranked[0].document if len(ranked) == 1 else merge_ranked(ranked, config.composites)
+        found = _changed_paths(config, then, profile.document if profile else {})
+        return found if xids == person.xids else tuple(sorted({*found, IDENTITY_MAP}))
+
     effects = change.effects.people
-    for person, paths in zip(known, found, strict=True):
+    for person, paths in zip(known, await in_time_slices(paths_of, known), strict=True):
         if len(paths) <= MAX_PATHS:
             effects[person.profile_id] = effects[person.profile_id]._replace(paths=paths)
 
@@ -178,25 +212,10 @@ def _former_fragments(change: FactChange) -> Fragments:
     return {xid: former.get(xid, ()) for xid in xids}
 
 
-def _changed_paths(
-    change: FactChange, policy: MergePolicy, person: GraphChange, former: Fragments, fragments: Fragments
-) -> tuple[Path, ...]:
-    """Return the sorted paths at which the document differs, each cut where it enters a map."""
-    config, xids = change.config, change.former_members[person.profile_id]
-    rule = policy.settings.attribute_merge
-
-    def document(given: Iterable[Fragment]) -> Document:
-        ranked = participants(given, rule)
-        return ranked[0].document if len(ranked) == 1 else merge(ranked, rule, config.composites)
-
-    then = document(f for xid in xids for f in (former[xid] if xid in former else fragments.get(xid, ())))
-    now = document(fragment for xid in person.xids for fragment in fragments.get(xid, ()))
-    differing = changed_paths(then, now, config.composites)
-    paths = {cut(path, config.maps) for path in differing}
-    paths.discard(IDENTITY_MAP)  # that of a fragment, which is not merged
-    if xids != person.xids:
-        paths.add(IDENTITY_MAP)
-    return tuple(sorted(paths))
+def _changed_paths(config: Configuration, then: Document, now: Document) -> tuple[Path, ...]:
+    """Return the sorted paths at which a document differs, each cut where it enters a map; but the identity map, which is not merged."""
+    paths = {cut(path, config.maps) for path in changed_paths(then, now, config.composites)}
+    return tuple(sorted(paths - {IDENTITY_MAP}))
 
 
 # ------------------------------------------------------------------------------------------------ verifying
