@@ -86,7 +86,7 @@ def _placeholder_test(wrapping: str, zeros: re.Pattern[str], hidden: str = "") -
     shown = str.maketrans("", "", hidden)
 
     def is_placeholder(value: str) -> bool:
-        if "@" in value:  # as in every e-mail address, and in none of these
+        if "@" in value or value[-1:] in _PLAIN_ENDS:  # as in most e-mail addresses and numbers, and in none of these
             return False
         core = value.strip(ascii_wrapping) if value.isascii() else value.translate(shown).strip(wrapping)
         if core[-1:] in _ENDS_OF_ZEROS and zeros.fullmatch(core):  # most end otherwise

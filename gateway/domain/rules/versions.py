@@ -8,7 +8,6 @@ Every document is kept as a `Version`. The fold of the versions is the record's 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
@@ -39,8 +38,7 @@ class VersionOrder(NamedTuple):
     ordinal: int
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(NamedTuple):
     """One document that was sent for a record, with normalized leaf values (`xdm.leaves`)."""
 
     mode: Mode
@@ -48,8 +46,7 @@ class Version:
     place: VersionOrder
 
 
-@dataclass(frozen=True, slots=True)
-class RecordState:
+class RecordState(NamedTuple):
     """The state of a record after its versions. `document` is None once it is deleted.
 
     `decided_at` is the position of the version that last changed the document: to send equal content again changes neither
@@ -75,7 +72,7 @@ def next_state(state: RecordState | None, version: Version) -> RecordState:
     """Return the record's state after one more version, which must be newer than those in `state`."""
     document = _applied(state.document if state else None, version)
     if state is not None and same_document(document, state.document):
-        return replace(state, head=version.place)
+        return state._replace(head=version.place)
     return RecordState(document, version.place, version.mode is not Mode.MERGE, version.place)
 
 

@@ -102,7 +102,7 @@ def _of_person(change: PersonChange) -> bytes:
 
 def _of_events(effects: Effects) -> Iterator[bytes]:
     """Pack the middles of the rows of events."""
-    xids = sorted(effects.event_xids, key=lambda xid: xid.int)
+    xids = list(effects.event_xids)
     for start in range(0, len(xids), XIDS_PER_ROW):
         some = copy_rows.uuids(xids[start : start + XIDS_PER_ROW])
         yield _KINDS[ChangeKind.EVENTS] + copy_rows.NULL + some + copy_rows.uuids(()) + copy_rows.NULL
