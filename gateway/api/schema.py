@@ -26,6 +26,7 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
+from gateway.api.erasure_verification import ErasureVerificationQuery
 from gateway.api.events import EventQuery, read_events
 from gateway.api.expressions import ExpressionQuery
 from gateway.api.identities import IdentityQuery, read_identities
@@ -86,6 +87,7 @@ class Query(
     ProfileQuery,
     EventQuery,
     ChangeQuery,
+    ErasureVerificationQuery,
     IdentityQuery,
     SimulationQuery,
     TenantQuery,

@@ -23,6 +23,7 @@ OPENED_BY = {
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
     **dict.fromkeys(("createSystemJob", "cancelSystemJob"), RUN_JOBS),
     "diffMergePolicies": PEOPLE,
+    "verifyErasure": PEOPLE | RUN_JOBS,
     **dict.fromkeys(("simulateIdentityGraph", "checkExpression"), CONFIGURATION),
     **dict.fromkeys(("linkIdentities", "unlinkIdentities"), SEND),
     **dict.fromkeys(("sandboxes", "createSandbox", "updateSandbox", "resetSandbox", "deleteSandbox"), ADMIN),

@@ -18,6 +18,7 @@ from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.pipeline import VIEWS
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
+from gateway.domain.work.stores import STORES, StoreKind
 from gateway.errors import CONSTRAINTS
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import ViolationCode
@@ -92,6 +93,8 @@ async def test_each_table_is_said_to_be_a_fact_a_view_configuration_or_work(conn
          where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p') and not relispartition
     """)
     assert sorted(table for part in named for table in part) == sorted(row["relname"] for row in rows)
+    kinds = (StoreKind.FACT, StoreKind.VIEW, StoreKind.CONFIGURATION, StoreKind.WORK, StoreKind.DATABASE)
+    assert [set(part) for part in named] == [{one.table for one in STORES if one.kind is kind} for kind in kinds]
     assert sorted(named[1]) == sorted(table for view in VIEWS for table in view.tables)
 
 

@@ -37,6 +37,7 @@ from gateway.domain.rules.scope import (
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.locks import lock_exclusive
+from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
 from gateway.errors import Conflict, Contended, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -243,13 +244,7 @@ async def _repeated(remove: Callable[[], Awaitable[T]]) -> T:
 
 
 # Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.
-EMPTY_SANDBOX = [
-    query(f"tenants.empty_{table}")
-    for table in (
-        *("identity", "graph", "tie", "unlinked_pair", "record", "fragment", "profile", "event", "event_resend"),
-        "change",
-    )
-]
+EMPTY_SANDBOX = [query(f"tenants.empty_{table}") for table in OF_FACTS_AND_VIEWS]
 
 
 async def _provision(

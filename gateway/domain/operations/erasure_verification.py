@@ -1,0 +1,42 @@
+"""Verification of erasures: whether anything is left of an identity, store by store, found by keys alone."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.work.stores import OF_PEOPLE
+from gateway.storage.database import Reader
+from gateway.storage.queries import query
+
+FIND_TRACES = query("erasure_verification.find_traces")
+
+VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)
+"""The permissions that allow it: a caller that may erase may see that nothing is left."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErasureCheck:
+    """What is left of an identity: the names of the stores that hold something of it from before it was erased, or at all if it was not.
+
+    `erased_at` is None for an identity that was not erased, or may be stored again.
+    """
+
+    erased_at: datetime | None
+    traces: tuple[str, ...]
+
+    @property
+    def is_erased(self) -> bool:
+        """Whether it was erased, and nothing is left from before."""
+        return self.erased_at is not None and not self.traces
+
+
+async def verify_erasure(db: Reader, scope: Scope, xid: UUID) -> ErasureCheck:
+    """Look for an identity in every store that holds something of people. One statement, which reads by keys.
+
+    Documents of others that mention it are found as long as they are tied to it. Needs `profile:read` or `jobs:write`. Raises Forbidden.
+    """
+    scope.require(*VERIFY_ERASURE)
+    row: Any = await db.row(FIND_TRACES, scope.sandbox_id, xid)
+    return ErasureCheck(row["erased_at"], tuple(table for table in OF_PEOPLE if row[table]))

@@ -1,0 +1,44 @@
+-- What is left of an identity that was erased.
+
+-- name: find_traces(sandbox_id, xid) -> row
+-- When the identity was erased, and for each table that holds something of people whether something of the identity is in it from up to then;
+-- of one that was not erased, whether anything is. An identity that is used again has its value, its graph and its profile from later on. The
+-- journal's rows of people who went, and refused documents of which only the keys are kept, are no traces. Reads the journal and the jobs of the
+-- sandbox; else walks identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, event_timeline_idx,
+-- event_resend_pkey and ingest_error_xids_idx.
+with asked as materialized (
+  select i.value is not null as has_value, i.profile_id, i.erased_at, coalesce(i.erased_at, 'infinity') as until
+    from (select) as one
+    left join gateway.identity as i on i.sandbox_id = $1 and i.xid = $2
+), found as materialized (
+  select a.*,
+         coalesce((select true from gateway.record as r where r.sandbox_id = $1 and r.xid = $2 and r.ingested_at > a.until limit 1),
+                  (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = $2 and e.ingested_at > a.until limit 1),
+                  (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = $2 and t.ingested_at > a.until limit 1),
+                  false) as is_used_again
+    from asked as a
+)
+select f.erased_at,
+       f.has_value and not f.is_used_again as identity,
+       not f.is_used_again
+         and exists (select from gateway.graph as g
+                      where g.sandbox_id = $1 and g.profile_id = any(array[$2, f.profile_id]) and $2 = any(g.xids)) as graph,
+       exists (select from gateway.tie as t where t.sandbox_id = $1 and t.xid = $2 and t.ingested_at <= f.until) as tie,
+       exists (select from gateway.unlinked_pair as u where u.sandbox_id = $1 and u.xid = $2 and u.created_at <= f.until) as unlinked_pair,
+       exists (select from gateway.record as r where r.sandbox_id = $1 and r.xid = $2 and r.ingested_at <= f.until) as record,
+       exists (select from gateway.fragment as o where o.sandbox_id = $1 and o.xid = $2 and o.ingested_at <= f.until) as fragment,
+       not f.is_used_again
+         and exists (select from gateway.profile as p
+                      where p.sandbox_id = $1 and p.policy_id = any(array(select m.policy_id from gateway.merge_policy as m where m.sandbox_id = $1))
+                        and p.profile_id = any(array[$2, f.profile_id])) as profile,
+       exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = $2 and e.ingested_at <= f.until) as event,
+       exists (select from gateway.event_resend as d where d.sandbox_id = $1 and d.xid = $2 and d.ingested_at <= f.until) as event_resend,
+       exists (select from gateway.change as c
+                where c.sandbox_id = $1 and c.kind <> 'DELETED' and c.at <= f.until and ($2 = any(c.xids) or $2 = any(c.former_ids))) as change,
+       exists (select from gateway.ingest_error as n
+                where n.sandbox_id = $1 and n.xids && array[$2::uuid] and n.document is not null and (n.refused_at <= f.until) is true) as ingest_error,
+       exists (select from gateway.ingestion_warning as w
+                where w.sandbox_id = $1 and $2 = any(w.xids) and w.sample is not null) as ingestion_warning,
+       exists (select from gateway.job as j
+                where j.sandbox_id = $1 and j.kind = 'DELETE_PROFILE' and j.input::jsonb -> 'identities' ? $2::text) as job
+  from found as f;
