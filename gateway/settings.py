@@ -26,7 +26,6 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.names import camel_case
@@ -121,7 +120,7 @@ def _is_postgres_url(address: str) -> bool:
     return is_whole and parts.scheme in {"postgresql", "postgres"}
 
 
-Listed = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
 """Texts separated by commas."""
 
 
@@ -175,10 +174,10 @@ class TokenIssuer(BaseModel):
         return value
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """The settings of one gateway."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     port: int = Field(8000, ge=0, le=MAX_PORT, description="Port to listen on; 0 takes a free one.")
@@ -243,7 +242,7 @@ class Settings(BaseSettings):
     jwt_former_secret: SecretStr | None = Field(
         None, description="The secret that `GATEWAY_JWT_SECRET` has replaced: its tokens are valid until they expire."
     )
-    jwt_issuers: Annotated[tuple[TokenIssuer, ...], NoDecode, BeforeValidator(_parsed)] = Field(
+    jwt_issuers: Annotated[tuple[TokenIssuer, ...], BeforeValidator(_parsed)] = Field(
         (), description='Other issuers as a JSON list of `{"issuer", "audience", "jwks_url", "algorithms"}`.'
     )
     jwt_leeway_seconds: float = Field(
@@ -394,10 +393,17 @@ def _listed_name(name: str) -> str:
 
 
 def read_settings(**options: Any) -> Settings:
-    """Return the settings of the environment, overridden by options that are not None. Raises SettingsError, which names the variable."""
+    """Return the settings of the environment, overridden by options that are not None. Raises SettingsError, which names the variable.
+
+    Upper and lower case of variables make no difference, and an empty one counts as unset.
+    """
     _check_spelling(os.environ)
+    variables = {name.upper(): value for name, value in os.environ.items() if value}
+    names = {name: f"{PREFIX}{name.upper()}" for name in Settings.model_fields}
+    given = {name: variables[variable] for name, variable in names.items() if variable in variables}
+    chosen = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return Settings(**given | chosen)
     except ValidationError as error:
         raise SettingsError("; ".join(map(_problem, error.errors()))) from None
 
