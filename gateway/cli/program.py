@@ -13,6 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from gateway.cli.notes import notes
 from gateway.errors import GatewayError
+from gateway.runtime.garbage_collection import collect_rarely
 
 COMMANDS = (
     *("serve", "demo", "worker", "jobs", "token", "key", "ingest"),
@@ -82,6 +83,7 @@ def gateway(
 
 def main() -> None:
     """Run the program `gateway`. An error of ours ends it with exit code 1 and a sentence on stderr."""
+    collect_rarely()  # nothing that an import makes is garbage
     try:
         app()
     except GatewayError as error:

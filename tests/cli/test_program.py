@@ -34,7 +34,7 @@ def test_the_version_is_the_packages():
 @pytest.mark.parametrize(
     ("arguments", "unneeded"),
     [
-        (["--version"], ["strawberry", "starlette", "asyncpg", "pydantic_settings", "jsonschema_rs"]),
+        (["--version"], ["strawberry", "starlette", "asyncpg", "gateway.settings", "jsonschema_rs"]),
         (["token", "--help"], ["strawberry", "starlette"]),
         (["ingest", "--help"], ["strawberry", "starlette", "jwt"]),
         (["verify", "--help"], ["strawberry", "starlette"]),
