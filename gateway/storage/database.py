@@ -190,7 +190,7 @@ class Database:
             return await Session(connection).value(query, *args)
 
     async def refresh_statistics(self) -> None:
-        """Have Postgres analyze the tables that have doubled since it last did: until then it plans for their former size."""
+        """Have Postgres analyze the keys of tables that have doubled since it last did: until then it plans for their former size."""
         async with self.transaction() as tx:
             await tx.execute(ANALYZE)
 

@@ -39,6 +39,14 @@ ESTIMATED_ROWS = Query(
     "value",
     "For these tests.",
 )
+ANALYZED_COLUMNS = Query(
+    "test.analyzed_columns",
+    "select array_agg(attname::text order by attname) from pg_stats where schemaname = 'gateway' and tablename = 'profile'",
+    (),
+    (),
+    "value",
+    "For these tests.",
+)
 CITUS = "insert into pg_extension values (1, 'citus', 10, 11, false, '14.0-1', null, null)"
 
 
@@ -119,6 +127,7 @@ async def test_statistics_are_refreshed_of_tables_that_have_doubled(db):
     await world.records(*people[:500])
     await db.refresh_statistics()
     assert await db.value(ESTIMATED_ROWS) == 500
+    assert await db.value(ANALYZED_COLUMNS) == ["policy_id", "profile_id", "sandbox_id"]  # documents would take long
     await world.records(*people[500:700])
     await db.refresh_statistics()
     assert await db.value(ESTIMATED_ROWS) == 500
