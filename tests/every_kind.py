@@ -23,6 +23,7 @@ from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.facts import batches
 from gateway.domain.operations import (
     change_retention,
+    erasure,
     event_retention,
     ingest_error_retention,
     policy_materialization,
@@ -33,6 +34,7 @@ from gateway.domain.operations import (
 )
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
+from gateway.domain.operations.erasure import DeleteScope, delete_profiles
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import RULES, JobKind
@@ -50,6 +52,11 @@ OF_BATCH = REMOVAL | {"batch_removal.remove_resends", "batch_removal.remove_even
 OF_EVENTS = {
     *("event_retention.remove_resends", "event_retention.remove_events_concurrently", "removal.count_removed"),
 }
+OF_PEOPLE = REMOVAL | {
+    "removal.count_removed",
+    *("erasure.remove_resends", "erasure.remove_events_concurrently", "erasure.remove_unlinked_pairs"),
+    "erasure.forget_identities",
+}
 COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.MATERIALIZE_POLICY: ONCE | {"configuration.read_version", "policy_materialization.lock_people"},
     JobKind.REGROUP_IDENTITIES: ONCE | {"configuration.read_version"},
@@ -57,6 +64,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.REVERT_BATCH: ONCE | OF_BATCH,
     JobKind.DELETE_BATCH: ONCE | OF_BATCH | {"batch_removal.remove_errors"},
     JobKind.DELETE_DATASET: ONCE | OF_BATCH | {"batch_removal.remove_errors", "dataset_removal.open_dataset"},
+    JobKind.DELETE_PROFILE: ONCE | OF_PEOPLE,
     JobKind.EXPIRE_EVENTS: AGAIN | REMOVAL | OF_EVENTS,
     JobKind.EXPIRE_PROFILES: AGAIN | REMOVAL,
     JobKind.EXPIRE_VERSIONS: AGAIN | {"version_retention.find_last"},
@@ -76,6 +84,10 @@ SECRET = b"s" * 32
 """Makes the same xids each time: jobs take people in their order."""
 SMALL = [
     *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0)]),
+    *(
+        (erasure, name, size)
+        for name, size in [("MARKED_AT_ONCE", 1), ("IDENTITIES_AT_ONCE", 2), ("TIES_PER_PIECE", 1)]
+    ),
     (event_retention, "IDENTITIES_PER_PIECE", 4),
     (profile_retention, "PEOPLE_PER_LOOK", 3),
     (profile_retention, "PEOPLE_PER_PIECE", 1),
@@ -175,12 +187,13 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     if kind is JobKind.ABORT_BATCH:
         return await abort_batch(db, scope, batch_id)
     await batches.complete_batch(db, scope, batch_id)
-    if kind is JobKind.REVERT_BATCH:
-        return await revert_batch(db, scope, batch_id)
-    if kind is JobKind.DELETE_BATCH:
-        return await delete_batch(db, scope, batch_id)
+    if start := {JobKind.REVERT_BATCH: revert_batch, JobKind.DELETE_BATCH: delete_batch}.get(kind):
+        return await start(db, scope, batch_id)
     if kind is JobKind.DELETE_DATASET:
         return await delete_dataset(db, scope, world.crm.dataset_id)
+    if kind is JobKind.DELETE_PROFILE:
+        xids = [await world.xid(*one) for one in (ANA, CARL, DEVICES[1])]
+        return await delete_profiles(db, scope, xids, reach=DeleteScope.IDENTITY)
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
 
 

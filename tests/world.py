@@ -18,6 +18,7 @@ from gateway.domain.config.validator_cache import VALIDATORS
 from gateway.domain.facts import batches
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.operations import erasure
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, empty_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset, empty_dataset
 from gateway.domain.reading import identity_graphs
@@ -26,6 +27,8 @@ from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.rules.versions import Mode
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.job_lists import read_jobs
+from gateway.domain.work.jobs import Job
 from gateway.domain.work.locks import LOCK_EXCLUSIVE
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -149,6 +152,16 @@ class World:
         await delete_dataset(self.db, self.scope, dataset.dataset_id)
         while job := await leases.claim(self.db, [JobKind.DELETE_DATASET]):
             await leases.carry_out(self.db, job, empty_dataset(self.db, self.scope, self.configurations, job))
+
+    async def erase(self, *xids: UUID, **how: Any) -> Job:
+        """Erase people, and do the job. Return it."""
+        job = await erasure.delete_profiles(self.db, self.scope, xids, **how)
+        while claim := await leases.claim(self.db, [JobKind.DELETE_PROFILE]):
+            await leases.carry_out(
+                self.db, claim, erasure.erase_people(self.db, self.scope, self.configurations, claim)
+            )
+        (ended,) = await read_jobs(self.db, self.scope, [job.job_id])
+        return ended
 
     async def together(self, *calls: Coroutine[Any, Any, IngestResult]) -> list[Any]:
         """Run calls as one group commit and return their outcomes. The first must be a deletion, which needs the exclusive lock."""

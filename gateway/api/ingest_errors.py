@@ -37,6 +37,7 @@ described(
     EXPIRED="The event is older than the `eventRetentionDays` of its dataset.",
     FUTURE_TIME="The document is stored, but its time lies in the future and counts as the time of ingestion.",
     EVENT_DIFFERS="An event with this `_id` says something else already; it stays as it is.",
+    ERASED_IDENTITY="The identity was erased. A document under it is refused; one that merely names it is stored without it. A device, a cookie or a partner's identity refuses only what happened before.",
     UNSTORABLE="The database refuses the document for a reason that no other rule foresees.",
 )
 

@@ -11,6 +11,7 @@ import strawberry
 
 from gateway.api.context import Context, Info, attribute, itself, later, plain, resolved_by
 from gateway.api.datasets import DatasetType
+from gateway.api.erasure import DeleteProfileInput, start_erasure
 from gateway.api.identities import IdentityRef, IdentityRefType
 from gateway.api.ids import input_id, naming_jobs
 from gateway.api.mutations import MutationResult, UserError, changed, mutation, user_errors
@@ -22,6 +23,7 @@ from gateway.domain.config.policies import MergePolicy
 from gateway.domain.facts.batches import Batch
 from gateway.domain.operations.batch_removal import delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
+from gateway.domain.operations.erasure import DeleteScope
 from gateway.domain.work import job_lists, jobs
 from gateway.domain.work.job_kinds import RULES, About
 from gateway.domain.work.job_lists import JobFilter, JobOrder, JobOrderField
@@ -67,7 +69,7 @@ described(
     "What a system job does. Those that expire something, or complete batches, come again by themselves in every sandbox.",
     DELETE_DATASET="Deletes all that came into a dataset, its batches included; the dataset stays, empty.",
     DELETE_BATCH="Deletes all that came with a batch, for good: its key is refused from then on.",
-    DELETE_PROFILE="Erases people. Not yet: no job is of this type.",
+    DELETE_PROFILE="Erases people: what is stored under their identities goes, others no longer name them, and what is sent about them is refused.",
     REVERT_BATCH="Takes back all that came with a complete batch, as if it had never been sent; its key names another one then.",
     ABORT_BATCH="Takes back all that came with a batch that `abortBatch` gave up.",
     MATERIALIZE_POLICY="Merges everybody by a merge policy whose profiles are kept from now on, or drops what it kept.",
@@ -81,22 +83,6 @@ described(
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
     EXPIRE_JOBS="Removes jobs that ended some days ago, but for those that deleted something.",
     EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
-)
-
-
-class DeleteScope(StrEnum):
-    """How far a deletion of people goes."""
-
-    IDENTITY = "IDENTITY"
-    GRAPH = "GRAPH"
-
-
-described(
-    DeleteScope,
-    "DeleteScope",
-    "How far a deletion of people goes.",
-    IDENTITY="What is stored under the named identities.",
-    GRAPH="What is stored under every identity of these people.",
 )
 
 
@@ -173,7 +159,7 @@ def _receipt(job: strawberry.Parent[Job]) -> DeletionReceipt | None:
 
 
 def _identities(job: strawberry.Parent[Job]) -> list[IdentityRef]:
-    return [IdentityRef(**identity) for identity in (job.input or {}).get("identities", ())]
+    return [IdentityRef(UUID(xid)) for xid in (job.input or {}).get("identities", ())]
 
 
 def _scope(job: strawberry.Parent[Job]) -> DeleteScope | None:
@@ -213,7 +199,7 @@ class SystemJobNode(Node):
         later("gateway.api.policies", "MergePolicyType") | None,
     )
     identities: list[IdentityRefType] = resolved_by(
-        _identities, "The identities that it was given, as they were given; none but for deletions of people."
+        _identities, "The identities that a deletion of people was given, by xid, until it ends; none for other jobs."
     )
     scope: DeleteScope | None = resolved_by(_scope, "How far a deletion of people goes; null for other jobs.")
     is_dry_run: bool = resolved_by(_is_dry_run, "Whether it only counts what it would delete.")
@@ -327,6 +313,10 @@ class SystemJobInput:
         "A complete batch, or a rolling one: all that came with it is taken back, as if it had never been sent, so that earlier versions of records come back. CONFLICT for one whose `revertibleUntil` is over. The same key gives another batch.",
         default=strawberry.UNSET,
     )
+    delete_profile: DeleteProfileInput | None = plain(
+        "People to be erased: what is stored under their identities goes for good, and what is sent about them from now on is refused.",
+        default=strawberry.UNSET,
+    )
 
 
 async def _create(context: Context, given: SystemJobInput) -> Job:
@@ -336,6 +326,8 @@ async def _create(context: Context, given: SystemJobInput) -> Job:
             return await delete_dataset(db, scope, input_id(given.delete_dataset, "Dataset", "deleteDataset"))
         if isinstance(given.delete_batch, str):
             return await delete_batch(db, scope, input_id(given.delete_batch, "Batch", "deleteBatch"))
+        if isinstance(given.delete_profile, DeleteProfileInput):
+            return await start_erasure(context, given.delete_profile)
         return await revert_batch(db, scope, input_id(given.revert_batch or "", "Batch", "revertBatch"))
 
 

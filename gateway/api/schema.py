@@ -26,6 +26,7 @@ from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
 from gateway.api.entities import with_entities
+from gateway.api.erased_identities import ErasedIdentityMutation, ErasedIdentityQuery
 from gateway.api.erasure_verification import ErasureVerificationQuery
 from gateway.api.events import EventQuery, read_events
 from gateway.api.expressions import ExpressionQuery
@@ -101,6 +102,7 @@ class Query(
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,
+    ErasedIdentityQuery,
     ApiKeyQuery,
     AuditQuery,
 ):
@@ -125,6 +127,7 @@ class Mutation(
     PolicyMutation,
     TenantMutation,
     SystemJobMutation,
+    ErasedIdentityMutation,
     ApiKeyMutation,
     TokenMutation,
 ):

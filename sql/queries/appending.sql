@@ -34,4 +34,4 @@ on conflict (sandbox_id, warning_id) do update
 update gateway.batch
    set record_count = record_count + $4, failed_count = failed_count + $5, last_document_at = $6
  where sandbox_id = $1 and batch_id = $2 and (dataset_id = $3) is true and status = 'LOADING'
-returning array(select i.xid from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($7::uuid[]) and i.erased_at is not null) as erased;
+returning array(select i.xid from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($7::uuid[]) and (i.erased_at is not null) is true) as erased;

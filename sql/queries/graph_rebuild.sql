@@ -11,9 +11,13 @@ select i.xid
         or exists (select from gateway.tie as t where t.sandbox_id = $1 and t.xid = i.xid));
 
 -- name: delete_identities(sandbox_id, xids) -> none
--- Delete identities that no fact names any more. Walks identity_pkey.
+-- Delete identities that no fact names any more. Of erased ones the rows stay without their values. Walks identity_pkey.
+with emptied as (
+  update gateway.identity set value = null, profile_id = null, degree_limit = default
+   where sandbox_id = $1 and xid = any($2::uuid[]) and (erased_at is not null) is true
+)
 delete from gateway.identity
- where sandbox_id = $1 and xid = any($2::uuid[]);
+ where sandbox_id = $1 and xid = any($2::uuid[]) and erased_at is null;
 
 -- name: set_degree_limits(sandbox_id, xids | xid uuid, degree_limit smallint) -> none
 -- Set how many neighbours each identity may have and join others. Walks identity_pkey.

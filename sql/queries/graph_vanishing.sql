@@ -2,7 +2,8 @@
 
 -- name: drop_vanished(sandbox_id, xids) -> rows
 -- Delete the uncontested graphs that these identities belong to, and all of their identities, where no fact names any of these: a record
--- version that is no deletion or stands for one that went, an event or a tie. Returns the graphs. Walks identity_pkey, graph_pkey, event_timeline_idx, tie_pkey and record_pkey.
+-- version that is no deletion or stands for one that went, an event or a tie. Of erased identities the rows stay without
+-- their values. Returns the graphs. Walks identity_pkey, graph_pkey, event_timeline_idx, tie_pkey and record_pkey.
 with vanished as materialized (
   select g.profile_id, g.xids
     from gateway.graph as g
@@ -17,6 +18,10 @@ with vanished as materialized (
 ), gone as (
   delete from gateway.graph where sandbox_id = $1 and profile_id = any(array(select profile_id from vanished))
 ), unnamed as (
-  delete from gateway.identity where sandbox_id = $1 and xid = any(array(select m.xid from vanished cross join unnest(xids) as m (xid)))
+  delete from gateway.identity
+   where sandbox_id = $1 and xid = any(array(select m.xid from vanished cross join unnest(xids) as m (xid))) and erased_at is null
+), emptied as (
+  update gateway.identity set value = null, profile_id = null, degree_limit = default
+   where sandbox_id = $1 and xid = any(array(select m.xid from vanished cross join unnest(xids) as m (xid))) and (erased_at is not null) is true
 )
 select profile_id, xids from vanished;

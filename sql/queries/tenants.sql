@@ -137,6 +137,14 @@ select k.key_hash, k.api_key_id, k.expires_at,
 delete from gateway.identity
  where sandbox_id = $1;
 
+-- name: empty_identity_of_erased(sandbox_id) -> none
+-- Removes a sandbox's identities when it is reset: erased ones stay without their values. Walks the sandbox_id of its key.
+with emptied as (
+  update gateway.identity set value = null, profile_id = null, degree_limit = default where sandbox_id = $1 and erased_at is not null
+)
+delete from gateway.identity
+ where sandbox_id = $1 and erased_at is null;
+
 -- name: empty_graph(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.graph

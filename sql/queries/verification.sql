@@ -1,10 +1,10 @@
 -- Keys and rows that `gateway verify` compares with the rebuilt views.
 
 -- name: list_identities(sandbox_id, after, size) -> rows
--- List the identities after this one. Walks identity_pkey.
+-- List the identities after this one that a fact names. Walks identity_pkey.
 select xid
   from gateway.identity
- where sandbox_id = $1 and xid > $2
+ where sandbox_id = $1 and xid > $2 and value is not null
  order by xid
  limit $3;
 

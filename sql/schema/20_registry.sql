@@ -99,7 +99,7 @@ create table gateway.ingest_error (
                'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
                'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
                'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
-               'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE']),
+               'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE', 'ERASED_IDENTITY']),
   messages   text[] not null,
   document   json,                                                                -- null: it is too large, or what it names cannot be read or is erased
   refused_at timestamptz not null,
@@ -119,7 +119,7 @@ create table gateway.ingestion_warning (
                   'JSON', 'SIZE', 'DEPTH', 'CHARACTER', 'TYPE', 'FORMAT', 'PATTERN', 'ENUM', 'RANGE', 'LENGTH',
                   'REQUIRED', 'UNKNOWN_FIELD', 'EMPTY_VALUE', 'IDENTITY_MISSING', 'IDENTITY_COUNT',
                   'IDENTITY_NAMESPACE', 'IDENTITY_VALUE', 'IDENTITY_PRIMARY', 'IDENTITY_PLACEHOLDER',
-                  'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE')),
+                  'IDENTITY_E164', 'IDENTITY_CAP', 'FUTURE_TIME', 'EXPIRED', 'EVENT_DIFFERS', 'UNSTORABLE', 'ERASED_IDENTITY')),
   message       text not null,
   dataset_id    uuid,
   batch_id      uuid,

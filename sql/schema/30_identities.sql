@@ -1,6 +1,7 @@
 -- Identities, and the persons that they belong to.
 
--- An identity that some fact names, and the person that it points to: null while it has none. The value is null once it is erased.
+-- An identity that some fact names, and the person that it points to: null while it has none. Of an erased one the row stays when nothing names
+-- it any more, without its value: it refuses what is sent about it. One that is used again has a value beside erased_at.
 create table gateway.identity (
   sandbox_id   bigint not null,
   xid          uuid not null,
@@ -9,8 +10,12 @@ create table gateway.identity (
   profile_id   uuid,                                                              -- no index: a person's members are in graph.xids
   degree_limit smallint not null default 100,                                     -- most neighbours that it may have and join others: lower in a large component; 0, -1: it joins nobody
   erased_at    timestamptz,
+  erased_by    uuid,                                                              -- the job that erased it
+  refused_count bigint,                                                           -- documents under it that were refused since; null: none
   primary key (sandbox_id, xid)
 );
+
+create index identity_erased_idx on gateway.identity (sandbox_id, erased_at, xid) where erased_at is not null;
 
 -- The person: its members, its lock and its existence. It exists while a member has a fragment or an event.
 create table gateway.graph (

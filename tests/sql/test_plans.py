@@ -11,6 +11,7 @@ import pytest
 
 from gateway.domain.config import api_keys
 from gateway.domain.facts import batch_lists, ingest_errors
+from gateway.domain.operations import erased_identities
 from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
 from gateway.domain.work import audit, job_lists
 from gateway.storage.queries import all_queries
@@ -35,6 +36,7 @@ ORDERS = {
     "audit.list_entries_of_subject": audit.NEWEST_FIRST,
     "batch_lists.list_batches": batch_lists.NEWEST_FIRST.columns,
     "batch_lists.list_batches_of_datasets": batch_lists.NEWEST_FIRST.columns,
+    "erased_identities.list_erased": erased_identities.NEWEST_FIRST,
     "ingest_errors.list_errors": ingest_errors.BY_ARRIVAL,
     "job_lists.list_jobs": job_lists.NEWEST_FIRST.columns,
 }

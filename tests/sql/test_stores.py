@@ -14,7 +14,7 @@ from gateway.domain.work.stores import OF_PEOPLE, STORES, StoreKind
 from gateway.storage.queries import all_queries
 
 BY_KIND = {kind: {store.table for store in STORES if store.kind is kind} for kind in StoreKind}
-WHOLE = {"batch_removal", "profile_retention"}
+WHOLE = {"batch_removal", "erasure", "profile_retention"}
 """Files that remove all facts of a selection: each of them has to know every fact that comes with documents."""
 BY_HAND = {"unlinked_pair"}
 BESIDE = {"tenants", "removal", "resends", "fragments", "manual_links"}

@@ -5,7 +5,7 @@ A new sandbox has a secret, the standard namespaces, the default merge policy, a
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -40,7 +40,7 @@ from gateway.domain.work.locks import lock_exclusive
 from gateway.domain.work.stores import OF_FACTS_AND_VIEWS
 from gateway.errors import Conflict, Contended, Invalid, NotFound
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, query
 
 CREATE_ORGANIZATION = query("tenants.create_organization")
 CREATE_SANDBOX = query("tenants.create_sandbox")
@@ -186,6 +186,8 @@ def _check_name(sandbox: Sandbox, confirm_name: str, verb: str) -> None:
 async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_name: str) -> Sandbox:
     """Delete a sandbox's facts, views and configuration; keep its id, name, title, type, secret and maker. Return it. Needs `admin`.
 
+    Identities that were erased stay so.
+
     Raises Forbidden, NotFound, and Invalid unless `confirm_name` is the sandbox's name.
     """
     scope.require(Permission.ADMIN)
@@ -199,7 +201,7 @@ async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
-        await _empty(tx, sandbox_id)
+        await _empty(tx, sandbox_id, RESET_SANDBOX)
         # caches and callers compare the versions: they must not start again
         grown = {"config_version": row["config_version"] + 1, "version": row["version"] + 1, "text_rules": NEWEST}
         restored = {**row, **grown}
@@ -228,7 +230,7 @@ async def _delete(db: Database, scope: Scope, known: Sandbox) -> None:
         (expiry,) = await read_expiries(tx, scope, [known.sandbox_id])
         if await tx.value(DELETE_SANDBOX, scope.organization.organization_id, known.sandbox_id) is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
-        await _empty(tx, known.sandbox_id)
+        await _empty(tx, known.sandbox_id, EMPTY_SANDBOX)
         await audit.record(tx, scope, "deleteSandbox", _subject(known), before=_told(known, expiry))
 
 
@@ -245,6 +247,10 @@ async def _repeated(remove: Callable[[], Awaitable[T]]) -> T:
 
 # Facts and views have no foreign key to the sandbox, since it would be checked for every ingested row.
 EMPTY_SANDBOX = [query(f"tenants.empty_{table}") for table in OF_FACTS_AND_VIEWS]
+RESET_SANDBOX = [
+    query("tenants.empty_identity_of_erased"),
+    *(query(f"tenants.empty_{table}") for table in OF_FACTS_AND_VIEWS if table != "identity"),
+]
 
 
 async def _provision(
@@ -269,7 +275,7 @@ async def _configure(tx: Session, sandbox_id: int) -> None:
     await policies.create_default(tx, sandbox_id)
 
 
-async def _empty(tx: Session, sandbox_id: int) -> None:
+async def _empty(tx: Session, sandbox_id: int, statements: Iterable[Query]) -> None:
     await tx.lift_time_limit()
-    for statement in EMPTY_SANDBOX:
+    for statement in statements:
         await tx.execute(statement, sandbox_id)

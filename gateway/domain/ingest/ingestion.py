@@ -7,7 +7,7 @@ each such document is found and refused; the others are stored.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import ExitStack
@@ -22,6 +22,7 @@ from gateway.domain.config.datasets import read_oldest_time
 from gateway.domain.facts import batches
 from gateway.domain.facts.appending import store_failures, store_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
+from gateway.domain.ingest.erased import ErasedAt, ErasedNamed, sort_out
 from gateway.domain.ingest.group_commit import GroupCommit
 from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, refresh_calls
 from gateway.domain.ingest.validation import Reader
@@ -48,6 +49,7 @@ from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import Violation, ViolationCode
 
 COUNT_BATCH = query("appending.count_batch")
+COUNT_REFUSED = query("erasure.count_refused")
 
 MAX_DOCUMENTS = 1000
 """The limit of documents of one call."""
@@ -224,6 +226,7 @@ class _Prepared:
     _reader: Reader
     _documents: list[ValidDocument]
     _batch_id: UUID
+    _refused: Counter[UUID]
 
     def __init__(self, target: _Target, chunk: Chunk) -> None:
         self._target, self._chunk = target, chunk
@@ -244,6 +247,7 @@ class _Prepared:
         await config.compile(dataset.schema_id, partial=target.mode is not Mode.REPLACE)
         oldest = await read_oldest_time(target.db, target.scope, dataset)
         self._config, self._reader, self._documents = config, target.reader(config, oldest), []
+        self._refused = Counter()
         is_more = True
         while is_more:
             async with SLICES:
@@ -267,6 +271,8 @@ class _Prepared:
                 return await self._attempt(exclusive=exclusive)
             except StaleConfiguration as outdated:
                 await self.read(await target.configurations.read(target.db, target.scope, outdated.version))
+            except ErasedNamed as named:
+                self._take_out_erased(named.erased_at)
             except RetryTransaction as restart:
                 observe(TransactionRestarted(restart.reason, attempt))
                 exclusive = exclusive or restart.exclusive or attempt >= RETRIES_BEFORE_EXCLUSIVE
@@ -310,6 +316,17 @@ class _Prepared:
         else:
             raise error
 
+    def _take_out_erased(self, erased_at: ErasedAt) -> None:
+        """Turn documents under erased identities into failures, and take erased identities out of the others."""
+        found, failures = sort_out(self._reader, self._documents, erased_at), self._reader.failures
+        refused = {failure.index for failure in found.failures}
+        self._documents = found.documents
+        self._refused += found.refused
+        failures += found.failures
+        failures.sort(key=lambda failure: failure.index)
+        warnings = self._reader.warnings
+        warnings[:] = [warning for warning in warnings if warning.index not in refused] + found.warnings
+
     async def _unstorable(self, documents: Sequence[ValidDocument]) -> list[tuple[ValidDocument, Unstorable]]:
         """Find the documents that cannot be stored, by halves, in transactions that are rolled back. Return each with its error."""
         error = await self._trial(documents)
@@ -352,6 +369,8 @@ class _Prepared:
         if batch is None:
             await target.refuse_batch()
         await store_failures(tx, writes.stamp, failures, frozenset(batch["erased"]))
+        if self._refused:
+            await tx.update_rows(COUNT_REFUSED, target.scope.sandbox_id, rows=sorted(self._refused.items()))
 
     async def end(self, tx: Session, writes: CallWrites) -> IngestResult:
         """Store the warnings, which are complete now, and return the outcome."""
@@ -382,7 +401,7 @@ async def _store_group(tx: Session, calls: Iterable[_Prepared]) -> list[IngestRe
             async with tx.savepoint():
                 after = await writes.append(states)
                 await call.count(tx, writes)
-        except (GatewayError, StaleConfiguration, RetryTransaction) as error:
+        except (GatewayError, StaleConfiguration, RetryTransaction, ErasedNamed) as error:
             outcomes[call] = error
         else:
             appended[call], states = writes, after

@@ -2,8 +2,8 @@
 
 An event is stored under its primary identity; settings, descriptors or marks may choose another one when a client sends it again. So an
 event is a resend if it has the dataset and `_id` of a stored one and names the identity under which that is stored, as its primary identity
-or as any other. Reads return the first event only. Resends of other batches are stored beside it, and the first of them succeeds it when
-its batch is removed.
+or as any other. Reads return the first event only. Resends of other batches, or under other identities, are stored beside it, and the first of
+them succeeds it when its batch is removed, or the person under whose identity it is stored is erased.
 """
 
 from collections import Counter
@@ -208,7 +208,7 @@ def _event_of(stamp: IngestStamp, document: ValidDocument) -> SentEvent:
 async def _append_resends(
     tx: Session, scope: Scope, dataset_id: UUID, resends: Iterable[tuple[SentEvent, StoredEvent]]
 ) -> None:
-    """Append resends, except those in the batch of the first event: they are removed with it."""
+    """Append resends, except those of the batch and the primary identity of the first event: they are removed with it."""
     rows = {
         (first.xid, event.event_id, event.position.batch_id, event.origin): (
             *(first.xid, event.event_id, event.position.batch_id, event.position.ingested_at, event.position.ordinal),
@@ -216,7 +216,7 @@ async def _append_resends(
             event.text if event.body != first.body else None,
         )
         for event, first in reversed(list(resends))
-        if event.position.batch_id != first.position.batch_id
+        if (event.position.batch_id, event.origin) != (first.position.batch_id, first.xid)
     }
     await tx.update_rows(APPEND_RESENDS, scope.sandbox_id, dataset_id, rows=[rows[key] for key in sorted(rows)])
 

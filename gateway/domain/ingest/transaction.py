@@ -11,6 +11,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.appending import IngestStamp, append_records, append_ties, read_stamp
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument, warning
+from gateway.domain.ingest.erased import check_erased
 from gateway.domain.ingest.resends import append_events
 from gateway.domain.ingest.validation import future_times
 from gateway.domain.rules.scope import Scope
@@ -18,7 +19,7 @@ from gateway.domain.rules.versions import Mode, RecordKey, RecordState, RecordSt
 from gateway.domain.views.effects import Effects
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import read_states
-from gateway.domain.views.graph_union import READ_POINTERS, RetryTransaction, insert_identities, join
+from gateway.domain.views.graph_union import READ_POINTERS, Known, RetryTransaction, insert_identities, join
 from gateway.domain.views.pipeline import refresh
 from gateway.storage.database import Session
 from gateway.xdm.classes import XdmClass
@@ -69,10 +70,11 @@ class CallWrites:
     async def append_and_join(self) -> Effects:
         """Append facts and update the views under shared locks. Return what that did to people.
 
-        Raises RetryTransaction; ConstraintViolated if a concurrent writer stored one of the identities or events; StaleConfiguration; NotFound.
+        Raises RetryTransaction; ErasedNamed; ConstraintViolated if a concurrent writer stored one of the identities or events; StaleConfiguration; NotFound.
         """
         records = self._are_records
-        locked, newcomers = await join(self._tx, self.scope, self.config, self.documents, rewriting=records)
+        stored = await self._read_known()
+        locked, newcomers = await join(self._tx, self.scope, self.config, self.documents, stored, rewriting=records)
         self.newcomers = newcomers
         await self._read_stamp(newcomers)
         await append_ties(self._tx, self.stamp, self.documents, newcomers, are_records=records)
@@ -99,7 +101,7 @@ class CallWrites:
     async def append(self, states: RecordStates) -> RecordStates:
         """Append facts under the exclusive lock, and leave the views to `refresh_calls`. Return the states of records after this call.
 
-        `states`: of records that earlier calls of the transaction appended to. Raises RetryTransaction, StaleConfiguration, NotFound.
+        `states`: of records that earlier calls of the transaction appended to. Raises RetryTransaction, ErasedNamed, StaleConfiguration, NotFound.
         """
         self.newcomers = await self._insert_newcomers()
         await self._read_stamp(())
@@ -127,14 +129,22 @@ class CallWrites:
         )
         self.warnings += future_times(self.documents, row["at"])
 
+    async def _read_known(self) -> Known:
+        """Read what is stored of the documents' identities. Raises ErasedNamed."""
+        named = {n.xid: n for document in self.documents for n in document.identities}
+        rows = await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))
+        check_erased(self.documents, rows)
+        emptied = frozenset(row["xid"] for row in rows if row["is_unnamed"])
+        return Known(named, {row["xid"]: row["profile_id"] for row in rows if row["xid"] not in emptied}, emptied)
+
     async def _insert_newcomers(self) -> set[UUID]:
         """Insert the unknown identities of the documents, without a person for now, and return their xids. Deletions insert none."""
+        known = await self._read_known()
         if self.mode is Mode.DELETE:
             return set()
-        named = {n.xid: n for document in self.documents for n in document.identities}
-        known = {row["xid"] for row in await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))}
-        newcomers = named.keys() - known
-        await insert_identities(self._tx, self.scope, [named[xid] for xid in newcomers], {})
+        newcomers = known.named.keys() - known.pointers.keys()
+        named = [known.named[xid] for xid in newcomers]
+        await insert_identities(self._tx, self.scope, named, {}, known.emptied)
         return newcomers
 
     def _advance(self, states: RecordStates) -> int:

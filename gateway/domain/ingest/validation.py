@@ -6,6 +6,7 @@ identity, records of at most 100 kB and events of at most 10 kB. Placeholder val
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -210,7 +211,7 @@ class Reader:
 
     def _identities(self, body: Document, doubts: list[Violation]) -> tuple[NamedIdentity, ...]:
         """List the identities of a document, the primary one first; add to `doubts` what to warn of. Raises InvalidDocument."""
-        stated = [*self._described(body), *_mapped(body)] if self._descriptors else list(_mapped(body))
+        stated = [*self._described(body), *_mapped(body)]
         if len(stated) > MAX_IDENTITIES:
             raise invalid(
                 "$",
@@ -246,6 +247,13 @@ class Reader:
             return frozenset(named.xid for named in self._identities(body, []))
         except InvalidDocument:
             return frozenset()
+
+    def stated(self, body: Document) -> Iterator[tuple[UUID, StatedIdentity]]:
+        """Yield the identities that a document states, each wherever it stands, with its xid; none that cannot exist by today's rules."""
+        for identity in (*self._described(body), *_mapped(body)):
+            with suppress(InvalidDocument):
+                if not self._rules.is_placeholder(identity.value):
+                    yield to_identity(self._config, self._sandbox, identity).xid, identity
 
     def _described(self, body: Document) -> Iterator[StatedIdentity]:
         """Yield the identities in the fields of the schema's identity descriptors."""

@@ -179,9 +179,14 @@ def graphs_of(
     unlinked: Collection[tuple[UUID, UUID]],
     rules: Rules,
     excluded: AbstractSet[UUID] = frozenset(),
+    *,
+    is_cut: bool = True,
 ) -> tuple[Graph, ...]:
-    """Return the graphs that `resolve` gives, without the refused links, whose list may be as long as that of the ties."""
-    return _joined(members, ties, unlinked, rules, excluded)[0]
+    """Return the graphs that `resolve` gives, without the refused links, whose list may be as long as that of the ties.
+
+    With `is_cut` False, graphs of more than MAX_GRAPH_SIZE members stay whole.
+    """
+    return _joined(members, ties, unlinked, rules, excluded, is_cut=is_cut)[0]
 
 
 def _joined(
@@ -190,6 +195,8 @@ def _joined(
     unlinked: Collection[tuple[UUID, UUID]],
     rules: Rules,
     excluded: AbstractSet[UUID],
+    *,
+    is_cut: bool = True,
 ) -> "tuple[tuple[Graph, ...], _Links | None]":
     """Return the graphs, and the links between people if any can be refused."""
     people = [member for member in members.values() if member.type is not IdentityType.NON_PEOPLE]
@@ -200,7 +207,7 @@ def _joined(
     people.sort(key=lambda member: member.xid.int)
     links = _Links(people, ties)
     links.refuse_outright(unlinked, excluded)
-    graphs = links.capped(links.join(rules))
+    graphs = links.capped(links.join(rules), MAX_GRAPH_SIZE if is_cut else len(people))
     return _in_order(members, chain(graphs, singles)), links
 
 
@@ -355,9 +362,9 @@ class _Links:
                         newest[one, other] = at
         return newest
 
-    def capped(self, groups: Iterable[list[_Index]]) -> list[Graph]:
-        """Return the groups as graphs of up to MAX_GRAPH_SIZE members; each other member has a graph of its own."""
-        parts = [(part, len(group)) for group in groups for part in self._cut(group)]
+    def capped(self, groups: Iterable[list[_Index]], cap: int) -> list[Graph]:
+        """Return the groups as graphs of up to `cap` members; each other member has a graph of its own."""
+        parts = [(part, len(group)) for group in groups for part in self._cut(group, cap)]
         contested = set(chain.from_iterable(self.refused)).union(*(self.near[place] for place in self.excluded))
         contested |= {place for place in self.excluded if self.near[place]}
         return [
@@ -365,14 +372,14 @@ class _Links:
             for part, size in parts
         ]
 
-    def _cut(self, group: list[_Index]) -> list[list[_Index]]:
-        if len(group) <= MAX_GRAPH_SIZE:
+    def _cut(self, group: list[_Index], cap: int) -> list[list[_Index]]:
+        if len(group) <= cap:
             return [group]
         best = sorted(group)
         best.sort(key=self.seen.__getitem__, reverse=True)
         best.sort(key=lambda place: _CLASS.get(self.people[place].type, 0))
-        self.excluded.update(best[MAX_GRAPH_SIZE:])
-        return [best[:MAX_GRAPH_SIZE], *([place] for place in best[MAX_GRAPH_SIZE:])]
+        self.excluded.update(best[cap:])
+        return [best[:cap], *([place] for place in best[cap:])]
 
     def refusals(self) -> tuple[RefusedLink, ...]:
         refused = dict[_Link, LinkRefusal]()

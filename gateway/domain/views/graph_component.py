@@ -105,6 +105,11 @@ def graphs_in(config: Configuration, component: Component) -> Iterator[Graph]:
     return (graph for graph in found if graph.profile_id in component.degree_limits)
 
 
+def whole_graphs_in(config: Configuration, component: Component) -> list[Graph]:
+    """List the graphs that the rules make of the component's identities, before those that are too large are cut."""
+    return list(graphs.graphs_of(*_rule_arguments(config, component), is_cut=False))
+
+
 def refused_links_in(config: Configuration, component: Component) -> Iterator[RefusedLink]:
     """List the refused links with at least one end among the component's identities."""
     refused = graphs.resolve(*_rule_arguments(config, component)).refused

@@ -8,9 +8,9 @@ the store changed between reading and locking raises RetryTransaction, or Constr
 starts again with fresh pointers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import orjson
@@ -27,6 +27,7 @@ READ_POINTERS = query("graph_union.read_pointers")
 READ_MEMBERS = query("graph_union.read_members")
 READ_GRAPHS = query("graph_union.read_graphs")
 LOCK_GRAPHS = query("graph_union.lock_graphs")
+NAME_AGAIN = query("graph_union.name_again")
 RELINK = query("graph_union.relink")
 UPDATE_GRAPHS = query("graph_union.update_graphs")
 DELETE_GRAPHS = query("graph_union.delete_graphs")
@@ -56,6 +57,18 @@ class LockedPeople:
     members: Mapping[UUID, NamedIdentity] = field(default_factory=dict)
 
 
+class Known(NamedTuple):
+    """What is stored of the identities that documents name.
+
+    `named`: all of them, by xid. `pointers`: the people of those that a fact names already. `emptied`: those that were erased, and that no fact
+    names since.
+    """
+
+    named: dict[UUID, NamedIdentity]
+    pointers: dict[UUID, UUID | None]
+    emptied: Collection[UUID]
+
+
 @dataclass(slots=True)
 class _Group:
     """What becomes one person: people who are known, and identities that are new. `is_tied`: a document links some of them."""
@@ -77,17 +90,22 @@ class _Group:
 
 
 async def join(
-    tx: Session, scope: Scope, config: Configuration, documents: Sequence[ValidDocument], *, rewriting: bool
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    documents: Sequence[ValidDocument],
+    known: Known,
+    *,
+    rewriting: bool,
 ) -> tuple[LockedPeople, set[UUID]]:
     """Join people and identities as the documents link them: return people, whose graphs are still to be written, and new xids.
 
+    `known` is what is stored of the documents' identities.
     Lock and return the people whose graph changes. With `rewriting`, for documents that may change profiles, lock and return all
     people that the documents are about. Insert the identities that are new to the sandbox, which locks them.
     Raises RetryTransaction, exclusive if the rules of graphs have to be applied; ConstraintViolated if another writer inserts one of them.
     """
-    members = {named.xid: named for document in documents for named in document.identities}
-    rows = await tx.rows(READ_POINTERS, scope.sandbox_id, list(members))
-    pointers: dict[UUID, UUID | None] = {row["xid"]: row["profile_id"] for row in rows}
+    pointers = known.pointers
     if None in pointers.values():
         raise RetryTransaction("an identity has no person", exclusive=True)
     linking = documents if rewriting else [d for d in documents if len(d.tied) > 1 or d.xid not in pointers]
@@ -95,12 +113,12 @@ async def join(
     changing = [group for group in groups if group.changes or rewriting]
     graphs = await _lock_graphs(tx, scope, changing, pointers)
     await _check_unchanged(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
-    newcomers = members.keys() - pointers.keys()
-    members |= await _read_members(tx, scope, config, changing, graphs)
+    newcomers = known.named.keys() - pointers.keys()
+    members = known.named | await _read_members(tx, scope, config, changing, graphs)
     people = [_united(config, group, graphs, members) for group in changing if group.people or group.has_facts]
     rebuilt = [person for person in people if person.is_rebuilt]
     owners = {xid: person.profile_id for person in rebuilt for xid in person.xids}
-    await insert_identities(tx, scope, [members[xid] for xid in newcomers], owners)
+    await insert_identities(tx, scope, [members[xid] for xid in newcomers], owners, known.emptied)
     former_members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
     return LockedPeople(people, former_members, members), newcomers
 
@@ -204,14 +222,27 @@ def canonical_order(member: NamedIdentity) -> tuple[int, int]:
 
 
 async def insert_identities(
-    tx: Session, scope: Scope, identities: Iterable[NamedIdentity], owners: Mapping[UUID, UUID]
+    tx: Session,
+    scope: Scope,
+    identities: Sequence[NamedIdentity],
+    owners: Mapping[UUID, UUID],
+    emptied: Collection[UUID] = (),
 ) -> None:
     """Insert new identities, with their profile id if `owners` has one. Raises ConstraintViolated where another writer was first.
 
-    They come in the order of xids, so that two writers cannot wait for each other.
+    They come in the order of xids, so that two writers cannot wait for each other. `emptied` identities are there without a value, and get it
+    back. Raises RetryTransaction where another writer gave it first.
     """
     sandbox_id = scope.sandbox_id
-    rows = [(sandbox_id, n.xid, n.namespace.namespace_id, n.value, owners.get(n.xid)) for n in identities]
+    rows = [
+        (sandbox_id, n.xid, n.namespace.namespace_id, n.value, owners.get(n.xid))
+        for n in identities
+        if n.xid not in emptied
+    ]
+    if emptied:
+        again = sorted((n.xid, n.value, owners.get(n.xid)) for n in identities if n.xid in emptied)
+        if await tx.update_rows(NAME_AGAIN, sandbox_id, rows=again) < len(again):
+            raise RetryTransaction("another writer used an erased identity first")
     await tx.copy("identity", IDENTITY_COLUMNS, sorted(rows, key=lambda row: row[1].int))
 
 

@@ -25,6 +25,7 @@ class JobKind(StrEnum):
     DELETE_BATCH = "DELETE_BATCH"
     REVERT_BATCH = "REVERT_BATCH"
     EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
+    DELETE_PROFILE = "DELETE_PROFILE"
 
 
 class Equal(StrEnum):
@@ -40,12 +41,13 @@ class Equal(StrEnum):
 
 
 class About(StrEnum):
-    """What the subject of a job is, by the name of its type in the API. SANDBOX: the sandbox as a whole."""
+    """What the subject of a job is, by the name of its type in the API. SANDBOX: the sandbox as a whole. PROFILE: the people of identities in its input."""
 
     SANDBOX = "Sandbox"
     BATCH = "Batch"
     DATASET = "Dataset"
     POLICY = "MergePolicy"
+    PROFILE = "Profile"
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,5 +108,8 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         about=About.BATCH,
         may_be_withdrawn=True,
         give_back=query("batch_removal.give_back_batch"),
+    ),
+    JobKind.DELETE_PROFILE: KindRules(
+        Equal.REFUSE, is_long=True, about=About.PROFILE, give_back=query("erasure.forget_identities")
     ),
 }

@@ -4,7 +4,7 @@ A job is enqueued in the transaction that makes the work necessary: both are com
 through it in pieces (module `leases`), and callers see how far it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -156,10 +156,14 @@ async def create_job(
     subject: UUID,
     *,
     input: Any = None,  # noqa: A002 (what users call it)
+    logged: Mapping[str, Any] | None = None,
 ) -> Job:
-    """Add a job that somebody asked for, log it, and return it. Raises JobOpen."""
+    """Add a job that somebody asked for, log it, and return it. Raises JobOpen.
+
+    `logged`: what the log says of it beside its type; without it, its subject.
+    """
     job_id = await enqueue(tx, scope, kind, subject, input=input)
-    after = {"type": kind, f"{RULES[kind].about.lower()}Id": subject}
+    after = {"type": kind, **(logged or {f"{RULES[kind].about.lower()}Id": subject})}
     await audit.record(tx, scope, "createSystemJob", Subject("SystemJob", (job_id,)), after=after)
     return await read_job(tx, scope, job_id)
 

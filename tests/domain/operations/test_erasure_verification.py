@@ -74,7 +74,7 @@ async def test_a_device_that_is_used_again_is_no_trace(world):
     async with world.db.transaction() as tx:
         for table in ("event", "fragment", "record", "change"):
             await tx.execute(EMPTY[table], world.scope.sandbox_id)
-    await world.events(event("f", day(2), DEVICE, BOB))
+    await world.events(event("f", datetime.now(UTC).isoformat(), DEVICE, BOB))
     check = await checked(world, DEVICE)
     assert (check.is_erased, check.traces) == (True, ())
 

@@ -1,0 +1,258 @@
+"""People who are erased: a job removes the facts under their identities, and what documents of others say of them, so that nothing comes back.
+
+1. Mark: each identity says when it was erased, and refuses documents from then on (`ingest.erased`).
+2. Remove the facts under the marked identities, as `removal` does, as far as they came in before.
+3. Take the identities out of the ties of other people's documents.
+
+An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again. A job that is
+cancelled leaves what it has marked marked, and what is left of the facts.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from time import perf_counter
+from typing import Any, Final, NamedTuple
+from uuid import UUID, uuid4
+
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.policies import IdentityGraphType
+from gateway.domain.operations.erasure_people import count_people, whole_people
+from gateway.domain.operations.removal import Selection, preview, remove
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.views.effects import ChangeKind
+from gateway.domain.views.pipeline import refresh
+from gateway.domain.views.transactions import exclusive_transaction
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import Job
+from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.locks import IS_AWAITED
+from gateway.domain.work.receipts import DeletionReceipt
+from gateway.errors import Invalid, JobOpen, NotFound, TooMany
+from gateway.runtime.uuids import NIL
+from gateway.storage.database import Database
+from gateway.storage.queries import query
+
+READ_GIVEN = query("erasure.read_given")
+FIND_OPEN = query("erasure.find_open_job")
+FORGET = query("erasure.forget_identities")
+MARK = query("erasure.mark_erased")
+LIST_MARKED = query("erasure.list_marked")
+TAKE_OUT_OF_TIES = query("erasure.take_out_of_ties")
+REMOVE_UNLINKED_PAIRS = query("erasure.remove_unlinked_pairs")
+
+MAX_IDENTITIES: Final = 1_000
+"""How many identities a job erases, or whose people."""
+
+MARKED_AT_ONCE: Final = 100
+"""How many of the given identities one piece marks, or whose people."""
+
+IDENTITIES_AT_ONCE: Final = 200
+"""Under how many identities facts are removed together."""
+
+EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
+"""A time after all that has come in."""
+
+TIES_PER_PIECE: Final = 500
+"""From how many ties of others one piece takes erased identities."""
+
+
+class DeleteScope(StrEnum):
+    """How far a deletion of people goes: facts under the given identities, or under every identity of their people."""
+
+    IDENTITY = "IDENTITY"
+    GRAPH = "GRAPH"
+
+
+class Asked(NamedTuple):
+    """What a job is to erase: identities, each with the number of its namespace, or all of their people where `is_whole`."""
+
+    identities: Mapping[UUID, int]
+    is_whole: bool
+    is_dry_run: bool
+
+
+async def delete_profiles(
+    db: Database,
+    scope: Scope,
+    xids: Sequence[UUID],
+    *,
+    reach: DeleteScope = DeleteScope.GRAPH,
+    graph: IdentityGraphType = IdentityGraphType.PDG,
+    is_dry_run: bool = False,
+) -> Job:
+    """Have a job erase these identities, or with GRAPH all identities of their people as this kind of graph sees them. Return the job.
+
+    A dry run counts what would go, and changes nothing. Needs `jobs:write`. Raises Forbidden, Invalid without an identity, TooMany, NotFound
+    for an identity that no data names and that was not erased, and JobOpen while a job erases one of them; then nothing is done.
+    """
+    scope.require(Permission.JOBS_WRITE)
+    path = ["deleteProfile", "identities"]
+    if not xids:
+        raise Invalid("Name at least one identity.", path=path)
+    if len(xids) > MAX_IDENTITIES:
+        raise TooMany(f"At most {MAX_IDENTITIES:,} identities at once; {len(xids):,} were given.", path=path)
+    async with db.transaction(scope.sandbox_id) as tx:
+        rows = await tx.rows(READ_GIVEN, scope.sandbox_id, list(set(xids)))
+        known = {row["xid"]: row["namespace_id"] for row in rows}
+        for place, xid in enumerate(xids):
+            if xid not in known:
+                raise NotFound("No data names this identity.", path=[*path, str(place)])
+        if not is_dry_run:
+            open_id: UUID | None = await tx.value(FIND_OPEN, scope.sandbox_id, list(map(str, known)))
+            if open_id is not None:
+                raise JobOpen(open_id, "erases one of these identities", path=path)
+        what = {"scope": reach, "is_dry_run": is_dry_run}
+        given = {"identities": {str(xid): known[xid] for xid in xids}, "identity_graph": graph}
+        logged = {"identities": list(known), "scope": reach, "isDryRun": is_dry_run}
+        return await jobs.create_job(tx, scope, JobKind.DELETE_PROFILE, uuid4(), input=what | given, logged=logged)
+
+
+async def erase_people(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
+    """Erase people, or count what would go: the job that `delete_profiles` enqueues."""
+    asked = _asked(job)
+    if asked.is_dry_run:
+        await _count(db, scope, configurations, job, asked)
+    else:
+        erasing = _Erasing(db, scope, configurations, job, asked)
+        while await erasing.mark():
+            pass
+        await erasing.remove_facts()
+        await erasing.remove_mentions()
+    async with db.transaction(scope.sandbox_id) as tx:
+        await leases.advance(tx, job, None, done=job.done)
+        await tx.execute(FORGET, scope.sandbox_id, job.job_id)
+
+
+def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
+    """Select the facts under these identities that came in up to a time."""
+    return Selection(
+        arguments=(xids, at),
+        count=query("erasure.count_facts"),
+        remove_resends=query("erasure.remove_resends"),
+        remove_concurrently=query("erasure.remove_events_concurrently"),
+        list_remaining=query("erasure.list_remaining_people"),
+        find_events=query("erasure.find_events"),
+        find_records=query("erasure.find_records"),
+        find_ties=query("erasure.find_ties"),
+        remove_records=query("erasure.remove_records"),
+        remove_ties=query("erasure.remove_ties"),
+    )
+
+
+def _asked(job: LeasedJob) -> Asked:
+    given = job.input
+    is_whole = given["scope"] == DeleteScope.GRAPH and given["identity_graph"] == IdentityGraphType.PDG
+    identities = {UUID(xid): namespace_id for xid, namespace_id in given.get("identities", {}).items()}
+    return Asked(identities, is_whole, given["is_dry_run"])
+
+
+async def _count(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked) -> None:
+    """Count what a job would erase, and store it as the receipt of this one."""
+    async with configurations.snapshot(db, scope) as (tx, config):
+        erased = await whole_people(tx, scope, config, asked.identities) if asked.is_whole else asked.identities
+        receipt = await preview(tx, scope, facts_of(list(erased), EVER))
+        people = await count_people(tx, scope, erased)
+    receipt = replace(receipt, identities=len(erased), profiles=people)
+    async with db.transaction(scope.sandbox_id) as tx:
+        await leases.advance(tx, job, None, done=len(erased), total=len(erased), receipt=receipt)
+
+
+class _Erasing:
+    """The work of one worker. The cursor holds how many of the given identities are marked, `since` when; and how far which step is."""
+
+    def __init__(
+        self, db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked
+    ) -> None:
+        self._db, self._scope, self._configurations, self._job, self._asked = db, scope, configurations, job, asked
+        self._cursor: dict[str, Any] = job.cursor or {"marked": 0, "since": None}
+        self._pause = 0.0
+
+    async def mark(self) -> bool:
+        """Mark some of the given identities, or their people, as erased. Return whether some were left."""
+        marked = self._cursor["marked"]
+        given = dict(list(self._asked.identities.items())[marked : marked + MARKED_AT_ONCE])
+        if not given:
+            return False
+        async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
+            tx, scope, is_whole = change.tx, change.scope, self._asked.is_whole
+            erased = await whole_people(tx, scope, change.config, given) if is_whole else given
+            rows = sorted(erased.items())
+            await tx.update_rows(MARK, scope.sandbox_id, self._job.job_id, change.at, rows=rows)
+            since = self._cursor["since"] or change.at.isoformat()
+            self._cursor = {"marked": marked + len(given), "since": since}
+            await leases.advance(tx, self._job, self._cursor, done=0, receipt=DeletionReceipt())
+        return True
+
+    async def remove_facts(self) -> None:
+        """Remove what came in under the marked identities until they were marked."""
+        if self._job.total is None:
+            await self._count()
+        while (found := await self._marked("facts")) is not None:
+            await remove(self._db, self._scope, self._configurations, self._job, facts_of(*found))
+            await self._went_on("facts", *found)
+
+    async def remove_mentions(self) -> None:
+        """Take the marked identities out of the ties of others."""
+        while (found := await self._marked("mentions")) is not None:
+            while await self._take_out(*found):
+                pass
+            await self._went_on("mentions", *found)
+
+    async def _take_out(self, xids: Sequence[UUID], at: datetime) -> bool:
+        """Take identities out of some ties. Return whether there were some. Writers who waited have as long a time before the next piece."""
+        await asyncio.sleep(self._pause)
+        async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
+            begin, tx, sandbox_id = perf_counter(), change.tx, change.scope.sandbox_id
+            tied = await tx.rows(TAKE_OUT_OF_TIES, sandbox_id, xids, at, TIES_PER_PIECE)
+            apart = await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, xids)
+            if not tied and not apart:
+                return False
+            change.seeds, change.recount = {row["xid"] for row in (*tied, *apart)}, True
+            effects = await refresh(change)
+            receipt = DeletionReceipt(
+                ties=sum(row["is_gone"] for row in tied),
+                identities=change.dropped,
+                profiles=sum(person.kind is ChangeKind.DELETED for person in effects.people.values()),
+            )
+            people = len(effects.people)
+            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, profiles=people, receipt=receipt)
+            is_awaited = await tx.value(IS_AWAITED, sandbox_id)
+        self._pause = perf_counter() - begin if is_awaited else 0.0
+        return True
+
+    async def _count(self) -> None:
+        """Count the facts that are to go, as the total of the job."""
+        total, place = 0, dict[str, str]()
+        while (found := await self._marked_after(place)) is not None:
+            counted = await preview(self._db, self._scope, facts_of(*found))
+            total, place = total + counted.record_versions + counted.events, _place(*found)
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, total=total)
+
+    async def _marked(self, step: str) -> tuple[list[UUID], datetime] | None:
+        """List the next marked identities of this step, and when they were marked; None where there are none."""
+        return await self._marked_after(self._cursor.get(step) or {})
+
+    async def _marked_after(self, place: Mapping[str, str]) -> tuple[list[UUID], datetime] | None:
+        if self._cursor["since"] is None:
+            return None  # the job had done all, and was killed before it could say so
+        at, xid = place.get("at", self._cursor["since"]), UUID(place["xid"]) if place else NIL
+        after = (datetime.fromisoformat(at), xid)
+        rows = await self._db.rows(LIST_MARKED, self._scope.sandbox_id, self._job.job_id, *after, IDENTITIES_AT_ONCE)
+        if not rows:
+            return None
+        erased_at = rows[0]["erased_at"]
+        return [row["xid"] for row in rows if row["erased_at"] == erased_at], erased_at
+
+    async def _went_on(self, step: str, xids: Sequence[UUID], at: datetime) -> None:
+        self._cursor = {**self._cursor, step: _place(xids, at)}
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            await leases.advance(tx, self._job, self._cursor, done=self._job.done)
+
+
+def _place(xids: Sequence[UUID], at: datetime) -> dict[str, str]:
+    return {"at": at.isoformat(), "xid": str(xids[-1])}

@@ -1,0 +1,216 @@
+-- People who are erased: the facts under their identities as a selection that is removed, and what other people's documents say of them. Facts
+-- that came in after an identity was erased stay: they are of somebody who uses a device again.
+
+-- name: read_given(sandbox_id, xids) -> rows
+-- Read the stored ones of these identities, erased ones included, and the persons that they belong to. Walks identity_pkey.
+select xid, namespace_id, profile_id
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
+-- name: find_open_job(sandbox_id, xids) -> value
+-- The open job that erases one of these identities. Walks job_open_key.
+select job_id
+  from gateway.job
+ where sandbox_id = $1 and kind = 'DELETE_PROFILE' and status in ('NEW', 'PROCESSING')
+   and input ->> 'is_dry_run' = 'false' and input::jsonb -> 'identities' ?| $2::text[]
+ limit 1;
+
+-- name: forget_identities(sandbox_id, job_id) -> none
+-- Forgets whom a job was to erase. Walks job_pkey.
+update gateway.job
+   set input = (input::jsonb - 'identities')::json
+ where sandbox_id = $1 and job_id = $2;
+
+-- name: mark_erased(sandbox_id, job_id, at | xid uuid, namespace_id integer) -> none
+-- Says that a job erased these identities at this time, from when on they refuse documents. Those of which nothing but this is left stay as
+-- they are. Walks identity_pkey.
+insert into gateway.identity as i (sandbox_id, erased_by, erased_at, xid, namespace_id)
+select $1::bigint, $2::uuid, $3::timestamptz, v.* from (values {rows}) as v (xid, namespace_id)
+on conflict (sandbox_id, xid) do update
+   set erased_by = excluded.erased_by, erased_at = excluded.erased_at, refused_count = null
+ where i.value is not null;
+
+-- name: list_marked(sandbox_id, job_id, at, xid, size) -> rows
+-- List the identities that a job erased, after one of them. Walks identity_erased_idx.
+select xid, erased_at
+  from gateway.identity
+ where sandbox_id = $1 and erased_at is not null and erased_by = $2 and (erased_at, xid) > ($3, $4)
+ order by erased_at, xid
+ limit $5;
+
+-- name: count_refused(sandbox_id | xid uuid, count bigint) -> none
+-- Adds to the numbers of documents that erased identities have refused. Walks identity_pkey.
+update gateway.identity as i
+   set refused_count = coalesce(i.refused_count, 0) + v.count
+  from (values {rows}) as v (xid, count)
+ where i.sandbox_id = $1 and i.xid = v.xid;
+
+-- name: count_facts(sandbox_id, xids, at) -> row
+-- The numbers of record versions, events and resends, and ties under these identities up to a time. A tie has a row for each of its members,
+-- its origin among them. Walks record_pkey, event_timeline_idx, event_resend_pkey and tie_pkey.
+select (select count(*) from gateway.record where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3::timestamptz) as record_versions,
+       (select count(*) from gateway.event where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3::timestamptz)
+         + (select count(*)
+              from gateway.event_resend
+             where sandbox_id = $1 and xid = any($2::uuid[]) and origin = any($2::uuid[]) and ingested_at <= $3::timestamptz) as events,
+       (select count(*)
+          from gateway.tie
+         where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid and ingested_at <= $3::timestamptz) as ties;
+
+-- name: remove_resends(sandbox_id, xids, at, size) -> rows
+-- Removes so many resends up to a time whose primary identity is one of these, under whichever identity they lie; no view tells of resends. Walks
+-- tie_pkey and event_resend_pkey.
+with tied as materialized (
+  select m.xid
+    from gateway.tie as t
+   cross join unnest(t.xids) as m (xid)
+   where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid
+   union
+  select unnest($2::uuid[])
+)
+delete from gateway.event_resend as r
+ using (select r.xid, r.dataset_id, r.event_id, r.batch_id, r.origin
+          from gateway.event_resend as r
+         where r.sandbox_id = $1 and r.xid = any(array(select xid from tied)) and r.origin = any($2::uuid[]) and r.ingested_at <= $3
+         limit $4) as o
+ where r.sandbox_id = $1 and r.xid = any(array(select xid from tied)) and r.xid = o.xid and r.dataset_id = o.dataset_id
+   and r.event_id = o.event_id and r.batch_id is not distinct from o.batch_id and r.origin = o.origin
+returning r.xid;
+
+-- name: remove_events_concurrently(sandbox_id, xids, at, size) -> rows
+-- Removes, of so many events under these identities up to a time, those that were not sent again, as long as the identity of each keeps another
+-- event, or somebody in its person a fragment; events that a writer holds are passed over. Returns, for each identity and batch, how many
+-- went, and the `_id`s that stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey, event_pkey, identity_pkey and graph_pkey.
+with slice as materialized (
+  select xid, dataset_id, event_id, batch_id
+    from gateway.event
+   where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3
+   limit $4
+     for update skip locked
+), counted as materialized (
+  select xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
+    from slice
+), held as materialized (
+  select s.xid
+    from (select distinct xid from slice) as s
+    join gateway.identity as i on i.sandbox_id = $1 and i.xid = s.xid
+    join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
+   where (select true
+            from unnest(g.xids) as m (xid)
+           where (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1)
+           limit 1)
+), decided as materialized (
+  select c.xid, c.dataset_id, c.event_id, c.batch_id,
+         (select true
+            from gateway.event_resend as r
+           where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id
+           limit 1) is null
+         and (c.place > 1
+              or c.xid in (select xid from held)
+              or (select count(*)
+                    from (select from gateway.event as e where e.sandbox_id = $1 and e.xid = c.xid limit c.among + 1) as seen) > c.among) as goes
+    from counted as c
+), gone as (
+  delete from gateway.event as e
+   using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(event_id) as event_ids from decided where goes) as d
+   cross join unnest(d.xids, d.dataset_ids, d.event_ids) as asked (xid, dataset_id, event_id)
+   where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = asked.dataset_id and e.event_id = asked.event_id
+)
+select xid, dataset_id, batch_id, count(*) filter (where goes) as gone, array_agg(event_id) filter (where not goes) as event_ids
+  from decided
+ group by xid, dataset_id, batch_id;
+
+-- name: list_remaining_people(sandbox_id, xids, at, given) -> rows
+-- List the given identities with an event that was sent again, or whose person has a fragment, a tie that stays, or events of another member: the
+-- people of the others vanish whole with their events. Walks identity_pkey, graph_pkey, event_resend_pkey, fragment_pkey, tie_pkey and event_pkey.
+select i.xid
+  from gateway.identity as i
+  join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
+ where i.sandbox_id = $1 and i.xid = any($4::uuid[])
+   and g.profile_id = any(array(select i.profile_id from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($4::uuid[])))
+   and coalesce(nullif(g.is_contested, false),
+                (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = i.xid limit 1),
+                (select true
+                   from unnest(g.xids) as m (xid)
+                  where coalesce((select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1),
+                                 (select true
+                                    from gateway.tie as t
+                                   where t.sandbox_id = $1 and t.xid = m.xid and (t.origin <> all($2::uuid[]) or t.ingested_at > $3::timestamptz)
+                                   limit 1),
+                                 (select true
+                                    from gateway.event as e
+                                   where e.sandbox_id = $1 and e.xid = m.xid and m.xid <> i.xid
+                                   limit 1))
+                  limit 1));
+
+-- name: find_events(sandbox_id, xids, at, size) -> rows
+-- List so many of the events under these identities up to a time. Walks event_timeline_idx.
+select dataset_id, xid, event_id
+  from gateway.event
+ where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3
+ limit $4;
+
+-- name: find_records(sandbox_id, xids, at, size) -> rows
+-- List those of these identities with record versions up to a time: those of so many of them. Walks record_pkey.
+select distinct xid
+  from (select xid from gateway.record where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3 limit $4) as found;
+
+-- name: find_ties(sandbox_id, xids, at, size) -> rows
+-- List those of these identities whose documents made ties up to a time: those of so many of them. Walks tie_pkey.
+select distinct xid
+  from (select xid from gateway.tie where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid and ingested_at <= $3 limit $4) as found;
+
+-- name: remove_records(sandbox_id, xids, at, given) -> rows
+-- Removes the record versions of the given identities up to a time. Returns the key of the record of each. Walks record_pkey.
+delete from gateway.record
+ where sandbox_id = $1 and xid = any($2::uuid[]) and xid = any($4::uuid[]) and ingested_at <= $3
+returning xid, dataset_id, batch_id;
+
+-- name: remove_ties(sandbox_id, xids, at, given) -> rows
+-- Removes the ties up to a time that documents of the given identities made. Returns their members, and which is the origin. Walks tie_pkey.
+with own as materialized (
+  select distinct t.tie_id, t.batch_id, m.xid
+    from gateway.tie as t
+   cross join unnest(t.xids) as m (xid)
+   where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.xid = any($4::uuid[]) and t.origin = t.xid and t.ingested_at <= $3
+)
+delete from gateway.tie as t
+ using (select array_agg(xid) as xids, array_agg(tie_id) as tie_ids, array_agg(batch_id) as batch_ids from own) as o
+ cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
+ where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
+returning t.xid, t.xid = t.origin as is_of_origin;
+
+-- name: take_out_of_ties(sandbox_id, xids, at, size) -> rows
+-- Takes these identities out of so many ties up to a time that documents of others made; a tie that then names one identity goes. Returns the
+-- members that such ties had, and at the origin whether the tie is gone. Walks tie_pkey.
+with found as materialized (
+  select distinct tie_id, batch_id, xids
+    from (select tie_id, batch_id, xids
+            from gateway.tie
+           where sandbox_id = $1 and xid = any($2::uuid[]) and origin <> all($2::uuid[]) and ingested_at <= $3
+           limit $4) as naming
+), taken as (
+  delete from gateway.tie as t
+   using (select array_agg(m.xid) as xids, array_agg(f.tie_id) as tie_ids, array_agg(f.batch_id) as batch_ids
+            from found as f
+           cross join unnest(f.xids) as m (xid)) as o
+   cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
+   where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
+  returning t.xid, t.tie_id, t.batch_id, t.dataset_id, t.origin, t.ingested_at, t.ordinal, t.first_at, t.last_at, t.is_retracted,
+            array(select m.xid from unnest(t.xids) with ordinality as m (xid, place) where m.xid <> all($2::uuid[]) order by m.place) as rest
+), kept as (
+  insert into gateway.tie (sandbox_id, xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at, is_retracted)
+  select $1::bigint, xid, encode(substring(sha256(convert_to(tie_id::text || rest::text, 'UTF8')) for 16), 'hex')::uuid, batch_id, dataset_id, origin, ingested_at, ordinal,
+         rest, first_at, last_at, is_retracted
+    from taken
+   where xid = any(rest) and cardinality(rest) > 1
+)
+select xid, xid = origin and cardinality(rest) < 2 as is_gone from taken;
+
+-- name: remove_unlinked_pairs(sandbox_id, xids) -> rows
+-- Forgets that these identities were unlinked from others by hand. Returns one end of each row. Walks unlinked_pair_pkey.
+delete from gateway.unlinked_pair
+ where sandbox_id = $1
+   and xid = any($2::uuid[] || array(select other_xid from gateway.unlinked_pair where sandbox_id = $1 and xid = any($2::uuid[])))
+   and (xid = any($2::uuid[]) or other_xid = any($2::uuid[]))
+returning xid;
