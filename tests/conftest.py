@@ -4,10 +4,7 @@ A clone takes a few hundredths of a second and, unlike a rolled-back transaction
 The data directory is made for the server's own user: pytest's tmp_path lies below a directory that only root can enter.
 """
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
@@ -39,7 +36,6 @@ settings.load_profile("repeatable")
 
 # What a test writes need not survive a power cut.
 UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
-MEMORY, ENOUGH = Path("/dev/shm"), 4 << 30  # noqa: S108 (a directory of its own is made in it)
 SMALL_DEMO = [sys.executable, str(Path(__file__).with_name("small_demo.py"))]
 TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
 
@@ -62,17 +58,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 @pytest.fixture(scope="session")
 async def cluster() -> AsyncIterator[Cluster]:
     """A running server with the template database in it."""
-    home = Path(tempfile.mkdtemp(prefix="gateway-test-", dir=_roomy_memory()))
-    home.chmod(0o711)
-    server = Cluster(home / "data", settings=UNSAFE_AND_FAST)
-    await server.start()
-    try:
-        await server.create_database(TEMPLATE)
-        await migrate(server.dsn(TEMPLATE))
-        yield server
-    finally:
-        await server.stop()
-        shutil.rmtree(home)
+    with reachable_directory() as home:
+        async with Cluster(home / "data", settings=UNSAFE_AND_FAST) as server:
+            await server.create_database(TEMPLATE)
+            await migrate(server.dsn(TEMPLATE))
+            yield server
 
 
 @pytest.fixture(scope="session")
@@ -100,13 +90,6 @@ async def own_cluster() -> AsyncIterator[Cluster]:
         async with Cluster(path / "data", settings=UNSAFE_AND_FAST) as server:
             await migrate(server.dsn())
             yield server
-
-
-def _roomy_memory() -> Path | None:
-    """Return a directory in memory, if there is enough of it: disks are slow at making and removing a thousand files for each test."""
-    if not os.access(MEMORY, os.W_OK) or shutil.disk_usage(MEMORY).free < ENOUGH:
-        return None
-    return MEMORY
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import Any
+from typing import IO, Any
 
 import httpx
 import pytest
-from warm import warm
+from warm import Started, warm
 
 import gateway as package
 from gateway.postgres.account import Account
@@ -90,10 +90,44 @@ def _pipe(content: bytes) -> Iterator[int]:
         os.close(reads)
 
 
-def started_program(*arguments: str, **options) -> subprocess.Popen[str]:
-    """Start a command and do not wait for its end."""
-    given = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True} | options
-    return subprocess.Popen([*GATEWAY, *arguments], **given)
+OF_A_FORK = {"env", "stdin", "stdout", "stderr"}
+"""The options that a fork can be given; for others a process is started."""
+
+
+def started_program(
+    *arguments: str, program: Sequence[str] = GATEWAY, **options: Any
+) -> subprocess.Popen[str] | Started:
+    """Start a command and do not wait for its end: a fork as in `gateway`, where that can be."""
+    given = {"env": environment(), "stdout": subprocess.PIPE, "stderr": subprocess.PIPE} | options
+    if program is GATEWAY and given.keys() <= OF_A_FORK:
+        return _start_warm(arguments, **given)
+    return subprocess.Popen([*program, *arguments], text=True, **given)
+
+
+def _start_warm(
+    arguments: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    stdout: int | IO[str],
+    stderr: int | IO[str],
+    stdin: int = subprocess.DEVNULL,
+) -> Started:
+    files, pipes = [], []
+    with ExitStack() as stack:
+        for given, is_written in ((stdin, True), (stdout, False), (stderr, False)):
+            ours = None
+            if given == subprocess.PIPE:
+                reads, writes = os.pipe()
+                theirs, end = (reads, writes) if is_written else (writes, reads)
+                stack.callback(os.close, theirs)
+                ours = os.fdopen(end, "w" if is_written else "r")
+            elif given == subprocess.DEVNULL:
+                theirs = stack.enter_context(Path(os.devnull).open()).fileno()
+            else:
+                theirs = given if isinstance(given, int) else given.fileno()
+            files.append(theirs)
+            pipes.append(ours)
+        return warm().start(arguments, env, files, pipes)
 
 
 def postgres_runs(data_dir: Path) -> bool:
@@ -109,7 +143,7 @@ def postgres_runs(data_dir: Path) -> bool:
 class Server:
     """A gateway that said that it is ready."""
 
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[str] | Started
     data_dir: Path
     url: str
     log: Path
@@ -160,10 +194,10 @@ def server(
 ) -> Iterator[Server]:
     """Start a gateway on a free port; when the block ends it ends too."""
     log = log or data_dir.with_name(f"{data_dir.name}.log")
-    arguments = [*program, command, *more, "--port", "0", "--data-dir", str(data_dir)]
+    arguments = [command, *more, "--port", "0", "--data-dir", str(data_dir)]
     with log.open("a") as stderr:
-        given = {"env": env or environment(), "stdout": subprocess.PIPE, "stderr": stderr, "text": True} | options
-        process = subprocess.Popen(arguments, **given)
+        given = {"env": env or environment(), "stderr": stderr} | options
+        process = started_program(*arguments, program=program, **given)
     with process:
         assert process.stdout is not None
         line = process.stdout.readline()
