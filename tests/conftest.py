@@ -16,6 +16,7 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 from crashes import BESIDE
+from data_directories import initialize
 from distribution import Distribution, in_order
 from hypothesis import settings
 from places import reachable_directory
@@ -59,6 +60,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 async def cluster() -> AsyncIterator[Cluster]:
     """A running server with the template database in it."""
     with reachable_directory() as home:
+        initialize(home / "data")
         async with Cluster(home / "data", settings=UNSAFE_AND_FAST) as server:
             await server.create_database(TEMPLATE)
             await migrate(server.dsn(TEMPLATE))
@@ -87,6 +89,7 @@ async def administrator(cluster: Cluster) -> AsyncIterator[asyncpg.Connection]:
 async def own_cluster() -> AsyncIterator[Cluster]:
     """Another server with our schema in its database, for a file's tests that stop it for a while."""
     with reachable_directory() as path:
+        initialize(path / "data")
         async with Cluster(path / "data", settings=UNSAFE_AND_FAST) as server:
             await migrate(server.dsn())
             yield server

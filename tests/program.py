@@ -17,6 +17,7 @@ from typing import IO, Any
 
 import httpx
 import pytest
+from data_directories import initialize
 from warm import Started, warm
 
 import gateway as package
@@ -195,6 +196,8 @@ def server(
     """Start a gateway on a free port; when the block ends it ends too."""
     log = log or data_dir.with_name(f"{data_dir.name}.log")
     arguments = [command, *more, "--port", "0", "--data-dir", str(data_dir)]
+    if "GATEWAY_DATABASE_URL" not in (env or {}) and "user" not in options:
+        initialize(data_dir)
     with log.open("a") as stderr:
         given = {"env": env or environment(), "stderr": stderr} | options
         process = started_program(*arguments, program=program, **given)
