@@ -3,11 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import Progress, TaskID
 
+from gateway.cli.erased import verify_erased
 from gateway.cli.options import DataDir, progress, run, settings_of
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
@@ -21,13 +23,27 @@ from gateway.settings import Settings
 def verify(
     sandbox: Annotated[str | None, typer.Option(help="Only the sandbox of this name; else all of them.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="About so many identities of each; else all.")] = None,
+    erased: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Instead look everywhere for the identities that this file lists.", allow_dash=True
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="With `--erased`: print one JSON object.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Rebuild identity graphs, records and profiles from the facts, and compare them with what is stored.
 
     Nothing is written, and a server may go on working. It prints how many rows were compared. Exit code 1 when anything differs. It also
     prints, and does not count as a difference, how many identities of an older sandbox today's rules of text would normalize otherwise.
+
+    With `--erased` it reads every column of every table, and the files of the data directory, for identities that were erased: one a line, as
+    `namespace,value` or as a JSON object with both. It tells in which columns and files something stands and how often, never what. Exit
+    code 1 when something is found.
     """
+    if erased is not None:
+        verify_erased(settings_of(data_dir=data_dir), erased, sandbox, as_json=as_json)
+        return
     with progress() as bar:
         found = run(_verify(settings_of(data_dir=data_dir), sandbox, sample, bar))
     for name, compared in found.compared.items():

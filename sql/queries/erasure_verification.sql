@@ -18,7 +18,7 @@ with asked as materialized (
                   false) as is_used_again
     from asked as a
 )
-select f.erased_at,
+select f.erased_at, f.is_used_again,
        f.has_value and not f.is_used_again as identity,
        not f.is_used_again
          and exists (select from gateway.graph as g

@@ -1,6 +1,7 @@
 """`gateway verify`: views that are right pass, and wrong ones are named."""
 
 import asyncio
+import json
 from pathlib import Path
 
 import asyncpg
@@ -22,6 +23,14 @@ def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
             gateway("verify", "--sample", "5", "--data-dir", data_dir),
         )
         nowhere = gateway("verify", "--sandbox", "nope", "--data-dir", data_dir)
+        listed = place / "erased"
+        listed.write_text('Email,nobody@example.com\n{"namespace": "Email", "value": "nobody.else@example.com"}\n')
+        gone = gateway("verify", "--erased", listed, "--data-dir", data_dir)
+        with (data_dir / "postgres.log").open("a") as log:
+            log.write("somebody wrote nobody@example.com\n")
+        logged = gateway("verify", "--erased", listed, "--json", "--data-dir", data_dir)
+        listed.write_text("Email\n")
+        unreadable = gateway("verify", "--erased", listed, "--data-dir", data_dir)
     compared = "prod: compared identities 5 · fragments 5 · graphs 5 · profiles 5 · events 0 · journal 5\n"
     assert (right.returncode, right.stdout) == (0, compared + "every view is what the facts make of it\n")
     assert wrong.returncode == 1
@@ -29,6 +38,13 @@ def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
     assert wrong.stdout.endswith("5 differences\n")
     assert sampled.returncode in {0, 1}
     assert (nowhere.returncode, "'nope'" in nowhere.stderr) == (1, True)
+    assert (gone.returncode, gone.stdout.splitlines()[-1]) == (0, "nothing is left of them")
+    assert "prod: 2 of them were not erased" in gone.stdout
+    assert "the write-ahead log" in gone.stdout
+    told = json.loads(logged.stdout)
+    assert (logged.returncode, told["found"]) == (1, [{"file": "postgres.log", "pieces": 1}])
+    assert "nobody" not in logged.stdout
+    assert (unreadable.returncode, "line 1" in unreadable.stderr) == (1, True)
 
 
 async def spoil(data_dir: Path) -> None:

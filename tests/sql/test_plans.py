@@ -28,7 +28,7 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "nodes": f"array_to_string((array_agg({ENTITY}))[:$5 - 1], ',')", "first": KEYS, "last": KEYS,
     "where": "", "time": "timestamp", "direction": "desc", "limited": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
-    "between": "", "order": "1", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
+    "between": "", "order": "1", "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
 }  # fmt: skip
 ORDERS = {
     "api_keys.list_api_keys": api_keys.NEWEST_FIRST,

@@ -9,7 +9,7 @@ PARTS = {
     "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
     "document": "document", "text": "e.document", "entity": "null::text", "nodes": "string_agg('{}', ',')", "first": "null", "last": "null",
     "where": "", "time": "timestamp", "direction": "asc", "limited": "e.timestamp limit $5",
-    "between": "", "order": "1", "together": "",
+    "between": "", "order": "1", "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "together": "",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

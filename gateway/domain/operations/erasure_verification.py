@@ -20,11 +20,12 @@ VERIFY_ERASURE = (Permission.PROFILE_READ, Permission.JOBS_WRITE)
 class ErasureCheck:
     """What is left of an identity: the names of the stores that hold something of it from before it was erased, or at all if it was not.
 
-    `erased_at` is None for an identity that was not erased, or may be stored again.
+    `erased_at` is None for an identity that was not erased, or may be stored again. `is_used_again`: facts about it came in after it was erased.
     """
 
     erased_at: datetime | None
     traces: tuple[str, ...]
+    is_used_again: bool
 
     @property
     def is_erased(self) -> bool:
@@ -39,4 +40,5 @@ async def verify_erasure(db: Reader, scope: Scope, xid: UUID) -> ErasureCheck:
     """
     scope.require(*VERIFY_ERASURE)
     row: Any = await db.row(FIND_TRACES, scope.sandbox_id, xid)
-    return ErasureCheck(row["erased_at"], tuple(table for table in OF_PEOPLE if row[table]))
+    traces = tuple(table for table in OF_PEOPLE if row[table])
+    return ErasureCheck(row["erased_at"], traces, row["is_used_again"])

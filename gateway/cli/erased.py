@@ -1,0 +1,120 @@
+"""What `gateway verify --erased` does: the list of identities is read, tables and files are scanned for them, and what is left is told."""
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import typer
+from rich.progress import Progress
+
+from gateway.cli.options import progress, run
+from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.tenants import list_sandboxes
+from gateway.domain.operations.erasure_scan import MAX_SOUGHT, ErasureScan, GivenIdentity, scan_for_erased
+from gateway.errors import BadInput
+from gateway.server.deployment import open_deployment
+from gateway.server.erased_files import NOT_REACHED, find_in_files
+from gateway.settings import Settings
+
+
+@dataclass(slots=True)
+class _Found:
+    """The scan of each sandbox by its name, and how many files were read, and which hold something."""
+
+    scans: dict[str, ErasureScan] = field(default_factory=dict)
+    files: int = 0
+    in_files: Counter[str] = field(default_factory=Counter)
+
+    def places(self) -> Iterator[dict[str, Any]]:
+        """List where something was found: the sandbox with the table and column or the store, or the file; and how often."""
+        for name, scan in self.scans.items():
+            for store, count in sorted(scan.traces.items()):
+                yield {"sandbox": name, "store": store, "identities": count}
+            for place, count in sorted((+scan.found).items()):
+                yield {"sandbox": name, "table": place.table, "column": place.column, "rows": count}
+        for file, count in sorted(self.in_files.items()):
+            yield {"file": file, "pieces": count}
+
+
+def verify_erased(settings: Settings, file: Path, sandbox: str | None, *, as_json: bool) -> None:
+    """Scan tables and files for the identities that a file lists, and print where something of them is. Exit code 1 where something is."""
+    identities = list(_listed(file))
+    with progress() as bar:
+        found = run(_scan(settings, identities, sandbox, bar))
+    places = list(found.places())
+    typer.echo(_json(found, places) if as_json else "\n".join(_lines(found, places)))
+    if places:
+        raise typer.Exit(1)
+
+
+def _listed(file: Path) -> Iterator[GivenIdentity]:
+    """Read identities, one a line: `namespace,value`, or a JSON object with both. Raises BadInput."""
+    with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            if number > MAX_SOUGHT:
+                raise BadInput(f"{file}: at most {MAX_SOUGHT:,} identities at once.")
+            if line.strip():
+                yield _identity(line.strip(), f"{file}, line {number}")
+
+
+def _identity(line: str, where: str) -> GivenIdentity:
+    given: Any = line.partition(",")[::2]
+    if line.startswith("{"):
+        try:
+            read = orjson.loads(line)
+            given = read["namespace"], read["value"]
+        except (orjson.JSONDecodeError, KeyError):
+            given = ()
+    if not given or not all(isinstance(part, str) and part for part in given):
+        raise BadInput(f'{where}: write `namespace,value`, or {{"namespace": …, "value": …}}.')
+    return GivenIdentity(*given)
+
+
+async def _scan(settings: Settings, identities: list[GivenIdentity], sandbox: str | None, bar: Progress) -> _Found:
+    found = _Found()
+    async with open_deployment(settings) as deployment:
+        every = await list_sandboxes(deployment.db, await deployment.scope())
+        for name in [sandbox] if sandbox else [one.name for one in every]:
+            task = bar.add_task(name, total=None)
+            scope = await deployment.scope(name)
+            scan = await scan_for_erased(
+                *(deployment.db, scope, Configurations(), identities),
+                lambda done, total, task=task: bar.update(task, completed=done, total=total),  # type: ignore[misc]
+            )
+            found.scans[name] = scan
+            found.files, in_files = find_in_files(settings.data_dir, scan.values)
+            found.in_files |= in_files
+    return found
+
+
+def _lines(found: _Found, places: list[dict[str, Any]]) -> Iterator[str]:
+    for name, scan in found.scans.items():
+        yield f"{name}: looked for {scan.identities:,} identities in {scan.rows:,} rows"
+        if scan.not_erased:
+            yield f"{name}: {scan.not_erased:,} of them were not erased, or may be stored again"
+        if scan.used_again:
+            yield f"{name}: {scan.used_again:,} of them are in use again, so that their values were not looked for"
+    for place in places:
+        *where, (unit, count) = place.items()
+        yield f"{': '.join(str(part) for _, part in where)}: {count:,} {unit}"
+    yield f"read {found.files:,} files; not reached: {', '.join(NOT_REACHED)}"
+    yield f"found in {len(places):,} places" if places else "nothing is left of them"
+
+
+def _json(found: _Found, places: list[dict[str, Any]]) -> str:
+    scans = {
+        name: {
+            "identities": scan.identities,
+            "notErased": scan.not_erased,
+            "usedAgain": scan.used_again,
+            "rows": scan.rows,
+        }
+        for name, scan in found.scans.items()
+    }
+    return json.dumps({"found": places, "sandboxes": scans, "files": found.files, "notReached": NOT_REACHED})

@@ -1,0 +1,79 @@
+"""A scan tells in which columns of which tables something of an identity stands, without telling what."""
+
+from world import World, day, event, record
+
+from gateway.domain.operations import erasure_scan
+from gateway.domain.operations.erasure_scan import GivenIdentity, Place, scan_for_erased
+from gateway.domain.operations.manual_links import link_identities
+from gateway.storage.queries import Query
+
+ANA, BOB, PHONE = ("Email", "Ana.Lee@example.com"), ("Email", "bob@example.com"), ("Phone", "+49151000001")
+
+
+async def scanned(world, *identities):
+    given = [GivenIdentity(*identity) for identity in identities]
+    return await scan_for_erased(world.db, world.scope, world.configurations, given)
+
+
+def columns(scan):
+    return {place for place, count in scan.found.items() if count}
+
+
+async def test_a_scan_tells_every_column_that_holds_a_value(world, monkeypatch):
+    monkeypatch.setattr(erasure_scan, "PIECE_CHARACTERS", 1_000)
+    await world.records(
+        record(BOB, ANA, first_name="Bob"), *(record(("Email", f"{n}@example.com")) for n in range(300))
+    )
+    await world.records(record(ANA), record(BOB, unknown="for ana.lee@example.com"))
+    await world.events(event("ana.lee@example.com", day(1), ANA))
+    await world.events(
+        event("ana.lee@example.com", day(1), BOB, ANA), batch_id=await world.batch("ANA.LEE@EXAMPLE.COM", world.shop)
+    )
+    await link_identities(world.db, world.scope, world.configurations, await world.xid(*ANA), await world.xid(*BOB))
+    scan = await scanned(world, ANA, PHONE)
+    assert (scan.identities, scan.not_erased, scan.used_again) == (2, 2, 0)
+    assert scan.rows > 900
+    values = {
+        *(
+            ("identity", "value"),
+            ("graph", "identity_map"),
+            ("record", "input"),
+            ("event", "event_id"),
+            ("event", "document"),
+        ),
+        *(("event_resend", "event_id"), ("event_resend", "document"), ("batch", "key"), ("ingest_error", "document")),
+    }
+    keys = {
+        *(
+            ("graph", "xids"),
+            ("tie", "xid"),
+            ("tie", "origin"),
+            ("tie", "xids"),
+            ("record", "xid"),
+            ("fragment", "xid"),
+        ),
+        *(("event", "xid"), ("event_resend", "xid"), ("event_resend", "named_xids")),
+    }
+    assert columns(scan) >= {Place(*each) for each in values | keys}
+    assert set(scan.traces) >= {"identity", "graph", "tie", "record", "fragment", "event", "event_resend", "change"}
+    (rows,) = (count for place, count in scan.found.items() if place == Place("identity", "value"))
+    assert rows == 1
+    nobody = await scanned(world, PHONE)
+    assert (columns(nobody), nobody.traces.total()) == (set(), 0)
+
+
+async def test_a_scan_reads_tables_of_others_too(world):
+    async with world.db.transaction() as tx:
+        for text in (
+            "create table public.copy (n integer, told json)",
+            'insert into public.copy values (1, \'{"id": "josu\\u00e9@example.com"}\')',
+        ):
+            await tx.execute(Query("test.copy", text, (), (), "none", "For tests."))
+    assert columns(await scanned(world, ("Email", "josué@example.com"))) == {Place("copy", "told")}
+
+
+async def test_a_scan_leaves_other_sandboxes_alone(world):
+    other_world = await World.create(world.db)
+    await other_world.records(record(ANA))
+    assert columns(await scanned(world, ANA)) == set()
+    assert columns(await scanned(other_world, ANA)) >= {Place("identity", "value")}
