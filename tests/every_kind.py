@@ -55,7 +55,7 @@ OF_EVENTS = {
 OF_PEOPLE = REMOVAL | {
     "removal.count_removed",
     *("erasure.remove_resends", "erasure.remove_events_concurrently", "erasure.remove_unlinked_pairs"),
-    "erasure.forget_identities",
+    *("erasure.forget_changes", "erasure.forget_identities"),
 }
 COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.MATERIALIZE_POLICY: ONCE | {"configuration.read_version", "policy_materialization.lock_people"},
@@ -86,7 +86,12 @@ SMALL = [
     *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0)]),
     *(
         (erasure, name, size)
-        for name, size in [("MARKED_AT_ONCE", 1), ("IDENTITIES_AT_ONCE", 2), ("TIES_PER_PIECE", 1)]
+        for name, size in [
+            ("MARKED_AT_ONCE", 1),
+            ("IDENTITIES_AT_ONCE", 2),
+            ("TIES_PER_PIECE", 1),
+            ("CHANGES_PER_PIECE", 4),
+        ]
     ),
     (event_retention, "IDENTITIES_PER_PIECE", 4),
     (profile_retention, "PEOPLE_PER_LOOK", 3),

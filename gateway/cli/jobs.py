@@ -27,6 +27,9 @@ from gateway.storage.database import Database
 LOOK_SECONDS = 0.2
 """Between two looks at a job that is watched."""
 
+WORDS = {About.SANDBOX: "the sandbox", About.PROFILE: "people"}
+"""What a job is about that works on no object with an id."""
+
 JobId = Annotated[str, typer.Argument(metavar="ID", help="Id of the job, as `gateway jobs list` shows it.")]
 
 jobs = command_group()
@@ -143,7 +146,7 @@ def _details(job: Job) -> Table:
     rows = {
         "id": _id(job),
         "type": job.kind.value,
-        "about": "the sandbox" if about is About.SANDBOX else global_id(about.value, job.subject),
+        "about": WORDS.get(about) or global_id(about.value, job.subject),
         "status": job.status.value,
         "done": _done(job),
         "records processed": f"{job.metrics.records:,}",

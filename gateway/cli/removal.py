@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import typer
@@ -31,16 +31,19 @@ Yes = Annotated[
 ]
 
 
+T = TypeVar("T")
+
+
 @dataclass(frozen=True, slots=True)
-class Removal:
-    """What a command removes: how the object that it is given is found, what would go with it, and what starts the job.
+class Removal(Generic[T]):
+    """What a command removes: how what it is given is found, what would go with it, and what starts the job.
 
     `is_final`: what is gone cannot come back by sending it again, so that the command asks.
     """
 
-    find: Callable[[Configuration, str], UUID]
-    preview: Callable[[Database, Scope, UUID], Awaitable[DeletionReceipt]]
-    start: Callable[[Database, Scope, UUID], Awaitable[Job]]
+    find: Callable[[Configuration, str], T]
+    preview: Callable[[Database, Scope, T], Awaitable[DeletionReceipt]]
+    start: Callable[[Database, Scope, T], Awaitable[Job]]
     is_final: bool
 
 
@@ -51,7 +54,7 @@ def batch_of(_: Configuration, text: str) -> UUID:
 
 
 def remove(
-    removal: Removal,
+    removal: Removal[T],
     settings: Settings,
     text: str,
     sandbox: str | None,
@@ -71,7 +74,7 @@ def remove(
 
 
 async def _preview(
-    removal: Removal, settings: Settings, text: str, sandbox: str | None
+    removal: Removal[T], settings: Settings, text: str, sandbox: str | None
 ) -> tuple[Job | None, DeletionReceipt]:
     async with open_deployment(settings) as deployment:
         db, scope = deployment.db, await deployment.scope(sandbox)
@@ -80,7 +83,7 @@ async def _preview(
 
 
 async def _remove(
-    removal: Removal, settings: Settings, text: str, sandbox: str | None, bar: Progress, *, asks: bool
+    removal: Removal[T], settings: Settings, text: str, sandbox: str | None, bar: Progress, *, asks: bool
 ) -> tuple[Job | None, DeletionReceipt]:
     async with open_deployment(settings) as deployment:
         db, scope, configurations = deployment.db, await deployment.scope(sandbox), Configurations()

@@ -214,3 +214,40 @@ delete from gateway.unlinked_pair
    and xid = any($2::uuid[] || array(select other_xid from gateway.unlinked_pair where sandbox_id = $1 and xid = any($2::uuid[])))
    and (xid = any($2::uuid[]) or other_xid = any($2::uuid[]))
 returning xid;
+
+-- name: forget_changes(sandbox_id, job_id, since, before, seq, place, size) -> row
+-- Takes the identities that a job erased out of what the journal says of the time before, in so many rows after one and in front of a call; rows
+-- about them alone go. Rows of people who went stay. Returns the last row that was looked at; nulls at the end. Walks change_pkey and
+-- identity_erased_idx.
+with erased as materialized (
+  select xid, erased_at from gateway.identity where sandbox_id = $1 and erased_at is not null and erased_by = $2 and erased_at >= $3
+), slice as materialized (
+  select seq, place, kind, profile_id, xids, former_ids, at
+    from gateway.change
+   where sandbox_id = $1 and (seq, place) > ($5, $6) and seq < $4
+   order by seq, place
+   limit $7
+), named as materialized (
+  select s.seq, s.place, array_agg(e.xid) as xids
+    from slice as s
+   cross join unnest(s.xids || s.former_ids) as n (xid)
+    join erased as e on e.xid = n.xid and s.at <= e.erased_at
+   where s.kind <> 'DELETED'
+   group by s.seq, s.place
+), left_over as materialized (
+  select s.seq, s.place, n.xids @> array[s.profile_id] or n.xids @> s.xids as goes,
+         array(select m.xid from unnest(s.xids) with ordinality as m (xid, number) where m.xid <> all(n.xids) order by m.number) as xids,
+         array(select m.xid from unnest(s.former_ids) with ordinality as m (xid, number) where m.xid <> all(n.xids) order by m.number) as former_ids
+    from named as n
+    join slice as s on s.seq = n.seq and s.place = n.place
+), gone as (
+  delete from gateway.change as c
+   using left_over as l
+   where c.sandbox_id = $1 and c.seq = l.seq and c.place = l.place and l.goes
+), kept as (
+  update gateway.change as c
+     set xids = l.xids, former_ids = l.former_ids
+    from left_over as l
+   where c.sandbox_id = $1 and c.seq = l.seq and c.place = l.place and not l.goes
+)
+select (array_agg(seq order by seq desc, place desc))[1] as seq, (array_agg(place order by seq desc, place desc))[1] as place from slice;

@@ -22,6 +22,10 @@ CREATE = """mutation ($given: SystemJobInput!) { createSystemJob(input: $given) 
   id type status dataset { name status } batch { id status } receipt { recordVersions completedAt } } } }"""
 RECEIPT = """query ($id: ID!) { systemJob(id: $id) { status receipt { recordVersions events ties identities profiles computedValues
   projections errors redactedMentions exportFiles completedAt } } }"""
+ERASED = "{ erasedIdentities(first: 10) { totalCount nodes { xid namespace { code } job { id } refusedSince } } }"
+PROFILE = "query ($identity: IdentityInput!) { profile(identity: $identity) { id } }"
+PROFILES = """query ($identities: [IdentityInput!]!) { profiles(identities: $identities) {
+  status requested { namespace value xid } } }"""
 LOG = "query ($filter: AuditFilter) { auditLog(filter: $filter) { nodes { action before after } } }"
 
 UPDATE_POLICY = """mutation ($given: UpdateMergePolicyInput!) { updateMergePolicy(input: $given) {
@@ -205,6 +209,69 @@ async def test_what_is_not_there_cannot_be_deleted_and_one_thing_is_asked_for_at
             assert (error["code"], error["path"]) == ("NOT_FOUND", [argument])
     two = {"deleteBatch": "a", "revertBatch": "a"}
     assert (await client.error(CREATE, given=two))["extensions"]["code"] == "BAD_INPUT"
+
+
+async def test_people_are_erased_listed_and_may_come_back_once_that_is_lifted(client):
+    world, (ana, bob) = (
+        client.world,
+        [{"namespace": "Email", "value": f"{name}@example.com"} for name in ("ana", "bob")],
+    )
+    await world.records(*(record(("Email", one["value"]), first_name="A") for one in (ana, bob)))
+    given = {"identities": [{"key": ana}], "scope": "IDENTITY"}
+    dry = (await client.changed(CREATE, {"deleteProfile": given | {"dryRun": True}}))["systemJob"]
+    made = (await client.changed(CREATE, {"deleteProfile": given}))["systemJob"]
+    xid = str(await world.xid("Email", ana["value"]))
+    shown = (await client.data(SHOW, id=made["id"]))["systemJob"]
+    assert (shown["type"], shown["scope"], shown["isDryRun"], shown["identities"]) == (
+        "DELETE_PROFILE",
+        "IDENTITY",
+        False,
+        [{"xid": xid}],
+    )
+    (error,) = (await client.data(CREATE, given={"deleteProfile": given}))["createSystemJob"]["userErrors"]
+    assert (error["code"], made["id"] in error["message"]) == ("CONFLICT", True)
+    assert await work_off(world.db, world.configurations) == 2
+    shown = (await client.data(SHOW, id=made["id"]))["systemJob"]
+    assert (shown["status"], shown["identities"], shown["progress"]) == ("COMPLETED", [], 1)
+    receipts = [(await client.data(RECEIPT, id=job["id"]))["systemJob"]["receipt"] for job in (dry, made)]
+    assert [{name: n for name, n in each.items() if n and name != "completedAt"} for each in receipts] == [
+        {"recordVersions": 1, "identities": 1, "profiles": 1}
+    ] * 2
+    (entry, _) = (await client.data(LOG, filter={"action": "createSystemJob"}))["auditLog"]["nodes"]
+    assert entry["after"] == {"type": "DELETE_PROFILE", "identities": [xid], "scope": "IDENTITY", "isDryRun": False}
+    erased = await client.data(ERASED)
+    (node,) = erased["erasedIdentities"]["nodes"]
+    assert node == {"xid": xid, "namespace": {"code": "Email"}, "job": {"id": made["id"]}, "refusedSince": 0}
+    results = (await client.data(PROFILES, identities=[{"key": ana}, {"key": bob}]))["profiles"]
+    assert [(each["status"], each["requested"]["value"]) for each in results] == [
+        ("ERASED", None),
+        ("FOUND", bob["value"]),
+    ]
+    assert await client.data(PROFILE, identity={"key": ana}) == {"profile": None}
+    lift = "mutation ($given: LiftErasureInput!) { liftErasure(input: $given) { deletedId userErrors { code path } } }"
+    lifted = await client.changed(lift, {"identity": {"key": ana}})
+    assert lifted["deletedId"] == global_id("Identity", await world.xid("Email", ana["value"]))
+    assert (await client.data(ERASED))["erasedIdentities"] == {"totalCount": 0, "nodes": []}
+    (error,) = (await client.data(lift, given={"identity": {"xid": xid}}))["liftErasure"]["userErrors"]
+    assert error == {"code": "NOT_FOUND", "path": ["identity"]}
+
+
+async def test_a_list_of_people_with_a_fault_is_refused_with_its_place(client):
+    await client.world.records(record(("Email", "ana@example.com")))
+    known, unknown = ({"key": {"namespace": "Email", "value": f"{name}@example.com"}} for name in ("ana", "bob"))
+    for identities, code, path in (
+        ([known, unknown], "NOT_FOUND", ["identities", "1"]),
+        ([known, {"key": {"namespace": "Nothing", "value": "x"}}], "INVALID", ["identities", "1"]),
+        ([known, {"xid": "x"}], "INVALID", ["identities", "1"]),
+        ([], "INVALID", ["identities"]),
+        ([known] * 1001, "LIMIT_EXCEEDED", ["identities"]),
+    ):
+        given = {"deleteProfile": {"identities": identities}}
+        (error,) = (await client.data(CREATE, given=given))["createSystemJob"]["userErrors"]
+        assert (error["code"], error["path"]) == (code, ["deleteProfile", *path])
+    given = {"deleteProfile": {"identities": [known], "mergePolicyId": global_id("MergePolicy", uuid4())}}
+    (error,) = (await client.data(CREATE, given=given))["createSystemJob"]["userErrors"]
+    assert (error["code"], error["path"]) == ("NOT_FOUND", ["deleteProfile", "mergePolicyId"])
 
 
 async def test_a_job_that_is_not_there_is_null_and_cannot_be_cancelled(client):

@@ -59,6 +59,26 @@ def test_a_batch_is_reverted_and_a_dataset_deleted_without_a_server(command, bat
     assert re.search(r"deleted +1 errors", command("jobs", "show", told["id"]).stdout)
 
 
+def test_people_are_erased_by_namespace_and_value_or_by_a_file(command, batch_id, tmp_path):
+    told = command("delete", "profile", "Email", "ana@example.com", "--dry-run").stdout
+    assert told.startswith("would go: 1 record versions, 1 identities, 1 profiles;")
+    with pytest.raises(BadInput, match="--yes"):
+        command("delete", "profile", "Email", "ana@example.com")
+    with pytest.raises(NotFound, match=r"'cleo@example\.com' of Email"):
+        command("delete", "profile", "Email", "ana@example.com", "cleo@example.com", "--yes")
+    listed = tmp_path / "people.txt"
+    listed.write_text('Email,ana@example.com\n\n{"namespace": "Email", "value": "bob@example.com"}\n')
+    done = json.loads(command("delete", "profile", "--file", str(listed), "--yes", "--json").stdout)
+    assert (done["type"], done["status"], done["receipt"]["profiles"]) == ("DELETE_PROFILE", "COMPLETED", 2)
+    assert re.search("about +people", command("jobs", "show", done["id"]).stdout)
+    for wrong in ((), ("Email",), ("Email", "x", "--file", str(listed))):
+        with pytest.raises(BadInput, match="--file"):
+            command("delete", "profile", *wrong)
+    listed.write_text("Email\n")
+    with pytest.raises(BadInput, match="line 1"):
+        command("delete", "profile", "--file", str(listed))
+
+
 def test_what_cannot_be_removed_says_why(command, batch_id, in_database):
     for arguments in (("delete", "dataset", "Nothing"), ("delete", "batch", "nonsense"), ("revert", "nonsense")):
         with pytest.raises(NotFound):

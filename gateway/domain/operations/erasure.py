@@ -3,6 +3,7 @@
 1. Mark: each identity says when it was erased, and refuses documents from then on (`ingest.erased`).
 2. Remove the facts under the marked identities, as `removal` does, as far as they came in before.
 3. Take the identities out of the ties of other people's documents.
+4. Take them out of the journal, but for what says that their people are gone.
 
 An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again. A job that is
 cancelled leaves what it has marked marked, and what is left of the facts.
@@ -17,7 +18,7 @@ from time import perf_counter
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
-from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.operations.erasure_people import count_people, whole_people
 from gateway.domain.operations.removal import Selection, preview, remove
@@ -33,13 +34,14 @@ from gateway.domain.work.locks import IS_AWAITED
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Invalid, JobOpen, NotFound, TooMany
 from gateway.runtime.uuids import NIL
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 READ_GIVEN = query("erasure.read_given")
 FIND_OPEN = query("erasure.find_open_job")
 FORGET = query("erasure.forget_identities")
 MARK = query("erasure.mark_erased")
+FORGET_CHANGES = query("erasure.forget_changes")
 LIST_MARKED = query("erasure.list_marked")
 TAKE_OUT_OF_TIES = query("erasure.take_out_of_ties")
 REMOVE_UNLINKED_PAIRS = query("erasure.remove_unlinked_pairs")
@@ -52,6 +54,12 @@ MARKED_AT_ONCE: Final = 100
 
 IDENTITIES_AT_ONCE: Final = 200
 """Under how many identities facts are removed together."""
+
+PATH: Final = ("deleteProfile", "identities")
+"""Where the identities stand in the input of the mutation."""
+
+CHANGES_PER_PIECE: Final = 5_000
+"""How many rows of the journal one piece looks at."""
 
 EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 """A time after all that has come in."""
@@ -90,25 +98,50 @@ async def delete_profiles(
     for an identity that no data names and that was not erased, and JobOpen while a job erases one of them; then nothing is done.
     """
     scope.require(Permission.JOBS_WRITE)
-    path = ["deleteProfile", "identities"]
-    if not xids:
-        raise Invalid("Name at least one identity.", path=path)
-    if len(xids) > MAX_IDENTITIES:
-        raise TooMany(f"At most {MAX_IDENTITIES:,} identities at once; {len(xids):,} were given.", path=path)
     async with db.transaction(scope.sandbox_id) as tx:
-        rows = await tx.rows(READ_GIVEN, scope.sandbox_id, list(set(xids)))
-        known = {row["xid"]: row["namespace_id"] for row in rows}
-        for place, xid in enumerate(xids):
-            if xid not in known:
-                raise NotFound("No data names this identity.", path=[*path, str(place)])
+        known = await _known(tx, scope, xids)
         if not is_dry_run:
             open_id: UUID | None = await tx.value(FIND_OPEN, scope.sandbox_id, list(map(str, known)))
             if open_id is not None:
-                raise JobOpen(open_id, "erases one of these identities", path=path)
+                raise JobOpen(open_id, "erases one of these identities", path=PATH)
         what = {"scope": reach, "is_dry_run": is_dry_run}
-        given = {"identities": {str(xid): known[xid] for xid in xids}, "identity_graph": graph}
+        given = {"identities": {str(xid): namespace_id for xid, namespace_id in known.items()}, "identity_graph": graph}
         logged = {"identities": list(known), "scope": reach, "isDryRun": is_dry_run}
         return await jobs.create_job(tx, scope, JobKind.DELETE_PROFILE, uuid4(), input=what | given, logged=logged)
+
+
+async def preview_profiles(
+    db: Database,
+    scope: Scope,
+    configurations: Configurations,
+    xids: Sequence[UUID],
+    *,
+    reach: DeleteScope = DeleteScope.GRAPH,
+    graph: IdentityGraphType = IdentityGraphType.PDG,
+) -> DeletionReceipt:
+    """Count what `delete_profiles` would have erased, without a job. Needs `jobs:write`. Raises the errors of it but JobOpen."""
+    scope.require(Permission.JOBS_WRITE)
+    async with configurations.snapshot(db, scope) as (tx, config):
+        known = await _known(tx, scope, xids)
+        return await _preview(tx, scope, config, Asked(known, _is_whole(reach, graph), is_dry_run=True))
+
+
+async def _known(tx: Session, scope: Scope, xids: Sequence[UUID]) -> dict[UUID, int]:
+    """Return the given identities, each with the number of its namespace. Raises Invalid, TooMany, NotFound."""
+    if not xids:
+        raise Invalid("Name at least one identity.", path=PATH)
+    if len(xids) > MAX_IDENTITIES:
+        raise TooMany(f"At most {MAX_IDENTITIES:,} identities at once; {len(xids):,} were given.", path=PATH)
+    rows = await tx.rows(READ_GIVEN, scope.sandbox_id, list(set(xids)))
+    known = {row["xid"]: row["namespace_id"] for row in rows}
+    for place, xid in enumerate(xids):
+        if xid not in known:
+            raise NotFound("No data names this identity.", path=[*PATH, str(place)])
+    return {xid: known[xid] for xid in xids}
+
+
+def _is_whole(reach: str, graph: str) -> bool:
+    return (reach, graph) == (DeleteScope.GRAPH, IdentityGraphType.PDG)
 
 
 async def erase_people(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
@@ -122,6 +155,8 @@ async def erase_people(db: Database, scope: Scope, configurations: Configuration
             pass
         await erasing.remove_facts()
         await erasing.remove_mentions()
+        while await erasing.forget_changes():
+            pass
     async with db.transaction(scope.sandbox_id) as tx:
         await leases.advance(tx, job, None, done=job.done)
         await tx.execute(FORGET, scope.sandbox_id, job.job_id)
@@ -145,24 +180,27 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
 
 def _asked(job: LeasedJob) -> Asked:
     given = job.input
-    is_whole = given["scope"] == DeleteScope.GRAPH and given["identity_graph"] == IdentityGraphType.PDG
     identities = {UUID(xid): namespace_id for xid, namespace_id in given.get("identities", {}).items()}
-    return Asked(identities, is_whole, given["is_dry_run"])
+    return Asked(identities, _is_whole(given["scope"], given["identity_graph"]), given["is_dry_run"])
 
 
 async def _count(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked) -> None:
     """Count what a job would erase, and store it as the receipt of this one."""
     async with configurations.snapshot(db, scope) as (tx, config):
-        erased = await whole_people(tx, scope, config, asked.identities) if asked.is_whole else asked.identities
-        receipt = await preview(tx, scope, facts_of(list(erased), EVER))
-        people = await count_people(tx, scope, erased)
-    receipt = replace(receipt, identities=len(erased), profiles=people)
+        receipt = await _preview(tx, scope, config, asked)
+    count = receipt.record_versions + receipt.events
     async with db.transaction(scope.sandbox_id) as tx:
-        await leases.advance(tx, job, None, done=len(erased), total=len(erased), receipt=receipt)
+        await leases.advance(tx, job, None, done=count, total=count, receipt=receipt)
+
+
+async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Asked) -> DeletionReceipt:
+    erased = await whole_people(tx, scope, config, asked.identities) if asked.is_whole else asked.identities
+    receipt = await preview(tx, scope, facts_of(list(erased), EVER))
+    return replace(receipt, identities=len(erased), profiles=await count_people(tx, scope, erased))
 
 
 class _Erasing:
-    """The work of one worker. The cursor holds how many of the given identities are marked, `since` when; and how far which step is."""
+    """The work of one worker. The cursor holds how many of the given identities are marked, `since` when and `before` which call; and how far each step is."""
 
     def __init__(
         self, db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked
@@ -183,7 +221,7 @@ class _Erasing:
             rows = sorted(erased.items())
             await tx.update_rows(MARK, scope.sandbox_id, self._job.job_id, change.at, rows=rows)
             since = self._cursor["since"] or change.at.isoformat()
-            self._cursor = {"marked": marked + len(given), "since": since}
+            self._cursor = {"marked": marked + len(given), "since": since, "before": change.seq}
             await leases.advance(tx, self._job, self._cursor, done=0, receipt=DeletionReceipt())
         return True
 
@@ -222,6 +260,20 @@ class _Erasing:
             await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, profiles=people, receipt=receipt)
             is_awaited = await tx.value(IS_AWAITED, sandbox_id)
         self._pause = perf_counter() - begin if is_awaited else 0.0
+        return True
+
+    async def forget_changes(self) -> bool:
+        """Take the marked identities out of some rows of the journal from before they were marked. Return whether there were some."""
+        if self._cursor["since"] is None:
+            return False
+        since, after = datetime.fromisoformat(self._cursor["since"]), self._cursor.get("changes", (-1, 0))
+        of_job = self._scope.sandbox_id, self._job.job_id, since, self._cursor["before"]
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            row: Any = await tx.row(FORGET_CHANGES, *of_job, *after, CHANGES_PER_PIECE)
+            if row["seq"] is None:
+                return False
+            self._cursor = {**self._cursor, "changes": tuple(row)}
+            await leases.advance(tx, self._job, self._cursor, done=self._job.done)
         return True
 
     async def _count(self) -> None:

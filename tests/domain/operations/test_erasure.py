@@ -16,6 +16,7 @@ from gateway.domain.facts.warnings import WarningPage, list_warnings
 from gateway.domain.operations import removal
 from gateway.domain.operations.erased_identities import count_erased, lift_erasure, list_erased
 from gateway.domain.operations.erasure import DeleteScope, delete_profiles, erase_people
+from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.keyset import Window
@@ -68,6 +69,8 @@ async def test_an_erased_person_is_gone_and_stays_away_until_that_is_lifted(worl
     assert "identities" not in job.input
     assert await status(world, ANA, PHONE, DEVICE, BOB) == ["ERASED", "ERASED", "ERASED", "FOUND"]
     assert [document["person"]["name"]["firstName"] for document in await world.documents()] == ["Bob"]
+    for one in (ANA, PHONE, DEVICE):
+        assert (await verify_erasure(world.db, world.scope, await world.xid(*one))).traces == ()
     found = await erased(world)
     assert {(each.job_id, each.refused_count) for each in found.values()} == {(job.job_id, 0)}
     assert found.keys() == {await world.xid(*one) for one in (ANA, PHONE, DEVICE)}
@@ -127,8 +130,10 @@ async def test_a_dry_run_counts_what_would_go_and_changes_nothing(world):
 async def test_one_identity_alone_is_erased_and_the_rest_of_its_person_stays(world, how):
     await fill(world)
     await world.events(event("e4", NOON, DEVICE, ANA, PHONE))
-    await world.erase(await world.xid(*ANA), **how)
+    ana = await world.xid(*ANA)
+    await world.erase(ana, **how)
     assert await status(world, ANA, PHONE, DEVICE) == ["ERASED", "FOUND", "FOUND"]
+    assert (await verify_erasure(world.db, world.scope, ana)).is_erased
     assert await world.people() == {tuple([await world.xid(*one) for one in (PHONE, DEVICE)]), (await world.xid(*BOB),)}
     assert await verify(world.db, world.scope, world.configurations) == []
 
