@@ -15,21 +15,7 @@ ROOT = Path(__file__).parents[1]
 
 UNTIL_ONE_WAY_TO_READ = frozenset(
     {
-        "gateway/api/events.py",
-        "gateway/api/loaders.py",
-        "gateway/api/execution/columns.py",
-        "gateway/api/execution/compiler.py",
-        "gateway/api/execution/resolvers.py",
-        "gateway/api/execution/texts.py",
-        "gateway/api/execution/wants.py",
-        "gateway/domain/reading/people.py",
-        "gateway/domain/reading/profiles.py",
-        "gateway/domain/reading/shapes.py",
-        "gateway/domain/reading/timelines.py",
         "gateway/server/http/shortcut.py",
-        "sql/queries/people.sql",
-        "sql/queries/profiles.sql",
-        "sql/queries/timelines.sql",
     }
 )
 """Files that are written anew when every read goes one way; until then their words are not mended."""

@@ -14,12 +14,12 @@ MODULES = sorted((ROOT / "gateway").rglob("*.py"))
 OTHER_FILES = sorted([*(ROOT / "tests").rglob("*.py"), *(ROOT / "sql").rglob("*.sql")])
 LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 SQL = re.compile(
-    r"\b(select\s+[\w.*]+(\s*,|\s+from\b)|insert\s+into\s|delete\s+from\s|update\s+\w+\s+set\b)", re.IGNORECASE
+    r"\bselect\s+[\w.*]+(\s*,|\s+from\b)|\binsert\s+into\s|\bdelete\s+from\s|\bupdate\s+\w+\s+set\b"
+    r"|\border\s+by\s+\S+ (asc|desc)\b|\barray_agg\(|\bstring_agg\(|\bcoalesce\(|\bto_char\(|\bto_json\(|\bjsonb_\w+\(|\blateral\b"
+    r"|= any\(|::(uuid|text|jsonb|bigint|integer)\b|\bfetch first\b",
+    re.IGNORECASE,
 )
-BUILDS_SQL = {
-    "domain/reading/events.py",
-    "domain/reading/shapes.py",
-}  # a WHERE clause out of a filter; what of a document is wanted
+BUILDS_SQL = {"projection/sql.py", "projection/predicates.py"}
 BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
 READS_ENVIRONMENT = {"settings.py", "postgres/directories.py"}  # the latter only where a home directory is
 
@@ -126,6 +126,7 @@ def test_a_noun_has_one_name_in_every_layer():
         "loading",
         "nodes",
         "pagination",
+        "projections",
         "rows",
         "scalars",
         "schema",

@@ -8,18 +8,19 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Annotated, Any, TypeAlias, TypeVar
-from uuid import UUID
+from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 
 import strawberry
 from graphql import GraphQLSchema
 
-from gateway.api.loaders import EVERYTHING, CoalescedLoaders, Loaders, Sight, Wanted
+from gateway.api.loaders import CoalescedLoaders, Loaders
+from gateway.api.projections import Reads, reading
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
 from gateway.domain.rules.selectors import Selector
+from gateway.projection.tree import Page, Projection, Rows
 from gateway.storage.database import Database
 
 
@@ -74,35 +75,40 @@ _Resolver = TypeVar("_Resolver", bound=Callable[..., Any])
 Info: TypeAlias = strawberry.Info[Context, None]
 
 
+class SelectedRecords(Protocol):
+    """What is selected below a field that reads records: see `execution/lookahead.py`."""
+
+    def bound(self, variables: Any) -> Projection | None:
+        """Return the projection for the values of the variables."""
+
+    def page_of(self, rows: Rows) -> Page | None:
+        """Return the whole connection that the field gives, if it can be projected."""
+
+
 @dataclass(slots=True)
 class CompiledInfo:
     """What a resolver of a compiled operation gets in place of `Info`.
 
-    `selected` are the parts of the field's profiles or events that are selected; `variables` are the values of the operation's variables.
+    `selected` is what is selected of the field's records; `variables` are the values of the operation's variables.
     """
 
     context: Context
-    selected: Wanted = EVERYTHING
+    selected: SelectedRecords | None = None
     variables: Any = None
 
 
-def selected_parts(info: Info) -> Wanted:
-    """Return which parts of the field's profiles or events are selected; EVERYTHING where graphql-core executes the operation."""
-    return info.selected if isinstance(info, CompiledInfo) else EVERYTHING
+def projection_of(info: Info, everything: Projection) -> Projection:
+    """Return what is to be read of the field's records; `everything` where graphql-core executes the operation."""
+    selected = info.selected if isinstance(info, CompiledInfo) else None
+    if selected is None or not isinstance(info, CompiledInfo):
+        return everything
+    return selected.bound(info.variables) or everything
 
 
-def profile_lookup(info: Info, policy_id: UUID) -> Sight:
-    """Return how the loaders are to read the profiles of a field: by which policy, and which parts.
-
-    Where arguments of the events in them are wrong, the events are left out: the error belongs to their field, which raises it again.
-    """
-    wanted = selected_parts(info)
-    if wanted.text is None or wanted.text.timeline is None or not isinstance(info, CompiledInfo):
-        return Sight(policy_id, wanted)
-    try:
-        return Sight(policy_id, wanted, wanted.text.timeline(info.variables))
-    except Exception:  # noqa: BLE001 (the field of the events raises it again when it is run)
-        return Sight(policy_id, wanted)
+def page_of(info: Info, rows: Rows) -> Page | None:
+    """Return the whole connection that the field gives, for a page of it; None where it cannot be read as one text."""
+    selected = info.selected if isinstance(info, CompiledInfo) else None
+    return None if selected is None else selected.page_of(rows)
 
 
 def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:
@@ -118,27 +124,49 @@ def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:
     return mark
 
 
-def resolved_by(resolver: Callable[..., Any], description: str, of: Any = None, name: str | None = None) -> Any:
+def resolved_by(
+    resolver: Callable[..., Any],
+    description: str,
+    of: Any = None,
+    name: str | None = None,
+    *,
+    reads: Reads | None = None,
+    raw: frozenset[str] | None = None,
+) -> Any:
     """Return a field whose GraphQL type is the annotation in the class, whatever domain type the resolver returns.
 
-    `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`.
+    `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`. `reads` and `raw`
+    say how it is read of a record: see `projections.py`.
     """
-    return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name)
+    metadata = {} if reads is None and raw is None else reading(reads, raw=raw)
+    return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name, metadata=metadata)
 
 
-def plain(description: str, **options: Any) -> Any:
-    """Return a field that reads the attribute of its own name, or the field of an input. `options` are those of `strawberry.field`."""
+def plain(
+    description: str,
+    reads: Reads | None = None,
+    *,
+    raw: frozenset[str] | None = None,
+    is_record: bool = False,
+    **options: Any,
+) -> Any:
+    """Return a field that reads the attribute of its own name, or the field of an input.
+
+    `reads` and `raw` say how it is read of a record; `is_record`: its objects are the record itself. `options` are those of `strawberry.field`.
+    """
+    if reads is not None or raw is not None:
+        options["metadata"] = reading(reads, raw=raw, is_record=is_record)
     return strawberry.field(description=description, **options)
 
 
-def attribute(path: str, description: str, name: str | None = None) -> Any:
+def attribute(path: str, description: str, name: str | None = None, **declared: Any) -> Any:
     """Return a field that reads an attribute of the domain object: `path` is its name, or several with dots between them."""
     read = attrgetter(path)
 
     def resolve(parent: strawberry.Parent[Any]) -> Any:
         return read(parent)
 
-    return resolved_by(resolve, description, name=name)
+    return resolved_by(resolve, description, name=name, **declared)
 
 
 def itself(parent: strawberry.Parent[Any]) -> Any:

@@ -1,16 +1,16 @@
 """Events: what people did, listed by filter and order."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from functools import cache, partial
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
+from uuid import UUID
 
 import strawberry
 
 from gateway.api.batches import BatchType, batch_of
-from gateway.api.context import Context, Info, for_all, plain, resolved_by, selected_parts
+from gateway.api.context import Context, Info, for_all, page_of, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.finished import Finished
@@ -27,14 +27,16 @@ from gateway.api.identities import (
     profiles_at,
 )
 from gateway.api.ids import parse_id
-from gateway.api.loaders import Loaders, WantedPage, Xids
+from gateway.api.loaders import Loaders, Xids
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
+from gateway.api.projections import EVERYTHING, document_of, each_of, whole_document
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading import events, people
 from gateway.domain.reading.events import (
+    WHOLE,
     ComparisonOperator,
     Event,
     EventFilter,
@@ -46,11 +48,13 @@ from gateway.domain.reading.events import (
     check_path,
     condition,
 )
-from gateway.domain.reading.timelines import FinishedPage, Timeline, timeline_sql
-from gateway.domain.rules.keyset import Key, Window
 from gateway.domain.rules.merge import Document
 from gateway.errors import BadInput
+from gateway.projection.tree import Format, Packed, Rows
 from gateway.xdm.classes import XdmClass
+
+KEY: Final = frozenset[str]()
+"""What resolvers look at that need the key of an event, which comes with each."""
 
 described(
     EventOrderField,
@@ -124,20 +128,18 @@ OrderArgument = Annotated[
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """The arguments of a field that lists events."""
-
-    filter: EventFilter
-    order: EventOrder
-    listing: Listing[Event]
-
-
-def wanted(given: EventFilterInput | None, order_by: EventOrderInput | None) -> Wanted:
-    """Return the filter, the order and the listing that a field's arguments describe. Raises BadInput."""
+def request_of(
+    given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **page: Any
+) -> EventRequest:
+    """Return the page that a field's arguments describe. Raises BadInput, BadCursor, LimitExceeded."""
     given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
     order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
-    return Wanted(_filter(given), order, _listing(order))
+    return EventRequest(_filter(given), order, _listing(order).window(**page))
+
+
+def rows_of(given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **page: Any) -> Rows:
+    """Return the page that a field's arguments describe, for a projection. Raises BadInput, BadCursor, LimitExceeded."""
+    return _rows(request_of(given, order_by, **page))
 
 
 def _filter(given: EventFilterInput) -> EventFilter:
@@ -179,68 +181,28 @@ def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
             check_path(each.path, config.union(XdmClass.EXPERIENCE_EVENT))
 
 
-Events: TypeAlias = "Slice[Event] | FinishedSlice"
+Events: TypeAlias = Slice[Event] | Finished
 
 
-@dataclass(frozen=True, slots=True)
-class FinishedSlice:
-    """A page of events whose JSON text Postgres wrote, with the attributes that `Connection` reads."""
-
-    listing: Listing[Event]
-    page: FinishedPage
-    count: Callable[[], Awaitable[int]]
-
-    @property
-    def nodes(self) -> Finished:
-        return Finished(self.page.nodes)
-
-    @property
-    def page_info(self) -> "FinishedSlice":
-        return self
-
-    @property
-    def start_cursor(self) -> str | None:
-        return None if self.page.first is None else self.listing.cursor_at(self.page.first)
-
-    @property
-    def end_cursor(self) -> str | None:
-        return None if self.page.last is None else self.listing.cursor_at(self.page.last)
-
-
-async def events_of(info: Info, xids: Xids, asked: Wanted, window: Window) -> Events:
-    """Read one page of the events of all these xids, as one list. Raises Forbidden, BadCursor."""
-    return (await events_of_each([xids], info, asked, window))[0]
-
-
-async def events_of_each(people: Iterable[Xids], info: Info, asked: Wanted, window: Window) -> list[Events]:
+async def events_of_each(people: Iterable[Xids], info: Info, asked: EventRequest) -> list[Events]:
     """Read one page of events for each person, a person being its xids. Raises Forbidden, BadCursor."""
-    loaders, members, of_each = info.context.loaders, tuple(people), selected_parts(info)
+    loaders, members = info.context.loaders, tuple(people)
+    page = page_of(info, _rows(asked))
+    if page is not None:
+        return list(map(Finished, await loaders.event_lists_by_people.load((page, members))))
+    pages = await loaders.events_by_people.load(((asked, projection_of(info, WHOLE)), members))
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
-    if of_each.page is None:
-        request = EventRequest(asked.filter, asked.order, window, of_each.shape)
-        pages = await loaders.events_by_people.load((request, members))
-        return list(map(asked.listing.paged, pages, counts))
-    finished = await loaders.timelines_by_people.load((_timeline(asked, window, of_each.page), members))
-    return [FinishedSlice(asked.listing, page, count) for page, count in zip(finished, counts, strict=True)]
+    return list(map(_listing(asked.order).paged, pages, counts))
 
 
-def timeline_of(
-    page: WantedPage, given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **window: Any
-) -> Timeline:
-    """Return the timeline that a field with these arguments describes, for Postgres to write. Raises BadInput, BadCursor, LimitExceeded."""
-    asked = wanted(given, order_by)
-    timeline = _timeline(asked, asked.listing.window(**window), page)
-    timeline_sql(timeline)
-    return timeline
+def _rows(asked: EventRequest) -> Rows:
+    return asked.rows(_cursor(asked.order))
 
 
-def _timeline(asked: Wanted, window: Window, page: WantedPage) -> Timeline:
-    return Timeline(EventRequest(asked.filter, asked.order, window), page.node, page.has_info, page.has_cursors)
-
-
-def cursor_at(order: EventOrder, key: Key) -> str:
-    """Return the cursor of the event with this key in a list of this order."""
-    return _listing(order).cursor_at(key)
+@cache
+def _cursor(order: EventOrder) -> Packed:
+    time, *_ = order.columns.columns
+    return _listing(order).packed_cursor((time, datetime), ("event_id", str), ("xid", UUID), ("dataset_id", UUID))
 
 
 @cache
@@ -284,24 +246,29 @@ class EventType(Node):
     domain = Event
 
     id: strawberry.ID = id_field("Global id of the event.", "ExperienceEvent", "xid", "dataset_id", "event_id")
-    event_id: str = plain("The sender's `_id`: what comes with it again is the same event.")
+    event_id: str = plain("The sender's `_id`: what comes with it again is the same event.", Format.TEXT)
     timestamp: datetime = plain(
-        "When it happened, as its sender says; the time of its ingestion, where that lies in the future."
+        "When it happened, as its sender says; the time of its ingestion, where that lies in the future.", Format.TIME
     )
     event_type: str | None = plain(
-        "What kind of event it is, as in `commerce.purchases`; null where its sender did not say."
+        "What kind of event it is, as in `commerce.purchases`; null where its sender did not say.", Format.TEXT
     )
-    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the event is stored.")
+    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the event is stored.", raw=KEY)
     profile: Any = resolved_by(
-        _profile, "The person who did it, as the policy sees people; null where their data was erased.", ProfileField
+        _profile,
+        "The person who did it, as the policy sees people; null where their data was erased.",
+        ProfileField,
+        raw=KEY,
     )
-    dataset: DatasetType = resolved_by(dataset_of, "The dataset that it was sent to.")
-    batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.")
-    ingested_at: datetime = plain("When it came in first.")
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that it was sent to.", raw=KEY)
+    batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", raw=KEY)
+    ingested_at: datetime = plain("When it came in first.", Format.TIME)
     entity: ExperienceEventEntity = resolved_by(
-        _entity, "The event as it was sent, typed by the sandbox's union of all event schemas."
+        _entity, "The event as it was sent, typed by the sandbox's union of all event schemas.", reads=document_of
     )
-    entity_json: JSON = resolved_by(_entity_json, "The event as it was sent, as JSON, cut down by a selector.")
+    entity_json: JSON = resolved_by(
+        _entity_json, "The event as it was sent, as JSON, cut down by a selector.", reads=whole_document, raw=EVERYTHING
+    )
 
 
 @strawberry.type(name="EventEdge", description="An event together with its place in the list.")
@@ -311,7 +278,12 @@ class EventEdge(EdgeType[EventType]):
 
 @strawberry.type(name="EventConnection", description="A page of events, and what is needed to ask for the next one.")
 class EventConnection(Connection[EventType]):
-    edges: Any = plain("The page's events, each with its cursor, in the list's order.", graphql_type=list[EventEdge])
+    edges: Any = plain(
+        "The page's events, each with its cursor, in the list's order.",
+        each_of,
+        is_record=True,
+        graphql_type=list[EventEdge],
+    )
 
 
 # ------------------------------------------------------------------------------------------------ queries
@@ -329,12 +301,12 @@ async def _events(
     last: Last = None,
     before: Before = None,
 ) -> Events:
-    context, asked = info.context, wanted(given, order_by)
-    window = asked.listing.window(first, after, last, before)
+    context = info.context
+    asked = request_of(given, order_by, first=first, after=after, last=last, before=before)
     graph = policy_in(context.config, merge_policy_id).settings.identity_graph
     asked_for = input_xids(context, identities)
     xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)
-    return await events_of(info, xids, asked, window)
+    return (await events_of_each([xids], info, asked))[0]
 
 
 async def read_events(context: Context, keys: Sequence[EventKey]) -> list[Event | None]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, later, profile_lookup, resolved_by
+from gateway.api.context import Context, Info, attribute, for_all, later, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
@@ -23,7 +23,8 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.identities import Identity, Sighting, known_namespace, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import Link, Members
-from gateway.domain.reading.profiles import AnyProfile, InvalidKey
+from gateway.domain.reading.people import WHOLE
+from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Unavailable
 
@@ -40,7 +41,7 @@ MAX_KEYS = 1_000
 
 _XID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-ShownProfile: TypeAlias = AnyProfile | Finished
+ShownProfile: TypeAlias = Profile | Finished
 """A profile, or its JSON text where Postgres writes all that is selected of it."""
 
 ProfileField = later("gateway.api.profiles", "ProfileType") | None
@@ -166,12 +167,11 @@ async def profiles_at(xids: Iterable[UUID], info: Info, policy_id: str | None) -
 
 async def profiles_under(policy: MergePolicy, xids: Iterable[UUID], info: Info) -> list[ShownProfile | None]:
     """Read the profile that each xid leads to under a policy, in their order; None where there is none."""
-    sight = profile_lookup(info, policy.policy_id)
-    found = await info.context.loaders.profiles_by_xids.load((sight, tuple(xids)))
-    told = sight.told(found)
-    if told is None:
-        return [result.profile for result in found]
-    return [None if text is None else Finished(text) for text in told]
+    asked = policy.policy_id, projection_of(info, WHOLE)
+    found = await info.context.loaders.profiles_by_xids.load((asked, tuple(xids)))
+    return [
+        read.profile if isinstance(read, ProfileResult) else None if read is None else Finished(read) for read in found
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ identities

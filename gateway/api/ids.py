@@ -13,6 +13,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.errors import BadInput, Conflict, JobOpen, NotFound
+from gateway.projection.tree import Packed, Packing
 from gateway.runtime.uuids import uuid_of
 
 Part = type[UUID] | type[int] | type[str]
@@ -36,6 +37,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
 
 _TYPES = {word: name for name, (word, _) in KINDS.items()}
 _SIZES: Final[Mapping[Part, int]] = {UUID: 16, int: 8}
+_PACKINGS: Final[Mapping[Part, Packing]] = {UUID: Packing.UUID, str: Packing.TEXT}
 MAX_ID_CHARACTERS: Final = 4_000
 
 
@@ -43,6 +45,15 @@ def global_id(type_name: str, *key: UUID | int | str) -> str:
     """Return the id of the object of this type with this key."""
     payload = b"".join(_packed(part) for part in key)
     return f"{prefix(type_name)}{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
+
+
+def packed_id(type_name: str, *columns: str) -> Packed | None:
+    """Return the id as a projection: of the object whose key is in these columns. None where a part of the key is no UUID and no text."""
+    kinds = KINDS[type_name][1]
+    if int in kinds:
+        return None
+    pieces = tuple((name, _PACKINGS[kind]) for name, kind in zip(columns, kinds, strict=True))
+    return Packed(prefix(type_name), pieces)
 
 
 def prefix(type_name: str) -> str:

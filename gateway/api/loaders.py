@@ -3,11 +3,12 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cached_property, partial
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 from uuid import UUID
+
+import orjson
 
 from gateway.api.finished import PEOPLE_PER_PIECE, Budget
 from gateway.api.loading import Kept, Loader, Shared, grouped
@@ -18,107 +19,31 @@ from gateway.domain.facts import batch_lists, batches, ingest_errors
 from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import Batch
 from gateway.domain.facts.ingest_errors import Codes, ErrorPage, IngestError
-from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions, timelines
+from gateway.domain.reading import events, identities, identity_graphs, profiles, record_versions
 from gateway.domain.reading.events import Event, EventFilter, EventRequest
 from gateway.domain.reading.identities import Identity, Sighting
 from gateway.domain.reading.identity_graphs import IdentityGraph, Members
-from gateway.domain.reading.profiles import (
-    AnyProfile,
-    AnyResult,
-    InvalidKey,
-    Origin,
-    Profile,
-    ProfileStatus,
-    ResultText,
-)
+from gateway.domain.reading.profiles import Origin, Profile, ProfileResult
 from gateway.domain.reading.record_versions import Input, RecordVersion, VersionKey
-from gateway.domain.reading.shapes import Shape
-from gateway.domain.reading.timelines import FinishedPage, Node, Timeline
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import job_lists
 from gateway.domain.work.jobs import Job
+from gateway.projection.evaluate import evaluate
+from gateway.projection.tree import Page as PageNode
+from gateway.projection.tree import Projection
 from gateway.storage.database import Database
 
 Xids: TypeAlias = tuple[UUID, ...]
 """The members of one person."""
 
 
-class WantedPage(NamedTuple):
-    """What a page of events shows of each, and whether it has a `PageInfo`, and cursors in that."""
+ProfileQuery: TypeAlias = tuple[UUID, Projection]
+"""How profiles are read: by the policy with this id, and what of each."""
 
-    node: Node
-    has_info: bool
-    has_cursors: bool
-
-
-Value: TypeAlias = Callable[[AnyProfile, Timeline | None], str]
-"""JSON text of something in a profile, and in the page of its events that was asked for."""
-
-
-class WantedText(NamedTuple):
-    """A `Profile` or a `ProfileResult` as JSON text, where the store finishes all that is in it.
-
-    `pattern` has a `%s` for each of the `values`. `without` is the text of a result that has no profile; a `Profile` that is not there has
-    none. `timeline`, if there are events in it, reads from the values of the operation's variables which page of them it is, and may raise
-    anything that is wrong with those.
-    """
-
-    pattern: str
-    values: tuple[Value, ...]
-    without: Mapping[ProfileStatus, str]
-    timeline: Callable[[Any], Timeline] | None
-
-    def of(self, result: AnyResult | InvalidKey, timeline: Timeline | None) -> str | None:
-        """The text, None if there is no profile to tell of."""
-        profile = result.profile
-        if profile is None:
-            return self.without.get(result.status)
-        return self.pattern % tuple([value(profile, timeline) for value in self.values])
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
-    """What a field wants of documents. It is the field's own, in every request, and equal to nothing else: so it is a key that costs nothing."""
-
-    shape: Shape | None = None  # of each document; None is all of it
-    is_glimpse: bool = False  # of profiles nothing else is wanted, and not the identity map
-    page: WantedPage | None = None  # of events, where the store can finish it
-    text: WantedText | None = None  # of profiles, where the store can finish them
-    result: ResultText | None = None  # of results, where it can write them
-
-
-EVERYTHING: Final = Wanted()
-
-
-class Sight(NamedTuple):
-    """How profiles are looked at: by which policy, and what is wanted of them. Events are there where a text has some."""
-
-    policy_id: UUID
-    wanted: Wanted = EVERYTHING
-    timeline: Timeline | None = None
-
-    @property
-    def text(self) -> WantedText | None:
-        """How the profiles are told, if they are not looked into."""
-        text = self.wanted.text
-        return None if text is None or (text.timeline is not None and self.timeline is None) else text
-
-    @property
-    def result(self) -> ResultText | None:
-        """How the store writes the results, if it can."""
-        return None if self.text is None else self.wanted.result
-
-    def told(self, results: Sequence[AnyResult | InvalidKey]) -> list[str | None] | None:
-        """The results as text, None where there is no profile to tell of; None if they are looked into."""
-        text, timeline = self.text, self.timeline
-        if text is None:
-            return None
-        if len(results) == 1:
-            return [text.of(results[0], timeline)]
-        told = {id(result): text.of(result, timeline) for result in results}  # of equal keys once
-        return [told[id(result)] for result in results]
+EventQuery: TypeAlias = tuple[EventRequest, Projection]
+"""Which page of events is read, and what of each event."""
 
 
 EVENTS_AT_ONCE: Final = 2_500
@@ -139,7 +64,7 @@ LINK_BYTES, VERSION_BYTES = 200, 200
 
 
 class CoalescedLoaders:
-    """Loaders of all requests that a caller has in hand at the same moment. They keep nothing: whoever asks is answered by a statement
+    """Loaders of all requests that a caller has in hand at the same moment. They keep nothing: each is answered by a statement
     that begins afterwards."""
 
     def __init__(self, db: Database, scope: Scope, config: Configuration) -> None:
@@ -148,31 +73,31 @@ class CoalescedLoaders:
         self.config = config
 
     @cached_property
-    def profiles_by_xids(self) -> Shared[Sight, UUID, AnyResult]:
+    def profiles_by_xids(self) -> Shared[ProfileQuery, UUID, ProfileResult | str | None]:
         return Shared(self.read_profiles, people_at_once)
 
     @cached_property
-    def events_by_people(self) -> Shared[EventRequest, Xids, Page[Event]]:
-        return Shared(self.read_events, _timelines_at_once)
+    def events_by_people(self) -> Shared[EventQuery, Xids, Page[Event]]:
+        return Shared(self.read_events, lambda asked: _pages_at_once(asked[0].window.size))
 
     @cached_property
-    def timelines_by_people(self) -> Shared[Timeline, Xids, FinishedPage]:
-        return Shared(self.read_timelines, _nodes_at_once)
+    def event_lists_by_people(self) -> Shared[PageNode, Xids, str]:
+        return Shared(self.read_event_lists, lambda page: _pages_at_once(page.rows.size))
 
-    async def read_profiles(self, sight: Sight, xids: Sequence[UUID]) -> Sequence[AnyResult]:
-        policy = self.config.policy(sight.policy_id)
-        shape, timeline = sight.wanted.shape, sight.timeline
-        if shape is not None and (sight.wanted.is_glimpse or timeline is not None):
-            return await profiles.glimpse_profiles(
-                self._db, self.scope, self.config, policy, xids, wanted=shape, timeline=timeline
-            )
-        return await profiles.read_profiles(self._db, self.scope, self.config, policy, xids, wanted=shape)
+    async def read_profiles(self, asked: ProfileQuery, xids: Sequence[UUID]) -> Sequence[ProfileResult | str | None]:
+        """Read what is asked for of the profile of each xid."""
+        policy, projection = self.config.policy(asked[0]), asked[1]
+        read = profiles.project_texts if projection.is_text else profiles.project_profiles
+        return await read(self._db, self.scope, self.config, policy, xids, projection=projection)
 
-    async def read_events(self, asked: EventRequest, people: Sequence[Xids]) -> list[Page[Event]]:
-        return await events.list_events(self._db, self.scope, people, asked)
+    async def read_events(self, asked: EventQuery, people: Sequence[Xids]) -> list[Page[Event]]:
+        """Read the page that is asked for of each person's events."""
+        return await events.list_events(self._db, self.scope, people, *asked)
 
-    async def read_timelines(self, timeline: Timeline, people: Sequence[Xids]) -> list[FinishedPage]:
-        return await timelines.list_timelines(self._db, self.scope, people, timeline)
+    async def read_event_lists(self, page: PageNode, people: Sequence[Xids]) -> list[str]:
+        """Read a page of each person's events as JSON."""
+        lists = await events.read_lists(self._db, self.scope, people, [page])
+        return [orjson.dumps(evaluate(page, None, each)).decode() for each in lists]
 
 
 class Loaders:
@@ -253,15 +178,16 @@ class Loaders:
 
     @cached_property
     def graph_by_members(self) -> Loader[Members, IdentityGraph]:
+        """By the members of each person."""
         read, budget = partial(identity_graphs.read_graphs, self._db, self._scope, self._config), self.budget
         return Loader(lambda members: budget.read(members, read, _size_of_graph))
 
     # -------------------------------------------------------------------------------------------- profiles and events
 
     @cached_property
-    def profiles_by_xids(self) -> Kept[Sight, UUID, AnyResult]:
-        """By how they are looked at, and the xids of all that a field asks for."""
-        return Kept(self._shared.profiles_by_xids, self.budget, _size_of_result)
+    def profiles_by_xids(self) -> Kept[ProfileQuery, UUID, ProfileResult | str | None]:
+        """By how they are read, and the xids of all that a field asks for; JSON texts where the projection is one."""
+        return Kept(self._shared.profiles_by_xids, self.budget, size_of_profile)
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:
@@ -269,6 +195,7 @@ class Loaders:
 
     @cached_property
     def fragments_by_members(self) -> Loader[tuple[UUID, ...], list[Fragment]]:
+        """By the members of each person."""
         read, budget = partial(profiles.read_fragments, self._db, self._scope), self.budget
         return Loader(lambda members: budget.read(members, read, _size_of_fragments, FRAGMENTS_AT_ONCE))
 
@@ -289,18 +216,19 @@ class Loaders:
 
     @cached_property
     def input_by_version(self) -> Loader[VersionKey, Input | None]:
+        """By the keys of versions."""
         read, budget = partial(record_versions.read_inputs, self._db, self._scope), self.budget
         return Loader(lambda keys: budget.read(keys, read, _size_of_input, INPUTS_AT_ONCE))
 
     @cached_property
-    def events_by_people(self) -> Kept[EventRequest, Xids, Page[Event]]:
+    def events_by_people(self) -> Kept[EventQuery, Xids, Page[Event]]:
         """By what is asked for, and the members of each person."""
         return Kept(self._shared.events_by_people, self.budget, _size_of_page)
 
     @cached_property
-    def timelines_by_people(self) -> Kept[Timeline, Xids, FinishedPage]:
-        """The same as finished JSON."""
-        return Kept(self._shared.timelines_by_people, self.budget, _size_of_nodes)
+    def event_lists_by_people(self) -> Kept[PageNode, Xids, str]:
+        """Whole connections as JSON, by the page and the members of each person."""
+        return Kept(self._shared.event_lists_by_people, self.budget, len)
 
     @cached_property
     def event_count_by_members(self) -> Loader[tuple[EventFilter, Xids], int]:
@@ -310,39 +238,29 @@ class Loaders:
 # ------------------------------------------------------------------------------------------------ sizes
 
 
-def size_of_profile(profile: AnyProfile) -> int:
-    """Bytes of what was read of a profile, about."""
-    timeline = len(profile.timeline.nodes) if profile.timeline else 0
-    if profile.entity is not None:
-        return timeline + len(profile.entity)
-    return timeline + profile.size
+def size_of_profile(read: ProfileResult | Profile | str | None) -> int:
+    """Return the bytes of what was read of a profile, about."""
+    if read is None or isinstance(read, str):
+        return len(read or "")
+    profile = read.profile if isinstance(read, ProfileResult) else read
+    return sum(map(_size_of_part, read.parts)) if read.parts is not None else profile.size if profile else 0
 
 
-def _size_of_result(result: AnyResult) -> int:
-    return size_of_profile(result.profile) if result.profile else 0
+def _size_of_part(part: str | None) -> int:
+    return 0 if part is None else len(part)
 
 
-def people_at_once(sight: Sight) -> int:
-    """How many people one statement reads where many are asked for."""
-    return (
-        PEOPLE_PER_PIECE if sight.timeline is None else min(PEOPLE_PER_PIECE, _timelines_at_once(sight.timeline.asked))
-    )
+def people_at_once(asked: ProfileQuery) -> int:
+    """Return how many people one statement reads where many are asked for."""
+    return min(PEOPLE_PER_PIECE, _pages_at_once(asked[1].page_size))
+
+
+def _pages_at_once(size: int) -> int:
+    return max(1, EVENTS_AT_ONCE // max(1, size))
 
 
 def _size_of_page(page: Page[Event]) -> int:
-    return sum(len(event.text) + len(event.entity or "") for event in page.items)
-
-
-def _size_of_nodes(page: FinishedPage) -> int:
-    return len(page.nodes)
-
-
-def _timelines_at_once(asked: EventRequest) -> int:
-    return max(1, EVENTS_AT_ONCE // max(1, asked.window.size))
-
-
-def _nodes_at_once(timeline: Timeline) -> int:
-    return _timelines_at_once(timeline.asked)
+    return sum(len(event.text) + sum(map(len, event.parts or ())) for event in page.items)
 
 
 def _size_of_graph(graph: IdentityGraph) -> int:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, TypeAlias, TypeVar
 import strawberry
 
 from gateway.api.context import Context, plain, resolved_by
-from gateway.api.ids import global_id, key_of, read_id
+from gateway.api.ids import global_id, key_of, packed_id, read_id
 from gateway.errors import LimitExceeded
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -26,6 +26,7 @@ MAX_NODES = 1_000
 @strawberry.interface(description="Anything with a global id, by which it can be read again.")
 class Node:
     domain: ClassVar[type]  # what the domain calls this type's objects
+    present: ClassVar[str | None] = None  # the column of a record that is true where it has such an object
 
     id: strawberry.ID = plain("Opaque, the same for ever, unique over all types; safe in an address.")
 
@@ -54,7 +55,7 @@ def id_field(description: str, type_name: str, *key: str) -> Any:
     def resolve(parent: strawberry.Parent[Any]) -> str:
         return global_id(type_name, *(read(parent) for read in reads))
 
-    return resolved_by(resolve, description)
+    return resolved_by(resolve, description, reads=packed_id(type_name, *(path.rpartition(".")[2] for path in key)))
 
 
 async def look_up(

@@ -5,9 +5,9 @@ order. `cut` makes a page of a list in memory; `paged` takes a page that SQL rea
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
@@ -18,9 +18,12 @@ import orjson
 import strawberry
 
 from gateway.api.context import attribute, plain, resolved_by
+from gateway.api.projections import count_of, each_of, object_of, place_of
 from gateway.api.scalars import Long, described
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
+from gateway.projection.evaluate import EPOCH, MICROSECOND
+from gateway.projection.tree import End, HasMore, Packed, Packing
 
 T = TypeVar("T")
 
@@ -55,6 +58,11 @@ class Edge(Generic[T]):
 
     node: T
     cursor: str
+
+    @property
+    def parts(self) -> Any:
+        """What was read of the item as JSON texts, None where it was read whole."""
+        return getattr(self.node, "parts", None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +132,14 @@ class Listing(Generic[T]):
         values = orjson.dumps([value if type(value) in _PLAIN else _tagged(value) for value in key])
         return urlsafe_b64encode(self._mark + values).rstrip(b"=").decode()
 
+    def packed_cursor(self, *columns: tuple[str, type]) -> Packed:
+        """Return the cursor as a projection, for a key that consists of these columns of the item, with their types."""
+        pieces: list[bytes | tuple[str, Packing]] = [self._mark]
+        for name, kind in columns:
+            before, packing, after = _PACKED[kind]
+            pieces += [b"[" if len(pieces) == 1 else b",", before, (name, packing), after]
+        return Packed("", (*pieces, b"]"))
+
     def _read(self, cursor: str | None) -> Key | None:
         if cursor is None:
             return None
@@ -163,9 +179,13 @@ def _unpacked(cursor: str) -> tuple[bytes, Key]:
 
 
 _MARK: Final = 4  # bytes in front of a cursor
+_PACKED: Final[Mapping[type, tuple[bytes, Packing, bytes]]] = {
+    UUID: (b'{"u":"', Packing.HEX, b'"}'),
+    datetime: (b'{"t":', Packing.MICROSECONDS, b"}"),
+    str: (b"", Packing.JSON, b""),
+}
+"""How values of a key are written in a cursor, as `_tagged` does."""
 _PLAIN: Final = frozenset({int, str})  # values of keys that JSON has
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 def _tagged(value: Any) -> Any:
@@ -174,7 +194,7 @@ def _tagged(value: Any) -> Any:
         case UUID():
             return {"u": value.hex}
         case datetime():
-            return {"t": (value - _EPOCH) // _MICROSECOND}
+            return {"t": (value - EPOCH) // MICROSECOND}
     return value
 
 
@@ -183,7 +203,7 @@ def _untagged(value: Any) -> Any:
         case {"u": str(text)}:
             return UUID(text)
         case {"t": int(micros)}:
-            return _EPOCH + micros * _MICROSECOND
+            return EPOCH + micros * MICROSECOND
         case None:
             return None
         case int() if -(2**63) <= value < 2**63:
@@ -202,25 +222,35 @@ async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
 
 @strawberry.type(description="Where a page stands in its list, and the cursors to ask for its neighbours with.")
 class PageInfo:
-    has_next_page: bool = attribute("page.has_next", "Whether the list goes on behind this page.")
-    has_previous_page: bool = attribute("page.has_previous", "Whether the list has items in front of this page.")
-    start_cursor: str | None = plain("Cursor of the page's first item, for `before`; null on an empty page.")
-    end_cursor: str | None = plain("Cursor of the page's last item, for `after`; null on an empty page.")
+    has_next_page: bool = attribute(
+        "page.has_next", "Whether the list goes on behind this page.", reads=HasMore(behind=True)
+    )
+    has_previous_page: bool = attribute(
+        "page.has_previous", "Whether the list has items in front of this page.", reads=HasMore(behind=False)
+    )
+    start_cursor: str | None = plain(
+        "Cursor of the page's first item, for `before`; null on an empty page.", End(is_first=True)
+    )
+    end_cursor: str | None = plain(
+        "Cursor of the page's last item, for `after`; null on an empty page.", End(is_first=False)
+    )
 
 
 @strawberry.type(name="Edge", description="An item of a list together with its place there.")
 class EdgeType(Generic[T]):
-    cursor: str = plain("The item's place in the list and order it was asked for in; opaque.")
-    node: T = plain("The item itself, the same object that `nodes` holds.")
+    cursor: str = plain("The item's place in the list and order it was asked for in; opaque.", place_of)
+    node: T = plain("The item itself, the same object that `nodes` holds.", object_of, is_record=True)
 
 
 @strawberry.type(description="A page of a list, and what is needed to ask for the next one.")
 class Connection(Generic[T]):
-    edges: list[EdgeType[T]] = plain("The page's items, each with its cursor, in the list's order.")
-    nodes: list[T] = plain("The page's items without cursors, in the list's order.")
-    page_info: PageInfo = plain("Whether the list goes on, and the cursors of the page's ends.")
+    edges: list[EdgeType[T]] = plain(
+        "The page's items, each with its cursor, in the list's order.", each_of, is_record=True
+    )
+    nodes: list[T] = plain("The page's items without cursors, in the list's order.", each_of, is_record=True)
+    page_info: PageInfo = plain("Whether the list goes on, and the cursors of the page's ends.", object_of)
     total_count: Long | None = resolved_by(
-        _total_count, "How many items the whole list has under its filter. Counted only when asked for."
+        _total_count, "How many items the whole list has under its filter. Counted only when asked for.", reads=count_of
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, plain, profile_lookup, resolved_by, selected_parts
+from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
 from gateway.api.events import (
@@ -20,7 +20,8 @@ from gateway.api.events import (
     FilterArgument,
     OrderArgument,
     events_of_each,
-    wanted,
+    request_of,
+    rows_of,
 )
 from gateway.api.finished import Finished
 from gateway.api.identities import (
@@ -41,35 +42,34 @@ from gateway.api.identities import (
     policy_in,
     profile_at,
 )
-from gateway.api.loaders import Sight, people_at_once, size_of_profile
-from gateway.api.loading import FEW
+from gateway.api.loaders import size_of_profile
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
+from gateway.api.projections import EVERYTHING, document_of, object_of, whole_document
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.domain.config.datasets import Dataset
-from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
+from gateway.domain.reading.people import PERSON, WHOLE
 from gateway.domain.reading.profiles import (
-    AnyProfile,
-    AnyResult,
     InvalidKey,
     Profile,
     ProfileLimit,
     ProfileLimits,
+    ProfileResult,
     ProfileStatus,
-    ResultText,
     limits_of,
 )
 from gateway.domain.reading.record_versions import RecordVersion
 from gateway.domain.rules.merge import Document, Fragment, Provenance
 from gateway.errors import BadInput
+from gateway.projection.tree import Format
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS
 
@@ -91,6 +91,8 @@ described(
     DOCUMENT_SIZE="A merged document of more than 50 MB.",
 )
 
+
+GRAPH: Final = frozenset({PERSON})
 
 MAX_IDENTITIES_INLINE: Final = 250
 """The most identities of one field that are computed without waiting for a time slice of the event loop."""
@@ -119,7 +121,7 @@ class ProfileLimitsType:
 # ------------------------------------------------------------------------------------------------ profiles
 
 
-def _profile_id(profile: strawberry.Parent[AnyProfile]) -> str:
+def _profile_id(profile: strawberry.Parent[Profile]) -> str:
     return str(profile.profile_id)
 
 
@@ -184,10 +186,8 @@ async def _events_of_all(
     order_by: EventOrderInput | None = None,
     **page: Any,
 ) -> list[Events]:
-    asked_for = wanted(given, order_by)
-    return await events_of_each(
-        (each.person.xids for each in profiles), info, asked_for, asked_for.listing.window(**page)
-    )
+    asked = request_of(given, order_by, **page)
+    return await events_of_each((each.person.xids for each in profiles), info, asked)
 
 
 @for_all(_events_of_all)
@@ -229,6 +229,7 @@ async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLim
 )
 class ProfileType(Node):
     domain = Profile
+    present = "is_found"
 
     id: strawberry.ID = id_field(
         "Global id of the policy and the person, so that two policies' views of one person do not mix in a client's cache.",
@@ -239,13 +240,18 @@ class ProfileType(Node):
     profile_id: strawberry.ID = resolved_by(
         _profile_id,
         "The person: the xid of the identity that speaks for them. Any other of their xids finds them as well.",
+        reads=Format.UUID,
     )
-    merge_policy: MergePolicyType = attribute("policy", "The policy that the person is seen by.")
+    merge_policy: MergePolicyType = attribute("policy", "The policy that the person is seen by.", raw=frozenset())
     identities: list[IdentityNode] = resolved_by(
-        _identities, "All identities of the person, at most 50: people's own first, then those of devices and browsers."
+        _identities,
+        "All identities of the person, at most 50: people's own first, then those of devices and browsers.",
+        raw=GRAPH,
     )
     identity_graph: IdentityGraphNode = resolved_by(
-        _identity_graph, "Why these identities are one person; under a policy without a graph, the one identity alone."
+        _identity_graph,
+        "Why these identities are one person; under a policy without a graph, the one identity alone.",
+        raw=GRAPH,
     )
     sources: list[DatasetType] = resolved_by(
         _sources,
@@ -256,21 +262,32 @@ class ProfileType(Node):
         "When the newest of the records in the document came in; of a person without records, when the newest event did.",
     )
     entity: ProfileEntity = resolved_by(
-        _entity, "The merged document, typed by the sandbox's union of all profile schemas."
+        _entity, "The merged document, typed by the sandbox's union of all profile schemas.", reads=document_of
     )
-    entity_json: JSON = resolved_by(_entity_json, "The merged document as JSON, cut down by a selector.")
+    entity_json: JSON = resolved_by(
+        _entity_json, "The merged document as JSON, cut down by a selector.", reads=whole_document, raw=EVERYTHING
+    )
     fragments: list[ProfileFragmentType] = resolved_by(
-        _fragments, "Every record of the person's identities, the newest first, whether the policy takes it or not."
+        _fragments,
+        "Every record of the person's identities, the newest first, whether the policy takes it or not.",
+        raw=GRAPH,
     )
     record_versions: Connection[RecordVersionType] = resolved_by(
         _record_versions,
         "What the sources sent about the person, in versions, the newest first: by `ingestedAt`, of one time by batch, of one batch as it arrived. Read from the end, it is the order in which versions add up to fragments. Those of all identities of the person are one list, whether the policy takes the dataset or not.",
+        raw=GRAPH,
     )
     explain: list[FieldProvenanceType] = resolved_by(
         _explain,
         "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them.",
+        raw=GRAPH,
     )
-    events: EventConnection = resolved_by(_events, "What the person did, under any of their identities.")
+    events: EventConnection = resolved_by(
+        _events,
+        "What the person did, under any of their identities.",
+        reads=lambda field: field.page(rows_of),
+        raw=GRAPH,
+    )
     limits: ProfileLimitsType = resolved_by(_limits, "How large the profile is, and which guardrails it has passed.")
 
 
@@ -281,7 +298,7 @@ class Requested(NamedTuple):
     """An identity as the caller wrote it, and the result for it."""
 
     given: IdentityInput
-    found: AnyResult | InvalidKey
+    found: ProfileResult | InvalidKey
 
     @property
     def requested(self) -> IdentityRef:
@@ -297,6 +314,11 @@ class Requested(NamedTuple):
         return self.found.message if isinstance(self.found, InvalidKey) else None
 
     @property
+    def parts(self) -> Sequence[str | None] | None:
+        """What was to be read of the result, as JSON texts."""
+        return None if isinstance(self.found, InvalidKey) else self.found.parts
+
+    @property
     def identity(self) -> Identity | None:
         return self.found.identity
 
@@ -305,19 +327,19 @@ class Requested(NamedTuple):
         return self.found.status
 
     @property
-    def profile(self) -> AnyProfile | None:
+    def profile(self) -> Profile | None:
         return self.found.profile
 
 
 @strawberry.type(name="ProfileResult", description="What became of one of the identities that were asked for.")
 class ProfileResultType:
-    requested: IdentityRefType = plain("The identity as it was asked for.")
-    identity: IdentityNode | None = plain("The identity; null where it is unknown or erased.")
-    status: ProfileStatus = plain("Whether there is a profile, and if not, why.")
+    requested: IdentityRefType = plain("The identity as it was asked for.", raw=frozenset())
+    identity: IdentityNode | None = plain("The identity; null where it is unknown or erased.", raw=frozenset())
+    status: ProfileStatus = plain("Whether there is a profile, and if not, why.", Format.TEXT)
     message: str | None = plain(
-        "What is wrong with the identity and how to mend it; null unless the status is INVALID."
+        "What is wrong with the identity and how to mend it; null unless the status is INVALID.", raw=frozenset()
     )
-    profile: ProfileType | None = plain("The profile; null unless the status is FOUND.")
+    profile: ProfileType | None = plain("The profile; null unless the status is FOUND.", object_of, is_record=True)
 
 
 async def _profile(
@@ -328,32 +350,23 @@ async def _profile(
 
 async def _profiles(
     info: Info, identities: IdentitiesArgument, *, merge_policy_id: PolicyArgument = None
-) -> list[Requested] | list[Finished] | Finished:
+) -> list[Requested | Finished] | Finished:
     context, policy = info.context, policy_in(info.context.config, merge_policy_id)
     turn = SLICES if len(identities) > MAX_IDENTITIES_INLINE else nullcontext()
     async with turn:
-        sight, (xids, keys) = profile_lookup(info, policy.policy_id), input_keys(context, identities)
-    distinct = {xid.bytes for xid in xids}  # to hash these costs a third of hashing UUIDs for the first time
-    if sight.result is not None and len(distinct) == len(keys) > FEW:  # fewer share a statement with those of others
-        return Finished(await _written(context, policy, sight, sight.result, xids))
-    read = iter(await context.loaders.profiles_by_xids.load((sight, tuple(xids))))
-    found = [key if isinstance(key, InvalidKey) else next(read) for key in keys]
-    told = sight.told(found)
-    if told is not None:
-        return [Finished(text or "null") for text in told]
+        asked = policy.policy_id, projection_of(info, WHOLE)
+        xids, keys = input_keys(context, identities)
+    found: Sequence[Any] = await context.loaders.profiles_by_xids.load((asked, tuple(xids)))
+    if asked[1].is_text and len(xids) == len(keys):
+        return Finished(f"[{','.join(found)}]")
     async with turn:
-        return list(map(Requested, identities, found))
-
-
-async def _written(context: Context, policy: MergePolicy, sight: Sight, text: ResultText, xids: Sequence[UUID]) -> str:
-    """Return the JSON text of the results for distinct xids, which Postgres writes, in statements of their own."""
-
-    async def write(piece: Sequence[UUID]) -> list[str]:
-        db, scope, config = context.db, context.scope, context.config
-        return [await profiles.write_results(db, scope, config, policy, piece, text=text, timeline=sight.timeline)]
-
-    texts = await context.loaders.budget.read(xids, write, len, people_at_once(sight))
-    return texts[0] if len(texts) == 1 else f"[{','.join(each[1:-1] for each in texts)}]"
+        if len(xids) < len(keys):
+            read = iter(found)
+            found = [key if isinstance(key, InvalidKey) else next(read) for key in keys]
+        return [
+            Finished(each) if isinstance(each, str) else Requested(given, each)
+            for given, each in zip(identities, found, strict=True)
+        ]
 
 
 async def _search_profiles(
@@ -372,24 +385,25 @@ async def _search_profiles(
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
     page = await profiles.search_profiles(
-        context.db, context.scope, context.config, policy, window, wanted=selected_parts(info).shape
+        context.db, context.scope, context.config, policy, window, projection=projection_of(info, WHOLE)
     )
     context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
     return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
 
 
-async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[AnyProfile | None]:
+async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
     """Read the profiles with these pairs of a policy's id and a person's xid, None for unknown ones. Raises Forbidden."""
     known = [key for key in keys if key[0] in context.config.policies]
     load = context.loaders.profiles_by_xids.load
     by_policy: dict[UUID, list[UUID]] = {}
     for policy_id, xid in known:
         by_policy.setdefault(policy_id, []).append(xid)
-    found = await asyncio.gather(*(load((Sight(policy_id), tuple(xids))) for policy_id, xids in by_policy.items()))
+    found = await asyncio.gather(*(load(((policy_id, WHOLE), tuple(xids))) for policy_id, xids in by_policy.items()))
     profiles_by_key = {
         (policy_id, xid): result.profile
         for (policy_id, xids), results in zip(by_policy.items(), found, strict=True)
         for xid, result in zip(xids, results, strict=True)
+        if isinstance(result, ProfileResult)
     }
     return [profiles_by_key.get(key) for key in keys]
 

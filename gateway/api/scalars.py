@@ -11,7 +11,7 @@ import orjson
 import strawberry
 from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 
-from gateway.domain.reading.shapes import printed
+from gateway.projection.evaluate import printed
 
 JSON = NewType("JSON", object)
 """A document as it is stored: anything that JSON can say."""

@@ -15,9 +15,9 @@ from gateway.cli.options import DataDir, run, settings_of
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.changes import ProfileChange, iterate_changes
-from gateway.domain.reading.shapes import printed
 from gateway.domain.rules.keyset import MAX_PAGE_SIZE
 from gateway.errors import NotFound
+from gateway.projection.evaluate import printed
 from gateway.runtime.descriptors import wait_writable
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings

@@ -10,6 +10,12 @@ The parameters are `$1`, `$2` … in the order of the header. A statement that t
 goes and declares the row after a bar: `relink(sandbox_id | xid uuid, profile_id uuid) -> none`. Other words in braces stand for SQL that
 depends on the request, and are filled in before the statement runs. A list that is read page by page, in any order and direction, writes
 `{between}` after its conditions and `order by {order}` before its limit.
+
+What several statements share, or only some of their forms have, is a part, which code fills in:
+
+    -- part: graph
+    -- The members of a person.
+    left join gateway.graph ...
 """
 
 import re
@@ -32,10 +38,10 @@ SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside
 _BLOCK = re.compile(
     r"^-- name: (?P<name>\w+)\((?P<parameters>[^)]*)\) -> (?P<shape>rows|row|value|none)\n"
     r"(?P<doc>(?:-- .*\n)+)"
-    r"(?P<sql>(?:(?!-- name: ).*\n)+)",
+    r"(?P<sql>(?:(?!-- (?:name|part): ).*\n)+)",
     re.MULTILINE,
 )
-
+_PART_BLOCK = re.compile(r"^-- part: (?P<name>\w+)\n(?:-- .*\n)+(?P<sql>(?:(?!-- (?:name|part): ).*\n)+)", re.MULTILINE)
 
 _PART = re.compile(r"\{(\w+)\}")
 
@@ -68,7 +74,7 @@ class Query:
         key = (self.name, *parts.items())
         filled = _filled.get(key)
         if filled is None:
-            filled = replace(self, sql=_PART.sub(lambda part: parts[part[1]], self.sql))
+            filled = replace(self, sql=fill(self.sql, **parts))
             _filled.put(key, filled, len(filled.sql))
         return filled
 
@@ -101,9 +107,26 @@ def query(name: str) -> Query:
     return _file(noun)[verb]
 
 
+def part(name: str) -> str:
+    """Return the SQL of the part called `noun.name`. Raises KeyError for a name that no file has."""
+    noun, _, own = name.partition(".")
+    return _parts(noun)[own]
+
+
+def fill(sql: str, **parts: str) -> str:
+    """Return SQL with other SQL in place of each word in braces."""
+    return _PART.sub(lambda gap: parts[gap[1]], sql)
+
+
 def all_queries() -> list[Query]:
     """Return every statement of every file, for the test that prepares them."""
     return [q for path in sorted((SQL / "queries").glob("*.sql")) for q in _file(path.stem).values()]
+
+
+@cache
+def _parts(noun: str) -> dict[str, str]:
+    text = (SQL / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+    return {block["name"]: block["sql"].strip() for block in _PART_BLOCK.finditer(text)}
 
 
 @cache

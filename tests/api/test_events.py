@@ -152,4 +152,4 @@ async def test_the_total_is_counted_only_when_asked_for(history, statements):
             "query ($asked: [IdentityInput!]!) { events(identities: $asked) { nodes { id } } }", asked=keys(ANA)
         )
     reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
-    assert reads == ["people.find_people", "timelines.list_timelines"]
+    assert reads == ["people.read_people", "events.read_lists"]

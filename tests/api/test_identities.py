@@ -71,7 +71,7 @@ async def test_graphs_of_many_come_in_the_order_asked_for_with_nulls_for_unknown
     ]  # fmt: skip
     assert [graph["refusedLinkCount"] for graph in found if graph] == [0] * 4
     assert [name for name in ran if "graph" in name or "people" in name] == [
-        "people.find_people",
+        "people.read_people",
         "identity_graphs.read_ties",
     ]
 
@@ -83,7 +83,7 @@ async def test_identities_of_graphs_are_read_without_ties(client, statements):
     await client.data(query, asked=asked)
     with statements() as ran:
         await client.data(query, asked=asked)
-    assert ran[1:] == ["people.find_people", "identities.read_identities"]
+    assert ran[1:] == ["people.read_people", "identities.read_identities"]
 
 
 @pytest.mark.parametrize(

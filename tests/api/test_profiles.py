@@ -193,14 +193,18 @@ async def test_people_with_their_events_are_the_same_by_every_policy_however_the
     fields = (
         "status profile { id profileId entity { person { name { firstName } } } events(last: 2) { nodes { eventId } } }"
     )
-    for policy, first in ((None, "people.glimpse_timelines"), (await alone(people), "identities.read_primaries")):
+    for policy, expected in (
+        (None, ["people.read_texts"]),
+        (await alone(people), ["identities.read_primaries", "events.read_lists"]),
+    ):
         given = {"asked": keys(ANA, BEN, PHONE, ("Email", "no")), "policy": policy}
         with statements() as seen:
             _, answer = await people.answer(MANY % fields, given)
         assert answer == (await stock.answer(MANY % fields, given))[1]
         assert [each["status"] for each in answer["data"]["profiles"]] == ["FOUND", "FOUND", "FOUND", "NOT_FOUND"]
-        assert first in seen
-        assert sum("timelines" in name for name in seen) == 1  # also of Ben, of whom nothing is kept merged
+        assert [
+            name for name in seen if name in {"people.read_texts", "identities.read_primaries", "events.read_lists"}
+        ] == expected
 
 
 async def test_a_cursor_of_another_policys_list_is_refused(people):
@@ -230,24 +234,21 @@ async def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_fo
     most = Counter([
         "batches.read_batches", "batches.read_batches",  # of fragments and of events: one where both come at the same moment
         "events.count_events", "events.list_events",
-        "people.find_people", "identities.read_identities",  # those asked for, then everybody's members
+        "people.read_people", "identities.read_identities",  # those asked for, then everybody's members
         "identities.read_primaries", "identities.read_sightings", "identity_graphs.read_ties",
         "profiles.read_event_origins", "profiles.read_fragment_times",  # of who has no records
-        "profiles.read_fragments", "profiles.read_fragments",  # of who has nothing kept merged, then everybody's
+        "profiles.read_fragments",
     ])  # fmt: skip
     for seen in seen_for:
         assert seen | Counter(["batches.read_batches"] * 2) == most
 
 
-async def test_a_lookup_takes_one_statement_and_events_one_more(people, statements):
-    for fields, more in (
-        ("entityJson", []),
-        ("entityJson events { nodes { entityJson } }", ["timelines.list_timelines"]),
-    ):
+async def test_a_lookup_takes_one_statement_with_events_or_without(people, statements):
+    for fields in ("entityJson", "entityJson events { nodes { entityJson } }"):
         with statements() as seen:
             await people.data(KEY % fields, key=key(ANA))
         reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
-        assert reads == ["people.find_people", *more]
+        assert reads == ["people.read_texts"]
 
 
 IMPOSSIBLE = {

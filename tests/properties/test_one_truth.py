@@ -9,26 +9,50 @@ from hypothesis import strategies as st
 from properties.histories import START, VALUES, by_examples, histories
 
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.reading import events, people, profiles, record_versions, timelines
+from gateway.domain.reading import events, people, profiles, record_versions
 from gateway.domain.reading.events import EventFilter, EventOrder, EventOrderField, EventRequest
-from gateway.domain.reading.shapes import Constant, Fields, Leaf, pick
-from gateway.domain.reading.timelines import EventColumn, Timeline
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import canonical
 from gateway.domain.rules.versions import Mode, Version, fold
+from gateway.projection.evaluate import evaluate
+from gateway.projection.tree import (
+    Column,
+    Constant,
+    Count,
+    Document,
+    Each,
+    Format,
+    HasMore,
+    Leaf,
+    Object,
+    Packed,
+    Packing,
+    Page,
+    Projection,
+    Under,
+)
 
 JSON, TEXT = Leaf("JSON"), Leaf("String")
-NAME = Fields((("given", "firstName", TEXT), ("family", "lastName", TEXT)))
-WANTED = Fields((
-    ("who", "person", Fields((("name", "name", NAME),))),
-    ("mail", "personalEmail", Fields((("to", "address", TEXT), ("label", "label", TEXT)))),
-    ("segments", "segmentMembership", JSON), ("identities", "identityMap", JSON), ("type", "eventType", TEXT),
+
+
+def under(key, **fields):
+    return Under(key, Object(tuple(fields.items())))
+
+
+NAME = under("name", given=Under("firstName", TEXT), family=Under("lastName", TEXT))
+ENTITY = Document(Object((
+    ("who", under("person", name=NAME)), ("mail", under("personalEmail", to=Under("address", TEXT), label=Under("label", TEXT))),
+    ("segments", Under("segmentMembership", JSON)), ("identities", Under("identityMap", JSON)), ("type", Under("eventType", TEXT)),
+)))  # fmt: skip
+NODE = Object((
+    ("kind", Constant("Event")), ("number", Column("event_id", Format.TEXT)), ("at", Column("timestamp", Format.TIME)),
+    ("type", Column("event_type", Format.TEXT)), ("came", Column("ingested_at", Format.TIME)), ("entity", ENTITY), ("all", Document(JSON)),
 ))  # fmt: skip
-NODE = (
-    ("kind", Constant("Event")), ("number", EventColumn.EVENT_ID), ("at", EventColumn.TIMESTAMP), ("type", EventColumn.EVENT_TYPE),
-    ("came", EventColumn.INGESTED_AT), ("entity", Fields((("type", "eventType", TEXT), ("who", "identityMap", JSON)))),
-    ("all", EventColumn.DOCUMENT),
-)  # fmt: skip
+NEWEST = EventRequest(EventFilter(), EventOrder(descending=True), Window(2))
+ROWS = NEWEST.rows(Packed("", (("xid", Packing.UUID),)))
+PROFILE = Projection(
+    (Object((("entity", ENTITY), ("events", Page(ROWS, Each(NODE))), ("count", Count(ROWS))), "is_found"),), frozenset()
+)
 orders = st.builds(EventOrder, st.sampled_from(EventOrderField), st.booleans())
 filters = st.sampled_from([EventFilter(), EventFilter(event_types=("a",)), EventFilter(until=START)])
 requests = st.builds(EventRequest, filters, orders, st.builds(Window, st.integers(0, 3), st.booleans()))
@@ -75,20 +99,24 @@ async def test_single_reads_reads_of_many_and_pages_of_all_agree(replay, history
 
 @by_examples
 @given(history=histories())
-async def test_a_part_of_a_document_equals_that_part_of_the_whole_one(replay, history):
+async def test_what_is_projected_of_profiles_is_the_same_by_every_way(replay, history):
     world, config, xids = await replayed(replay, history)
     for policy in policies_of(config):
-        whole, finished = [
-            [
-                *(await profiles.search_profiles(world.db, world.scope, config, policy, Window(), wanted=wanted)).items,
-                *(await profiles.search_profiles(world.db, world.scope, config, policy, Window(backward=True), wanted=wanted)).items,
-                *(found.profile for found in await profiles.read_profiles(world.db, world.scope, config, policy, xids, wanted=wanted)),
-            ]
-            for wanted in (None, WANTED)
-        ]  # fmt: skip
-        assert [each and each.profile_id for each in finished] == [each and each.profile_id for each in whole]
-        for each, other in zip(finished, whole, strict=True):
-            assert each is None or orjson.loads(each.entity) == pick(WANTED, other.document)
+        asked = world.db, world.scope, config, policy
+        whole = await profiles.read_profiles(*asked, xids)
+        projected = await profiles.project_profiles(*asked, xids, projection=PROFILE)
+        by_id = {}
+        for each, other in zip(whole, projected, strict=True):
+            assert (each.identity, each.status) == (other.identity, other.status)
+            found = other.parts[0] and orjson.loads(other.parts[0])
+            assert (found and found["entity"]) == (each.profile and evaluate(ENTITY, each.profile))
+            if each.profile:
+                (listed,) = await events.list_events(world.db, world.scope, [each.profile.person.xids], NEWEST)
+                assert found["events"] == [orjson.loads(orjson.dumps(evaluate(NODE, event))) for event in listed.items]
+                by_id[each.profile.profile_id] = found
+        for backward in (False, True):
+            page = await profiles.search_profiles(*asked, Window(backward=backward), projection=PROFILE)
+            assert {one.profile_id: orjson.loads(one.parts[0]) for one in page.items} == by_id
 
 
 @by_examples
@@ -115,21 +143,22 @@ async def test_pages_of_events_are_equal_however_much_of_a_document_is_selected(
     ends = st.none() | st.sampled_from([order.key(event) for event in whole.items] or [None])
     asked = replace(asked, window=replace(asked.window, after=data.draw(ends), before=data.draw(ends)))
     pages = await events.list_events(world.db, world.scope, persons, asked)
-    finished, by_hand = [], []
-    for is_distributed, into in ((False, finished), (True, by_hand)):
+    nodes = Object((("nodes", Each(NODE)), ("on", HasMore(behind=True)), ("back", HasMore(behind=False))))
+    node = Page(asked.rows(ROWS.key), nodes)
+    for is_distributed in (False, True):
         world.db.is_distributed = is_distributed
-        in_part = await events.list_events(world.db, world.scope, persons, replace(asked, shape=WANTED))
-        for page, other in zip(pages, in_part, strict=True):
-            wanted = [pick(WANTED, event.document) for event in page.items]
-            assert [orjson.loads(event.entity) for event in other.items] == wanted
+        in_part = await events.list_events(
+            world.db, world.scope, persons, asked, Projection((ENTITY, NODE), frozenset())
+        )
+        lists = await events.read_lists(world.db, world.scope, persons, [node])
+        for page, other, read in zip(pages, in_part, lists, strict=True):
+            expected = [orjson.loads(orjson.dumps(evaluate(NODE, event))) for event in page.items]
+            assert [orjson.loads(event.parts[0]) for event in other.items] == [each["entity"] for each in expected]
+            assert [orjson.loads(event.parts[1]) for event in other.items] == expected
             assert [order.key(event) for event in other.items] == [order.key(event) for event in page.items]
-        for page in await timelines.list_timelines(world.db, world.scope, persons, Timeline(asked, NODE)):
-            into.append(page._replace(nodes=orjson.loads(page.nodes)))
+            shown = orjson.loads(orjson.dumps(evaluate(node, None, read)))
+            assert shown == {"nodes": expected, "on": page.has_next, "back": page.has_previous}
     world.db.is_distributed = False
-    assert finished == by_hand
-    for page, other in zip(pages, finished, strict=True):
-        assert [node["number"] for node in other.nodes] == [event.event_id for event in page.items]
-        assert (other.has_next, other.has_previous) == (page.has_next, page.has_previous)
 
 
 @by_examples

@@ -79,14 +79,14 @@ def test_every_observation_has_a_metric():
 def test_durations_are_counted_once_however_often_they_are_scraped():
     metrics = Metrics()
     for seconds in (0.001, 0.0011, 0.0024, 40):  # a bound belongs to what is below it
-        metrics(StatementRan("people.find_people", seconds, 1))
+        metrics(StatementRan("people.read_people", seconds, 1))
         told = {line for line in lines(metrics) if line.startswith("gateway_statement_seconds")}
     assert told >= {
-        'gateway_statement_seconds_bucket{le="0.001",name="people.find_people"} 1.0',
-        'gateway_statement_seconds_bucket{le="0.0025",name="people.find_people"} 3.0',
-        'gateway_statement_seconds_bucket{le="30.0",name="people.find_people"} 3.0',
-        'gateway_statement_seconds_bucket{le="+Inf",name="people.find_people"} 4.0',
-        'gateway_statement_seconds_count{name="people.find_people"} 4.0',
+        'gateway_statement_seconds_bucket{le="0.001",name="people.read_people"} 1.0',
+        'gateway_statement_seconds_bucket{le="0.0025",name="people.read_people"} 3.0',
+        'gateway_statement_seconds_bucket{le="30.0",name="people.read_people"} 3.0',
+        'gateway_statement_seconds_bucket{le="+Inf",name="people.read_people"} 4.0',
+        'gateway_statement_seconds_count{name="people.read_people"} 4.0',
     }
     assert told <= lines(metrics)
 

@@ -12,8 +12,26 @@ import pytest
 from gateway.domain.config import api_keys
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities
-from gateway.domain.reading.shapes import Fields, Items, Leaf, expression
+from gateway.domain.reading import events, people
+from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.rules.keyset import Window
 from gateway.domain.work import audit, job_lists
+from gateway.projection.predicates import Values
+from gateway.projection.tree import (
+    Count,
+    Document,
+    Each,
+    End,
+    HasMore,
+    Items,
+    Leaf,
+    Object,
+    Packed,
+    Packing,
+    Page,
+    Projection,
+    Under,
+)
 from gateway.storage.queries import all_queries
 
 LARGE = (
@@ -21,15 +39,44 @@ LARGE = (
     *("ingest_error", "audit_entry", "revocation"),
 )
 WHOLE_SANDBOX = re.compile(r"^tenants\.empty_|^maintenance\.")  # these are about all rows, whatever way is shortest
-SHAPE = Fields((("a", "a", Leaf("String")), ("b", "b", Items(Fields((("c", "c", Leaf("Int")),))))))
-ENTITY = expression(SHAPE, "e.document")
-KEYS = "(array_agg(row(e.timestamp, e.event_id, e.xid, e.dataset_id)))[1]"
+ENTITY = Document(
+    Object((("a", Under("a", Leaf("String"))), ("b", Under("b", Items(Object((("c", Under("c", Leaf("Int"))),)))))))
+)
+ROWS = EventRequest(EventFilter(), EventOrder(descending=True), Window(10)).rows(Packed("", (("xid", Packing.UUID),)))
+PAGE = Page(ROWS, Object((("nodes", Each(ENTITY)), ("on", HasMore(behind=True)), ("last", End(is_first=False)))))
+PERSON = Projection(
+    (Object((("entity", ENTITY), ("events", PAGE), ("count", Count(ROWS)))),), frozenset({"person", "document"})
+)
 PARTS = {
-    "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
-    "document": expression(SHAPE, "document"), "text": "''", "entity": ENTITY, "nodes": f"array_to_string((array_agg({ENTITY}))[:$5 - 1], ',')", "first": KEYS, "last": KEYS,
-    "where": "", "time": "timestamp", "direction": "desc", "limited": "e.timestamp desc, e.event_id desc fetch first ($5) rows with ties",
-    "between": "", "order": "1", "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "together": "order by e.timestamp desc, e.event_id desc, e.xid desc, e.dataset_id desc limit $3",
-}  # fmt: skip
+    "columns": "1",
+    "where": "",
+    "direction": "desc",
+    "between": "",
+    "order": "1",
+    "cells": "key",
+    "table": "gateway.batch",
+    "sandbox": "sandbox_id",
+    "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
+}
+"""What is put into braces of other statements."""
+
+
+def filled(statement):
+    """A statement as it is run, and the number of values behind its own parameters."""
+    if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
+        made, values = people.statement_of(statement, PERSON, "desc")
+        return made.sql, len(values)
+    if statement.name == "events.list_events":
+        asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(10))
+        made, values = events.list_statement(asked, Projection((ENTITY,), frozenset()), Values(*[None] * 4))
+        return made.sql, len(values.given) - 4
+    if statement.name == "events.read_lists":
+        values = Values(*[None] * 4)
+        return events.lists_statement([PAGE, Count(ROWS)], values).sql, len(values.given) - 4
+    own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
+    return statement.filled(**(PARTS | own)).sql, 0
+
+
 ORDERS = {
     "api_keys.list_api_keys": api_keys.NEWEST_FIRST,
     "audit.list_entries": audit.NEWEST_FIRST,
@@ -61,7 +108,7 @@ async def connection(module_dsn):
 
 
 async def plan_of(connection, statement):
-    text, bounds = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql, 0
+    text, bounds = (statement.with_rows(1), 0) if statement.columns else filled(statement)
     if (order := ORDERS.get(statement.name)) is not None:
         key = (
             None if statement.name.startswith("batch_lists.") else (None,) * len(order.columns)

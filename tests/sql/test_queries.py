@@ -3,13 +3,12 @@
 import asyncpg
 import pytest
 
-from gateway.storage.queries import Query, all_queries, query
+from gateway.storage.queries import Query, all_queries, part, query
 
 PARTS = {
-    "found": "document::text", "unknown": "'u'", "erased": "'e'", "bare": "'b'",
-    "document": "document", "text": "e.document", "entity": "null::text", "nodes": "string_agg('{}', ',')", "first": "null", "last": "null",
-    "where": "", "time": "timestamp", "direction": "asc", "limited": "e.timestamp limit $5",
-    "between": "", "order": "1", "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "together": "",
+    "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "",
+    "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
+    "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

@@ -59,7 +59,7 @@ class Run:
 
     @property
     def errors(self) -> list[GraphQLError]:
-        """What the caller is told."""
+        """The errors that the caller gets."""
         return [fault.error for fault in self.faults]
 
     def weigh(self, size: int) -> None:
@@ -69,7 +69,7 @@ class Run:
             raise too_large(self.answer_bytes)
 
     def splice(self, finished: Finished) -> orjson.Fragment:
-        """The text as a part of the answer. Raises LimitExceeded."""
+        """Add a text to the answer, and return it as a part of that. Raises LimitExceeded."""
         self.weigh(len(finished.text))
         return orjson.Fragment(finished.text)
 
@@ -78,7 +78,7 @@ class Run:
         self.faults.append(Fault(located_error(error, list(nodes), path), stays))
 
     def absorb(self, paths: Sequence[Path]) -> None:
-        """Nulls stand here, equally deep, because of errors further in. Of what went wrong there after those, nothing is told."""
+        """Keep only the first error below each of these paths, equally deep, which have become null because of it."""
         depth, has_fallen = len(paths[0]), {tuple(path): False for path in paths}
         told = []
         for fault in self.faults:
@@ -109,32 +109,34 @@ class Completion(ABC):
 
     @abstractmethod
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """As many as values; None only where the type allows it."""
+        """Return as many finished values as were given; None only where the type allows it."""
 
     def fail(self, run: Run, error: Exception, path: Path) -> Any:
-        """What stands where the error was met."""
+        """Note an error, and return what takes the value's place."""
         run.fail(error, self.asked.nodes, path, stays=self.nullable)
         return None if self.nullable else FAILED
 
     def nothing(self, run: Run, places: Places, index: int) -> Any:
-        """What stands where there is no value."""
+        """Return what takes the place of a value that is missing."""
         if self.nullable:
             return None
         message = f"Cannot return null for non-nullable field {self.asked.coordinate}."
         return self.fail(run, TypeError(message), places(index))
 
     def without(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """The column before its objects are finished: what stands where there is none, or where the store has finished it."""
+        """Return the column before its objects are finished: with what takes the place of missing ones, and with those that are JSON text."""
         return [self.whole(run, value, places, index) for index, value in enumerate(values)]
 
     def whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
-        """A value that nothing is left to be done with."""
+        """Return a value that nothing is left to be done with."""
+        if value is FAILED:
+            return FAILED
         if type(value) is Finished:
             return run.splice(value)
         return self.nothing(run, places, index) if value is None else value
 
     def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
-        """The column when something inside its values has failed."""
+        """Return the column when something inside its values has failed."""
         if not self.nullable or not run.faults:
             return finished
         fallen = [index for index, value in enumerate(finished) if value is FAILED]
@@ -151,6 +153,7 @@ class Leaf(Completion):
         self._serialize = serialize
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Serialize the values."""
         finished = None if run.faults else self._all(values)
         if finished is None or (not self.nullable and None in finished):
             return [self._one(run, value, places, index) for index, value in enumerate(values)]
@@ -178,6 +181,7 @@ class Text(Leaf):
     """Scalars whose values are texts of any length."""
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Serialize the values, and weigh them."""
         finished = await super().finish(run, values, places)
         run.weigh(sum([len(value) for value in finished if type(value) is str]))
         return finished
@@ -187,6 +191,7 @@ class Json(Leaf):
     """Documents and parts of them, written as text at once; one that stands in several places, once."""
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Write the values as JSON."""
         finished = await super().finish(run, values, places)
         texts: dict[int, bytes] = {}
         for index, value in enumerate(finished):
@@ -208,6 +213,7 @@ class Listed(Completion):
         self._item = item
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Finish the items of all lists together."""
         lists = [() if _is_finished(value) else value for value in values]
         items = list(chain.from_iterable(lists))
         rest = iter(await self._item.finish(run, items, places_of_items(places, lists))) if items else iter(())
@@ -223,11 +229,15 @@ class Listed(Completion):
 class Objects(Completion):
     """Objects of one type: the parents of the next level."""
 
-    def __init__(self, asked: Asked, selection: "Selection", *, nullable: bool) -> None:
+    def __init__(self, asked: Asked, selection: "Selection", *, nullable: bool, part: int | None = None) -> None:
         super().__init__(asked, nullable=nullable, waits=selection.waits)
         self._selection = selection
+        self._part = part
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Finish the objects that are not JSON text yet."""
+        if self._part is not None:
+            values = [value if _is_finished(value) else self._read(value, self._part) for value in values]
         numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
         if len(numbers) == len(values):
             return self.absorbed(run, await self._selection.finish(run, values, places), places)
@@ -239,15 +249,29 @@ class Objects(Completion):
             _fill(finished, numbers, rows)
         return self.absorbed(run, finished, places)
 
+    @staticmethod
+    def _read(record: Any, part: int) -> Any:
+        """What was read of a record, if it is one text; else the record."""
+        return record if record.parts is None else Finished(record.parts[part])
+
+
+class Spliced(Completion):
+    """What is JSON text already."""
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Return the texts as parts of the answer."""
+        return self.without(run, values, places)
+
 
 class Abstract(Completion):
-    """Objects of several types, told apart by what the domain has for them."""
+    """Objects of several types, which differ by what the domain has for them."""
 
     def __init__(self, asked: Asked, of: Callable[[Any], Completion], *, nullable: bool) -> None:
         super().__init__(asked, nullable=nullable, waits=True)
         self._of = of
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Finish the objects of each type together."""
         finished = self.without(run, values, places)
         groups: dict[Completion, list[int]] = {}
         for number, value in enumerate(values):
@@ -272,7 +296,7 @@ class Resolver(ABC):
 
     @abstractmethod
     async def values(self, run: Run, parents: list[Any], fail: Callable[[Exception, int], Any]) -> list[Any]:
-        """A value for each parent; `fail` gives what stands for the parent's value when it cannot be had."""
+        """Return a value for each parent; `fail` gives what takes a value's place when there is an error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +313,7 @@ class Column:
         return self.resolver.waits or self.completion.waits
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
-        """The field's finished value under each parent."""
+        """Return the field's finished value under each parent."""
         below, completion = places_of_field(places, self.key), self.completion
 
         def fail(error: Exception, index: int) -> Any:
@@ -316,7 +340,7 @@ class Selection:
         return bool(self._waiting)
 
     async def finish(self, run: Run, parents: list[Any], places: Places) -> list[Any]:
-        """The finished object for each parent, FAILED where a field of it has failed that must not be null."""
+        """Return the finished object for each parent, FAILED where a field of it has failed that must not be null."""
         run.weigh(len(parents) * self._row_size)
         columns: list[list[Any]] = [[]] * len(self._keys)
         for place, column in self._ready:

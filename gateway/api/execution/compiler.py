@@ -1,4 +1,4 @@
-"""From a valid operation to a plan: which fields of which objects are wanted, where their values come from, how they are completed.
+"""From a valid operation to a plan: the fields of all objects that it selects, how they are resolved, how they are completed.
 
 All that does not depend on a request is found out here, once: fields are collected through fragments and directives, arguments are
 coerced, resolvers are taken out of their wrappers. What this does not know how to compile is refused, and runs on the stock executor.
@@ -35,7 +35,6 @@ from strawberry.types.field import StrawberryField
 from strawberry.types.fields.resolver import StrawberryResolver
 
 from gateway.api.context import Context
-from gateway.api.entities import ByKey
 from gateway.api.execution.columns import (
     FAILED,
     Abstract,
@@ -49,19 +48,38 @@ from gateway.api.execution.columns import (
     Resolver,
     Run,
     Selection,
+    Spliced,
     Text,
 )
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
 from gateway.api.execution.introspection import Introspection
+from gateway.api.execution.lookahead import TYPENAME, Lookahead, Path, Walk, reading_of
 from gateway.api.execution.paths import root
-from gateway.api.execution.resolvers import Attribute, Constant, Entity, Function, Key, RootFunction
-from gateway.api.execution.texts import TYPENAME
-from gateway.api.execution.wants import ENTITY, HOLDERS, wanted
-from gateway.api.loaders import Wanted
+from gateway.api.execution.resolvers import Attribute, Constant, Evaluated, Function, Part, RootFunction
+from gateway.api.projections import NotProjected
+from gateway.projection.tree import Document
 
 LEAVES: Final = {"String": Text, "ID": Text, "JSON": Json}
 """How scalars are finished whose values may be long."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a selection is below a field that reads records: `parts` are those of its projection, by the keys that lead there."""
+
+    parts: Mapping[Path, int]
+    path: Path = ()
+
+    @property
+    def part(self) -> int | None:
+        return self.parts.get(self.path)
+
+    def below(self, key: str) -> "_Place":
+        return _Place(self.parts, (*self.path, key)) if self.parts else self
+
+
+NOWHERE: Final = _Place({})
 
 
 class NotCompiled(Exception):
@@ -80,7 +98,7 @@ class Plan:
     introspections: tuple[Introspection, ...] = ()
 
     async def run(self, context: Context, variables: VariableValues, answer_bytes: int) -> Run:
-        """The run that has ended, with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
+        """Run the query, and return the run with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
         run = Run(context, variables, answer_bytes)
         (data,) = await self.selection.finish(run, [None], root)
         if data is FAILED:
@@ -93,7 +111,7 @@ class Plan:
 def compile_query(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, flags: Mapping[str, Any]
 ) -> Plan:
-    """The plan of a query. `flags` are the values of the variables in `@skip` and `@include`. Raises NotCompiled."""
+    """Return the plan of a query. `flags` are the values of the variables in `@skip` and `@include`. Raises NotCompiled."""
     if operation.operation is not OperationType.QUERY or schema.query_type is None:
         raise NotCompiled("not a query")
     compiler = _Compiler(schema, document, operation, flags)
@@ -112,6 +130,7 @@ class _Compiler:
         self._operation = operation
         self._flags = VariableValues({}, dict(flags))
         self.introspections: list[Introspection] = []
+        self._walk = Walk(self._fields, partial(Arguments, schema))
         self._fragments = {
             node.name.value: FragmentDetails(node)
             for node in document.definitions
@@ -120,20 +139,20 @@ class _Compiler:
 
     def root(self, query_type: GraphQLObjectType) -> Selection:
         fields, *_ = collect_fields(self._schema, self._fragments, self._flags, query_type, self._operation)
-        return self._selection(query_type, fields)
+        return self._selection(query_type, fields, NOWHERE)
 
     def _fields(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GroupedFieldSet:
         return collect_subfields(
             self._schema, self._fragments, self._flags, self._operation, parent_type, details
         ).grouped_field_set
 
-    def _below(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> Selection:
-        return self._selection(parent_type, self._fields(parent_type, details))
+    def _below(self, parent_type: GraphQLObjectType, details: list[FieldDetails], place: "_Place") -> Selection:
+        return self._selection(parent_type, self._fields(parent_type, details), place)
 
-    def _selection(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet) -> Selection:
-        return Selection(tuple(self._column(parent_type, key, details) for key, details in fields.items()))
+    def _selection(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet, place: "_Place") -> Selection:
+        return Selection(tuple(self._column(parent_type, key, details, place) for key, details in fields.items()))
 
-    def _column(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails]) -> Column:
+    def _column(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails], place: "_Place") -> Column:
         name = details[0].node.name.value
         asked = Asked(tuple(each.node for each in details), f"{parent_type.name}.{name}")
         if name == TYPENAME:
@@ -144,47 +163,67 @@ class _Compiler:
             )
             self.introspections.append(resolver)
             return Column(key, resolver, Leaf(asked, _same, nullable=name == "__type"))
-        field = parent_type.fields[name]
-        return Column(key, self._resolver(parent_type, field, details), self._completion(field.type, asked, details))
+        return self._field(parent_type.fields[name], key, asked, details, place)
+
+    def _field(
+        self, field: GraphQLField, key: str, asked: Asked, details: list[FieldDetails], place: "_Place"
+    ) -> Column:
+        place = place.below(key)
+        if reading_of(field).is_record:
+            completion = self._completion(field.type, asked, details, place)
+            return Column(key, self._resolver(field, details, None), completion)
+        document = self._document(field, details)
+        if document is not None:
+            resolver: Resolver = Evaluated(document)
+            completion = Spliced(asked, nullable=not isinstance(field.type, GraphQLNonNull))
+        else:
+            selected = self._walk.look_ahead(field, details)
+            resolver = self._resolver(field, details, selected)
+            inner = _Place(selected.parts) if selected else NOWHERE
+            completion = self._completion(field.type, asked, details, inner)
+        return Column(key, resolver if place.part is None else Part(place.part, resolver), completion)
 
     def _definitions(self) -> dict[str, FragmentDefinitionNode]:
         return {name: fragment.definition for name, fragment in self._fragments.items()}
 
     # -------------------------------------------------------------------------------------------- values
 
-    def _resolver(self, parent_type: GraphQLObjectType, field: GraphQLField, details: list[FieldDetails]) -> Resolver:
-        if isinstance(field.resolve, ByKey):
-            return Key(field.resolve)
-        if parent_type.name in HOLDERS and details[0].node.name.value == ENTITY:
-            return Entity()
+    def _document(self, field: GraphQLField, details: list[FieldDetails]) -> Document | None:
+        """The field as a document of a record, if it is one."""
+        if reading_of(field).reads is None:
+            return None
+        try:
+            node = self._walk.node(field, details)
+        except NotProjected:
+            return None
+        return node if isinstance(node, Document) else None
+
+    def _resolver(self, field: GraphQLField, details: list[FieldDetails], selected: Lookahead | None) -> Resolver:
         definition: StrawberryField = field.extensions["strawberry-definition"]
         if definition.is_basic_field:
             return Attribute(definition.python_name)
         resolver = definition.base_resolver
         if resolver is None or definition.extensions:
             raise NotCompiled("field extensions")
-        arguments = Arguments(self._schema, field, details[0].node)
-        return _function(
-            resolver, arguments, wanted(field.type, details, self._fields, partial(Arguments, self._schema))
-        )
+        return _function(resolver, Arguments(self._schema, field, details[0].node), selected)
 
     # -------------------------------------------------------------------------------------------- completion
 
     def _completion(
-        self, output_type: Any, asked: Asked, details: list[FieldDetails], *, nullable: bool = True
+        self, output_type: Any, asked: Asked, details: list[FieldDetails], place: "_Place", *, nullable: bool = True
     ) -> Completion:
         match output_type:
             case GraphQLNonNull():
-                return self._completion(output_type.of_type, asked, details, nullable=False)
+                return self._completion(output_type.of_type, asked, details, place, nullable=False)
             case GraphQLList():
-                return Listed(asked, self._completion(output_type.of_type, asked, details), nullable=nullable)
+                return Listed(asked, self._completion(output_type.of_type, asked, details, place), nullable=nullable)
             case GraphQLScalarType():
                 kind = LEAVES.get(output_type.name, Leaf)
                 return kind(asked, output_type.coerce_output_value, nullable=nullable)
             case GraphQLEnumType():
                 return Leaf(asked, _enum_serializer(output_type), nullable=nullable)
             case GraphQLObjectType():
-                return Objects(asked, self._below(output_type, details), nullable=nullable)
+                return Objects(asked, self._below(output_type, details, place), nullable=nullable, part=place.part)
             case GraphQLInterfaceType():
                 return Abstract(asked, self._by_type(output_type, asked, details), nullable=nullable)
         raise NotCompiled("a union")
@@ -198,7 +237,9 @@ class _Compiler:
         def completion(value: Any) -> Completion:
             kind = type(value)
             if kind not in compiled:
-                compiled[kind] = Objects(asked, self._below(self._type_of(value, interface), details), nullable=True)
+                compiled[kind] = Objects(
+                    asked, self._below(self._type_of(value, interface), details, NOWHERE), nullable=True
+                )
             return compiled[kind]
 
         return completion
@@ -211,13 +252,13 @@ class _Compiler:
         raise TypeError(f"{interface.name} has no type for {type(value).__name__}")
 
 
-def _function(resolver: StrawberryResolver[Any], arguments: Arguments, wanted: Wanted) -> Function:
+def _function(resolver: StrawberryResolver[Any], arguments: Arguments, selected: Lookahead | None) -> Function:
     info = resolver.info_parameter
     kind = RootFunction if resolver.parent_parameter is None else Function
     return kind(
         cast("Callable[..., Any]", resolver.wrapped_func),
         arguments,
-        wanted,
+        selected,
         info=info.name if info else None,
         waits=resolver.is_async,
     )

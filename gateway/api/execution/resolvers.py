@@ -7,12 +7,15 @@ from itertools import chain
 from operator import attrgetter
 from typing import Any, Final
 
+import orjson
+
 from gateway.api.context import CompiledInfo
-from gateway.api.entities import ByKey
 from gateway.api.execution.columns import Resolver, Run
 from gateway.api.execution.inputs import Arguments
+from gateway.api.execution.lookahead import Lookahead
 from gateway.api.finished import Finished
-from gateway.api.loaders import Wanted
+from gateway.projection.evaluate import evaluate
+from gateway.projection.tree import Node
 from gateway.runtime.slices import in_time_slices
 
 Fail = Callable[[Exception, int], Any]
@@ -22,7 +25,7 @@ FEW: Final = 10
 
 
 class Constant(Resolver):
-    """The same for every parent."""
+    """One value for every parent."""
 
     waits = False
 
@@ -30,6 +33,7 @@ class Constant(Resolver):
         self._value = value
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        """Return the value for each parent."""
         return [self._value] * len(parents)
 
 
@@ -42,44 +46,65 @@ class Attribute(Resolver):
         self._get = attrgetter(name)
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        """Read the attribute of each parent."""
         return _read(self._get, parents, fail)
 
 
-class Key(Resolver):
-    """A field of a document."""
+class Part(Resolver):
+    """A part of the projection that was read of each parent, as JSON; of parents that were read whole, what the field resolves to."""
+
+    waits = True
+
+    def __init__(self, place: int, otherwise: Resolver) -> None:
+        self._place = place
+        self._otherwise = otherwise
+        self.waits = otherwise.waits
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
+        """Return the part of each parent."""
+        if any(parent.parts is None for parent in parents):
+            return await self._otherwise.values(run, parents, fail)
+        texts = [parent.parts[self._place] for parent in parents]
+        return [None if text is None else Finished(text) for text in texts]
+
+
+class Evaluated(Resolver):
+    """A projection of records that were read whole."""
 
     waits = False
 
-    def __init__(self, by_key: ByKey) -> None:
-        self._by_key = by_key
+    def __init__(self, node: Node) -> None:
+        self._node = node
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
-        return list(map(self._by_key, parents))
+        """Evaluate the projection of each parent."""
+        return await _called(self._text, parents, fail)
 
-
-class Entity(Resolver):
-    """The entity of a profile or an event: finished by the store, or the document that it is picked from."""
-
-    waits = False
-
-    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
-        return [each.document if each.entity is None else Finished(each.entity) for each in parents]
+    def _text(self, record: Any) -> Finished:
+        return Finished(orjson.dumps(evaluate(self._node, record)).decode())
 
 
 class Function(Resolver):
     """A function of the API that takes the parent first, and arguments by name."""
 
     def __init__(
-        self, function: Callable[..., Any], arguments: Arguments, wanted: Wanted, *, info: str | None, waits: bool
+        self,
+        function: Callable[..., Any],
+        arguments: Arguments,
+        selected: Lookahead | None,
+        *,
+        info: str | None,
+        waits: bool,
     ) -> None:
         self._function = function
         self._for_all = getattr(function, "for_all", None)
         self._arguments = arguments
-        self._wanted = wanted
+        self._selected = selected
         self._info = info
         self.waits = waits
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
+        """Call the function for each parent, or for all."""
         try:
             given = self._given(run)
         except Exception as error:  # noqa: BLE001 (it stands where the values would)
@@ -95,13 +120,14 @@ class Function(Resolver):
         given = self._arguments.read(run.variables)
         if self._info is None:
             return given
-        return {**given, self._info: CompiledInfo(run.context, self._wanted, run.variables)}
+        return {**given, self._info: CompiledInfo(run.context, self._selected, run.variables)}
 
 
 class RootFunction(Function):
     """One of an operation's root: it takes no parent, and there is but one."""
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:  # noqa: ARG002
+        """Call the function."""
         try:
             value = self._function(**self._given(run))
             return [await value if self.waits else value]

@@ -1,32 +1,36 @@
-"""Events of people, filtered, in order, page by page.
-
-The conditions of a filter become SQL text here; every value in them is a parameter of the statement.
-"""
+"""Events of people, filtered, in order, page by page."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
+from itertools import accumulate, chain
+from operator import attrgetter
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
 
-from gateway.domain.reading.shapes import Shape, expression
 from gateway.domain.rules.keyset import Key, Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import MAX_NAME, did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadCursor, BadInput
+from gateway.projection.evaluate import Found, Lists, evaluate
+from gateway.projection.predicates import Predicate, Values, at_least, beyond, has_path, less, one_of
+from gateway.projection.sql import Listed, Source, columns, page_parts
+from gateway.projection.tree import Count, Order, Packed, Projection, Rows
+from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import Query, fill, part, query
 from gateway.xdm.fields import Field, below, names_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
 
 READ = query("events.read_events")
 LIST = query("events.list_events")
 LIST_OF_CLUSTER = query("events.list_events_of_cluster")
+READ_LISTS = query("events.read_lists")
 COUNT = query("events.count_events")
 
 MAX_PROPERTY_CONDITIONS = 3
@@ -59,7 +63,7 @@ _SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="
 
 @dataclass(frozen=True)
 class Event:
-    """An event. `text`: its document as JSON, parsed at first use; empty where a part was selected, whose JSON text is in `entity`."""
+    """An event. `text`: its document as JSON, parsed at first use. `parts`: what was to be read of it, as JSON; None where all of it was."""
 
     xid: UUID
     dataset_id: UUID
@@ -67,15 +71,23 @@ class Event:
     batch_id: UUID
     timestamp: datetime
     event_type: str | None
-    text: str
     ingested_at: datetime
-    entity: str | None = None
+    text: str
+    parts: tuple[str, ...] | None = None
 
     @cached_property
     def document(self) -> Document:
         """The parsed document."""
         document: Document = orjson.loads(self.text)
         return document
+
+
+COLUMNS: Final = tuple(field.name for field in fields(Event) if field.name not in ("text", "parts"))
+"""The columns of an event beside its document."""
+
+DOCUMENT: Final = "document"
+WHOLE: Final = Projection((), frozenset({DOCUMENT}))
+"""Everything of an event."""
 
 
 EventKey = tuple[UUID, UUID, str]
@@ -114,6 +126,17 @@ class EventFilter:
         if any("\0" in event_type for event_type in self.event_types or ()):
             raise BadInput("No event type has a NUL character.")
 
+    @property
+    def predicates(self) -> tuple[Predicate, ...]:
+        """The conditions on events `e`."""
+        return (
+            *([at_least("e.timestamp", self.since)] if self.since is not None else ()),
+            *([less("e.timestamp", self.until)] if self.until is not None else ()),
+            *([one_of("e.event_type", "text", self.event_types)] if self.event_types is not None else ()),
+            *([one_of("e.dataset_id", "uuid", self.dataset_ids)] if self.dataset_ids is not None else ()),
+            *(has_path("e.document", each.path, each.value) for each in self.properties),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class EventOrder:
@@ -123,31 +146,36 @@ class EventOrder:
     descending: bool = False
 
     @property
-    def column(self) -> str:
-        """The column of the time that it orders by."""
-        return "timestamp" if self.field is EventOrderField.TIMESTAMP else "ingested_at"
+    def columns(self) -> Order:
+        """The order by columns; the index of timelines has the first two."""
+        if self.field is EventOrderField.TIMESTAMP:
+            return Order(("timestamp", "event_id", "xid", "dataset_id"), 2, self.descending)
+        return Order(("ingested_at", "event_id", "xid", "dataset_id"), 0, self.descending)
 
     @property
     def key(self) -> Callable[[Event], Key]:
         """A function that returns an event's sort key for ascending order; sort in reverse if `descending`."""
-        if self.field is EventOrderField.TIMESTAMP:
-            return lambda event: (event.timestamp, event.event_id, event.xid, event.dataset_id)
-        return lambda event: (event.ingested_at, event.event_id, event.xid, event.dataset_id)
+        return attrgetter(*self.columns.columns)
 
 
 @dataclass(frozen=True, slots=True)
 class EventRequest:
-    """One page of events: filter, order and window; `shape` are the selected parts of their documents, None for whole ones."""
+    """One page of events: filter, order and window."""
 
     filter: EventFilter
     order: EventOrder
     window: Window
-    shape: Shape | None = None
 
-    @property
-    def direction(self) -> str:
-        """`asc` or `desc`: the direction in SQL that reads the events nearest to the window's cursor first."""
-        return "desc" if self.order.descending is not self.window.backward else "asc"
+    def rows(self, key: Packed) -> Rows:
+        """Return the page for a projection; `key` is an event's place in it as text. Raises BadCursor."""
+        window, order = self.window, self.order.columns
+        bounds = window.bounds(datetime, str, UUID, UUID)
+        if any(isinstance(value, str) and "\0" in value for value in bounds):
+            raise BadCursor
+        names, descending = [f"e.{name}" for name in order.columns], order.descending
+        after = None if bounds[0] is None else beyond(names, bounds[:4], descending=descending)
+        before = None if bounds[4] is None else beyond(names, bounds[4:], descending=not descending)
+        return Rows("events", self.filter.predicates, after, before, order, window.size, window.backward, key)
 
 
 def condition(path: str, operator: ComparisonOperator, value: Any) -> PropertyCondition:
@@ -192,28 +220,55 @@ async def read_events(db: Database, scope: Scope, keys: Sequence[EventKey]) -> l
     """Read the event of each key, None for unknown ones. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     asked = [key for key in set(keys) if "\0" not in key[2]]
-    rows = await db.rows(READ, scope.sandbox_id, *(list(part) for part in zip(*asked, strict=True))) if asked else []
+    statement = READ.filled(columns=_columns(WHOLE, Values(), "e.document"))
+    rows = (
+        await db.rows(statement, scope.sandbox_id, *(list(each) for each in zip(*asked, strict=True))) if asked else []
+    )
     known = {(row["xid"], row["dataset_id"], row["event_id"]): Event(*row) for row in rows}
     return [known.get(key) for key in keys]
 
 
 async def list_events(
-    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], asked: EventRequest
+    db: Database,
+    scope: Scope,
+    people: Sequence[tuple[UUID, ...]],
+    asked: EventRequest,
+    projection: Projection = WHOLE,
 ) -> list[Page[Event]]:
     """List one page of events for each person, a person being its xids, in the order of the people. One statement.
 
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
-    xids = list({xid for members in people for xid in members})
-    bound = Bound([scope.sandbox_id, xids, asked.window.fetch])
-    together = f"order by {in_order(asked.order, asked.direction)} limit $3" if len(people) == 1 else ""
-    statement, document = (LIST_OF_CLUSTER, "e.document") if db.is_distributed else (LIST, "unpacked.document")
-    filled = statement.filled(together=together, **_columns(asked.shape, document), **ordered(asked, bound))
-    by_xid: dict[UUID, list[Event]] = {}
-    for row in await db.rows(filled, *bound.values) if xids else []:
-        by_xid.setdefault(row["xid"], []).append(Event(*row))
-    return [_page((e for xid in set(members) for e in by_xid.get(xid, ())), asked) for members in people]
+    rows = asked.rows(NO_KEY)
+    if not any(people):
+        return [_page((), rows) for _ in people]
+    if db.is_distributed:
+        pages = await _list_on_cluster(db, scope, people, rows)
+        return [_projected(page, projection) for page in pages] if projection.parts else pages
+    statement, values = list_statement(asked, projection, Values(scope.sandbox_id, *_slices(people)))
+    found: list[list[Event]] = [[] for _ in people]
+    for place, *row in await db.rows(statement, *values.given):
+        found[place - 1].append(_event(row, projection))
+    return [_page(each, rows) for each in found]
+
+
+async def read_lists(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], nodes: Sequence[PageNode | Count]
+) -> list[Lists]:
+    """Read pages and counts of each person's events, for `evaluate`. One statement, on a cluster one for each page and count.
+
+    Needs `profile:read`. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    if not people:
+        return []
+    if db.is_distributed:
+        found = [await _read_list_on_cluster(db, scope, people, node) for node in nodes]
+        return [dict(zip(nodes, each, strict=True)) for each in zip(*found, strict=True)]
+    values = Values(scope.sandbox_id, *_slices(people))
+    rows = await db.rows(lists_statement(nodes, values), *values.given)
+    return [dict(zip(nodes, map(orjson.Fragment, row), strict=True)) for row in rows]
 
 
 async def count_events(
@@ -221,77 +276,109 @@ async def count_events(
 ) -> list[int]:
     """Count the events of each person that pass the filter. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
+    return await _count(db, scope, people, filter_.predicates)
+
+
+# ------------------------------------------------------------------------------------------------
+
+NO_KEY: Final = Packed("", ())
+"""The place of an event where no text of it is wanted."""
+
+PAGE, UNPACKED, COUNT_ALL = (part(f"events.{name}") for name in ("page", "unpacked", "count"))
+DOCUMENT_COLUMN: Final = f"e.{DOCUMENT}"
+SOURCE: Final = Source("e", "unpacked.document")
+
+
+def _page_sql(*, carried: str, **gaps: str) -> str:
+    unpacked = UNPACKED if DOCUMENT_COLUMN in carried else ""
+    return fill(PAGE, carried=carried, unpacked=unpacked, **gaps)
+
+
+LISTS: Final = {"events": Listed(_page_sql, lambda **gaps: fill(COUNT_ALL, **gaps), SOURCE)}
+"""The lists of a person."""
+
+MEMBERS: Final = "person.xids"
+PEOPLE: Final = Source("person", "", members=MEMBERS, lists=LISTS)
+"""People of whom nothing but the members is known."""
+
+
+def _slices(people: Sequence[tuple[UUID, ...]]) -> tuple[list[UUID], list[int], list[int]]:
+    """Return the xids of all people, and where each person's begin and end, from 1."""
+    members = [tuple(set(xids)) for xids in people]
+    stops = list(accumulate(map(len, members)))
+    return list(chain(*members)), [1, *(stop + 1 for stop in stops[:-1])], stops
+
+
+def list_statement(asked: EventRequest, projection: Projection, values: Values) -> tuple[Query, Values]:
+    """Return the statement that lists a page of each person's events, and the values of its parameters, to which it adds. Raises BadCursor."""
+    rows = asked.rows(NO_KEY)
+    chosen = _columns(projection, values, SOURCE.document)
+    parts = page_parts(rows, (*COLUMNS, DOCUMENT), values.bind(asked.window.fetch), values)
+    return LIST.filled(columns=chosen, page=_page_sql(members=MEMBERS, **parts)), values
+
+
+def lists_statement(nodes: Sequence[PageNode | Count], values: Values) -> Query:
+    """Return the statement that reads pages and counts of each person's events; values of its parameters are added."""
+    return READ_LISTS.filled(columns=", ".join(columns(nodes, PEOPLE, values)))
+
+
+def _columns(projection: Projection, values: Values, document: str) -> str:
+    """Return the SQL of an event's columns, of its document if that is wanted, and of its parts."""
+    texts = columns(projection.parts, SOURCE, values)
+    named = [f"{text} as part_{place}" for place, text in enumerate(texts)]
+    whole = f"{document} as text" if DOCUMENT in projection.raw else "'' as text"
+    return ", ".join([*(f"e.{name}" for name in COLUMNS), whole, *named])
+
+
+def _event(row: Sequence[Any], projection: Projection) -> Event:
+    count = len(COLUMNS) + 1
+    own = [*row[:count], None if projection is WHOLE else tuple(row[count:])]
+    return Event(*own)
+
+
+async def _list_on_cluster(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], rows: Rows
+) -> list[Page[Event]]:
+    values = Values(scope.sandbox_id, list({xid for xids in people for xid in xids}), rows.size + 1)
+    parts = page_parts(rows, COLUMNS, "$3", values)
+    chosen = _columns(WHOLE, values, "e.document")
+    found: dict[UUID, list[Event]] = {}
+    for row in await db.rows(
+        LIST_OF_CLUSTER.filled(columns=chosen, where=parts["where"], nearest=parts["nearest"]), *values.given
+    ):
+        found.setdefault(row["xid"], []).append(Event(*row))
+    return [_page(chain.from_iterable(found.get(xid, ()) for xid in set(xids)), rows) for xids in people]
+
+
+async def _read_list_on_cluster(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], node: PageNode | Count
+) -> Sequence[Any]:
+    if isinstance(node, Count):
+        return await _count(db, scope, people, node.rows.filter)
+    return [Found(*page) for page in await _list_on_cluster(db, scope, people, node.rows)]
+
+
+async def _count(
+    db: Database, scope: Scope, people: Sequence[tuple[UUID, ...]], predicates: tuple[Predicate, ...]
+) -> list[int]:
     xids = list({xid for members in people for xid in members})
-    bound = Bound([scope.sandbox_id, xids])
-    statement = COUNT.filled(where=_where(filter_, bound))
-    rows = await db.rows(statement, *bound.values) if xids else []
+    values = Values(scope.sandbox_id, xids)
+    statement = COUNT.filled(where=values.conditions(predicates))
+    rows = await db.rows(statement, *values.given) if xids else []
     counts: dict[UUID, int] = dict(map(tuple, rows))
     return [sum(counts.get(xid, 0) for xid in set(members)) for members in people]
 
 
-def _page(events: Iterable[Event], asked: EventRequest) -> Page[Event]:
-    nearest = sorted(events, key=asked.order.key, reverse=asked.order.descending is not asked.window.backward)
-    return page_of_rows(nearest[: asked.window.fetch], asked.window)
+def _page(events: Iterable[Event], rows: Rows) -> Page[Event]:
+    key = attrgetter(*rows.order.columns)
+    nearest = sorted(events, key=key, reverse=rows.direction == "desc")
+    after, before = (None if bound is None else bound.values for bound in (rows.after, rows.before))
+    return page_of_rows(nearest[: rows.size + 1], Window(rows.size, rows.backward, after, before))
 
 
-# ------------------------------------------------------------------------------------------------ SQL
+def _projected(page: Page[Event], projection: Projection) -> Page[Event]:
+    def projected(event: Event) -> Event:
+        texts = (orjson.dumps(evaluate(node, event)).decode() for node in projection.parts)
+        return replace(event, parts=tuple(texts))
 
-
-@dataclass(frozen=True, slots=True)
-class Bound:
-    """The values of a statement's parameters, to which conditions add theirs."""
-
-    values: list[Any]
-
-    def bind(self, value: Any) -> str:
-        """Add a value, and return its parameter in SQL, such as `$4`."""
-        self.values.append(value)
-        return f"${len(self.values)}"
-
-
-def _columns(shape: Shape | None, document: str) -> dict[str, str]:
-    """Return the SQL of the columns for the whole document, or for its selected parts."""
-    if shape is None:
-        return {"text": "e.document", "entity": "null::text"}
-    return {"text": "''", "entity": expression(shape, document)}
-
-
-def ordered(asked: EventRequest, bound: Bound) -> dict[str, str]:
-    """Return the SQL for the gaps `where`, `time` and `direction` of a statement, and add the values in it to `bound`. Raises BadCursor."""
-    where = _where(asked.filter, bound) + _between(asked, bound)
-    return {"where": where, "time": asked.order.column, "direction": asked.direction}
-
-
-def in_order(order: EventOrder, direction: str) -> str:
-    """Return the SQL after `order by` for events called `e`; `direction` is `asc` or `desc`."""
-    return ", ".join(f"e.{part} {direction}" for part in (order.column, "event_id", "xid", "dataset_id"))
-
-
-def _where(filter_: EventFilter, bound: Bound) -> str:
-    text = ""
-    if filter_.since is not None:
-        text += f" and e.timestamp >= {bound.bind(filter_.since)}"
-    if filter_.until is not None:
-        text += f" and e.timestamp < {bound.bind(filter_.until)}"
-    if filter_.event_types is not None:
-        text += f" and e.event_type = any({bound.bind(filter_.event_types)}::text[])"
-    if filter_.dataset_ids is not None:
-        text += f" and e.dataset_id = any({bound.bind(filter_.dataset_ids)}::uuid[])"
-    for each in filter_.properties:
-        path, value = bound.bind(each.path), bound.bind(each.value)
-        text += f" and jsonb_path_exists(e.document, {path}::text::jsonpath, {value}::jsonb)"
-    return text
-
-
-def _between(asked: EventRequest, bound: Bound) -> str:
-    """Return the SQL of the window's bounds, whose first two columns the index serves. Raises BadCursor."""
-    keys = asked.window.bounds(datetime, str, UUID, UUID)
-    if any(isinstance(value, str) and "\0" in value for value in keys):
-        raise BadCursor
-    behind, before = ("<", ">") if asked.order.descending else (">", "<")
-    text = ""
-    for key, sign in ((keys[:4], behind), (keys[4:], before)):
-        if key[0] is not None:
-            places = ", ".join(map(bound.bind, key))
-            text += f" and (e.{asked.order.column}, e.event_id, e.xid, e.dataset_id) {sign} ({places})"
-    return text
+    return page._replace(items=list(map(projected, page.items)))

@@ -1,34 +1,36 @@
 """People: the identities that belong together, as a policy's kind of identity graph sees them.
 
 Under PDG a person is a graph, and any member finds it. Under NONE each identity with data of its own is a person, and an identity that
-others merely name is nobody.
+others merely name is none.
 """
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
+from gateway.domain.reading.events import LISTS
 from gateway.domain.reading.identities import Identity, read_known_identities, read_primaries
-from gateway.domain.reading.shapes import Shape, between, expression, literal, pick
-from gateway.domain.reading.timelines import FinishedPage, Timeline, page_of_row, timeline_sql
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable
+from gateway.projection.predicates import Values
+from gateway.projection.sql import IDENTITY_MAP, Source, columns
+from gateway.projection.tree import Count, Leaf, Projection, Under
+from gateway.projection.tree import Document as DocumentNode
+from gateway.projection.tree import Page as PageNode
+from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, part, query
 
-FIND = query("people.find_people")
-GLIMPSE = query("people.glimpse_people")
-GLIMPSE_TIMELINES = query("people.glimpse_timelines")
-WRITE = query("people.write_people")
-WRITE_TIMELINES = query("people.write_timelines")
 READ = query("people.read_people")
+READ_BY_ID = query("people.read_people_by_id")
+READ_TEXTS = query("people.read_texts")
 LIST = query("people.list_people")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
@@ -38,20 +40,37 @@ COUNT_PRIMARIES = query("people.count_primaries")
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
+MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
+"""Of the columns that projections are read as."""
 
-Keeper = tuple[UUID | None, int]
+PolicyVersion = tuple[UUID | None, int]
 """A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
 before the policy changed does not mix the two."""
 
-NOBODY: Keeper = (None, 0)
+NO_POLICY: Final[PolicyVersion] = (None, 0)
+
+PERSON, DOCUMENT = "person", "document"
+"""What may be read of people as it is: their graph; the document that a policy keeps, with its origin."""
+
+WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
+"""Everything of people."""
+
+_SOURCE: Final = Source("person", "kept.document", "g.identity_map", "g.xids", LISTS)
+_KEYS, _GRAPH, _PROFILE, _IS_CURRENT = (part(f"people.{name}") for name in ("keys", "graph", "profile", "is_current"))
+_IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
+_RAW: Final = {
+    PERSON: ("g.xids", "g.identity_map", "g.size", "g.is_contested"),
+    DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
+}
+_UNREAD: Any = object()
+"""Stands for what was not read; whatever looks into it fails."""
 
 
 class Person(NamedTuple):
     """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
 
-    `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy asked about keeps
-    of the person: None if that is nothing, or if none was asked about. Where not the whole document is wanted, `merged.document` is
-    the finished JSON of what is, the identity map included.
+    `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy that was asked about keeps
+    of the person: None if that is nothing, or if none was asked about.
     """
 
     profile_id: UUID
@@ -67,27 +86,16 @@ class Person(NamedTuple):
         merged: Document = orjson.loads(self.merged.document) if self.merged else {}
         return {**merged, "identityMap": orjson.loads(self.identity_map)}
 
-    def finished(self, wanted: Shape) -> str:
-        """The finished JSON of what is wanted of the whole document."""
-        return orjson.dumps(pick(wanted, self.document)).decode()
-
 
 class Found(NamedTuple):
-    """What an xid leads to: the identity if it is known or was erased, and its person if there is one."""
+    """What an xid leads to: the identity if it is known or was erased, its person if there is one, and the parts of a projection as JSON."""
 
     identity: Identity | None
     person: Person | None
+    parts: Sequence[str | None] | None = None
 
 
-class Texts(NamedTuple):
-    """What is written of an identity: of one whose person the policy keeps a document of, what is wanted of that, and the page of events if
-    one is wanted, between these texts; of an unknown one, and of one that is merely named; of an erased one; and of one of whose person
-    nothing is kept."""
-
-    found: Sequence[str]
-    unknown: str
-    erased: str
-    bare: str
+NOTHING: Final = Found(None, None)
 
 
 async def read_people(
@@ -97,130 +105,61 @@ async def read_people(
     xids: Sequence[UUID],
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
-    merged_by: Keeper = NOBODY,
-    wanted: Shape | None = None,
+    policy: PolicyVersion = NO_POLICY,
 ) -> list[Found]:
-    """Where each xid leads, two that are one person to equal ones; with what the policy `merged_by` keeps of them.
+    """Read the person that each xid leads to, xids of one person to equal ones, with what the policy keeps of them.
 
     Needs `profile:read`. Raises Forbidden, and Unavailable when writers regroup the people of a cluster faster than they can be read.
     """
     scope.require(Permission.PROFILE_READ)
+    distinct = list(dict.fromkeys(xids))
     if graph is IdentityGraphType.NONE:
-        identities, people = await _alone(db, scope, config, xids, merged_by=merged_by, wanted=wanted)
+        found = await _read_without_graph(db, scope, config, distinct, policy)
     elif db.is_distributed:
-        identities, people = await _in_two_trips(db, scope, xids, merged_by, wanted)
+        found = await _read_in_two_steps(db, scope, distinct, policy)
     else:
-        identities, people = await _in_one_trip(db, scope, xids, merged_by, wanted)
-    return [Found(identities.get(xid), people.get(xid)) for xid in xids]
+        read = await project_people(db, scope, distinct, policy, WHOLE)
+        found = dict(zip(distinct, read or (), strict=True))
+    return [found.get(xid, NOTHING) for xid in xids]
 
 
-async def glimpse_people(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape
-) -> list[tuple[Identity, str | None]]:
-    """Each known identity, and what is wanted of the document that the policy keeps for its person, as finished JSON: None where it keeps
-    none. The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden."""
-    scope.require(Permission.PROFILE_READ)
-    statement = GLIMPSE.filled(document=expression(wanted, "document"))
-    rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by)
-    return [(Identity(*row[:4]), row[4]) for row in rows]
+async def project_people(
+    db: Reader, scope: Scope, xids: Sequence[UUID], policy: PolicyVersion, projection: Projection
+) -> list[Found] | None:
+    """Read as much of each xid's person as is projected. None if the policy has another version by now. Not on a cluster.
 
-
-async def glimpse_timelines(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, *, wanted: Shape, timeline: Timeline
-) -> list[tuple[Identity, str | None, FinishedPage]]:
-    """The same, and the page of the person's events. Raises BadInput and BadCursor as well."""
-    scope.require(Permission.PROFILE_READ)
-    parts, values = timeline_sql(timeline)
-    statement = GLIMPSE_TIMELINES.filled(document=expression(wanted, "document"), **parts)
-    rows = await db.rows(statement, scope.sandbox_id, list(set(xids)), *merged_by, *values)
-    window = timeline.asked.window
-    return [
-        (Identity(xid, namespace_id, value, profile_id), document, page_of_row(page, window))
-        for xid, namespace_id, value, profile_id, document, *page in rows
-    ]
-
-
-async def write_people(
-    db: Reader,
-    scope: Scope,
-    xids: Sequence[UUID],
-    merged_by: Keeper,
-    *,
-    wanted: Shape,
-    texts: Texts,
-    timeline: Timeline | None = None,
-) -> tuple[str, list[UUID]]:
-    """What `texts` has for each identity, in their order and with commas between; and whose text is `bare`.
-
-    The identity map must not be wanted, and the store not be a cluster. Needs `profile:read`. Raises Forbidden; BadInput and BadCursor
-    for a timeline.
+    Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
-    document = expression(wanted, "document")
-    given = {"unknown": literal(texts.unknown), "erased": literal(texts.erased), "bare": literal(texts.bare)}
-    if timeline is None:
-        values: Sequence[Any] = ()
-        statement = WRITE.filled(found=between(texts.found, [document]), **given)
-    else:
-        parts, values = timeline_sql(timeline)
-        statement = WRITE_TIMELINES.filled(found=between(texts.found, [document, "page.nodes"]), **given, **parts)
-    row: Any = await db.row(statement, scope.sandbox_id, xids, *merged_by, *values)
-    return row["text"] or "", row["bare"] or []
+    if not xids:
+        return []
+    statement, values = _statement(READ, projection)
+    rows = await db.rows(statement, scope.sandbox_id, *policy, xids, *values)
+    return _found(rows, projection)
+
+
+async def project_texts(
+    db: Reader, scope: Scope, xids: Sequence[UUID], policy: PolicyVersion, projection: Projection
+) -> list[str | None] | None:
+    """Read of each xid the one JSON text that is projected, None where it is missing. None if the policy has another version by now.
+
+    Not on a cluster. Needs `profile:read`. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    if not xids:
+        return []
+    statement, values = _statement(READ_TEXTS, projection)
+    row: Any = await db.row(statement, scope.sandbox_id, *policy, xids, *values)
+    texts: list[str | None] = row["texts"]
+    return texts if row["is_current"] else None
 
 
 async def read_members(
     db: Database, scope: Scope, config: Configuration, xids: Sequence[UUID], graph: IdentityGraphType
 ) -> tuple[UUID, ...]:
-    """All members of all the people whom these xids lead to, each once. Needs `profile:read`. Raises Forbidden, Unavailable."""
+    """Read all members of all the people that these xids lead to, each once. Needs `profile:read`. Raises Forbidden, Unavailable."""
     found = await read_people(db, scope, config, xids, graph=graph)
     return tuple(sorted({xid for each in found if each.person for xid in each.person.xids}))
-
-
-async def _in_one_trip(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape | None
-) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    identities: dict[UUID, Identity] = {}
-    people: dict[UUID, Person] = {}
-    for row in await db.rows(_giving(FIND, wanted), scope.sandbox_id, list(set(xids)), *merged_by):
-        xid, namespace_id, value, *graph = row
-        identities[xid] = Identity(xid, namespace_id, value, graph[0])
-        if graph[0] is not None:
-            people[xid] = _person(*graph)
-    return identities, people
-
-
-async def _in_two_trips(
-    db: Reader, scope: Scope, xids: Iterable[UUID], merged_by: Keeper, wanted: Shape | None
-) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    """On a cluster read_known_identities and graphs lie on different nodes. A pointer may be older than the graph that it leads to: then the graph
-    lacks the xid, and both are read again."""
-    identities: dict[UUID, Identity] = {}
-    people: dict[UUID, Person] = {}
-    missing = set(xids)
-    read = _giving(READ, wanted)
-    for _ in range(TRIES):
-        found = await read_known_identities(db, scope, missing)
-        identities = {xid: identity for xid, identity in identities.items() if xid not in missing} | found
-        leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
-        rows = await db.rows(read, scope.sandbox_id, list(set(leads.values())), *merged_by) if leads else []
-        graphs = {row["profile_id"]: _person(*row) for row in rows}
-        people |= {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
-        missing = leads.keys() - people.keys()
-        if not missing:
-            return identities, people
-    raise Unavailable("Writers are regrouping these people right now; try again.")
-
-
-async def _alone(
-    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], *, merged_by: Keeper, wanted: Shape | None
-) -> tuple[dict[UUID, Identity], dict[UUID, Person]]:
-    identities = await read_known_identities(db, scope, xids)
-    known = list(identities)
-    primary = [xid for xid, is_primary in zip(known, await read_primaries(db, scope, known), strict=True) if is_primary]
-    people = await _each_alone(
-        db, scope, config, [identities[xid] for xid in primary], merged_by=merged_by, wanted=wanted
-    )
-    return identities, {person.profile_id: person for person in people}
 
 
 async def list_people(
@@ -230,69 +169,176 @@ async def list_people(
     asked: Window,
     *,
     graph: IdentityGraphType = IdentityGraphType.PDG,
-    merged_by: Keeper = NOBODY,
-    wanted: Shape | None = None,
+    policy: PolicyVersion = NO_POLICY,
 ) -> Page[Person]:
-    """People by their id, which is the key of a page. Needs `profile:read`. Raises Forbidden, BadCursor."""
-    scope.require(Permission.PROFILE_READ)
-    after, before = asked.bounds(UUID)
-    bounds = (after or FIRST, before or LAST, asked.fetch)
-    direction = "desc" if asked.backward else "asc"
+    """List people by their id, which is the key of a page, with what the policy keeps of them. Needs `profile:read`.
+
+    Raises Forbidden, BadCursor.
+    """
     if graph is IdentityGraphType.PDG:
-        statement = _giving(LIST, wanted, direction=direction)
-        return page_of_rows(
-            [_person(*row) for row in await db.rows(statement, scope.sandbox_id, *merged_by, *bounds)], asked
-        )
-    statement = LIST_PRIMARIES.filled(direction=direction)
-    identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *bounds)]
-    return page_of_rows(await _each_alone(db, scope, config, identities, merged_by=merged_by, wanted=wanted), asked)
+        found = await list_projected(db, scope, asked, policy, WHOLE)
+        return Page([each.person for each in found.items if each.person], found.has_next, found.has_previous)
+    scope.require(Permission.PROFILE_READ)
+    statement = LIST_PRIMARIES.filled(direction=_direction(asked))
+    identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *_bounds(asked))]
+    return page_of_rows(await _each_without_graph(db, scope, config, identities, policy), asked)
+
+
+async def list_projected(
+    db: Reader, scope: Scope, asked: Window, policy: PolicyVersion, projection: Projection
+) -> Page[Found]:
+    """List as much of each person as is projected, by their id. Gives nobody if the policy has another version by now.
+
+    Needs `profile:read`. Raises Forbidden, BadCursor.
+    """
+    scope.require(Permission.PROFILE_READ)
+    statement, values = _statement(LIST, projection, direction=_direction(asked))
+    rows = await db.rows(statement, scope.sandbox_id, *policy, *_bounds(asked), *values)
+    if rows and projection is not WHOLE and not rows[0][0]:
+        return Page([], has_next=False, has_previous=False)
+    return page_of_rows([Found(None, *_read_row(row, projection, 1)) for row in rows], asked)
 
 
 async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
-    """How many people there are. Needs `profile:read`."""
+    """Count the people that there are. Needs `profile:read`; raises Forbidden."""
     scope.require(Permission.PROFILE_READ)
     count: int = await db.value(COUNT if graph is IdentityGraphType.PDG else COUNT_PRIMARIES, scope.sandbox_id)
     return count
 
 
-async def _each_alone(
-    db: Reader,
-    scope: Scope,
-    config: Configuration,
-    identities: Sequence[Identity],
-    *,
-    merged_by: Keeper,
-    wanted: Shape | None,
+# ------------------------------------------------------------------------------------------------ statements
+
+
+_statements: WeightedCache[tuple[Query, Projection, str], tuple[Query, list[Any]]] = WeightedCache(
+    MAX_CACHED_SQL_CHARACTERS
+)
+
+
+def _statement(query: Query, projection: Projection, direction: str = "") -> tuple[Query, list[Any]]:
+    """Return the statement that reads a projection, and the values behind its own parameters."""
+    made = _statements.get((query, projection, direction))
+    if made is None:
+        made = statement_of(query, projection, direction)
+        _statements.put((query, projection, direction), made, len(made[0].sql))
+    return made
+
+
+def statement_of(query: Query, projection: Projection, direction: str = "") -> tuple[Query, list[Any]]:
+    """Return a statement on people that reads a projection, and the values behind its own parameters."""
+    values = Values(*([None] * len(query.parameters)))
+    texts = columns(projection.parts, _SOURCE, values)
+    needs_profile = DOCUMENT in projection.raw or any(isinstance(node, DocumentNode) for node in projection.nodes)
+    needs_graph = PERSON in projection.raw or any(map(_looks_at_graph, projection.nodes))
+    own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
+    raw = [column for name in (PERSON, DOCUMENT) if name in projection.raw for column in _RAW[name]]
+    is_current = _IS_CURRENT if needs_profile else "true"
+    gaps = {
+        "columns": ", ".join([is_current, own, *raw, *texts]),
+        "is_current": is_current,
+        "text": texts[0] if texts else "null",
+        "keys": _KEYS,
+        "graph": _GRAPH if needs_graph else "",
+        "profile": _PROFILE if needs_profile else "",
+        "direction": direction,
+    }
+    return query.filled(**gaps), values.given[len(query.parameters) :]
+
+
+def _looks_at_graph(node: Any) -> bool:
+    if isinstance(node, DocumentNode):
+        return isinstance(node.of, Leaf)
+    return isinstance(node, PageNode | Count) or (isinstance(node, Under) and node.key == IDENTITY_MAP)
+
+
+def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:
+    if projection is not WHOLE and not rows[0][0]:
+        return None
+    found = []
+    for row in rows:
+        _, xid, namespace_id, value, profile_id = row[:5]
+        identity = None if namespace_id is None else Identity(xid, namespace_id, value, profile_id)
+        found.append(Found(identity, *_read_row(row, projection, 4)))
+    return found
+
+
+def _read_row(
+    row: Sequence[Any], projection: Projection, place: int
+) -> tuple[Person | None, Sequence[str | None] | None]:
+    """Return the person whose id is at this place of a row, with what follows, and the parts."""
+    profile_id, kept = row[place], _UNREAD
+    graph: Sequence[Any] = (_UNREAD,) * 4
+    place += 1
+    if PERSON in projection.raw:
+        graph, place = row[place : place + 4], place + 4
+    if DOCUMENT in projection.raw:
+        kept, place = _merged(*row[place : place + 3]), place + 3
+    parts = None if projection is WHOLE else row[place:]
+    if profile_id is None:
+        return None, parts
+    xids, identity_map, size, is_contested = graph
+    return Person(profile_id, xids if xids is _UNREAD else tuple(xids), identity_map, size, is_contested, kept), parts
+
+
+def _direction(asked: Window) -> str:
+    return "desc" if asked.backward else "asc"
+
+
+def _bounds(asked: Window) -> tuple[UUID, UUID, int]:
+    after, before = asked.bounds(UUID)
+    return after or FIRST, before or LAST, asked.fetch
+
+
+# ------------------------------------------------------------------------------------------------ other ways of a store and of policies
+
+
+async def _read_in_two_steps(
+    db: Reader, scope: Scope, xids: Iterable[UUID], policy: PolicyVersion
+) -> dict[UUID, Found]:
+    """Read identities, then graphs, which are on different nodes of a cluster. A pointer may be older than the graph that it leads to: then
+    the graph lacks the xid, and both are read again. Raises Unavailable."""
+    known: dict[UUID, Found] = {}
+    missing = set(xids)
+    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *_RAW[PERSON], *_RAW[DOCUMENT]]))
+    for _ in range(TRIES):
+        found = await read_known_identities(db, scope, missing)
+        leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
+        rows = await db.rows(statement, scope.sandbox_id, *policy, list(set(leads.values()))) if leads else []
+        graphs = {
+            profile_id: Person(profile_id, tuple(members), identity_map, size, is_contested, _merged(*kept))
+            for profile_id, members, identity_map, size, is_contested, *kept in rows
+        }
+        people = {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
+        known |= {xid: Found(identity, people.get(xid)) for xid, identity in found.items()}
+        missing = leads.keys() - people.keys()
+        if not missing:
+            return known
+    raise Unavailable("Writers are regrouping these people right now; try again.")
+
+
+async def _read_without_graph(
+    db: Reader, scope: Scope, config: Configuration, xids: Sequence[UUID], policy: PolicyVersion
+) -> dict[UUID, Found]:
+    identities = await read_known_identities(db, scope, xids)
+    known = list(identities)
+    primary = [xid for xid, is_primary in zip(known, await read_primaries(db, scope, known), strict=True) if is_primary]
+    people = await _each_without_graph(db, scope, config, [identities[xid] for xid in primary], policy)
+    persons = {person.profile_id: person for person in people}
+    return {xid: Found(identity, persons.get(xid)) for xid, identity in identities.items()}
+
+
+async def _each_without_graph(
+    db: Reader, scope: Scope, config: Configuration, identities: Sequence[Identity], policy: PolicyVersion
 ) -> list[Person]:
-    """What is wanted is picked here: the identity map, which may be among it, is made of the configuration's names."""
     xids = [identity.xid for identity in identities]
-    rows = [] if merged_by == NOBODY else await db.rows(READ_MERGED, scope.sandbox_id, xids, *merged_by)
+    rows = [] if policy == NO_POLICY else await db.rows(READ_MERGED, scope.sandbox_id, xids, *policy)
     merged = {profile_id: _merged(*kept) for profile_id, *kept in rows}
-    people = [_alone_of(config, identity, merged.get(identity.xid)) for identity in identities]
-    return people if wanted is None else [_picked(person, wanted) for person in people]
+    return [_without_graph(config, identity, merged.get(identity.xid)) for identity in identities]
 
 
-def _picked(person: Person, wanted: Shape) -> Person:
-    if person.merged is None:
-        return person
-    return person._replace(merged=person.merged._replace(document=person.finished(wanted)))
-
-
-def _alone_of(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
+def _without_graph(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
     code = config.namespaces[identity.namespace_id].code
     identity_map = orjson.dumps({code: [{"id": identity.value}]}).decode()
     return Person(identity.xid, (identity.xid,), identity_map, 1, is_contested=False, merged=merged)
-
-
-def _giving(statement: Query, wanted: Shape | None, **parts: str) -> Query:
-    """The statement that gives this much of the document."""
-    document = "document" if wanted is None else expression(wanted, "document", "identity_map::jsonb")
-    return statement.filled(document=document, **parts)
-
-
-def _person(profile_id: UUID, xids: list[UUID], identity_map: str, size: int, is_contested: bool, *kept: Any) -> Person:
-    """Of a row's columns."""
-    return Person(profile_id, tuple(xids), identity_map, size, is_contested, _merged(*kept))
 
 
 def _merged(document: str | None, sources: list[UUID], modified_at: datetime) -> Merged | None:

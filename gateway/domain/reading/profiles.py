@@ -4,24 +4,22 @@ What the policy keeps merged is read; of a policy that keeps nothing, or whose p
 from the fragments by the same function.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import cached_property
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
-from gateway.domain.reading import people, timelines
+from gateway.domain.reading import people
+from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import NOBODY, Keeper, Person
-from gateway.domain.reading.shapes import Shape
-from gateway.domain.reading.timelines import FinishedPage, Timeline
+from gateway.domain.reading.people import NO_POLICY, WHOLE, Person, PolicyVersion
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
@@ -37,6 +35,9 @@ from gateway.domain.rules.merge import (
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
 from gateway.errors import Unavailable
+from gateway.projection.evaluate import Lists, evaluate
+from gateway.projection.tree import Count, Object, Projection
+from gateway.projection.tree import Page as PageNode
 from gateway.runtime.slices import in_time_slices
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import query
@@ -48,7 +49,8 @@ READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 EVENTS = 5_000
 DOCUMENT_SIZE = 50_000_000  # bytes
 
-GAP = "\x01"  # where a text goes that is not there yet; no JSON text has it
+MAX_NODES: Final = 250
+"""The most nodes of a projection that a statement reads: with more, the whole document is the lesser evil."""
 
 NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 
@@ -74,18 +76,22 @@ class ProfileLimit(StrEnum):
 class Profile:
     """A person under a policy. The document is kept as JSON text and parsed when it is first looked into.
 
-    Where only a part of it was wanted, `entity` is that, as finished JSON, and the document and its size are not known. `timeline` is the
-    page of events that was wanted with it.
+    `parts` is what was to be read, as JSON texts; None where everything was.
     """
 
     policy: MergePolicy
     person: Person
-    entity: str | None = None
-    timeline: FinishedPage | None = None
+    parts: Sequence[str | None] | None = None
+
+    is_found = True
 
     @property
     def profile_id(self) -> UUID:
         return self.person.profile_id
+
+    @property
+    def policy_id(self) -> UUID:
+        return self.policy.policy_id
 
     @cached_property
     def document(self) -> Document:
@@ -99,40 +105,33 @@ class Profile:
 
 
 class ProfileResult(NamedTuple):
-    """What an xid leads to under a policy. The identity is None if it is unknown or erased."""
+    """What an xid leads to under a policy. The identity is None if it is unknown or erased. `parts` are those of the projection."""
 
     xid: UUID
     identity: Identity | None
     status: ProfileStatus
     profile: Profile | None
-
-
-class Glimpse(NamedTuple):
-    """A profile of which nothing was wanted but a part of the document, `entity`, and maybe a page of events: both as finished JSON.
-
-    It is the `ProfileResult` of the identity that led to it as well.
-    """
-
-    policy: MergePolicy
-    identity: Identity
-    entity: str
-    timeline: FinishedPage | None = None
+    parts: Sequence[str | None] | None = None
 
     @property
-    def xid(self) -> UUID:
-        return self.identity.xid
+    def is_found(self) -> bool:
+        return self.profile is not None
 
     @property
-    def status(self) -> ProfileStatus:
-        return ProfileStatus.FOUND
+    def profile_id(self) -> UUID | None:
+        return self.profile.profile_id if self.profile else None
 
     @property
-    def profile(self) -> "Glimpse":
-        return self
+    def policy_id(self) -> UUID | None:
+        return self.profile.policy_id if self.profile else None
 
     @property
-    def profile_id(self) -> UUID:
-        return self.identity.profile_id or self.identity.xid
+    def document(self) -> Document:
+        """The document of the profile, empty where there is none."""
+        return self.profile.document if self.profile else {}
+
+
+_Record = TypeVar("_Record", Profile, ProfileResult)
 
 
 class InvalidKey(NamedTuple):
@@ -152,26 +151,9 @@ class InvalidKey(NamedTuple):
     def profile(self) -> None:
         return None
 
-
-AnyProfile: TypeAlias = Profile | Glimpse
-AnyResult: TypeAlias = ProfileResult | Glimpse
-
-
-class ResultText(NamedTuple):
-    """How a result is written as JSON: what is wanted of a document that is found, and then maybe a page of events, between the texts of
-    `found`; and where none is, by the status."""
-
-    wanted: Shape
-    found: Sequence[str]
-    without: Mapping[ProfileStatus, str]
-
-    def of(self, result: ProfileResult) -> str:
-        """Of one whose profile has all of it finished."""
-        if result.profile is None:
-            return self.without[result.status]
-        page = result.profile.timeline
-        values = [result.profile.entity or "", *([page.nodes] if page else ()), ""]
-        return "".join(chain.from_iterable(zip(self.found, values, strict=True)))
+    @property
+    def is_found(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,86 +174,65 @@ class Origin:
 
 
 async def read_profiles(
-    db: Reader,
-    scope: Scope,
-    config: Configuration,
-    policy: MergePolicy,
-    xids: Sequence[UUID],
-    *,
-    wanted: Shape | None = None,
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, xids: Sequence[UUID]
 ) -> list[ProfileResult]:
-    """The profile that each xid leads to, or as much of it as is wanted; xids of one person lead to equal ones. Needs `profile:read`.
+    """Read the whole profile that each xid leads to; xids of one person lead to equal ones. Needs `profile:read`.
 
     Raises Forbidden, and Unavailable when writers regroup the people of a cluster faster than they can be read.
     """
     found = await people.read_people(
-        db, scope, config, xids, graph=policy.settings.identity_graph, merged_by=_keeper(policy), wanted=wanted
+        db, scope, config, xids, graph=policy.settings.identity_graph, policy=_version_kept(policy)
     )
     known = {each.person.profile_id: each.person for each in found if each.person}
-    profiles = {p.profile_id: p for p in await _profiles(db, scope, config, policy, known.values(), wanted=wanted)}
+    profiles = {p.profile_id: p for p in await _merged_now(db, scope, config, policy, known.values())}
     return [
         _result(xid, each.identity, profiles[each.person.profile_id] if each.person else None)
         for xid, each in zip(xids, found, strict=True)
     ]
 
 
-async def glimpse_profiles(
+async def project_profiles(
     db: Database,
     scope: Scope,
     config: Configuration,
     policy: MergePolicy,
     xids: Sequence[UUID],
     *,
-    wanted: Shape,
-    timeline: Timeline | None = None,
-) -> Sequence[AnyResult]:
-    """The same, with as little as can be of each profile: mostly a `Glimpse`, a `Profile` where that is not at hand.
+    projection: Projection,
+) -> list[ProfileResult]:
+    """Read as much of the profile that each xid leads to as is projected, the events in it included. Needs `profile:read`.
 
-    `wanted` must not have the identity map. Needs `profile:read`. Raises Forbidden, Unavailable; BadInput and BadCursor for a timeline.
+    One statement, if the policy keeps profiles by the identity graph and the store is no cluster. Raises Forbidden, Unavailable.
     """
-    if not _is_at_hand(db, policy):
-        return await _looked_at(db, scope, config, policy, xids, wanted=wanted, timeline=timeline)
-    results: dict[UUID, AnyResult] = {}
-    bare: dict[UUID, FinishedPage | None] = {}
-    for identity, entity, page in await _glimpsed(db, scope, xids, _keeper(policy), wanted=wanted, timeline=timeline):
-        if entity is not None:
-            results[identity.xid] = Glimpse(policy, identity, entity, page)
-        elif identity.profile_id is None:
-            results[identity.xid] = _result(identity.xid, identity, None)
-        else:
-            bare[identity.xid] = page  # of this person nothing is kept merged
-    if bare:
-        read = await read_profiles(db, scope, config, policy, list(bare), wanted=wanted)
-        results |= {result.xid: _with_timeline(result, bare[result.xid]) for result in read}
-    return [results.get(xid) or ProfileResult(xid, None, ProfileStatus.NOT_FOUND, None) for xid in xids]
+    if projection is WHOLE:
+        return await read_profiles(db, scope, config, policy, xids)
+    if _is_kept(db, policy, projection):
+        found = await people.project_people(db, scope, xids, _version_kept(policy), projection)
+        if found is not None:
+            return [_projected(policy, *each) for each in zip(xids, found, strict=True)]
+    results = await read_profiles(db, scope, config, policy, xids)
+    return await _evaluated(db, scope, [each.profile for each in results if each.profile], projection, results)
 
 
-async def write_results(
+async def project_texts(
     db: Database,
     scope: Scope,
     config: Configuration,
     policy: MergePolicy,
     xids: Sequence[UUID],
     *,
-    text: ResultText,
-    timeline: Timeline | None = None,
-) -> str:
-    """The same as the text of a JSON array, where all that is told of a result beside the entity and the events is its status."""
-
-    async def read(those: Sequence[UUID]) -> list[str]:
-        results = await _looked_at(db, scope, config, policy, those, wanted=text.wanted, timeline=timeline)
-        return list(map(text.of, results))
-
-    if not _is_at_hand(db, policy):
-        return f"[{','.join(await read(xids))}]"
-    texts = people.Texts(text.found, text.without[ProfileStatus.NOT_FOUND], text.without[ProfileStatus.ERASED], GAP)
-    found, bare = await people.write_people(
-        db, scope, xids, _keeper(policy), wanted=text.wanted, texts=texts, timeline=timeline
-    )
-    if bare:
-        parts = zip(found.split(GAP), [*await read(bare), ""], strict=True)
-        found = "".join(chain.from_iterable(parts))
-    return f"[{found}]"
+    projection: Projection,
+) -> list[str | None]:
+    """Read the one JSON text that is projected of each xid's profile or result, None where it is missing, as `project_profiles` does."""
+    if _is_kept(db, policy, projection):
+        texts = await people.project_texts(db, scope, xids, _version_kept(policy), projection)
+        if texts is not None:
+            return texts
+    return [
+        each.parts[0]
+        for each in await project_profiles(db, scope, config, policy, xids, projection=projection)
+        if each.parts
+    ]
 
 
 async def search_profiles(
@@ -281,23 +242,29 @@ async def search_profiles(
     policy: MergePolicy,
     asked: Window,
     *,
-    wanted: Shape | None = None,
+    projection: Projection = WHOLE,
 ) -> Page[Profile]:
-    """A page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
-    page = await people.list_people(
-        db, scope, config, asked, graph=policy.settings.identity_graph, merged_by=_keeper(policy), wanted=wanted
-    )
-    profiles = await _profiles(db, scope, config, policy, page.items, wanted=wanted)
+    """List a page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
+    version = _version_kept(policy)
+    if projection is not WHOLE and _is_kept(db, policy, projection):
+        found = await people.list_projected(db, scope, asked, version, projection)
+        if found.items:
+            profiles = [Profile(policy, each.person, each.parts) for each in found.items if each.person]
+            return Page(profiles, found.has_next, found.has_previous)
+    page = await people.list_people(db, scope, config, asked, graph=policy.settings.identity_graph, policy=version)
+    profiles = await _merged_now(db, scope, config, policy, page.items)
+    if projection is not WHOLE:
+        profiles = await _evaluated(db, scope, profiles, projection, profiles)
     return Page(profiles, page.has_next, page.has_previous)
 
 
 async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:
-    """How many profiles there are under the policy. Needs `profile:read`."""
+    """Count the profiles that there are under the policy. Needs `profile:read`."""
     return await people.count_people(db, scope, policy.settings.identity_graph)
 
 
 def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
-    """The profile's measures against the guardrails; nothing is dropped because of them."""
+    """Return the profile's measures against the guardrails; nothing is dropped because of them."""
     passed = {
         ProfileLimit.IDENTITIES: profile.person.size > MAX_GRAPH_SIZE,
         ProfileLimit.EVENTS: event_count > EVENTS,
@@ -309,7 +276,7 @@ def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
 
 
 async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:
-    """What the records of each person's members say, the newest first. Needs `profile:read`."""
+    """Read what the records of each person's members say, the newest first. Needs `profile:read`."""
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(READ_FRAGMENTS, scope.sandbox_id, _all(members))
     by_xid: dict[UUID, list[Fragment]] = {}
@@ -321,7 +288,7 @@ async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID,
 def explain_profile(
     config: Configuration, profile: Profile, fragments: Iterable[Fragment], select: Selector | None = None
 ) -> list[Provenance]:
-    """Why each leaf of the document, or of what is selected, has its value; the identity map is no matter of merging.
+    """Explain why each leaf of the document, or of what is selected, has its value; the identity map is no matter of merging.
 
     `fragments` are those that `read_fragments` gives for the person's members.
     """
@@ -329,91 +296,90 @@ def explain_profile(
 
 
 async def read_origins(db: Database, scope: Scope, profiles: Sequence[Profile]) -> list[Origin]:
-    """Of each profile: the origin of the fragments in it; if it has none, of its events; else of fragments that take no part.
+    """Read the origin of each profile: of the fragments in it; if it has none, of its events; else of fragments that take no part.
 
     Needs `profile:read`.
     """
     scope.require(Permission.PROFILE_READ)
-    bare = _all([profile.person.xids for profile in profiles if not profile.person.merged])
-    events = {row["xid"]: row for row in await db.rows(READ_EVENT_ORIGINS, scope.sandbox_id, bare)} if bare else {}
-    times = {row["xid"]: row for row in await db.rows(READ_FRAGMENT_TIMES, scope.sandbox_id, bare)} if bare else {}
+    unmerged = _all([profile.person.xids for profile in profiles if not profile.person.merged])
+    events = (
+        {row["xid"]: row for row in await db.rows(READ_EVENT_ORIGINS, scope.sandbox_id, unmerged)} if unmerged else {}
+    )
+    times = (
+        {row["xid"]: row for row in await db.rows(READ_FRAGMENT_TIMES, scope.sandbox_id, unmerged)} if unmerged else {}
+    )
     return [_origin(profile, events, times) for profile in profiles]
 
 
 # ------------------------------------------------------------------------------------------------
 
 
-def _keeper(policy: MergePolicy) -> Keeper:
-    """The policy, if the store has its profiles ready."""
+def _version_kept(policy: MergePolicy) -> PolicyVersion:
+    """Return the policy's version, if the store has its profiles ready."""
     is_ready = policy.is_materialized and policy.status is PolicyStatus.ACTIVE
-    return (policy.policy_id, policy.version) if is_ready else NOBODY
+    return (policy.policy_id, policy.version) if is_ready else NO_POLICY
 
 
-def _is_at_hand(db: Reader, policy: MergePolicy) -> bool:
-    """Whether an identity, its person and what is kept of that lie beside each other."""
+def _is_kept(db: Database, policy: MergePolicy, projection: Projection) -> bool:
+    """Whether one statement can read the projection: of an identity, its person, and what is kept of that."""
     is_graph = policy.settings.identity_graph is IdentityGraphType.PDG
-    return is_graph and _keeper(policy) != NOBODY and not db.is_distributed
+    is_small = len(projection.nodes) <= MAX_NODES
+    return is_graph and is_small and _version_kept(policy) != NO_POLICY and not db.is_distributed
 
 
-async def _profiles(
-    db: Reader,
-    scope: Scope,
-    config: Configuration,
-    policy: MergePolicy,
-    persons: Collection[Person],
-    *,
-    wanted: Shape | None,
+async def _merged_now(
+    db: Reader, scope: Scope, config: Configuration, policy: MergePolicy, persons: Collection[Person]
 ) -> list[Profile]:
-    """Whose profile is not kept merged is merged now: by another policy than the kept ones, or because the policy has just changed.
+    """Return the profiles of people. Where none is kept it is merged now: by a policy that keeps none, or because the policy has just changed.
     People without records are among them, and cost no more than a look."""
-    bare = [person for person in persons if person.merged is None]
-    merged_now: dict[UUID, Profile] = {}
-    if bare:
-        fragments = await read_fragments(db, scope, [person.xids for person in bare])
+    unmerged = [person for person in persons if person.merged is None]
+    merged: dict[UUID, Profile] = {}
+    if unmerged:
+        fragments = await read_fragments(db, scope, [person.xids for person in unmerged])
         rule = policy.settings.attribute_merge
 
-        def merge(bare: tuple[Person, Sequence[Fragment]]) -> Profile:
-            person = bare[0]._replace(merged=Merged.of(bare[1], rule, config.composites))
-            return Profile(policy, person, None if wanted is None else person.finished(wanted))
+        def merge(one: tuple[Person, Sequence[Fragment]]) -> Profile:
+            return Profile(policy, one[0]._replace(merged=Merged.of(one[1], rule, config.composites)))
 
-        found = await in_time_slices(merge, zip(bare, fragments, strict=True))
-        merged_now = {profile.profile_id: profile for profile in found}
-    return [merged_now.get(person.profile_id) or _kept(policy, person, wanted) for person in persons]
-
-
-async def _glimpsed(
-    db: Database, scope: Scope, xids: Sequence[UUID], keeper: Keeper, *, wanted: Shape, timeline: Timeline | None
-) -> Sequence[tuple[Identity, str | None, FinishedPage | None]]:
-    if timeline is not None:
-        return await people.glimpse_timelines(db, scope, xids, keeper, wanted=wanted, timeline=timeline)
-    return [(*each, None) for each in await people.glimpse_people(db, scope, xids, keeper, wanted)]
+        found = await in_time_slices(merge, zip(unmerged, fragments, strict=True))
+        merged = {profile.profile_id: profile for profile in found}
+    return [merged.get(person.profile_id) or Profile(policy, person) for person in persons]
 
 
-async def _looked_at(
-    db: Database,
-    scope: Scope,
-    config: Configuration,
-    policy: MergePolicy,
-    xids: Sequence[UUID],
-    *,
-    wanted: Shape,
-    timeline: Timeline | None,
-) -> list[ProfileResult]:
-    """The results with whole people, whose events are read when those are known."""
-    results = await read_profiles(db, scope, config, policy, xids, wanted=wanted)
-    if timeline is None:
-        return results
-    persons = list({each.profile.person.xids for each in results if each.profile})
-    pages = dict(zip(persons, await timelines.list_timelines(db, scope, persons, timeline), strict=True))
-    return [_with_timeline(each, pages[each.profile.person.xids]) if each.profile else each for each in results]
+def _projected(policy: MergePolicy, xid: UUID, found: people.Found) -> ProfileResult:
+    profile = None if found.person is None else Profile(policy, found.person, found.parts)
+    return _result(xid, found.identity, profile)._replace(parts=found.parts)
 
 
-def _with_timeline(result: ProfileResult, page: FinishedPage | None) -> ProfileResult:
-    return result._replace(profile=replace(result.profile, timeline=page)) if result.profile else result
+async def _evaluated(
+    db: Database, scope: Scope, profiles: Iterable[Profile], projection: Projection, records: Sequence[_Record]
+) -> list[_Record]:
+    """Return the records with the parts of a projection, evaluated here. Their lists of events are read first."""
+    lists = await _lists_of(db, scope, profiles, projection)
+
+    def evaluated(record: _Record) -> _Record:
+        mine = lists.get(record.profile_id)
+        exists = record.is_found
+        values = [
+            evaluate(node, record, mine) if exists or isinstance(node, Object) else None for node in projection.parts
+        ]
+        parts = tuple(None if value is None else orjson.dumps(value).decode() for value in values)
+        if isinstance(record, Profile):
+            return replace(record, parts=parts)
+        return record._replace(parts=parts, profile=record.profile and replace(record.profile, parts=parts))
+
+    return await in_time_slices(evaluated, records)
 
 
-def _kept(policy: MergePolicy, person: Person, wanted: Shape | None) -> Profile:
-    return Profile(policy, person, None if wanted is None or person.merged is None else person.merged.document)
+async def _lists_of(
+    db: Database, scope: Scope, profiles: Iterable[Profile], projection: Projection
+) -> dict[UUID | None, Lists]:
+    """Read the lists in a projection, by the ids of profiles."""
+    nodes = [node for node in dict.fromkeys(projection.nodes) if isinstance(node, PageNode | Count)]
+    members = {profile.profile_id: profile.person.xids for profile in profiles}
+    if not nodes or not members:
+        return {}
+    return dict(zip(members, await read_lists(db, scope, list(members.values()), nodes), strict=True))
 
 
 def _result(xid: UUID, identity: Identity | None, profile: Profile | None) -> ProfileResult:

@@ -88,7 +88,7 @@ async def test_many_profiles_are_read_in_pieces_and_answered_as_one_list(client,
     with statements() as names:
         told = (await client.data(query, i=given))["profiles"]
     assert [each["profile"]["entity"]["person"]["name"]["firstName"] for each in told] == [f"N{n}" for n in range(600)]
-    assert names.count("people.write_people") == 3
+    assert names.count("people.read_texts") == 3
 
 
 async def test_the_stock_executor_holds_to_the_limit_too(small):

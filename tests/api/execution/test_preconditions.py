@@ -65,7 +65,6 @@ async def test_an_invalid_filter_is_refused_whether_a_person_is_found_or_not(cli
             "profiles",
             "identities",
             "events",
-            "timelines",
         }
     _, body = await client.answer(default)
     assert body["errors"][0]["message"].startswith("`theirs`: PQL search")

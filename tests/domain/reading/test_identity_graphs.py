@@ -122,7 +122,7 @@ async def test_an_overlinked_identity_has_its_newest_refused_links_read_and_the_
     await world.config()  # is at hand from here on
     with statements() as seen:
         (shown,) = await world.graphs(asked)
-    assert seen[1:] == ["people.find_people", "identity_graphs.read_overlinked"]
+    assert seen[1:] == ["people.read_people", "identity_graphs.read_overlinked"]
     assert shown.refused_link_count == len(devices)
     newest = [await pair(world, ANA, device) for device in devices[: -MAX_REFUSED_LINKS - 1 : -1]]
     assert [(link.a, link.b) for link in shown.refused_links] == newest
@@ -144,7 +144,7 @@ async def test_the_number_of_statements_does_not_grow_with_the_graphs(world, sta
         with statements() as seen:
             await world.graphs(asked)
         counts.append(seen[1:])
-    assert counts[0] == counts[1] == ["people.find_people", "identity_graphs.read_ties"]
+    assert counts[0] == counts[1] == ["people.read_people", "identity_graphs.read_ties"]
 
 
 async def test_profile_read_is_needed(world):

@@ -9,7 +9,6 @@ from world import event, record
 from gateway.domain.config import namespaces
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading import people
-from gateway.domain.reading.shapes import Fields, Leaf
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission
@@ -56,7 +55,7 @@ async def test_what_a_policy_keeps_comes_with_the_person(world):
     await world.records(record(ANA, first_name="Ana"))
     await world.events(event("e", "2026-01-01T00:00:00Z", BEN))
     policy = (await world.config()).default_policy
-    ana, ben = await found(world, ANA, BEN, merged_by=(policy.policy_id, policy.version))
+    ana, ben = await found(world, ANA, BEN, policy=(policy.policy_id, policy.version))
     assert orjson.loads(ana.person.merged.document) == {"person": {"name": {"firstName": "Ana"}}}
     assert ana.person.merged.sources == (world.crm.dataset_id,)
     assert ben.person.merged is None
@@ -70,10 +69,10 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
     await world.records(record(BEN))
     await world.records(record(BEN), mode=Mode.DELETE)
     policy = (await world.config()).default_policy
-    keeper = (policy.policy_id, policy.version)
+    version = (policy.policy_id, policy.version)
     collected, window = [], Window(3, backward)
     while True:
-        page = await listed(world, window, graph=graph, merged_by=keeper)
+        page = await listed(world, window, graph=graph, policy=version)
         collected = page.items + collected if backward else collected + page.items
         if not (page.has_previous if backward else page.has_next):
             break
@@ -81,7 +80,7 @@ async def test_pages_of_everybody_are_the_list_by_ids(world, graph, backward):
         window = replace(window, before=key) if backward else replace(window, after=key)
     assert [person.profile_id for person in collected] == sorted(person.profile_id for person in collected)
     assert await people.count_people(world.db, world.scope, graph) == len(collected) == 7
-    assert (await listed(world, graph=graph, merged_by=keeper)).items == collected
+    assert (await listed(world, graph=graph, policy=version)).items == collected
     if graph is IdentityGraphType.PDG:
         assert sum(person.merged is not None for person in collected) == 5
 
@@ -95,8 +94,8 @@ async def test_the_number_of_statements_does_not_grow_with_the_people(world, sta
     await world.records(*(record(("Email", f"{n}@x.io"), ("Phone", f"{n}")) for n in range(20)))
     everybody = [("Email", f"{n}@x.io") for n in range(20)]
     for is_distributed, expected in (
-        (False, ["people.find_people"]),
-        (True, ["identities.read_identities", "people.read_people"]),
+        (False, ["people.read_people"]),
+        (True, ["identities.read_identities", "people.read_people_by_id"]),
     ):
         world.db.is_distributed = is_distributed
         for asked in (everybody[:1], everybody):
@@ -112,12 +111,10 @@ async def test_on_a_cluster_people_are_found_in_two_trips_and_are_the_same(world
     await world.records(record(BEN, first_name="Ben"), mode=Mode.DELETE)
     policy = (await world.config()).default_policy
     names = (ANA, PHONE, BEN, ("ECID", "1" * 38), ("Email", "nobody@x.io"))
-    for wanted in (None, Fields((("person", "person", Leaf("JSON")), ("ids", "identityMap", Leaf("JSON"))))):
-        view = {"merged_by": (policy.policy_id, policy.version), "wanted": wanted}
-        world.db.is_distributed = False
-        at_once = await found(world, *names, **view)
-        world.db.is_distributed = True
-        assert await found(world, *names, **view) == at_once
+    version = (policy.policy_id, policy.version)
+    at_once = await found(world, *names, policy=version)
+    world.db.is_distributed = True
+    assert await found(world, *names, policy=version) == at_once
 
 
 async def test_a_pointer_that_is_older_than_its_graph_is_followed_again_but_not_for_ever(world, statements):

@@ -9,16 +9,31 @@ from world import event, record
 
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings, PolicyStatus
-from gateway.domain.reading import profiles, timelines
+from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
-from gateway.domain.reading.profiles import ProfileStatus, ResultText
-from gateway.domain.reading.shapes import Fields, Leaf, pick
-from gateway.domain.reading.timelines import EventColumn, Timeline
+from gateway.domain.reading.profiles import ProfileStatus
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, Merged, canonical
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
 from gateway.errors import Forbidden
+from gateway.projection.tree import (
+    Column,
+    Constant,
+    Count,
+    Document,
+    Each,
+    End,
+    Format,
+    HasMore,
+    Leaf,
+    Object,
+    Packed,
+    Packing,
+    Page,
+    Projection,
+    Under,
+)
 from gateway.storage.queries import Query
 
 ANA, PHONE, BEN, NOBODY = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io"), ("Email", "nobody@x.io")
@@ -170,37 +185,75 @@ async def test_of_an_erased_identity_only_the_xid_stays(world):
     assert (result.status, result.identity, result.profile) == ("ERASED", None, None)
 
 
+def pages_of(size, **order):
+    """The events of a person, and how many there are, as an object."""
+    rows = EventRequest(EventFilter(), EventOrder(**order), Window(size)).rows(Packed("", (("xid", Packing.UUID),)))
+    nodes = Each(Object((("id", Column("event_id", Format.TEXT)), ("document", Document(Leaf("JSON"))))))
+    ends = (("on", HasMore(behind=True)), ("first", End(is_first=True)), ("last", End(is_first=False)))
+    return Page(rows, Object((("nodes", nodes), *ends, ("count", Count(rows)))))
+
+
+PART = Object((("person", Under("person", Leaf("JSON"))), ("map", Under("identityMap", Leaf("JSON")))))
+PROFILE = Object(
+    (
+        ("id", Packed("p_", (("policy_id", Packing.UUID), ("profile_id", Packing.UUID)))),
+        ("part", Document(PART)),
+        ("all", Document(Leaf("JSON"))),
+        ("newest", pages_of(1, descending=True)),
+        ("events", pages_of(3)),
+        ("kind", Constant("It's")),
+    ),
+    present="is_found",
+)
+RESULT = Object((("status", Column("status", Format.TEXT)), ("profile", PROFILE)))
+
+
 @pytest.mark.parametrize("is_distributed", [False, True])
-async def test_results_that_the_store_writes_are_those_that_are_read(two_sources, is_distributed):
+async def test_what_a_statement_projects_is_what_is_evaluated_of_whole_profiles(two_sources, is_distributed):
     world, gone, device = two_sources, ("Email", "gone@x.io"), ("ECID", "1" * 38)
     await world.records(record(gone, first_name="Gone"))
-    await world.events(event("e", "2026-01-01T00:00:00Z", BEN, device))
+    await world.events(*(event(f"e{n}", f"2026-01-0{n}T00:00:00Z", BEN, device) for n in range(1, 4)))
     await erase(world, gone)
     kept = await default(world)
-    world.db.is_distributed = is_distributed
-    wanted = Fields(
-        (("person", "person", Leaf("JSON")), ("city", "homeAddress", Fields((("is", "city", Leaf("String")),))))
-    )
-    without = {status: f'"{status}"' for status in ProfileStatus}
-    text = ResultText(wanted, ('{"found":', "}"), without)
-    longer = ResultText(wanted, ('{"found":', ',"it\'s":', "}"), without)
-    newest = Timeline(
-        EventRequest(EventFilter(), EventOrder(), Window(1)), (("id", EventColumn.EVENT_ID),), has_ends=False
-    )
     names = (BEN, ANA, NOBODY, PHONE, gone, ANA, device, BEN)
     xids = [await world.xid(*name) for name in names]
-    for policy in (kept, replace(kept, status=PolicyStatus.BUILDING), await policy_of(world, NONE)):
-        asked = world.db, world.scope, await world.config(), policy
-        results = await read(world, *names, policy=policy)
-        expected = [{"found": pick(wanted, each.profile.document)} if each.profile else each.status for each in results]
-        assert orjson.loads(await profiles.write_results(*asked, xids, text=text)) == expected
-        assert await profiles.write_results(*asked, [], text=text) == "[]"
-        people = [each.profile.person.xids for each in results if each.profile]
-        pages = iter(await timelines.list_timelines(world.db, world.scope, people, newest))
-        expected = [
-            each if isinstance(each, str) else {**each, "it's": orjson.loads(next(pages).nodes)} for each in expected
+    asked = world.db, world.scope, await world.config()
+    expected = None
+    world.db.is_distributed = is_distributed
+    for policy in (kept, replace(kept, status=PolicyStatus.BUILDING)):
+        whole = await read(world, *names, policy=policy)
+        texts = await profiles.project_texts(
+            *asked, policy, xids, projection=Projection((RESULT,), frozenset(), is_text=True)
+        )
+        results = list(map(orjson.loads, texts))
+        assert expected in (None, results)
+        expected = results
+        assert [each["status"] for each in results] == [each.status for each in whole]
+        assert [each["profile"] and each["profile"]["all"] for each in results] == [
+            each.profile and each.profile.document for each in whole
         ]
-        assert orjson.loads(await profiles.write_results(*asked, xids, text=longer, timeline=newest)) == expected
+        parts = Projection((PROFILE, Document(PART)), frozenset({"person"}))
+        for one, other in zip(
+            await profiles.project_profiles(*asked, policy, xids, projection=parts), results, strict=True
+        ):
+            assert (one.parts[0] and orjson.loads(one.parts[0])) == other["profile"]
+            assert one.profile is None or orjson.loads(one.profile.parts[1]) == other["profile"]["part"]
+        assert await profiles.project_texts(*asked, policy, [], projection=parts) == []
+    newest = results[0]["profile"]["newest"]
+    assert ([node["id"] for node in newest["nodes"]], newest["on"], newest["count"]) == (["e3"], True, 3)
+
+
+async def test_without_a_graph_what_is_projected_is_evaluated(two_sources):
+    policy = await policy_of(two_sources, NONE)
+    xids = [await two_sources.xid(*name) for name in (ANA, NOBODY)]
+    asked = two_sources.db, two_sources.scope, await two_sources.config(), policy, xids
+    texts = await profiles.project_texts(*asked, projection=Projection((RESULT,), frozenset(), is_text=True))
+    found, unknown = map(orjson.loads, texts)
+    assert found["profile"]["part"] == {
+        "person": {"name": {"firstName": "Ana"}},
+        "map": {"Email": [{"id": "ana@x.io"}]},
+    }
+    assert unknown == {"status": "NOT_FOUND", "profile": None}
 
 
 async def test_the_number_of_statements_does_not_grow_with_the_requested_people(world, statements):
@@ -234,13 +287,8 @@ async def test_profile_read_is_needed(world):
     with pytest.raises(Forbidden):
         await profiles.search_profiles(world.db, writer, config, policy, Window())
     with pytest.raises(Forbidden):
-        await profiles.write_results(
-            world.db,
-            writer,
-            config,
-            policy,
-            [],
-            text=ResultText(Leaf("JSON"), ("", ""), dict.fromkeys(ProfileStatus, "")),
+        await profiles.project_texts(
+            world.db, writer, config, policy, [], projection=Projection((PROFILE,), frozenset())
         )
     with pytest.raises(Forbidden):
         await profiles.count_profiles(world.db, writer, policy)
@@ -256,7 +304,11 @@ async def test_a_read_that_began_before_the_policy_changed_still_shows_people(wo
     before = await world.config()
     rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
     await policies.update_policy(world.db, world.scope, before.default_policy.policy_id, {"attribute_merge": rule})
-    (result,) = await profiles.read_profiles(
-        world.db, world.scope, before, before.default_policy, [await world.xid(*ANA)]
-    )
+    asked = world.db, world.scope, before, before.default_policy
+    (result,) = await profiles.read_profiles(*asked, [await world.xid(*ANA)])
     assert result.profile.document["person"] == {"name": {"firstName": "Ana"}}
+    parts = Projection((Object((("part", Document(PART)),)),), frozenset())
+    (result,) = await profiles.project_profiles(*asked, [await world.xid(*ANA)], projection=parts)
+    assert orjson.loads(result.parts[0])["part"]["person"] == {"name": {"firstName": "Ana"}}
+    (profile,) = (await profiles.search_profiles(*asked, Window(), projection=parts)).items
+    assert profile.parts == result.parts

@@ -1,4 +1,4 @@
-"""Shapes: what is picked in Python, what Postgres picks, and what graphql-core's executor gives are one answer."""
+"""Projections of documents: what is picked in Python, what Postgres writes, and what graphql-core's executor gives are one answer."""
 
 import json
 from collections.abc import Iterator
@@ -25,7 +25,10 @@ from hypothesis.strategies import SearchStrategy
 
 from gateway.api.entities import ByKey
 from gateway.api.schema import build_schema
-from gateway.domain.reading.shapes import Constant, Fields, Items, Leaf, Shape, expression, literal, pick
+from gateway.projection.evaluate import pick
+from gateway.projection.predicates import Values
+from gateway.projection.sql import Source, columns, literal
+from gateway.projection.tree import Constant, Document, Items, Leaf, Node, Object, Under
 
 SCALARS = build_schema().type_map | specified_scalar_types
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -46,12 +49,12 @@ LEAVES: dict[str, SearchStrategy[Any]] = {
 
 @dataclass(frozen=True)
 class Part:
-    """A type, the values that validation lets in there, and what a document asks for: as GraphQL, and as a shape."""
+    """A type, the values that validation lets in there, and what a document asks for: as GraphQL, and as a projection."""
 
     type: Any
     values: SearchStrategy[Any]
     selection: str
-    shape: Shape
+    node: Node
 
 
 @st.composite
@@ -63,7 +66,7 @@ def leaves(draw):
 def lists(parts):
     return parts.map(
         lambda part: Part(
-            GraphQLList(GraphQLNonNull(part.type)), st.lists(part.values, max_size=3), part.selection, Items(part.shape)
+            GraphQLList(GraphQLNonNull(part.type)), st.lists(part.values, max_size=3), part.selection, Items(part.node)
         )
     )
 
@@ -77,14 +80,10 @@ def objects(draw, parts):
     selection, fields = [], []
     for place, field in enumerate(asked):
         selection.append(f"a{place}: {field} {below[field][1].selection if field in below else ''}")
-        fields.append(
-            (f"a{place}", below[field][0], below[field][1].shape)
-            if field in below
-            else (f"a{place}", "", Constant(name))
-        )
+        fields.append((f"a{place}", Under(below[field][0], below[field][1].node) if field in below else Constant(name)))
     values = st.fixed_dictionaries({}, optional={key: part.values for key, part in below.values()})
     resolved = {field: GraphQLField(part.type, resolve=ByKey(key)) for field, (key, part) in below.items()}
-    return Part(GraphQLObjectType(name, resolved), values, f"{{ {' '.join(selection)} }}", Fields(tuple(fields)))
+    return Part(GraphQLObjectType(name, resolved), values, f"{{ {' '.join(selection)} }}", Object(tuple(fields)))
 
 
 NUMBERED: Iterator[int] = count()
@@ -104,10 +103,16 @@ async def connection(module_dsn):
     await connection.close()
 
 
-async def picked_there(connection, shape, document):
+def expression(node, document, identity_map=None):
+    """The SQL of a part of a document."""
+    (text,) = columns([Document(node)], Source("d", document, identity_map), Values())
+    return text
+
+
+async def picked_there(connection, node, document):
     """The answer that Postgres gives."""
     return await connection.fetchval(
-        f"select {expression(shape, 'document')} from (select $1::jsonb as document) d", orjson.dumps(document).decode()
+        f"select {expression(node, 'document')} from (select $1::jsonb as document) d", orjson.dumps(document).decode()
     )
 
 
@@ -122,8 +127,8 @@ def told(text):
 async def test_three_ways_give_one_answer(connection, example):
     part, sent = example
     document = orjson.loads(await connection.fetchval("select $1::jsonb", orjson.dumps(sent).decode()))
-    there = await picked_there(connection, part.shape, document)
-    here = orjson.dumps(pick(part.shape, document))
+    there = await picked_there(connection, part.node, document)
+    here = orjson.dumps(pick(part.node, document))
     stock = execute_sync(GraphQLSchema(part.type), parse(part.selection), root_value=document)
     assert not stock.errors
     assert here == orjson.dumps(stock.data)
@@ -133,14 +138,17 @@ async def test_three_ways_give_one_answer(connection, example):
 @pytest.mark.parametrize("number", ["25209225899428890", "1e300", "123456789012345678901234567890.5", "-0.0", "1e-400"])
 async def test_a_number_of_any_size_is_shown_as_it_is_stored(connection, number):
     document = f'{{"n": {number}}}'
-    shape = Fields((("n", "n", Leaf("Float")),))
-    sql = expression(shape, "document")
+    node = Object((("n", Under("n", Leaf("Float"))),))
+    sql = expression(node, "document")
     there = await connection.fetchval(f"select {sql} from (select $1::jsonb as document) d", document)
-    assert told(there) == told(orjson.dumps(pick(shape, orjson.loads(document))))
+    assert told(there) == told(orjson.dumps(pick(node, orjson.loads(document))))
 
 
-SHAPE = Fields(
-    (("name", "person", Fields((("first", "firstName", Leaf("String")),))), ("mails", "emails", Items(Fields(()))))
+NODE = Object(
+    (
+        ("name", Under("person", Object((("first", Under("firstName", Leaf("String"))),)))),
+        ("mails", Under("emails", Items(Object(())))),
+    )
 )
 
 
@@ -155,8 +163,8 @@ SHAPE = Fields(
     ],
 )
 async def test_what_is_not_there_is_null_and_what_is_empty_is_empty(connection, document, expected):
-    assert pick(SHAPE, document) == expected
-    assert orjson.loads(await picked_there(connection, SHAPE, document)) == expected
+    assert pick(NODE, document) == expected
+    assert orjson.loads(await picked_there(connection, NODE, document)) == expected
 
 
 @pytest.mark.parametrize("width", [1, 2, 4, 5, 9])
@@ -165,9 +173,11 @@ async def test_what_is_not_there_is_null_and_what_is_empty_is_empty(connection, 
     "inner", ["null", "[]", "1", '"text"', "{}", '{"k0": 1}', '{"k1": 1, "k0": null}', '{"k0": 1, "k1": 2, "k4": 5, "k8": 9}']
 )  # fmt: skip
 async def test_an_object_is_null_or_not_whatever_is_selected_of_it(connection, width, is_named, inner):
-    named = (("type", "", Constant("Inner")),) * is_named
-    shape = Fields((*named, *((f"a{n}", f"k{n}", Leaf("Int")) for n in range(width))))
-    around = Fields((("inner", "inner", shape), ("outer", "outer", Fields((("inner", "inner", shape),)))))
+    named = (("type", Constant("Inner")),) * is_named
+    node = Object((*named, *((f"a{n}", Under(f"k{n}", Leaf("Int"))) for n in range(width))))
+    around = Object(
+        (("inner", Under("inner", node)), ("outer", Under("outer", Object((("inner", Under("inner", node)),)))))
+    )
     document = orjson.loads(f'{{"inner": {inner}, "outer": {{"inner": {inner}}}}}')
     if not isinstance(document["inner"], dict):
         assert orjson.loads(await picked_there(connection, around, document)) == {
@@ -178,29 +188,34 @@ async def test_an_object_is_null_or_not_whatever_is_selected_of_it(connection, w
         assert orjson.loads(await picked_there(connection, around, document)) == pick(around, document)
 
 
-async def test_a_shape_has_any_number_of_fields(connection):
+async def test_an_object_has_any_number_of_fields(connection):
     """A sum of 3,000 texts is deeper than Postgres reads, and a function takes 100 arguments."""
-    shape = Fields(tuple((f"a{n}", f"k{n}", Leaf("Int")) for n in range(3_000)))
+    node = Object(tuple((f"a{n}", Under(f"k{n}", Leaf("Int"))) for n in range(3_000)))
     document = {f"k{n}": n for n in range(0, 3_000, 7)}
-    assert orjson.loads(await picked_there(connection, shape, document)) == pick(shape, document)
+    assert orjson.loads(await picked_there(connection, node, document)) == pick(node, document)
 
 
 async def test_the_identity_map_is_taken_from_elsewhere(connection):
-    shape = Fields(
-        (("ids", "identityMap", Leaf("JSON")), ("more", "identityMap", Fields((("mail", "Email", Leaf("JSON")),))))
+    node = Object(
+        (
+            ("ids", Under("identityMap", Leaf("JSON"))),
+            ("more", Under("identityMap", Object((("mail", Under("Email", Leaf("JSON"))),)))),
+        )
     )
-    sql = expression(shape, "'{}'::jsonb", """'{"Email": [1]}'::jsonb""")
+    sql = expression(node, "'{}'::jsonb", """'{"Email": [1]}'::jsonb""")
     assert orjson.loads(await connection.fetchval(f"select {sql}")) == {"ids": {"Email": [1]}, "more": {"mail": [1]}}
+    whole = expression(Leaf("JSON"), """'{"a": 2}'::jsonb""", """'{"Email": [1]}'::jsonb""")
+    assert orjson.loads(await connection.fetchval(f"select {whole}")) == {"a": 2, "identityMap": {"Email": [1]}}
 
 
 @pytest.mark.parametrize("text", ["'", "''", "\\'", "$1", "{entity}", 'é\n"', "--", "/*"])
 async def test_any_text_is_a_literal(connection, text):
     assert await connection.fetchval(f"select {literal(text)}::text") == text
-    shape = Fields((("a", text, Leaf("String")),))
-    assert orjson.loads(await picked_there(connection, shape, {text: text})) == {"a": text}
+    node = Object((("a", Under(text, Leaf("String"))),))
+    assert orjson.loads(await picked_there(connection, node, {text: text})) == {"a": text}
 
 
-def test_shapes_are_keys():
-    one, other = (Fields((("a", "b", Items(Leaf("Int"))),)) for _ in range(2))
+def test_projections_are_keys():
+    one, other = (Object((("a", Under("b", Items(Leaf("Int")))),)) for _ in range(2))
     assert (one, hash(one)) == (other, hash(other))
-    assert one != Fields((("a", "c", Items(Leaf("Int"))),))
+    assert one != Object((("a", Under("c", Items(Leaf("Int")))),))

@@ -1,11 +1,11 @@
-"""Wants: a query asks the store for no more than it shows."""
+"""Look-ahead: one statement reads all that an operation selects of people, in whatever order, number and nesting, and no more than that."""
 
 import pytest
 from client import Client
 from world import World, event, record
 
-from gateway.api.execution import wants
 from gateway.api.loading import FEW
+from gateway.domain.reading import profiles
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 ONE = 'query { profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { %s } }'
@@ -13,7 +13,7 @@ MANY = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { %s } 
 NAME = "entity { person { name { firstName } } }"
 NODES = "nodes { id eventId timestamp __typename entity { eventType } }"
 INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
-TWO = ["people.find_people", "timelines.list_timelines"]
+TEXTS, ROWS = ["people.read_texts"], ["people.read_people"]
 
 
 @pytest.fixture
@@ -26,28 +26,48 @@ async def people(db):
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    "fields",
     [
-        (NAME, ["people.glimpse_people"]),
-        (f"id profileId mergePolicy {{ name }} {NAME}", ["people.glimpse_people"]),
-        ("entity { identityMap }", ["people.find_people"]),
-        (f"{NAME} identities {{ value }}", ["people.find_people", "identities.read_identities"]),
-        (f"{NAME} events {{ nodes {{ timestamp }} }}", ["people.glimpse_timelines"]),
-        (f"id profileId events {{ {NODES} {INFO} }}", ["people.glimpse_timelines"]),
-        ("profileId events { nodes { timestamp } totalCount }", [*TWO, "events.count_events"]),
-        (f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} }}", [*TWO, "timelines.list_timelines"]),
-        ("entity { identityMap } events { nodes { timestamp } }", TWO),
-        ("events { edges { node { timestamp } } }", ["people.find_people", "events.list_events"]),
-        ("events { nodes { id } }", ["people.glimpse_timelines"]),
-        ("events { nodes { dataset { name } } }", ["people.find_people", "events.list_events"]),
-        ('events { nodes { entityJson(select: "timestamp") } }', ["people.find_people", "events.list_events"]),
+        NAME,
+        f"id profileId mergePolicy {{ name }} {NAME}",
+        "entity { identityMap }",
+        "entityJson",
+        f"{NAME} events {{ nodes {{ timestamp }} }}",
+        f"events {{ nodes {{ timestamp }} }} {NAME} profileId",
+        f"id profileId events {{ {NODES} {INFO} }}",
+        "profileId events { nodes { timestamp } totalCount }",
+        f"a: events {{ {NODES} }} b: events(first: 1) {{ {NODES} {INFO} }} c: events {{ totalCount }} {NAME}",
+        "entity { identityMap } events { nodes { timestamp } }",
+        f"events {{ edges {{ cursor node {{ timestamp entity {{ eventType }} }} }} {NODES} }} entityJson",
+        "events { nodes { id entityJson } }",
     ],
 )
-async def test_each_selection_has_its_statements(people, statements, fields, expected):
+async def test_whatever_can_be_projected_is_read_by_one_statement(people, statements, fields):
+    await people.data("{ __typename }")
+    for query in (
+        ONE,
+        "{ searchProfiles(first: 5) { nodes { %s } edges { cursor node { %s } } pageInfo { endCursor } } }",
+    ):
+        with statements() as seen:
+            await people.data(query.replace("%s", fields))
+        reads = [name for name in seen if not name.startswith(("tenants", "configuration"))]
+        assert reads == (ROWS if "mergePolicy" in fields else TEXTS) if query is ONE else ["people.list_people"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "more"),
+    [
+        (f"{NAME} identities {{ value }}", ["identities.read_identities"]),
+        (f"{NAME} events {{ nodes {{ dataset {{ name }} entity {{ eventType }} }} }}", ["events.list_events"]),
+        ('events { nodes { entityJson(select: "timestamp") } } a: events { nodes { id } }', ["events.list_events"]),
+        ('entityJson(select: "person") events { nodes { id } }', []),
+    ],
+)
+async def test_a_field_that_cannot_be_projected_leaves_the_others_to_the_statement(people, statements, fields, more):
     await people.data("{ __typename }")
     with statements() as seen:
         await people.data(ONE % fields)
-    assert [name for name in seen if not name.startswith(("tenants", "configuration"))] == expected
+    assert [name for name in seen if not name.startswith(("tenants", "configuration"))] == [*ROWS, *more]
 
 
 @pytest.mark.parametrize(
@@ -86,35 +106,24 @@ async def test_results_are_the_same_however_they_are_written(people, fields, oft
     assert str(told[0]) == str(told[1])  # the order of keys included
 
 
-@pytest.mark.parametrize(
-    ("count", "fields", "expected"),
-    [
-        (FEW, f"status profile {{ {NAME} }}", "people.glimpse_people"),
-        (FEW + 1, f"status profile {{ {NAME} }}", "people.write_people"),
-        (FEW + 1, f"status profile {{ {NAME} events {{ {NODES} }} }}", "people.write_timelines"),
-        (FEW + 1, f"status profile {{ {NAME} events {{ {NODES} {INFO} }} }}", "people.glimpse_timelines"),
-        (FEW + 1, f"status profile {{ {NAME} profileId }}", "people.glimpse_people"),
-        (FEW + 1, f"requested {{ xid }} profile {{ {NAME} }}", "people.glimpse_people"),
-    ],
-)
-async def test_results_of_many_with_status_and_entity_only_are_written_as_one_text(
-    people, statements, count, fields, expected
-):
+@pytest.mark.parametrize("count", [1, FEW, FEW + 1, 300])
+@pytest.mark.parametrize("more", ["", "profileId", f"events {{ {NODES} {INFO} }}"])
+async def test_the_number_of_identities_changes_no_statement(people, statements, count, more):
     values = ["ana@x.io", *(f"nobody{number}@x.io" for number in range(1, count))]
     asked = [{"key": {"namespace": "Email", "value": value}} for value in values]
     with statements() as seen:
-        results = (await people.data(MANY % fields, asked=asked))["profiles"]
-    assert seen[-1] == expected
+        results = (await people.data(MANY % f"status profile {{ {NAME} {more} }}", asked=asked))["profiles"]
+    assert {name for name in seen if name.startswith("people")} == {*TEXTS}
     entities = [each["profile"] and each["profile"]["entity"] for each in results]
     assert entities == [{"person": {"name": {"firstName": "Ana"}}}, *[None] * (count - 1)]
 
 
-async def test_an_identity_that_is_requested_twice_is_read_and_written_once(people, statements):
+async def test_an_identity_that_is_requested_twice_is_read_once(people, statements):
     ana = {"key": {"namespace": "Email", "value": "ana@x.io"}}
     with statements() as seen:
         results = (await people.data(MANY % f"status profile {{ {NAME} }}", asked=[ana] * 20))["profiles"]
     assert results == [results[0]] * 20
-    assert seen[-1] == "people.glimpse_people"
+    assert seen[-1:] == TEXTS
 
 
 async def test_a_page_of_variables_is_read_with_the_person_and_fails_at_its_own_path(people, statements):
@@ -122,16 +131,16 @@ async def test_a_page_of_variables_is_read_with_the_person_and_fails_at_its_own_
     query = "query ($size: Int, $place: String) { " + ONE.removeprefix("query { ") % page
     with statements() as seen:
         assert len((await people.data(query, size=1))["profile"]["events"]["nodes"]) == 1
-    assert seen[-1] == "people.glimpse_timelines"
+    assert seen[-1:] == TEXTS
     elsewhere = (await people.data("{ datasets(first: 1) { pageInfo { endCursor } } }"))["datasets"]["pageInfo"]
     _, answer = await people.answer(query, {"size": 1, "place": elsewhere["endCursor"]})
     assert [error["path"] for error in answer["errors"]] == [["profile", "events"]]
 
 
 async def test_too_many_leaves_take_the_whole_document(people, statements, monkeypatch):
-    monkeypatch.setattr(wants, "WIDE", 2)
+    monkeypatch.setattr(profiles, "MAX_NODES", 2)
     query = ONE % "entity { person { name { firstName lastName } } workEmail { address } }"
     with statements() as seen:
         entity = (await people.data(query))["profile"]["entity"]
     assert entity == {"person": {"name": {"firstName": "Ana", "lastName": None}}, "workEmail": None}
-    assert seen[-1] == "people.find_people"
+    assert seen[-1:] == ROWS

@@ -1,0 +1,95 @@
+"""How fields are read: each declares where it stands what it is of a record, so that one statement reads all that an operation selects.
+
+A field that declares nothing is resolved by its function, over the columns that it names in `raw`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeAlias
+
+from gateway.domain.reading.people import DOCUMENT, PERSON
+from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Rows
+
+
+class Selected(Protocol):
+    """A field that an operation selects. Its methods raise NotProjected where something in its selection cannot be projected."""
+
+    has_arguments: bool
+
+    def object(self) -> Node:
+        """Return what is selected of the field's object, or of each of its objects."""
+
+    def document(self) -> Node:
+        """Return what is selected of a document's part, whose fields take their values by key."""
+
+    def page(self, read: Callable[..., Rows]) -> Page:
+        """Return the page that the field's connection is; `read` returns which one, for the field's arguments."""
+
+    def require_page(self) -> Rows:
+        """Return the page around the field."""
+
+
+class NotProjected(Exception):
+    """Something is selected that only a resolver gives."""
+
+
+Reads: TypeAlias = Node | Format | Callable[[Selected], Node]
+"""What a field is of a record: a node, the format of the column of its own name, or a function of what is selected."""
+
+EVERYTHING: Final = frozenset({PERSON, DOCUMENT})
+METADATA: Final = "reading"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a field is read. `raw` are the columns that its resolver looks at; `is_record`: its objects are the record itself."""
+
+    reads: Reads | None = None
+    raw: frozenset[str] = EVERYTHING
+    is_record: bool = False
+
+
+UNDECLARED: Final = Reading()
+
+
+def reading(
+    reads: Reads | None = None, *, raw: frozenset[str] | None = None, is_record: bool = False
+) -> dict[str, Any]:
+    """Return the metadata of a field. What is projected needs no raw columns, unless they are named."""
+    if raw is None:
+        raw = EVERYTHING if reads is None else frozenset()
+    return {METADATA: Reading(reads, raw, is_record)}
+
+
+def object_of(field: Selected) -> Node:
+    """Declare that a field is an object, whose fields its type declares."""
+    return field.object()
+
+
+def each_of(field: Selected) -> Node:
+    """Declare that a field has an object for each record of a page."""
+    field.require_page()
+    return Each(field.object())
+
+
+def count_of(field: Selected) -> Node:
+    """Declare that a field counts the list that a page is of."""
+    return Count(field.require_page())
+
+
+def place_of(field: Selected) -> Node:
+    """Declare that a field is the place of a record in the list that a page is of."""
+    field.require_page()
+    return Place()
+
+
+def document_of(field: Selected) -> Node:
+    """Declare that a field is the document of a record, typed by the sandbox's schemas."""
+    return Document(field.document())
+
+
+def whole_document(field: Selected) -> Node:
+    """Declare that a field is the document of a record as JSON, unless an argument cuts it down."""
+    if field.has_arguments:
+        raise NotProjected
+    return Document(Leaf("JSON"))

@@ -1,0 +1,254 @@
+"""Projections: what is wanted of a record, as a tree of JSON values.
+
+A record has columns, a document, and lists of other records. `sql` writes a projection as an expression that gives JSON text; `evaluate`
+gives the equal value for a record in memory. Trees are frozen and can be keys.
+
+A document has what validation lets in: values of the types that the union of all schemas states, Ints of 32 bits, nothing null.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from functools import cached_property
+from typing import TypeAlias
+
+from gateway.projection.predicates import Predicate
+
+
+class Format(Enum):
+    """How a column is written as JSON."""
+
+    TEXT = auto()
+    TIME = auto()  # RFC 3339 in UTC with milliseconds, cut and not rounded
+    UUID = auto()
+    NUMBER = auto()
+
+
+class Packing(Enum):
+    """How a column is written in the bytes of a `Packed` text."""
+
+    UUID = auto()  # its 16 bytes
+    TEXT = auto()  # UTF-8
+    JSON = auto()  # the JSON string of a text, in UTF-8
+    HEX = auto()  # the 32 digits of a UUID
+    MICROSECONDS = auto()  # of a time since 1970, in decimal digits
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A text that is equal for all records."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Object:
+    """A JSON object: its keys and what they hold. `present` names the column that is true where it exists; else it is null. Hashed once."""
+
+    fields: tuple[tuple[str, "Node"], ...]
+    present: str | None = None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.fields, self.present))
+
+
+# ------------------------------------------------------------------------------------------------ parts of a document
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """The value itself: of a GraphQL scalar, or anything for `JSON`."""
+
+    scalar: str
+
+
+@dataclass(frozen=True, slots=True)
+class Under:
+    """A value under a key of the object around it."""
+
+    key: str
+    of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """Each item of an array."""
+
+    of: "Node"
+
+
+# ------------------------------------------------------------------------------------------------ parts of a record
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A part of the record's document: `Leaf("JSON")` is all of it."""
+
+    of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the record."""
+
+    name: str
+    format: Format
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A text of several columns: a prefix, then bytes in base64url without padding. A piece is bytes, or a column's name and how it is packed."""
+
+    prefix: str
+    pieces: tuple[bytes | tuple[str, Packing], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The order of a list: by columns that together no two records share. An index has the first `indexed` of them in this order."""
+
+    columns: tuple[str, ...]
+    indexed: int
+    descending: bool
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A page of the record's list called `list`: of the records behind `after` and in front of `before` the first `size`, the last if `backward`.
+
+    `key` is a record's place in the list as text.
+    """
+
+    list: str
+    filter: tuple[Predicate, ...]
+    after: Predicate | None
+    before: Predicate | None
+    order: Order
+    size: int
+    backward: bool
+    key: Packed
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.list, self.filter, self.after, self.before, self.order, self.size, self.backward))
+
+    @property
+    def direction(self) -> str:
+        """`asc` or `desc`: the direction in SQL in which the page's records are read."""
+        return "desc" if self.order.descending is not self.backward else "asc"
+
+    @property
+    def conditions(self) -> tuple[Predicate, ...]:
+        """The filter and the bounds."""
+        return (*self.filter, *(bound for bound in (self.after, self.before) if bound))
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page of a list. What is wanted of it, `of`, is made of the parts of a page below."""
+
+    rows: Rows
+    of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many records a whole list has that pass its filter."""
+
+    rows: Rows
+
+
+# ------------------------------------------------------------------------------------------------ parts of a page
+
+
+@dataclass(frozen=True, slots=True)
+class Each:
+    """An array with this of each record of the page."""
+
+    of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class HasMore:
+    """Whether the list goes on behind the page, or in front of it."""
+
+    behind: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The place of the page's first or last record as text, null on an empty page."""
+
+    is_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The place of a record of the page as text."""
+
+
+Node: TypeAlias = (
+    Constant | Object | Leaf | Under | Items | Document | Column | Packed | Page | Count | Each | HasMore | End | Place
+)
+
+
+def nodes_of(node: Node) -> Iterator[Node]:
+    """Yield a node and all nodes below it."""
+    yield node
+    match node:
+        case Object(fields):
+            for _, below in fields:
+                yield from nodes_of(below)
+        case Under(_, of) | Items(of) | Document(of) | Page(_, of) | Each(of):
+            yield from nodes_of(of)
+
+
+def with_rows(node: Node, changed: Callable[[Rows], Rows]) -> Node:
+    """Return a node with other pages in it."""
+    match node:
+        case Object(fields):
+            return replace(node, fields=tuple((name, with_rows(below, changed)) for name, below in fields))
+        case Page(rows, of):
+            return Page(changed(rows), with_rows(of, changed))
+        case Count(rows):
+            return Count(changed(rows))
+    return node
+
+
+EVERYTHING: frozenset[str] = frozenset({"*"})
+
+
+@dataclass(frozen=True)
+class Projection:
+    """What is read of each record of a source: `parts` as JSON texts, and columns in `raw` as they are. Hashed once.
+
+    `is_text`: the one part is all that is read.
+    """
+
+    parts: tuple[Node, ...]
+    raw: frozenset[str]
+    is_text: bool = False
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.parts, self.raw, self.is_text))
+
+    @cached_property
+    def nodes(self) -> tuple[Node, ...]:
+        """All nodes of all parts."""
+        return tuple(node for part in self.parts for node in nodes_of(part))
+
+    @cached_property
+    def page_size(self) -> int:
+        """The number of records on all pages of one record together."""
+        return sum(node.rows.size for node in self.nodes if isinstance(node, Page))
