@@ -13,7 +13,8 @@
     ├── Timeout                  the request ran past its time limit
     │   └── SlowSender           the sender took longer than it may (408)
     ├── Unavailable              the database cannot be reached now; try again
-    │   └── Contended            others changed the same rows at the same moment; try again
+    │   ├── Contended            others changed the same rows at the same moment; try again
+    │   └── Vanished             what one statement found was removed before another looked for it; try again
     ├── Misconfigured            a row of the sandbox's configuration is broken; the message names it
     ├── StatementFailed          Postgres refused a statement, for a reason that no verb expects
     │   ├── ConstraintViolated   … because of a constraint that says nothing to a caller (see CONSTRAINTS)
@@ -129,6 +130,13 @@ class Unavailable(GatewayError):
     """The database cannot be reached now; try again."""
 
     code = "UNAVAILABLE"
+
+
+class Vanished(Unavailable):
+    """Something that one statement of a request found was removed before another looked for it. The request is read again, at one moment."""
+
+    def __init__(self) -> None:
+        super().__init__("What was being read was removed meanwhile; try again.")
 
 
 class Misconfigured(GatewayError):

@@ -58,6 +58,10 @@ class Context:
         """Raise Forbidden unless the caller may read the configuration of the sandbox."""
         self.scope.require(*READ_CONFIGURATION)
 
+    def reading_from(self, db: Database) -> "Context":
+        """Return a context for the same request that reads from another database, with loaders of its own."""
+        return replace(self, db=db, shared=CoalescedLoaders(db, self.scope, self.config))
+
     async def renew(self, *, configuration: bool) -> None:
         """Start with empty loaders, since a mutation changed what they hold. `configuration`: read the configuration again, too."""
         if configuration:

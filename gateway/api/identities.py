@@ -26,7 +26,7 @@ from gateway.domain.reading.identity_graphs import Link, Members
 from gateway.domain.reading.people import WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
-from gateway.errors import BadInput, LimitExceeded, Unavailable
+from gateway.errors import BadInput, LimitExceeded, Vanished
 
 described(
     LinkRefusal,
@@ -194,23 +194,31 @@ def _ref_xid(requested: strawberry.Parent[IdentityRef]) -> str | None:
     return None if requested.xid is None else str(requested.xid)
 
 
-async def identity_of(parent: strawberry.Parent[Any], info: Info) -> Identity | None:
-    """Read the identity of anything that has an `xid`: a record, an event, a difference. None for an unknown one."""
-    return await info.context.loaders.identity_by_xid.load(parent.xid)
+async def identity_of(parent: strawberry.Parent[Any], info: Info) -> Identity:
+    """Read the identity of anything that has an `xid`: a record, an event, a difference. Raises Vanished."""
+    return (await _read_known(info, [parent.xid]))[0]
 
 
-async def identities_of(info: Info, xids: Sequence[UUID], namespaces: Sequence[str] | None) -> list[Identity | None]:
+async def _read_known(info: Info, xids: Sequence[UUID]) -> list[Identity]:
+    """Read identities that are known by what was read already. Raises Vanished if one of them is removed or erased by now."""
+    found = await info.context.loaders.identity_by_xid.load_many(xids)
+    known = [identity for identity in found if identity is not None and not identity.is_erased]
+    if len(known) < len(found):
+        raise Vanished
+    return known
+
+
+async def identities_of(info: Info, xids: Sequence[UUID], namespaces: Sequence[str] | None) -> list[Identity]:
     """Read the identities with these xids, in their order; where codes of namespaces are given, those of these namespaces alone.
 
-    Raises BadInput for a code that no namespace has, LimitExceeded for more than 1,000 codes.
+    Raises BadInput for a code that no namespace has, LimitExceeded for more than 1,000 codes, Vanished.
     """
     if namespaces is None:
-        return await info.context.loaders.identity_by_xid.load_many(xids)
+        return await _read_known(info, xids)
     if len(namespaces) > MAX_KEYS:
         raise LimitExceeded(f"At most {MAX_KEYS:,} namespaces at once; {len(namespaces):,} were given.")
     wanted = {known_namespace(info.context.config, code).namespace_id for code in namespaces}
-    found = await info.context.loaders.identity_by_xid.load_many(xids)
-    return [identity for identity in found if identity is None or identity.namespace_id in wanted]
+    return [identity for identity in await _read_known(info, xids) if identity.namespace_id in wanted]
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
@@ -232,7 +240,7 @@ async def _last_seen_at(identity: strawberry.Parent[Identity], info: Info) -> da
 async def _sighting(identity: Identity, info: Info) -> Sighting:
     sighting = await info.context.loaders.sighting_by_xid.load(identity.xid)
     if sighting is None:
-        raise Unavailable("The identity's data was removed while it was being read; try again.")
+        raise Vanished
     return sighting
 
 
@@ -289,12 +297,12 @@ class IdentityRefType:
 # ------------------------------------------------------------------------------------------------ graphs
 
 
-async def _a(link: strawberry.Parent[Link], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(link.a)
+async def _a(link: strawberry.Parent[Link], info: Info) -> Identity:
+    return (await _read_known(info, [link.a]))[0]
 
 
-async def _b(link: strawberry.Parent[Link], info: Info) -> Identity | None:
-    return await info.context.loaders.identity_by_xid.load(link.b)
+async def _b(link: strawberry.Parent[Link], info: Info) -> Identity:
+    return (await _read_known(info, [link.b]))[0]
 
 
 def _link_sources(link: strawberry.Parent[Link], info: Info) -> list[Dataset]:
@@ -326,7 +334,7 @@ class IdentityLinkType:
 
 async def _graph_identities(
     graph: strawberry.Parent[Members], info: Info, *, namespaces: NamespacesArgument = None
-) -> list[Identity | None]:
+) -> list[Identity]:
     return await identities_of(info, graph.xids, namespaces)
 
 

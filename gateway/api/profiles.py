@@ -127,7 +127,7 @@ def _profile_id(profile: strawberry.Parent[Profile]) -> str:
 
 async def _identities(
     profile: strawberry.Parent[Profile], info: Info, *, namespaces: NamespacesArgument = None
-) -> list[Identity | None]:
+) -> list[Identity]:
     return await identities_of(info, profile.person.xids, namespaces)
 
 

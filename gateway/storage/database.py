@@ -7,6 +7,7 @@ driver become errors of `gateway.errors`: the module `faults` lists them.
 import asyncio
 from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
+from copy import copy
 from time import perf_counter
 from typing import Any, TypeAlias
 
@@ -124,6 +125,29 @@ class Session:
         _observe(f"copy {table}", begin)
 
 
+class SerialSession(Session):
+    """A session for readers that run side by side: their statements wait for each other."""
+
+    def __init__(self, connection: Any, *, is_distributed: bool) -> None:
+        super().__init__(connection, is_distributed=is_distributed)
+        self._turn = asyncio.Lock()
+
+    async def rows(self, query: Query, *args: Any) -> list[Any]:
+        """Run a statement and return all of its rows."""
+        async with self._turn:
+            return await super().rows(query, *args)
+
+    async def row(self, query: Query, *args: Any) -> Any | None:
+        """Run a statement and return its first row, or None."""
+        async with self._turn:
+            return await super().row(query, *args)
+
+    async def value(self, query: Query, *args: Any) -> Any:
+        """Run a statement and return the first column of its first row, or None."""
+        async with self._turn:
+            return await super().value(query, *args)
+
+
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""
 
@@ -133,6 +157,7 @@ class Database:
         self._long_reads = Shares(quarter_of(size), seconds)
         self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
         self.is_distributed = is_distributed
+        self._moment: SerialSession | None = None
 
     @classmethod
     async def connect(
@@ -176,16 +201,22 @@ class Database:
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """Run a statement on a free connection and return all of its rows."""
+        if self._moment is not None:
+            return await self._moment.rows(query, *args)
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).rows(query, *args)
 
     async def row(self, query: Query, *args: Any) -> Any | None:
         """Run a statement on a free connection and return its first row, or None."""
+        if self._moment is not None:
+            return await self._moment.row(query, *args)
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).row(query, *args)
 
     async def value(self, query: Query, *args: Any) -> Any:
         """Run a statement on a free connection and return the first column of its first row, or None."""
+        if self._moment is not None:
+            return await self._moment.value(query, *args)
         async with self._pool.lend(_owner(query, args)) as connection:
             return await Session(connection).value(query, *args)
 
@@ -217,17 +248,28 @@ class Database:
             await transaction.rollback()
 
     @asynccontextmanager
-    async def snapshot(self) -> AsyncIterator[Session]:
+    async def snapshot(self) -> AsyncIterator[SerialSession]:
         """Begin a transaction whose reads all see the database as it was at the first of them, whatever is committed meanwhile.
 
         All snapshots together use at most a quarter of the connections. Raises Timeout when none of these is free in time.
         """
+        if self._moment is not None:
+            yield self._moment
+            return
         async with (
             _in_time(self._long_reads.place()),
             self._pool.lend() as connection,
             _transaction(connection, isolation="repeatable_read", readonly=True),
         ):
-            yield Session(connection, is_distributed=self.is_distributed)
+            yield SerialSession(connection, is_distributed=self.is_distributed)
+
+    @asynccontextmanager
+    async def at_one_moment(self) -> AsyncIterator["Database"]:
+        """Give a database whose reads all see what one `snapshot` sees. Raises Timeout."""
+        async with self.snapshot() as session:
+            still = copy(self)
+            still._moment = session  # noqa: SLF001 (of its own class)
+            yield still
 
     @asynccontextmanager
     async def waiting(self, lock: Hashable) -> AsyncIterator[None]:

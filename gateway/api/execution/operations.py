@@ -29,7 +29,7 @@ from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, Timeout
+from gateway.errors import BadInput, Timeout, Vanished
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES
@@ -165,6 +165,9 @@ class Operations:
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin()
             run = await plan.run(context, variables, self._limits.answer_bytes)
+            if _has_vanished(run.errors):
+                async with self._db.at_one_moment() as db:
+                    run = await plan.run(context.reading_from(db), variables, self._limits.answer_bytes)
             data, errors = run.data, run.errors
             if plan.introspections:
                 self._documents.keep(document)  # with the answers
@@ -174,6 +177,9 @@ class Operations:
                 raise BadInput(f"Introspection is not answered in this query: it has {reason}.") from refused
             stages.begin()
             data, errors = await self._run_stock(operation, context, given)
+            if operation.is_query and _has_vanished(errors):
+                async with self._db.at_one_moment() as db:
+                    data, errors = await self._run_stock(operation, context.reading_from(db), given)
         stages.end("run")
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
@@ -228,6 +234,11 @@ class Operations:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
         observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._documents.plans))
+
+
+def _has_vanished(errors: Sequence[GraphQLError]) -> bool:
+    """Whether statements of a request saw different moments, and one of them missed what another had found."""
+    return any(isinstance(error.original_error, Vanished) for error in errors)
 
 
 async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:

@@ -34,7 +34,7 @@ from gateway.domain.rules.merge import (
 )
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.rules.selectors import Selector
-from gateway.errors import Unavailable
+from gateway.errors import Vanished
 from gateway.projection.evaluate import Lists, evaluate
 from gateway.projection.tree import Count, Object, Projection
 from gateway.projection.tree import Page as PageNode
@@ -395,7 +395,7 @@ def _origin(profile: Profile, events: dict[UUID, Any], times: dict[UUID, Any]) -
     sources = tuple({dataset_id for row in rows for dataset_id in row["sources"]})
     rows = rows or [times[xid] for xid in profile.person.xids if xid in times]
     if not rows:
-        raise Unavailable("The person's data was removed while it was being read; try again.")
+        raise Vanished
     return Origin(sources, max(row["modified_at"] for row in rows))
 
 

@@ -1,0 +1,78 @@
+"""What is removed between two statements of a request is missed by none of its answers: the request is read again, at one moment."""
+
+import asyncio
+
+import pytest
+from client import Client
+from world import World, event, record
+
+from gateway.domain.reading import identities, profiles
+
+ANA, PHONE, DEVICE = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38)
+PEOPLE = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { status profile { %s } } }"
+
+
+@pytest.fixture
+async def parting(db):
+    """People of open batches: Ana, who is joined with her phone by one, and somebody who is known by the event of another."""
+    world = await World.create(db)
+    await world.records(record(ANA, first_name="Ana"))
+    batch = await world.batch("b")
+    await world.records(record(ANA, PHONE), batch_id=batch)
+    visits = await world.batch("v", world.shop)
+    await world.events(event("e", "2026-02-01T00:00:00.000Z", DEVICE), batch_id=visits)
+    return Client.of(world), (batch, visits)
+
+
+def aborting(world, batches, read):
+    """Return a read that aborts the batches before its first call."""
+    left = list(batches)
+
+    async def removed_first(*args, **options):
+        while left:
+            await world.abort(left.pop())
+        return await read(*args, **options)
+
+    return removed_first
+
+
+@pytest.mark.parametrize(
+    ("module", "read", "fields"),
+    [
+        (identities, "read_identities", "identities { value firstSeenAt profile { profileId } } profileId"),
+        (identities, "read_sightings", "identities { value firstSeenAt } entity { person { name { firstName } } }"),
+        (profiles, "read_origins", "sources { name } lastModifiedAt"),
+    ],
+)
+async def test_people_who_are_removed_while_they_are_read_are_read_again(parting, monkeypatch, module, read, fields):
+    client, batches = parting
+    asked = [{"key": {"namespace": namespace, "value": value}} for namespace, value in (ANA, PHONE, DEVICE) * 10]
+    with monkeypatch.context() as patched:
+        patched.setattr(module, read, aborting(client.world, batches, getattr(module, read)))
+        answer = await client.data(PEOPLE % fields, asked=asked)
+    assert answer == await client.data(PEOPLE % fields, asked=asked)
+    assert {each["status"] for each in answer["profiles"]} == {"FOUND", "NOT_FOUND"}
+
+
+async def test_the_stock_executor_reads_again_too(parting, monkeypatch):
+    client, batches = parting
+    client.operations._compiles = False
+    asked = [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
+    monkeypatch.setattr(identities, "read_identities", aborting(client.world, batches, identities.read_identities))
+    (ana,) = (await client.data(PEOPLE % "identities { value }", asked=asked))["profiles"]
+    assert ana["profile"]["identities"] == [{"value": "ana@x.io"}]
+
+
+async def test_reads_at_one_moment_go_side_by_side_and_see_nothing_that_comes_later(parting):
+    client, batches = parting
+    xids = [await client.world.xid(*name) for name in (ANA, PHONE, DEVICE)]
+    db, scope = client.world.db, client.world.scope
+    async with db.at_one_moment() as still:
+        before = await identities.read_identities(still, scope, xids)
+        for batch in batches:
+            await client.world.abort(batch)
+        together = [identities.read_identities(still, scope, xids) for _ in range(3)]
+        assert await asyncio.gather(*together) == [before] * 3
+        async with still.snapshot() as session:
+            assert await identities.read_identities(session, scope, xids) == before
+    assert await identities.read_identities(db, scope, xids) != before
