@@ -16,7 +16,7 @@ LONGEST_FILE, LONGEST_FUNCTION = 450, 60
 SQL = re.compile(
     r"\bselect\s+[\w.*]+(\s*,|\s+from\b)|\binsert\s+into\s|\bdelete\s+from\s|\bupdate\s+\w+\s+set\b"
     r"|\border\s+by\s+\S+ (asc|desc)\b|\barray_agg\(|\bstring_agg\(|\bcoalesce\(|\bto_char\(|\bto_json\(|\bjsonb_\w+\(|\blateral\b"
-    r"|= any\(|::(uuid|text|jsonb|bigint|integer)\b|\bfetch first\b",
+    r"|= any\(|::(uuid|text|jsonb)\b|\bfetch first\b",
     re.IGNORECASE,
 )
 BUILDS_SQL = {"projection/sql.py", "projection/predicates.py"}
