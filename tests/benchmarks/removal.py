@@ -6,6 +6,7 @@ Everything runs in this process on an embedded Postgres of its own (fsync on), w
 
     batches   100,000 events of each kind in a batch that is aborted: alone, and beside four writers
     dataset   1,000,000 events of 20,000 people in a dataset that is deleted: alone, and beside a reader and a writer
+    people    1,000 people with 20 records and 200 events each who are erased, and what is left of each looked for
 
 What callers beside it get done is told as a part of what they get done alone, as is their longest call. `--small` takes a tenth or less of
 everything, to see that it runs. `--plans` lets Postgres log the plans of statements that take 20 ms or more.
@@ -25,7 +26,7 @@ import uvloop
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from removing.documents import KINDS
-from removing.parts import batch, dataset
+from removing.parts import batch, dataset, people
 from world import World
 
 from gateway.postgres.cluster import Cluster
@@ -45,9 +46,14 @@ class Size:
 
     batch: int
     dataset: int
+    people: int
+    records: int
+    events: int
+    """The last two: of each of these people."""
 
 
-SMALL, FULL = Size(batch=5_000, dataset=10_000), Size(batch=100_000, dataset=1_000_000)
+SMALL = Size(batch=5_000, dataset=10_000, people=50, records=20, events=50)
+FULL = Size(batch=100_000, dataset=1_000_000, people=1_000, records=20, events=200)
 
 
 async def batches(db: Database, size: Size, kinds: Sequence[str]) -> None:
@@ -62,6 +68,12 @@ async def of_datasets(db: Database, size: Size, kinds: Sequence[str]) -> None:
         row(KINDS[kind][0], *await dataset(await World.create(db), kind, size.dataset))
 
 
+async def of_people(db: Database, size: Size, _: Sequence[str]) -> None:
+    table("people", "erased in", "records and events", "verifyErasure", "its longest")
+    told = f"{size.people:,} with {size.records} records and {size.events} events each"
+    row(told, *await people(await World.create(db), size.people, size.records, size.events))
+
+
 def table(*heads: str) -> None:
     print()
     row(*heads)
@@ -72,7 +84,7 @@ def row(*cells: str) -> None:
     print(f"| {' | '.join(cells)} |", flush=True)
 
 
-PARTS = {"batches": (batches, list(KINDS)), "dataset": (of_datasets, ["people"])}
+PARTS = {"batches": (batches, list(KINDS)), "dataset": (of_datasets, ["people"]), "people": (of_people, [])}
 """What measures each part, and of which kinds of events unless others are chosen."""
 
 

@@ -1,23 +1,27 @@
-"""What is measured: a batch that is aborted, a dataset that is deleted."""
+"""What is measured: a batch that is aborted, a dataset that is deleted, people who are erased."""
 
 import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import median
 from uuid import UUID
 
 from working import work_off
-from world import World, record
+from world import World, event, record
 
 from gateway.domain.config import datasets
 from gateway.domain.facts.batches import read_batch
 from gateway.domain.operations.batch_removal import abort_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
+from gateway.domain.operations.erasure import delete_profiles
+from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.verification import verify
 from removing.company import Beside, Caller, Reader, Writer, alone, beside
-from removing.documents import EVENTS_OF_ONE, KINDS, PER_CALL, address, calls, device
+from removing.documents import EVENTS_OF_ONE, KINDS, PER_CALL, Identity, address, calls, device
 
 LOADERS = 3
+DEVICES_OF_ONE = 5
 WRITERS = 4
 """Beside a batch that is aborted."""
 
@@ -99,6 +103,48 @@ async def dataset(world: World, kind: str, events: int) -> list[str]:
         taken, told = await removed(world, beside_it)
         seconds.append(taken)
     return [*rates(events, *seconds), *map(kept, before, told), *map(longest, before, told)]
+
+
+async def people(world: World, count: int, records: int, events: int) -> list[str]:
+    """Erase people, among ten times as many others, and look for what is left of each."""
+    await load_people(world, "p", count, records, events)
+    await load_people(world, "q", 10 * count, 1, 1)
+    xids = [await world.xid(*person("p", n)) for n in range(count)]
+    await delete_profiles(world.db, world.scope, xids)
+    taken, _ = await removed(world)
+    looks = []
+    for xid in xids:
+        begin = time.perf_counter()
+        check = await verify_erasure(world.db, world.scope, xid)
+        assert check.is_erased, check
+        looks.append(time.perf_counter() - begin)
+    seconds = f"{taken:.1f} s"
+    return [
+        seconds,
+        *rates(count * (records + events), taken),
+        *(f"{one * 1000:.1f} ms" for one in (median(looks), max(looks))),
+    ]
+
+
+async def load_people(world: World, name: str, count: int, records: int, events: int) -> None:
+    """Load people with so many records each, in two datasets by turns, and so many events, under five devices that are tied to an address."""
+
+    def who(number: int, turn: int) -> tuple[Identity, Identity]:
+        return ("ECID", f"{ord(name):03d}{number:030d}{turn % DEVICES_OF_ONE:05d}"), person(name, number)
+
+    for first in range(0, count, PER_CALL):
+        some = range(first, min(first + PER_CALL, count))
+        for turn in range(records):
+            sent = [record(*who(n, turn), first_name=f"N{turn}") for n in some]
+            await world.records(*sent, dataset=(world.crm, world.loyalty)[turn % 2])
+        for turn in range(events):
+            at = f"2026-01-{turn % 28 + 1:02d}T12:00:00Z"
+            await world.events(*(event(f"{name}{n}-{turn}", at, *who(n, turn)) for n in some))
+    await world.db.refresh_statistics()
+
+
+def person(name: str, number: int) -> Identity:
+    return "Email", f"{name}{number}@example.org"
 
 
 def together(told: Sequence[Beside]) -> Beside:
