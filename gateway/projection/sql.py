@@ -154,10 +154,10 @@ class _Writer:
 
     def document(self, of: Node) -> Iterator[_Piece]:
         source = self._source
-        instead = {} if source.identity_map is None else {IDENTITY_MAP: f"{source.identity_map}::jsonb"}
+        instead = {} if source.identity_map is None else {IDENTITY_MAP: source.identity_map}
         if isinstance(of, Object):
             yield from _object(of, source.document, _NULL, instead)
-        elif isinstance(of, Leaf) and instead:  # as text, since jsonb would put the map's namespaces into another order
+        elif isinstance(of, Leaf) and instead:
             text, comma = (
                 f"left({source.document}::text, -1)",
                 f"case when {source.document} = '{{}}' then '' else ',' end",
@@ -328,7 +328,9 @@ def _object(node: Object, value: str, missing: str, instead: Mapping[str, str] |
     def pieces(place: int, below: Node) -> Iterator[_Piece]:
         absent = missing if place == first else _NULL
         if isinstance(below, Under) and instead and below.key in instead:
-            return _pieces(below.of, instead[below.key], absent)
+            # whole it stays as it is, since jsonb would put its keys into another order
+            kind = "" if isinstance(below.of, Leaf) else "::jsonb"
+            return _pieces(below.of, instead[below.key] + kind, absent)
         return _pieces(below, value, absent)
 
     return _braced((name, pieces(place, below)) for place, (name, below) in enumerate(node.fields))

@@ -1,9 +1,10 @@
-"""Golden operations: what each of them answers, and in how many statements, over the sandbox of `story`.
+"""Golden operations: what each of them answers, and by which statements, over the sandbox of `story`.
 
-`operations/<noun>/<case>.graphql` begins with `# statements: N` and has its answer beside it as JSON. A variable takes its value from the
-story by its name. Ids that differ from run to run are named in answers; times and xids do not differ.
+`operations/<noun>/<case>.graphql` begins with `# statements: N` and has its answer beside it as JSON, and as SQL the statements that were
+put together for it. A variable takes its value from the story by its name. Ids that differ from run to run are named in answers; times and
+xids do not differ.
 
-After a change that is meant, `GOLDEN=write pytest tests/api/test_operations.py` writes answers and counts anew: read the difference.
+After a change that is meant, `GOLDEN=write pytest tests/api/test_operations.py` writes answers, counts and SQL anew: read the difference.
 """
 
 import os
@@ -18,6 +19,8 @@ from story import END, Story
 
 from gateway.api.execution.operations import Request
 from gateway.api.ids import KINDS
+from gateway.storage.database import Session
+from gateway.storage.queries import Query, query
 
 OPERATIONS = Path(__file__).parent / "operations"
 CASES = sorted(OPERATIONS.rglob("*.graphql"))
@@ -45,22 +48,45 @@ async def client(cluster, story, request):
     await cluster.drop_database(name)
 
 
+@pytest.fixture
+def generated(monkeypatch) -> list[Query]:
+    """The statements that run with SQL that was put together for them."""
+    found: list[Query] = []
+
+    def noting(run):
+        async def noted(session, statement, *args):
+            if statement.sql != query(statement.name).sql:
+                found.append(statement)
+            return await run(session, statement, *args)
+
+        return noted
+
+    for verb in ("rows", "row", "value"):
+        monkeypatch.setattr(Session, verb, noting(getattr(Session, verb)))
+    return found
+
+
 def case_id(case: Path) -> str:
     return str(case.relative_to(OPERATIONS).with_suffix(""))
 
 
 @pytest.mark.parametrize("case", CASES, ids=case_id)
-async def test_an_operation_answers_as_before_in_as_many_statements(client, story, statements, case):
+async def test_an_operation_answers_as_before_by_the_same_statements(client, story, statements, generated, case):
     text = case.read_text(encoding="utf-8")
     variables = {name: story.names[name] for name in re.findall(r"\$(\w+):", text)}
     await client.data("{ __typename }")  # the configuration is at hand, as it is for all but the first request
     scope = await client.scope()
+    generated.clear()
     with statements() as ran:
         response = await client.operations.run(scope, Request(text, variables))
     answer = Namer(story.names).named(orjson.loads(orjson.dumps(response.body)))
+    sql = "\n\n".join(sorted({f"-- {query.name}\n{query.sql};" for query in generated}))
     if REWRITE:
         rewrite(case, text, answer, len(ran))
+        write_sql(case.with_suffix(".sql"), sql)
     assert answer == orjson.loads(case.with_suffix(".json").read_bytes())
+    golden = case.with_suffix(".sql")
+    assert sql == (golden.read_text(encoding="utf-8").strip() if golden.exists() else "")
     assert f"# statements: {len(ran)}" == case.read_text(encoding="utf-8").splitlines()[0], ran
 
 
@@ -73,6 +99,7 @@ def test_the_number_of_statements_does_not_depend_on_how_many_are_asked_for():
 
 def test_no_answer_is_left_without_its_operation():
     assert {case.with_suffix(".json") for case in CASES} == set(OPERATIONS.rglob("*.json"))
+    assert {case.with_suffix(".sql") for case in CASES} >= set(OPERATIONS.rglob("*.sql"))
 
 
 class Namer:
@@ -97,6 +124,13 @@ class Namer:
     def _number(self, kind: str, value: str) -> str:
         met = self._met.setdefault(kind, {})
         return met.setdefault(value, f"<{kind} {len(met) + 1}>")
+
+
+def write_sql(golden: Path, sql: str) -> None:
+    if sql:
+        golden.write_text(f"{sql}\n", encoding="utf-8")
+    else:
+        golden.unlink(missing_ok=True)
 
 
 def rewrite(case: Path, text: str, answer: Any, statements: int) -> None:
