@@ -4,9 +4,13 @@ Code calls `observe` with an observation and knows nothing of logs or metrics; l
 Observations are tuples, as the most frequent ones are made several times in each request.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from typing import Literal, NamedTuple
+from types import MappingProxyType
+from typing import Final, Literal, NamedTuple
+
+NO_STAGES: Final[Mapping[str, float]] = MappingProxyType({})
+"""The stages of a request that is not for GraphQL."""
 
 
 class StatementRan(NamedTuple):
@@ -25,12 +29,16 @@ class TransactionRestarted(NamedTuple):
 
 
 class RequestServed(NamedTuple):
-    """An HTTP request was answered. `route` is the pattern of the route, never the address as the client wrote it."""
+    """An HTTP request was answered. `route` is the pattern of the route, never the address as the client wrote it.
+
+    `stages` are the seconds of the stages of a GraphQL request, by name; a stage whose result was kept is missing.
+    """
 
     route: str
     method: str
     status: int
     seconds: float
+    stages: Mapping[str, float] = NO_STAGES
 
 
 class QueueChanged(NamedTuple):
@@ -111,14 +119,13 @@ class JobsCounted(NamedTuple):
 class OperationRan(NamedTuple):
     """A GraphQL operation ran. Neither its name nor its text is observed.
 
-    `reason` is why graphql-core executed it, one of a few fixed words. `stages` are names and seconds, in order; a stage whose
-    result was cached is missing. `is_kept`: its plan was cached. `plans` is the number of cached plans.
+    `reason` is why graphql-core executed it, one of a few fixed words. `is_kept`: its plan was cached. `plans` is the number of
+    cached plans.
     """
 
     kind: Literal["query", "mutation", "subscription"]
     way: Literal["compiled", "stock"]
     reason: str | None
-    stages: Sequence[tuple[str, float]]
     is_kept: bool
     plans: int
 

@@ -29,7 +29,7 @@ LONGEST = (
     "tests/properties/test_links_by_hand.py",
     "tests/api/execution/test_wants.py",
     "tests/server/test_own_postgres.py",
-    "tests/server/http/test_shortcut.py",
+    "tests/server/http/test_front_door.py",
     "tests/cli/test_key.py",
     "tests/cli/test_ingest.py",
     "tests/properties/test_one_truth.py",

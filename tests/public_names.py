@@ -13,13 +13,6 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 
-UNTIL_ONE_WAY_TO_READ = frozenset(
-    {
-        "gateway/server/http/shortcut.py",
-    }
-)
-"""Files that are written anew when every read goes one way; until then their words are not mended."""
-
 Definition = ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 

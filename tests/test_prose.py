@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from public_names import ROOT, UNTIL_ONE_WAY_TO_READ, Documented, definitions, modules, tree_of
+from public_names import ROOT, Documented, definitions, modules, tree_of
 
 UNCLEAR = re.compile(
     r"^(The same|Same|As above|Likewise|Ditto)\b"
@@ -78,7 +78,7 @@ def findings_in(path: str) -> list[str]:
     return of_module + [f"{one.name}: {finding}" for one in definitions(path) for finding in findings_of(one)]
 
 
-@pytest.mark.parametrize("path", [path for path in modules() if path not in UNTIL_ONE_WAY_TO_READ])
+@pytest.mark.parametrize("path", modules())
 def test_docstrings_stand_alone(path):
     findings = findings_in(path)
     assert not findings, "\n".join(findings)

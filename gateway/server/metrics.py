@@ -128,7 +128,7 @@ class Metrics:
             *("kind", "executor", "reason", "plan_cached"),
         )
         self._stages = self._times(
-            "gateway_operation_stage_seconds", "Time of the stages of GraphQL operations.", "stage"
+            "gateway_operation_stage_seconds", "Time of the stages of GraphQL requests.", "stage"
         )
         self._plans = self._gauge("gateway_cached_plans", "Plans of operations in the cache.")
         self._restarts = self._counts(
@@ -192,6 +192,8 @@ class Metrics:
 
     def _count_request(self, served: RequestServed) -> None:
         self._requests(served.route, served.method, served.status).observe(served.seconds)
+        for stage, seconds in tuple(served.stages.items()):
+            self._stages(stage).observe(seconds)
 
     def _count_operation(self, ran: OperationRan) -> None:
         is_cached = "true" if ran.is_kept else "false"
@@ -199,8 +201,6 @@ class Metrics:
         if ran.plans != self._plan_count:
             self._plan_count = ran.plans
             self._plans.set(ran.plans)
-        for stage, seconds in ran.stages:
-            self._stages(stage).observe(seconds)
 
     def _note_jobs(self, counted: JobsCounted) -> None:
         for field, gauge in self._job_gauges.items():

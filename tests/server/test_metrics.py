@@ -18,15 +18,17 @@ from gateway.telemetry import (
 )
 
 KEPT_TWICE = 'gateway_operations_total{executor="compiled",kind="query",plan_cached="true",reason=""} 2.0'
-COMPILED = OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3)
-STOCK = OperationRan("mutation", "stock", "mutation", [("parse", 0.001), ("run", 0.003)], is_kept=False, plans=4)
+COMPILED = OperationRan("query", "compiled", None, is_kept=True, plans=3)
+STOCK = OperationRan("mutation", "stock", "mutation", is_kept=False, plans=4)
+QUICK = RequestServed("/graphql", "POST", 200, 0.01, {"execute": 0.002})
+SLOW = RequestServed("/graphql", "POST", 200, 0.01, {"parse": 0.001, "execute": 0.003})
 COUNT = """
 import sys
 from pathlib import Path
 from gateway.server.metrics import Metrics
 from gateway.telemetry import OperationRan
 metrics = Metrics(Path(sys.argv[1]))
-metrics(OperationRan("query", "compiled", None, [("run", 0.002)], is_kept=True, plans=3))
+metrics(OperationRan("query", "compiled", None, is_kept=True, plans=3))
 """
 
 
@@ -36,14 +38,14 @@ def lines(metrics):
 
 def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
     metrics = Metrics()
-    for operation in [COMPILED, COMPILED, STOCK]:
-        metrics(operation)
+    for seen in [COMPILED, COMPILED, STOCK, QUICK, QUICK, SLOW]:
+        metrics(seen)
     assert lines(metrics) >= {
         'gateway_operations_total{executor="compiled",kind="query",plan_cached="true",reason=""} 2.0',
         'gateway_operations_total{executor="graphql_core",kind="mutation",plan_cached="false",reason="mutation"} 1.0',
         'gateway_operation_stage_seconds_count{stage="parse"} 1.0',
-        'gateway_operation_stage_seconds_count{stage="run"} 3.0',
-        'gateway_operation_stage_seconds_bucket{le="0.0025",stage="run"} 2.0',
+        'gateway_operation_stage_seconds_count{stage="execute"} 3.0',
+        'gateway_operation_stage_seconds_bucket{le="0.0025",stage="execute"} 2.0',
         "gateway_cached_plans 4.0",
     }
 

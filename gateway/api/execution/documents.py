@@ -139,13 +139,12 @@ class Documents:
             return self._prepared(source, schema, stages)
 
     def _prepared(self, source: str, schema: SandboxSchema, stages: Stages) -> Document:
-        stages.begin()
+        stages.begin("parse")
         node = self._parsed(source)
         size = measure(node, self._limits)
-        stages.end("parse")
-        stages.begin()
+        stages.begin("validate")
         errors = validate(schema.graphql, node, max_errors=self._limits.errors, hide_suggestions=True)
-        stages.end("validate")
+        stages.end()
         if errors:
             raise ValidationFailed(errors)
         _forget_tokens(node)

@@ -63,11 +63,10 @@ class Request(NamedTuple):
 
 
 class Response(NamedTuple):
-    """A response. `body` may hold fragments of JSON text, so orjson must write it. `stages` are names and seconds."""
+    """A response. `body` may hold fragments of JSON text, so orjson must write it."""
 
     outcome: Outcome
     body: dict[str, Any]
-    stages: Sequence[tuple[str, float]] = ()
 
 
 class Operations:
@@ -101,16 +100,20 @@ class Operations:
         self._deadlines = Deadlines(limits.seconds)
         self._shared_by_rights = WeightedCache[tuple[int, frozenset[Permission]], CoalescedLoaders](MAX_SHARED_LOADERS)
 
-    async def run(self, scope: Scope, request: Request, *, only_queries: bool = False) -> Response:
-        """Run the operation of a request and return the response. Raises nothing: errors are in the response."""
+    async def run(
+        self, scope: Scope, request: Request, stages: Stages | None = None, *, only_queries: bool = False
+    ) -> Response:
+        """Run the operation of a request and return the response; note in `stages` how long what took.
+
+        Raises nothing: errors are in the response.
+        """
         try:
             with self._deadlines.begin() as deadline:
-                return await self._run(scope, request, only_queries, deadline.due)
+                return await self._run(scope, request, stages or Stages(), only_queries, deadline.due)
         except Exception as error:  # noqa: BLE001 (whatever it is, the caller gets an answer and the operator the error)
             return _refused(error)
 
-    async def _run(self, scope: Scope, request: Request, only_queries: bool, due: float) -> Response:
-        stages = Stages()
+    async def _run(self, scope: Scope, request: Request, stages: Stages, only_queries: bool, due: float) -> Response:
         config = await self._configurations.read(self._db, scope)
         schema = await self._schemas.read(config)
         document = await self._documents.read(request.query, schema, stages)
@@ -163,7 +166,7 @@ class Operations:
             if operation.preconditions:
                 await _check(operation, given, variables, context.config)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
-            stages.begin()
+            stages.begin("execute")
             run = await plan.run(context, variables, self._limits.answer_bytes)
             if _has_vanished(run.errors):
                 async with self._db.at_one_moment() as db:
@@ -175,19 +178,19 @@ class Operations:
             reason = refused.reason
             if operation.introspects and self._compiles:
                 raise BadInput(f"Introspection is not answered in this query: it has {reason}.") from refused
-            stages.begin()
+            stages.begin("execute")
             data, errors = await self._run_stock(operation, context, given)
             if operation.is_query and _has_vanished(errors):
                 async with self._db.at_one_moment() as db:
                     data, errors = await self._run_stock(operation, context.reading_from(db), given)
-        stages.end("run")
+        stages.end()
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
         if errors:
             body["errors"] = error_entries(errors)
         if reason and self._explains and operation.is_query:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
-        return Response(Outcome.ANSWERED, body, stages.seconds)
+        return Response(Outcome.ANSWERED, body)
 
     def _check_compiles(self, operation: Prepared) -> None:
         """Raise NotCompiled for an operation that is not to be compiled."""
@@ -233,7 +236,7 @@ class Operations:
     def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:
         way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
         is_kept = not stages.has("compile")
-        observe(OperationRan(operation.kind, way, reason, stages.seconds, is_kept, self._documents.plans))
+        observe(OperationRan(operation.kind, way, reason, is_kept, self._documents.plans))
 
 
 def _has_vanished(errors: Sequence[GraphQLError]) -> bool:

@@ -94,9 +94,9 @@ class Prepared:
         flags = self._flags(values)
         plan = self._plans.get(flags)
         if plan is None:
-            stages.begin()
+            stages.begin("compile")
             plan = self._made(flags)
-            stages.end("compile")
+            stages.end()
         return _compiled(plan)
 
     def _flags(self, values: VariableValues) -> tuple[Any, ...]:

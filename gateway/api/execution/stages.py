@@ -1,23 +1,32 @@
-"""Durations of the stages of an operation."""
+"""Durations of the stages of a request."""
 
 from time import perf_counter
 
 
 class Stages:
-    """The stages of one operation in their order, in seconds. Results kept from an earlier request have no stage."""
+    """The stages of one request, one at a time: `seconds` has how long each took, in the order in which they first ended.
+
+    What was kept from an earlier request takes no stage, and what lies between two stages belongs to none.
+    """
+
+    __slots__ = ("_begin", "_name", "seconds")
 
     def __init__(self) -> None:
-        self.seconds: list[tuple[str, float]] = []
-        self._begin = perf_counter()
+        self.seconds: dict[str, float] = {}
+        self._name: str | None = None
+        self._begin = 0.0
 
-    def begin(self) -> None:
-        """Begin a stage, whose name is given at its end."""
-        self._begin = perf_counter()
+    def begin(self, name: str | None) -> None:
+        """Begin a stage, and end the one before it, also where that broke off; None begins none."""
+        now, ended = perf_counter(), self._name
+        if ended is not None:
+            self.seconds[ended] = self.seconds.get(ended, 0.0) + now - self._begin
+        self._name, self._begin = name, now
 
-    def end(self, name: str) -> None:
-        """End the stage that began last, and record its duration under this name."""
-        self.seconds.append((name, perf_counter() - self._begin))
+    def end(self) -> None:
+        """End the stage that began last."""
+        self.begin(None)
 
     def has(self, name: str) -> bool:
-        """Return whether a stage of this name was recorded."""
-        return any(each == name for each, _ in self.seconds)
+        """Return whether a stage of this name took place."""
+        return name in self.seconds

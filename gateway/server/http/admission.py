@@ -7,14 +7,14 @@ has no room is refused at once: UNAVAILABLE, with the time after which to retry.
 
 import asyncio
 from collections import OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Scope
 
 from gateway.errors import Unavailable
 from gateway.server.http.responses import error_response
@@ -29,6 +29,9 @@ BODY_UNIT_BYTES: Final = 1 << 16
 
 MAX_BODY_UNITS: Final = 384
 """Of all large bodies that are held at once: 24 MB."""
+
+MAX_BODY_UNITS_SHARE: Final = MAX_BODY_UNITS * 2 // 3
+"""Of the large bodies of one tenant."""
 
 MAX_PROBES: Final = 2
 """Probes that are answered at once."""
@@ -105,15 +108,9 @@ class Admission:
             await self.wait(turn, tenant)
         return partial(self.leave, tenant)
 
-    @asynccontextmanager
-    async def place(self, tenant: Tenant, weight: int = 1) -> AsyncIterator[None]:
-        """Hold `weight` places as long as the block runs. Raises Unavailable."""
-        if (turn := self.enter(tenant, weight)) is not None:
-            await self.wait(turn, tenant, weight)
-        try:
-            yield
-        finally:
-            self.leave(tenant, weight)
+    def place(self, tenant: Tenant, weight: int = 1) -> "Place":
+        """Return a context manager that holds `weight` places as long as its block runs."""
+        return Place(self, tenant, weight)
 
     def _queue(self, tenant: Tenant, weight: int) -> "asyncio.Future[None]":
         queue = self._queues.get(tenant, ())
@@ -171,6 +168,52 @@ class Admission:
         return Unavailable("Too many requests are at work or waiting; try again.")
 
 
+class Place:
+    """A place, or several, for the block of `async with`. To enter it raises Unavailable."""
+
+    __slots__ = ("_admission", "_tenant", "_weight")
+
+    def __init__(self, admission: Admission, tenant: Tenant, weight: int) -> None:
+        self._admission = admission
+        self._tenant = tenant
+        self._weight = weight
+
+    async def __aenter__(self) -> None:
+        if (turn := self._admission.enter(self._tenant, self._weight)) is not None:
+            await self._admission.wait(turn, self._tenant, self._weight)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._admission.leave(self._tenant, self._weight)
+
+
+class RequestPlace:
+    """A place for a request of an authenticated caller, and room for its body if that is large, for the block of `async with`.
+
+    To enter it raises Unavailable.
+    """
+
+    __slots__ = ("_admissions", "_tenant", "_units")
+
+    def __init__(self, admissions: "Admissions", tenant: Tenant, units: int) -> None:
+        self._admissions = admissions
+        self._tenant = tenant
+        self._units = units
+
+    async def __aenter__(self) -> None:
+        self._admissions.requests.enter(self._tenant)  # which has no queue
+        if self._units:
+            try:
+                await self._admissions.bodies.place(self._tenant, self._units).__aenter__()
+            except BaseException:
+                self._admissions.requests.leave(self._tenant)
+                raise
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._units:
+            self._admissions.bodies.leave(self._tenant, self._units)
+        self._admissions.requests.leave(self._tenant)
+
+
 class Admissions:
     """The kinds of work of one process.
 
@@ -197,7 +240,7 @@ class Admissions:
         connections = settings.connections
         self.requests = queue("requests", places=connections, share=_most(connections, 3, 4))
         self.bodies = queue(
-            "bodies", places=MAX_BODY_UNITS, share=_most(MAX_BODY_UNITS, 2, 3), waiting=waiting, waiting_share=half
+            "bodies", places=MAX_BODY_UNITS, share=MAX_BODY_UNITS_SHARE, waiting=waiting, waiting_share=half
         )
         self.schemas = queue("schemas", places=1, share=1, waiting=quarter, waiting_share=_most(quarter, 1, 2))
         self.streams = queue("streams", places=streams, share=_most(streams, 1, 2))
@@ -206,15 +249,10 @@ class Admissions:
         )
         self.probes = queue("probes", places=MAX_PROBES, share=MAX_PROBES, waiting=quarter, waiting_share=quarter)
 
-    @asynccontextmanager
-    async def body(self, tenant: Tenant, announced: int | None, limit: int) -> AsyncIterator[None]:
-        """Hold room for a body of at most `limit` bytes, `announced` if that is known, while the block reads and uses it. Raises Unavailable."""
-        size = limit if announced is None else min(announced, limit)
-        if size <= BODY_UNIT_BYTES:
-            yield
-            return
-        async with self.bodies.place(tenant, min(size // BODY_UNIT_BYTES + 1, _most(MAX_BODY_UNITS, 2, 3))):
-            yield
+    def request(self, tenant: Tenant, size: int) -> "RequestPlace":
+        """Return a context manager that holds a place for a request, and room for its body, which has at most `size` bytes."""
+        units = min(size // BODY_UNIT_BYTES + 1, MAX_BODY_UNITS_SHARE) if size > BODY_UNIT_BYTES else 0
+        return RequestPlace(self, tenant, units)
 
 
 def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
@@ -223,7 +261,7 @@ def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Reque
     async def answer(request: Request) -> Response:
         admission: Admissions = request.app.state.services.admission
         try:
-            async with admission.probes.place(address(request)):
+            async with admission.probes.place(address(request.scope)):
                 return await probe(request)
         except Unavailable as error:
             return error_response(error)
@@ -231,9 +269,10 @@ def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Reque
     return answer
 
 
-def address(request: Request) -> Tenant:
-    """Return the address of a client, its tenant before it is authenticated."""
-    return request.client.host if request.client else None
+def address(scope: Scope) -> Tenant:
+    """Return the address of the client of a request, its tenant before it is authenticated."""
+    client = scope.get("client")
+    return client[0] if client else None
 
 
 def _most(count: int, numerator: int, denominator: int) -> int:

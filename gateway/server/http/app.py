@@ -9,10 +9,10 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
+from starlette.middleware.exceptions import ExceptionMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, Router
 from starlette.types import ASGIApp
 
 from gateway.api.execution.limits import Limits
@@ -20,26 +20,24 @@ from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
 from gateway.domain.config.configuration import Configurations
 from gateway.errors import BadInput
-from gateway.runtime.deadlines import Deadlines
 from gateway.server.credentials import read_signing_keys
 from gateway.server.deployment import connect
 from gateway.server.http import health
 from gateway.server.http.admission import Admissions, admitted
 from gateway.server.http.auth import Callers
-from gateway.server.http.compression import Compression
 from gateway.server.http.console import console_routes
 from gateway.server.http.cors import ForeignPages
 from gateway.server.http.docs import Documents
-from gateway.server.http.graphql import graphql
-from gateway.server.http.hosts import HostCheck, HostNames
+from gateway.server.http.front_door import FrontDoor
+from gateway.server.http.graphql import GraphQL
+from gateway.server.http.hosts import HostNames
 from gateway.server.http.index import Index
 from gateway.server.http.ingest import ingest
 from gateway.server.http.observability import Observability
 from gateway.server.http.process_limits import PROCESS_LIMITS
-from gateway.server.http.responses import error_response
+from gateway.server.http.responses import error_response, method_refused
 from gateway.server.http.sdl import schema
 from gateway.server.http.services import Services
-from gateway.server.http.shortcut import Shortcut
 from gateway.server.logs import log_observation
 from gateway.server.metrics import Metrics
 from gateway.server.signing_keys import SigningKeys
@@ -47,8 +45,6 @@ from gateway.server.token_reader import TokenReader
 from gateway.server.worker import working
 from gateway.settings import Settings
 from gateway.telemetry import listen
-
-GRAPHQL = Route("/graphql", graphql, methods=["GET", "POST"])
 
 
 def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | None = None) -> Starlette:
@@ -89,25 +85,16 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
             for end in endings:
                 end()
 
-    return _Gateway(
-        routes=_routes(settings),
-        middleware=_middleware(settings),
-        exception_handlers={HTTPException: _refuse},
-        lifespan=lifespan,
-    )
+    graphql = Route("/graphql", GraphQL(settings.request_seconds))
+    app = Starlette(routes=_routes(settings, graphql), lifespan=lifespan)
+    app.middleware_stack = _around(app.router, settings, graphql)
+    return app
 
 
-class _Gateway(Starlette):
-    def build_middleware_stack(self) -> ASGIApp:
-        """Leave out Starlette's outermost middleware for errors: Observability does that."""
-        stack: ASGIApp = super().build_middleware_stack().app  # type: ignore[attr-defined]
-        return stack
-
-
-def _routes(settings: Settings) -> list[BaseRoute]:
+def _routes(settings: Settings, graphql: Route) -> list[BaseRoute]:
     return [
         Route("/", Index(has_console=settings.console).answer),
-        GRAPHQL,
+        graphql,
         Route("/ingest/{dataset_id}", ingest, methods=["POST"]),
         Route("/schema.graphql", schema),
         *Documents().routes(),
@@ -118,27 +105,23 @@ def _routes(settings: Settings) -> list[BaseRoute]:
     ]
 
 
-def _middleware(settings: Settings) -> list[Middleware]:
-    hosts, foreign_pages = HostNames(settings.hosts), partial(ForeignPages, origins=settings.cors_origins)
-    has_origins = bool(settings.cors_origins)
-    return [
-        Middleware(Observability, around=foreign_pages) if has_origins else Middleware(Observability),
-        *([Middleware(foreign_pages)] if has_origins else []),
-        Middleware(
-            Shortcut, route=GRAPHQL, hosts=hosts, packed=Compression, bodies=Deadlines(settings.request_seconds)
-        ),
-        Middleware(Compression),
-        Middleware(HostCheck, hosts=hosts),
-    ]
+def _around(router: Router, settings: Settings, graphql: Route) -> ASGIApp:
+    """Return what every request passes before it comes to a route. Starlette's own outermost layer is left out: Observability does its work."""
+    routes = ExceptionMiddleware(router, handlers={HTTPException: _refuse})
+    door = FrontDoor(routes, HostNames(settings.hosts), graphql)
+    if not settings.cors_origins:
+        return Observability(door)
+    foreign_pages = partial(ForeignPages, origins=settings.cors_origins)
+    return Observability(foreign_pages(door), around=foreign_pages)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
     """Return the error response for requests that Starlette refuses: an unknown route, or a method that a route lacks."""
     if not isinstance(error, HTTPException):
         raise error
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        return method_refused(request.method, (error.headers or {})["Allow"])
     message = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND:
         message = "There is nothing at this address; `GET /` tells what is where."
-    elif error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
-        message = f"This address does not take {request.method}; the header `allow` lists what it takes."
-    return error_response(BadInput(message), error.status_code, error.headers)
+    return error_response(BadInput(message), error.status_code)

@@ -65,17 +65,15 @@ class RequestCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A caller of an earlier request: its credentials, the owner of its key and its scope."""
+    """A caller of an earlier request: its credentials, the owner of its key and its scope.
+
+    `expires_at` is when the token or the key expires, in seconds since 1970.
+    """
 
     credentials: RequestCredentials
     owner: ApiKeyOwner | None
     scope: Scope
-
-    @property
-    def expires_at(self) -> float:
-        """When the token or the key expires, in seconds since 1970."""
-        expiry = self.credentials.claims.expires_at
-        return min(expiry, self.owner.expires_at) if self.owner else expiry
+    expires_at: float
 
 
 class Callers:
@@ -99,8 +97,10 @@ class Callers:
         message for a sandbox that the token is not for and one that does not exist.
         """
         caller = self.known(headers)
-        if caller is not None:
-            return await self.confirm(caller)
+        return (await self.meet(headers)).scope if caller is None else await self.confirm(caller)
+
+    async def meet(self, headers: Mapping[str, str]) -> Caller:
+        """Return the caller who sends these headers for the first time, who is known from then on. Raises as `scope_of` does."""
         credentials = await self._read(headers)
         return self._admit(credentials, await _in_time(self._owners.load(credentials.use)))
 
@@ -133,9 +133,9 @@ class Callers:
         if owner == caller.owner:
             self._note_use(caller.scope)
             return caller.scope
-        return self._admit(caller.credentials, owner)
+        return self._admit(caller.credentials, owner).scope
 
-    def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Scope:
+    def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Caller:
         try:
             scope = credentials.scope(owner)
         except (Unauthenticated, Forbidden):
@@ -144,9 +144,11 @@ class Callers:
         self._note_use(scope)
         before = self._known.get(credentials.headers)
         if before is not None and before.scope == scope:
-            return before.scope
-        self._known.put(credentials.headers, Caller(credentials, owner, scope), 1)
-        return scope
+            return before
+        expiry = credentials.claims.expires_at
+        caller = Caller(credentials, owner, scope, min(expiry, owner.expires_at) if owner else expiry)
+        self._known.put(credentials.headers, caller, 1)
+        return caller
 
     def _note_use(self, scope: Scope) -> None:
         """Begin to store that the key was used, unless this process did so less than an hour ago."""

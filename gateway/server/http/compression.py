@@ -1,19 +1,20 @@
 """Responses compressed by gzip, where the caller accepts that."""
 
 import sys
-from http import HTTPStatus
+from collections.abc import Sequence
 from typing import Final
 
-from starlette.datastructures import Headers
-from starlette.middleware.gzip import GZipResponder, IdentityResponder
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.middleware.gzip import GZipResponder
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.errors import BadInput
 from gateway.runtime.threads import Thread
-from gateway.server.http.negotiation import codings
-from gateway.server.http.responses import MIN_GZIP_BYTES, error_response
+from gateway.server.http.negotiation import Codings
 
 LEVEL = 5  # of gzip: more costs twice the time for a hundredth of the bytes
+
+MIN_BYTES: Final = 1_000
+"""Of a response that is compressed: to compress shorter ones costs more than it saves."""
 
 MAX_LOOP_BYTES: Final = 64 * 1024
 """Of a response that is compressed on the event loop, in about a millisecond; longer ones are compressed in a thread."""
@@ -25,25 +26,55 @@ COMPRESSOR: Final = Thread("packers", waiting=sys.maxsize)
 """A thread, which holds no interpreter lock while it compresses. As many responses wait for it at most as requests are admitted."""
 
 
-class Compression:
-    """ASGI middleware that compresses responses. A caller that accepts neither gzip nor uncompressed ones is refused before any work."""
+def compressed(response: Response, accepted: Codings) -> ASGIApp:
+    """Return what sends a response whose body is there, compressed if the caller accepts that and it is worth it."""
+    least = _least(accepted)
+    if len(response.body) < least:
+        return response
+    if accepted.gzip:
+        return _GzipResponder(response, least, compresslevel=LEVEL)
+    response.raw_headers = _varied(response.raw_headers)
+    return response
 
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        accepted = codings(Headers(scope=scope).get("accept-encoding"))
-        if accepted.gzip:
-            least = MIN_GZIP_BYTES if accepted.identity else 1  # a response without a body is never compressed
-            await _GzipResponder(self._app, least, compresslevel=LEVEL)(scope, receive, send)
-        elif accepted.identity:
-            await IdentityResponder(self._app, MIN_GZIP_BYTES)(scope, receive, send)
-        else:
-            fault = BadInput("This answers packed by gzip or as it is, and `accept-encoding` refuses both.")
-            await error_response(fault, HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
+def compressing(send: Send, accepted: Codings) -> Send:
+    """Return what sends the messages of any response, compressed if the caller accepts that and it is worth it."""
+    return _GzipSender(send, _least(accepted)) if accepted.gzip else _PlainSender(send)
+
+
+def _least(accepted: Codings) -> int:
+    """Return from how many bytes on a body is compressed; an empty one never is."""
+    return MIN_BYTES if accepted.identity else 1
+
+
+class _PlainSender:
+    """Sends a response as it is, and tells caches that other callers may get it compressed."""
+
+    __slots__ = ("_send",)
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _may_have(message, MIN_BYTES):
+            message["headers"] = _varied(message["headers"])
+        await self._send(message)
+
+
+class _GzipSender:
+    """Sends a response compressed, unless its head says that the body has fewer than `least` bytes."""
+
+    __slots__ = ("_least", "_send")
+
+    def __init__(self, send: Send, least: int) -> None:
+        self._send = send
+        self._least = least
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start" and _may_have(message, self._least):
+            responder = _GzipResponder(_nothing, self._least, compresslevel=LEVEL)
+            responder.send, self._send = self._send, responder.send_with_compression
+        await self._send(message)
 
 
 class _GzipResponder(GZipResponder):
@@ -57,3 +88,24 @@ class _GzipResponder(GZipResponder):
             compressed.append(await COMPRESSOR.run(self.compressor.compress, view[begin : begin + PIECE_BYTES]))
         compressed.append(await super().apply_compression(b"", more_body=more_body))
         return b"".join(compressed)
+
+
+async def _nothing(_: Scope, __: Receive, ___: Send) -> None:
+    """Stand for the application that a responder of Starlette would call."""
+
+
+def _may_have(head: Message, least: int) -> bool:
+    """Return whether the body after this head may have so many bytes."""
+    for name, value in head["headers"]:
+        if name == b"content-length":
+            return int(value) >= least
+    return True
+
+
+def _varied(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """Return the headers with one that says that the response depends on the codings that callers accept."""
+    others = [one for one in headers if one[0] != b"vary"]
+    return [
+        *others,
+        (b"vary", b", ".join([*(value for name, value in headers if name == b"vary"), b"Accept-Encoding"])),
+    ]

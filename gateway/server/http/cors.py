@@ -32,10 +32,7 @@ class ForeignPages(CORSMiddleware):
     def preflight_response(self, request_headers: Headers) -> Response:
         """Respond to a preflight request; refuse one in the shape of other errors."""
         answer = super().preflight_response(request_headers)
+        kept = [one for one in answer.raw_headers if one[0] not in {b"content-length", b"content-type"}]
         if answer.status_code == HTTPStatus.OK:
-            return Response(status_code=HTTPStatus.NO_CONTENT, headers=_without_body(answer))
-        return error_response(BadInput(f"{bytes(answer.body).decode()}."), answer.status_code, _without_body(answer))
-
-
-def _without_body(answer: Response) -> dict[str, str]:
-    return {name: value for name, value in answer.headers.items() if name not in {"content-length", "content-type"}}
+            return Response(status_code=HTTPStatus.NO_CONTENT, headers=Headers(raw=kept))
+        return error_response(BadInput(f"{bytes(answer.body).decode()}."), answer.status_code, kept)

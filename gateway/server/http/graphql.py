@@ -1,7 +1,14 @@
-"""`/graphql`: GraphQL over HTTP, as the audit suite of its specification requires.
+"""`/graphql`: the one door to GraphQL, for every kind of operation, as the audit suite of GraphQL over HTTP requires.
 
-    POST   application/json, the one content type that no form can send
-    GET    queries only. Credentials are in headers that a page of another origin can send only after a preflight, so neither can be forged.
+    POST        application/json, the one content type that no form can send
+    GET, HEAD   queries only. Credentials are in headers that a page of another origin can send only after a preflight, so neither can be forged.
+
+In front of all routes it was decided whether the host is ours, which origins may read the response, and in which codings it may be sent
+(`app.py`). Here follow, in this order: method, media types, announced size, caller, room for the request, body, turn, operation, status,
+JSON. Each is decided once, and how long it took is told in `Server-Timing`.
+
+A caller is confirmed by the database in each request. A query runs meanwhile, as who the caller was last time; a mutation waits. Nothing is
+told before: neither data, nor what is wrong with the request.
 
 A request whose operation does not run has 4xx or 5xx; but to a caller that accepts plain JSON alone, errors in an operation are sent with
 200, as clients of the older convention expect.
@@ -9,127 +16,120 @@ A request whose operation does not run has 4xx or 5xx; but to a caller that acce
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Final
 
-import orjson
-from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from gateway.api.execution import operations
-from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Outcome
-from gateway.api.execution.unreadable import is_readable
-from gateway.errors import BadInput, GatewayError, LimitExceeded
-from gateway.server.http.lenient_json import read_leniently
-from gateway.server.http.negotiation import GRAPHQL, is_json, negotiate
-from gateway.server.http.request_body import announced_size, read_body
-from gateway.server.http.responses import error_response, json_answer, server_timing
-from gateway.server.http.services import Services, services
+from gateway.api.execution.stages import Stages
+from gateway.errors import BadInput, GatewayError
+from gateway.runtime.deadlines import Deadlines
+from gateway.server.http.admission import address
+from gateway.server.http.auth import Caller
+from gateway.server.http.compression import compressed
+from gateway.server.http.graphql_request import request_of_body, request_of_parameters
+from gateway.server.http.negotiation import GRAPHQL, JSON, is_json, negotiate
+from gateway.server.http.request_body import announced_size, check_size, read_body
+from gateway.server.http.request_head import RequestHead
+from gateway.server.http.responses import error_response, json_answer, method_refused
+from gateway.server.http.services import Services
 
-OPERATION_ERRORS = {Outcome.NOT_PARSED, Outcome.NOT_VALID, Outcome.REFUSED}
-FAILED = {
+METHODS: Final = ("GET", "HEAD", "POST")
+VARY: Final = (b"vary", b"Accept")
+CONTENT_TYPES: Final = {name: f"{name}; charset=utf-8".encode() for name in (GRAPHQL, JSON)}
+
+OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
+OPERATION_ERRORS: Final = {Outcome.NOT_PARSED, Outcome.NOT_VALID, Outcome.REFUSED}
+FAILED: Final = {
     "TIMEOUT": HTTPStatus.GATEWAY_TIMEOUT,
     "UNAVAILABLE": HTTPStatus.SERVICE_UNAVAILABLE,
     "FORBIDDEN": HTTPStatus.FORBIDDEN,
 }
-KINDS = (("variables", dict), ("extensions", dict), ("operationName", str))
-MAX_JSON_VALUES = 500_000  # each takes some sixty bytes of memory, up to twenty times its text
-VARY = {"vary": "Accept"}
 
 
-async def graphql(request: Request) -> Response:
-    """Run one operation and respond with its result."""
-    media_type = negotiate(request.headers.get("accept"))
-    if media_type is None:
-        return error_response(BadInput(f"This answers with {GRAPHQL} or application/json."), HTTPStatus.NOT_ACCEPTABLE)
-    reads = request.method != "POST"
-    if not reads and not is_json(request.headers.get("content-type")):
-        return error_response(
-            BadInput("Send `content-type: application/json`, in UTF-8."), HTTPStatus.UNSUPPORTED_MEDIA_TYPE
-        )
-    here = services(request)
+class GraphQL:
+    """The ASGI application behind `/graphql`. Callers have `seconds` to send their body."""
+
+    def __init__(self, seconds: float) -> None:
+        self._bodies = Deadlines(seconds)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stages, method = Stages(), scope["method"]
+        scope["stages"] = stages
+        head: RequestHead = scope["head"]
+        media_type = negotiate(head.headers.get("accept"))
+        if method not in METHODS:
+            response = method_refused(method, ", ".join(METHODS))
+        elif media_type is None:
+            error = BadInput(f"This answers with {GRAPHQL} or application/json.")
+            response = error_response(error, HTTPStatus.NOT_ACCEPTABLE, stages=stages)
+        elif method == "POST" and not is_json(head.headers.get("content-type")):
+            error = BadInput("Send `content-type: application/json`, in UTF-8.")
+            response = error_response(error, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, stages=stages)
+        else:
+            try:
+                response = await self._respond(scope, head.headers, media_type, receive, stages)
+            except GatewayError as refused:
+                response = error_response(refused, stages=stages)
+        await compressed(response, head.codings)(scope, receive, send)
+
+    async def _respond(
+        self, scope: Scope, headers: Mapping[str, str], media_type: str, receive: Receive, stages: Stages
+    ) -> Response:
+        """Return the response once there is room for the request. Raises Unauthenticated, Forbidden, Unavailable, Timeout, BadInput."""
+        here: Services = scope["app"].state.services
+        admission, limit, parameters = here.admission, here.limits.body_bytes, None
+        if scope["method"] != "POST":
+            parameters = scope["query_string"]
+        size = announced_size(headers) if parameters is None else 0
+        check_size(size, limit)
+        caller = here.callers.known(headers)
+        if caller is None:
+            stages.begin("auth")
+            caller = await here.meet(headers, address(scope))
+            stages.end()
+        tenant = caller.scope.sandbox_id
+        async with admission.request(tenant, limit if size is None else size):
+            body = await read_body(receive, limit, self._bodies) if parameters is None else b""
+            if (turn := admission.operations.enter(tenant)) is not None:
+                stages.begin("wait")
+                await admission.operations.wait(turn, tenant)
+                stages.end()
+            try:
+                request, answer = await _run(here, caller, body, parameters, stages)
+                is_large = len(request.query) > here.limits.document_bytes
+                status = OK if answer.outcome is Outcome.ANSWERED else _status(answer, media_type, is_large=is_large)
+                more = [VARY] if status != HTTPStatus.METHOD_NOT_ALLOWED else [VARY, (b"allow", b"POST")]
+                return json_answer(answer.body, status, CONTENT_TYPES[media_type], more, stages)
+            finally:
+                admission.operations.leave(tenant)
+
+
+async def _run(
+    here: Services, caller: Caller, body: bytes, parameters: bytes | None, stages: Stages
+) -> tuple[operations.Request, operations.Response]:
+    """Read the request and run its operation: a query while the caller is confirmed, a mutation once it is.
+
+    Raises what confirming raises, before anything else; BadInput, Unavailable.
+    """
+    only_queries = parameters is not None
+    confirming = here.callers.confirm(caller)
     try:
-        return await _answer(request, here, media_type)
-    except GatewayError as error:
-        return error_response(error)
-
-
-async def _answer(request: Request, here: Services, media_type: str) -> Response:
-    """Return the response once the request is admitted. Raises Unauthenticated, Forbidden, Unavailable, Timeout, BadInput."""
-    scope, reads, limits, admission = await here.scope(request), request.method != "POST", here.limits, here.admission
-    async with (
-        admission.requests.place(scope.sandbox_id),
-        admission.body(scope.sandbox_id, announced_size(request.headers), limits.body_bytes),
-    ):
-        body = b"" if reads else await read_body(request, limits.body_bytes, here.settings.request_seconds)
-        async with admission.operations.place(scope.sandbox_id):
-            asked = read_request(_query_parameters(request.query_params)) if reads else await _read_body(body)
-            answer = await here.operations.run(scope, asked, only_queries=reads)
-            return response_of(answer, asked, media_type, limits)
-
-
-async def _read_body(body: bytes) -> operations.Request:
-    """Return the request in a body, whose documents may hold values that cannot be stored. Raises BadInput, LimitExceeded, Unavailable."""
-    try:
-        return read_request(parse_json(body, "The body"))
-    except BadInput as refused:
-        if not isinstance(refused.__cause__, orjson.JSONDecodeError):
-            raise
-        try:
-            asked = read_request(await read_leniently(body, refused.__cause__))
-        except orjson.JSONDecodeError:
-            raise refused from None
-        if not is_readable([asked.query, asked.operation_name]):
-            raise
-        return asked._replace(unreadable=refused.message)
-
-
-def response_of(answer: operations.Response, asked: operations.Request, media_type: str, limits: Limits) -> Response:
-    """Return the HTTP response in the caller's media type, with the status of the operation's outcome."""
-    status = _status(answer, media_type, is_large=len(asked.query) > limits.document_bytes)
-    headers = VARY | ({"server-timing": server_timing(answer.stages)} if answer.stages else {})
-    if status == HTTPStatus.METHOD_NOT_ALLOWED:
-        headers |= {"allow": "POST"}
-    return json_answer(answer.body, status, f"{media_type}; charset=utf-8", headers)
-
-
-def read_request(body: Any) -> operations.Request:
-    """Return the request of a parsed body; unknown keys are ignored, as the specification says. Raises BadInput."""
-    if isinstance(body, list):
-        raise BadInput("Send one operation in a request; several in a list are not run.")
-    if not isinstance(body, dict):
-        raise BadInput("The body is an object with `query`, `variables` and `operationName`.")
-    if not isinstance(body.get("query"), str):
-        raise BadInput("`query` is missing, or not a text.")
-    for name, kind in KINDS:
-        value = body.get(name)
-        if value is not None and not isinstance(value, kind):
-            raise BadInput(f"`{name}` is neither null nor {'a text' if kind is str else 'an object'}.")
-    return operations.Request(body["query"], body.get("variables"), body.get("operationName") or None)
-
-
-def _query_parameters(parameters: Mapping[str, str]) -> Any:
-    """Return the body that the parameters of a GET stand for; empty ones count as absent. Raises BadInput, LimitExceeded."""
-    body: dict[str, Any] = {name: value for name, value in parameters.items() if value}
-    for name in ("variables", "extensions"):
-        if name in body:
-            body[name] = parse_json(body[name].encode(), f"`{name}`")
-    return body
-
-
-def parse_json(text: bytes, what: str) -> Any:
-    """Return the value of a JSON text, called `what` in messages. Raises BadInput; LimitExceeded for more than MAX_JSON_VALUES."""
-    if len(text) > MAX_JSON_VALUES and sum(map(text.count, (b",", b"[", b"{"))) > MAX_JSON_VALUES:
-        raise LimitExceeded(f"{what} has more than {MAX_JSON_VALUES:,} values.")
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise BadInput(f"{what} is not JSON: {error.msg} (line {error.lineno}, column {error.colno}).") from error
+        request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
+        answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
+    finally:
+        stages.begin("auth")
+        scope = await confirming
+        stages.end()
+    if scope is not caller.scope or (answer.outcome is Outcome.NOT_A_QUERY and not only_queries):
+        answer = await here.operations.run(scope, request, stages, only_queries=only_queries)
+    return request, answer
 
 
 def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:
-    if answer.outcome is Outcome.ANSWERED:
-        return HTTPStatus.OK
+    """Return the status for an operation that did not run."""
     if answer.outcome is Outcome.NOT_JSON:
         return HTTPStatus.BAD_REQUEST
     if answer.outcome is Outcome.NOT_A_QUERY:

@@ -65,7 +65,7 @@ class Index:
         places = [
             {"path": f"/{path}", "methods": methods.split(", "), "what": what} for path, methods, what in self._places
         ]
-        return json_answer({"name": TITLE, "version": self._version, "places": places}, headers={"vary": "Accept"})
+        return json_answer({"name": TITLE, "version": self._version, "places": places}, headers=[(b"vary", b"Accept")])
 
     def _page(self) -> str:
         rows = "\n".join(_row(*place) for place in self._places)

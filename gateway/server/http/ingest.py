@@ -26,7 +26,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode
 from gateway.errors import BadInput, GatewayError, Unavailable
 from gateway.server.http.negotiation import is_ndjson
-from gateway.server.http.request_body import Pace, check_announced, paced_pieces
+from gateway.server.http.request_body import Pace, announced_size, check_size, paced_pieces
 from gateway.server.http.responses import error_response, json_answer
 from gateway.server.http.services import Services, services
 from gateway.server.streams.ndjson import Gunzip, Plain, Stream
@@ -75,7 +75,7 @@ async def _results(
     dataset_id = input_id(request.path_params["dataset_id"], "Dataset", "datasetId")
     to = (here.db, scope, here.configurations, dataset_id)
     mode, batch_id = _mode(parameters), await _batch(here, scope, dataset_id, parameters)
-    check_announced(request.headers, here.settings.stream_bytes)
+    check_size(announced_size(request.headers), here.settings.stream_bytes)
     admit = partial(_admit, request, here, scope)
     return ingest_stream(*to, _chunks(request, here, outcome), mode=mode, batch_id=batch_id, admit=admit)
 

@@ -5,6 +5,7 @@ Headers are untrusted: one that does not follow the grammar is ignored, and neve
 
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 JSON = "application/json"
@@ -16,6 +17,9 @@ JSON_LINES: Final = {NDJSON, "application/ndjson", "application/jsonl", "applica
 """Names of JSON lines in use; none is registered."""
 
 UTF8 = {"utf-8", "utf8"}
+
+MAX_CACHED: Final = 64
+"""Values of a header whose meaning is kept: clients send few. A head has 32 kB at most, so these have two megabytes."""
 
 # A name of a parameter with `*` belongs to an encoding (RFC 8187) that no media type of ours has.
 _TYPE = re.compile(r"[ \t]*([!#$%&'*+.^_`|~\w-]+/[!#$%&'*+.^_`|~\w-]+)", re.ASCII)
@@ -32,6 +36,7 @@ class Codings(NamedTuple):
     identity: bool
 
 
+@lru_cache(MAX_CACHED)
 def negotiate(accept: str | None) -> str | None:
     """Return the media type of the response to a GraphQL request, or None where the caller accepts neither.
 
@@ -57,6 +62,7 @@ def prefers_markdown(accept: str | None) -> bool:
     return qualities.get(MARKDOWN, 0) > qualities.get(HTML, 0)
 
 
+@lru_cache(MAX_CACHED)
 def codings(accept_encoding: str | None) -> Codings:
     """Return the codings that the caller accepts. gzip counts only with at least the quality of the uncompressed response."""
     if not accept_encoding:
@@ -70,6 +76,7 @@ def codings(accept_encoding: str | None) -> Codings:
     return Codings(gzip=gzip > 0 and gzip >= identity, identity=identity > 0)
 
 
+@lru_cache(MAX_CACHED)
 def is_json(content_type: str | None) -> bool:
     """Return whether a body of this content type is JSON in UTF-8."""
     return _text_type(content_type) == JSON

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import Unavailable
 from gateway.server.http.responses import NOT_SNIFFED, error_response
-from gateway.telemetry import RequestServed, correlation_id, observe
+from gateway.telemetry import NO_STAGES, RequestServed, correlation_id, observe
 
 HEADER = "x-request-id"
 _HEADER = HEADER.encode()
@@ -55,12 +55,14 @@ class Observability:
             if not status:
                 await self._around(broken)(scope, receive, send_with_id)
         finally:
-            observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, perf_counter() - begin))
+            stages = scope["stages"].seconds if "stages" in scope else NO_STAGES
+            seconds = perf_counter() - begin
+            observe(RequestServed(_route(scope), _method(scope), status or CLIENT_GONE, seconds, stages))
             correlation_id.reset(before)
 
 
 GOING_DOWN = "The server is going down; try again."
-CLOSE = {"connection": "close"}
+CLOSE = [(b"connection", b"close")]
 CLIENT_GONE = 499  # the status that nginx logs: the client went away before the response
 
 

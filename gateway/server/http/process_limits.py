@@ -5,7 +5,7 @@ from typing import Final
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.server.http.admission import MAX_CHUNKS
 from gateway.server.http.connections import MAX_HEAD_BYTES, MAX_HEADERS, MAX_PIPELINED
-from gateway.server.http.graphql import MAX_JSON_VALUES
+from gateway.server.http.graphql_request import MAX_JSON_VALUES
 from gateway.server.streams.ndjson import MAX_BLANK_LINES, MAX_LINE_BYTES
 from gateway.server.streams.outcomes import MAX_LISTED
 

@@ -2,31 +2,37 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Self
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Receive
 
 from gateway.errors import LimitExceeded, SlowSender, Unavailable
+from gateway.runtime.deadlines import Deadlines
 from gateway.server.streams.ndjson import Lines
 
 
-async def read_body(request: Request, limit: int, seconds: float) -> bytes:
-    """Return the whole body, of at most `limit` bytes, read within `seconds`.
+async def read_body(receive: Receive, limit: int, deadlines: Deadlines) -> bytes:
+    """Return the whole body, of at most `limit` bytes, unless its time is over before it is there.
 
-    Raises LimitExceeded, before anything is read if the size is announced; SlowSender; ClientDisconnect.
+    Raises LimitExceeded, SlowSender, ClientDisconnect.
     """
-    check_announced(request.headers, limit)
-    body = bytearray()
+    pieces, size, is_more = list[bytes](), 0, True
     try:
-        async with asyncio.timeout(seconds), aclosing(request.stream()) as pieces:
-            async for piece in pieces:
-                body += piece
-                _check(len(body), limit)
+        with deadlines.begin():
+            while is_more and size <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnect
+                piece = message.get("body", b"")
+                pieces.append(piece)
+                size += len(piece)
+                is_more = message.get("more_body", False)
     except TimeoutError:
         raise SlowSender from None
-    return bytes(body)
+    check_size(size, limit)
+    return b"".join(pieces)
 
 
 def announced_size(headers: Mapping[str, str]) -> int | None:
@@ -37,13 +43,9 @@ def announced_size(headers: Mapping[str, str]) -> int | None:
     return None if "transfer-encoding" in headers else 0
 
 
-def check_announced(headers: Mapping[str, str], limit: int) -> None:
-    """Raise LimitExceeded if the headers announce a body of more than `limit` bytes."""
-    _check(announced_size(headers) or 0, limit)
-
-
-def _check(size: int, limit: int) -> None:
-    if size > limit:
+def check_size(size: int | None, limit: int) -> None:
+    """Raise LimitExceeded for a body of more than `limit` bytes. None is a size that is not known yet."""
+    if size is not None and size > limit:
         raise LimitExceeded(f"The body has more than {limit:,} bytes.")
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 from starlette.responses import Response
 
 from gateway.api.execution.errors import single_error_entries
+from gateway.api.execution.stages import Stages
 from gateway.errors import (
     BadInput,
     Conflict,
@@ -23,9 +24,13 @@ from gateway.errors import (
     UserFault,
 )
 
-JSON = "application/json; charset=utf-8"
+JSON = b"application/json; charset=utf-8"
 NOT_SNIFFED = (b"x-content-type-options", b"nosniff")  # browsers trust the content type
-MIN_GZIP_BYTES = 1_000  # of a response: to compress shorter ones costs more than it saves
+NOT_STORED = (b"cache-control", b"no-store")
+INVALID_TOKEN = (b"www-authenticate", b'Bearer error="invalid_token"')
+
+Headers: TypeAlias = Collection[tuple[bytes, bytes]]
+"""Names in lower case, and values."""
 
 # The first class that fits counts.
 STATUS: tuple[tuple[type[GatewayError], HTTPStatus], ...] = (
@@ -50,27 +55,59 @@ def status_of(error: Exception) -> int:
 
 
 def error_response(
-    error: Exception, status: int | None = None, headers: Mapping[str, str] | None = None, **more: Any
+    error: Exception,
+    status: int | None = None,
+    headers: Headers = (),
+    stages: Stages | None = None,
+    **more: Any,
 ) -> Response:
     """Return the response to a request that failed; `more` is added to its JSON. Unexpected errors are masked and observed."""
     status = status or status_of(error)
-    added = dict(headers or {})
     if status == HTTPStatus.UNAUTHORIZED:
-        added["www-authenticate"] = 'Bearer error="invalid_token"'
-    return json_answer({"errors": single_error_entries(error), **more}, status, headers=added)
+        headers = [*headers, INVALID_TOKEN]
+    return json_answer({"errors": single_error_entries(error), **more}, status, headers=headers, stages=stages)
+
+
+def method_refused(method: str, allowed: str) -> Response:
+    """Return the response to a method that an address does not take; `allowed` lists those that it takes."""
+    message = f"This address does not take {method}; the header `allow` lists what it takes."
+    return error_response(BadInput(message), HTTPStatus.METHOD_NOT_ALLOWED, [(b"allow", allowed.encode())])
 
 
 def json_answer(
-    content: Any, status: int = HTTPStatus.OK, media_type: str = JSON, headers: Mapping[str, str] | None = None
+    content: Any,
+    status: int = HTTPStatus.OK,
+    content_type: bytes = JSON,
+    headers: Headers = (),
+    stages: Stages | None = None,
 ) -> Response:
-    """Return a response of JSON that no cache stores; with status 503, it says when to retry."""
+    """Return a response of JSON that no cache stores; with status 503, it says when to retry.
+
+    With `stages`, its header `Server-Timing` tells how long they took, and how long it took to write the JSON.
+    """
+    if stages:
+        stages.begin("encode")
     body = orjson.dumps(content)
-    added = {"cache-control": "no-store", **(headers or {})}
+    length, kind = (b"content-length", b"%d" % len(body)), (b"content-type", content_type)
+    raw = [NOT_STORED, *headers, length, kind]
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        added["retry-after"] = "1"
-    return Response(body, status, added, media_type=media_type)
+        raw.append((b"retry-after", b"1"))
+    if stages:
+        stages.end()
+        raw.append((b"server-timing", server_timing(stages.seconds).encode()))
+    return _Encoded(body, status, raw)
 
 
-def server_timing(stages: Collection[tuple[str, float]]) -> str:
-    """Return the value of the header `Server-Timing` for the names and seconds of stages. Pages of other origins cannot read it."""
-    return ", ".join([f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in stages])
+class _Encoded(Response):
+    """A response whose body and headers are bytes: Starlette takes a multiple of the time to make them so."""
+
+    def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.status_code = status
+        self.body = body
+        self.raw_headers = headers
+        self.background = None
+
+
+def server_timing(stages: Mapping[str, float]) -> str:
+    """Return the value of the header `Server-Timing` for the seconds of stages. Pages of other origins cannot read it."""
+    return ", ".join([f"{stage};dur={seconds * 1000:.3f}" for stage, seconds in tuple(stages.items())])

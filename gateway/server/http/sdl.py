@@ -20,7 +20,7 @@ async def schema(request: Request) -> Response:
     text = here.printed.cached(config)
     if text is None:
         try:
-            async with here.admission.schemas.place(config.sandbox_id if config else address(request)):
+            async with here.admission.schemas.place(config.sandbox_id if config else address(request.scope)):
                 text = await here.printed.print(config)
         except Unavailable as error:
             return error_response(error)

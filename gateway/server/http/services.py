@@ -1,6 +1,7 @@
 """The services that all routes of a process share."""
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -9,8 +10,8 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.rules.scope import Scope
-from gateway.server.http.admission import Admissions, address
-from gateway.server.http.auth import Callers
+from gateway.server.http.admission import Admissions, Tenant, address
+from gateway.server.http.auth import Caller, Callers
 from gateway.server.http.printed_schemas import PrintedSchemas
 from gateway.server.metrics import Metrics
 from gateway.settings import Settings
@@ -32,13 +33,17 @@ class Services:
     admission: Admissions
     printed: PrintedSchemas = field(default_factory=PrintedSchemas)
 
+    async def meet(self, headers: Mapping[str, str], client: Tenant) -> Caller:
+        """Return the caller at an address who sends these headers for the first time. Raises Unauthenticated, Forbidden, Unavailable, Timeout."""
+        async with self.admission.strangers.place(client):
+            return await self.callers.meet(headers)
+
     async def scope(self, request: Request) -> Scope:
         """Return the scope of the caller. Raises Unauthenticated, Forbidden, Unavailable, Timeout."""
         caller = self.callers.known(request.headers)
         if caller is not None:
             return await self.callers.confirm(caller)
-        async with self.admission.strangers.place(address(request)):
-            return await self.callers.scope_of(request.headers)
+        return (await self.meet(request.headers, address(request.scope))).scope
 
 
 def services(request: Request) -> Services:

@@ -1,0 +1,44 @@
+"""The front door: what is decided of every request before any route is looked for: its host, and the coding of its response.
+
+Around it are only the id and the record of each request (`observability.py`) and what pages of other origins may read (`cors.py`). Behind it
+are the routes: `/graphql`, which most requests are for, at once; the others as Starlette finds them.
+"""
+
+from http import HTTPStatus
+from typing import Final
+
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway.errors import BadInput
+from gateway.server.http.compression import compressing
+from gateway.server.http.hosts import FOR_OPERATORS, HostNames
+from gateway.server.http.request_head import read_head
+from gateway.server.http.responses import error_response
+
+OTHER_HOST: Final = "This server does not answer to the name in `Host`; `GATEWAY_ALLOWED_HOSTS` lists those it has."
+NO_CODING: Final = "This answers packed by gzip or as it is, and `accept-encoding` refuses both."
+
+
+class FrontDoor:
+    """ASGI middleware around all routes. `hosts` are the names of this server; `route` is not looked for, and gets the head as it was read."""
+
+    def __init__(self, app: ASGIApp, hosts: HostNames, route: Route) -> None:
+        self._app = app
+        self._hosts = hosts
+        self._route = route
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        head, path = read_head(scope), scope["path"]
+        if head.headers.get("host") not in self._hosts and path not in FOR_OPERATORS:
+            await error_response(BadInput(OTHER_HOST))(scope, receive, send)
+        elif not any(head.codings):
+            await error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
+        elif path == self._route.path:
+            scope["route"], scope["head"] = self._route, head
+            await self._route.app(scope, receive, send)
+        else:
+            await self._app(scope, receive, compressing(send, head.codings))
