@@ -228,18 +228,17 @@ with erased as materialized (
    order by seq, place
    limit $7
 ), named as materialized (
-  select s.seq, s.place, array_agg(e.xid) as xids
+  select s.seq, s.place, s.profile_id, s.xids, s.former_ids, array_agg(e.xid) as erased
     from slice as s
    cross join unnest(s.xids || s.former_ids) as n (xid)
-    join erased as e on e.xid = n.xid and s.at <= e.erased_at
+    join unnest(array(select xid from erased), array(select erased_at from erased)) as e (xid, at) on e.xid = n.xid and s.at <= e.at
    where s.kind <> 'DELETED'
-   group by s.seq, s.place
+   group by s.seq, s.place, s.profile_id, s.xids, s.former_ids
 ), left_over as materialized (
-  select s.seq, s.place, n.xids @> array[s.profile_id] or n.xids @> s.xids as goes,
-         array(select m.xid from unnest(s.xids) with ordinality as m (xid, number) where m.xid <> all(n.xids) order by m.number) as xids,
-         array(select m.xid from unnest(s.former_ids) with ordinality as m (xid, number) where m.xid <> all(n.xids) order by m.number) as former_ids
+  select seq, place, erased @> array[profile_id] or erased @> xids as goes,
+         array(select m.xid from unnest(n.xids) with ordinality as m (xid, number) where m.xid <> all(erased) order by m.number) as xids,
+         array(select m.xid from unnest(n.former_ids) with ordinality as m (xid, number) where m.xid <> all(erased) order by m.number) as former_ids
     from named as n
-    join slice as s on s.seq = n.seq and s.place = n.place
 ), gone as (
   delete from gateway.change as c
    using left_over as l
