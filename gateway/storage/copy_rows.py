@@ -5,6 +5,7 @@ A row is the count of its columns and their values, each value its length and it
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -30,6 +31,7 @@ _NO_UUIDS: Final = Struct("!iiii").pack(12, 0, 0, _UUID_OID)
 _ELEMENT: Final = Struct("!i").pack(UUID_SIZE)
 
 
+@lru_cache(maxsize=16)  # rows of a call have one time
 def instant(at: datetime) -> int:
     """Return a time as the integer of a timestamptz: microseconds since 2000."""
     since = at - _EPOCH

@@ -1,13 +1,17 @@
 -- Appending facts: the stamp of a call, ties, warnings, and the counts of a batch.
 
--- name: stamp(sandbox_id, newcomers) -> row
--- The call's time, the first of its thousand ordinals, the version of the configuration, and whether one of the newcomers was unlinked from
--- another identity before. Called once all locks are held. The transaction gets its id before the number is drawn: whoever reads the journal
+-- name: stamp(sandbox_id) -> row
+-- The call's time, the first of its thousand ordinals, the version of the configuration, and whether any identities of the sandbox are
+-- unlinked. Called once all locks are held. The transaction gets its id before the number is drawn: whoever reads the journal
 -- takes it that one without an id draws a greater number than all that had ended. Walks sandbox_pkey and unlinked_pair_pkey.
 select pg_current_xact_id() as tx, gateway.now() as at, nextval('gateway.arrival') as ordinal, config_version,
-       exists (select from gateway.unlinked_pair as c where c.sandbox_id = $1 and c.xid = any($2::uuid[])) as is_apart
+       exists (select from gateway.unlinked_pair where sandbox_id = $1) as has_unlinked_pairs
   from gateway.sandbox
  where sandbox_id = $1;
+
+-- name: is_any_unlinked(sandbox_id, xids) -> value
+-- Tell whether one of these identities is unlinked from another. Walks unlinked_pair_pkey.
+select exists (select from gateway.unlinked_pair where sandbox_id = $1 and xid = any($2::uuid[]));
 
 -- name: tie(sandbox_id | xid uuid, tie_id uuid, batch_id uuid, dataset_id uuid, origin uuid, ingested_at timestamptz, ordinal bigint, xids uuid[], first_at timestamptz, last_at timestamptz) -> none
 -- Appends ties, one row per member; a tie that the batch has already gets new times. Walks tie_pkey.

@@ -5,7 +5,7 @@ Rows that cannot exist yet are appended by COPY. Ties of events may: those are i
 
 import hashlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
@@ -74,12 +74,9 @@ class IngestStamp:
         return self.at if stated is None or stated > self.at else stated
 
 
-async def read_stamp(tx: Session, scope: Scope, newcomers: Collection[UUID] = ()) -> Any:
-    """Read the time and the number of a transaction that holds all its locks, as `appending.stamp` returns them. Raises NotFound.
-
-    `newcomers`: xids that the transaction made known; the row says whether one was unlinked before.
-    """
-    row = await tx.row(STAMP, scope.sandbox_id, list(newcomers))
+async def read_stamp(tx: Session, scope: Scope) -> Any:
+    """Read the time and the number of a transaction that holds all its locks, as `appending.stamp` returns them. Raises NotFound."""
+    row = await tx.row(STAMP, scope.sandbox_id)
     if row is None:
         raise NotFound("The sandbox is gone.")
     return row

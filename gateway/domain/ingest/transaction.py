@@ -22,8 +22,11 @@ from gateway.domain.views.fragments import read_states
 from gateway.domain.views.graph_union import READ_POINTERS, Known, RetryTransaction, insert_identities, join
 from gateway.domain.views.pipeline import refresh
 from gateway.storage.database import Session
+from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import Violation, ViolationCode
+
+IS_ANY_UNLINKED = query("appending.is_any_unlinked")
 
 
 class StaleConfiguration(Exception):
@@ -119,10 +122,11 @@ class CallWrites:
 
     async def _read_stamp(self, newcomers: Collection[UUID]) -> None:
         """Read the time and the numbers of this call, with every lock held. Raises RetryTransaction if a newcomer was unlinked before."""
-        row = await read_stamp(self._tx, self.scope, newcomers)
+        row = await read_stamp(self._tx, self.scope)
         if row["config_version"] != self.config.version:
             raise StaleConfiguration(row["config_version"])
-        if row["is_apart"]:
+        may_be_apart = newcomers and row["has_unlinked_pairs"]
+        if may_be_apart and await self._tx.value(IS_ANY_UNLINKED, self.scope.sandbox_id, list(newcomers)):
             raise RetryTransaction("an identity comes back that was unlinked by hand", exclusive=True)
         self.stamp = IngestStamp(
             self.scope, self._dataset_id, self.batch_id, self._first_index, row["at"], first_ordinal=row["ordinal"]
