@@ -17,7 +17,7 @@ from gateway.api.scalars import Long
 from gateway.domain.config import identity_settings, namespaces
 from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
-from gateway.domain.operations import diffs, simulation
+from gateway.domain.operations import diffs, erasure, simulation
 from gateway.domain.reading import events, identity_graphs
 from gateway.domain.rules import graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
@@ -75,6 +75,7 @@ SERVICE_LIMITS: Final = tuple(
         ("linkedIdentities", graphs.MAX_COMPONENT, "identities", "Identities that may hang together, by whatever links, and join each other."),
         ("refusedLinks", identity_graphs.MAX_REFUSED_LINKS, "links", "Refused links of a graph that are shown."),
         ("changedPaths", profiles.MAX_PATHS, "paths", "Paths that the change of one person tells; of more, none is told."),
+        ("deletedPeople", erasure.MAX_IDENTITIES, "identities", "Identities whose people one job erases."),
         ("jobAttempts", leases.MAX_JOB_ATTEMPTS, "attempts", "Attempts without progress after which a job has failed, unless others wait for it."),
         ("pageSize", keyset.MAX_PAGE_SIZE, "items", "Items of one page."),
         ("lookUp", MAX_NODES, "keys", "Identities, keys, namespaces or ids of one look-up."),

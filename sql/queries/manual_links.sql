@@ -1,5 +1,11 @@
 -- Pairs of identities that somebody linked or unlinked by hand.
 
+-- name: read_ends(sandbox_id, xids) -> rows
+-- Read those of these identities that a fact names. Walks identity_pkey.
+select xid, namespace_id, erased_at
+  from gateway.identity
+ where sandbox_id = $1 and xid = any($2::uuid[]) and value is not null;
+
 -- name: read_pair(sandbox_id, a, b) -> rows
 -- Tell whether a live tie names both identities, and whether the two were unlinked by hand. Walks tie_pkey and unlinked_pair_pkey.
 select exists (select from gateway.tie where sandbox_id = $1 and xid = $2 and not is_retracted and $3::uuid = any(xids)) as is_tied,

@@ -2,12 +2,25 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from properties.histories import VALUES, by_examples, histories, identities, identity_rules
+from properties.histories import (
+    VALUES,
+    by_examples,
+    histories,
+    identities,
+    identity_rules,
+    lower_limits,
+    without_first_senders,
+)
 from properties.test_facts_and_views import primary, replayed
 
+from gateway.domain.operations.erased_identities import lift_erasure, list_erased
 from gateway.domain.operations.erasure import DeleteScope
+from gateway.domain.rules.keyset import Window
+from gateway.domain.rules.versions import Mode
+from gateway.errors import NotFound
 
 
 def without(history, erased, rules, xids):
@@ -52,27 +65,60 @@ def told(views):
     }
 
 
-async def people_of(replay, given):
-    """List the namespaces and values of the identities of a person."""
-    xid = await replay.world.xid(*given)
-    (graph,) = await replay.world.graphs([xid])
-    config = await replay.world.config()
-    rows = {row[0]: row for row in (await replay.views())["test.identity"]}
-    members = graph.xids if graph else [xid]
-    return {(config.namespaces[rows[x][1]].code, rows[x][2]) for x in members if x in rows}
+async def erased_from(replay):
+    """List the namespaces and values of the identities that were erased."""
+    page = await list_erased(replay.world.db, replay.world.scope, Window(100))
+    xids = {each.xid for each in page.items}
+    return {one for one, xid in (await known_xids(replay)).items() if xid in xids}
+
+
+async def known_xids(replay):
+    named = [(code, value) for code, values in VALUES.items() for value in values]
+    return {one: await replay.world.xid(*one) for one in named}
+
+
+async def erased(replay, history, rules, one, **how):
+    """Run a history, and erase an identity or its person. Return the erased identities, None where no data names that one."""
+    await replayed(replay, history, rules)
+    try:
+        await replay.world.erase(await replay.world.xid(*one), **how)
+    except NotFound:
+        return None
+    return await erased_from(replay)
 
 
 @by_examples
 @given(history=histories(vary=True), rules=identity_rules(), one=identities, reach=st.sampled_from(DeleteScope))
 async def test_erased_people_leave_no_trace_in_views(replay, history, rules, one, reach):
-    await replayed(replay, history, rules)
-    xid = await replay.world.xid(*one)
-    if not (known := await people_of(replay, one)):
+    if (gone := await erased(replay, history, rules, one, reach=reach)) is None:
         return
-    erased = known if reach is DeleteScope.GRAPH else {one}
-    await replay.world.erase(xid, reach=reach)
+    assert reach is DeleteScope.GRAPH or gone == {one}
     left = await replay.views()
     assert await replay.differences() == []
-    xids = {(code, value): await replay.world.xid(code, value) for code, values in VALUES.items() for value in values}
-    expected = await replayed(replay, without(history, erased, rules, xids), rules)
+    expected = await replayed(replay, without(history, gone, rules, await known_xids(replay)), rules)
     assert told(left) == told(expected)
+
+
+@by_examples
+@given(history=histories(vary=True, max_size=8), rules=identity_rules(), one=identities)
+async def test_people_of_graphs_that_are_cut_are_erased_whole(replay, history, rules, one):
+    with pytest.MonkeyPatch.context() as patch:
+        lower_limits(patch)
+        await test_erased_people_leave_no_trace_in_views.hypothesis.inner_test(
+            replay, history, rules, one, DeleteScope.GRAPH
+        )
+
+
+@by_examples
+@given(history=histories(modes=(Mode.REPLACE, Mode.MERGE)), one=identities)
+async def test_people_who_are_erased_and_sent_again_once_that_is_lifted_are_as_if_never_erased(replay, history, one):
+    if (gone := await erased(replay, history, (), one)) is None:
+        return
+    xids = await known_xids(replay)
+    for each in gone:
+        await lift_erasure(replay.world.db, replay.world.scope, xids[each])
+    theirs = [replace(s, documents=tuple(d for d in s.documents if primary(d) in gone)) for s in history]
+    await replay.run(step for step in theirs if step.documents)
+    back = await replay.views()
+    assert await replay.differences() == []
+    assert without_first_senders(back) == without_first_senders(await replayed(replay, history))

@@ -52,8 +52,8 @@ MAX_IDENTITIES: Final = 1_000
 MARKED_AT_ONCE: Final = 100
 """How many of the given identities one piece marks, or whose people."""
 
-IDENTITIES_AT_ONCE: Final = 200
-"""Under how many identities facts are removed together."""
+IDENTITIES_AT_ONCE: Final = 1_000
+"""Under how many identities facts are removed together: those of the people whom a piece has marked, unless they have more."""
 
 PATH: Final = ("deleteProfile", "identities")
 """Where the identities stand in the input of the mutation."""

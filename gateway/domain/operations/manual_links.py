@@ -12,15 +12,15 @@ from gateway.domain.facts.appending import TIE
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.fact_change import FactChange
-from gateway.domain.views.graph_union import READ_MEMBERS
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
-from gateway.errors import Invalid, NotFound
+from gateway.errors import Conflict, Invalid, NotFound
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
+READ_ENDS = query("manual_links.read_ends")
 READ_PAIR = query("manual_links.read_pair")
 INSERT_UNLINKED_PAIR = query("manual_links.insert_unlinked_pair")
 DELETE_UNLINKED_PAIR = query("manual_links.delete_unlinked_pair")
@@ -56,12 +56,13 @@ async def link_identities(db: Database, scope: Scope, configurations: Configurat
     """Link two identities by hand: the pair is unlinked no longer, and a manual tie with the present time joins the two.
 
     A pair that was unlinked, and that documents tie, needs no manual tie and gets none. The identity settings may still refuse the link.
-    Needs `profile:write`. Raises Forbidden; Invalid for one identity twice, or for one that is NON_PEOPLE; NotFound for an unknown one.
+    Needs `profile:write`. Raises Forbidden; Invalid for one identity twice, or for one that is NON_PEOPLE; NotFound for an unknown one; Conflict
+    for one that was erased.
     """
     scope.require(Permission.PROFILE_WRITE)
     async with exclusive_transaction(db, scope, configurations) as change:
         tx = change.tx
-        await _check(tx, scope, change.config, a, b)
+        await _check(tx, scope, change.config, a, b, is_linking=True)
         (pair,) = await tx.rows(READ_PAIR, scope.sandbox_id, a, b)
         await tx.execute(DELETE_UNLINKED_PAIR, scope.sandbox_id, [a, b])
         if not (pair["is_apart"] and pair["is_tied"]):
@@ -80,16 +81,20 @@ async def _record(
     )
 
 
-async def _check(tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID) -> None:
+async def _check(
+    tx: Session, scope: Scope, config: Configuration, a: UUID, b: UUID, *, is_linking: bool = False
+) -> None:
     if a == b:
         raise Invalid("An identity is always one with itself; name two.", path=["b"])
-    known = {row["xid"]: row for row in await tx.rows(READ_MEMBERS, scope.sandbox_id, [a, b])}
+    known = {row["xid"]: row for row in await tx.rows(READ_ENDS, scope.sandbox_id, [a, b])}
     for field, xid in (("a", a), ("b", b)):
-        if xid not in known or known[xid]["value"] is None:
+        if xid not in known:
             raise NotFound("No data names this identity.", path=[field])
         namespace = config.namespaces[known[xid]["namespace_id"]]
         if namespace.type is IdentityType.NON_PEOPLE:
             raise Invalid(f"{namespace.code} names no people, so it joins nobody.", path=[field])
+        if is_linking and known[xid]["erased_at"] is not None:
+            raise Conflict("This identity was erased; lift that before you link it.", path=[field])
 
 
 async def _tie(change: FactChange, pair: list[UUID]) -> None:

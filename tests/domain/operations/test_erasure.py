@@ -17,6 +17,7 @@ from gateway.domain.operations import removal
 from gateway.domain.operations.erased_identities import count_erased, lift_erasure, list_erased
 from gateway.domain.operations.erasure import DeleteScope, delete_profiles, erase_people
 from gateway.domain.operations.erasure_verification import verify_erasure
+from gateway.domain.operations.manual_links import link_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.keyset import Window
@@ -25,7 +26,7 @@ from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.receipts import DeletionReceipt
-from gateway.errors import Invalid, JobOpen, NotFound, TooMany
+from gateway.errors import Conflict, Invalid, JobOpen, NotFound, TooMany
 from gateway.storage.queries import Query
 from gateway.xdm.violations import ViolationCode
 
@@ -189,6 +190,8 @@ async def test_a_device_is_used_again_by_what_happened_since_and_refuses_what_ha
     assert (used.accepted, used.failed) == (1, [])
     assert await status(world, DEVICE, ANA) == ["FOUND", "ERASED"]
     device = await world.xid(*DEVICE)
+    with pytest.raises(Conflict):
+        await link_identities(world.db, world.scope, world.configurations, await world.xid(*BOB), device)
     assert (await erased(world))[device].refused_count == 1
     assert (await identities(world))[device]["value"] == DEVICE[1]
     assert await verify(world.db, world.scope, world.configurations) == []
