@@ -1,23 +1,20 @@
 """What `gateway verify --erased` does: the list of identities is read, tables and files are scanned for them, and what is left is told."""
 
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import orjson
 import typer
 from rich.progress import Progress
 
+from gateway.cli.identity_files import read_identities
 from gateway.cli.options import progress, run
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
 from gateway.domain.operations.erasure_scan import MAX_SOUGHT, ErasureScan, GivenIdentity, scan_for_erased
-from gateway.errors import BadInput
 from gateway.server.deployment import open_deployment
 from gateway.server.erased_files import NOT_REACHED, find_in_files
 from gateway.settings import Settings
@@ -44,36 +41,13 @@ class _Found:
 
 def verify_erased(settings: Settings, file: Path, sandbox: str | None, *, as_json: bool) -> None:
     """Scan tables and files for the identities that a file lists, and print where something of them is. Exit code 1 where something is."""
-    identities = list(_listed(file))
+    identities = [GivenIdentity(*each) for each in read_identities(file, MAX_SOUGHT)]
     with progress() as bar:
         found = run(_scan(settings, identities, sandbox, bar))
     places = list(found.places())
     typer.echo(_json(found, places) if as_json else "\n".join(_lines(found, places)))
     if places:
         raise typer.Exit(1)
-
-
-def _listed(file: Path) -> Iterator[GivenIdentity]:
-    """Read identities, one a line: `namespace,value`, or a JSON object with both. Raises BadInput."""
-    with nullcontext(sys.stdin) if str(file) == "-" else file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if number > MAX_SOUGHT:
-                raise BadInput(f"{file}: at most {MAX_SOUGHT:,} identities at once.")
-            if line.strip():
-                yield _identity(line.strip(), f"{file}, line {number}")
-
-
-def _identity(line: str, where: str) -> GivenIdentity:
-    given: Any = line.partition(",")[::2]
-    if line.startswith("{"):
-        try:
-            read = orjson.loads(line)
-            given = read["namespace"], read["value"]
-        except (orjson.JSONDecodeError, KeyError):
-            given = ()
-    if not given or not all(isinstance(part, str) and part for part in given):
-        raise BadInput(f'{where}: write `namespace,value`, or {{"namespace": …, "value": …}}.')
-    return GivenIdentity(*given)
 
 
 async def _scan(settings: Settings, identities: list[GivenIdentity], sandbox: str | None, bar: Progress) -> _Found:

@@ -32,8 +32,8 @@ DELETE_SANDBOX = (
 OF_ORGANIZATION = {"apiKeys", "auditLog"}
 """Show what is in every sandbox that the token is for."""
 
-IMAGINED = {"simulateIdentityGraph"}
-"""Say nothing of what is stored."""
+IMAGINED = {"simulateIdentityGraph", "verifyErasure"}
+"""Say nothing of what is stored, or name nobody: what is told of a stranger is told of nobody, too."""
 
 
 BOUND = "the same organization, by a token for one sandbox"
