@@ -5,6 +5,7 @@ A `Loaders` lives as long as what it has read may be taken for current: one quer
 
 from collections.abc import Sequence
 from functools import cached_property, partial
+from operator import attrgetter
 from typing import Final, TypeAlias
 from uuid import UUID
 
@@ -187,7 +188,7 @@ class Loaders:
     @cached_property
     def profiles_by_xids(self) -> Kept[ProfileQuery, UUID, ProfileResult | str | None]:
         """By how they are read, and the xids of all that a field asks for; JSON texts where the projection is one."""
-        return Kept(self._shared.profiles_by_xids, self.budget, size_of_profile)
+        return Kept(self._shared.profiles_by_xids, self.budget, size_of_profile, attrgetter("bytes"))
 
     @cached_property
     def origin_by_profile(self) -> Loader[Profile, Origin]:

@@ -60,29 +60,40 @@ class Kept(Generic[G, K, V]):
     """What a request has asked of a shared loader, so that it asks but once. All but small parts of a piece is weighed; and what is more than
     a few keys has statements of its own, each of at most a piece."""
 
-    def __init__(self, shared: Shared[G, K, V], budget: Budget, weight: Callable[[V], int]) -> None:
+    def __init__(
+        self,
+        shared: Shared[G, K, V],
+        budget: Budget,
+        weight: Callable[[V], int],
+        token: Callable[[K], Hashable] = lambda key: key,
+    ) -> None:
+        """`token` stands for a key: something that is equal for equal keys, and quicker to hash."""
         self._shared = shared
         self._budget = budget
         self._weight = weight
-        self._asked: dict[tuple[G, tuple[K, ...]], asyncio.Future[list[V]]] = {}
+        self._token = token
+        self._asked: dict[tuple[G, tuple[Hashable, ...]], asyncio.Future[list[V]]] = {}
 
     def load(self, key: tuple[G, tuple[K, ...]]) -> "asyncio.Future[list[V]]":
         """Return the values of the keys, once they are read."""
-        found = self._asked.get(key)
+        asked = key[0], tuple(map(self._token, key[1]))
+        found = self._asked.get(asked)
         if found is None:
             is_small = len(key[1]) <= FEW and self._shared.piece(key[0]) >= FEW * READS_PER_PIECE
             found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
-            self._asked[key] = found
+            self._asked[asked] = found
         return found
 
     async def _weighed(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
-        distinct, shared = list(dict.fromkeys(keys)), self._shared
+        tokens, shared = list(map(self._token, keys)), self._shared
+        by_token = dict(zip(tokens, keys, strict=True))
+        distinct = list(by_token.values())
         read = partial(shared.read if len(distinct) > FEW else self._together, arguments)
         values = await self._budget.read(distinct, read, self._weight, shared.piece(arguments))
         if len(distinct) == len(keys):
             return values
-        found = dict(zip(distinct, values, strict=True))
-        return [found[key] for key in keys]
+        found = dict(zip(by_token, values, strict=True))
+        return [found[token] for token in tokens]
 
     def _together(self, arguments: G, keys: Sequence[K]) -> "asyncio.Future[list[V]]":
         return self._shared.large.load((arguments, tuple(keys)))

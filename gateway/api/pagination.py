@@ -135,10 +135,12 @@ class Listing(Generic[T]):
     def packed_cursor(self, *columns: tuple[str, type]) -> Packed:
         """Return the cursor as a projection, for a key that consists of these columns of the item, with their types."""
         pieces: list[bytes | tuple[str, Packing]] = [self._mark]
+        text = b"["
         for name, kind in columns:
             before, packing, after = _PACKED[kind]
-            pieces += [b"[" if len(pieces) == 1 else b",", before, (name, packing), after]
-        return Packed("", (*pieces, b"]"))
+            pieces += [text + before, (name, packing)]
+            text = after + b","
+        return Packed("", (*pieces, text[:-1] + b"]"))
 
     def _read(self, cursor: str | None) -> Key | None:
         if cursor is None:

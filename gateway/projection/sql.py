@@ -272,16 +272,21 @@ _TEXTS: Final[Mapping[Packing, str]] = {
 def _packed(node: Packed, column: Callable[[str], str]) -> str:
     """Return SQL of the text behind the prefix."""
     pieces = []
-    for is_text, group in groupby(node.pieces, key=lambda piece: not isinstance(piece, bytes) and piece[1] in _TEXTS):
+    for is_text, group in groupby(node.pieces, key=_is_text):
         if is_text:
-            texts = [_TEXTS[piece[1]].format(column(piece[0])) for piece in group if not isinstance(piece, bytes)]
+            texts = [literal(p.decode()) if isinstance(p, bytes) else _TEXTS[p[1]].format(column(p[0])) for p in group]
             pieces.append(f"convert_to({' || '.join(texts)}, 'UTF8')")
         else:
             pieces += [
-                rf"'\x{piece.hex()}'::bytea" if isinstance(piece, bytes) else f"uuid_send({column(piece[0])})"
-                for piece in group
+                rf"'\x{p.hex()}'::bytea" if isinstance(p, bytes) else f"uuid_send({column(p[0])})" for p in group
             ]
     return rf"translate(rtrim(encode({' || '.join(pieces)}, 'base64'), '='), E'+/\n', '-_')"
+
+
+def _is_text(piece: bytes | tuple[str, Packing]) -> bool:
+    if isinstance(piece, bytes):
+        return piece.isascii() and piece.decode().isprintable()
+    return piece[1] in _TEXTS
 
 
 # ------------------------------------------------------------------------------------------------ documents

@@ -62,6 +62,7 @@ _RAW: Final = {
     PERSON: ("g.xids", "g.identity_map", "g.size", "g.is_contested"),
     DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
 }
+_BETWEEN: Final = "\x01"  # as in people.read_texts
 _UNREAD: Any = object()
 """Stands for what was not read; whatever looks into it fails."""
 
@@ -150,8 +151,7 @@ async def project_texts(
         return []
     statement, values = _statement(READ_TEXTS, projection)
     row: Any = await db.row(statement, scope.sandbox_id, *policy, xids, *values)
-    texts: list[str | None] = row["texts"]
-    return texts if row["is_current"] else None
+    return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
 
 
 async def read_members(
