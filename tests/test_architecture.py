@@ -130,6 +130,7 @@ def test_a_noun_has_one_name_in_every_layer():
         "rows",
         "scalars",
         "schema",
+        "weights",
     }
     assert api - domain <= infrastructure
 

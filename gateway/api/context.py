@@ -15,6 +15,8 @@ from graphql import GraphQLSchema
 
 from gateway.api.loaders import CoalescedLoaders, Loaders
 from gateway.api.projections import Reads, reading
+from gateway.api.weights import METADATA as WEIGHT
+from gateway.api.weights import Weight
 from gateway.domain.config import tenants
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import ServiceLimit
@@ -136,13 +138,16 @@ def resolved_by(
     *,
     reads: Reads | None = None,
     raw: frozenset[str] | None = None,
+    weight: Weight | None = None,
 ) -> Any:
     """Return a field whose GraphQL type is the annotation in the class, whatever domain type the resolver returns.
 
     `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`. `reads` and `raw`
-    say how it is read of a record: see `projections.py`.
+    say how it is read of a record: see `projections.py`; `weight` what it costs.
     """
     metadata = {} if reads is None and raw is None else reading(reads, raw=raw)
+    if weight is not None:
+        metadata[WEIGHT] = weight
     return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name, metadata=metadata)
 
 
@@ -152,14 +157,18 @@ def plain(
     *,
     raw: frozenset[str] | None = None,
     is_record: bool = False,
+    weight: Weight | None = None,
     **options: Any,
 ) -> Any:
     """Return a field that reads the attribute of its own name, or the field of an input.
 
-    `reads` and `raw` say how it is read of a record; `is_record`: its objects are the record itself. `options` are those of `strawberry.field`.
+    `reads` and `raw` say how it is read of a record; `is_record`: its objects are the record itself; `weight` says what it costs. `options`
+    are those of `strawberry.field`.
     """
     if reads is not None or raw is not None:
         options["metadata"] = reading(reads, raw=raw, is_record=is_record)
+    if weight is not None:
+        options["metadata"] = {**options.get("metadata", {}), WEIGHT: weight}
     return strawberry.field(description=description, **options)
 
 

@@ -14,6 +14,7 @@ from gateway.api.nodes import Edited, Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
 from gateway.api.scalars import Long, described
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config import datasets
 from gateway.domain.config.datasets import Dataset, DatasetStatus
 from gateway.domain.config.registry import XdmSchema
@@ -92,6 +93,7 @@ async def _batches(
 )
 class DatasetType(Edited, Node):
     domain = Dataset
+    is_loaded = False
 
     id: strawberry.ID = id_field(
         "Global id; the same one stands in the path `/ingest/{datasetId}`.", "Dataset", "dataset_id"
@@ -109,7 +111,9 @@ class DatasetType(Edited, Node):
         "How many days its events are kept, by their `timestamp`: one that is older when it comes is refused with the code EXPIRED, and a daily job removes those that have grown older, with people of whom nothing is left. Null keeps events of any age."
     )
     record_count: Long = resolved_by(
-        _record_count, "How many records or events were accepted; refused and reverted ones are left out."
+        _record_count,
+        "How many records or events were accepted; refused and reverted ones are left out.",
+        weight=Weight(5 * OBJECT),
     )
     batches: Any = resolved_by(
         _batches, "What came in together, the newest first.", connection_of(later("gateway.api.batches", "BatchType"))

@@ -10,6 +10,7 @@ from gateway.api.ids import parse_id
 from gateway.api.mutations import query_errors
 from gateway.api.policies import MergePolicyInput, policy_settings
 from gateway.api.scalars import JSON, Long
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.operations import diffs
 from gateway.domain.operations.diffs import MAX_EXAMPLES, MAX_FIELDS, MAX_SAMPLE, MergePolicyDiff, ProfileDiff
 from gateway.errors import BadInput, LimitExceeded
@@ -56,6 +57,8 @@ def _examples(diff: strawberry.Parent[MergePolicyDiff], *, first: ExamplesArgume
 
 @strawberry.type(description="A field that a profile would have otherwise.")
 class FieldChange:
+    is_loaded = False
+
     path: list[str] = plain("Names from the document's root down to the field.")
     base: JSON | None = plain("The value under the existing policy; null where the profile has none there.")
     candidate: JSON | None = plain(
@@ -71,6 +74,8 @@ class ProfileDiffType:
 
 @strawberry.type(description="How many profiles would have a field otherwise.")
 class FieldDiff:
+    is_loaded = False
+
     path: list[str] = plain(
         "Names from the document's root down to the field; what is taken whole, such as a postal address, is one field."
     )
@@ -82,6 +87,8 @@ class FieldDiff:
     description="What would change if people were seen by another policy. Profiles are counted by the identities that lead to them: of a person with data under three identities there are three. So policies that do not make the same people can be compared.",
 )
 class MergePolicyDiffType:
+    is_loaded = False
+
     profiles_compared: Long = plain(
         "How many profiles were compared: one for each identity with data. A part of them is a fair sample of all."
     )
@@ -90,7 +97,7 @@ class MergePolicyDiffType:
     )
     profiles_changed: Long = plain("How many of those that were compared would change.")
     fields: list[FieldDiff] = plain(
-        f"The fields that would change, those of most profiles first; at most {MAX_FIELDS:,}."
+        f"The fields that would change, those of most profiles first; at most {MAX_FIELDS:,}.", weight=Weight(size=20)
     )
     examples: list[ProfileDiffType] = resolved_by(_examples, "Some of the profiles that would change.")
 
@@ -112,4 +119,5 @@ class DiffQuery:
     diff_merge_policies: MergePolicyDiffType = resolved_by(
         _diff,
         "Compares a policy that does not exist with one that does, over everybody or a sample, and changes nothing. Needs the scope `profile:read`.",
+        weight=Weight(1_000 * OBJECT),
     )

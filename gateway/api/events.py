@@ -244,6 +244,7 @@ def _entity_json(event: strawberry.Parent[Event], info: Info, *, select: SelectA
 )
 class EventType(Node):
     domain = Event
+    documents = XdmClass.EXPERIENCE_EVENT
 
     id: strawberry.ID = id_field("Global id of the event.", "ExperienceEvent", "xid", "dataset_id", "event_id")
     event_id: str = plain("The sender's `_id`: what comes with it again is the same event.", Format.TEXT)

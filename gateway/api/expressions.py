@@ -5,6 +5,7 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Info, plain, resolved_by
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.reading.expressions import check_expression
 from gateway.pql.check import Checked
 from gateway.pql.types import name_of
@@ -27,6 +28,8 @@ ClassArgument = Annotated[
 
 @strawberry.type(description="Something that is wrong with an expression, or that is better written otherwise.")
 class ExpressionProblem:
+    is_loaded = False
+
     message: str = plain("What it is, and mostly how to mend it.")
     line: int | None = plain("The line of the expression that it is about, from 1.")
     column: int | None = plain("The character of that line, from 1.")
@@ -84,5 +87,7 @@ async def _check(
 @strawberry.type(description="Queries of expressions.")
 class ExpressionQuery:
     check_expression: ExpressionCheck = resolved_by(
-        _check, "Type, dependencies, cost and problems of an expression, with their places. Looks at no data."
+        _check,
+        "Type, dependencies, cost and problems of an expression, with their places. Looks at no data.",
+        weight=Weight(50 * OBJECT),
     )

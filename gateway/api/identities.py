@@ -17,6 +17,7 @@ from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node, id_field
 from gateway.api.rows import column_of
 from gateway.api.scalars import Long, described
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
@@ -272,12 +273,18 @@ class IdentityNode(Node):
     namespace: NamespaceType = resolved_by(_namespace, "What kind of identity it is.")
     value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
     is_primary: bool = resolved_by(
-        _is_primary, "Whether at least one record or event is stored under it; others are only named beside it."
+        _is_primary,
+        "Whether at least one record or event is stored under it; others are only named beside it.",
+        weight=Weight(OBJECT),
     )
     first_seen_at: datetime = resolved_by(
-        _first_seen_at, "The earliest time of anything that names it: of events when they happened, of records when they were last updated at their source, else when they came in."
-    )  # fmt: skip
-    last_seen_at: datetime = resolved_by(_last_seen_at, "The latest time of anything that names it, in the same way.")
+        _first_seen_at,
+        "The earliest time of anything that names it: of events when they happened, of records when they were last updated at their source, else when they came in.",
+        weight=Weight(OBJECT),
+    )
+    last_seen_at: datetime = resolved_by(
+        _last_seen_at, "The latest time of anything that names it, in the same way.", weight=Weight(OBJECT)
+    )
     profile: Any = resolved_by(
         _profile, "The person it belongs to; null where no person has data under this policy.", ProfileField
     )
@@ -287,6 +294,8 @@ class IdentityNode(Node):
     name="IdentityRef", description="An identity as it was asked for. Of an erased person only the xid stays."
 )
 class IdentityRefType:
+    is_loaded = False
+
     namespace: str | None = strawberry.field(
         description="Code of the namespace as given; null where an xid was, or once erased."
     )

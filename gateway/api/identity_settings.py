@@ -27,6 +27,8 @@ described(
 
 @strawberry.type(description="How one namespace takes part in building identity graphs.")
 class NamespaceRule:
+    is_loaded = False
+
     namespace: NamespaceType = resolved_by(itself, "The namespace that the rule is about.")
     priority: int = plain("Its rank among the listed namespaces; 1 is the highest.")
     is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of the namespace.")
@@ -38,6 +40,8 @@ async def _job(settings: strawberry.Parent[identity_settings.IdentitySettings], 
 
 @strawberry.type(description="The rules by which identity graphs are built, beyond what was seen together.")
 class IdentitySettings:
+    is_loaded = False
+
     namespaces: list[NamespaceRule] = plain(
         "The namespaces that have a rank, the highest first; none without settings."
     )

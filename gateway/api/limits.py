@@ -14,6 +14,7 @@ from gateway.api.execution.sizes import MAX_INPUT_VALUES
 from gateway.api.ids import MAX_ID_CHARACTERS
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
+from gateway.api.weights import Weight
 from gateway.domain.config import identity_settings, namespaces
 from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
@@ -134,6 +135,8 @@ def operation_limits(operation: Limits) -> tuple[ServiceLimit, ...]:
     description="The most that is allowed of something. What goes beyond it is refused, mostly with `LIMIT_EXCEEDED`, or has to wait.",
 )
 class ServiceLimitType:
+    is_loaded = False
+
     name: str = plain("What the limit is called; it stays the same.")
     value: Long = plain("The most that is allowed.")
     unit: str = plain("What is counted, such as `bytes`; `milliseconds` of time.")
@@ -150,4 +153,5 @@ class ServiceLimitQuery:
     service_limits: list[ServiceLimitType] = resolved_by(
         _service_limits,
         "Every number that bounds what a caller, a sandbox or a schema can make the gateway do: those of the rules, of one operation, and of the process that answers, as its settings say.",
+        weight=Weight(size=100),
     )

@@ -39,6 +39,8 @@ class ProfileFragmentType:
 
 @strawberry.type(name="FieldCandidate", description="A record that has a value for a field of the profile.")
 class FieldCandidateType:
+    is_loaded = False
+
     value: JSON | None = plain("The value that the record has there, whole.")
     identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the record is stored.")
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the record was sent to.")
@@ -54,6 +56,8 @@ class FieldCandidateType:
     description="Why a field of a profile has its value: who gave it, by which rule, and who else had one.",
 )
 class FieldProvenanceType:
+    is_loaded = False
+
     path: list[str] = plain("Names from the document's root down to the field.")
     value: JSON | None = plain("The value in the profile, the same as in `entityJson`.")
     winner: FieldCandidateType | None = plain("The record that the value is from; null where the rule is UNION.")

@@ -47,6 +47,8 @@ described(
 
 @strawberry.type(description="Something in a mutation's input that the caller can mend. Nothing was changed.")
 class UserError:
+    is_loaded = False
+
     code: UserErrorCode = plain("The kind of fault, for programs to decide on.")
     message: str = plain("What is wrong and how to mend it, as a sentence for people.")
     path: list[str] | None = plain(

@@ -65,6 +65,7 @@ NAMESPACES: Catalog[Namespace] = Catalog(
 )
 class NamespaceType(Edited, Node):
     domain = Namespace
+    is_loaded = False
 
     id: strawberry.ID = id_field("Global id of the namespace.", "IdentityNamespace", "sandbox_id", "namespace_id")
     code: str = plain("The name by which data calls it, case included; it never changes.")

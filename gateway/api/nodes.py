@@ -14,6 +14,7 @@ import strawberry
 from gateway.api.context import Context, plain, resolved_by
 from gateway.api.ids import global_id, key_of, packed_id, read_id
 from gateway.errors import LimitExceeded
+from gateway.xdm.classes import XdmClass
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Reads objects of one type by their keys, which are as `parse_id` returns them."""
@@ -27,6 +28,8 @@ MAX_NODES = 1_000
 class Node:
     domain: ClassVar[type]  # what the domain calls this type's objects
     present: ClassVar[str | None] = None  # the column of a record that is true where it has such an object
+    documents: ClassVar[XdmClass | None] = None  # the class of its documents, which selectors are held against
+    is_loaded: ClassVar[bool] = True  # whether an object costs one that is loaded (`weights.py`)
 
     id: strawberry.ID = plain("Opaque, the same for ever, unique over all types; safe in an address.")
 

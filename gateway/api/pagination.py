@@ -20,6 +20,7 @@ import strawberry
 from gateway.api.context import attribute, plain, resolved_by
 from gateway.api.projections import count_of, each_of, object_of, place_of
 from gateway.api.scalars import Long, described
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, Key, Page, Window, page_of, window_of
 from gateway.errors import BadCursor
 from gateway.projection.evaluate import EPOCH, MICROSECOND
@@ -224,6 +225,8 @@ async def _total_count(slice_: strawberry.Parent[Slice[Any]]) -> int:
 
 @strawberry.type(description="Where a page stands in its list, and the cursors to ask for its neighbours with.")
 class PageInfo:
+    is_loaded = False
+
     has_next_page: bool = attribute(
         "page.has_next", "Whether the list goes on behind this page.", reads=HasMore(behind=True)
     )
@@ -252,7 +255,10 @@ class Connection(Generic[T]):
     nodes: list[T] = plain("The page's items without cursors, in the list's order.", each_of, is_record=True)
     page_info: PageInfo = plain("Whether the list goes on, and the cursors of the page's ends.", object_of)
     total_count: Long | None = resolved_by(
-        _total_count, "How many items the whole list has under its filter. Counted only when asked for.", reads=count_of
+        _total_count,
+        "How many items the whole list has under its filter. Counted only when asked for.",
+        reads=count_of,
+        weight=Weight(5 * OBJECT),
     )
 
 

@@ -93,6 +93,8 @@ def _order(rule: strawberry.Parent[AttributeMerge], info: Info) -> list[Dataset]
 
 @strawberry.type(name="AttributeMerge", description="What decides where several sources know the same field.")
 class AttributeMergeNode:
+    is_loaded = False
+
     type: AttributeMergeType = plain("The kind of rule.")
     order: list[DatasetType] | None = resolved_by(
         _order, "The datasets that take part, the one that wins first; null but for DATASET_PRECEDENCE."
@@ -111,6 +113,7 @@ async def _job(policy: strawberry.Parent[MergePolicy], info: Info) -> Job | None
 )
 class MergePolicyType(Edited, Node):
     domain = MergePolicy
+    is_loaded = False
 
     id: strawberry.ID = id_field("Global id of the policy.", "MergePolicy", "policy_id")
     name: str = attribute("settings.name", "What people call the policy; no two of a sandbox share a name.")

@@ -51,6 +51,7 @@ from gateway.api.projections import EVERYTHING, document_of, object_of, whole_do
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, Long, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter
@@ -72,6 +73,7 @@ from gateway.errors import BadInput
 from gateway.projection.tree import Format
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS
+from gateway.xdm.classes import XdmClass
 
 described(
     ProfileStatus,
@@ -113,6 +115,8 @@ WhereArgument = Annotated[
 
 @strawberry.type(name="ProfileLimits", description="How large a profile is, and which guardrails it has passed.")
 class ProfileLimitsType:
+    is_loaded = False
+
     identity_count: int = plain("How many identities belong together, those beyond the 50 of the graph included.")
     event_count: Long = plain("How many events the person has.")
     exceeded: list[ProfileLimit] = plain("The guardrails that are passed; empty for most.")
@@ -230,6 +234,7 @@ async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLim
 class ProfileType(Node):
     domain = Profile
     present = "is_found"
+    documents = XdmClass.INDIVIDUAL_PROFILE
 
     id: strawberry.ID = id_field(
         "Global id of the policy and the person, so that two policies' views of one person do not mix in a client's cache.",
@@ -256,10 +261,12 @@ class ProfileType(Node):
     sources: list[DatasetType] = resolved_by(
         _sources,
         "The datasets whose records are in the document, by name; of a person without records, those of the events.",
+        weight=Weight(OBJECT),
     )
     last_modified_at: datetime = resolved_by(
         _last_modified_at,
         "When the newest of the records in the document came in; of a person without records, when the newest event did.",
+        weight=Weight(OBJECT),
     )
     entity: ProfileEntity = resolved_by(
         _entity, "The merged document, typed by the sandbox's union of all profile schemas.", reads=document_of
@@ -276,11 +283,13 @@ class ProfileType(Node):
         _record_versions,
         "What the sources sent about the person, in versions, the newest first: by `ingestedAt`, of one time by batch, of one batch as it arrived. Read from the end, it is the order in which versions add up to fragments. Those of all identities of the person are one list, whether the policy takes the dataset or not.",
         raw=GRAPH,
+        weight=Weight(5 * OBJECT),
     )
     explain: list[FieldProvenanceType] = resolved_by(
         _explain,
         "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them.",
         raw=GRAPH,
+        weight=Weight(itself=5 * OBJECT, size=20),
     )
     events: EventConnection = resolved_by(
         _events,
@@ -288,7 +297,9 @@ class ProfileType(Node):
         reads=lambda field: field.page(rows_of),
         raw=GRAPH,
     )
-    limits: ProfileLimitsType = resolved_by(_limits, "How large the profile is, and which guardrails it has passed.")
+    limits: ProfileLimitsType = resolved_by(
+        _limits, "How large the profile is, and which guardrails it has passed.", weight=Weight(5 * OBJECT)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ answers
@@ -333,6 +344,8 @@ class Requested(NamedTuple):
 
 @strawberry.type(name="ProfileResult", description="What became of one of the identities that were asked for.")
 class ProfileResultType:
+    is_loaded = False
+
     requested: IdentityRefType = plain("The identity as it was asked for.", raw=frozenset())
     identity: IdentityNode | None = plain("The identity; null where it is unknown or erased.", raw=frozenset())
     status: ProfileStatus = plain("Whether there is a profile, and if not, why.", Format.TEXT)

@@ -12,6 +12,7 @@ from gateway.api.mutations import UserError, changed, current_version, mutation,
 from gateway.api.nodes import Edited, Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import JSON, described
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config import registry
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.registry import IdentityDescriptor, XdmSchema
@@ -52,6 +53,8 @@ def _namespace(descriptor: strawberry.Parent[IdentityDescriptor], info: Info) ->
     name="IdentityDescriptor", description="Says that a field of a schema holds identities of a namespace."
 )
 class IdentityDescriptorType:
+    is_loaded = False
+
     path: str = plain("Dotted path to the field, such as `personalEmail.address`.")
     namespace: Any = resolved_by(
         _namespace, "What kind of identity the field's values are.", later("gateway.api.namespaces", "NamespaceType")
@@ -65,13 +68,15 @@ class IdentityDescriptorType:
 )
 class XdmSchemaType(Edited, Node):
     domain = XdmSchema
+    is_loaded = False
 
     id: strawberry.ID = id_field("Global id of the schema.", "XdmSchema", "schema_id")
     title: str = plain("What people call the schema; no two of a sandbox share a title.")
     xdm_class: XdmClass = plain("What the schema describes.", name="class")
     field_groups: list[str] = plain("Names of the shipped field groups in it, in the order they were added.")
     json_schema: JSON = plain(
-        "The whole schema as JSON Schema: class, field groups, and custom fields under the tenant's name."
+        "The whole schema as JSON Schema: class, field groups, and custom fields under the tenant's name.",
+        weight=Weight(10 * OBJECT),
     )
     is_profile_enabled: bool = plain(
         "Whether the schema is part of the class's union, so that its datasets may feed profiles."
@@ -84,10 +89,14 @@ class XdmSchemaType(Edited, Node):
     description="Standard fields that belong together and ship with the gateway, such as those of a person's contact details.",
 )
 class FieldGroupType:
+    is_loaded = False
+
     name: str = plain("What `createSchema` and `updateSchema` take it by, such as `profile-loyalty`.")
     title: str = plain("What people call it.")
     xdm_class: XdmClass = plain("The class of the schemas that may have it.", name="class")
-    json_schema: JSON = plain("Its fields as JSON Schema, without those of the class, which every schema has.")
+    json_schema: JSON = plain(
+        "Its fields as JSON Schema, without those of the class, which every schema has.", weight=Weight(OBJECT)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the union of a class
@@ -112,12 +121,18 @@ ENTITIES = {XdmClass.INDIVIDUAL_PROFILE: PROFILE_ENTITY, XdmClass.EXPERIENCE_EVE
     description="All fields that the profile-enabled schemas of a class have between them. It types `entity`."
 )
 class UnionSchema:
+    is_loaded = False
+
     xdm_class: XdmClass = resolved_by(itself, "The class that it is the union of.", name="class")
     json_schema: JSON = resolved_by(
-        _union, "The union as JSON Schema; without any schema of the class, all that ships for it."
+        _union,
+        "The union as JSON Schema; without any schema of the class, all that ships for it.",
+        weight=Weight(10 * OBJECT),
     )
     schemas: list[XdmSchemaType] = resolved_by(_members, "The schemas that it is made of, the oldest first.")
-    sdl: str = resolved_by(_sdl, "The GraphQL types made of it, in SDL, those of `entity` first.")
+    sdl: str = resolved_by(
+        _sdl, "The GraphQL types made of it, in SDL, those of `entity` first.", weight=Weight(10 * OBJECT)
+    )
 
 
 # ------------------------------------------------------------------------------------------------ queries
@@ -174,7 +189,9 @@ class RegistryQuery:
         _schema, "The schema with this id or this title; null where the sandbox has none."
     )
     field_groups: list[FieldGroupType] = resolved_by(
-        _field_groups, "The field groups that schemas can be made of: of profiles, then of events, each by name."
+        _field_groups,
+        "The field groups that schemas can be made of: of profiles, then of events, each by name.",
+        weight=Weight(size=20),
     )
     union_schema: UnionSchema = resolved_by(
         _union_schema, "What the profile-enabled schemas of a class come to together."

@@ -9,6 +9,7 @@ from gateway.api.context import Info, attribute, plain, resolved_by
 from gateway.api.identities import IdentityKeyInput
 from gateway.api.identity_settings import IdentitySettingsInput, namespace_rules
 from gateway.api.mutations import query_errors
+from gateway.api.weights import OBJECT, Weight
 from gateway.domain.ingest.validation import MAX_IDENTITIES
 from gateway.domain.operations import simulation
 from gateway.domain.operations.simulation import MAX_EVENTS, MAX_NAMED, GraphPreview, SimulatedEvent
@@ -44,12 +45,16 @@ SettingsArgument = Annotated[
 
 @strawberry.type(description="An identity that the imagined events name.")
 class SimulatedIdentity:
+    is_loaded = False
+
     namespace: str = attribute("namespace.code", "Code of its namespace.")
     value: str = plain("The value, in the one spelling that its namespace compares.")
 
 
 @strawberry.type(description="Two identities that an imagined event names together.")
 class SimulatedLink:
+    is_loaded = False
+
     a: SimulatedIdentity = plain("The one end; of the two, the one that would have the smaller xid.")
     b: SimulatedIdentity = plain("The other end.")
     refusal: LinkRefusal | None = plain("Why the two would not be one person because of it; null where they would.")
@@ -84,4 +89,5 @@ class SimulationQuery:
     simulate_identity_graph: list[GraphPreviewType] = resolved_by(
         _simulate,
         "The identity graphs that these events would make in an empty sandbox, in the order in which the events name them. Nothing is stored, and nothing that is stored takes part but namespaces and settings.",
+        weight=Weight(itself=800 * OBJECT, key=15 * OBJECT),
     )

@@ -93,6 +93,8 @@ def _scopes(scope: strawberry.Parent[Scope]) -> list[str]:
 
 @strawberry.type(description="The caller, as its key, token and headers make it out.")
 class Viewer:
+    is_loaded = False
+
     organization: str = attribute("organization.name", "Name of the organization that the key belongs to.")
     sandbox: SandboxNode = plain("The sandbox that this request reads and writes.")
     scopes: list[str] = resolved_by(

@@ -95,12 +95,16 @@ async def test_an_operation_has_only_so_many_characters_of_selectors_in_it(clien
     assert "characters together" in error["message"]
 
 
-def test_every_selector_is_found_where_those_of_an_operation_are_looked_for():
-    types = build_schema().type_map.values()
-    taking = {
-        type_.name for type_ in types if is_object_type(type_) for f in type_.fields.values() if ARGUMENT in f.args
+def test_every_type_whose_fields_take_a_selector_declares_the_class_of_its_documents():
+    types = [type_ for type_ in build_schema().type_map.values() if is_object_type(type_)]
+    taking = {type_.name for type_ in types for field in type_.fields.values() if ARGUMENT in field.args}
+    having = {
+        type_.name
+        for type_ in types
+        if (definition := type_.extensions.get("strawberry-definition"))
+        and getattr(definition.origin, "documents", None)
     }
-    assert taking == selector_arguments.CLASSES.keys()
+    assert taking == having == {"Profile", "ExperienceEvent"}
 
 
 async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, monkeypatch):

@@ -7,7 +7,7 @@
     any other list         its usual length: of what is bounded at 50 there are mostly few
     introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
-Some fields read more from the store than they show, and cost that (`WEIGHTS`). A field that is selected twice counts twice, and so do
+Some fields read more from the store than they show, and cost that: they declare it (`api/weights.py`). A field that is selected twice counts twice, and so do
 fields of several types for an object that can only have one of them: a cost is a bound for usual data, not a forecast.
 
 A document is walked once, and each fragment of it once however often it is spread; a request only evaluates the sums.
@@ -47,70 +47,20 @@ from graphql import (
 
 from gateway.api.execution.cost_terms import Amount, ArgumentReader, CostTerms, Count, Sum, evaluate
 from gateway.api.execution.limits import Limits
+from gateway.api.weights import LEAF, OBJECT, is_loaded, weight_of
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE
 from gateway.errors import LimitExceeded
-
-LEAF: Final = 1
-OBJECT: Final = 100 * LEAF
-"""A row and its document take about as long as a hundred values of it."""
 
 JSON_LEAF: Final = 10 * LEAF
 """Documents as JSON are not taken apart, but have some length."""
 
-ASSUMED_LIST_SIZE: Final = 5
-"""Items of a list of unknown length. Most people have two to five identities and as many records; counting the limit of 50 would refuse
-pages of people that are read every day. The extra cost of people with 50 identities is bounded by this, too."""
-
 INTROSPECTED: Final = 5 * LEAF
 """Values of introspection are made one by one."""
-
-AT_HAND: Final = frozenset({
-    "PageInfo", "ProfileResult", "IdentityRef", "UserError", "Viewer",
-    "MergePolicy", "AttributeMerge", "Dataset", "XdmSchema", "IdentityDescriptor", "IdentityNamespace", "UnionSchema",
-    "IdentitySettings", "NamespaceRule", "FieldGroup", "ServiceLimit",
-    "ProfileLimits", "FieldProvenance", "FieldCandidate", "MergePolicyDiff", "FieldDiff", "FieldChange",
-    "SimulatedIdentity", "SimulatedLink", "ExpressionProblem",
-})  # fmt: skip
-"""Types that come with the object around them or with the configuration, or whose cost is counted at the field that returns them."""
 
 CONTAINERS: Final = ("Connection", "Edge", "Payload")
 """Ends of the names of types that only hold loaded objects."""
 
 INTROSPECTION: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
-
-WEIGHTS: Final[Mapping[str, int]] = {
-    "totalCount": 5 * OBJECT,  # goes through the whole list
-    "Dataset.recordCount": 5 * OBJECT,
-    "Profile.limits": 5 * OBJECT,  # counts events
-    "Profile.explain": 5 * OBJECT,  # loads the records and merges them anew
-    "Profile.recordVersions": 5 * OBJECT,  # goes through all versions
-    "Profile.sources": OBJECT,  # asks the records
-    "Profile.lastModifiedAt": OBJECT,
-    "Identity.isPrimary": OBJECT,  # looks into records and events
-    "Identity.firstSeenAt": OBJECT,
-    "Identity.lastSeenAt": OBJECT,
-    "XdmSchema.jsonSchema": 10 * OBJECT,  # put together for each answer
-    "FieldGroup.jsonSchema": OBJECT,
-    "UnionSchema.jsonSchema": 10 * OBJECT,
-    "UnionSchema.sdl": 10 * OBJECT,
-    "Query.simulateIdentityGraph": 800 * OBJECT,
-    "Query.checkExpression": 50 * OBJECT,  # parsed, and held against the schema, whatever its length
-    "Query.diffMergePolicies": 1_000 * OBJECT,  # merges profiles for a good part of the time that a request has
-}
-"""The cost of a field itself, beside that of its selection, by its name or coordinate."""
-
-COSTS_OF_KEYS: Final[Mapping[str, int]] = {
-    "Query.simulateIdentityGraph": 15 * OBJECT,  # an event of 20 identities has 190 links to rank
-}
-"""The cost of each key of a look-up of many, where it is not that of an object."""
-
-ASSUMED_SIZES: Final[Mapping[str, int]] = {
-    "Profile.explain": 20,  # leaves of a document
-    "MergePolicyDiff.fields": 20,
-    "Query.fieldGroups": 20,
-    "Query.serviceLimits": 100,
-}
-"""The usual length of lists that mostly have more than ASSUMED_LIST_SIZE items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,24 +152,18 @@ class _Walk:
         coordinate = f"{parent.name}.{node.name.value}"
         named = get_named_type(field.type)
         below = self._below(named, node.selection_set)
-        weight = WEIGHTS.get(node.name.value, 0) + WEIGHTS.get(coordinate, 0)
+        weight = weight_of(field)
         own = INTROSPECTED if is_introspection_type(parent) else _weight(named)
         item = self._sums.total([own, below.once])
         if "pageInfo" in fields and is_list_type(get_nullable_type(field.type)):
-            return _Selected(weight, item)
-        counts = _Counts(self._given, field, node, self._usual(coordinate))
+            return _Selected(weight.itself, item)
+        usual = self._introspected.get(coordinate, weight.size) if coordinate.startswith("__") else weight.size
+        counts = _Counts(self._given, field, node, usual)
         items = self._sums.product(counts.length, item)
         of_page = self._sums.product(counts.page, below.each)
         return _Selected(
-            self._sums.total(
-                [weight, self._sums.product(counts.looked_up, COSTS_OF_KEYS.get(coordinate, OBJECT)), items, of_page]
-            )
+            self._sums.total([weight.itself, self._sums.product(counts.looked_up, weight.key), items, of_page])
         )
-
-    def _usual(self, coordinate: str) -> int:
-        """Return the usual length of a field's list."""
-        lengths = self._introspected if coordinate.startswith("__") else ASSUMED_SIZES
-        return lengths.get(coordinate, ASSUMED_LIST_SIZE)
 
     @cached_property
     def _introspected(self) -> Mapping[str, int]:
@@ -269,5 +213,4 @@ def _average(sum_of_all: int, count: int) -> int:
 def _weight(named: GraphQLNamedType) -> int:
     if is_leaf_type(named):
         return JSON_LEAF if named.name == "JSON" else LEAF
-    is_part_of_document = "strawberry-definition" not in named.extensions
-    return LEAF if is_part_of_document or named.name in AT_HAND or named.name.endswith(CONTAINERS) else OBJECT
+    return OBJECT if is_loaded(named) and not named.name.endswith(CONTAINERS) else LEAF

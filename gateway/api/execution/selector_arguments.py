@@ -4,19 +4,15 @@ from collections.abc import Iterator, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
-from graphql import DocumentNode, FieldNode, GraphQLSchema, OperationDefinitionNode, StringValueNode, VariableNode
+from graphql import DocumentNode, GraphQLSchema, OperationDefinitionNode, StringValueNode, VariableNode
 
-from gateway.api.execution.fields import fields_of
+from gateway.api.execution.fields import SelectedField, fields_of
 from gateway.api.selectors import ARGUMENT
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.rules.selectors import MAX_SELECTOR_LENGTH, Selector, parse
 from gateway.errors import BadSelector, LimitExceeded
 from gateway.runtime.threads import DOCUMENTS
 from gateway.xdm.classes import XdmClass
-
-CLASSES: Mapping[str, XdmClass] = {"Profile": XdmClass.INDIVIDUAL_PROFILE, "ExperienceEvent": XdmClass.EXPERIENCE_EVENT}
-"""The class of the documents that the selectors of a GraphQL type's fields are for."""
-
 
 MAX_CHARACTERS_INLINE: Final = 2_000
 """The most characters of an operation's selectors that are parsed on the event loop, which takes a millisecond."""
@@ -36,7 +32,7 @@ class Selectors:
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         fields = fields_of(schema, document, operation)
-        self._found = [each for asked in fields for each in _selections(asked.parent, asked.node, operation)]
+        self._found = [each for asked in fields for each in _selections(schema, asked, operation)]
 
     async def parsed(self, given: Mapping[str, Any], config: Configuration) -> dict[str, Selector]:
         """Return the parsed selectors by their texts, for these values of the variables; long ones are parsed in a thread.
@@ -71,13 +67,14 @@ def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configurati
     return found
 
 
-def _selections(parent: str, field: FieldNode, operation: OperationDefinitionNode) -> Iterator[Selection]:
-    """Yield the selector among the arguments of a field, if there is one."""
-    xdm_class = CLASSES.get(parent)
+def _selections(schema: GraphQLSchema, asked: SelectedField, operation: OperationDefinitionNode) -> Iterator[Selection]:
+    """Yield the selector among the arguments of a field, if there is one and the type around it has documents of a class."""
+    definition = schema.type_map[asked.parent].extensions.get("strawberry-definition")
+    xdm_class = getattr(definition and definition.origin, "documents", None)
     if xdm_class is None:
         return
-    key = (field.alias or field.name).value
-    for argument in field.arguments or ():
+    key = asked.key
+    for argument in asked.node.arguments or ():
         if argument.name.value != ARGUMENT:
             continue
         match argument.value:
