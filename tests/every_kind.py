@@ -24,6 +24,7 @@ from gateway.domain.facts import batches
 from gateway.domain.operations import (
     change_retention,
     erasure,
+    erasure_redaction,
     event_retention,
     ingest_error_retention,
     policy_materialization,
@@ -54,7 +55,7 @@ OF_EVENTS = {
 }
 OF_PEOPLE = REMOVAL | {
     "removal.count_removed",
-    *("erasure.remove_resends", "erasure.remove_events_concurrently", "erasure.remove_unlinked_pairs"),
+    *("erasure.remove_resends", "erasure.remove_events_concurrently"),
     *("erasure.forget_changes", "erasure.forget_identities"),
 }
 COMMIT_POINTS: Mapping[JobKind, set[str]] = {
@@ -89,10 +90,10 @@ SMALL = [
         for name, size in [
             ("MARKED_AT_ONCE", 1),
             ("IDENTITIES_AT_ONCE", 2),
-            ("TIES_PER_PIECE", 1),
             ("CHANGES_PER_PIECE", 4),
         ]
     ),
+    *((erasure_redaction, name, 1) for name in ("TIES_PER_PAGE", "RECORDS_PER_PIECE", "EVENTS_PER_PIECE")),
     (event_retention, "IDENTITIES_PER_PIECE", 4),
     (profile_retention, "PEOPLE_PER_LOOK", 3),
     (profile_retention, "PEOPLE_PER_PIECE", 1),
@@ -154,7 +155,13 @@ async def _filled(db: Database) -> tuple[World, UUID]:
     world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
     batch_id = await world.batch("people")
     await world.records(
-        record(ANA, PHONE, first_name="Ana"), record(BOB, PHONE), record(CARL), {}, {}, {}, batch_id=batch_id
+        record(ANA, PHONE, first_name="Ana"),
+        record(BOB, PHONE),
+        record(CARL),
+        {},
+        {},
+        record(ANA, x=1),
+        batch_id=batch_id,
     )
     await world.records(record(ANA, ("Email", "null"), first_name="Anna"), dataset=world.loyalty)
     old = [event(f"e{n}", _ago(150), device) for n, device in enumerate(DEVICES)]

@@ -141,7 +141,9 @@ class DeletionReceiptType:
     computed_values: Long = plain("Values of computed attributes. 0: this version of the gateway has none.")
     projections: Long = plain("Projections at edges. 0: this version of the gateway has none.")
     errors: Long = plain("Documents that had been refused, and were kept with their batch.")
-    redacted_mentions: Long = plain("Places in the documents of others where an erased identity stood.")
+    redacted_mentions: Long = plain(
+        "Places in the documents of others where an erased identity stood, in every version of them."
+    )
     export_files: Long = plain("Files of exports. 0: this version of the gateway has none.")
     completed_at: datetime | None = plain("When the job ended; null until then.")
 

@@ -48,7 +48,7 @@ class RecordVersionType:
     mode: Mode = plain("What it does with the versions before it.")
     input: JSON | None = resolved_by(
         _input,
-        "What the source sent, in its own spelling of times and numbers, which everywhere else have one form. Null where it was removed meanwhile.",
+        "What the source sent, in its own spelling of times and numbers, which everywhere else have one form; without identities that were erased, and of a deletion without all but its own. Null where it was removed meanwhile.",
     )
     ingested_at: datetime = plain("When it came in.")
     is_live: bool = plain(

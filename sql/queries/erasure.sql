@@ -180,33 +180,6 @@ delete from gateway.tie as t
  where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
 returning t.xid, t.xid = t.origin as is_of_origin;
 
--- name: take_out_of_ties(sandbox_id, xids, at, size) -> rows
--- Takes these identities out of so many ties up to a time that documents of others made; a tie that then names one identity goes. Returns the
--- members that such ties had, and at the origin whether the tie is gone. Walks tie_pkey.
-with found as materialized (
-  select distinct tie_id, batch_id, xids
-    from (select tie_id, batch_id, xids
-            from gateway.tie
-           where sandbox_id = $1 and xid = any($2::uuid[]) and origin <> all($2::uuid[]) and ingested_at <= $3
-           limit $4) as naming
-), taken as (
-  delete from gateway.tie as t
-   using (select array_agg(m.xid) as xids, array_agg(f.tie_id) as tie_ids, array_agg(f.batch_id) as batch_ids
-            from found as f
-           cross join unnest(f.xids) as m (xid)) as o
-   cross join unnest(o.xids, o.tie_ids, o.batch_ids) as m (xid, tie_id, batch_id)
-   where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
-  returning t.xid, t.tie_id, t.batch_id, t.dataset_id, t.origin, t.ingested_at, t.ordinal, t.first_at, t.last_at, t.is_retracted,
-            array(select m.xid from unnest(t.xids) with ordinality as m (xid, place) where m.xid <> all($2::uuid[]) order by m.place) as rest
-), kept as (
-  insert into gateway.tie (sandbox_id, xid, tie_id, batch_id, dataset_id, origin, ingested_at, ordinal, xids, first_at, last_at, is_retracted)
-  select $1::bigint, xid, encode(substring(sha256(convert_to(tie_id::text || rest::text, 'UTF8')) for 16), 'hex')::uuid, batch_id, dataset_id, origin, ingested_at, ordinal,
-         rest, first_at, last_at, is_retracted
-    from taken
-   where xid = any(rest) and cardinality(rest) > 1
-)
-select xid, xid = origin and cardinality(rest) < 2 as is_gone from taken;
-
 -- name: remove_unlinked_pairs(sandbox_id, xids) -> rows
 -- Forgets that these identities were unlinked from others by hand. Returns one end of each row. Walks unlinked_pair_pkey.
 delete from gateway.unlinked_pair

@@ -44,3 +44,14 @@ delete from gateway.ingest_error as e
  where e.sandbox_id = $1 and e.batch_id = any(array(select batch_id from old)) and e.ordinal = any(array(select ordinal from old))
    and (e.batch_id, e.ordinal) in (select batch_id, ordinal from old)
 returning e.ordinal;
+
+-- name: purge_errors(sandbox_id, xids, size) -> rows
+-- Removes so many of the refused documents that name any of these identities, and returns their ordinals. Walks ingest_error_xids_idx and
+-- ingest_error_pkey.
+with naming as materialized (
+  select n.batch_id, n.ordinal from gateway.ingest_error as n where n.sandbox_id = $1 and n.xids && $2::uuid[] limit $3
+)
+delete from gateway.ingest_error as e
+ where e.sandbox_id = $1 and e.batch_id = any(array(select batch_id from naming)) and e.ordinal = any(array(select ordinal from naming))
+   and (e.batch_id, e.ordinal) in (select batch_id, ordinal from naming)
+returning e.ordinal;

@@ -12,7 +12,7 @@ select case when is_exclusive then pg_advisory_xact_lock(hashint8extended($1::bi
 select known.*
   from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
  cross join lateral (
-       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
+       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document, e.is_redacted
          from gateway.event as e
         where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
         order by e.event_id
@@ -24,7 +24,7 @@ select known.*
 select known.*
   from unnest($3::uuid[], $4::text[]) as sent (xid, event_id)
  cross join lateral (
-       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document
+       select e.xid, e.event_id, e.batch_id, e.ingested_at, e.document, e.is_redacted
          from gateway.event as e
         where e.sandbox_id = $1 and e.xid = sent.xid and e.dataset_id = $2 and e.event_id >= sent.event_id
         order by e.event_id
@@ -32,10 +32,10 @@ select known.*
           for key share) as known
  where known.event_id = sent.event_id;
 
--- name: append_resends(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb) -> none
+-- name: append_resends(sandbox_id, dataset_id | xid uuid, event_id text, batch_id uuid, ingested_at timestamptz, ordinal bigint, origin uuid, named_xids uuid[], timestamp timestamptz, document jsonb, is_redacted boolean) -> none
 -- Appends resends of stored events; of several in a batch with one origin, the first. Walks event_resend_pkey.
-insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
-select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document)
+insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document, is_redacted)
+select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document, is_redacted)
 on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
 
 -- name: take_successors(sandbox_id, dataset_id, xids, event_ids) -> rows
@@ -46,7 +46,7 @@ delete from gateway.event_resend as r
     on e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
  where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = $2 and r.event_id = asked.event_id
 returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
-          coalesce(r.document, e.document) as document;
+          coalesce(r.document, e.document) as document, case when r.document is null then e.is_redacted else r.is_redacted end as is_redacted;
 
 -- name: find_naming_events(sandbox_id, dataset_id, xids, event_ids) -> rows
 -- The events with these `_id`s under another identity than the one paired with it, if a tie of the dataset joins the two. Walks tie_pkey,
@@ -66,13 +66,14 @@ with gone as (
   delete from gateway.event as e
    using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
    where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
-  returning e.xid, e.event_id, e.batch_id, e.ingested_at, e.timestamp, e.document
+  returning e.xid, e.event_id, e.batch_id, e.ingested_at, e.timestamp, e.document, e.is_redacted
 ), noted as (
   delete from gateway.event_resend as r
    using gone
    where r.sandbox_id = $1 and r.xid = gone.xid and r.dataset_id = $2 and r.event_id = gone.event_id
-  returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp, coalesce(r.document, gone.document) as document
+  returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp, coalesce(r.document, gone.document) as document,
+            case when r.document is null then gone.is_redacted else r.is_redacted end as is_redacted
 )
-select event_id, batch_id, ingested_at, -1 as ordinal, xid as origin, null::uuid[] as named_xids, timestamp, document from gone
+select event_id, batch_id, ingested_at, -1 as ordinal, xid as origin, null::uuid[] as named_xids, timestamp, document, is_redacted from gone
  union all
-select event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document from noted;
+select event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document, is_redacted from noted;

@@ -42,3 +42,11 @@ with unsampled as (
 delete from gateway.ingestion_warning as w
  where w.sandbox_id = $1 and w.last_seen_at < (select gateway.now()) - make_interval(secs => $2 * 86400)
 returning w.warning_id;
+
+-- name: purge_samples(sandbox_id, xids) -> rows
+-- Removes the samples of the warnings whose documents name any of these identities; the next one of its kind is the next sample. Returns their
+-- ids. Walks the sandbox_id of ingestion_warning_pkey.
+update gateway.ingestion_warning
+   set sample = null, xids = '{}'
+ where sandbox_id = $1 and xids && $2::uuid[]
+returning warning_id;

@@ -10,6 +10,7 @@ create table gateway.event (
   event_type  text,
   document    jsonb not null,
   ingested_at timestamptz not null,
+  is_redacted boolean not null default false,                                     -- it said something of erased people: any other body is a repetition of it
   primary key (sandbox_id, xid, dataset_id, event_id)
 ) partition by hash (xid);
 
@@ -30,6 +31,7 @@ create table gateway.event_resend (
   named_xids  uuid[] not null,                                                    -- xids of all identities that it names
   timestamp   timestamptz not null,
   document    jsonb,                                                              -- null: equal to the stored one
+  is_redacted boolean not null default false,                                     -- of its own document, once that is told
   primary key (sandbox_id, xid, dataset_id, event_id, batch_id, origin)
 );
 

@@ -11,13 +11,17 @@ import orjson
 from gateway.domain.facts.documents import DocumentProblem
 from gateway.domain.rules.keyset import Key, Order, Page, Window, page_of_rows
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.violations import Violation, ViolationCode
 
 LIST = query("ingest_errors.list_errors")
 COUNT = query("ingest_errors.count_errors")
 LIST_FAILED_INDEXES = query("ingest_errors.list_failed_indexes")
+PURGE = query("ingest_errors.purge_errors")
+
+PURGED_AT_ONCE: Final = 1_000
+"""How many refused documents one statement removes."""
 
 BY_ARRIVAL: Final = Order(("e.ordinal",), (int,))
 
@@ -72,6 +76,11 @@ async def list_failed_indexes(db: Database, scope: Scope, batch_id: UUID) -> lis
     scope.require(Permission.PROFILE_READ)
     rows = await db.rows(LIST_FAILED_INDEXES, scope.sandbox_id, batch_id)
     return [row["index"] for row in rows]
+
+
+async def purge_errors(tx: Session, scope: Scope, xids: Sequence[UUID]) -> int:
+    """Remove some of the refused documents that name any of these identities. Return how many; 0 when none is left. Needs no permission."""
+    return len(await tx.rows(PURGE, scope.sandbox_id, xids, PURGED_AT_ONCE))
 
 
 def _error(row: Any) -> IngestError:

@@ -17,7 +17,7 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import NotFound
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.violations import ViolationCode
 
@@ -25,6 +25,7 @@ READ = query("warnings.read_warnings")
 LIST = query("warnings.list_warnings")
 COUNT = query("warnings.count_warnings")
 ACKNOWLEDGE = query("warnings.acknowledge_warning")
+PURGE = query("warnings.purge_samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,11 @@ async def acknowledge_warning(db: Database, scope: Scope, warning_id: UUID) -> N
         subject = Subject("IngestionWarning", (warning_id,))
         before = {"code": row["code"], "datasetId": row["dataset_id"], "count": row["count"]}
         await audit.record(tx, scope, "acknowledgeIngestionWarning", subject, before=before)
+
+
+async def purge_samples(tx: Session, scope: Scope, xids: Sequence[UUID]) -> int:
+    """Remove the samples of warnings whose documents name any of these identities. Return how many. Needs no permission."""
+    return len(await tx.rows(PURGE, scope.sandbox_id, xids))
 
 
 def _warning(row: Any) -> IngestionWarning:

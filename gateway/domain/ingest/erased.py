@@ -5,16 +5,14 @@ now: it refuses what happened before it was erased, and is used again by what ha
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import orjson
-
 from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument
-from gateway.domain.ingest.redaction import redact, redact_as_sent
-from gateway.domain.ingest.validation import Reader, linked_xids
+from gateway.domain.ingest.redaction import redact, without
+from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.graphs import IdentityType
 from gateway.xdm.violations import Violation, ViolationCode
 
@@ -54,12 +52,12 @@ def sort_out(reader: Reader, documents: Sequence[ValidDocument], erased_at: Eras
     sorted_out = SortedOut([], [], [], Counter())
     for document in documents:
         refused = _refused_in(document, erased_at)
-        without = _without(reader, document, refused) if document.xid not in refused else None
+        rest = without(reader, document, refused) if document.xid not in refused else None
         if not refused:
             sorted_out.documents.append(document)
-        elif without is not None:
-            sorted_out.documents.append(without[0])
-            sorted_out.warnings.append(_left_out(*without))
+        elif rest is not None:
+            sorted_out.documents.append(rest[0])
+            sorted_out.warnings.append(_left_out(*rest))
         else:
             sorted_out.failures.append(_refusal(reader, document))
             sorted_out.refused.update(refused & {document.xid})
@@ -78,19 +76,6 @@ def _refused_in(document: ValidDocument, erased_at: ErasedAt) -> set[UUID]:
 def _refuses(named: NamedIdentity, erased_at: datetime, observed_at: datetime | None) -> bool:
     """Return whether an erased identity refuses what happened then; a document that states no time is of now."""
     return named.namespace.type not in REUSABLE or (observed_at is not None and observed_at <= erased_at)
-
-
-def _without(
-    reader: Reader, document: ValidDocument, xids: Collection[UUID]
-) -> tuple[ValidDocument, Sequence[str]] | None:
-    """Return the document without these identities, and the paths at which they stood; None where one is found at no path."""
-    body, places = redact(reader, document.body, xids)
-    if {xid for xid, _ in places} != set(xids):
-        return None
-    identities = tuple(named for named in document.identities if named.xid not in xids)
-    paths = [path for _, path in places]
-    text, tied, as_sent = orjson.dumps(body).decode(), linked_xids(identities), redact_as_sent(document.as_sent, paths)
-    return document._replace(text=text, body=body, identities=identities, tied=tied, as_sent=as_sent), paths
 
 
 def _left_out(document: ValidDocument, paths: Sequence[str]) -> DocumentProblem:

@@ -24,6 +24,7 @@ from gateway.domain.facts.appending import store_failures, store_warnings
 from gateway.domain.facts.documents import DocumentProblem, ValidDocument
 from gateway.domain.ingest.erased import ErasedAt, ErasedNamed, sort_out
 from gateway.domain.ingest.group_commit import GroupCommit
+from gateway.domain.ingest.redaction import by_itself
 from gateway.domain.ingest.transaction import CallWrites, StaleConfiguration, refresh_calls
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Permission, Scope
@@ -258,7 +259,7 @@ class _Prepared:
         read, valid = self._reader.read, self._documents
         for index, document in documents:
             if (found := read(index, document)) is not None:
-                valid.append(found)
+                valid.append(found if self._target.mode is not Mode.DELETE else by_itself(self._reader, found))
             if SLICES.is_over:
                 return True
         return False

@@ -60,7 +60,8 @@ class EventPosition(NamedTuple):
 class SentEvent(NamedTuple):
     """An event as a client sent it. `text` is its document as JSON, and `body` the same, parsed.
 
-    `origin` is its primary identity, under which it is stored if it is new; `named` are the xids of all its identities.
+    `origin` is its primary identity, under which it is stored if it is new; `named` are the xids of all its identities. `is_redacted`: it does
+    not say any more what it said of erased identities.
     """
 
     origin: UUID
@@ -70,14 +71,19 @@ class SentEvent(NamedTuple):
     timestamp: datetime
     text: str
     body: Any
+    is_redacted: bool = False
 
 
 class StoredEvent(NamedTuple):
-    """The event that reads return for an EventKey: the xid under which it is stored, when it arrived, and its document."""
+    """The event that reads return for an EventKey: the xid under which it is stored, when it arrived, and its document.
+
+    One that `is_redacted` takes any resend as equal: another document may say what must not come back.
+    """
 
     xid: UUID
     position: EventPosition
     body: Any
+    is_redacted: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +153,10 @@ async def _find(
     rows = await tx.rows(statement, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return {
         (row["xid"], row["event_id"]): StoredEvent(
-            row["xid"], EventPosition(row["ingested_at"], row["batch_id"], -1), orjson.loads(row["document"])
+            row["xid"],
+            EventPosition(row["ingested_at"], row["batch_id"], -1),
+            orjson.loads(row["document"]),
+            row["is_redacted"],
         )
         for row in rows
     }
@@ -156,12 +165,13 @@ async def _find(
 def _split_documents(
     stamp: IngestStamp, documents: Sequence[ValidDocument], known: Mapping[EventKey, StoredEvent]
 ) -> tuple[Sequence[ValidDocument], list[tuple[SentEvent, StoredEvent]]]:
-    """Split documents into new events and resends, as `split_resends` does."""
+    """Split documents into new events and resends, as `split_resends` does. What a resend of a redacted event says is left out."""
     if not known and len({document.body["_id"] for document in documents}) == len(documents):
         return documents, []
     resends, new = split_resends((_event_of(stamp, document) for document in documents), known)
     ordinals = {event.position.ordinal for event in new}
-    return [document for document in documents if stamp.ordinal(document.position) in ordinals], resends
+    repeated = [(event._replace(body=first.body) if first.is_redacted else event, first) for event, first in resends]
+    return [document for document in documents if stamp.ordinal(document.position) in ordinals], repeated
 
 
 def split_resends(
@@ -179,7 +189,9 @@ def split_resends(
             resends.append((event, min(found, key=lambda first: first.position)))
         else:
             new.append(event)
-            stored[event.origin, event.event_id] = StoredEvent(event.origin, event.position, event.body)
+            stored[event.origin, event.event_id] = StoredEvent(
+                event.origin, event.position, event.body, event.is_redacted
+            )
     return resends, new
 
 
@@ -213,7 +225,7 @@ async def _append_resends(
         (first.xid, event.event_id, event.position.batch_id, event.origin): (
             *(first.xid, event.event_id, event.position.batch_id, event.position.ingested_at, event.position.ordinal),
             *(event.origin, list(event.named), event.timestamp),
-            event.text if event.body != first.body else None,
+            *((event.text, event.is_redacted) if event.body != first.body else (None, False)),
         )
         for event, first in reversed(list(resends))
         if (event.position.batch_id, event.origin) != (first.position.batch_id, first.xid)
@@ -250,6 +262,7 @@ def _sent_event(row: Any) -> SentEvent:
         timestamp=row["timestamp"],
         text=row["document"],
         body=orjson.loads(row["document"]),
+        is_redacted=row["is_redacted"],
     )
 
 
@@ -279,11 +292,11 @@ async def store_successors(
     rows = [
         (
             *(scope.sandbox_id, event.origin, dataset_id, event.event_id, event.position.batch_id),
-            *(event.timestamp, event.body.get("eventType"), event.text, event.position.ingested_at),
+            *(event.timestamp, event.body.get("eventType"), event.text, event.position.ingested_at, event.is_redacted),
         )
         for event in new
     ]
-    await tx.copy("event", EVENT_COLUMNS, rows)
+    await tx.copy("event", (*EVENT_COLUMNS, "is_redacted"), rows)
     await _append_resends(tx, scope, dataset_id, resends)
     gained.update(event.position.batch_id for event in new)
     return concerned, gained

@@ -2,7 +2,7 @@
 
 1. Mark: each identity says when it was erased, and refuses documents from then on (`ingest.erased`).
 2. Remove the facts under the marked identities, as `removal` does, as far as they came in before.
-3. Take the identities out of the ties of other people's documents.
+3. Take the identities out of other people's documents and out of the ties that these made, and purge refused documents that name them.
 4. Take them out of the journal, but for what says that their people are gone.
 
 An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again. A job that is
@@ -20,7 +20,10 @@ from uuid import UUID, uuid4
 
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
+from gateway.domain.facts.ingest_errors import purge_errors
+from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations.erasure_people import count_people, whole_people
+from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.removal import Selection, preview, remove
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.effects import ChangeKind
@@ -43,7 +46,6 @@ FORGET = query("erasure.forget_identities")
 MARK = query("erasure.mark_erased")
 FORGET_CHANGES = query("erasure.forget_changes")
 LIST_MARKED = query("erasure.list_marked")
-TAKE_OUT_OF_TIES = query("erasure.take_out_of_ties")
 REMOVE_UNLINKED_PAIRS = query("erasure.remove_unlinked_pairs")
 
 MAX_IDENTITIES: Final = 1_000
@@ -63,9 +65,6 @@ CHANGES_PER_PIECE: Final = 5_000
 
 EVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 """A time after all that has come in."""
-
-TIES_PER_PIECE: Final = 500
-"""From how many ties of others one piece takes erased identities."""
 
 
 class DeleteScope(StrEnum):
@@ -196,7 +195,9 @@ async def _count(db: Database, scope: Scope, configurations: Configurations, job
 async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Asked) -> DeletionReceipt:
     erased = await whole_people(tx, scope, config, asked.identities) if asked.is_whole else asked.identities
     receipt = await preview(tx, scope, facts_of(list(erased), EVER))
-    return replace(receipt, identities=len(erased), profiles=await count_people(tx, scope, erased))
+    people = await count_people(tx, scope, erased)
+    mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
+    return replace(receipt, identities=len(erased), profiles=people, redacted_mentions=mentions)
 
 
 class _Erasing:
@@ -234,25 +235,36 @@ class _Erasing:
             await self._went_on("facts", *found)
 
     async def remove_mentions(self) -> None:
-        """Take the marked identities out of the ties of others."""
+        """Take the marked identities out of the documents of others and out of the ties that these made, and purge refused documents."""
         while (found := await self._marked("mentions")) is not None:
-            while await self._take_out(*found):
+            redaction = Redaction(self._scope, *found)
+            while not redaction.is_over:
+                await self._redact(redaction)
+            while await self._purge(found[0]):
                 pass
             await self._went_on("mentions", *found)
 
-    async def _take_out(self, xids: Sequence[UUID], at: datetime) -> bool:
-        """Take identities out of some ties. Return whether there were some. Writers who waited have as long a time before the next piece."""
+    async def _purge(self, xids: Sequence[UUID]) -> bool:
+        """Remove some of the refused documents that name these identities, and samples of warnings. Return whether there were some."""
+        async with self._db.transaction(self._scope.sandbox_id) as tx:
+            errors = await purge_errors(tx, self._scope, xids)
+            samples = await purge_samples(tx, self._scope, xids)
+            receipt = DeletionReceipt(errors=errors)
+            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, receipt=receipt)
+        return bool(errors or samples)
+
+    async def _redact(self, redaction: Redaction) -> None:
+        """Redact some documents. Writers who waited have as long a time before the next piece."""
         await asyncio.sleep(self._pause)
         async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
             begin, tx, sandbox_id = perf_counter(), change.tx, change.scope.sandbox_id
-            tied = await tx.rows(TAKE_OUT_OF_TIES, sandbox_id, xids, at, TIES_PER_PIECE)
-            apart = await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, xids)
-            if not tied and not apart:
-                return False
-            change.seeds, change.recount = {row["xid"] for row in (*tied, *apart)}, True
+            went = await redaction.redact_some(change)
+            change.seeds |= {row["xid"] for row in await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, redaction.xids)}
+            change.recount = True
             effects = await refresh(change)
             receipt = DeletionReceipt(
-                ties=sum(row["is_gone"] for row in tied),
+                ties=went.ties,
+                redacted_mentions=went.mentions,
                 identities=change.dropped,
                 profiles=sum(person.kind is ChangeKind.DELETED for person in effects.people.values()),
             )
@@ -260,7 +272,6 @@ class _Erasing:
             await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, profiles=people, receipt=receipt)
             is_awaited = await tx.value(IS_AWAITED, sandbox_id)
         self._pause = perf_counter() - begin if is_awaited else 0.0
-        return True
 
     async def forget_changes(self) -> bool:
         """Take the marked identities out of some rows of the journal from before they were marked. Return whether there were some."""

@@ -51,7 +51,7 @@ def _noted(table: str, *removed_by: str) -> Store:
 STORES: Final = (
     _view("identity"),
     _view("graph"),
-    _fact("tie", "batch_removal", "erasure", "event_retention", "profile_retention"),
+    _fact("tie", "batch_removal", "erasure", "erasure_redaction", "event_retention", "profile_retention"),
     _fact("unlinked_pair", "erasure", "manual_links"),
     _fact("record", "batch_removal", "erasure", "profile_retention", "version_retention"),
     _view("fragment"),

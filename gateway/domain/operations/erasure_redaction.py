@@ -1,0 +1,251 @@
+"""Redaction of what documents of others say of erased identities: in every version of their records, in events and in resends.
+
+A document that names an identity beside its primary one has made a tie, so the ties lead to the documents. They are looked at page by page. A
+page takes as many pieces as its documents need, and its ties lose the identities in the last one.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.ingest.redaction import redact, redact_as_sent
+from gateway.domain.ingest.validation import Reader
+from gateway.domain.rules.merge import Document
+from gateway.domain.rules.scope import Scope
+from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.fragments import read_known
+from gateway.domain.views.graph_component import EXCLUDED
+from gateway.domain.views.graph_union import READ_MEMBERS
+from gateway.runtime.slices import in_time_slices
+from gateway.runtime.uuids import NIL
+from gateway.storage.database import Session
+from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
+
+LIST_TIES = query("erasure_redaction.list_ties")
+READ_VERSIONS = query("erasure_redaction.read_versions")
+READ_EVENTS = query("erasure_redaction.read_events")
+READ_RESENDS = query("erasure_redaction.read_resends")
+REDACT_VERSIONS = query("erasure_redaction.redact_versions")
+REDACT_EVENTS = query("erasure_redaction.redact_events")
+REDACT_RESENDS = query("erasure_redaction.redact_resends")
+TAKE_OUT_OF_TIES = query("erasure_redaction.take_out_of_ties")
+
+TIES_PER_PAGE: Final = 500
+"""How many ties lead to the documents of a page."""
+
+RECORDS_PER_PIECE: Final = 100
+EVENTS_PER_PIECE: Final = 500
+"""Of how many records all versions, and how many events, and how many resends, one piece reads."""
+
+_MOMENT: Final = timedelta(microseconds=1)
+
+
+class _Span(NamedTuple):
+    """The events of an identity in a dataset from one time to another."""
+
+    xid: UUID
+    dataset_id: UUID
+    first_at: datetime
+    last_at: datetime
+
+
+@dataclass(slots=True)
+class _Found:
+    """Rows of documents that may name erased identities."""
+
+    versions: Sequence[Any] = ()
+    events: Sequence[Any] = ()
+    resends: Sequence[Any] = ()
+
+
+class _Page:
+    """Ties that name erased identities, and the documents of others to which they lead. Making one raises Misconfigured."""
+
+    def __init__(
+        self, scope: Scope, config: Configuration, xids: Sequence[UUID], at: datetime, ties: Sequence[Any]
+    ) -> None:
+        self._scope, self._xids, self._at, self.ties = scope, xids, at, ties
+        spans = dict[tuple[UUID, UUID], _Span]()
+        for tie in ties:
+            if tie["dataset_id"] is not None:  # else tied by hand
+                key = (tie["origin"], tie["dataset_id"])
+                known = spans.get(key, _Span(*key, tie["first_at"], tie["last_at"]))
+                spans[key] = _Span(*key, min(known.first_at, tie["first_at"]), max(known.last_at, tie["last_at"]))
+        schema_ids = {dataset_id: config.dataset(dataset_id).schema_id for _, dataset_id in spans}
+        of_events = {d for d, s in schema_ids.items() if config.schemas[s].xdm_class is XdmClass.EXPERIENCE_EVENT}
+        self._records = sorted(key for key in spans if key[1] not in of_events)
+        self._spans = [span for key, span in sorted(spans.items()) if key[1] in of_events]
+        self._members = sorted({xid for tie in ties if tie["dataset_id"] in of_events for xid in tie["xids"]})
+        self._last_resend = (NIL, NIL, "", NIL, NIL)
+
+    @property
+    def is_last(self) -> bool:
+        """Whether there is no page after it."""
+        return len(self.ties) < TIES_PER_PAGE
+
+    @property
+    def is_read(self) -> bool:
+        """Whether all documents were read."""
+        return not (self._records or self._spans or self._members)
+
+    async def read(self, tx: Session) -> _Found:
+        """Read the next documents."""
+        found, sandbox_id = _Found(), self._scope.sandbox_id
+        if self._records:
+            keys, self._records = self._records[:RECORDS_PER_PIECE], self._records[RECORDS_PER_PIECE:]
+            found.versions = await tx.rows(READ_VERSIONS, sandbox_id, *map(list, zip(*keys, strict=True)), self._at)
+        if self._spans and not self._records:
+            spans = map(list, zip(*self._spans, strict=True))
+            found.events = await tx.rows(READ_EVENTS, sandbox_id, *spans, self._at, EVENTS_PER_PIECE)
+            self._spans = _left(self._spans, found.events)
+        if self._members and not (self._records or self._spans):
+            named = (self._members, self._xids, self._at, *self._last_resend)
+            found.resends = await tx.rows(READ_RESENDS, sandbox_id, *named, EVENTS_PER_PIECE)
+            self._last_resend = tuple(found.resends[-1])[:5] if found.resends else self._last_resend
+            self._members = self._members if len(found.resends) == EVENTS_PER_PIECE else []
+        return found
+
+
+def _left(spans: Sequence[_Span], events: Sequence[Any]) -> list[_Span]:
+    """Return what is left of spans after these first events of theirs."""
+    if len(events) < EVENTS_PER_PIECE:
+        return []
+    last = events[-1]
+    begun = spans[last["span"] - 1]
+    return [begun._replace(first_at=last["timestamp"] + _MOMENT), *spans[last["span"] :]]
+
+
+class _Editor:
+    """Takes identities out of rows of documents; `mentions` counts the places at which they stood."""
+
+    def __init__(self, config: Configuration, scope: Scope, xids: Collection[UUID]) -> None:
+        self._config, self._scope, self._xids = config, scope, frozenset(xids)
+        self._readers = dict[UUID, Reader]()
+        self.mentions = 0
+
+    def version(self, row: Any) -> tuple[Any, ...] | None:
+        """Return the row of a version as it is to be written; None if it stays as it is."""
+        body, paths = self._redacted(row["dataset_id"], row["input"])
+        if not paths:
+            return None
+        as_sent = redact_as_sent(row["as_sent"], paths)
+        return row["xid"], row["dataset_id"], row["ordinal"], orjson.dumps(body).decode(), as_sent
+
+    def event(self, row: Any) -> tuple[Any, ...] | None:
+        """Return the row of an event as it is to be written; None if it stays as it is."""
+        body, paths = self._redacted(row["dataset_id"], row["document"])
+        if not paths:
+            return None
+        return row["xid"], row["dataset_id"], row["event_id"], body.get("eventType"), orjson.dumps(body).decode()
+
+    def resend(self, row: Any) -> tuple[Any, ...]:
+        """Return the row of a resend as it is to be written."""
+        document = row["document"]
+        if document is not None:
+            body, _ = self._redacted(row["dataset_id"], document)
+            document = orjson.dumps(body).decode()
+        key = (row["xid"], row["dataset_id"], row["event_id"], row["batch_id"], row["origin"])
+        return *key, [xid for xid in row["named_xids"] if xid not in self._xids], document
+
+    def _redacted(self, dataset_id: UUID, text: str) -> tuple[Document, Sequence[str]]:
+        """Return a document without the identities, and the paths at which they stood."""
+        if dataset_id not in self._readers:
+            dataset = self._config.dataset(dataset_id)
+            self._readers[dataset_id] = Reader(self._config, self._scope.sandbox, dataset)
+        body, places = redact(self._readers[dataset_id], orjson.loads(text), self._xids)
+        self.mentions += len(places)
+        return body, [path for _, path in places]
+
+
+class RedactedPiece(NamedTuple):
+    """What went in a piece: mentions from documents, and whole ties."""
+
+    mentions: int
+    ties: int
+
+
+@dataclass(slots=True)
+class Redaction:
+    """The redaction of documents that came in up to a time, of mentions of these identities. No facts are stored under these any more.
+
+    It `is_over` once nothing is left.
+    """
+
+    scope: Scope
+    xids: Sequence[UUID]
+    at: datetime
+    is_over: bool = False
+    _page: _Page | None = None
+    _last: tuple[UUID, UUID, UUID] = (NIL, NIL, NIL)
+
+    async def redact_some(self, change: FactChange) -> RedactedPiece:
+        """Take the identities out of some documents and ties, and add to the change what views need. Return what went. Not for one that `is_over`."""
+        if self._page is None:
+            self._page = await self._next(change.tx, change.config)
+        page, ties = self._page, 0
+        mentions = await self._redact(change, await page.read(change.tx))
+        if page.is_read:
+            self._page, self.is_over = None, page.is_last
+            ties = await self._take_out(change, page)
+        return RedactedPiece(mentions, ties)
+
+    async def count(self, tx: Session, config: Configuration) -> int:
+        """Count the mentions, and change nothing."""
+        editor, seen = _Editor(config, self.scope, self.xids), set[tuple[Any, ...]]()
+        while not self.is_over:
+            page = await self._next(tx, config)
+            while not page.is_read:
+                found = await page.read(tx)
+                for edit, rows, key in (
+                    (editor.version, found.versions, 3),
+                    (editor.event, found.events, 3),
+                    (editor.resend, found.resends, 5),
+                ):
+                    new = {tuple(row)[:key]: row for row in rows if tuple(row)[:key] not in seen}
+                    seen.update(new)
+                    await in_time_slices(edit, new.values())
+            self.is_over = page.is_last
+        return editor.mentions
+
+    async def _next(self, tx: Session, config: Configuration) -> _Page:
+        ties = await tx.rows(LIST_TIES, self.scope.sandbox_id, self.xids, self.at, *self._last, TIES_PER_PAGE)
+        if ties:
+            self._last = (ties[-1]["xid"], ties[-1]["tie_id"], ties[-1]["batch_id"])
+        return _Page(self.scope, config, self.xids, self.at, ties)
+
+    async def _redact(self, change: FactChange, found: _Found) -> int:
+        """Write these documents without the identities. Return how many mentions went."""
+        tx, sandbox_id, editor = change.tx, self.scope.sandbox_id, _Editor(change.config, self.scope, self.xids)
+        versions = await _edited(editor.version, found.versions)
+        events = await _edited(editor.event, found.events)
+        resends = await _edited(editor.resend, found.resends)
+        await read_known(change, {row[0] for row in versions})
+        for statement, rows in ((REDACT_VERSIONS, versions), (REDACT_EVENTS, events), (REDACT_RESENDS, resends)):
+            keys = (list({row[place] for row in rows}) for place in (0, 1))
+            await tx.update_rows(statement, sandbox_id, *keys, rows=rows)
+        change.refolded |= {(row[0], row[1]) for row in versions}
+        change.event_xids |= {row[0] for row in events}
+        change.seeds |= {row[0] for row in versions}
+        return editor.mentions
+
+    async def _take_out(self, change: FactChange, page: _Page) -> int:
+        """Take the identities out of the ties of a page. Return how many ties are gone.
+
+        An identity that joins nobody since it has too many neighbours joins nobody until it has none: at the end it is grouped anew.
+        """
+        keys = ([tie[name] for tie in page.ties] for name in ("xid", "tie_id", "batch_id"))
+        rows = await change.tx.rows(TAKE_OUT_OF_TIES, self.scope.sandbox_id, self.xids, self.at, *keys)
+        erased = await change.tx.rows(READ_MEMBERS, self.scope.sandbox_id, self.xids)
+        change.seeds |= {row["xid"] for row in rows} - set(self.xids)
+        change.seeds |= {row["xid"] for row in erased if page.is_last or row["degree_limit"] > EXCLUDED}
+        return sum(row["is_gone"] for row in rows)
+
+
+async def _edited(edit: Callable[[Any], tuple[Any, ...] | None], rows: Sequence[Any]) -> list[tuple[Any, ...]]:
+    return sorted(filter(None, await in_time_slices(edit, rows)), key=lambda row: row[:3])
