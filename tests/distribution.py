@@ -19,6 +19,7 @@ LONGEST = (
     "tests/api/test_wall.py",
     "tests/cli/test_ending.py",
     "tests/properties/test_facts_and_views.py",
+    "tests/pql/test_agreement.py",
     "tests/storage/test_pooler.py",
     "tests/server/test_stalls.py",
     "tests/api/test_profiles.py",

@@ -1,12 +1,16 @@
-"""Expressions in PQL: what is known of one before it is used anywhere."""
+"""Expressions in PQL: what is known of one before it is used anywhere, and what it gives for one person."""
 
+from datetime import datetime
 from typing import Annotated
 
 import strawberry
 
 from gateway.api.context import Info, plain, resolved_by
+from gateway.api.identities import IdentityArgument, PolicyArgument, input_xid, policy_in
+from gateway.api.scalars import JSON
 from gateway.api.weights import OBJECT, Weight
-from gateway.domain.reading.expressions import check_expression
+from gateway.domain.reading.expressions import ExpressionResult, check_expression, evaluate_expression
+from gateway.domain.rules.durations import Duration
 from gateway.pql.check import Checked
 from gateway.pql.types import name_of
 from gateway.xdm.classes import XdmClass
@@ -84,10 +88,48 @@ async def _check(
     return check_expression(context.scope, context.config, expression, class_ or XdmClass.INDIVIDUAL_PROFILE)
 
 
+LookbackArgument = Annotated[
+    Duration | None,
+    strawberry.argument(
+        name="lookback",
+        description="How old the events may be that `xEvent` has: from an hour to three years; left out, all of them.",
+    ),
+]
+
+
+@strawberry.type(name="ExpressionResult", description="What an expression gave for one profile.")
+class ExpressionResultType:
+    is_loaded = False
+
+    value: JSON | None = plain("The value; null where what it is made of is missing. Times are text in UTC.")
+    return_type: str = plain("The type of the value, as `ExpressionCheck.returnType` has it.")
+    as_of: datetime = plain("The instant that `now` was.")
+
+
+async def _test(
+    info: Info,
+    expression: ExpressionArgument,
+    identity: IdentityArgument,
+    *,
+    merge_policy_id: PolicyArgument = None,
+    lookback: LookbackArgument = None,
+) -> ExpressionResult | None:
+    context = info.context
+    policy, xid = policy_in(context.config, merge_policy_id), input_xid(context, identity)
+    return await evaluate_expression(
+        *(context.db, context.scope, context.config, policy), text=expression, xid=xid, lookback=lookback
+    )
+
+
 @strawberry.type(description="Queries of expressions.")
 class ExpressionQuery:
     check_expression: ExpressionCheck = resolved_by(
         _check,
         "Type, dependencies, cost and problems of an expression, with their places. Looks at no data.",
         weight=Weight(50 * OBJECT),
+    )
+    test_expression: ExpressionResultType | None = resolved_by(
+        _test,
+        "What an expression gives for the person that an identity leads to, and stores nothing; null where there is no such person. A mistake in the expression is BAD_PQL with its line and column. Needs the scope `profile:read`.",
+        weight=Weight(200 * OBJECT),  # goes through all events of a person
     )

@@ -20,7 +20,7 @@ from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
 from gateway.domain.reading import events, identity_graphs
-from gateway.domain.rules import graphs, keyset, limits, names, selectors
+from gateway.domain.rules import durations, graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
 from gateway.domain.work import leases
@@ -99,6 +99,8 @@ SERVICE_LIMITS: Final = tuple(
         ("chainSteps", parser.MAX_CHAIN_STEPS, "steps", "Steps of a chain in an expression."),
         ("expressionDigits", parser.MAX_DIGITS, "characters", "A number in an expression."),
         ("distance", occurrences.MAX_DISTANCE_YEARS, "years", "Years between two times that `occurs` compares."),
+        ("lookback", durations.LOOKBACK_YEARS, "years", "How far back `lookback` goes."),
+        ("expressionSize", cost.MAX_EXPRESSION_SIZE, "nodes", "An expression once the names of each `let` are replaced by what they stand for."),
         ("topItems", methods.MAX_TOP, "items", "Items that `topN` and `bottomN` give."),
         ("regularExpression", regexes.MAX_REGEX_LENGTH, "characters", "A regular expression in an expression."),
         ("regularExpressionSize", regexes.MAX_REGEX_SIZE, "characters", "A regular expression, its repetitions written out."),

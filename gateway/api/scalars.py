@@ -11,6 +11,8 @@ import orjson
 import strawberry
 from graphql import GraphQLError, ValueNode, value_from_ast_untyped
 
+from gateway.domain.rules.durations import Duration, parse_duration
+from gateway.errors import BadInput
 from gateway.projection.evaluate import printed
 
 JSON = NewType("JSON", object)
@@ -48,6 +50,13 @@ def _read_long(value: Any) -> int:
     return whole
 
 
+def _read_duration(value: Any) -> Duration:
+    try:
+        return parse_duration(value if isinstance(value, str) else "")
+    except BadInput as error:
+        raise GraphQLError(error.message) from error
+
+
 def _read_json_literal(node: ValueNode, variables: dict[str, Any] | None = None) -> Any:
     """Read a literal as orjson reads a variable: numbers beyond 64 bits are rounded, and there is no infinity."""
     value = value_from_ast_untyped(node, variables)
@@ -74,6 +83,13 @@ SCALARS: Final[Mapping[object, Any]] = {
         serialize=lambda value: value,
         parse_value=lambda value: value,
         parse_literal=_read_json_literal,
+    ),
+    Duration: strawberry.scalar(
+        name="Duration",
+        description="A duration in one whole unit, as in ISO 8601: `PT24H`, `P7D`, `P4W`, `P6M`, `P1Y`. Months and years are those of the calendar.",
+        specified_by_url="https://www.iso.org/iso-8601-date-and-time-format.html",
+        serialize=str,
+        parse_value=_read_duration,
     ),
     Long: strawberry.scalar(
         name="Long",

@@ -6,7 +6,7 @@ from functools import reduce
 from typing import Any, Final
 
 from gateway.pql import ast
-from gateway.pql.cost import MAX_EXPRESSION_COST, cost_of, depth_of, reads
+from gateway.pql.cost import MAX_EXPRESSION_COST, MAX_EXPRESSION_SIZE, cost_of, depth_of, reads, size_of
 from gateway.pql.methods import AGGREGATIONS, aggregate, call, method
 from gateway.pql.names import MISSING, Names, field_of, item_of, meaning
 from gateway.pql.occurrences import moment, occurs
@@ -80,11 +80,8 @@ def check(text: str, input_type: ObjectOf) -> Checked:
     root = Variable(input_type, ())
     body = checker.root(tree, root)
     found = cost_of(body)
-    if found > MAX_EXPRESSION_COST and not checker.errors:
-        checker.refuse(
-            f"The expression may compute {found:,} values for one person, counting 100 events and 10 items of other arrays; at most {MAX_EXPRESSION_COST:,} are allowed. Fewer arrays in each other cost less.",
-            0,
-        )
+    if not checker.errors and (message := _excess(body, found)):
+        checker.refuse(message, 0)
     errors, warnings = _sorted(checker.errors), _sorted(checker.warnings)
     if errors:
         return Checked(None, body.type if body is not MISSING else None, errors, warnings)
@@ -92,6 +89,18 @@ def check(text: str, input_type: ObjectOf) -> Checked:
     has_events = any(path == EVENTS or path.startswith(f"{EVENTS}.") for path in paths)
     expression = Expression(text, root, body, paths, found, has_events and EVENTS in input_type.more, Now in kinds)
     return Checked(expression, body.type, (), warnings)
+
+
+def _excess(body: Typed, cost: int) -> str | None:
+    """Return in what an expression is too large; None if it is not."""
+    if cost > MAX_EXPRESSION_COST:
+        return (
+            f"The expression may compute {cost:,} values for one person, counting 100 events and 10 items of other arrays; "
+            f"at most {MAX_EXPRESSION_COST:,} are allowed. Fewer arrays in each other cost less."
+        )
+    if size_of(body) > MAX_EXPRESSION_SIZE:
+        return f"With what its names stand for, the expression has more than {MAX_EXPRESSION_SIZE:,} names, values, operators and calls."
+    return None
 
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:

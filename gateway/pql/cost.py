@@ -27,6 +27,9 @@ from gateway.pql.types import ArrayOf, MapOf, ObjectOf
 MAX_EXPRESSION_COST: Final = 1_000_000
 """Values that an expression may compute for one person, by `cost_of`."""
 
+MAX_EXPRESSION_SIZE: Final = 5_000
+"""Names, values, operators and calls of an expression once each name of a `let` is replaced by what it stands for."""
+
 EVENTS_OF_A_PERSON: Final = 100
 ITEMS_OF_AN_ARRAY: Final = 10
 """How long arrays are taken to be."""
@@ -35,6 +38,11 @@ ITEMS_OF_AN_ARRAY: Final = 10
 def cost_of(expression: Typed) -> int:
     """Return about how many single values an expression computes for one input; what a `let` names counts wherever it is used."""
     return _folded(expression, _cost)
+
+
+def size_of(expression: Typed) -> int:
+    """Return how many nodes an expression has once each name of a `let` is replaced by what it stands for."""
+    return _folded(expression, _size)
 
 
 def reads(expression: Typed) -> tuple[tuple[str, ...], set[type[Typed]]]:
@@ -103,6 +111,13 @@ def _cost(node: Typed, cost: Callable[[Typed], int]) -> int:
             of, *each = children(node)
             return cost(of) + _length(of) * (1 + sum(map(cost, each)))
     return 1 + sum(map(cost, children(node)))
+
+
+def _size(node: Typed, size: Callable[[Typed], int]) -> int:
+    """Return the size of a node; a chain goes through its array for each step."""
+    if isinstance(node, Chained):
+        return 1 + sum(size(node.of) + 2 * size(node.order) + size(step) for step in node.steps)
+    return 1 + sum(map(size, children(node)))
 
 
 def _length(node: Typed) -> int:

@@ -103,7 +103,7 @@ def method(checking: Checking, node: ast.Method, of: Typed, names: Names) -> Typ
     if handler is None:
         raise Refused(f"There is no function `{node.name}`.", node.at, tuple(similar_names(node.name, _SPELLINGS)))
     receivers, counts, handle = handler
-    if of.type is Scalar.UNKNOWN:
+    if receivers and of.type is Scalar.UNKNOWN:
         for each in node.arguments:
             if not isinstance(each, ast.Lambda):
                 checking.value(each, names)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, cast
 
 from gateway.xdm.fields import RANGES, Field
 
@@ -106,10 +106,8 @@ def common(types: Iterable[Type]) -> Type | None:
 
 
 def _common(one: Type, other: Type) -> Type | None:
-    if one is Scalar.UNKNOWN or one == other:
-        return other
-    if other is Scalar.UNKNOWN:
-        return one
+    if Scalar.UNKNOWN in (one, other) or one == other:
+        return other if one is Scalar.UNKNOWN else one
     match one, other:
         case Scalar(), Scalar():
             return Scalar.DOUBLE if one in NUMBERS and other in NUMBERS else None
@@ -119,7 +117,18 @@ def _common(one: Type, other: Type) -> Type | None:
         case MapOf(a), MapOf(b):
             value = _common(a, b)
             return None if value is None else MapOf(value)
+        case ObjectOf(), ObjectOf():
+            return _common_object(one, other)
     return None
+
+
+def _common_object(one: ObjectOf, other: ObjectOf) -> ObjectOf | None:
+    """Return the type of two objects that an expression makes: each may lack fields of the other."""
+    both = (one.more, other.more)
+    fields = {name: common(each[name] for each in both if name in each) for name in {**one.more, **other.more}}
+    if one.schema or other.schema or None in fields.values():
+        return None
+    return ObjectOf({}, cast("Mapping[str, Type]", fields))
 
 
 def are_comparable(one: Type, other: Type) -> bool:

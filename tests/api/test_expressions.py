@@ -1,8 +1,15 @@
-"""`checkExpression`: what is known of an expression over the sandbox's own schema."""
+"""`checkExpression` over the sandbox's own schema, and `testExpression` over one person."""
+
+from datetime import timedelta
 
 import pytest
-from world import World
+from world import World, event, record
 
+from gateway.api.ids import global_id
+from gateway.domain.config import policies
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.reading.expressions import READ_INSTANT
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.xdm.classes import XdmClass
 
 CHECK = """query ($text: String!, $of: XdmClass) { checkExpression(expression: $text, class: $of) {
@@ -40,3 +47,95 @@ async def test_an_event_has_its_own_fields_and_no_events(client):
 @pytest.mark.parametrize("text", ["", "\x00", "a" * 20_000, "(" * 9_000, '"\ufffe"'])
 async def test_no_text_is_a_fault_of_the_gateway(client, text):
     assert "errors" not in (await client.answer(CHECK, {"text": text}))[1]
+
+
+TEST = """query ($text: String!, $who: IdentityInput!, $policy: ID, $lookback: Duration) {
+  testExpression(expression: $text, identity: $who, mergePolicyId: $policy, lookback: $lookback) { value returnType asOf } }"""
+ADA = ("Email", "ada@example.com")
+WHO = {"key": {"namespace": "Email", "value": "ada@example.com"}}
+COOKIE = ("ECID", "7" * 38)
+
+
+@pytest.fixture
+async def person(client):
+    """Somebody with a record, an event under the same identity, and an older one under a cookie that is theirs, too."""
+    await client.world.records(record(ADA, first_name="Ada"))
+    at = await client.world.db.value(READ_INSTANT)
+    await client.world.events(
+        event("new", (at - timedelta(days=2)).isoformat(), ADA, COOKIE, eventType="a"),
+        event("old", (at - timedelta(days=40)).isoformat(), COOKIE, eventType="b"),
+        event("ahead", (at + timedelta(days=400)).isoformat(), COOKIE, eventType="c"),
+    )
+    return client
+
+
+async def value(client, text, **given):
+    return (await client.data(TEST, text=text, who=WHO, **given))["testExpression"]["value"]
+
+
+async def test_an_expression_is_evaluated_over_the_profile_its_events_and_its_identities(person):
+    found = await person.data(TEST, text="xEvent.eventType", who=WHO)
+    assert found["testExpression"]["value"] == ["b", "a", "c"]
+    assert found["testExpression"]["returnType"] == "array<string>"
+    assert await value(person, "person.name.firstName") == "Ada"
+    assert await value(person, "identityMap.keys()") == ["ECID", "Email"]
+    assert await value(person, 'identityMap.get("ECID").id') == ["7" * 38]
+    assert await value(person, "person.name.lastName") is None
+    assert await value(person, "1 / 3") == pytest.approx(1 / 3)
+    now = (await person.data(TEST, text="now", who=WHO))["testExpression"]
+    assert (now["value"], now["returnType"]) == (now["asOf"], "date-time")
+
+
+async def test_events_are_those_of_the_look_back_at_the_time_by_which_they_are_in_order(person):
+    assert await value(person, "xEvent.eventType", lookback="P30D") == ["a", "c"]
+    assert await value(person, "xEvent.eventType", lookback="P3Y") == ["b", "a", "c"]
+    assert await value(person, "xEvent[timestamp occurs < 1 hour before now].eventType") == ["c"]
+    for wrong in ("PT90M", "P1DT1H", "P4Y", "P0D", "7 days", "-P1D"):
+        assert (await person.error(TEST, text="1", who=WHO, lookback=wrong))["extensions"]["code"] == "BAD_INPUT", wrong
+
+
+async def test_any_policy_sees_the_person_in_its_own_way(person):
+    world = person.world
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.loyalty.dataset_id,))
+    policy = await policies.create_policy(world.db, world.scope, PolicySettings("Alone", IdentityGraphType.NONE, rule))
+    given = {"policy": global_id("MergePolicy", policy.policy_id)}
+    assert await value(person, "xEvent.eventType", **given) == ["a"]
+    assert await value(person, "person.name.firstName", **given) is None
+    assert await value(person, "identityMap.keys()", **given) == ["Email"]
+
+
+async def test_nobody_is_null_and_a_mistake_is_an_error_with_its_place(person):
+    nobody = {"key": {"namespace": "Email", "value": "bob@example.com"}}
+    assert await person.data(TEST, text="1", who=nobody) == {"testExpression": None}
+    for who in (WHO, nobody):
+        error = await person.error(TEST, text="person.name.\n  fistName", who=who)
+        assert error["extensions"] == {"code": "BAD_PQL", "line": 2, "column": 3}
+        assert (
+            error["message"]
+            == "Line 2, column 3: There is no field `fistName` here. Did you mean `firstName` or `lastName` or `fullName`?"
+        )
+
+
+async def test_a_number_beyond_any_double_is_an_error(person):
+    text = "let A = (100000000000000000000000000000) in (A * A * A * A * A * A * A * A * A * A * A * A)"
+    error = await person.error(TEST, text=text, who=WHO)
+    assert (error["extensions"]["code"], "out of range" in error["message"]) == ("BAD_PQL", True)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "let A = (100000000000000000000000000000 * 100000000000000000000000000000) in let B = (A*A*A*A*A*A*A*A*A*A) in let C = (B*B*B*B*B*B*B*B*B*B) in (C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C*C)",
+        "let A = (100000000000000000000000000000 * 100000000000000000000000000000) in (A*A*A*A*A*A*A*A*A*A)",
+        "let A = (1 / 100000000000000000000000000000) in (A*A*A*A*A*A*A*A*A*A*A*A)",
+        '"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".matches("^((a+)+)+b$")',
+        "date(1, 1, 1) occurs < 1000 years before date(9999, 12, 31)",
+        "date(1, 1, 1) occurs > 999 years before date(1, 1, 1)",
+        "date(9999, 12, 31) occurs < 1 millennium after date(9999, 12, 31)",
+        "today occurs this millennium",
+        '{"a": [{}]}',
+    ],
+)
+async def test_no_value_is_a_fault_of_the_gateway(person, text):
+    _, body = await person.answer(TEST, {"text": text, "who": WHO})
+    assert {each["extensions"]["code"] for each in body.get("errors", ())} <= {"BAD_PQL"}, body

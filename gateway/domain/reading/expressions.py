@@ -1,10 +1,38 @@
-"""Expressions: what is known of a text in PQL before it is used."""
+"""Expressions in PQL: what is known of a text before it is used, and what it gives for one person."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
 
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.rules.scope import READ_CONFIGURATION, Scope
+from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading.profiles import read_profiles
+from gateway.domain.rules.durations import Duration, check_lookback
+from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
+from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import Checked, check, event_type, profile_type
-from gateway.pql.types import ObjectOf
+from gateway.pql.sql import Inputs, compiled
+from gateway.pql.types import ObjectOf, name_of
+from gateway.storage.database import Database
+from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
+
+READ_INSTANT = query("expressions.read_instant")
+EVALUATE = query("expressions.evaluate_expression")
+
+_OF_ONE: Final = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
+
+
+@dataclass(frozen=True, slots=True)
+class ExpressionResult:
+    """What an expression gave: a value of JSON, None where it is missing; the name of its type; and the instant that `now` was."""
+
+    value: Any
+    return_type: str
+    as_of: datetime
 
 
 def check_expression(scope: Scope, config: Configuration, text: str, xdm_class: XdmClass) -> Checked:
@@ -22,3 +50,43 @@ def input_type(config: Configuration, xdm_class: XdmClass) -> ObjectOf:
     if xdm_class is XdmClass.EXPERIENCE_EVENT:
         return event_type(event)
     return profile_type(config.union(XdmClass.INDIVIDUAL_PROFILE), event)
+
+
+async def evaluate_expression(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    *,
+    text: str,
+    xid: UUID,
+    lookback: Duration | None = None,
+) -> ExpressionResult | None:
+    """Return what an expression gives for the person that an xid leads to under a policy; None where there is nobody.
+
+    `lookback`: how old its events may be; None for all of them. Stores nothing. Needs `profile:read`. Raises Forbidden; BadPql for a text
+    that is no expression over profiles, and for a value that cannot be computed; BadInput for another look-back; Unavailable, Timeout.
+    """
+    scope.require(Permission.PROFILE_READ)
+    checked = check(text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+    if checked.expression is None or checked.type is None:
+        raise checked.errors[0].error
+    if lookback is not None:
+        check_lookback(lookback)
+    async with db.snapshot() as tx:
+        at: datetime = await tx.value(READ_INSTANT)
+        (result,) = await read_profiles(tx, scope, config, policy, [xid])
+        profile = result.profile
+        if profile is None:
+            return None
+        at -= timedelta(microseconds=at.microsecond % 1_000)
+        since = None if lookback is None else lookback.before(at)
+        document = orjson.dumps(profile.document).decode()
+        found = compiled(checked.expression, _OF_ONE)
+        values = (document, list(profile.person.xids), at, since, *found.values)
+        try:
+            answer = await tx.value(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
+            value = None if answer is None else orjson.loads(answer)
+        except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
+            raise BadPql("A value that the expression computes is out of range.") from error
+    return ExpressionResult(value, name_of(checked.type), at)

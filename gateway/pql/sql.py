@@ -1,0 +1,382 @@
+"""The compiler: a checked expression to SQL of Postgres, with every value in it a parameter.
+
+Times are in UTC; weeks begin on Sunday. See `docs/pql.md` for what is decided where the language leaves it open.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any, Final
+
+from gateway.pql.rows import MADE, Rows, bound, constants, grouped, made_map, rows, unnested
+from gateway.pql.typed import (
+    EVENTS,
+    Aggregated,
+    Applied,
+    Chained,
+    Constant,
+    Day,
+    Every,
+    Expression,
+    First,
+    Grouped,
+    LookUp,
+    MadeObject,
+    MapMade,
+    Matched,
+    Member,
+    Missing,
+    Now,
+    Read,
+    Some,
+    Truncated,
+    Typed,
+    Variable,
+)
+from gateway.pql.types import NUMBERS, TIMES, ArrayOf, Scalar
+from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
+
+_MARK: Final = "\x01"
+_MARKED: Final = re.compile(f"{_MARK}([0-9]+){_MARK}")
+"""Stands for a parameter until it is known which of them the SQL mentions; no name of a field has such a character."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """SQL of what an expression is over.
+
+    `document` is jsonb, `now` the instant of evaluation; `parameters` is how many parameters the statement around it has, and the
+    first one is the sandbox. A profile has the events of `xids`, an array; with `since`, those from that time up to `now`.
+    """
+
+    document: str
+    now: str
+    parameters: int
+    xids: str = "'{}'::uuid[]"
+    since: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """An expression in SQL, and the values of its parameters, which come behind those of the statement around it."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+def compiled(expression: Expression, inputs: Inputs) -> Compiled:
+    """Return an expression as jsonb, which is NULL where its value is missing."""
+    compiler = _Compiler(expression, inputs)
+    return compiler.numbered(as_json(compiler.value(expression.body)))
+
+
+class _Compiler:
+    """Compiles one expression; see `rows.Source`."""
+
+    def __init__(self, expression: Expression, inputs: Inputs) -> None:
+        self.inputs = inputs
+        self._given: list[object] = []
+        self._places: dict[tuple[str, str, object], str] = {}
+        self._aliases = 0
+        root = Value(expression.input.type, inputs.document, is_stored=True)
+        self._bound: dict[int, Value] = {id(expression.input): root}
+        self._input = expression.input
+
+    def numbered(self, sql: str) -> Compiled:
+        """Return SQL with its parameters numbered; what it does not mention, because nothing asks for it, is none of them."""
+        used = list(dict.fromkeys(map(int, _MARKED.findall(sql))))
+        places = {place: self.inputs.parameters + number for number, place in enumerate(used, start=1)}
+        text = _MARKED.sub(lambda found: f"${places[int(found[1])]}", sql)
+        return Compiled(text, tuple(self._given[place] for place in used))
+
+    # -------------------------------------------------------------------------------------------- what rows need
+
+    def value(self, node: Typed) -> Value:
+        """Return the SQL of an expression."""
+        if isinstance(node, MADE) or self.rows_of(node):
+            return Value(node.type, rows(self, node).array)
+        return _VALUES[type(node)](self, node)
+
+    def condition(self, node: Typed) -> str:
+        """Return the SQL of a condition, as boolean."""
+        return _typed(self.value(node), Scalar.BOOLEAN)
+
+    def rows_of(self, node: Typed) -> Rows | None:
+        """Return the events, where a node is the profile's."""
+        if not isinstance(node, Read) or node.path != (EVENTS,) or node.of is not self._input:
+            return None
+        name = self.alias()
+        time = Value(Scalar.DATE_TIME, f"{name}.timestamp")
+        kind = node.type.item if isinstance(node.type, ArrayOf) else node.type
+        whole = f"jsonb_set({name}.document, '{{timestamp}}', {as_json(time)})"
+        item = Value(kind, f"{name}.document", {"timestamp": time}, whole, is_stored=True)
+        order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
+        found = Rows(
+            (f"gateway.event {name}",),
+            item,
+            order,
+            (f"{name}.sandbox_id = $1", f"{name}.xid = any({self.inputs.xids})"),
+        )
+        if self.inputs.since is None:
+            return found
+        return found.where(f"{name}.timestamp between {self.inputs.since} and {self.inputs.now}")
+
+    def bind(self, variable: Variable, value: Value) -> None:
+        """Say what a variable stands for."""
+        self._bound[id(variable)] = value
+
+    def alias(self) -> str:
+        """Return a name of a table that no other has."""
+        self._aliases += 1
+        return f"t{self._aliases}"
+
+    def parameter(self, value: object, kind: str) -> str:
+        """Return the place of a parameter with this value; equal values have one place."""
+        key = (kind, type(value).__name__, repr(value))
+        if key not in self._places:
+            self._places[key] = f"{_MARK}{len(self._given)}{_MARK}::{kind}"
+            self._given.append(value)
+        return self._places[key]
+
+    # -------------------------------------------------------------------------------------------- single values
+
+    def variable(self, node: Variable) -> Value:
+        return self._bound[id(node)]
+
+    def constant(self, node: Constant) -> Value:
+        value = Decimal(node.value) if node.type in NUMBERS and not isinstance(node.value, str) else node.value
+        return Value(node.type, self.parameter(value, sql_type(node.type)))
+
+    def day(self, node: Day) -> Value:
+        return Value(node.type, self.parameter(date(node.year, node.month, node.day), "date"))
+
+    def missing(self, node: Missing) -> Value:
+        return Value(node.type, missing(node.type))
+
+    def now(self, node: Now) -> Value:
+        return Value(node.type, self.inputs.now)
+
+    def truncated(self, node: Truncated) -> Value:
+        """Return the start of a unit, or a shifted time. Calendars are UTC's, and a month is as long as it is."""
+        local = f"({as_time(self.value(node.of))} at time zone 'UTC')"
+        if node.starts and node.unit == "week":
+            local = f"(date_trunc('week', {local} + interval '1 day') - interval '1 day')"
+        elif node.starts:
+            local = f"date_trunc('{node.unit}', {local})"
+        if node.shift:
+            count, unit = _INTERVALS[node.unit]
+            local = f"({local} + interval '{node.shift * count} {unit}')"
+        return Value(node.type, f"({local} at time zone 'UTC')")
+
+    def read(self, node: Read) -> Value:
+        return property_of(self.value(node.of), node.path, node.type)
+
+    def looked_up(self, node: LookUp) -> Value:
+        of = self.value(node.of)
+        return from_json(f"({of.sql} -> {self.value(node.key).sql})", node.type, is_stored=of.is_stored)
+
+    def made_object(self, node: MadeObject) -> Value:
+        parts = [f"{self.parameter(key, 'text')}, {as_json(self.value(each))}" for key, each in node.entries]
+        objects = [f"jsonb_build_object({', '.join(parts[start : start + 40])})" for start in range(0, len(parts), 40)]
+        return Value(node.type, f"({' || '.join(objects or [_EMPTY])})")
+
+    def applied(self, node: Applied) -> Value:
+        sql = _FUNCTIONS[node.function](node, [self.value(each) for each in node.arguments])
+        return Value(node.type, f"({sql})")
+
+    def matched(self, node: Matched) -> Value:
+        text, pattern = self.value(node.of).sql, self.parameter(node.pattern, "text")
+        if not node.is_regular:
+            return Value(node.type, f"({text} like {pattern})")
+        text = f'({text} collate "C")'
+        if node.group is None:
+            return Value(node.type, f"({text} ~ {pattern})")
+        if node.group == 0:
+            return Value(node.type, f"regexp_substr({text}, {pattern})")
+        return Value(node.type, f"(regexp_match({text}, {pattern}))[{int(node.group)}]")
+
+    # -------------------------------------------------------------------------------------------- of arrays
+
+    def first(self, node: First) -> Value:
+        found = rows(self, node.of)
+        item = found.item
+        sql = as_json(item) if sql_type(item.type) == "jsonb" else item.sql
+        return Value(node.type, f"({found.select(sql, f' {found.in_order} limit 1')})", is_stored=item.is_stored)
+
+    def aggregated(self, node: Aggregated) -> Value:
+        found = bound(self, node.of, node.item)
+        if node.value is None:
+            return Value(node.type, f"({found.select('count(*)::numeric')})")
+        value = self.value(node.value)
+        sql = missing(node.type) if value.type is Scalar.UNKNOWN else value.sql
+        return Value(node.type, f"({self._over(found, sql, _AGGREGATIONS[node.function])})")
+
+    def _over(self, found: Rows, sql: str, aggregation: str) -> str:
+        """Return an aggregation of SQL over rows. It is of a column, since one of an outer table's would be an aggregation of that."""
+        name = self.alias()
+        return f"select {aggregation.format(f'{name}.v')} from ({found.select(f'{sql} as v')}) {name}"
+
+    def some(self, node: Some) -> Value:
+        found = bound(self, node.of, node.item)
+        return Value(node.type, f"exists ({found.where(self.condition(node.condition)).select('1')})")
+
+    def every(self, node: Every) -> Value:
+        found = bound(self, node.of, node.item)
+        breach = found.where(f"({self.condition(node.condition)}) is not true")
+        return Value(node.type, f"(not exists ({breach.select('1')}))")
+
+    def member(self, node: Member) -> Value:
+        value = self.value(node.value)
+        listed = constants(node.of)
+        if listed is not None and value.type in (Scalar.STRING, *NUMBERS):
+            of_text = value.type is Scalar.STRING
+            given = listed if of_text else [Decimal(each) for each in listed]  # type: ignore[arg-type]
+            return Value(
+                node.type, f"({value.sql} = any({self.parameter(given, 'text[]' if of_text else 'numeric[]')}))"
+            )
+        return Value(node.type, self._searched(node, value))
+
+    def _searched(self, node: Member, value: Value) -> str:
+        """Return whether an array has a value; missing where the value is, or an array that is not made here."""
+        name = self.alias()
+        is_json = sql_type(value.type) == "jsonb"
+        sought = Value(value.type, f"{name}.v")
+        columns, present = [f"{as_json(value) if is_json else value.sql} as v"], f"{name}.v is not null"
+        if isinstance(node.of, MADE) or self.rows_of(node.of):
+            found = rows(self, node.of)
+        else:
+            array = self.value(node.of)
+            columns.append(f"{array.sql} as a")
+            present += f" and {name}.a is not null"
+            found = unnested(self, Value(array.type, f"{name}.a", is_stored=array.is_stored))
+        held = found.where(_equal(found.item, sought)).select("1")
+        return f"(select case when {present} then exists ({held}) end from (select {', '.join(columns)}) {name})"
+
+    def chained(self, node: Chained) -> Value:
+        """Return whether there is a run: the earliest item for the first step, the earliest behind that for the second, and so on."""
+        time = ""
+        for step in node.steps:
+            found = bound(self, node.of, node.item)
+            order = as_time(self.value(node.order))
+            found = found.where(self.condition(step))
+            if time:
+                found = found.where(f"{order} > ({time})")
+            time = self._over(found, order, "min({})")
+        return Value(node.type, f"(({time}) is not null)")
+
+    def map_made(self, node: MapMade) -> Value:
+        return Value(node.type, made_map(self, node))
+
+    def grouped(self, node: Grouped) -> Value:
+        return Value(node.type, grouped(self, node))
+
+
+# ------------------------------------------------------------------------------------------------ functions
+
+
+def _equal(left: Value, right: Value) -> str:
+    if left.type in TIMES or right.type in TIMES:
+        return f"{as_time(left)} = {as_time(right)}"
+    if sql_type(left.type) == "jsonb" or sql_type(right.type) == "jsonb":
+        return f"{as_json(left)} = {as_json(right)}"
+    return f"{_typed(left, right.type)} = {_typed(right, left.type)}"
+
+
+def _typed(value: Value, other: Any) -> str:
+    """Return SQL of a value; of a type that is not known, as a missing one of the other's type."""
+    return missing(other) if value.type is Scalar.UNKNOWN else value.sql
+
+
+def _ordered(sign: str) -> "_Function":
+    def sql(_: Applied, sides: list[Value]) -> str:
+        left, right = sides
+        if left.type in TIMES or right.type in TIMES:
+            return f"{as_time(left)} {sign} {as_time(right)}"
+        collation = ' collate "C"' if Scalar.STRING in (left.type, right.type) else ""
+        return f"{_typed(left, right.type)}{collation} {sign} {_typed(right, left.type)}{collation}"
+
+    return sql
+
+
+def _arithmetic(sign: str, right: str = "{}") -> "_Function":
+    def sql(_: Applied, sides: list[Value]) -> str:
+        numbers = [_typed(each, Scalar.DOUBLE) for each in sides]
+        return f"{numbers[0]} {sign} {right.format(numbers[1])}"
+
+    return sql
+
+
+def _called(template: str) -> "_Function":
+    return lambda _, sides: template.format(*(_typed(each, Scalar.STRING) for each in sides))
+
+
+def _joined(operator: str) -> "_Function":
+    return lambda _, sides: f" {operator} ".join(_typed(each, Scalar.BOOLEAN) for each in sides)
+
+
+def _chosen(node: Applied, sides: list[Value]) -> str:
+    test, *values = sides
+    kind = sql_type(node.type)
+    yes, no = (as_json(each) if kind == "jsonb" else f"({each.sql})::{kind}" for each in values)
+    return f"case when {_typed(test, Scalar.BOOLEAN)} then {yes} else {no} end"
+
+
+def _part(unit: str) -> "_Function":
+    return lambda _, sides: f"extract({unit} from {as_time(sides[0])} at time zone 'UTC')"
+
+
+_Function = Callable[[Applied, list[Value]], str]
+_FUNCTIONS: Final[Mapping[str, _Function]] = {
+    "=": lambda _, sides: _equal(*sides),
+    "!=": lambda _, sides: f"not ({_equal(*sides)})",
+    **{sign: _ordered(sign) for sign in ("<", "<=", ">", ">=")},
+    "+": _arithmetic("+"),
+    "-": _arithmetic("-"),
+    "*": _arithmetic("*"),
+    "/": _arithmetic("/", "nullif({}, 0)"),
+    "%": _arithmetic("%", "nullif({}, 0)"),
+    "negative": lambda _, sides: f"- {_typed(sides[0], Scalar.DOUBLE)}",
+    "and": _joined("and"),
+    "or": _joined("or"),
+    "not": lambda _, sides: f"not {_typed(sides[0], Scalar.BOOLEAN)}",
+    "if": _chosen,
+    "isnull": lambda _, sides: f"{sides[0].sql} is null",
+    "isnotnull": lambda _, sides: f"{sides[0].sql} is not null",
+    "lower": _called("lower({})"),
+    "starts": _called("starts_with({}, {})"),
+    "ends": _called("starts_with(reverse({}), reverse({}))"),
+    "contains": _called("strpos({}, {}) > 0"),
+    **{unit: _part(unit) for unit in ("year", "month", "day")},
+}
+_AGGREGATIONS: Final = {"sum": "coalesce(sum({}), 0)", "average": "avg({})", "min": "min({})", "max": "max({})"}
+_EMPTY: Final = "'{}'::jsonb"
+_INTERVALS: Final = {
+    **{unit: (1, unit) for unit in ("millisecond", "second", "minute", "hour", "day", "week", "month", "year")},
+    "decade": (10, "year"),
+    "century": (100, "year"),
+    "millennium": (1_000, "year"),
+}
+_VALUES: Final[Mapping[type[Typed], Callable[[_Compiler, Any], Value]]] = {
+    Variable: _Compiler.variable,
+    Constant: _Compiler.constant,
+    Day: _Compiler.day,
+    Missing: _Compiler.missing,
+    Now: _Compiler.now,
+    Truncated: _Compiler.truncated,
+    Read: _Compiler.read,
+    LookUp: _Compiler.looked_up,
+    MadeObject: _Compiler.made_object,
+    Applied: _Compiler.applied,
+    Matched: _Compiler.matched,
+    First: _Compiler.first,
+    Aggregated: _Compiler.aggregated,
+    Some: _Compiler.some,
+    Every: _Compiler.every,
+    Member: _Compiler.member,
+    Chained: _Compiler.chained,
+    MapMade: _Compiler.map_made,
+    Grouped: _Compiler.grouped,
+}
+"""For each kind of expression but arrays that are rows: its SQL."""

@@ -1,0 +1,101 @@
+"""The compiled SQL and an evaluator that shares no line with it agree: generated expressions over generated people."""
+
+import json
+import os
+from decimal import Decimal
+from uuid import UUID
+
+import asyncpg
+import pytest
+from hypothesis import given, settings
+from pql import evaluator
+from pql.examples import EXAMPLES
+from pql.generator import expressions
+from pql.people import NOW, people
+from pql.sample import checked, schema
+from pql.values import load, told
+
+from gateway.pql.parser import parse
+from gateway.pql.sql import Inputs, compiled
+from gateway.xdm.classes import XdmClass
+from gateway.xdm.leaves import instant
+
+PEOPLE = people(25)
+EXPRESSIONS = int(os.environ.get("PQL_EXPRESSIONS", "800"))
+"""How many expressions are generated; each is evaluated for all people."""
+
+SANDBOX = 15
+INPUTS = Inputs("p.document", "$2::timestamptz", 2, xids="p.xids")
+LOADED = [
+    (
+        load(document, schema(XdmClass.INDIVIDUAL_PROFILE)),
+        [load(each, schema(XdmClass.EXPERIENCE_EVENT)) for each in sorted(events, key=lambda each: each["timestamp"])],
+    )
+    for document, events in PEOPLE
+]
+
+
+@pytest.fixture(scope="module")
+async def store(module_dsn):
+    """People in the store: each with two identities, which share the events. The session is in a zone far from UTC."""
+    connection = await asyncpg.connect(module_dsn, server_settings={"timezone": "Asia/Kathmandu"})
+    await connection.execute("create temporary table people (number int, document jsonb, xids uuid[])")
+    for number, (document, events) in enumerate(PEOPLE):
+        xids = [UUID(int=2 * number + 1), UUID(int=2 * number + 2)]
+        await connection.execute("insert into people values ($1, $2, $3)", number, json.dumps(document), xids)
+        for place, event in enumerate(sorted(events, key=lambda each: each["timestamp"])):
+            values = [
+                xids[place % 2],
+                UUID(int=9),
+                f"{place:02}",
+                instant(event["timestamp"]),
+                event.get("eventType"),
+                json.dumps(event),
+            ]
+            await connection.execute(
+                f"""insert into gateway.event (sandbox_id, xid, dataset_id, event_id, timestamp, event_type, document, batch_id, ingested_at)
+                values ({SANDBOX}, $1, $2, $3, $4, $5, $6, $2, $4)""",
+                *values,
+            )
+    yield connection
+    await connection.close()
+
+
+async def by_sql(store, expression):
+    found = compiled(expression, INPUTS)
+    rows = await store.fetch(
+        f"select ({found.sql})::text as value from people p where $1::bigint = {SANDBOX} and $2::timestamptz is not null order by number",
+        SANDBOX, NOW, *found.values,
+    )  # fmt: skip
+    return [
+        None if row["value"] is None else json.loads(row["value"], parse_float=Decimal, parse_int=Decimal)
+        for row in rows
+    ]
+
+
+def by_hand(text):
+    tree = parse(text)
+    return [told(evaluator.evaluate(tree, document, events, NOW)) for document, events in LOADED]
+
+
+async def compare(store, text):
+    found = checked(text)
+    assert found.errors == (), text
+    expected, actual = by_hand(text), await by_sql(store, found.expression)
+    for place, (one, other) in enumerate(zip(actual, expected, strict=True)):
+        assert one == other, f"{text}\nfor person {place}: {PEOPLE[place]}"
+    return actual
+
+
+@pytest.mark.parametrize("text", EXAMPLES)
+async def test_every_construct_gives_what_it_says(store, text):
+    await compare(store, text)
+
+
+@settings(max_examples=EXPRESSIONS)
+@given(expressions())
+async def test_both_agree_on_any_expression(store, text):
+    found = checked(text)
+    if any("at most" in each.message or "more than" in each.message for each in found.errors):
+        return  # too large
+    await compare(store, text)
