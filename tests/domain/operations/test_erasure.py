@@ -234,6 +234,22 @@ async def test_documents_that_come_while_the_job_runs_never_survive_it(world, mo
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
+async def test_what_a_device_does_after_it_was_marked_stays(world):
+    await fill(world)
+    await world.records(record(DEVICE, first_name="Before"))
+    device = await world.xid(*DEVICE)
+    await delete_profiles(world.db, world.scope, [device], reach=DeleteScope.IDENTITY)
+    claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
+    assert await killed_after(1, erase_people(world.db, world.scope, world.configurations, claim), [])
+    await world.records(record(DEVICE, ("Phone", "+15550002"), first_name="After"))
+    await world.events(event("after", datetime.now(UTC).isoformat(), DEVICE))
+    await leases.carry_out(world.db, claim, erase_people(world.db, world.scope, world.configurations, claim))
+    assert claim.receipt == DeletionReceipt(record_versions=1, events=1, ties=1)
+    assert (await world.xid("Phone", "+15550002"), device) in await world.people()
+    assert (await verify_erasure(world.db, world.scope, device)).is_erased
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
 async def test_a_cancelled_job_leaves_what_is_marked_and_a_second_one_ends_it(world, monkeypatch):
     monkeypatch.setattr(removal, "FIRST_SIZE", 1)
     await fill(world)
