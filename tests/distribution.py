@@ -28,7 +28,6 @@ LONGEST = (
     "tests/server/test_crashes.py",
     "tests/cli/test_kill.py",
     "tests/properties/test_links_by_hand.py",
-    "tests/api/execution/test_wants.py",
     "tests/server/test_own_postgres.py",
     "tests/server/http/test_front_door.py",
     "tests/cli/test_key.py",
