@@ -9,6 +9,7 @@ from gateway.domain.operations import erasure_redaction
 from gateway.domain.operations.erasure import DeleteScope
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.verification import verify
+from gateway.domain.rules.graphs import MAX_NEIGHBOURS
 from gateway.domain.rules.versions import Mode
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction
@@ -26,6 +27,9 @@ VERSIONS = read("versions", "select input, as_sent from gateway.record where san
 EVENTS = read(
     "events", "select event_id, document, is_redacted from gateway.event where sandbox_id = $1 order by event_id"
 )
+ERRORS = read("errors", "select document from gateway.ingest_error where sandbox_id = $1")
+SAMPLES = read("samples", "select sample from gateway.ingestion_warning where sandbox_id = $1 order by first_seen_at")
+CHANGES = read("changes", "select distinct kind from gateway.change where sandbox_id = $1")
 RESENDS = read("resends", "select event_id, document, named_xids from gateway.event_resend where sandbox_id = $1")
 NEWEST = read("newest", "select max(ingested_at) as at from gateway.event where sandbox_id = $1")
 LIFT = read("lift", "update gateway.identity set erased_at = null where sandbox_id = $1 returning 1")
@@ -138,3 +142,22 @@ async def test_pieces_of_any_size_take_out_every_mention_once_and_a_dry_run_coun
     for statement, column in ((VERSIONS, "input"), (EVENTS, "document"), (RESENDS, "document")):
         assert "ana@x.io" not in repr(await stored(world, statement, column))
     assert all(xid not in row["named_xids"] for row in await world.db.rows(RESENDS, world.scope.sandbox_id))
+
+
+async def test_refused_documents_and_samples_that_name_an_erased_identity_go_and_others_stay(world):
+    await world.records(record(ANA, ("GAID", "null")), record(BOB, ANA, colour="red"), record(BOB, colour="blue"))
+    await world.events(event("1", "2026-01-01T00:00:00Z", BOB, ("GAID", "null")))
+    assert (await erase(world, ANA)).errors == 1
+    assert await stored(world, ERRORS) == [record(BOB, colour="blue")]
+    assert [sample is None for sample in await stored(world, SAMPLES, "sample")] == [True, False]
+    await world.records(record(CLEO, ("GAID", "null")))
+    assert [sample is None for sample in await stored(world, SAMPLES, "sample")] == [False, False]
+
+
+async def test_an_identity_that_joined_nobody_joins_nobody_while_it_is_taken_out_piece_by_piece(world, monkeypatch):
+    monkeypatch.setattr(erasure_redaction, "TIES_PER_PAGE", 20)
+    await world.records(*(record(("Email", f"{n}@x.io"), DEVICE) for n in range(MAX_NEIGHBOURS + 5)))
+    people = await world.people()
+    await erase(world, DEVICE)
+    assert await world.people() == people
+    assert {row["kind"] for row in await world.db.rows(CHANGES, world.scope.sandbox_id)} == {"CREATED", "UPDATED"}
