@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from functools import cached_property
 from typing import Final, Generic, TypeVar
 
+from gateway.errors import Timeout
+
 K = TypeVar("K")
 V = TypeVar("V")
 
@@ -20,7 +22,7 @@ MAX_CONCURRENT_READS: Final = 2
 class Coalescer(Generic[K, V]):
     """Reads keys for many callers. `read` returns values in the order of its keys; a value that is an exception is raised for its key's callers.
 
-    A caller that has waited for `seconds` gets a TimeoutError. With a `weight`, the keys of one read weigh at most `most` together, unless it is one key.
+    A caller that has waited for `seconds` gets a Timeout. With a `weight`, the keys of one read weigh at most `most` together, unless it is one key.
     """
 
     def __init__(
@@ -103,13 +105,13 @@ class Coalescer(Generic[K, V]):
         self._drop_done()
 
     def _expire(self) -> None:
-        """Raise TimeoutError for callers that have waited for too long, and set the timer for the next one."""
+        """Raise Timeout for callers that have waited for too long, and set the timer for the next one."""
         now = self._loop.time()
         for due, future in self._due:
             if due > now:
                 break
             if not future.done():
-                future.set_exception(TimeoutError())
+                future.set_exception(Timeout())
         self._drop_done()
         self._timer = self._loop.call_at(self._due[0][0], self._expire) if self._due else None
 

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from gateway.errors import Timeout
 from gateway.runtime.batching import MAX_CONCURRENT_READS, Coalescer
 
 
@@ -93,7 +94,7 @@ async def test_a_caller_that_waits_for_too_long_gets_a_timeout_and_the_next_are_
     await turns()
     before_it = shared.load(2)
     for waiting in (being_read, before_it):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(Timeout):
             await waiting
     store.gate.set()
     assert await shared.load(3) == 3

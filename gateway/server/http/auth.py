@@ -21,7 +21,7 @@ from uuid import UUID
 from gateway.domain.config.api_keys import USE_INTERVAL, note_use
 from gateway.domain.config.tenants import ApiKeyOwner, ApiKeyUse, authenticate, key_hash
 from gateway.domain.rules.scope import EVERY_SANDBOX, Scope
-from gateway.errors import Forbidden, GatewayError, Timeout, Unauthenticated
+from gateway.errors import Forbidden, GatewayError, Unauthenticated
 from gateway.runtime.batching import Coalescer
 from gateway.runtime.cache import WeightedCache
 from gateway.server.token_reader import TokenReader
@@ -102,7 +102,7 @@ class Callers:
     async def meet(self, headers: Mapping[str, str]) -> Caller:
         """Return the caller who sends these headers for the first time, who is known from then on. Raises as `scope_of` does."""
         credentials = await self._read(headers)
-        return self._admit(credentials, await _in_time(self._owners.load(credentials.use)))
+        return self._admit(credentials, await self._owners.load(credentials.use))
 
     def known(self, headers: Mapping[str, str]) -> Caller | None:
         """Return the caller who sent these headers before, if the token is still valid; else None."""
@@ -129,7 +129,7 @@ class Callers:
         return RequestCredentials(_values(headers), use, claims)
 
     async def _confirmed(self, caller: Caller, loading: Awaitable[ApiKeyOwner | None]) -> Scope:
-        owner = await _in_time(loading)
+        owner = await loading
         if owner == caller.owner:
             self._note_use(caller.scope)
             return caller.scope
@@ -165,13 +165,6 @@ class Callers:
             await note_use(self._db, api_key_id, datetime.fromtimestamp(at, UTC))
         except GatewayError as error:  # a request is answered all the same
             observe(FaultMasked(error))
-
-
-async def _in_time(loading: Awaitable[ApiKeyOwner | None]) -> ApiKeyOwner | None:
-    try:
-        return await loading
-    except TimeoutError:
-        raise Timeout from None
 
 
 def _values(headers: Mapping[str, str]) -> HeaderValues:

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from gateway.errors import BadInput
 from gateway.server.http.compression import compressing
 from gateway.server.http.hosts import FOR_OPERATORS, HostNames
-from gateway.server.http.request_head import read_head
+from gateway.server.http.negotiation import codings
+from gateway.server.http.request_head import read_headers
 from gateway.server.http.responses import error_response
 
 OTHER_HOST: Final = "This server does not answer to the name in `Host`; `GATEWAY_ALLOWED_HOSTS` lists those it has."
@@ -21,7 +22,7 @@ NO_CODING: Final = "This answers packed by gzip or as it is, and `accept-encodin
 
 
 class FrontDoor:
-    """ASGI middleware around all routes. `hosts` are the names of this server; `route` is not looked for, and gets the head as it was read."""
+    """ASGI middleware around all routes. `hosts` are the names of this server; `route` is not looked for, and gets what was read of the head."""
 
     def __init__(self, app: ASGIApp, hosts: HostNames, route: Route) -> None:
         self._app = app
@@ -32,13 +33,14 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        head, path = read_head(scope), scope["path"]
-        if head.headers.get("host") not in self._hosts and path not in FOR_OPERATORS:
+        headers, path = read_headers(scope), scope["path"]
+        accepted = codings(headers.get("accept-encoding"))
+        if headers.get("host") not in self._hosts and path not in FOR_OPERATORS:
             await error_response(BadInput(OTHER_HOST))(scope, receive, send)
-        elif not any(head.codings):
+        elif not any(accepted):
             await error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
         elif path == self._route.path:
-            scope["route"], scope["head"] = self._route, head
+            scope["route"], scope["read_headers"], scope["codings"] = self._route, headers, accepted
             await self._route.app(scope, receive, send)
         else:
-            await self._app(scope, receive, compressing(send, head.codings))
+            await self._app(scope, receive, compressing(send, accepted))

@@ -32,12 +32,12 @@ from gateway.server.http.compression import compressed
 from gateway.server.http.graphql_request import request_of_body, request_of_parameters
 from gateway.server.http.negotiation import GRAPHQL, JSON, is_json, negotiate
 from gateway.server.http.request_body import announced_size, check_size, read_body
-from gateway.server.http.request_head import RequestHead
 from gateway.server.http.responses import error_response, json_answer, method_refused
 from gateway.server.http.services import Services
 
 METHODS: Final = ("GET", "HEAD", "POST")
 VARY: Final = (b"vary", b"Accept")
+ONLY_POST: Final = (b"allow", b"POST")
 CONTENT_TYPES: Final = {name: f"{name}; charset=utf-8".encode() for name in (GRAPHQL, JSON)}
 
 OK: Final = int(HTTPStatus.OK)  # a member of an enum is slow to reach
@@ -58,22 +58,22 @@ class GraphQL:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         stages, method = Stages(), scope["method"]
         scope["stages"] = stages
-        head: RequestHead = scope["head"]
-        media_type = negotiate(head.headers.get("accept"))
+        headers: Mapping[str, str] = scope["read_headers"]
+        media_type = negotiate(headers.get("accept"))
         if method not in METHODS:
             response = method_refused(method, ", ".join(METHODS))
         elif media_type is None:
             error = BadInput(f"This answers with {GRAPHQL} or application/json.")
             response = error_response(error, HTTPStatus.NOT_ACCEPTABLE, stages=stages)
-        elif method == "POST" and not is_json(head.headers.get("content-type")):
+        elif method == "POST" and not is_json(headers.get("content-type")):
             error = BadInput("Send `content-type: application/json`, in UTF-8.")
             response = error_response(error, HTTPStatus.UNSUPPORTED_MEDIA_TYPE, stages=stages)
         else:
             try:
-                response = await self._respond(scope, head.headers, media_type, receive, stages)
+                response = await self._respond(scope, headers, media_type, receive, stages)
             except GatewayError as refused:
                 response = error_response(refused, stages=stages)
-        await compressed(response, head.codings)(scope, receive, send)
+        await compressed(response, scope["codings"])(scope, receive, send)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], media_type: str, receive: Receive, stages: Stages
@@ -100,9 +100,7 @@ class GraphQL:
             try:
                 request, answer = await _run(here, caller, body, parameters, stages)
                 is_large = len(request.query) > here.limits.document_bytes
-                status = OK if answer.outcome is Outcome.ANSWERED else _status(answer, media_type, is_large=is_large)
-                more = [VARY] if status != HTTPStatus.METHOD_NOT_ALLOWED else [VARY, (b"allow", b"POST")]
-                return json_answer(answer.body, status, CONTENT_TYPES[media_type], more, stages)
+                return _response_of(answer, media_type, stages, is_large=is_large)
             finally:
                 admission.operations.leave(tenant)
 
@@ -126,6 +124,16 @@ async def _run(
     if scope is not caller.scope or (answer.outcome is Outcome.NOT_A_QUERY and not only_queries):
         answer = await here.operations.run(scope, request, stages, only_queries=only_queries)
     return request, answer
+
+
+def _response_of(answer: operations.Response, media_type: str, stages: Stages, *, is_large: bool) -> Response:
+    """Return the response in the caller's media type, with the status of the operation's outcome. `is_large`: its document is too long."""
+    content_type = CONTENT_TYPES[media_type]
+    if answer.outcome is Outcome.ANSWERED:
+        return json_answer(answer.body, OK, content_type, (VARY,), stages)
+    status = _status(answer, media_type, is_large=is_large)
+    more = (VARY, ONLY_POST) if answer.outcome is Outcome.NOT_A_QUERY else (VARY,)
+    return json_answer(answer.body, status, content_type, more, stages)
 
 
 def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:
