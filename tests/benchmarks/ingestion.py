@@ -11,6 +11,7 @@ same number of documents. `--stream` streams that many events once more and watc
 import argparse
 import asyncio
 import json
+import os
 import platform
 import statistics
 import subprocess
@@ -190,6 +191,7 @@ def main() -> None:
     options.add_argument("--documents", type=int, default=50_000)
     options.add_argument("--stream", type=int, default=0)
     chosen = options.parse_args()
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # the modules of an installed gateway are compiled
     count = chosen.documents // PER_TRANSACTION * PER_TRANSACTION
     print(f"{platform.machine()}, Python {platform.python_version()}, {count:,} documents\n")
     with tempfile.TemporaryDirectory(prefix="gateway-bench-") as home:
