@@ -244,7 +244,7 @@ async def test_what_a_device_does_after_it_was_marked_stays(world):
     await world.records(record(DEVICE, ("Phone", "+15550002"), first_name="After"))
     await world.events(event("after", datetime.now(UTC).isoformat(), DEVICE))
     await leases.carry_out(world.db, claim, erase_people(world.db, world.scope, world.configurations, claim))
-    assert claim.receipt == DeletionReceipt(record_versions=1, events=1, ties=1)
+    assert claim.receipt == DeletionReceipt(record_versions=1, events=1, ties=1, redacted_mentions=1)
     assert (await world.xid("Phone", "+15550002"), device) in await world.people()
     assert (await verify_erasure(world.db, world.scope, device)).is_erased
     assert await verify(world.db, world.scope, world.configurations) == []
