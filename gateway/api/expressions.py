@@ -85,7 +85,7 @@ async def _check(
     info: Info, expression: ExpressionArgument, *, class_: ClassArgument = XdmClass.INDIVIDUAL_PROFILE
 ) -> Checked:
     context = info.context
-    return check_expression(context.scope, context.config, expression, class_ or XdmClass.INDIVIDUAL_PROFILE)
+    return await check_expression(context.scope, context.config, expression, class_ or XdmClass.INDIVIDUAL_PROFILE)
 
 
 LookbackArgument = Annotated[

@@ -16,6 +16,7 @@ from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import Checked, check, event_type, profile_type
 from gateway.pql.sql import Inputs, compiled
 from gateway.pql.types import ObjectOf, name_of
+from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -35,13 +36,13 @@ class ExpressionResult:
     as_of: datetime
 
 
-def check_expression(scope: Scope, config: Configuration, text: str, xdm_class: XdmClass) -> Checked:
+async def check_expression(scope: Scope, config: Configuration, text: str, xdm_class: XdmClass) -> Checked:
     """Return what is known of an expression over a profile or an event of the sandbox. Looks at no data.
 
     Needs a scope that reads the configuration; raises Forbidden.
     """
     scope.require(*READ_CONFIGURATION)
-    return check(text, input_type(config, xdm_class))
+    return await COMPUTATIONS.run(check, text, input_type(config, xdm_class))
 
 
 def input_type(config: Configuration, xdm_class: XdmClass) -> ObjectOf:
@@ -68,7 +69,7 @@ async def evaluate_expression(
     that is no expression over profiles, and for a value that cannot be computed; BadInput for another look-back; Unavailable, Timeout.
     """
     scope.require(Permission.PROFILE_READ)
-    checked = check(text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+    checked = await COMPUTATIONS.run(check, text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
     if checked.expression is None or checked.type is None:
         raise checked.errors[0].error
     if lookback is not None:

@@ -1,0 +1,72 @@
+"""What the SQL of an expression is like: no text of a caller in it, no event read but by its person, and as long as the expression."""
+
+import re
+
+import asyncpg
+import pytest
+from pql.examples import EXAMPLES
+from pql.sample import checked
+
+from gateway.domain.reading.expressions import EVALUATE
+from gateway.pql.sql import Inputs, compiled
+
+INPUTS = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
+LISTED = '_acme.orders[price > 3 and lines[SKU = "O\'Neil"]].count() + xEvent[eventType = "O\'Neil"].sum(_acme.amount)'
+OF_EVENTS = [text for text in EXAMPLES if "xEvent" in text]
+SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "enable_partition_pruning": "off"}
+
+
+@pytest.fixture(scope="module")
+async def connection(module_dsn):
+    connection = await asyncpg.connect(module_dsn, server_settings=SETTINGS)
+    yield connection
+    await connection.close()
+
+
+def statement_of(text):
+    found = compiled(checked(text).expression, INPUTS)
+    return EVALUATE.filled(value=found.sql).sql, found.values
+
+
+def test_what_a_caller_writes_is_a_parameter():
+    sql, values = statement_of(LISTED)
+    assert "Neil" not in sql
+    assert values == (3, "O'Neil")
+    assert sorted(set(re.findall(r"\$(\d+)", sql)), key=int) == [str(place) for place in range(1, 8)]
+    assert statement_of(LISTED.replace("O'Neil", "x").replace("3", "4"))[0] == sql
+
+
+def test_equal_values_are_one_parameter_and_what_nothing_asks_for_is_none():
+    assert statement_of('["a", "b", _acme.in, "a"]')[1] == ("a", "b")
+    assert statement_of('_acme.orders.map("a").count()')[1] == ()
+
+
+@pytest.mark.parametrize("text", OF_EVENTS)
+async def test_events_are_found_by_person(connection, text):
+    """On a table without statistics, as after the first start."""
+    sql, values = statement_of(text)
+    await connection.execute(f"prepare examined as {sql}")
+    try:
+        given = ", ".join(["null"] * (len(EVALUATE.parameters) + len(values)))
+        rows = await connection.fetch(f"explain (costs off) execute examined ({given})")
+    finally:
+        await connection.execute("deallocate examined")
+    plan = "\n".join(row[0] for row in rows)
+    assert "Seq Scan on event" not in plan
+    conditions = re.findall(r"Index Cond: (.*)", plan)
+    assert conditions
+    assert all("sandbox_id" in each and "xid" in each for each in conditions), plan
+
+
+def test_sql_is_about_as_long_as_its_expression():
+    """A part that stood in it twice would stand there a thousand times, ten levels further out."""
+
+    def nested(levels):
+        return (
+            nested(levels - 1).join(('["x", [', "].head()].filter(this in [_acme.in].topN(this, 2)).head()"))
+            if levels
+            else "_acme.in"
+        )
+
+    short, long = (len(statement_of(nested(levels))[0]) for levels in (2, 6))
+    assert long < 4 * short
