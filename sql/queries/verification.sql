@@ -79,8 +79,8 @@ select count(*)
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: list_duplicate_events(sandbox_id, xids) -> rows
--- List the `_id`s that several of these identities have in one dataset; xids in the order of arrival. Walks event_pkey.
-select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) as xids
+-- List the `_id`s that several of these identities have in one dataset; xids in the order of arrival, and the time of each. Walks event_pkey.
+select dataset_id, event_id, array_agg(xid order by ingested_at, batch_id, xid) as xids, array_agg(ingested_at order by ingested_at, batch_id, xid) as times
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[])
  group by dataset_id, event_id

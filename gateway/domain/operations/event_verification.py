@@ -1,6 +1,8 @@
 """Verification of events: facts that no view holds, which are stored once among the identities that they name."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 import orjson
@@ -29,8 +31,13 @@ async def verify_events(check: Check, piece: Piece) -> None:
         check.differs("event_resend", tuple(stray), "repeats no event that it names")
 
 
-async def _duplicates(check: Check, dataset_id: UUID, event_id: str, xids: Sequence[UUID]) -> list[tuple[UUID, UUID]]:
-    """List pairs of identities with an event of this `_id`, where the event of the first names the second, which had it earlier."""
+async def _duplicates(
+    check: Check, dataset_id: UUID, event_id: str, xids: Sequence[UUID], times: Sequence[datetime]
+) -> list[tuple[UUID, UUID]]:
+    """List pairs of identities with an event of this `_id`, where the event of the first names the second, which had it earlier.
+
+    Of two that came in one call, the one that names the other may have stood before it.
+    """
     keys = list(xids), [event_id] * len(xids)
     rows = await check.tx.rows(FIND_EVENTS, check.scope.sandbox_id, dataset_id, *keys)
     reader = Reader(check.config, check.scope.sandbox, check.config.dataset(dataset_id))
@@ -38,7 +45,7 @@ async def _duplicates(check: Check, dataset_id: UUID, event_id: str, xids: Seque
     return [
         (xid, first)
         for place, xid in enumerate(xids)
-        for first in named[xid].intersection(xids[:place])
+        for first in named[xid].intersection(xids[: bisect_left(times, times[place])])
         if await _did_name(check, dataset_id, xid, first)
     ]
 

@@ -25,7 +25,7 @@ async def test_a_scan_tells_every_column_that_holds_a_value(world, monkeypatch):
         record(BOB, ANA, first_name="Bob"), *(record(("Email", f"{n}@example.com")) for n in range(300))
     )
     await world.records(record(ANA), record(BOB, unknown="for ana.lee@example.com"))
-    await world.events(event("ana.lee@example.com", day(1), ANA))
+    await world.events(event("ana.lee@example.com", day(1), ANA, ("ECID", "9" * 38)))
     await world.events(
         event("ana.lee@example.com", day(1), BOB, ANA), batch_id=await world.batch("ANA.LEE@EXAMPLE.COM", world.shop)
     )
