@@ -1,4 +1,4 @@
-"""`gateway`, whose jobs work in small pieces, and some of which stop at a commit.
+"""`gateway`, whose jobs are all done at once, in small pieces, and some of which stop at a commit.
 
 HOLD_AT     JSON: {"<sandbox>/<job>": [number of the commit, "before" or "after"]}. One that stops after a commit stops for good, one that
             stops before it goes on when stdin ends.
@@ -94,5 +94,6 @@ async def do_held_job(db: Database, configurations: Configurations, handler: Han
 
 if __name__ == "__main__":
     worker.do_job = do_held_job
+    worker._Pool.has_room = True
     with small_pieces(), at_commits(before=before, after=after):
         main()

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from data_directories import initialize
 from every_kind import HANDLERS, contents, copies, differences, patterns, small_pieces, statement, worked
 from places import reachable_directory
 from program import environment, server
@@ -26,11 +27,6 @@ from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 
 HELD_PROGRAM = [sys.executable, str(Path(__file__).parents[1] / "held_program.py")]
-ALL_AT_ONCE = {
-    "GATEWAY_DATABASE_CONNECTIONS": "200",
-    "GATEWAY_SHORT_JOBS": "100",
-    "GATEWAY_LONG_JOBS": "100",
-}
 COMMITTED_IS_KEPT = {"fsync": "off", "max_connections": "300"}
 """By a server that is killed, if not in a power cut."""
 
@@ -45,6 +41,7 @@ ARE_DUE = statement("""
 @pytest.fixture(scope="module")
 async def cluster():
     with reachable_directory() as path:
+        initialize(path / "data")
         async with Cluster(path / "data", settings=COMMITTED_IS_KEPT) as started:
             await migrate(started.dsn())
             yield started
@@ -54,7 +51,7 @@ async def cluster():
 def held_server(data_dir, stops):
     """Start a server whose jobs stop as `stops` says; yield it, and what it tells of them."""
     told, tells = os.pipe()
-    env = environment(HOLD_AT=json.dumps(stops), HOLD_TELLS=f"{tells}", **ALL_AT_ONCE)
+    env = environment(HOLD_AT=json.dumps(stops), HOLD_TELLS=f"{tells}", GATEWAY_DATABASE_CONNECTIONS="200")
     options = {"program": HELD_PROGRAM, "env": env, "pass_fds": [tells], "stdin": subprocess.PIPE}
     with os.fdopen(told) as lines, server(data_dir, **options) as started:
         os.close(tells)
