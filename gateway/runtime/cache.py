@@ -1,7 +1,7 @@
 """A cache of values that are expensive to make, bounded by the weight of the values, not by their number."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
@@ -11,7 +11,7 @@ V = TypeVar("V")
 class WeightedCache(Generic[K, V]):
     """Values by key, with a total weight of at most `most`, in the unit in which `put` gets weights. The least recently used are dropped first.
 
-    `dropped` is called with every value that is dropped or replaced.
+    `dropped` is called with every value that is dropped or replaced. For one thread: a computation beside the event loop returns what is to be kept.
     """
 
     def __init__(self, most: int, dropped: Callable[[V], None] | None = None) -> None:
@@ -28,6 +28,10 @@ class WeightedCache(Generic[K, V]):
         """The weight of all values together."""
         return self._weight
 
+    def values(self) -> Iterator[V]:
+        """Yield the values, the least recently used first."""
+        return (value for value, _ in self._values.values())
+
     def get(self, key: K) -> V | None:
         """Return the value of the key, which counts as used now; None if the cache has none."""
         found = self._values.get(key)
@@ -36,7 +40,7 @@ class WeightedCache(Generic[K, V]):
         self._values.move_to_end(key)
         return found[0]
 
-    def put(self, key: K, value: V, weight: int) -> None:
+    def put(self, key: K, value: V, weight: int = 1) -> None:
         """Store the value in place of the key's earlier one. A value that weighs more than all values may is dropped at once."""
         self.drop(key)
         self._values[key] = value, weight

@@ -53,7 +53,7 @@ class TokenReader:
         claims = self._verified.get(token)
         if claims is None:
             claims = await self._verify(token)
-            self._verified.put(token, claims, 1)
+            self._verified.put(token, claims)
         if claims.expires_at <= time():
             self._verified.drop(token)
             raise _expired()

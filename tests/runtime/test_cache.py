@@ -40,3 +40,11 @@ def test_dropped_is_called_for_replaced_values_too():
     kept.put("b", 3, 5)
     assert dropped == [1, 2]
     assert kept.get("b") == 3
+
+
+def test_values_are_listed_the_least_recently_used_first():
+    cache = WeightedCache(2)
+    for key in "abc":
+        cache.put(key, key.upper())
+    cache.get("b")
+    assert list(cache.values()) == ["C", "B"]

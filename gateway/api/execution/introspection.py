@@ -28,6 +28,7 @@ from graphql import (
 
 from gateway.api.execution.columns import FAILED, Fault, Resolver, Run
 from gateway.errors import LimitExceeded
+from gateway.runtime.cache import WeightedCache
 from gateway.runtime.threads import COMPUTATIONS, Once
 
 FIELDS: Final = ("__schema", "__type")
@@ -74,7 +75,7 @@ class Introspection(Resolver):
         )
         spread = [fragments[name] for name in sorted(used.fragments & fragments.keys())]
         self._document = DocumentNode(definitions=(selected, *spread))
-        self._kept: dict[bytes, _Answer] = {}
+        self._kept: WeightedCache[bytes, _Answer] = WeightedCache(MAX_CACHED_ANSWERS)
         self._making: Once[bytes, _Answer] = Once()
 
     @property
@@ -93,14 +94,12 @@ class Introspection(Resolver):
 
     async def _answer(self, given: dict[str, Any]) -> _Answer:
         key = orjson.dumps(given, option=orjson.OPT_SORT_KEYS)
-        if key not in self._kept:
+        answer = self._kept.get(key)
+        if answer is None:
             answer = await self._making.do(key, lambda: COMPUTATIONS.run(self._made, given))
-            if answer.errors:
-                return answer
-            if len(self._kept) >= MAX_CACHED_ANSWERS:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = answer
-        return self._kept[key]
+            if not answer.errors:
+                self._kept.put(key, answer)
+        return answer
 
     def _made(self, given: dict[str, Any]) -> _Answer:
         try:

@@ -153,7 +153,7 @@ class Operations:
         shared = self._shared_by_rights.get(key)
         if shared is None or shared.config is not config or not (shared.scope is scope or shared.scope == scope):
             shared = CoalescedLoaders(self._db, scope, config)
-            self._shared_by_rights.put(key, shared, weight=1)
+            self._shared_by_rights.put(key, shared)
         return shared
 
     async def _run_operation(
@@ -205,7 +205,7 @@ class Operations:
         """Return a new plan, made in a thread for a large document. Raises NotCompiled, Unavailable."""
         try:
             if document.is_large:
-                return await DOCUMENTS.run(operation.plan, variables, stages)
+                return operation.keep(variables, await DOCUMENTS.run(operation.compile, variables, stages))
             async with SLICES:
                 return operation.plan(variables, stages)
         finally:

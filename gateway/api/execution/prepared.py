@@ -23,6 +23,7 @@ from gateway.api.execution.page_arguments import Pages
 from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
+from gateway.runtime.cache import WeightedCache
 
 MAX_CACHED_PLANS: Final = 16
 """The most plans kept of one operation: one for each set of values of the variables in `@skip` and `@include`."""
@@ -41,7 +42,7 @@ class Prepared:
         self.kind: Literal["query", "mutation", "subscription"] = node.operation.value
         self.is_query = node.operation is OperationType.QUERY
         self._max_errors = max_errors
-        self._plans: dict[tuple[Any, ...], Plan | NotCompiled] = {}
+        self._plans: WeightedCache[tuple[Any, ...], Plan | NotCompiled] = WeightedCache(MAX_CACHED_PLANS)
 
     @cached_property
     def introspects(self) -> bool:
@@ -91,32 +92,29 @@ class Prepared:
 
     def plan(self, values: VariableValues, stages: Stages) -> Plan:
         """Return the compiled plan for these values of the variables, made at first use. Raises NotCompiled."""
+        return self.kept_plan(values) or self.keep(values, self.compile(values, stages))
+
+    def compile(self, values: VariableValues, stages: Stages) -> Plan | NotCompiled:
+        """Return a new plan for these values of the variables, or why there is none. It may run in a thread; `keep` what it returns."""
         flags = self._flags(values)
-        plan = self._plans.get(flags)
-        if plan is None:
-            stages.begin("compile")
-            plan = self._made(flags)
+        stages.begin("compile")
+        try:
+            if None in flags:
+                return NotCompiled("a condition that is null")  # an error of the object around it, if there is one
+            return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
+        except NotCompiled as refused:
+            return refused
+        finally:
             stages.end()
+
+    def keep(self, values: VariableValues, plan: Plan | NotCompiled) -> Plan:
+        """Keep a new plan for these values of the variables, and return it. Raises NotCompiled."""
+        self._plans.put(self._flags(values), plan)
         return _compiled(plan)
 
     def _flags(self, values: VariableValues) -> tuple[Any, ...]:
         names = self._flag_names
         return tuple(map(values.coerced.get, names)) if names else ()
-
-    def _made(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
-        plan = self._compiled(flags)
-        if len(self._plans) >= MAX_CACHED_PLANS:
-            self._plans.pop(next(iter(self._plans)), None)
-        self._plans[flags] = plan
-        return plan
-
-    def _compiled(self, flags: tuple[Any, ...]) -> Plan | NotCompiled:
-        if None in flags:
-            return NotCompiled("a condition that is null")  # an error of the object around it, if there is one
-        try:
-            return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
-        except NotCompiled as refused:
-            return refused
 
     @cached_property
     def _flag_names(self) -> tuple[str, ...]:

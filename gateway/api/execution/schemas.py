@@ -5,7 +5,6 @@ thousands of custom fields does not hold up the others.
 """
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
@@ -16,6 +15,8 @@ from graphql import GraphQLSchema
 
 from gateway.api.entities import with_entities
 from gateway.domain.config.configuration import Configuration
+from gateway.runtime.cache import WeightedCache
+from gateway.runtime.threads import Once
 from gateway.xdm.classes import XdmClass
 
 MAX_CACHED_SCHEMAS: Final = 64
@@ -37,31 +38,22 @@ class Schemas:
 
     def __init__(self, base: GraphQLSchema) -> None:
         self._base = base
-        self._kept: OrderedDict[Key, asyncio.Task[SandboxSchema]] = OrderedDict()
+        self._kept: WeightedCache[Key, SandboxSchema] = WeightedCache(MAX_CACHED_SCHEMAS)
+        self._making: Once[Key, SandboxSchema] = Once()
 
     async def read(self, config: Configuration) -> SandboxSchema:
         """Return the schema of a configuration, built at first use; concurrent requests for it share one build."""
         key = (config.sandbox_id, config.version)
-        if key not in self._kept:
-            self._kept[key] = asyncio.create_task(self._made(config))
-            while len(self._kept) > MAX_CACHED_SCHEMAS:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(key)
-        made = self._kept[key]
-        try:
-            return made.result() if made.done() else await asyncio.shield(made)
-        except Exception:
-            self._kept.pop(key, None)
-            raise
+        return self._kept.get(key) or await self._making.do(key, partial(self._made, key, config))
 
-    async def _made(self, config: Configuration) -> SandboxSchema:
+    async def _made(self, key: Key, config: Configuration) -> SandboxSchema:
         unions = [config.union(xdm_class) for xdm_class in XdmClass]
         digest = await asyncio.to_thread(_digest, unions)
-        for task in self._kept.values():
-            if task.done() and not task.cancelled() and task.exception() is None and task.result().digest == digest:
-                return task.result()
-        graphql = await asyncio.to_thread(partial(with_entities, self._base, *unions))
-        return SandboxSchema(graphql, digest)
+        schema = next((each for each in self._kept.values() if each.digest == digest), None)
+        if schema is None:
+            schema = SandboxSchema(await asyncio.to_thread(with_entities, self._base, *unions), digest)
+        self._kept.put(key, schema)
+        return schema
 
 
 def _digest(unions: list[dict[str, Any]]) -> bytes:

@@ -5,7 +5,6 @@ sandbox. A cached configuration is valid exactly as long as its version is not s
 """
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from gateway.domain.config.registry import XdmSchema, load_schemas, select_usabl
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
+from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import ConfigurationBroken, observe
@@ -194,8 +194,7 @@ class Configurations:
     """The cache of configurations of this process, by sandbox: the `size` most recently used ones are kept."""
 
     def __init__(self, size: int = 256) -> None:
-        self._size = size
-        self._cached: OrderedDict[int, Configuration] = OrderedDict()
+        self._cached: WeightedCache[int, Configuration] = WeightedCache(size)
         self._loading: WeakValueDictionary[int, asyncio.Lock] = WeakValueDictionary()
 
     @property
@@ -218,10 +217,7 @@ class Configurations:
             config = await asyncio.to_thread(_prepared, config)  # thousands of fields take a while
             for row in config.broken:
                 observe(ConfigurationBroken(scope.sandbox_id, row.message))
-            self._cached[scope.sandbox_id] = config
-            self._cached.move_to_end(scope.sandbox_id)
-            if len(self._cached) > self._size:
-                self._cached.popitem(last=False)
+            self._cached.put(scope.sandbox_id, config)
             return config
 
     @asynccontextmanager
@@ -238,10 +234,7 @@ class Configurations:
 
     def _find(self, sandbox_id: int, wanted: int) -> Configuration | None:
         known = self._cached.get(sandbox_id)
-        if known is None or known.version < wanted:
-            return None
-        self._cached.move_to_end(sandbox_id)
-        return known
+        return known if known is not None and known.version >= wanted else None
 
 
 def _prepared(loaded: Configuration) -> Configuration:

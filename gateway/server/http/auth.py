@@ -147,7 +147,7 @@ class Callers:
             return before
         expiry = credentials.claims.expires_at
         caller = Caller(credentials, owner, scope, min(expiry, owner.expires_at) if owner else expiry)
-        self._known.put(credentials.headers, caller, 1)
+        self._known.put(credentials.headers, caller)
         return caller
 
     def _note_use(self, scope: Scope) -> None:

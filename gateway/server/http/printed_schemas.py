@@ -28,7 +28,7 @@ class PrintedSchemas:
         text = self.cached(config)
         if text is None:
             text = await asyncio.to_thread(print_sdl, config)
-            self._texts.put(_key(config), text, 1)
+            self._texts.put(_key(config), text)
         return text
 
 
