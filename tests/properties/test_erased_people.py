@@ -105,7 +105,7 @@ class Story:
 
     def event(self, sent: Sent) -> dict[str, Any]:
         self.sent.append(sent)
-        return event(f"e{sent.number % 1_000_000}", day(1), sent.owner, *sent.others, eventType=f"kind {sent.number}")
+        return event(f"e{len(self.events)}", day(1), sent.owner, *sent.others, eventType=f"kind {sent.number}")
 
     async def batch(self, dataset: Any) -> Any:
         batch_id = await self.world.batch(f"batch {next(_numbers) % 1_000_000}", dataset)
