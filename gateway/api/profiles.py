@@ -57,7 +57,7 @@ from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
-from gateway.domain.reading.people import PERSON, WHOLE
+from gateway.domain.reading.people import ORIGIN, PERSON, WHOLE
 from gateway.domain.reading.profiles import (
     InvalidKey,
     Profile,
@@ -95,6 +95,7 @@ described(
 
 
 GRAPH: Final = frozenset({PERSON})
+GRAPH_AND_ORIGIN: Final = frozenset({PERSON, ORIGIN})
 
 MAX_IDENTITIES_INLINE: Final = 250
 """The most identities of one field that are computed without waiting for a time slice of the event loop."""
@@ -261,11 +262,13 @@ class ProfileType(Node):
     sources: list[DatasetType] = resolved_by(
         _sources,
         "The datasets whose records are in the document, by name; of a person without records, those of the events.",
+        raw=GRAPH_AND_ORIGIN,
         weight=Weight(OBJECT),
     )
     last_modified_at: datetime = resolved_by(
         _last_modified_at,
         "When the newest of the records in the document came in; of a person without records, when the newest event did.",
+        raw=GRAPH_AND_ORIGIN,
         weight=Weight(OBJECT),
     )
     entity: ProfileEntity = resolved_by(

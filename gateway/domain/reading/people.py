@@ -49,8 +49,8 @@ before the policy changed does not mix the two."""
 
 NO_POLICY: Final[PolicyVersion] = (None, 0)
 
-PERSON, DOCUMENT = "person", "document"
-"""What may be read of people as it is: their graph; the document that a policy keeps, with its origin."""
+PERSON, ORIGIN, DOCUMENT = "person", "origin", "document"
+"""What may be read of people as it is: their graph; where the profile that a policy keeps is from, without its document; and with it."""
 
 WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
 """Everything of people."""
@@ -60,6 +60,7 @@ _KEYS, _GRAPH, _PROFILE, _IS_CURRENT = (part(f"people.{name}") for name in ("key
 _IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
 _RAW: Final = {
     PERSON: ("g.xids", "g.identity_map", "g.size", "g.is_contested"),
+    ORIGIN: ("kept.unread_document", "p.sources", "p.modified_at"),
     DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
 }
 _BETWEEN: Final = "\x01"  # as in people.read_texts
@@ -227,10 +228,13 @@ def statement_of(query: Query, projection: Projection, direction: str = "") -> t
     """Return a statement on people that reads a projection, and the values behind its own parameters."""
     values = Values(*([None] * len(query.parameters)))
     texts = columns(projection.parts, _SOURCE, values)
-    needs_profile = DOCUMENT in projection.raw or any(isinstance(node, DocumentNode) for node in projection.nodes)
+    names = _raw_of(projection)
+    needs_profile = names[-1:] not in ((), (PERSON,)) or any(
+        isinstance(node, DocumentNode) for node in projection.nodes
+    )
     needs_graph = PERSON in projection.raw or any(map(_looks_at_graph, projection.nodes))
     own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
-    raw = [column for name in (PERSON, DOCUMENT) if name in projection.raw for column in _RAW[name]]
+    raw = [column for name in names for column in _RAW[name]]
     is_current = _IS_CURRENT if needs_profile else "true"
     gaps = {
         "columns": ", ".join([is_current, own, *raw, *texts]),
@@ -242,6 +246,12 @@ def statement_of(query: Query, projection: Projection, direction: str = "") -> t
         "direction": direction,
     }
     return query.filled(**gaps), values.given[len(query.parameters) :]
+
+
+def _raw_of(projection: Projection) -> tuple[str, ...]:
+    """Return which raw columns are read, in the order of rows: those of the document have its origin, too."""
+    kept = DOCUMENT if DOCUMENT in projection.raw else ORIGIN
+    return tuple(name for name in (PERSON, kept) if name in projection.raw)
 
 
 def _looks_at_graph(node: Any) -> bool:
@@ -270,7 +280,7 @@ def _read_row(
     place += 1
     if PERSON in projection.raw:
         graph, place = row[place : place + 4], place + 4
-    if DOCUMENT in projection.raw:
+    if {ORIGIN, DOCUMENT} & projection.raw:
         kept, place = _merged(*row[place : place + 3]), place + 3
     parts = None if projection is WHOLE else row[place:]
     if profile_id is None:

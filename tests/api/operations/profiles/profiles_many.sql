@@ -20,7 +20,7 @@ select person.place, found.*
  cross join lateral (select e.document || '{}' as document offset 0) unpacked) found;
 
 -- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at, '{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '}'
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, kept.unread_document, p.sources, p.modified_at, '{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '}'
   from unnest($4::uuid[]) with ordinality asked (xid, place)
   left join lateral (
          select namespace_id, value, profile_id
@@ -43,5 +43,5 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
           where sandbox_id = $1 and profile_id = person.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
           limit 1) p on true
- cross join lateral (select coalesce(p.document, '{}') as document) kept
+ cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept
  order by asked.place;
