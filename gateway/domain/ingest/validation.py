@@ -251,9 +251,12 @@ class Reader:
     def stated(self, body: Document) -> Iterator[tuple[UUID, StatedIdentity]]:
         """Yield the identities that a document states, each wherever it stands, with its xid; none that cannot exist by today's rules."""
         for identity in (*self._described(body), *_mapped(body)):
-            with suppress(InvalidDocument):
-                if not self._rules.is_placeholder(identity.value):
-                    yield to_identity(self._config, self._sandbox, identity).xid, identity
+            if self._rules.is_placeholder(identity.value):
+                continue
+            is_number = identity.field and not self._rules.has_whole_numbers and identity.value.lstrip("-").isdecimal()
+            for value in (identity.value, *([str(float(identity.value))] if is_number else ())):  # as it may have come
+                with suppress(InvalidDocument):
+                    yield to_identity(self._config, self._sandbox, identity._replace(value=value)).xid, identity
 
     def _described(self, body: Document) -> Iterator[StatedIdentity]:
         """Yield the identities in the fields of the schema's identity descriptors."""

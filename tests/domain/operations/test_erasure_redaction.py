@@ -1,5 +1,7 @@
 """What documents of others say of erased identities is taken out of each version, event and resend, and nothing else is touched."""
 
+from dataclasses import replace
+
 import orjson
 import pytest
 from world import World, event, record
@@ -30,6 +32,10 @@ EVENTS = read(
 ERRORS = read("errors", "select document from gateway.ingest_error where sandbox_id = $1")
 SAMPLES = read("samples", "select sample from gateway.ingestion_warning where sandbox_id = $1 order by first_seen_at")
 CHANGES = read("changes", "select distinct kind from gateway.change where sandbox_id = $1")
+EARLIER = read(
+    "earlier",
+    "update gateway.sandbox set text_rules = 1, config_version = config_version + 1 where sandbox_id = $1 returning 1",
+)
 RESENDS = read("resends", "select event_id, document, named_xids from gateway.event_resend where sandbox_id = $1")
 NEWEST = read("newest", "select max(ingested_at) as at from gateway.event where sandbox_id = $1")
 LIFT = read("lift", "update gateway.identity set erased_at = null where sandbox_id = $1 returning 1")
@@ -74,6 +80,16 @@ async def test_each_version_loses_the_mention_and_keeps_what_else_it_says(db):
         {"/extSourceSystemAudit/lastUpdatedDate": "2026-01-01T01:00:00+01:00"}, None, None, None,
         {"/extSourceSystemAudit/lastUpdatedDate": "2026-01-01T01:00:00+01:00"},
     ]  # fmt: skip
+
+
+async def test_a_number_that_earlier_rules_hashed_as_it_was_sent_is_found(db):
+    described = [IdentityDescriptor("_acme.crm.number", "CORE")]
+    world = await World.create(db, "acme", described, FIELDS)
+    await db.rows(EARLIER, world.scope.sandbox_id)
+    world.scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    await world.records(record(BOB, _acme={"crm": {"number": 12.0}}))
+    assert (await erase(world, ("CORE", "12.0"))).redacted_mentions == 1
+    assert await stored(world, VERSIONS, "input") == [record(BOB)]
 
 
 async def test_a_deletion_keeps_no_identity_but_its_own(world):
