@@ -62,11 +62,8 @@ def test_sql_is_about_as_long_as_its_expression():
     """A part that stood in it twice would stand there a thousand times, ten levels further out."""
 
     def nested(levels):
-        return (
-            nested(levels - 1).join(('["x", [', "].head()].filter(this in [_acme.in].topN(this, 2)).head()"))
-            if levels
-            else "_acme.in"
-        )
+        inner = nested(levels - 1) if levels else "_acme.in"
+        return f'["x", [{inner}].head()].filter(this in [$1._acme.in].topN(this, 2)).head()'
 
-    short, long = (len(statement_of(nested(levels))[0]) for levels in (2, 6))
+    short, long = (len(statement_of(nested(levels))[0]) for levels in (1, 5))
     assert long < 4 * short
