@@ -7,7 +7,7 @@ now: it refuses what happened before it was erased, and is used again by what ha
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument
@@ -40,10 +40,9 @@ class SortedOut(NamedTuple):
     refused: Counter[UUID]
 
 
-def check_erased(documents: Iterable[ValidDocument], rows: Iterable[Any]) -> None:
-    """Check that no document names an identity that was erased and refuses it. `rows` tell `erased_at` of each. Raises ErasedNamed."""
-    erased_at = {row["xid"]: row["erased_at"] for row in rows if row["erased_at"] is not None}
-    if erased_at and any(_refused_in(document, erased_at) for document in documents):
+def check_erased(documents: Iterable[ValidDocument], erased_at: ErasedAt) -> None:
+    """Check that no document names an identity that was erased and refuses it. Raises ErasedNamed."""
+    if any(_refused_in(document, erased_at) for document in documents):
         raise ErasedNamed(erased_at)
 
 

@@ -137,9 +137,14 @@ class CallWrites:
         """Read what is stored of the documents' identities. Raises ErasedNamed."""
         named = {n.xid: n for document in self.documents for n in document.identities}
         rows = await self._tx.rows(READ_POINTERS, self.scope.sandbox_id, list(named))
-        check_erased(self.documents, rows)
-        emptied = frozenset(row["xid"] for row in rows if row["is_unnamed"])
-        return Known(named, {row["xid"]: row["profile_id"] for row in rows if row["xid"] not in emptied}, emptied)
+        pointers = {row["xid"]: row["profile_id"] for row in rows}
+        erased = [row for row in rows if row["erased_at"] is not None]
+        if erased:
+            check_erased(self.documents, {row["xid"]: row["erased_at"] for row in erased})
+        emptied = {row["xid"] for row in erased if row["is_unnamed"]}
+        for xid in emptied:
+            del pointers[xid]
+        return Known(named, pointers, emptied)
 
     async def _insert_newcomers(self) -> set[UUID]:
         """Insert the unknown identities of the documents, without a person for now, and return their xids. Deletions insert none."""

@@ -9,7 +9,9 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 from starlette.requests import Request
+from working import work_off
 
+from gateway.domain.config.configuration import Configurations
 from gateway.domain.ingest.ingestion import MAX_DOCUMENTS
 from gateway.domain.rules.scope import Permission
 from gateway.server.http.request_body import Pace, paced_pieces
@@ -138,6 +140,21 @@ async def test_each_bad_line_is_reported_and_the_others_are_ingested(gateway, se
     batch = (await gateway.run(read, {"id": answer.json()["batchId"]}))["batch"]
     assert batch["failedCount"] == len(broken)
     assert [one["index"] for one in batch["errors"]["nodes"]] == [failure["index"] for failure in failed]
+
+
+async def test_lines_about_erased_people_are_refused_and_leave_nothing_of_them(gateway, send):
+    await send(lines([record(0), record(1)]))
+    erase = """mutation Erase { createSystemJob(input: {deleteProfile: {identities: [
+      {key: {namespace: "Email", value: "p0@example.com"}}]}}) { userErrors { message } } }"""
+    assert (await gateway.run(erase))["createSystemJob"]["userErrors"] == []
+    await work_off(gateway.store.db, Configurations())
+    answer = await send(lines([record(0), record(1, maritalStatus="married")]))
+    assert counts(answer) == [1, 0, 1]
+    assert [(failure["index"], failure["code"]) for failure in answer.json()["failed"]] == [(0, "ERASED_IDENTITY")]
+    assert "p0@" not in answer.text
+    read = "query Read($id: ID!) { batch(id: $id) { errors(first: 9) { nodes { code document } } } }"
+    errors = (await gateway.run(read, {"id": answer.json()["batchId"]}))["batch"]["errors"]["nodes"]
+    assert errors == [{"code": "ERASED_IDENTITY", "document": None}]
 
 
 async def test_many_failures_are_all_kept_and_the_first_are_reported(gateway, send):
