@@ -22,6 +22,9 @@ SETTINGS: Final = {
 SESSION_SETTING: Final = "gateway.session"
 """A setting that a connection has only if its startup parameters reached the server."""
 
+PRIMARY: Final = "primary"
+"""Which of the servers in an address is connected to: a standby would not know yet that a key was revoked, or the configuration changed."""
+
 GRACE_SECONDS: Final = 0.5
 """How long after a statement's time limit the driver waits for the server to enforce it: the connection then stays usable."""
 
@@ -35,7 +38,7 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     `seconds` is the time limit of a statement, and of opening a connection; `cache_size` the number of prepared statements that each
     connection keeps. Raises TimeoutError, OSError and asyncpg's errors.
     """
-    limits = {"timeout": seconds, "command_timeout": seconds + GRACE_SECONDS}
+    limits = {"timeout": seconds, "command_timeout": seconds + GRACE_SECONDS, "target_session_attrs": PRIMARY}
     pooled = partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)  # no statement has a name
     if cache_size:
         settings = {**SETTINGS, "statement_timeout": f"{round(seconds * 1000)}", SESSION_SETTING: "kept"}
@@ -48,7 +51,8 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
 
 def connect_to_listen(dsn: str, *, seconds: float) -> Connect:
     """Return the function that opens a connection to listen on, which runs hardly any statement. `seconds` limits each of them."""
-    return partial(asyncpg.connect, dsn, statement_cache_size=0, timeout=seconds, command_timeout=seconds)
+    limits = {"timeout": seconds, "command_timeout": seconds, "target_session_attrs": PRIMARY}
+    return partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)
 
 
 async def _open_direct(direct: Connect) -> Any | None:

@@ -32,6 +32,7 @@ from asyncpg.exceptions import (
     ProgramLimitExceededError,
     QueryCanceledError,
     SerializationError,
+    TargetServerAttributeNotMatched,
     TooManyConnectionsError,
 )
 
@@ -54,6 +55,12 @@ DRIVER: Final = (OSError, PostgresError, InterfaceError, InternalClientError)
 
 OPENING: Final = (*DRIVER, ValueError)
 """What the driver raises when it opens a connection; a ValueError for its address."""
+
+NOT_NOW: Final = (
+    *(OSError, CannotConnectNowError, TooManyConnectionsError, InsufficientResourcesError),
+    TargetServerAttributeNotMatched,  # a standby, perhaps until it is promoted
+)
+"""Of OPENING, what may be otherwise soon."""
 
 UNSTORABLE: Final = (DataError, ProgramLimitExceededError, UnicodeEncodeError)
 
@@ -123,7 +130,7 @@ def opening_failed(error: Exception) -> GatewayError:
         return Timeout("The database does not answer.")
     if isinstance(error, ssl.SSLError) or "SSL upgrade" in str(error):  # the latter: the server has no SSL
         return DatabaseRefused(f"No encrypted connection to the database can be made: {error}.")
-    if isinstance(error, OSError | CannotConnectNowError | TooManyConnectionsError | InsufficientResourcesError):
+    if isinstance(error, NOT_NOW):
         return Unavailable(f"The database does not answer: {error}; try again.")
     if isinstance(error, PostgresError):
         return DatabaseRefused(f"The database refuses the gateway: {error} ({getattr(error, 'sqlstate', None)}).")

@@ -10,6 +10,8 @@ import orjson
 import pytest
 
 from gateway.domain.operations.verification import verify
+from gateway.errors import Unavailable
+from gateway.storage.database import Database
 
 END_ALL = """select count(pg_terminate_backend(pid)) from pg_stat_activity
               where datname = current_database() and pid <> pg_backend_pid()"""
@@ -106,3 +108,21 @@ async def test_while_connections_end_and_postgres_restarts_every_response_is_rig
         assert load.answers - before == {(200,): 3}
         scope = await gateway.store.scope()
         assert await verify(gateway.store.db, scope, gateway.app.state.services.configurations) == []
+
+
+async def test_a_standby_which_may_not_know_of_a_revoked_key_yet_is_not_read(own_cluster, start_gateway):
+    """A server that recovers forever is one, and becomes a primary when it is told to."""
+    await own_cluster.stop()
+    signal = own_cluster.data_dir / "postgres" / "standby.signal"
+    signal.touch()
+    signal.chmod(0o666)
+    await own_cluster.start()
+    try:
+        with pytest.raises(Unavailable, match="primary"):
+            await Database.connect(own_cluster.dsn())
+    finally:
+        await own_cluster.stop()
+        signal.unlink()
+        await own_cluster.start()
+    async with start_gateway() as gateway:
+        await gateway.run("{ __typename }")
