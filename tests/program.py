@@ -91,7 +91,7 @@ def _pipe(content: bytes) -> Iterator[int]:
         os.close(reads)
 
 
-OF_A_FORK = {"env", "stdin", "stdout", "stderr"}
+OF_A_FORK = {"env", "stdin", "stdout", "stderr", "ignored"}
 """The options that a fork can be given; for others a process is started."""
 
 
@@ -112,6 +112,7 @@ def _start_warm(
     stdout: int | IO[str],
     stderr: int | IO[str],
     stdin: int = subprocess.DEVNULL,
+    ignored: Sequence[int] = (),
 ) -> Started:
     files, pipes = [], []
     with ExitStack() as stack:
@@ -128,7 +129,7 @@ def _start_warm(
                 theirs = given if isinstance(given, int) else given.fileno()
             files.append(theirs)
             pipes.append(ours)
-        return warm().start(arguments, env, files, pipes)
+        return warm().start(arguments, env, files, pipes, ignored)
 
 
 def postgres_runs(data_dir: Path) -> bool:

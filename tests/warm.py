@@ -91,10 +91,14 @@ class Warm:
         env: Mapping[str, str],
         files: Sequence[int],
         pipes: Sequence[IO[str] | None],
+        ignored: Sequence[int] = (),
     ) -> Started:
-        """Start a command in this directory, and do not wait for its end. `pipes`: our ends of its files, None for one that is no pipe."""
+        """Start a command in this directory, and do not wait for its end.
+
+        `pipes`: our ends of its files, None for one that is no pipe. `ignored`: signals that whoever starts it ignores.
+        """
         ended, ends = os.pipe()
-        pid = self._ask([True, arguments, dict(env), str(Path.cwd())], [*files, ends])
+        pid = self._ask([True, arguments, dict(env), str(Path.cwd()), ignored], [*files, ends])
         os.close(ends)
         return Started(pid, ended, pipes)
 
@@ -150,7 +154,11 @@ def run_apart(requests: socket.socket, files: Sequence[int]) -> None:
     os._exit(0)
 
 
-def become(files: Sequence[int], arguments: Sequence[str], env: Mapping[str, str], cwd: str) -> None:
+def become(
+    files: Sequence[int], arguments: Sequence[str], env: Mapping[str, str], cwd: str, ignored: Sequence[int] = ()
+) -> None:
+    for number in ignored:
+        signal.signal(number, signal.SIG_IGN)
     for standard, file in enumerate(files):
         os.dup2(file, standard)
         os.close(file)

@@ -11,7 +11,8 @@ from time import monotonic, sleep
 
 import pytest
 from places import reachable_directory
-from program import GATEWAY, environment, postgres_runs, server
+from program import postgres_runs, server, started_program
+from warm import Started
 
 from gateway.postgres.account import server_account
 from gateway.postgres.file_locks import locked
@@ -37,11 +38,9 @@ def data_dir() -> Iterator[Path]:
 
 
 @contextmanager
-def ignoring_interrupts(*arguments: str | Path) -> Iterator[subprocess.Popen[str]]:
+def ignoring_interrupts(*arguments: str | Path) -> Iterator[Started]:
     """A command as a script starts it in its background: SIGINT is ignored."""
-    shell = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *GATEWAY, *map(str, arguments)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    with subprocess.Popen(shell, env=environment(), **pipes) as process:
+    with started_program(*map(str, arguments), stdin=subprocess.PIPE, ignored=[signal.SIGINT]) as process:
         try:
             yield process
         finally:
@@ -78,7 +77,7 @@ def test_a_command_that_waits_for_a_writer_of_a_named_pipe_ends_at_sigterm(data_
         assert process.wait(PATIENCE) in {130, -signal.SIGTERM}
 
 
-def wait_until_it_sleeps(process: subprocess.Popen[str]) -> None:
+def wait_until_it_sleeps(process: Started) -> None:
     """Until the command waits for something, and not just for a moment."""
     end, asleep = monotonic() + PATIENCE, 0
     while asleep < 100:
@@ -89,7 +88,7 @@ def wait_until_it_sleeps(process: subprocess.Popen[str]) -> None:
         asleep = asleep + 1 if is_asleep else 0
 
 
-def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
+def wait_for_it(process: Started, path: Path) -> None:
     """Until the command has opened the lock, to wait for it."""
     wanted = path.stat()
     while process.poll() is None:
@@ -101,7 +100,7 @@ def wait_for_it(process: subprocess.Popen[str], path: Path) -> None:
             if (opened.st_dev, opened.st_ino) == (wanted.st_dev, wanted.st_ino):
                 return
         sleep(LOOK_SECONDS)
-    raise AssertionError(process.communicate())
+    raise AssertionError((process.stdout.read(), process.stderr.read()))
 
 
 # ---------------------------------------------------------------------------------------------- Postgres ends
