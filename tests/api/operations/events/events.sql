@@ -43,7 +43,7 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
           where sandbox_id = $1 and profile_id = person.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
           limit 1) p on true
- cross join lateral (select coalesce(p.document, '{}') as document) kept
+ cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept
  order by asked.place;
 
 -- people.read_people
