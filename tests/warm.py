@@ -157,6 +157,9 @@ def run_apart(requests: socket.socket, files: Sequence[int]) -> None:
 def become(
     files: Sequence[int], arguments: Sequence[str], env: Mapping[str, str], cwd: str, ignored: Sequence[int] = ()
 ) -> None:
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # ignored in the fork, too, where a script runs the tests in its background
     for number in ignored:
         signal.signal(number, signal.SIG_IGN)
     for standard, file in enumerate(files):

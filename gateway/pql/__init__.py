@@ -1,4 +1,1 @@
-"""PQL: questions about a person or an event, as text.
-
-text → parser → ast → check: names and types against the schema → typed → sql: an expression of Postgres and its parameters
-"""
+"""The Profile Query Language: text → `ast` → `typed`, by the union's types → SQL. It knows no noun and no connection."""

@@ -1,1 +1,1 @@
-"""What is wanted of records: one tree, which SQL writes as JSON and Python evaluates to equal JSON."""
+"""Projections: the tree, its two interpreters (SQL and Python), and conditions. It knows no noun, no GraphQL and no connection."""

@@ -46,6 +46,7 @@ SCALARS = {
     "JSON": st.sampled_from([nodes.Null, nodes.String("x"), nodes.Int(1)]),
     "Long": st.integers(0, 9).map(nodes.Int),
     "DateTime": st.just(nodes.String("2026-01-02T03:04:05Z")),
+    "Duration": st.just(nodes.String("P30D")),
 }
 """Values of the gateway's own scalars, for hypothesis-graphql."""
 

@@ -164,7 +164,7 @@ async def test_a_transaction_that_ends_late_is_missed_by_nobody(world, dsn):
     await world.records(record(EVE))  # the first number of a sequence is logged, which gives a transaction its id
     position = (await read(world, first=0)).end
     async with other.transaction() as late:
-        stamp = await late.row(STAMP, world.scope.sandbox_id, [])
+        stamp = await late.row(STAMP, world.scope.sandbox_id)
         await world.records(record(BEN))
         first = await read(world, position)
         assert [each.profile_id for each in first.items] == [ben]
@@ -180,7 +180,7 @@ async def test_a_transaction_that_ends_late_is_missed_by_nobody(world, dsn):
 async def test_an_open_transaction_holds_nobody_up(world, dsn):
     other = await Database.connect(dsn, size=1)
     async with other.transaction() as tx:
-        await tx.row(STAMP, world.scope.sandbox_id, [])
+        await tx.row(STAMP, world.scope.sandbox_id)
         position = (await read(world, first=0)).end
         await world.records(record(ANA))
         assert await told(world, position) == [("CREATED", "ana@x.io")]
