@@ -147,6 +147,11 @@ class SerialSession(Session):
         async with self._turn:
             return await super().value(query, *args)
 
+    async def value_apart(self, query: Query, *args: Any) -> Any:
+        """Run a statement as `value` does. When Postgres refuses it, the other reads of the snapshot go on."""
+        async with self._turn, self.savepoint():
+            return await super().value(query, *args)
+
 
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""

@@ -1,5 +1,6 @@
 """`checkExpression` over the sandbox's own schema, and `testExpression` over one person."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -8,8 +9,9 @@ from world import World, event, record
 from gateway.api.ids import global_id
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
-from gateway.domain.reading.expressions import READ_INSTANT
+from gateway.domain.reading.expressions import READ_INSTANT, evaluate_expression
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.errors import BadPql
 from gateway.xdm.classes import XdmClass
 
 CHECK = """query ($text: String!, $of: XdmClass) { checkExpression(expression: $text, class: $of) {
@@ -120,6 +122,27 @@ async def test_a_number_beyond_any_double_is_an_error(person):
     text = "let A = (100000000000000000000000000000) in (A * A * A * A * A * A * A * A * A * A * A * A)"
     error = await person.error(TEST, text=text, who=WHO)
     assert (error["extensions"]["code"], "out of range" in error["message"]) == ("BAD_PQL", True)
+
+
+async def test_a_value_that_cannot_be_computed_ends_no_other_read_of_one_moment(person):
+    world = person.world
+    config, xid = await world.config(), await world.xid(*ADA)
+    large = f"let A = (1.0e300) in let B = ({'*'.join('A' * 25)}) in ({'*'.join('B' * 20)})"
+    async with world.db.at_one_moment() as still:
+
+        async def found(text):
+            return await evaluate_expression(still, world.scope, config, config.default_policy, text=text, xid=xid)
+
+        texts = [
+            "person.name.firstName",
+            large,
+            "person.name.firstName",
+        ]
+        one, wrong, other = await asyncio.gather(*map(found, texts), return_exceptions=True)
+        assert isinstance(wrong, BadPql)
+        assert "out of range" in wrong.message
+        again = await found(texts[0])
+        assert {each.value for each in (one, other, again)} == {"Ada"}
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,10 @@ class Stages:
         """End the stage that began last."""
         self.begin(None)
 
+    def forget_ended(self) -> None:
+        """Forget all stages but the one that has not ended."""
+        self.seconds.clear()
+
     def has(self, name: str) -> bool:
         """Return whether a stage of this name took place."""
         return name in self.seconds

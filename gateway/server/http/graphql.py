@@ -119,7 +119,11 @@ async def _run(
         answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
     finally:
         stages.begin("auth")
-        scope = await confirming
+        try:
+            scope = await confirming
+        except GatewayError:
+            stages.forget_ended()  # how far the operation came is not told to who may not ask
+            raise
         stages.end()
     if scope is not caller.scope or (answer.outcome is Outcome.NOT_A_QUERY and not only_queries):
         answer = await here.operations.run(scope, request, stages, only_queries=only_queries)
