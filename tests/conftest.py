@@ -129,6 +129,25 @@ async def module_dsn(cluster: Cluster, administrator: asyncpg.Connection) -> Asy
         yield address
 
 
+@pytest.fixture(scope="module")
+async def generic_plan(module_dsn: str) -> AsyncIterator[Callable[[str, int], Awaitable[str]]]:
+    """Return the plan that a prepared statement settles on, for its SQL and the number of its parameters."""
+    # Nulls stand for all parameters, and would prune every partition away.
+    settings = {"jit": "off", "plan_cache_mode": "force_generic_plan", "enable_partition_pruning": "off"}
+    connection = await asyncpg.connect(module_dsn, server_settings=settings)
+
+    async def explain(sql: str, parameters: int) -> str:
+        given = f"({', '.join(['null'] * parameters)})" if parameters else ""
+        await connection.execute(f"prepare examined as {sql}")
+        try:
+            return "\n".join(row[0] for row in await connection.fetch(f"explain (costs off) execute examined{given}"))
+        finally:
+            await connection.execute("deallocate examined")
+
+    yield explain
+    await connection.close()
+
+
 @pytest.fixture
 async def db(dsn: str) -> AsyncIterator[Database]:
     """A pool of connections to a fresh database."""

@@ -2,7 +2,6 @@
 
 import re
 
-import asyncpg
 import pytest
 from pql.examples import EXAMPLES
 from pql.sample import checked
@@ -13,14 +12,6 @@ from gateway.pql.sql import Inputs, compiled
 INPUTS = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
 LISTED = '_acme.orders[price > 3 and lines[SKU = "O\'Neil"]].count() + xEvent[eventType = "O\'Neil"].sum(_acme.amount)'
 OF_EVENTS = [text for text in EXAMPLES if "xEvent" in text]
-SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan", "enable_partition_pruning": "off"}
-
-
-@pytest.fixture(scope="module")
-async def connection(module_dsn):
-    connection = await asyncpg.connect(module_dsn, server_settings=SETTINGS)
-    yield connection
-    await connection.close()
 
 
 def statement_of(text):
@@ -42,16 +33,10 @@ def test_equal_values_are_one_parameter_and_what_nothing_asks_for_is_none():
 
 
 @pytest.mark.parametrize("text", OF_EVENTS)
-async def test_events_are_found_by_person(connection, text):
+async def test_events_are_found_by_person(generic_plan, text):
     """On a table without statistics, as after the first start."""
     sql, values = statement_of(text)
-    await connection.execute(f"prepare examined as {sql}")
-    try:
-        given = ", ".join(["null"] * (len(EVALUATE.parameters) + len(values)))
-        rows = await connection.fetch(f"explain (costs off) execute examined ({given})")
-    finally:
-        await connection.execute("deallocate examined")
-    plan = "\n".join(row[0] for row in rows)
+    plan = await generic_plan(sql, len(EVALUATE.parameters) + len(values))
     assert "Seq Scan on event" not in plan
     conditions = re.findall(r"Index Cond: (.*)", plan)
     assert conditions
