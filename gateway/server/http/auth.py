@@ -5,8 +5,8 @@ x-api-key          the calling program: a key of the same organization, perhaps 
 x-gw-ims-org-id    the organization, again
 x-sandbox-name     one of the sandboxes that token and key have in common; the default one where it is absent
 
-Every request is checked against the database, so that a revoked key or
-token, a deleted sandbox or a changed configuration counts for all later requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
+Every request is checked against the database, so that a revoked key or token, a deleted sandbox or a changed configuration counts for all
+later requests. The scope of an earlier request is cached as a guess: a read may begin with it, but is not answered until it is confirmed.
 """
 
 import asyncio

@@ -3,8 +3,8 @@
     POST        application/json, the one content type that no form can send
     GET, HEAD   queries only. Credentials are in headers that a page of another origin can send only after a preflight, so neither can be forged.
 
-In front of all routes it was decided whether the host is ours, which origins may read the response, and in which codings it may be sent
-(`app.py`). Here follow, in this order: method, media types, announced size, caller, room for the request, body, turn, operation, status,
+In front of all routes it was decided whether the host is ours and in which codings the response may be sent (`front_door.py`), and which
+origins may read it (`cors.py`). Here follow, in this order: method, media types, announced size, caller, room for the request, body, turn, operation, status,
 JSON. Each is decided once, and how long it took is told in `Server-Timing`.
 
 A caller is confirmed by the database in each request. A query runs meanwhile, as who the caller was last time; a mutation waits. Nothing is
