@@ -9,12 +9,10 @@ An identity that no fact names any more keeps its row without the value, for goo
 cancelled leaves what it has marked marked, and what is left of the facts.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
-from time import perf_counter
 from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
@@ -24,6 +22,7 @@ from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations.erasure_people import count_people, whole_people
 from gateway.domain.operations.erasure_redaction import Redaction
+from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import Selection, preview, remove
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.effects import ChangeKind
@@ -33,7 +32,6 @@ from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Job
 from gateway.domain.work.leases import LeasedJob
-from gateway.domain.work.locks import IS_AWAITED
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Invalid, JobOpen, NotFound, TooMany
 from gateway.runtime.uuids import NIL
@@ -208,7 +206,7 @@ class _Erasing:
     ) -> None:
         self._db, self._scope, self._configurations, self._job, self._asked = db, scope, configurations, job, asked
         self._cursor: dict[str, Any] = job.cursor or {"marked": 0, "since": None}
-        self._pause = 0.0
+        self._pieces = ExclusivePieces(db, scope, configurations)
 
     async def mark(self) -> bool:
         """Mark some of the given identities, or their people, as erased. Return whether some were left."""
@@ -254,10 +252,9 @@ class _Erasing:
         return bool(errors or samples)
 
     async def _redact(self, redaction: Redaction) -> None:
-        """Redact some documents. Writers who waited have as long a time before the next piece."""
-        await asyncio.sleep(self._pause)
-        async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
-            begin, tx, sandbox_id = perf_counter(), change.tx, change.scope.sandbox_id
+        """Redact some documents."""
+        async with self._pieces.next() as change:
+            tx, sandbox_id = change.tx, change.scope.sandbox_id
             went = await redaction.redact_some(change)
             change.seeds |= {row["xid"] for row in await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, redaction.xids)}
             change.recount = True
@@ -270,8 +267,6 @@ class _Erasing:
             )
             people = len(effects.people)
             await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, profiles=people, receipt=receipt)
-            is_awaited = await tx.value(IS_AWAITED, sandbox_id)
-        self._pause = perf_counter() - begin if is_awaited else 0.0
 
     async def forget_changes(self) -> bool:
         """Take the marked identities out of some rows of the journal from before they were marked. Return whether there were some."""

@@ -3,25 +3,22 @@
 Pseudonymous is a person all of whose identities are of the namespaces that `pseudonymous_expiry` of the sandbox lists.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from time import perf_counter
 from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
+from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import note_removed
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import read_known
 from gateway.domain.views.pipeline import refresh
-from gateway.domain.views.transactions import exclusive_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.domain.work.locks import IS_AWAITED
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
@@ -48,6 +45,7 @@ async def expire_profiles(db: Database, scope: Scope, configurations: Configurat
     Each of them goes whole, with every record and event under their identities, in one transaction that sees that nothing came in
     meanwhile. In a sandbox without an expiry it reads nobody.
     """
+    pieces = ExclusivePieces(db, scope, configurations)
     while (expiry := await db.row(READ_EXPIRY, scope.sandbox_id)) is not None:
         after = UUID(job.cursor) if job.cursor else NIL
         rows = await db.rows(LIST_GRAPHS, scope.sandbox_id, after, PEOPLE_PER_LOOK)
@@ -57,27 +55,22 @@ async def expire_profiles(db: Database, scope: Scope, configurations: Configurat
         expired = [row["profile_id"] for row in await db.rows(LIST_EXPIRED, scope.sandbox_id, *expiry, seen)]
         done = job.done + len(seen)
         for start in range(0, len(expired), PEOPLE_PER_PIECE):
-            piece = expired[start : start + PEOPLE_PER_PIECE]
-            await asyncio.sleep(await _remove(db, scope, configurations, job, piece))
+            await _remove(pieces, job, expired[start : start + PEOPLE_PER_PIECE])
         async with db.transaction(scope.sandbox_id) as tx:
             total = job.total or await tx.value(COUNT, scope.sandbox_id) + job.done  # those left, and those removed
             await leases.advance(tx, job, str(seen[-1]), done=done, total=max(done, total))
 
 
-async def _remove(
-    db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, profile_ids: Sequence[UUID]
-) -> float:
-    """Remove those of these people who have expired. Return for how many seconds writers who wait are to have their turn."""
-    async with exclusive_transaction(db, scope, configurations) as change:
-        begin = perf_counter()
-        expiry = await change.tx.row(READ_EXPIRY, scope.sandbox_id)
-        rows = expiry and await change.tx.rows(LIST_EXPIRED, scope.sandbox_id, *expiry, profile_ids)
+async def _remove(pieces: ExclusivePieces, job: LeasedJob, profile_ids: Sequence[UUID]) -> None:
+    """Remove those of these people who have expired."""
+    async with pieces.next() as change:
+        tx, sandbox_id = change.tx, change.scope.sandbox_id
+        expiry = await tx.row(READ_EXPIRY, sandbox_id)
+        rows = expiry and await tx.rows(LIST_EXPIRED, sandbox_id, *expiry, profile_ids)
         removed, receipt = await _remove_facts(change, sorted({xid for row in rows or () for xid in row["xids"]}))
         people, facts = len((await refresh(change)).people), removed.total()
         receipt = replace(receipt, identities=change.dropped, profiles=people)
-        await note_removed(change.tx, job, removed, receipt, done=job.done + people, records=facts, profiles=people)
-        is_awaited = await change.tx.value(IS_AWAITED, scope.sandbox_id)
-    return perf_counter() - begin if is_awaited else 0.0
+        await note_removed(tx, job, removed, receipt, done=job.done + people, records=facts, profiles=people)
 
 
 async def _remove_facts(change: FactChange, xids: Sequence[UUID]) -> tuple[Counter[UUID], DeletionReceipt]:

@@ -10,7 +10,6 @@ It goes in pieces, each a transaction that leaves every view right, and in two s
 What is left to do is what is left of the facts, so a removal that is interrupted needs no other memory.
 """
 
-import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -23,16 +22,16 @@ from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.ingest.resends import store_successors, take_successors
+from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import read_known
 from gateway.domain.views.graph_union import RetryTransaction, unchanged_people
 from gateway.domain.views.pipeline import refresh
-from gateway.domain.views.transactions import change_of, exclusive_transaction, shared_transaction
+from gateway.domain.views.transactions import change_of, shared_transaction
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.domain.work.locks import IS_AWAITED
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import Query, query
@@ -136,7 +135,7 @@ class _Removal:
         self._db, self._scope, self._configurations, self._job = db, scope, configurations, job
         self._selection, self._selected = selection, (scope.sandbox_id, *selection.arguments)
         self._concurrent, self._vanishing, self._remaining = _Pace(), _Pace(), _Pace()
-        self._not_before = 0.0
+        self._pieces = ExclusivePieces(db, scope, configurations)
 
     # -------------------------------------------------------------------------------------------- beside the writers
 
@@ -225,15 +224,10 @@ class _Removal:
 
     @asynccontextmanager
     async def _exclusively(self, pace: _Pace, size: int) -> AsyncIterator[FactChange]:
-        """Open a piece of this size under the exclusive lock. Where others waited for the piece before, they had as long a time as it took."""
-        await asyncio.sleep(self._not_before - perf_counter())
-        async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
-            begin = perf_counter()
+        """Open a piece of this size under the exclusive lock, and let the pace learn from it."""
+        async with self._pieces.next() as change:
             yield change
-            is_awaited = await change.tx.value(IS_AWAITED, self._scope.sandbox_id)
-        end = perf_counter()
-        self._not_before = end + (end - begin) if is_awaited else end
-        pace.learn(size, end - begin)
+        pace.learn(size, self._pieces.seconds)
 
     async def _remove(self, change: FactChange, refs: Sequence[EventRef], xids: Sequence[UUID]) -> None:
         """Remove these events, the selected record versions under these identities, and the selected ties that documents of both made."""
