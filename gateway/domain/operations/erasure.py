@@ -20,7 +20,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
-from gateway.domain.operations.erasure_people import count_people, whole_people
+from gateway.domain.operations.erasure_people import count_people, read_stored, whole_people
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import Selection, preview, remove
@@ -38,7 +38,6 @@ from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
-READ_GIVEN = query("erasure.read_given")
 FIND_OPEN = query("erasure.find_open_job")
 FORGET = query("erasure.forget_identities")
 MARK = query("erasure.mark_erased")
@@ -129,8 +128,7 @@ async def _known(tx: Session, scope: Scope, xids: Sequence[UUID]) -> dict[UUID, 
         raise Invalid("Name at least one identity.", path=PATH)
     if len(xids) > MAX_IDENTITIES:
         raise TooMany(f"At most {MAX_IDENTITIES:,} identities at once; {len(xids):,} were given.", path=PATH)
-    rows = await tx.rows(READ_GIVEN, scope.sandbox_id, list(set(xids)))
-    known = {row["xid"]: row["namespace_id"] for row in rows}
+    known = await read_stored(tx, scope, set(xids))
     for place, xid in enumerate(xids):
         if xid not in known:
             raise NotFound("No data names this identity.", path=[*PATH, str(place)])
@@ -145,7 +143,7 @@ async def erase_people(db: Database, scope: Scope, configurations: Configuration
     """Erase people, or count what would go: the job that `delete_profiles` enqueues."""
     asked = _asked(job)
     if asked.is_dry_run:
-        await _count(db, scope, configurations, job, asked)
+        await _run_dry(db, scope, configurations, job, asked)
     else:
         erasing = _Erasing(db, scope, configurations, job, asked)
         while await erasing.mark():
@@ -181,7 +179,7 @@ def _asked(job: LeasedJob) -> Asked:
     return Asked(identities, _is_whole(given["scope"], given["identity_graph"]), given["is_dry_run"])
 
 
-async def _count(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked) -> None:
+async def _run_dry(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked) -> None:
     """Count what a job would erase, and store it as the receipt of this one."""
     async with configurations.snapshot(db, scope) as (tx, config):
         receipt = await _preview(tx, scope, config, asked)
@@ -227,7 +225,7 @@ class _Erasing:
     async def remove_facts(self) -> None:
         """Remove what came in under the marked identities until they were marked."""
         if self._job.total is None:
-            await self._count()
+            await self._count_marked()
         while (found := await self._marked("facts")) is not None:
             await remove(self._db, self._scope, self._configurations, self._job, facts_of(*found))
             await self._went_on("facts", *found)
@@ -282,8 +280,8 @@ class _Erasing:
             await leases.advance(tx, self._job, self._cursor, done=self._job.done)
         return True
 
-    async def _count(self) -> None:
-        """Count the facts that are to go, as the total of the job."""
+    async def _count_marked(self) -> None:
+        """Count the facts under the marked identities, as the total of the job."""
         total, place = 0, dict[str, str]()
         while (found := await self._marked_after(place)) is not None:
             counted = await preview(self._db, self._scope, facts_of(*found))
