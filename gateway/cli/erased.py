@@ -62,8 +62,7 @@ async def _scan(settings: Settings, identities: list[GivenIdentity], sandbox: st
                 lambda done, total, task=task: bar.update(task, completed=done, total=total),  # type: ignore[misc]
             )
             found.scans[name] = scan
-            found.files, in_files = find_in_files(settings.data_dir, scan.values)
-            found.in_files |= in_files
+        found.files, found.in_files = find_in_files(settings.data_dir, [scan.values for scan in found.scans.values()])
     return found
 
 

@@ -2,7 +2,7 @@
 
 import gzip
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -23,15 +23,17 @@ NOT_REACHED: Final = (
 """What no scan of this machine's files and tables reaches."""
 
 
-def find_in_files(data_dir: Path, values: SoughtValues) -> tuple[int, Counter[str]]:
+def find_in_files(data_dir: Path, sought: Sequence[SoughtValues]) -> tuple[int, Counter[str]]:
     """Look for values in every file of the data directory. Return how many files were read, and in how many pieces of each file some stand."""
     files, found = 0, Counter[str]()
+    longest = max((values.longest for values in sought), default=0)
     for path in sorted(data_dir.rglob("*")):
         inside = path.relative_to(data_dir)
         if inside.parts[0] == POSTGRES or not path.is_file():
             continue
         files += 1
-        found[str(inside)] += sum(values.are_in(text) for text in _pieces(path, values.longest))
+        for text in _pieces(path, longest):
+            found[str(inside)] += any(values.are_in(text) for values in sought)
     return files, +found
 
 
