@@ -435,6 +435,7 @@ async def test_a_sender_who_leaves_after_the_answer_is_no_error_of_the_server():
     is_gone.set()
     for _ in range(5):
         await asyncio.sleep(0)
+    gc.collect()  # tasks that other tests left are told of now, not below
     loop.set_exception_handler(lambda _, context: unseen.append(context))
     try:
         cycle = [pieces]  # as errors and frames make them, so that it is the collector that ends it
