@@ -320,13 +320,14 @@ class _Prepared:
     def _take_out_erased(self, erased_at: ErasedAt) -> None:
         """Turn documents under erased identities into failures, and take erased identities out of the others."""
         found, failures = sort_out(self._reader, self._documents, erased_at), self._reader.failures
-        refused = {failure.index for failure in found.failures}
+        named = {document.position: document.named_xids for document in found.documents}
         self._documents = found.documents
         self._refused += found.refused
         failures += found.failures
         failures.sort(key=lambda failure: failure.index)
         warnings = self._reader.warnings
-        warnings[:] = [warning for warning in warnings if warning.index not in refused] + found.warnings
+        warnings[:] = [replace(each, xids=named[each.index]) for each in warnings if each.index in named]
+        warnings += found.warnings
 
     async def _unstorable(self, documents: Sequence[ValidDocument]) -> list[tuple[ValidDocument, Unstorable]]:
         """Find the documents that cannot be stored, by halves, in transactions that are rolled back. Return each with its error."""

@@ -79,6 +79,14 @@ async def test_a_device_that_is_used_again_is_no_trace(world):
     assert (check.is_erased, check.traces) == (True, ())
 
 
+async def test_a_warning_of_a_document_that_lands_without_an_erased_identity_is_no_trace(world):
+    await world.records(record(ANA), record(BOB))
+    await world.erase(await world.xid(*ANA))
+    sent = await world.records(record(BOB, ANA, ("Phone", "guest")))
+    assert {warning.code for warning in sent.warnings} == {"IDENTITY_PLACEHOLDER", "ERASED_IDENTITY"}
+    assert (await checked(world, ANA)).traces == ()
+
+
 async def test_only_who_may_read_or_erase_people_may_ask(world):
     scope = replace(world.scope, permissions=frozenset({Permission.PROFILE_WRITE}))
     with pytest.raises(Forbidden):
