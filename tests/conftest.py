@@ -7,6 +7,7 @@ The data directory is made for the server's own user: pytest's tmp_path lies bel
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -54,6 +55,14 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     return Distribution(config, log)
+
+
+@pytest.fixture(autouse=True)
+def context_left_as_found() -> Iterator[None]:
+    """Fail a test that leaves a context variable set for those after it: they run in one context."""
+    before = dict(copy_context())
+    yield
+    assert dict(copy_context()) == before
 
 
 @pytest.fixture(scope="session")

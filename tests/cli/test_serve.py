@@ -82,7 +82,7 @@ def test_connections_are_spread_over_the_workers_and_metrics_speak_for_all(place
         until(lambda: len(set(workers(started)) - {before[0]}) == 2)
         with httpx.Client(base_url=started.url) as client:  # of the worker that is left, or of the new one
             assert client.get("/healthz").status_code == 200
-            assert counted(client) == 33
+            until(lambda: counted(client) == 33)  # this worker may have kept its exposition from before
         assert started.end() == 0
     assert not list(temporary.glob("gateway-*"))
 

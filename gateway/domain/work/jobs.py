@@ -71,7 +71,7 @@ class Job:
     """A job as callers see it.
 
     `input`: what was asked for beyond kind and subject, a JSON value. `done` and `total` count units of work, such as people or
-    facts; `total` is None while unknown. `error` is why the last attempt was put off or the job failed, None after a piece that succeeded.
+    facts; `total` is None while unknown, and equals `done` once the job is completed. `error` is why the last attempt was put off or the job failed, None after a piece that succeeded.
     `attempts`: how often workers took it up. `started_at` is None until the first one did. `receipt`: what it deleted; None if it deletes nothing,
     or did not begin.
     """

@@ -63,8 +63,9 @@ def test_errors_of_the_gateway_keep_their_message(masked, cause, extensions):
     "cause", [ValueError("secret"), GatewayError("secret"), GraphQLError("Int cannot represent the secret value")]
 )
 def test_other_errors_are_masked(masked, cause):
-    correlation_id.set("abc")
+    before = correlation_id.set("abc")
     (answer,) = error_entries([met(cause)])
+    correlation_id.reset(before)
     assert answer["message"] == MASKED
     assert answer["extensions"] == {"code": "INTERNAL", "correlationId": "abc"}
     assert masked == [cause]
