@@ -4,6 +4,10 @@ A clone takes a few hundredths of a second and, unlike a rolled-back transaction
 The data directory is made for the server's own user: pytest's tmp_path lies below a directory that only root can enter.
 """
 
+import gc
+import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
@@ -11,11 +15,13 @@ from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
+from traceback import format_exception
 from typing import Any
 from urllib.parse import quote
 
 import asyncpg
 import pytest
+import structlog
 from crashes import BESIDE
 from data_directories import initialize
 from distribution import Distribution, in_order
@@ -25,11 +31,12 @@ from program import Server, server
 from world import World
 from xdist.scheduler import LoadScopeScheduling
 
+from gateway import telemetry
 from gateway.postgres.cluster import Cluster
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
-from gateway.telemetry import Observation, StatementRan, listen
+from gateway.telemetry import FaultMasked, Observation, StatementRan, listen
 
 # The same examples every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
@@ -58,11 +65,38 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
 
 
 @pytest.fixture(autouse=True)
-def context_left_as_found() -> Iterator[None]:
-    """Fail a test that leaves a context variable set for those after it: they run in one context."""
-    before = dict(copy_context())
+def process_left_as_found() -> Iterator[None]:
+    """Fail a test that leaves something of the process otherwise than it found it: others run in the same one, in any order."""
+    before = _of_the_process()
     yield
-    assert dict(copy_context()) == before
+    assert _of_the_process() == before
+
+
+def _of_the_process() -> dict[str, Any]:
+    root = logging.getLogger()
+    return {
+        "context": dict(copy_context()),
+        "environment": {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"},
+        "directory": Path.cwd(),
+        "signals": {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)},
+        "garbage": (gc.isenabled(), gc.get_threshold()),
+        "listeners": list(telemetry._listeners),
+        "lines": structlog.get_config(),
+        "log": (root.level, [each for each in root.handlers if not type(each).__module__.startswith("_pytest.")]),
+    }
+
+
+@pytest.fixture(autouse=True)
+def masked_faults(process_left_as_found: None, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Tell what was behind each INTERNAL of this process, should the test fail."""
+
+    def tell(seen: Observation) -> None:
+        if isinstance(seen, FaultMasked):
+            request.node.add_report_section("call", "masked fault", "".join(format_exception(seen.error)))
+
+    stop = listen(tell)
+    yield
+    stop()
 
 
 @pytest.fixture(scope="session")

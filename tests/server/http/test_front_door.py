@@ -276,16 +276,21 @@ def meanwhile(gateway):
 
 @pytest.mark.parametrize("name", [name for name in KINDS if name != "introspection"])
 async def test_a_query_is_read_while_its_caller_is_confirmed_and_a_mutation_waits(gateway, send, held, meanwhile, name):
-    await send(Kind("POST", NAMES))
-    held.clear()
     kind = Kind(KINDS[name].method, "{ sandboxes { nodes { name } } }") if "query" in name else KINDS[name]
-    asked = asyncio.create_task(send(kind))
     expected = ["tenants.list_sandboxes"] if "query" in name else []
-    assert await meanwhile(len(expected)) == expected
-    assert not asked.done()
-    held.set()
-    assert (await asked).status == 200
-    assert await changed(gateway) == (name == "mutation")
+    admin = await gateway.store.scope()
+    key, secret = await create_api_key(gateway.store.db, admin, "for a moment")
+    for theirs, is_refused in (({"x-api-key": secret}, True), ({}, False)):
+        await send(Kind("POST", NAMES), theirs)
+        held.clear()
+        asked = asyncio.create_task(send(kind, theirs))
+        assert await meanwhile(len(expected)) == expected
+        assert not asked.done()
+        if is_refused:  # what did not wait is done by the time of the answer, however long it takes
+            await revoke_api_key(gateway.store.db, admin, key.api_key_id)
+        held.set()
+        assert (await asked).status == (403 if is_refused else 200)
+        assert await changed(gateway) == (name == "mutation" and not is_refused)
 
 
 @pytest.mark.parametrize("name", ["query", "query by GET", "mutation"])
