@@ -10,8 +10,10 @@ connections, without compression.
 
     ours         `gateway serve` as it is shipped: one worker, POST /graphql with its four headers, credentials checked each time
     handler      Starlette and asyncpg, one statement written for each question, no credentials (`reading/handler.py`)
-    postgraphile PostGraphile 5 on Node, the preset amber, over plain tables with the same content (`reading/rows.sql`)
+    postgraphile PostGraphile 5 on Node, the preset amber
     stock        `gateway serve` without the compiler: graphql-core's executor and the same resolvers
+
+These two read plain tables with the same content, a column for each value that is asked for (`reading/rows.sql`).
 
 CPU is what an answer takes in the one process and in Postgres; it says more than the rate where others use the machine. Memory is what
 the process has at the end of a scenario. The load comes from the same machine, so that all share its cores.
@@ -76,7 +78,7 @@ def compare(home: Path, dsn: str, chosen: argparse.Namespace) -> None:
     """Every scenario, subject by subject, and then the table for `docs/figures.md`."""
     population, installed = Population(chosen.people, chosen.events), _postgraphile(chosen)
     ingest(home, population)
-    if installed:
+    if installed or "handler" in chosen.only:
         execute(dsn, ROWS.read_text())
     tidy(dsn)
     scenarios = [scenario for scenario in SCENARIOS if scenario.name in chosen.scenario]
@@ -148,14 +150,14 @@ def load(home: Path, scenario: Scenario, population: Population, subject: Subjec
 
 
 def summary(found: Mapping[Scenario, Figures], there: Mapping[str, Subject]) -> str:
-    """Return a table for `docs/figures.md`: requests a second, and the ratio of ours."""
+    """Return a table for `docs/figures.md`: requests a second, and the ratio of ours, also of responses for the same CPU."""
     others = [name for name in there if name != BASE] if BASE in there else []
     head = ["requests/s", *(subject.title for subject in there.values()), *(f"{BASE} : {name}" for name in others)]
     lines = [head, ["---"] * len(head)]
     for scenario, figures in found.items():
         rates = [f"{median(figures[name], 'rate'):,.0f}" for name in there]
-        ratios = [ratio(figures[BASE], figures[name], "rate") for name in others]
-        lines.append([scenario.title, *rates, *(f"{each:.2f}" for each in ratios)])
+        ratios = [[ratio(figures[BASE], figures[name], part) for part in ("rate", "thrift")] for name in others]
+        lines.append([scenario.title, *rates, *(f"{rate:.2f} (CPU {thrift:.2f})" for rate, thrift in ratios)])
     memory = {name: resident(subject.pid) for name, subject in there.items()}
     shares = [f"{memory[BASE] / memory[name]:.2f}" for name in others]
     lines.append(["memory afterwards", *(f"{each:.0f} MB" for each in memory.values()), *shares])

@@ -3,8 +3,8 @@
     .venv/bin/python handler.py DSN
 
 POST /{scenario} takes the same variables as the gateway, and answers with the same JSON, which Postgres writes. It knows the question
-beforehand and asks for no credentials; nothing is checked that the gateway checks. It finds a person as the gateway does, by the
-keyed hash of the identity, computed here for each request.
+beforehand and asks for no credentials; nothing is checked that the gateway checks. It reads the plain tables of `rows.sql`, where each
+value that is asked for has a column of its own type.
 """
 
 import asyncio
@@ -12,7 +12,6 @@ import socket
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import orjson
@@ -23,56 +22,41 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from gateway.domain.config.namespaces import STANDARD
-from gateway.domain.rules.graphs import xid_of
-from gateway.domain.rules.normalization import NEWEST, RULES
-
-SETTINGS = {
-    "jit": "off",
-    "plan_cache_mode": "force_generic_plan",
-}  # planning anew over partitions takes longer than running
-NAMESPACES = {namespace.code: namespace for namespace in STANDARD}
-
-# $1 sandbox, $2 the xid, or the xids in the order asked for, $3 policy.
+SETTINGS = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
+# $1 namespaces, $2 values; of many, arrays in the order asked for.
 PERSON = """'entity', json_build_object(
-    'person', json_build_object('name', json_build_object(
-        'firstName', p.document #> '{person,name,firstName}', 'lastName', p.document #> '{person,name,lastName}')),
-    'personalEmail', json_build_object('address', p.document #> '{personalEmail,address}'),
-    'homeAddress', json_build_object('city', p.document #> '{homeAddress,city}'),
-    'loyalty', case when p.document ? 'loyalty' then json_build_object('tier', p.document #> '{loyalty,tier}') end)"""
+    'person', json_build_object('name', json_build_object('firstName', p.first_name, 'lastName', p.last_name)),
+    'personalEmail', json_build_object('address', p.email),
+    'homeAddress', json_build_object('city', p.city),
+    'loyalty', case when p.tier is not null then json_build_object('tier', p.tier) end)"""
 EVENT = """json_build_object(
     'timestamp', to_char(e.timestamp at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
     'eventType', e.event_type,
     'entity', json_build_object(
-        'web', json_build_object('webPageDetails', json_build_object('name', e.document #> '{web,webPageDetails,name}')),
-        'commerce', case when e.document ? 'commerce'
-                         then json_build_object('order', json_build_object('priceTotal', e.document #> '{commerce,order,priceTotal}')) end,
-        'device', json_build_object('type', e.document #> '{device,type}')))"""
+        'web', json_build_object('webPageDetails', json_build_object('name', e.page)),
+        'commerce', case when e.price_total is not null
+                         then json_build_object('order', json_build_object('priceTotal', e.price_total)) end,
+        'device', json_build_object('type', e.device)))"""
 EVENTS = """'events', json_build_object('nodes', (
-    select coalesce(json_agg({EVENT} order by e.timestamp desc, e.event_id desc), '[]')
-      from (select e.*
-              from unnest(g.xids) x (xid)
-             cross join lateral (
-                     select timestamp, event_id, event_type, document
-                       from gateway.event
-                      where sandbox_id = $1 and xid = x.xid
-                      order by timestamp desc, event_id desc
-                      limit {size}) e
-             order by e.timestamp desc, e.event_id desc
+    select coalesce(json_agg({EVENT} order by e.timestamp desc, e.id), '[]')
+      from (select id, timestamp, event_type, page, price_total, device
+              from plain.event
+             where person_id = p.id
+             order by timestamp desc, id
              limit {size}) e))"""
-MERGED = "join gateway.profile p on p.sandbox_id = $1 and p.policy_id = $3 and p.profile_id = i.profile_id"
-GRAPH = "join gateway.graph g on g.sandbox_id = $1 and g.profile_id = i.profile_id"
 ONE = """
     select json_build_object('data', json_build_object('profile', (
              select json_build_object({fields})
-               from gateway.identity i {joins}
-              where i.sandbox_id = $1 and i.xid = $2)))"""
+               from plain.identity i
+               join plain.person p on p.id = i.person_id
+              where i.namespace = $1 and i.value = $2)))"""
 MANY = """
     select json_build_object('data', json_build_object('profiles', json_agg(json_build_object(
-             'status', case when i.profile_id is null then 'NOT_FOUND' else 'FOUND' end,
-             'profile', case when i.profile_id is not null then json_build_object({fields}) end) order by asked.place)))
-      from unnest($2::uuid[]) with ordinality asked (xid, place)
-      left join (gateway.identity i {joins}) on i.sandbox_id = $1 and i.xid = asked.xid"""
+             'status', case when p.id is null then 'NOT_FOUND' else 'FOUND' end,
+             'profile', case when p.id is not null then json_build_object({fields}) end) order by asked.place)))
+      from unnest($1::text[], $2::text[]) with ordinality asked (namespace, value, place)
+      left join plain.identity i on i.namespace = asked.namespace and i.value = asked.value
+      left join plain.person p on p.id = i.person_id"""
 
 
 def events(size: int) -> str:
@@ -80,52 +64,29 @@ def events(size: int) -> str:
 
 
 STATEMENTS = {
-    "lookup": ONE.format(fields=PERSON, joins=MERGED),
-    "newest": ONE.format(fields=f"{PERSON}, {events(10)}", joins=f"{MERGED} {GRAPH}"),
-    "list": MANY.format(fields=f"{PERSON}, {events(10)}", joins=f"{MERGED} {GRAPH}"),
-    "many": MANY.format(fields=PERSON, joins=MERGED),
-    "page": ONE.format(fields=events(1_000), joins=GRAPH),
+    "lookup": ONE.format(fields=PERSON),
+    "newest": ONE.format(fields=f"{PERSON}, {events(10)}"),
+    "list": MANY.format(fields=f"{PERSON}, {events(10)}"),
+    "many": MANY.format(fields=PERSON),
+    "page": ONE.format(fields=events(1_000)),
 }
 
 
-class Handler:
-    """Answers out of the one sandbox of a gateway's database."""
+def answers(pool: Any, statement: str) -> Callable[[Request], Awaitable[Response]]:
+    """Return the endpoint of a statement."""
 
-    def __init__(self, pool: Any, sandbox: Any) -> None:
-        self._pool = pool
-        self._sandbox_id, self._secret, self._policy_id = sandbox
+    async def endpoint(request: Request) -> Response:
+        text = await pool.fetchval(statement, *_wanted(orjson.loads(await request.body())))
+        return Response(text, media_type="application/json")
 
-    @classmethod
-    async def create(cls, dsn: str) -> "Handler":
-        pool = await asyncpg.create_pool(dsn, min_size=10, max_size=10, reset=_nothing, server_settings=SETTINGS)
-        sandbox = await pool.fetchrow(
-            "select s.sandbox_id, s.secret, m.policy_id from gateway.sandbox s join gateway.merge_policy m using (sandbox_id) where s.is_default and m.is_default"
-        )
-        return cls(pool, sandbox)
+    return endpoint
 
-    def answers(self, statement: str) -> Callable[[Request], Awaitable[Response]]:
-        """The endpoint of a statement."""
-        policy = [self._policy_id] if "$3" in statement else []
 
-        async def endpoint(request: Request) -> Response:
-            text = await self._pool.fetchval(
-                statement, self._sandbox_id, self._wanted(orjson.loads(await request.body())), *policy
-            )
-            return Response(text, media_type="application/json")
-
-        return endpoint
-
-    def _wanted(self, asked: dict[str, Any]) -> UUID | list[UUID]:
-        return (
-            [self._xid(each["key"]) for each in asked["identities"]]
-            if "identities" in asked
-            else self._xid(asked["identity"]["key"])
-        )
-
-    def _xid(self, key: dict[str, str]) -> UUID:
-        namespace = NAMESPACES[key["namespace"]]
-        form = RULES[NEWEST].forms[namespace.normalization]
-        return xid_of(self._secret, namespace.namespace_id, form(key["value"]))
+def _wanted(asked: dict[str, Any]) -> tuple[Any, Any]:
+    if "identity" in asked:
+        return asked["identity"]["key"]["namespace"], asked["identity"]["key"]["value"]
+    keys = [each["key"] for each in asked["identities"]]
+    return [key["namespace"] for key in keys], [key["value"] for key in keys]
 
 
 async def _nothing(_: Any) -> None:
@@ -133,8 +94,8 @@ async def _nothing(_: Any) -> None:
 
 
 async def main(dsn: str) -> None:
-    handler = await Handler.create(dsn)
-    routes = [Route(f"/{name}", handler.answers(text), methods=["POST"]) for name, text in STATEMENTS.items()]
+    pool = await asyncpg.create_pool(dsn, min_size=10, max_size=10, reset=_nothing, server_settings=SETTINGS)
+    routes = [Route(f"/{name}", answers(pool, text), methods=["POST"]) for name, text in STATEMENTS.items()]
     with socket.create_server(("127.0.0.1", 0)) as port:
         print(f"ready http://127.0.0.1:{port.getsockname()[1]}", flush=True)
         config = uvicorn.Config(Starlette(routes=routes), http="httptools", log_config=None, access_log=False)
