@@ -20,6 +20,7 @@ from gateway.domain.config.datasets import Dataset, DatasetStatus
 from gateway.domain.config.registry import XdmSchema
 from gateway.domain.facts.batches import Batch
 from gateway.domain.rules.limits import DAYS
+from gateway.projection.tree import Format
 
 described(
     DatasetStatus,
@@ -98,17 +99,19 @@ class DatasetType(Edited, Node):
     id: strawberry.ID = id_field(
         "Global id; the same one stands in the path `/ingest/{datasetId}`.", "Dataset", "dataset_id"
     )
-    name: str = plain("What people call the dataset; no two of a sandbox share a name.")
-    description: str | None = plain("What the data is and where it comes from; null where nobody said.")
+    name: str = plain("What people call the dataset; no two of a sandbox share a name.", Format.TEXT)
+    description: str | None = plain("What the data is and where it comes from; null where nobody said.", Format.TEXT)
     schema: XdmSchemaType = resolved_by(
         _schema, "The schema that every document is checked against; it never changes to another."
     )
     is_profile_enabled: bool = plain(
-        "Whether the documents feed profiles and the identity graph; once they do, they always do."
+        "Whether the documents feed profiles and the identity graph; once they do, they always do.",
+        Format.BOOLEAN,
     )
-    status: DatasetStatus = plain("Whether it takes documents.")
+    status: DatasetStatus = plain("Whether it takes documents.", Format.TEXT)
     event_retention_days: int | None = plain(
-        "How many days its events are kept, by their `timestamp`: one that is older when it comes is refused with the code EXPIRED, and a daily job removes those that have grown older, with people of whom nothing is left. Null keeps events of any age."
+        "How many days its events are kept, by their `timestamp`: one that is older when it comes is refused with the code EXPIRED, and a daily job removes those that have grown older, with people of whom nothing is left. Null keeps events of any age.",
+        Format.NUMBER,
     )
     record_count: Long = resolved_by(
         _record_count,

@@ -30,7 +30,7 @@ from gateway.api.ids import parse_id
 from gateway.api.loaders import Loaders, Xids
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
-from gateway.api.projections import EVERYTHING, document_of, each_of, whole_document
+from gateway.api.projections import EVERYTHING, document_of, each_of, related, whole_document
 from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected
 from gateway.domain.config.configuration import Configuration
@@ -50,7 +50,7 @@ from gateway.domain.reading.events import (
 )
 from gateway.domain.rules.merge import Document
 from gateway.errors import BadInput
-from gateway.projection.tree import Format, Packed, Rows
+from gateway.projection.tree import Format, Packed, Rows, is_in_store
 from gateway.xdm.classes import XdmClass
 
 KEY: Final = frozenset[str]()
@@ -188,7 +188,7 @@ async def events_of_each(people: Iterable[Xids], info: Info, asked: EventRequest
     """Read one page of events for each person, a person being its xids. Raises Forbidden, BadCursor."""
     loaders, members = info.context.loaders, tuple(people)
     page = page_of(info, _rows(asked))
-    if page is not None:
+    if page is not None and not (info.context.db.is_distributed and is_in_store(page)):
         return list(map(Finished, await loaders.event_lists_by_people.load((page, members))))
     pages = await loaders.events_by_people.load(((asked, projection_of(info, WHOLE)), members))
     counts = [partial(_count, loaders, asked.filter, xids) for xids in members]
@@ -254,14 +254,21 @@ class EventType(Node):
     event_type: str | None = plain(
         "What kind of event it is, as in `commerce.purchases`; null where its sender did not say.", Format.TEXT
     )
-    identity: IdentityNode = resolved_by(identity_of, "The primary identity, under which the event is stored.", raw=KEY)
+    identity: IdentityNode = resolved_by(
+        identity_of,
+        "The primary identity, under which the event is stored.",
+        reads=related("identity"),
+        raw=KEY,
+    )
     profile: Any = resolved_by(
         _profile,
         "The person who did it, as the policy sees people; null where their data was erased.",
         ProfileField,
         raw=KEY,
     )
-    dataset: DatasetType = resolved_by(dataset_of, "The dataset that it was sent to.", raw=KEY)
+    dataset: DatasetType = resolved_by(
+        dataset_of, "The dataset that it was sent to.", reads=related("dataset"), raw=KEY
+    )
     batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", raw=KEY)
     ingested_at: datetime = plain("When it came in first.", Format.TIME)
     entity: ExperienceEventEntity = resolved_by(

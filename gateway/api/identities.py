@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, later, projection_of, resolved_by
+from gateway.api.context import Context, Info, attribute, for_all, later, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
 from gateway.api.namespaces import NamespaceType
 from gateway.api.nodes import Node, id_field
+from gateway.api.projections import related
 from gateway.api.rows import column_of
 from gateway.api.scalars import Long, described
 from gateway.api.weights import OBJECT, Weight
@@ -24,10 +25,11 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.identities import Identity, Sighting, known_namespace, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import Link, Members
-from gateway.domain.reading.people import WHOLE
+from gateway.domain.reading.people import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Vanished
+from gateway.projection.tree import Format
 
 described(
     LinkRefusal,
@@ -37,6 +39,8 @@ described(
     IDENTITY_CAP="A graph holds at most 50 identities, an identity that more than 100 others are linked to links nobody, and where more than 2,000 hang together the busiest of them do not either.",
     UNLINKED="The two were unlinked by hand.",
 )
+
+GRAPH: Final = frozenset({PERSON})
 
 MAX_KEYS = 1_000
 
@@ -269,9 +273,10 @@ class IdentityNode(Node):
     xid: strawberry.ID = resolved_by(
         _xid,
         "Stands for namespace and value wherever an identity is asked for: opaque, and the same for ever in this sandbox.",
+        reads=Format.UUID,
     )
-    namespace: NamespaceType = resolved_by(_namespace, "What kind of identity it is.")
-    value: str = strawberry.field(description="The value, in the one spelling that its namespace compares.")
+    namespace: NamespaceType = resolved_by(_namespace, "What kind of identity it is.", reads=related("namespace"))
+    value: str = plain("The value, in the one spelling that its namespace compares.", Format.TEXT)
     is_primary: bool = resolved_by(
         _is_primary,
         "Whether at least one record or event is stored under it; others are only named beside it.",
@@ -366,6 +371,8 @@ class IdentityGraphNode:
     identities: list[IdentityNode] = resolved_by(
         _graph_identities,
         "The person's identities, at most 50: people's own first, then those of devices and browsers.",
+        reads=related("identities", is_list=True),
+        raw=GRAPH,
     )
     links: list[IdentityLinkType] = resolved_by(
         _links, "The links between them, each pair once, by their xids; none where an identity is alone."

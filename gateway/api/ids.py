@@ -37,7 +37,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
 
 _TYPES = {word: name for name, (word, _) in KINDS.items()}
 _SIZES: Final[Mapping[Part, int]] = {UUID: 16, int: 8}
-_PACKINGS: Final[Mapping[Part, Packing]] = {UUID: Packing.UUID, str: Packing.TEXT}
+_PACKINGS: Final[Mapping[Part, Packing]] = {UUID: Packing.UUID, int: Packing.LONG, str: Packing.TEXT}
 MAX_ID_CHARACTERS: Final = 4_000
 
 
@@ -47,12 +47,9 @@ def global_id(type_name: str, *key: UUID | int | str) -> str:
     return f"{prefix(type_name)}{urlsafe_b64encode(payload).rstrip(b'=').decode()}"
 
 
-def packed_id(type_name: str, *columns: str) -> Packed | None:
-    """Return the id as a projection: of the object whose key is in these columns. None where a part of the key is no UUID and no text."""
-    kinds = KINDS[type_name][1]
-    if int in kinds:
-        return None
-    pieces = tuple((name, _PACKINGS[kind]) for name, kind in zip(columns, kinds, strict=True))
+def packed_id(type_name: str, *columns: str) -> Packed:
+    """Return the id as a projection: of the object whose key is in these columns."""
+    pieces = tuple((name, _PACKINGS[kind]) for name, kind in zip(columns, KINDS[type_name][1], strict=True))
     return Packed(prefix(type_name), pieces)
 
 

@@ -16,6 +16,7 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.normalization import IdentityNormalization
 from gateway.errors import NotFound
+from gateway.projection.tree import Format
 
 described(
     IdentityType,
@@ -68,16 +69,17 @@ class NamespaceType(Edited, Node):
     is_loaded = False
 
     id: strawberry.ID = id_field("Global id of the namespace.", "IdentityNamespace", "sandbox_id", "namespace_id")
-    code: str = plain("The name by which data calls it, case included; it never changes.")
-    name: str = plain("What people call it.")
-    description: str | None = plain("What its values are; null where nobody said.")
-    id_type: IdentityType = attribute("type", "What kind of thing its values name.")
-    is_custom: bool = plain("Whether this sandbox made it; standard ones are in every sandbox.")
-    normalization: IdentityNormalization = plain("When two spellings of a value are one identity.")
+    code: str = plain("The name by which data calls it, case included; it never changes.", Format.TEXT)
+    name: str = plain("What people call it.", Format.TEXT)
+    description: str | None = plain("What its values are; null where nobody said.", Format.TEXT)
+    id_type: IdentityType = attribute("type", "What kind of thing its values name.", reads=Format.TEXT)
+    is_custom: bool = plain("Whether this sandbox made it; standard ones are in every sandbox.", Format.BOOLEAN)
+    normalization: IdentityNormalization = plain("When two spellings of a value are one identity.", Format.TEXT)
     priority: int | None = plain(
-        "Its rank in the sandbox's identity settings, 1 the highest; null where it is not listed."
+        "Its rank in the sandbox's identity settings, 1 the highest; null where it is not listed.",
+        Format.NUMBER,
     )
-    is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of it.")
+    is_unique_per_graph: bool = plain("Whether a graph holds at most one identity of it.", Format.BOOLEAN)
 
 
 # ------------------------------------------------------------------------------------------------ queries

@@ -14,6 +14,7 @@ import strawberry
 from gateway.api.context import Context, plain, resolved_by
 from gateway.api.ids import global_id, key_of, packed_id, read_id
 from gateway.errors import LimitExceeded
+from gateway.projection.tree import Format
 from gateway.xdm.classes import XdmClass
 
 Reader: TypeAlias = Callable[[Context, Sequence[Any]], Awaitable[Sequence[Any]]]
@@ -42,12 +43,14 @@ class Node:
 @strawberry.type(description="Anything that people make and change.")
 class Edited:
     version: int = plain(
-        "1 when it was made, one more with each change. Sent as `currentVersion`, it keeps a caller from overwriting what others changed meanwhile."
+        "1 when it was made, one more with each change. Sent as `currentVersion`, it keeps a caller from overwriting what others changed meanwhile.",
+        Format.NUMBER,
     )
-    created_at: datetime = plain("When it was made.")
-    updated_at: datetime = plain("When it was last changed; when it was made, where it never was.")
+    created_at: datetime = plain("When it was made.", Format.TIME)
+    updated_at: datetime = plain("When it was last changed; when it was made, where it never was.", Format.TIME)
     created_by: str | None = plain(
-        "Who made it: the subject of the token, or the user who ran the command. Null where it came with the sandbox, or is older than this note."
+        "Who made it: the subject of the token, or the user who ran the command. Null where it came with the sandbox, or is older than this note.",
+        Format.TEXT,
     )
 
 

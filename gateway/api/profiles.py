@@ -25,6 +25,7 @@ from gateway.api.events import (
 )
 from gateway.api.finished import Finished
 from gateway.api.identities import (
+    GRAPH,
     IdentitiesArgument,
     IdentityArgument,
     IdentityGraphNode,
@@ -47,9 +48,10 @@ from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
-from gateway.api.projections import EVERYTHING, document_of, object_of, whole_document
+from gateway.api.profile_limits import ProfileLimitsType
+from gateway.api.projections import EVERYTHING, document_of, object_of, related, whole_document
 from gateway.api.record_versions import RecordVersionType, versions_of
-from gateway.api.scalars import JSON, Long, described
+from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
@@ -58,19 +60,17 @@ from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
 from gateway.domain.reading.people import ORIGIN, PERSON, WHOLE
+from gateway.domain.reading.profile_limits import ProfileLimits, limits_of
 from gateway.domain.reading.profiles import (
     InvalidKey,
     Profile,
-    ProfileLimit,
-    ProfileLimits,
     ProfileResult,
     ProfileStatus,
-    limits_of,
 )
 from gateway.domain.reading.record_versions import RecordVersion
 from gateway.domain.rules.merge import Document, Fragment, Provenance
 from gateway.errors import BadInput
-from gateway.projection.tree import Format
+from gateway.projection.tree import Column, Format
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.xdm.classes import XdmClass
@@ -84,17 +84,8 @@ described(
     INVALID="No such identity can exist: the sandbox lacks the namespace, the namespace has no such value, the value names nobody, or the xid is none. `message` says which.",
     ERASED="The person was deleted for good; only the xid is remembered.",
 )
-described(
-    ProfileLimit,
-    "ProfileLimit",
-    "A guardrail that a profile can pass. Nothing is dropped silently because of it.",
-    IDENTITIES="More than 50 identities belong together; the graph keeps the best 50.",
-    EVENTS="More than 5,000 events.",
-    DOCUMENT_SIZE="A merged document of more than 50 MB.",
-)
 
 
-GRAPH: Final = frozenset({PERSON})
 GRAPH_AND_ORIGIN: Final = frozenset({PERSON, ORIGIN})
 
 MAX_IDENTITIES_INLINE: Final = 250
@@ -109,18 +100,6 @@ WhereArgument = Annotated[
         name="where", description="A PQL expression over people. Not available yet: giving one is BAD_INPUT."
     ),
 ]
-
-
-# ------------------------------------------------------------------------------------------------ parts of a profile
-
-
-@strawberry.type(name="ProfileLimits", description="How large a profile is, and which guardrails it has passed.")
-class ProfileLimitsType:
-    is_loaded = False
-
-    identity_count: int = plain("How many identities belong together, those beyond the 50 of the graph included.")
-    event_count: Long = plain("How many events the person has.")
-    exceeded: list[ProfileLimit] = plain("The guardrails that are passed; empty for most.")
 
 
 # ------------------------------------------------------------------------------------------------ profiles
@@ -226,7 +205,7 @@ async def _record_versions(
 
 async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLimits:
     counted = await info.context.loaders.event_count_by_members.load((EventFilter(), profile.person.xids))
-    return limits_of(profile, counted)
+    return limits_of(profile.person.size, counted, profile.size)
 
 
 @strawberry.type(
@@ -252,22 +231,26 @@ class ProfileType(Node):
     identities: list[IdentityNode] = resolved_by(
         _identities,
         "All identities of the person, at most 50: people's own first, then those of devices and browsers.",
+        reads=related("identities", is_list=True),
         raw=GRAPH,
     )
     identity_graph: IdentityGraphNode = resolved_by(
         _identity_graph,
         "Why these identities are one person; under a policy without a graph, the one identity alone.",
+        reads=object_of,
         raw=GRAPH,
     )
     sources: list[DatasetType] = resolved_by(
         _sources,
         "The datasets whose records are in the document, by name; of a person without records, those of the events.",
+        reads=related("sources", is_list=True),
         raw=GRAPH_AND_ORIGIN,
         weight=Weight(OBJECT),
     )
     last_modified_at: datetime = resolved_by(
         _last_modified_at,
         "When the newest of the records in the document came in; of a person without records, when the newest event did.",
+        reads=Column("modified_at", Format.TIME, is_derived=True),
         raw=GRAPH_AND_ORIGIN,
         weight=Weight(OBJECT),
     )
@@ -301,7 +284,11 @@ class ProfileType(Node):
         raw=GRAPH,
     )
     limits: ProfileLimitsType = resolved_by(
-        _limits, "How large the profile is, and which guardrails it has passed.", weight=Weight(5 * OBJECT)
+        _limits,
+        "How large the profile is, and which guardrails it has passed.",
+        reads=object_of,
+        raw=EVERYTHING,
+        weight=Weight(5 * OBJECT),
     )
 
 
@@ -373,7 +360,7 @@ async def _profiles(
         asked = policy.policy_id, projection_of(info, WHOLE)
         xids, keys = input_keys(context, identities)
     found: Sequence[Any] = await context.loaders.profiles_by_xids.load((asked, tuple(xids)))
-    if asked[1].is_text and len(xids) == len(keys):
+    if asked[1].is_text and len(xids) == len(keys) and not isinstance(found[0], ProfileResult):
         return Finished(f"[{','.join(found)}]")
     async with turn:
         if len(xids) < len(keys):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.domain.reading.people import DOCUMENT, PERSON
-from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Rows
+from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
 
 
 class Selected(Protocol):
@@ -64,6 +64,17 @@ def reading(
 def object_of(field: Selected) -> Node:
     """Declare that a field is an object, whose fields its type declares."""
     return field.object()
+
+
+def related(name: str, *, is_list: bool = False) -> Callable[[Selected], Node]:
+    """Declare that a field is another record, or a list of some, which the source of the record calls `name`."""
+
+    def node(field: Selected) -> Node:
+        if field.has_arguments:
+            raise NotProjected
+        return Related(name, field.object(), is_list)
+
+    return node
 
 
 def each_of(field: Selected) -> Node:

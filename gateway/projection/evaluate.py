@@ -106,12 +106,14 @@ _FORMATS: Final[Mapping[Format, Callable[[Any], Any]]] = {
     Format.TIME: printed,
     Format.UUID: str,
     Format.NUMBER: int,
+    Format.BOOLEAN: bool,
 }
 _PACKINGS: Final[Mapping[Packing, Callable[[Any], bytes]]] = {
     Packing.UUID: lambda value: value.bytes,
     Packing.TEXT: str.encode,
     Packing.JSON: orjson.dumps,
     Packing.HEX: lambda value: value.hex.encode(),
+    Packing.LONG: lambda value: value.to_bytes(8, signed=True),
     Packing.MICROSECONDS: lambda at: str((at - EPOCH) // MICROSECOND).encode(),
 }
 

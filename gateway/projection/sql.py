@@ -33,6 +33,7 @@ from gateway.projection.tree import (
     Packing,
     Page,
     Place,
+    Related,
     Rows,
     Under,
     nodes_of,
@@ -60,15 +61,28 @@ class Listed:
 
 
 @dataclass(frozen=True, eq=False)
+class Relation:
+    """How a statement reads records that a record is related to: SQL from `from` on, for the alias of that record; the source of the related
+    ones, the columns of the record that lead there, and the order of a list."""
+
+    sql: Callable[..., str]
+    source: "Source"
+    by: tuple[str, ...] = ()
+    order: str = ""
+
+
+@dataclass(frozen=True, eq=False)
 class Source:
     """Where a statement has the parts of a record: columns behind this alias, the document in jsonb, what stands for its identity map (json), the
-    identities (uuid[]) that its lists are of, and how these are read."""
+    identities (uuid[]) that its lists are of, how these are read, and what it is related to. `derived` has SQL of columns that are worked out."""
 
     alias: str
-    document: str
+    document: str = ""
     identity_map: str | None = None
     members: str = ""
     lists: Mapping[str, Listed] = field(default_factory=dict)
+    related: Mapping[str, Relation] = field(default_factory=dict)
+    derived: Mapping[str, str] = field(default_factory=dict)
 
 
 def columns(nodes: Iterable[Node], source: Source, values: Values) -> list[str]:
@@ -120,7 +134,7 @@ class _Writer:
         self._values = values
 
     def column(self, name: str) -> str:
-        return f"{self._source.alias}.{name}"
+        return self._source.derived.get(name) or f"{self._source.alias}.{name}"
 
     def pieces(self, node: Node) -> Iterator[_Piece]:
         match node:
@@ -141,6 +155,8 @@ class _Writer:
                 yield False, _Page(node, self._source, self._values).sql()
             case Count(rows):
                 yield False, self.count(rows)
+            case Related():
+                yield False, self.related(node)
             case _:
                 raise TypeError(f"{node} is no part of a record")
 
@@ -165,6 +181,14 @@ class _Writer:
             yield False, f"{text} || {comma} || '\"{IDENTITY_MAP}\":' || {source.identity_map}::text || '}}'"
         else:
             yield from _pieces(of, source.document, _NULL)
+
+    def related(self, node: Related) -> str:
+        relation = self._source.related[node.name]
+        text = _joined(_Writer(relation.source, self._values).pieces(node.of))
+        found = relation.sql(owner=self._source.alias)
+        if node.is_list:
+            return f"(select '[' || coalesce(string_agg({text}, ',' order by {relation.order}), '') || ']' {found})"
+        return f"coalesce((select {text} {found}), {_NULL})"
 
     def count(self, rows: Rows) -> str:
         listed = self._source.lists[rows.list]
@@ -194,7 +218,7 @@ class _Page(_Writer):
         text = _joined(self.page(self._node.of))
         if not self._is_read:
             return f"({text})"
-        names = chain.from_iterable(map(_names, nodes_of(self._node.of)))
+        names = chain.from_iterable(_names(below, self._source) for below in nodes_of(self._node.of))
         parts = page_parts(self._node.rows, names, self._size, self._values)
         return f"(select {text} {listed.page(members=self._owner.members, **parts)})"
 
@@ -231,7 +255,7 @@ class _Page(_Writer):
         return f"'[' || coalesce(array_to_string({texts}, ','), '') || ']'"
 
 
-def _names(node: Node) -> Iterable[str]:
+def _names(node: Node, source: Source) -> Iterable[str]:
     """Return the columns that a node of a record looks at itself."""
     match node:
         case Column(name):
@@ -240,6 +264,8 @@ def _names(node: Node) -> Iterable[str]:
             return (piece[0] for piece in pieces if not isinstance(piece, bytes))
         case Document():
             return ("document",)
+        case Related(name):
+            return source.related[name].by
     return ()
 
 
@@ -260,6 +286,8 @@ _FORMATS: Final[Mapping[Format, str]] = {
     Format.TIME: r"""to_char({} at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""')""",
     Format.UUID: """'"' || {} || '"'""",
     Format.NUMBER: "{}::text",
+    Format.BOOLEAN: "{}::text",
+    Format.JSON: "{}::text",
 }
 _TEXTS: Final[Mapping[Packing, str]] = {
     Packing.TEXT: "{}",
@@ -267,6 +295,7 @@ _TEXTS: Final[Mapping[Packing, str]] = {
     Packing.HEX: "replace({}::text, '-', '')",
     Packing.MICROSECONDS: "(extract(epoch from {}) * 1000000)::bigint::text",
 }
+_BYTES: Final[Mapping[Packing, str]] = {Packing.UUID: "uuid_send({})", Packing.LONG: "int8send({})"}
 
 
 def _packed(node: Packed, column: Callable[[str], str]) -> str:
@@ -278,7 +307,7 @@ def _packed(node: Packed, column: Callable[[str], str]) -> str:
             pieces.append(f"convert_to({' || '.join(texts)}, 'UTF8')")
         else:
             pieces += [
-                rf"'\x{p.hex()}'::bytea" if isinstance(p, bytes) else f"uuid_send({column(p[0])})" for p in group
+                rf"'\x{p.hex()}'::bytea" if isinstance(p, bytes) else _BYTES[p[1]].format(column(p[0])) for p in group
             ]
     return rf"translate(rtrim(encode({' || '.join(pieces)}, 'base64'), '='), E'+/\n', '-_')"
 

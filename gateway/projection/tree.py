@@ -1,7 +1,8 @@
 """Projections: what is wanted of a record, as a tree of JSON values.
 
-A record has columns, a document, and lists of other records. `sql` writes a projection as an expression that gives JSON text; `evaluate`
-gives the equal value for a record in memory. Trees are frozen and can be keys.
+A record has columns, a document, lists of other records, and related ones. `sql` writes a projection as an expression that gives JSON text;
+`evaluate` gives the equal value for a record in memory, but for what only the store has: derived columns and related records. Trees are frozen
+and can be keys.
 
 A document has what validation lets in: values of the types that the union of all schemas states, Ints of 32 bits, nothing null.
 """
@@ -22,6 +23,8 @@ class Format(Enum):
     TIME = auto()  # RFC 3339 in UTC with milliseconds, cut and not rounded
     UUID = auto()
     NUMBER = auto()
+    BOOLEAN = auto()
+    JSON = auto()  # as it is: it is JSON already
 
 
 class Packing(Enum):
@@ -31,6 +34,7 @@ class Packing(Enum):
     TEXT = auto()  # UTF-8
     JSON = auto()  # the JSON string of a text, in UTF-8
     HEX = auto()  # the 32 digits of a UUID
+    LONG = auto()  # the 8 bytes of a whole number, the highest first
     MICROSECONDS = auto()  # of a time since 1970, in decimal digits
 
 
@@ -93,10 +97,11 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the record."""
+    """A column of the record. `is_derived`: its source works it out, and only where it is wanted."""
 
     name: str
     format: Format
+    is_derived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,15 @@ class Count:
     rows: Rows
 
 
+@dataclass(frozen=True, slots=True)
+class Related:
+    """What the source of the record calls `name`: another record, or if so a list of some. Null where there is no such record."""
+
+    name: str
+    of: "Node"
+    is_list: bool = False
+
+
 # ------------------------------------------------------------------------------------------------ parts of a page
 
 
@@ -195,12 +209,26 @@ class Place:
 
 
 Node: TypeAlias = (
-    Constant | Object | Leaf | Under | Items | Document | Column | Packed | Page | Count | Each | HasMore | End | Place
+    Constant
+    | Object
+    | Leaf
+    | Under
+    | Items
+    | Document
+    | Column
+    | Packed
+    | Page
+    | Count
+    | Related
+    | Each
+    | HasMore
+    | End
+    | Place
 )
 
 
 def nodes_of(node: Node) -> Iterator[Node]:
-    """Yield a node and all nodes below it."""
+    """Yield a node and all nodes below it, but those of related records."""
     yield node
     match node:
         case Object(fields):
@@ -208,6 +236,11 @@ def nodes_of(node: Node) -> Iterator[Node]:
                 yield from nodes_of(below)
         case Under(_, of) | Items(of) | Document(of) | Page(_, of) | Each(of):
             yield from nodes_of(of)
+
+
+def is_in_store(node: Node) -> bool:
+    """Return whether only SQL can tell something of it."""
+    return any(isinstance(each, Related) or (isinstance(each, Column) and each.is_derived) for each in nodes_of(node))
 
 
 def with_rows(node: Node, changed: Callable[[Rows], Rows]) -> Node:
@@ -247,6 +280,11 @@ class Projection:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes of all parts."""
         return tuple(node for part in self.parts for node in nodes_of(part))
+
+    @cached_property
+    def is_in_store(self) -> bool:
+        """Whether a part can only be read by SQL."""
+        return any(map(is_in_store, self.parts))
 
     @cached_property
     def page_size(self) -> int:

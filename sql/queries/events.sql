@@ -24,6 +24,11 @@ cross join lateral (select e.document || '{}' as document offset 0) unpacked
 from gateway.event e
  where e.sandbox_id = $1 and e.xid = any({members}) {where}
 
+-- part: dataset
+-- The dataset `d` that something was sent to.
+from gateway.dataset d
+ where d.sandbox_id = $1 and d.dataset_id = {owner}.dataset_id
+
 -- name: read_events(sandbox_id, xids, dataset_ids, event_ids) -> rows
 -- Read the events that exist of these. Walks event_pkey once for each.
 select {columns}

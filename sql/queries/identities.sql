@@ -1,6 +1,16 @@
 -- Identities, and the people that they belong to. A lookup for each identity has no `any` on its key: Postgres would sort the array anew for
 -- each, which made a thousand lookups ten times slower.
 
+-- part: identity
+-- The identity `i` under which something is stored.
+from gateway.identity i
+ where i.sandbox_id = $1 and i.xid = {owner}.xid
+
+-- part: namespace
+-- The namespace `n` of an identity.
+from gateway.namespace n
+ where n.sandbox_id = $1 and n.namespace_id = {owner}.namespace_id
+
 -- name: read_identities(sandbox_id, xids) -> rows
 -- Read the stored ones of these identities. Tombstones of erased ones have a null value. Walks identity_pkey.
 select xid, namespace_id, value, profile_id

@@ -1,5 +1,5 @@
 -- People: who belongs together, and the profile that a policy keeps of them. `{columns}` are what is read of each, put together by
--- projection/sql.py; `{graph}` and `{profile}` are the parts of these names, or nothing where no column looks at them.
+-- projection/sql.py; `{graph}` and `{profile}` are the parts of these names, or nothing where no column looks at them. That of the size follows.
 --
 -- `document || '{}'` is the document, but decompressed once: each access to a compressed one would decompress it anew.
 
@@ -20,6 +20,35 @@ left join lateral (
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
           limit 1) p on true
  cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept
+
+-- part: size
+-- How many events a person has, and which guardrails they have passed.
+cross join lateral (
+         select event_count, array_to_json(array_remove(array[case when g.size > {identities} then 'IDENTITIES' end,
+                                                              case when event_count > {events} then 'EVENTS' end,
+                                                              case when octet_length(p.document::text) > {bytes} then 'DOCUMENT_SIZE' end], null)) as exceeded
+           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)) e) size
+
+-- part: members
+-- The identities `i` of a person, in the order of the graph.
+from unnest(g.xids) with ordinality member (xid, place)
+ cross join lateral (
+         select xid, namespace_id, value
+           from gateway.identity
+          where sandbox_id = $1 and xid = member.xid
+          limit 1) i
+
+-- part: sources
+-- The datasets `d` of the records in a profile; of a person without records, those of the events.
+from gateway.dataset d
+ where d.sandbox_id = $1
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))
+
+-- part: modified_at
+-- When the newest of the records in a profile was ingested; of a person without records, when the newest event was; else the newest of the
+-- records that take no part.
+coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)),
+         (select max(f.ingested_at) from gateway.fragment f where f.sandbox_id = $1 and f.xid = any(g.xids) and not f.is_deleted))
 
 -- part: is_current
 -- Whether the policy still has this version: a profile that is missing has no document, unless the policy has changed.

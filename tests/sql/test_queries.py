@@ -6,7 +6,7 @@ import pytest
 from gateway.storage.queries import Query, all_queries, part, query
 
 PARTS = {
-    "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "",
+    "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for

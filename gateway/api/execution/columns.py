@@ -252,7 +252,8 @@ class Objects(Completion):
     @staticmethod
     def _read(record: Any, part: int) -> Any:
         """What was read of a record, if it is one text; else the record."""
-        return record if record.parts is None else Finished(record.parts[part])
+        parts = parts_of(record)
+        return record if parts is None else Finished(parts[part])
 
 
 class Spliced(Completion):
@@ -261,6 +262,19 @@ class Spliced(Completion):
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """Return the texts as parts of the answer."""
         return self.without(run, values, places)
+
+
+class Written(Completion):
+    """Leaves that are JSON text already, or are finished as others are where the records around them were read whole."""
+
+    def __init__(self, otherwise: Leaf) -> None:
+        super().__init__(otherwise.asked, nullable=otherwise.nullable)
+        self._otherwise = otherwise
+
+    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Return the texts as parts of the answer."""
+        is_text = any(type(value) is Finished for value in values)
+        return self.without(run, values, places) if is_text else await self._otherwise.finish(run, values, places)
 
 
 class Abstract(Completion):
@@ -361,6 +375,11 @@ class Selection:
 def _fill(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> None:
     for number, row in zip(numbers, rows, strict=True):
         finished[number] = row
+
+
+def parts_of(record: Any) -> Any:
+    """Return the parts of a projection that were read of a record, as JSON texts; None of one that was read whole, as some always are."""
+    return getattr(record, "parts", None)
 
 
 def _is_finished(value: Any) -> bool:

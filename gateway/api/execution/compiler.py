@@ -50,6 +50,7 @@ from gateway.api.execution.columns import (
     Selection,
     Spliced,
     Text,
+    Written,
 )
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
@@ -181,6 +182,8 @@ class _Compiler:
             resolver = self._resolver(field, details, selected)
             inner = _Place(selected.parts) if selected else NOWHERE
             completion = self._completion(field.type, asked, details, inner)
+            if isinstance(completion, Leaf) and place.part is not None:
+                completion = Written(completion)
         return Column(key, resolver if place.part is None else Part(place.part, resolver), completion)
 
     def _definitions(self) -> dict[str, FragmentDefinitionNode]:

@@ -30,6 +30,7 @@ from gateway.projection.tree import (
     Projection,
     Rows,
     Under,
+    is_in_store,
     nodes_of,
     with_rows,
 )
@@ -190,7 +191,7 @@ class Walk:
 
 def _is_worth_reading(node: Node) -> bool:
     """Whether the store has to do something for it: columns alone come with each record."""
-    return any(isinstance(below, Document | Page | Count) for below in nodes_of(node))
+    return is_in_store(node) or any(isinstance(below, Document | Page | Count) for below in nodes_of(node))
 
 
 class _Field:

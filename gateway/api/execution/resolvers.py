@@ -10,7 +10,7 @@ from typing import Any, Final
 import orjson
 
 from gateway.api.context import CompiledInfo
-from gateway.api.execution.columns import Resolver, Run
+from gateway.api.execution.columns import Resolver, Run, parts_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.lookahead import Lookahead
 from gateway.api.finished import Finished
@@ -62,9 +62,10 @@ class Part(Resolver):
 
     async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
         """Return the part of each parent."""
-        if any(parent.parts is None for parent in parents):
+        read = list(map(parts_of, parents))
+        if None in read:
             return await self._otherwise.values(run, parents, fail)
-        texts = [parent.parts[self._place] for parent in parents]
+        texts = [parts[self._place] for parts in read if parts]
         return [None if text is None else Finished(text) for text in texts]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate, chain
 from operator import attrgetter
 from typing import Any, Final
@@ -12,6 +12,7 @@ from uuid import UUID
 
 import orjson
 
+from gateway.domain.reading.identities import OF_FACT
 from gateway.domain.rules.keyset import Key, Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import MAX_NAME, did_you_mean
@@ -19,7 +20,7 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadCursor, BadInput
 from gateway.projection.evaluate import Found, Lists, evaluate
 from gateway.projection.predicates import Predicate, Values, at_least, beyond, has_path, less, one_of
-from gateway.projection.sql import Listed, Source, columns, page_parts
+from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
 from gateway.projection.tree import Count, Order, Packed, Projection, Rows
 from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database
@@ -235,7 +236,8 @@ async def list_events(
     asked: EventRequest,
     projection: Projection = WHOLE,
 ) -> list[Page[Event]]:
-    """List one page of events for each person, a person being its xids, in the order of the people. One statement.
+    """List one page of events for each person, a person being its xids, in the order of the people. One statement. On a cluster they come
+    whole, without parts, where a part can only be read by SQL.
 
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
@@ -245,7 +247,7 @@ async def list_events(
         return [_page((), rows) for _ in people]
     if db.is_distributed:
         pages = await _list_on_cluster(db, scope, people, rows)
-        return [_projected(page, projection) for page in pages] if projection.parts else pages
+        return pages if projection.is_in_store else [_projected(page, projection) for page in pages]
     statement, values = list_statement(asked, projection, Values(scope.sandbox_id, *_slices(people)))
     found: list[list[Event]] = [[] for _ in people]
     for place, *row in await db.rows(statement, *values.given):
@@ -258,7 +260,7 @@ async def read_lists(
 ) -> list[Lists]:
     """Read pages and counts of each person's events, for `evaluate`. One statement, on a cluster one for each page and count.
 
-    Needs `profile:read`. Raises Forbidden.
+    On a cluster they must be such that `evaluate` can tell all of them. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not people:
@@ -286,7 +288,8 @@ NO_KEY: Final = Packed("", ())
 
 PAGE, UNPACKED, COUNT_ALL = (part(f"events.{name}") for name in ("page", "unpacked", "count"))
 DOCUMENT_COLUMN: Final = f"e.{DOCUMENT}"
-SOURCE: Final = Source("e", "unpacked.document")
+OF_DATASET: Final = Relation(partial(fill, part("events.dataset")), Source("d"), ("dataset_id",))
+SOURCE: Final = Source("e", "unpacked.document", related={"identity": OF_FACT, "dataset": OF_DATASET})
 
 
 def _page_sql(*, carried: str, **gaps: str) -> str:

@@ -7,7 +7,8 @@ identity leaves its xid as a tombstone.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
@@ -16,8 +17,16 @@ from gateway.domain.rules import graphs
 from gateway.domain.rules.normalization import RULES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
+from gateway.projection.sql import Relation, Source
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import query
+from gateway.storage.queries import fill, part, query
+
+NAMESPACE: Final = Relation(partial(fill, part("identities.namespace")), Source("n"), ("namespace_id",))
+IDENTITY: Final = Source("i", related={"namespace": NAMESPACE})
+"""Identities, as projections read them."""
+
+OF_FACT: Final = Relation(partial(fill, part("identities.identity")), IDENTITY, ("xid",))
+"""The identity under which a fact is stored."""
 
 READ = query("identities.read_identities")
 READ_PRIMARIES = query("identities.read_primaries")

@@ -4,8 +4,10 @@ Under PDG a person is a graph, and any member finds it. Under NONE each identity
 others merely name is none.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -13,20 +15,20 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
-from gateway.domain.reading.events import LISTS
-from gateway.domain.reading.identities import Identity, read_known_identities, read_primaries
+from gateway.domain.reading.events import LISTS, OF_DATASET
+from gateway.domain.reading.identities import IDENTITY, Identity, read_known_identities, read_primaries
+from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable
 from gateway.projection.predicates import Values
-from gateway.projection.sql import IDENTITY_MAP, Source, columns
-from gateway.projection.tree import Count, Leaf, Projection, Under
-from gateway.projection.tree import Document as DocumentNode
-from gateway.projection.tree import Page as PageNode
+from gateway.projection.sql import Relation, Source, columns
+from gateway.projection.tree import Projection
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import Query, part, query
+from gateway.storage.queries import Query, fill, part, query
 
 READ = query("people.read_people")
 READ_BY_ID = query("people.read_people_by_id")
@@ -55,8 +57,34 @@ PERSON, ORIGIN, DOCUMENT = "person", "origin", "document"
 WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
 """Everything of people."""
 
-_SOURCE: Final = Source("person", "kept.document", "g.identity_map", "g.xids", LISTS)
-_KEYS, _GRAPH, _PROFILE, _IS_CURRENT = (part(f"people.{name}") for name in ("keys", "graph", "profile", "is_current"))
+_KEYS, _IS_CURRENT = part("people.keys"), part("people.is_current")
+_JOINED: Final = {
+    "graph": (re.compile(r"\bg\."), part("people.graph")),
+    "profile": (re.compile(r"\b(p|kept)\."), part("people.profile")),
+    "size": (
+        re.compile(r"\bsize\."),
+        fill(part("people.size"), identities=str(MAX_GRAPH_SIZE), events=str(EVENTS), bytes=str(DOCUMENT_SIZE)),
+    ),
+}
+"""What statements join by what their columns name."""
+
+_SOURCE: Final = Source(
+    "person",
+    "kept.document",
+    "g.identity_map",
+    "g.xids",
+    LISTS,
+    related={
+        "identities": Relation(partial(fill, part("people.members")), IDENTITY, order="member.place"),
+        "sources": Relation(partial(fill, part("people.sources")), OF_DATASET.source, order='d.name collate "C"'),
+    },
+    derived={
+        "identity_count": "g.size",
+        "event_count": "size.event_count",
+        "exceeded": "size.exceeded",
+        "modified_at": part("people.modified_at"),
+    },
+)
 _IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
 _RAW: Final = {
     PERSON: ("g.xids", "g.identity_map", "g.size", "g.is_contested"),
@@ -228,36 +256,33 @@ def statement_of(query: Query, projection: Projection, direction: str = "") -> t
     """Return a statement on people that reads a projection, and the values behind its own parameters."""
     values = Values(*([None] * len(query.parameters)))
     texts = columns(projection.parts, _SOURCE, values)
-    names = _raw_of(projection)
-    needs_profile = names[-1:] not in ((), (PERSON,)) or any(
-        isinstance(node, DocumentNode) for node in projection.nodes
-    )
-    needs_graph = PERSON in projection.raw or any(map(_looks_at_graph, projection.nodes))
+    raw = [column for name in _raw_of(projection) for column in _RAW[name]]
+    joined = _joined(", ".join([*raw, *texts]))
+    is_current = _IS_CURRENT if joined["profile"] else "true"
     own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
-    raw = [column for name in names for column in _RAW[name]]
-    is_current = _IS_CURRENT if needs_profile else "true"
     gaps = {
         "columns": ", ".join([is_current, own, *raw, *texts]),
         "is_current": is_current,
         "text": texts[0] if texts else "null",
         "keys": _KEYS,
-        "graph": _GRAPH if needs_graph else "",
-        "profile": _PROFILE if needs_profile else "",
         "direction": direction,
     }
-    return query.filled(**gaps), values.given[len(query.parameters) :]
+    return query.filled(**gaps, **joined), values.given[len(query.parameters) :]
+
+
+def _joined(looked_at: str) -> dict[str, str]:
+    """Return the parts that are joined for columns of this SQL. A text in it that looks like a name joins one too many, at most."""
+    found = dict[str, str]()
+    for name, (named, sql) in reversed(_JOINED.items()):
+        found[name] = sql if named.search(looked_at) else ""
+        looked_at += found[name]
+    return {"graph": found["graph"], "profile": " ".join(filter(None, (found["profile"], found["size"])))}
 
 
 def _raw_of(projection: Projection) -> tuple[str, ...]:
     """Return which raw columns are read, in the order of rows: those of the document have its origin, too."""
     kept = DOCUMENT if DOCUMENT in projection.raw else ORIGIN
     return tuple(name for name in (PERSON, kept) if name in projection.raw)
-
-
-def _looks_at_graph(node: Any) -> bool:
-    if isinstance(node, DocumentNode):
-        return isinstance(node.of, Leaf)
-    return isinstance(node, PageNode | Count) or (isinstance(node, Under) and node.key == IDENTITY_MAP)
 
 
 def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:

@@ -20,7 +20,6 @@ from gateway.domain.reading import people
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.people import NO_POLICY, WHOLE, Person, PolicyVersion
-from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
     AttributeMerge,
@@ -46,9 +45,6 @@ READ_FRAGMENTS = query("profiles.read_fragments")
 READ_FRAGMENT_TIMES = query("profiles.read_fragment_times")
 READ_EVENT_ORIGINS = query("profiles.read_event_origins")
 
-EVENTS = 5_000
-DOCUMENT_SIZE = 50_000_000  # bytes
-
 MAX_NODES: Final = 250
 """The most nodes of a projection that a statement reads: with more, the whole document is the lesser evil."""
 
@@ -62,14 +58,6 @@ class ProfileStatus(StrEnum):
     NOT_FOUND = "NOT_FOUND"
     INVALID = "INVALID"
     ERASED = "ERASED"
-
-
-class ProfileLimit(StrEnum):
-    """A guardrail of the model that a profile has passed."""
-
-    IDENTITIES = "IDENTITIES"
-    EVENTS = "EVENTS"
-    DOCUMENT_SIZE = "DOCUMENT_SIZE"
 
 
 @dataclass(frozen=True)
@@ -157,15 +145,6 @@ class InvalidKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class ProfileLimits:
-    """How large a profile is, and what that exceeds. Identities beyond the cap count, too."""
-
-    identity_count: int
-    event_count: int
-    exceeded: tuple[ProfileLimit, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Origin:
     """Where a person's data is from: the datasets, and when the newest of it came in."""
 
@@ -202,7 +181,8 @@ async def project_profiles(
 ) -> list[ProfileResult]:
     """Read as much of the profile that each xid leads to as is projected, the events in it included. Needs `profile:read`.
 
-    One statement, if the policy keeps profiles by the identity graph and the store is no cluster. Raises Forbidden, Unavailable.
+    One statement, if the policy keeps profiles by the identity graph and the store is no cluster; else whole profiles come without parts, if
+    a part can only be read by SQL. Raises Forbidden, Unavailable.
     """
     if projection is WHOLE:
         return await read_profiles(db, scope, config, policy, xids)
@@ -211,6 +191,8 @@ async def project_profiles(
         if found is not None:
             return [_projected(policy, *each) for each in zip(xids, found, strict=True)]
     results = await read_profiles(db, scope, config, policy, xids)
+    if projection.is_in_store:
+        return results
     return await _evaluated(db, scope, [each.profile for each in results if each.profile], projection, results)
 
 
@@ -222,17 +204,15 @@ async def project_texts(
     xids: Sequence[UUID],
     *,
     projection: Projection,
-) -> list[str | None]:
-    """Read the one JSON text that is projected of each xid's profile or result, None where it is missing, as `project_profiles` does."""
+) -> Sequence[str | ProfileResult | None]:
+    """Read the one JSON text that is projected of each xid's profile or result, None where it is missing; or whole profiles, as
+    `project_profiles` does."""
     if _is_kept(db, policy, projection):
         texts = await people.project_texts(db, scope, xids, _version_kept(policy), projection)
         if texts is not None:
             return texts
-    return [
-        each.parts[0]
-        for each in await project_profiles(db, scope, config, policy, xids, projection=projection)
-        if each.parts
-    ]
+    results = await project_profiles(db, scope, config, policy, xids, projection=projection)
+    return [each if each.parts is None else each.parts[0] for each in results]
 
 
 async def search_profiles(
@@ -244,7 +224,10 @@ async def search_profiles(
     *,
     projection: Projection = WHOLE,
 ) -> Page[Profile]:
-    """List a page of all profiles by the ids of people, which are the keys. Needs `profile:read`. Raises Forbidden, BadCursor."""
+    """List a page of all profiles by the ids of people, which are the keys, as `project_profiles` reads them. Needs `profile:read`.
+
+    Raises Forbidden, BadCursor.
+    """
     version = _version_kept(policy)
     if projection is not WHOLE and _is_kept(db, policy, projection):
         found = await people.list_projected(db, scope, asked, version, projection)
@@ -253,7 +236,7 @@ async def search_profiles(
             return Page(profiles, found.has_next, found.has_previous)
     page = await people.list_people(db, scope, config, asked, graph=policy.settings.identity_graph, policy=version)
     profiles = await _merged_now(db, scope, config, policy, page.items)
-    if projection is not WHOLE:
+    if projection is not WHOLE and not projection.is_in_store:
         profiles = await _evaluated(db, scope, profiles, projection, profiles)
     return Page(profiles, page.has_next, page.has_previous)
 
@@ -261,18 +244,6 @@ async def search_profiles(
 async def count_profiles(db: Database, scope: Scope, policy: MergePolicy) -> int:
     """Count the profiles that there are under the policy. Needs `profile:read`."""
     return await people.count_people(db, scope, policy.settings.identity_graph)
-
-
-def limits_of(profile: Profile, event_count: int) -> ProfileLimits:
-    """Return the profile's measures against the guardrails; nothing is dropped because of them."""
-    passed = {
-        ProfileLimit.IDENTITIES: profile.person.size > MAX_GRAPH_SIZE,
-        ProfileLimit.EVENTS: event_count > EVENTS,
-        ProfileLimit.DOCUMENT_SIZE: profile.size > DOCUMENT_SIZE,
-    }
-    return ProfileLimits(
-        profile.person.size, event_count, tuple(limit for limit, is_passed in passed.items() if is_passed)
-    )
 
 
 async def read_fragments(db: Reader, scope: Scope, members: Sequence[tuple[UUID, ...]]) -> list[list[Fragment]]:

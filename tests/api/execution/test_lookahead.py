@@ -13,6 +13,9 @@ MANY = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { %s } 
 NAME = "entity { person { name { firstName } } }"
 NODES = "nodes { id eventId timestamp __typename entity { eventType } }"
 INFO = "pageInfo { hasNextPage hasPreviousPage startCursor endCursor }"
+NAMESPACE = "id version createdAt code name description idType isCustom normalization priority isUniquePerGraph"
+IDENTITY = f"id xid value namespace {{ {NAMESPACE} }}"
+DATASET = "id version createdAt createdBy name description isProfileEnabled status eventRetentionDays"
 TEXTS, ROWS = ["people.read_texts"], ["people.read_people"]
 
 
@@ -40,6 +43,11 @@ async def people(db):
         "entity { identityMap } events { nodes { timestamp } }",
         f"events {{ edges {{ cursor node {{ timestamp entity {{ eventType }} }} }} {NODES} }} entityJson",
         "events { nodes { id entityJson } }",
+        f"events {{ nodes {{ identity {{ {IDENTITY} }} dataset {{ {DATASET} }} entity {{ eventType }} }} totalCount }}",
+        f"{NAME} identities {{ {IDENTITY} }} again: identities {{ xid }} identityGraph {{ identities {{ value }} }}",
+        f"limits {{ identityCount eventCount exceeded }} sources {{ {DATASET} }} lastModifiedAt",
+        "lastModifiedAt",
+        "limits { exceeded }",
     ],
 )
 async def test_whatever_can_be_projected_is_read_by_one_statement(people, statements, fields):
@@ -57,8 +65,14 @@ async def test_whatever_can_be_projected_is_read_by_one_statement(people, statem
 @pytest.mark.parametrize(
     ("fields", "more"),
     [
-        (f"{NAME} identities {{ value }}", ["identities.read_identities"]),
-        (f"{NAME} events {{ nodes {{ dataset {{ name }} entity {{ eventType }} }} }}", ["events.list_events"]),
+        (
+            f"{NAME} identities {{ isPrimary }} limits {{ eventCount }}",
+            ["identities.read_identities", "identities.read_primaries"],
+        ),
+        (
+            f"{NAME} events {{ nodes {{ batch {{ key }} identity {{ value }} }} }} lastModifiedAt",
+            ["events.list_events", "batches.read_batches"],
+        ),
         ('events { nodes { entityJson(select: "timestamp") } } a: events { nodes { id } }', ["events.list_events"]),
         ('entityJson(select: "person") events { nodes { id } }', []),
     ],
@@ -84,6 +98,11 @@ async def test_a_field_that_cannot_be_projected_leaves_the_others_to_the_stateme
         f"profile {{ events(last: 1) {{ __typename {INFO} info: {INFO} more: {NODES} {NODES} }} }}",
         f"profile {{ events(last: 0) {{ {INFO} {NODES} }} }}",
         f"profile {{ a: events {{ {NODES} }} b: events {{ {INFO} }} {NAME} }}",
+        f"profile {{ identities {{ {IDENTITY} }} some: identities(namespaces: []) {{ value }} {NAME} }}",
+        'profile { identities(namespaces: ["Nope"]) { value } }',
+        f"profile {{ events {{ nodes {{ identity {{ {IDENTITY} }} dataset {{ {DATASET} }} }} }} lastModifiedAt }}",
+        f"profile {{ limits {{ identityCount eventCount exceeded }} sources {{ {DATASET} }} lastModifiedAt profileId }}",
+        f"profile {{ identityGraph {{ identities {{ {IDENTITY} }} links {{ firstSeenAt }} }} limits {{ exceeded }} }}",
         f"status profile {{ events(first: -1) {{ {NODES} }} }}",
         f'status profile {{ events(first: 1, after: "x") {{ {NODES} }} }}',
         f'profile {{ events(filter: {{eventTypes: ["\\u0000"]}}) {{ {NODES} }} }}',

@@ -6,10 +6,14 @@ import pytest
 from client import Client
 from world import World, event, record
 
+from gateway.api.ids import global_id
+from gateway.domain.config import policies
+from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.reading import identities, profiles
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 
 ANA, PHONE, DEVICE = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38)
-PEOPLE = "query ($asked: [IdentityInput!]!) { profiles(identities: $asked) { status profile { %s } } }"
+PEOPLE = "query ($asked: [IdentityInput!]!, $policy: ID) { profiles(identities: $asked, mergePolicyId: $policy) { status profile { %s } } }"
 
 
 @pytest.fixture
@@ -46,11 +50,16 @@ def aborting(world, batches, read):
 )
 async def test_people_who_are_removed_while_they_are_read_are_read_again(parting, monkeypatch, module, read, fields):
     client, batches = parting
+    world, rule = client.world, AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
+    merging = PolicySettings(
+        "Merging", IdentityGraphType.PDG, rule
+    )  # where nothing is kept merged, several statements read a person
+    policy = global_id("MergePolicy", (await policies.create_policy(world.db, world.scope, merging)).policy_id)
     asked = [{"key": {"namespace": namespace, "value": value}} for namespace, value in (ANA, PHONE, DEVICE) * 10]
     with monkeypatch.context() as patched:
-        patched.setattr(module, read, aborting(client.world, batches, getattr(module, read)))
-        answer = await client.data(PEOPLE % fields, asked=asked)
-    assert answer == await client.data(PEOPLE % fields, asked=asked)
+        patched.setattr(module, read, aborting(world, batches, getattr(module, read)))
+        answer = await client.data(PEOPLE % fields, asked=asked, policy=policy)
+    assert answer == await client.data(PEOPLE % fields, asked=asked, policy=policy)
     assert {each["status"] for each in answer["profiles"]} == {"FOUND", "NOT_FOUND"}
 
 

@@ -11,9 +11,10 @@ from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings, PolicyStatus
 from gateway.domain.reading import profiles
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.reading.profile_limits import limits_of
 from gateway.domain.reading.profiles import ProfileStatus
 from gateway.domain.rules.keyset import Window
-from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, Merged, canonical
+from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType, canonical
 from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
 from gateway.errors import Forbidden
@@ -272,11 +273,16 @@ async def test_the_number_of_statements_does_not_grow_with_the_requested_people(
 async def test_limits_show_the_true_size_and_the_guardrails_it_exceeds(world):
     await world.events(*(event(f"{n}", f"2026-01-01T00:{n:02}:00.000Z", ANA, ("ECID", f"1{n:037}")) for n in range(53)))
     profile = (await read(world, ANA))[0].profile
-    limits = profiles.limits_of(profile, 5_000)
+    size = profile.person.size
+    limits = limits_of(size, 5_000, profile.size)
     assert (limits.identity_count, limits.event_count, limits.exceeded) == (54, 5_000, ("IDENTITIES",))
-    assert profiles.limits_of(profile, 5_001).exceeded == ("IDENTITIES", "EVENTS")
-    large = profile.person._replace(size=1, merged=Merged('"' + "x" * 50_000_000 + '"', (), profile.policy.created_at))
-    assert profiles.limits_of(replace(profile, person=large), 0).exceeded == ("DOCUMENT_SIZE",)
+    assert limits_of(size, 5_001, 50_000_000).exceeded == ("IDENTITIES", "EVENTS")
+    assert limits_of(50, 0, 50_000_001).exceeded == ("DOCUMENT_SIZE",)
+    names = [("identity_count", Format.NUMBER), ("event_count", Format.NUMBER), ("exceeded", Format.JSON)]
+    parts = Projection(tuple(Column(*each, is_derived=True) for each in names), frozenset())
+    asked = world.db, world.scope, await world.config(), profile.policy, [await world.xid(*ANA)]
+    (read_there,) = await profiles.project_profiles(*asked, projection=parts)
+    assert list(map(orjson.loads, read_there.parts)) == [54, 53, ["IDENTITIES"]]
 
 
 async def test_profile_read_is_needed(world):

@@ -1,26 +1,19 @@
--- events.count_events
-select e.xid, count(*)
-  from gateway.event e
- where e.sandbox_id = $1 and e.xid = any($2::uuid[]) 
- group by e.xid;
-
--- events.list_events
-select person.place, found.*
-  from unnest($3::integer[], $4::integer[]) with ordinality slice (start, stop, place)
- cross join lateral (select slice.place, $1::bigint as sandbox_id, ($2::uuid[])[slice.start:slice.stop] as xids) person
- cross join lateral (select e.xid, e.dataset_id, e.event_id, e.batch_id, e.timestamp, e.event_type, e.ingested_at, '' as text from (select e.*
-          from unnest(person.xids) member (xid)
+-- people.read_people
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, case when person.is_found then '{"profileId":' || coalesce('"' || person.profile_id || '"', 'null') || ',"sources":' || (select '[' || coalesce(string_agg('{"name":' || coalesce(to_json(d.name)::text, 'null') || '}', ',' order by d.name collate "C"), '') || ']' from gateway.dataset d
+ where d.sandbox_id = $1
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))) || ',"entity":{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '},"events":' || (select '{"totalCount":' || (select count(*)::text from gateway.event e
+ where e.sandbox_id = $1 and e.xid = any(g.xids) ) || ',"nodes":' || '[' || coalesce(array_to_string((array_agg(('{"eventId":' || coalesce(to_json(e.event_id)::text, 'null') || ',"identity":' || coalesce((select '{"value":' || coalesce(to_json(i.value)::text, 'null') || '}' from gateway.identity i
+ where i.sandbox_id = $1 and i.xid = e.xid), 'null') || ',"dataset":' || coalesce((select '{"name":' || coalesce(to_json(d.name)::text, 'null') || '}' from gateway.dataset d
+ where d.sandbox_id = $1 and d.dataset_id = e.dataset_id), 'null') || '}')::text))[1:count(*)], ','), '') || ']' || '}' from (select e.*
+          from unnest(g.xids) member (xid)
          cross join lateral (
-                 select e.timestamp, e.event_id, e.xid, e.dataset_id, e.batch_id, e.event_type, e.ingested_at, e.document
+                 select e.timestamp, e.event_id, e.xid, e.dataset_id
                    from gateway.event e
                   where e.sandbox_id = $1 and e.xid = member.xid 
                   order by e.timestamp asc, e.event_id asc fetch first ($5) rows with ties) e
          order by e.timestamp asc, e.event_id asc, e.xid asc, e.dataset_id asc
          limit $5) e
- cross join lateral (select e.document || '{}' as document offset 0) unpacked) found;
-
--- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, kept.unread_document, p.sources, p.modified_at, '{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '}'
+ ) || '}' end
   from unnest($4::uuid[]) with ordinality asked (xid, place)
   left join lateral (
          select namespace_id, value, profile_id
