@@ -32,7 +32,7 @@ class Context:
 
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts; `service_limits` are all limits that callers may see.
-    `revert_days`: how long complete batches of records can be reverted.
+    `revert_days`: how long complete batches of records can be reverted. `fields` are being resolved in tasks of their own.
     """
 
     db: Database
@@ -47,6 +47,7 @@ class Context:
     service_limits: tuple[ServiceLimit, ...]
     revert_days: float
     loaders: Loaders = field(init=False)
+    fields: set["asyncio.Future[Any]"] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.db, self.scope, self.config, self.shared, self.answer_bytes)
@@ -63,6 +64,12 @@ class Context:
     def reading_from(self, db: Database) -> "Context":
         """Return a context for the same request that reads from another database, with loaders of its own."""
         return replace(self, db=db, shared=CoalescedLoaders(db, self.scope, self.config))
+
+    def give_up(self) -> None:
+        """Cancel what is left of the request."""
+        for each in self.fields:
+            each.cancel()
+        self.loaders.give_up()
 
     async def renew(self, *, configuration: bool) -> None:
         """Start with empty loaders, since a mutation changed what they hold. `configuration`: read the configuration again, too."""

@@ -113,6 +113,12 @@ class Loaders:
         self._shared = shared
         self.budget = Budget(answer_bytes)
 
+    def give_up(self) -> None:
+        """Cancel what is being read, unless other requests wait for it, too."""
+        for each in vars(self).values():
+            if isinstance(each, Loader | Kept):
+                each.give_up()
+
     # -------------------------------------------------------------------------------------------- sandboxes and keys
 
     @cached_property

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, cast
 
 from aiodataloader import DataLoader
 
 from gateway.api.finished import READS_PER_PIECE, Budget
+from gateway.errors import Unavailable
 from gateway.runtime.batching import Coalescer
 
 G = TypeVar("G", bound=Hashable)
@@ -35,11 +36,24 @@ class Loader(DataLoader[K, V], Generic[K, V]):
 
     def __init__(self, read: Callable[[Sequence[K]], Awaitable[Sequence[V | Exception]]]) -> None:
         self._read = read
+        self._reads = set[asyncio.Task[Any]]()
         super().__init__()
 
     async def batch_load_fn(self, keys: list[K]) -> list[V]:
-        """Read the keys that were collected; `DataLoader` calls it."""
-        return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
+        """Read the keys that were collected; `DataLoader` calls it. Raises Unavailable once the request is given up."""
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._reads.add(task)
+        try:
+            return list(await self._read(keys))  # type: ignore[arg-type]  # an exception among them is raised where its key was asked for
+        except asyncio.CancelledError as error:
+            raise Unavailable("The request has ended.") from error  # else who asked for a key would wait for ever
+        finally:
+            self._reads.discard(task)
+
+    def give_up(self) -> None:
+        """Cancel the reads that run."""
+        for task in self._reads:
+            task.cancel()
 
 
 class Shared(Generic[G, K, V]):
@@ -83,6 +97,13 @@ class Kept(Generic[G, K, V]):
             found = self._shared.small.load(key) if is_small else asyncio.ensure_future(self._weighed(*key))
             self._asked[asked] = found
         return found
+
+    def give_up(self) -> None:
+        """Wait no longer for what was asked, and cancel the reads for which nobody else waits."""
+        for future in self._asked.values():
+            future.cancel()
+        self._shared.small.drop_unwanted()
+        self._shared.large.drop_unwanted()
 
     async def _weighed(self, arguments: G, keys: tuple[K, ...]) -> list[V]:
         tokens, shared = list(map(self._token, keys)), self._shared

@@ -44,7 +44,7 @@ class Coalescer(Generic[K, V]):
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._running = 0
         self._is_scheduled = False
-        self._tasks = set[asyncio.Task[None]]()
+        self._tasks: dict[asyncio.Task[None], Sequence[tuple[K, asyncio.Future[V]]]] = {}
 
     @cached_property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -64,14 +64,23 @@ class Coalescer(Generic[K, V]):
             self._loop.call_soon(self._begin)  # after the other callers of this turn of the loop
         return future
 
+    def drop_unwanted(self) -> None:
+        """Cancel the reads all of whose callers have cancelled their futures, and forget the keys of such callers."""
+        self._waiting = [(key, future) for key, future in self._waiting if not future.done()]
+        for task, callers in self._tasks.items():
+            if all(future.done() for _, future in callers):
+                task.cancel()
+
     def _begin(self) -> None:
         self._is_scheduled = False
+        if not self._waiting:
+            return  # they have given up
         count = self._fitting()
         callers, self._waiting = self._waiting[:count], self._waiting[count:]
         self._running += 1
         task = self._loop.create_task(self._read_batch(callers))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = callers
+        task.add_done_callback(self._tasks.pop)
         if self._waiting and self._running < self._at_once:
             self._begin()
 

@@ -7,7 +7,7 @@ first is due first, and a single timer, set for that one, serves all.
 import asyncio
 from functools import cached_property
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 
 class Deadlines:
@@ -28,10 +28,7 @@ class Deadlines:
 
         Raises RuntimeError outside a task.
         """
-        task = asyncio.current_task(self._loop)
-        if task is None:
-            raise RuntimeError("only a task can be given up")
-        deadline = Deadline(self._running, task, self._loop.time() + self._seconds)
+        deadline = Deadline(self._running, self._loop, self._seconds)
         self._running[deadline] = None  # it is due after all others
         if self._timer is None:
             self._set_timer()
@@ -52,30 +49,51 @@ class Deadlines:
         self._set_timer()
 
 
-class Deadline:
-    """The time limit of one operation, faster than `asyncio.timeout` as nothing is awaited. `due` is a time of the loop's clock."""
+class Block:
+    """A block of a task, which others may give up: it then ends with TimeoutError. Faster than `asyncio.timeout`, as nothing is awaited."""
 
-    __slots__ = ("_cancelled", "_running", "_task", "due", "is_given_up")
+    __slots__ = ("_cancelled", "_is_over", "_task", "is_given_up")
 
-    def __init__(self, running: dict["Deadline", None], task: asyncio.Task[Any], due: float) -> None:
-        self._running = running
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+        """`loop` is the running one. Raises RuntimeError outside a task."""
+        task = asyncio.current_task(loop)
+        if task is None:
+            raise RuntimeError("only a task can be given up")
         self._task = task
         self._cancelled = task.cancelling()
-        self.due = due
+        self._is_over = False
         self.is_given_up = False
 
     def give_up(self) -> None:
-        """Cancel what runs in the block."""
-        self.is_given_up = True
-        self._task.cancel()
+        """Cancel what runs in the block, if it has not ended."""
+        if not (self._is_over or self.is_given_up):
+            self.is_given_up = True
+            self._task.cancel()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        del self._running[self]
+        self._is_over = True
         if not self.is_given_up:
             return
         is_ours = self._task.uncancel() <= self._cancelled  # else somebody cancelled it, too
         if is_ours and kind is asyncio.CancelledError:
             raise TimeoutError from error
+
+
+class Deadline(Block):
+    """The time limit of one operation. `due` is a time of the loop's clock."""
+
+    __slots__ = ("_running", "due")
+
+    def __init__(self, running: dict["Deadline", None], loop: asyncio.AbstractEventLoop, seconds: float) -> None:
+        super().__init__(loop)
+        self._running = running
+        self.due = loop.time() + seconds
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._running[self]
+        super().__exit__(kind, error, trace)

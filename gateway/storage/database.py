@@ -5,13 +5,13 @@ driver become errors of `gateway.errors`: the module `faults` lists them.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Coroutine, Hashable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from copy import copy
 from time import perf_counter
-from typing import Any, TypeAlias
+from typing import Any, Self, TypeAlias, TypeVar
 
-from gateway.errors import Timeout
+from gateway.errors import Timeout, Unavailable
 from gateway.storage.connections import connect_to_listen, open_first
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
@@ -20,6 +20,8 @@ from gateway.storage.pool import Pool, quarter_of
 from gateway.storage.queries import Query, query
 from gateway.storage.shares import Shares
 from gateway.telemetry import StatementRan, observe
+
+T = TypeVar("T")
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
@@ -126,31 +128,51 @@ class Session:
 
 
 class SerialSession(Session):
-    """A session for readers that run side by side: their statements wait for each other."""
+    """A session for readers that run side by side: their statements wait for each other, and one that Postgres refuses ends no other read.
+
+    With the end of its block it refuses the statements of readers that are left over, by Unavailable; so it does once one was cut off.
+    """
 
     def __init__(self, connection: Any, *, is_distributed: bool) -> None:
         super().__init__(connection, is_distributed=is_distributed)
         self._turn = asyncio.Lock()
+        self._is_over = False
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        self._is_over = True
+        if error is None or not _is_cut_off(error):
+            async with self._turn:  # when the statement has ended that still runs
+                pass
 
     async def rows(self, query: Query, *args: Any) -> list[Any]:
         """Run a statement and return all of its rows."""
-        async with self._turn:
-            return await super().rows(query, *args)
+        return await self._in_turn(super().rows, query, *args)
 
     async def row(self, query: Query, *args: Any) -> Any | None:
         """Run a statement and return its first row, or None."""
-        async with self._turn:
-            return await super().row(query, *args)
+        return await self._in_turn(super().row, query, *args)
 
     async def value(self, query: Query, *args: Any) -> Any:
         """Run a statement and return the first column of its first row, or None."""
-        async with self._turn:
-            return await super().value(query, *args)
+        return await self._in_turn(super().value, query, *args)
 
-    async def value_apart(self, query: Query, *args: Any) -> Any:
-        """Run a statement as `value` does. When Postgres refuses it, the other reads of the snapshot go on."""
-        async with self._turn, self.savepoint():
-            return await super().value(query, *args)
+    async def _in_turn(self, verb: Callable[..., Awaitable[T]], *args: Any) -> T:
+        async with self._turn:
+            if self._is_over:
+                raise Unavailable("What this is read with has ended; try again.")
+            try:
+                return await run_translated(self._connection, self._apart(verb, *args))
+            except BaseException as error:
+                if _is_cut_off(error):
+                    self._is_over = True
+                raise
+
+    async def _apart(self, verb: Callable[..., Awaitable[T]], *args: Any) -> T:
+        async with self.savepoint():
+            return await verb(*args)
 
 
 class Database:
@@ -265,8 +287,9 @@ class Database:
             _in_time(self._long_reads.place()),
             self._pool.lend() as connection,
             _transaction(connection, isolation="repeatable_read", readonly=True),
+            SerialSession(connection, is_distributed=self.is_distributed) as session,
         ):
-            yield SerialSession(connection, is_distributed=self.is_distributed)
+            yield session
 
     @asynccontextmanager
     async def at_one_moment(self) -> AsyncIterator["Database"]:

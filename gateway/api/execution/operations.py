@@ -5,7 +5,8 @@ same resolvers; it is slower, and the reference that compiled operations are tes
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from enum import Enum
 from inspect import isawaitable
 from typing import Any, Final, Literal, NamedTuple
@@ -145,7 +146,21 @@ class Operations:
             self._service_limits,
             self._revert_days,
         )
-        return await self._run_operation(document, operation, context, given, stages)
+        try:
+            return await self._run_operation(document, operation, context, given, stages)
+        except BaseException:
+            context.give_up()
+            raise
+
+    @asynccontextmanager
+    async def _at_one_moment(self, context: Context) -> AsyncIterator[Context]:
+        """Give the context of a request whose reads all see one moment."""
+        async with self._db.at_one_moment() as db:
+            still = context.reading_from(db)
+            try:
+                yield still
+            finally:
+                still.give_up()
 
     def _shared(self, scope: Scope, config: Configuration) -> CoalescedLoaders:
         """Return the loaders that requests with these permissions share in this sandbox while its configuration stays the same."""
@@ -169,8 +184,8 @@ class Operations:
             stages.begin("execute")
             run = await plan.run(context, variables, self._limits.answer_bytes)
             if _has_vanished(run.errors):
-                async with self._db.at_one_moment() as db:
-                    run = await plan.run(context.reading_from(db), variables, self._limits.answer_bytes)
+                async with self._at_one_moment(context) as still:
+                    run = await plan.run(still, variables, self._limits.answer_bytes)
             data, errors = run.data, run.errors
             if plan.introspections:
                 self._documents.keep(document)  # with the answers
@@ -181,8 +196,8 @@ class Operations:
             stages.begin("execute")
             data, errors = await self._run_stock(operation, context, given)
             if operation.is_query and _has_vanished(errors):
-                async with self._db.at_one_moment() as db:
-                    data, errors = await self._run_stock(operation, context.reading_from(db), given)
+                async with self._at_one_moment(context) as still:
+                    data, errors = await self._run_stock(operation, still, given)
         stages.end()
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
@@ -267,7 +282,12 @@ def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Co
     Where a field fails, graphql-core cancels its siblings; without the shield that would cancel loads that other fields wait for, too.
     """
     value = resolve(parent, info, **given)
-    return asyncio.shield(value) if info.path.prev is not None and isawaitable(value) else value
+    if info.path.prev is None or not isawaitable(value):
+        return value
+    resolving, fields = asyncio.ensure_future(value), info.context.fields
+    fields.add(resolving)
+    resolving.add_done_callback(fields.discard)
+    return asyncio.shield(resolving)
 
 
 def _refused(error: Exception) -> Response:

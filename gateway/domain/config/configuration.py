@@ -213,10 +213,7 @@ class Configurations:
         async with self._loading.setdefault(scope.sandbox_id, asyncio.Lock()):
             if (known := self._find(scope.sandbox_id, wanted)) is not None:
                 return known  # another request loaded it meanwhile
-            config = await _load(db, scope, self._cached.get(scope.sandbox_id))
-            config = await asyncio.to_thread(_prepared, config)  # thousands of fields take a while
-            for row in config.broken:
-                observe(ConfigurationBroken(scope.sandbox_id, row.message))
+            config = await self._prepared(await _load(db, scope, self._cached.get(scope.sandbox_id)))
             self._cached.put(scope.sandbox_id, config)
             return config
 
@@ -224,13 +221,17 @@ class Configurations:
     async def snapshot(self, db: Database, scope: Scope) -> AsyncIterator[tuple[Session, Configuration]]:
         """Open a session in which all reads see one moment, with the configuration at that moment. Raises Forbidden once the sandbox is gone."""
         config = await self.read(db, scope)
-        while True:
-            async with db.snapshot() as tx:
-                version = await _version(tx, scope)
-                if version == config.version:
-                    yield tx, config
-                    return
-            config = await self.read(db, scope, version)
+        async with db.snapshot() as tx:
+            version = await _version(tx, scope)
+            if version != config.version:  # older or newer
+                config = await self._prepared(await _load_once(tx, scope, version, config))
+            yield tx, config
+
+    async def _prepared(self, loaded: Configuration) -> Configuration:
+        config = await asyncio.to_thread(_prepared, loaded)  # thousands of fields take a while
+        for row in config.broken:
+            observe(ConfigurationBroken(config.sandbox_id, row.message))
+        return config
 
     def _find(self, sandbox_id: int, wanted: int) -> Configuration | None:
         known = self._cached.get(sandbox_id)

@@ -86,7 +86,7 @@ async def evaluate_expression(
         found = compiled(checked.expression, _OF_ONE)
         values = (document, list(profile.person.xids), at, since, *found.values)
         try:
-            answer = await tx.value_apart(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
+            answer = await tx.value(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
             value = None if answer is None else orjson.loads(answer)
         except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
             raise BadPql("A value that the expression computes is out of range.") from error

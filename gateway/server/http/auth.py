@@ -10,12 +10,12 @@ later requests. The scope of an earlier request is cached as a guess: a read may
 """
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from time import time
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from gateway.domain.config.api_keys import USE_INTERVAL, note_use
@@ -76,6 +76,35 @@ class Caller:
     expires_at: float
 
 
+class Confirmation:
+    """The check of a known caller against the database; awaiting it gives the scope, and raises as `Callers.scope_of` does.
+
+    The scope is the caller's itself unless something has changed.
+    """
+
+    def __init__(self, callers: "Callers", caller: Caller, owner: "asyncio.Future[ApiKeyOwner | None]") -> None:
+        self._callers = callers
+        self._caller = caller
+        self._owner = owner
+
+    def __await__(self) -> Generator[Any, None, Scope]:
+        owner = yield from self._owner.__await__()
+        return self._callers.scope_by(self._caller, owner)
+
+    def otherwise(self, give_up: Callable[[], None]) -> None:
+        """Call this once the caller turns out to be refused."""
+        self._owner.add_done_callback(partial(self._look, give_up))
+
+    def _look(self, give_up: Callable[[], None], found: "asyncio.Future[ApiKeyOwner | None]") -> None:
+        if found.cancelled() or found.exception():
+            give_up()
+        elif found.result() != self._caller.owner:
+            try:
+                self._caller.credentials.scope(found.result())
+            except (Unauthenticated, Forbidden):
+                give_up()
+
+
 class Callers:
     """Authenticates callers. Requests that arrive at the same time are checked in one statement."""
 
@@ -109,12 +138,16 @@ class Callers:
         caller = self._known.get(_values(headers))
         return caller if caller is not None and caller.expires_at > time() else None
 
-    def confirm(self, caller: Caller) -> Awaitable[Scope]:
-        """Begin to check a known caller against the database; await the scope that is returned before the request is answered.
+    def confirm(self, caller: Caller) -> Confirmation:
+        """Begin to check a known caller against the database; await what is returned before the request is answered."""
+        return Confirmation(self, caller, self._owners.load(caller.credentials.use))
 
-        It is the caller's scope itself unless something has changed. Raises as `scope_of` does.
-        """
-        return self._confirmed(caller, self._owners.load(caller.credentials.use))
+    def scope_by(self, caller: Caller, owner: ApiKeyOwner | None) -> Scope:
+        """Return the scope of a known caller whose key has this owner now. Raises Unauthenticated, Forbidden."""
+        if owner == caller.owner:
+            self._note_use(caller.scope)
+            return caller.scope
+        return self._admit(caller.credentials, owner).scope
 
     async def _read(self, headers: Mapping[str, str]) -> RequestCredentials:
         token, key, organization = _bearer(headers), headers.get("x-api-key"), headers.get("x-gw-ims-org-id")
@@ -127,13 +160,6 @@ class Callers:
         claims = await self._tokens.read(token)
         use = ApiKeyUse(key_hash(key), _uuid(organization), headers.get("x-sandbox-name") or None, claims.hashes)
         return RequestCredentials(_values(headers), use, claims)
-
-    async def _confirmed(self, caller: Caller, loading: Awaitable[ApiKeyOwner | None]) -> Scope:
-        owner = await loading
-        if owner == caller.owner:
-            self._note_use(caller.scope)
-            return caller.scope
-        return self._admit(caller.credentials, owner).scope
 
     def _admit(self, credentials: RequestCredentials, owner: ApiKeyOwner | None) -> Caller:
         try:

@@ -7,8 +7,8 @@ In front of all routes it was decided whether the host is ours and in which codi
 origins may read it (`cors.py`). Here follow, in this order: method, media types, announced size, caller, room for the request, body, turn, operation, status,
 JSON. Each is decided once, and how long it took is told in `Server-Timing`.
 
-A caller is confirmed by the database in each request. A query runs meanwhile, as who the caller was last time; a mutation waits. Nothing is
-told before: neither data, nor what is wrong with the request.
+A caller is confirmed by the database in each request. A query runs meanwhile, as who the caller was last time, and is given up if the caller
+is refused; a mutation waits. Nothing is told before: neither data, nor what is wrong with the request.
 
 A request whose operation does not run has 4xx or 5xx; but to a caller that accepts plain JSON alone, errors in an operation are sent with
 200, as clients of the older convention expect.
@@ -25,7 +25,7 @@ from gateway.api.execution import operations
 from gateway.api.execution.operations import Outcome
 from gateway.api.execution.stages import Stages
 from gateway.errors import BadInput, GatewayError
-from gateway.runtime.deadlines import Deadlines
+from gateway.runtime.deadlines import Block, Deadlines
 from gateway.server.http.admission import address
 from gateway.server.http.auth import Caller
 from gateway.server.http.compression import compressed
@@ -115,8 +115,10 @@ async def _run(
     only_queries = parameters is not None
     confirming = here.callers.confirm(caller)
     try:
-        request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
-        answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
+        with Block() as early:
+            confirming.otherwise(early.give_up)
+            request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
+            answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
     finally:
         stages.begin("auth")
         try:

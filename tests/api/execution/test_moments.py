@@ -1,6 +1,10 @@
-"""What is removed between two statements of a request is missed by none of its answers: the request is read again, at one moment."""
+"""What is removed between two statements of a request is missed by none of its answers: the request is read again, at one moment.
+
+Its reads then share a connection: none outlasts the moment, and one that fails takes no other along.
+"""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from client import Client
@@ -11,8 +15,13 @@ from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.reading import identities, profiles
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.errors import StatementFailed, Unavailable
+from gateway.storage.queries import Query
 
 ANA, PHONE, DEVICE = ("Email", "ana@x.io"), ("Phone", "+49"), ("ECID", "1" * 38)
+WRONG = Query("test.wrong", "select 1 / 0", (), (), "value", "For this test.")
+ONE = Query("test.one", "select 1", (), (), "value", "For this test.")
+LOCK = Query("test.lock", "lock table gateway.event in access exclusive mode", (), (), "none", "For this test.")
 PEOPLE = "query ($asked: [IdentityInput!]!, $policy: ID) { profiles(identities: $asked, mergePolicyId: $policy) { status profile { %s } } }"
 
 
@@ -85,3 +94,58 @@ async def test_reads_at_one_moment_go_side_by_side_and_see_nothing_that_comes_la
         async with still.snapshot() as session:
             assert await identities.read_identities(session, scope, xids) == before
     assert await identities.read_identities(db, scope, xids) != before
+
+
+async def test_a_read_that_fails_at_one_moment_fails_alone_and_for_its_own_reason(parting):
+    client, _ = parting
+    world = client.world
+    xids = [await world.xid(*name) for name in (ANA, PHONE)]
+    async with world.db.at_one_moment() as still:
+        reads = [identities.read_identities(still, world.scope, xids) for _ in range(2)]
+        before, wrong, after = await asyncio.gather(reads[0], still.value(WRONG), reads[1], return_exceptions=True)
+        assert isinstance(wrong, StatementFailed)
+        assert (wrong.condition, wrong.sqlstate) == ("DivisionByZero", "22012")
+        assert before == after == await identities.read_identities(still, world.scope, xids)
+
+
+async def test_nothing_is_read_at_a_moment_that_is_over(parting):
+    """A reader that is left over neither waits for ever nor reads on a connection that is another's by then."""
+    client, _ = parting
+    world = client.world
+    go_on = asyncio.Event()
+
+    async def left_over(still):
+        await go_on.wait()
+        return await identities.read_identities(still, world.scope, [])
+
+    async with world.db.at_one_moment() as still:
+        reader = asyncio.create_task(left_over(still))
+        running, waiting = (asyncio.create_task(still.value(ONE)) for _ in range(2))
+        await asyncio.sleep(0)
+    assert await running == 1
+    for refused in (waiting, reader):
+        go_on.set()
+        with pytest.raises(Unavailable):
+            await refused
+
+
+@pytest.mark.parametrize("compiles", [True, False])
+async def test_what_an_operation_that_is_given_up_reads_is_given_up_too(parting, monkeypatch, compiles):
+    """Each of its fields, even where graphql-core resolves it; connections are free while what they wait for is still locked."""
+    client, _ = parting
+    client.operations._compiles = compiles
+    has_begun, read, db = asyncio.Event(), identities.read_primaries, client.world.db
+
+    async def noted(*args):
+        has_begun.set()
+        return await read(*args)
+
+    monkeypatch.setattr(identities, "read_primaries", noted)
+    async with asyncio.timeout(20), db.transaction() as tx, AsyncExitStack() as lent:
+        await tx.execute(LOCK)
+        asked = [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
+        running = asyncio.create_task(client.data(PEOPLE % "identities { isPrimary }", asked=asked))
+        await has_begun.wait()
+        running.cancel()
+        for _ in range(db._pool._size - 1):
+            await lent.enter_async_context(db._pool.lend())

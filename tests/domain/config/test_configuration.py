@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from gateway.domain.config import datasets, identity_settings, namespaces, policies, registry, sandboxes, tenants
-from gateway.domain.config.configuration import Configurations
+from gateway.domain.config.configuration import READ_VERSION, Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.config.registry import IdentityDescriptor
 from gateway.domain.rules.graphs import IdentityType, Rules
@@ -163,6 +163,23 @@ async def test_a_change_in_between_is_never_half_seen(db, scope):
             assert config.version == 1 + len(config.schemas) + len(config.datasets)
 
     await asyncio.gather(*(change(number) for number in range(10)), watch(), watch())
+
+
+async def test_a_snapshot_has_the_configuration_of_its_moment_whatever_changes(db, scope):
+    configurations = Configurations()
+    await configurations.read(db, scope)
+    await schema_of(db, scope)  # the cached one is older than the snapshot
+    async with configurations.snapshot(db, scope) as (tx, config):
+        await schema_of(db, scope, "Later")
+        assert {schema.title for schema in config.schemas.values()} == {"Customer"}
+        assert config.version == await tx.value(READ_VERSION, scope.sandbox_id)
+    async with db.at_one_moment() as still:
+        before = await still.value(READ_VERSION, scope.sandbox_id)
+        await schema_of(db, scope, "Too late")
+        await configurations.read(db, scope, at_least=before + 1)  # the cached one is newer than the moment
+        async with configurations.snapshot(still, scope) as (tx, config):
+            assert config.version == before == await tx.value(READ_VERSION, scope.sandbox_id)
+            assert {schema.title for schema in config.schemas.values()} == {"Customer", "Later"}
 
 
 async def test_only_so_many_configurations_are_kept(db, scope, statements):

@@ -3,9 +3,10 @@
 import asyncio
 import re
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from typing import NamedTuple
 from urllib.parse import urlencode
+from uuid import UUID
 
 import orjson
 import pytest
@@ -13,15 +14,29 @@ from asgi import ask, lines
 from graphql import get_introspection_query
 
 from gateway.api.execution.limits import Limits
+from gateway.api.ids import global_id
 from gateway.domain.config import namespaces
 from gateway.domain.config.api_keys import create_api_key, revoke_api_key
 from gateway.domain.config.namespaces import IdentityType
+from gateway.storage.queries import Query
 from gateway.telemetry import RequestServed, StatementRan, listen
 
 CREATE = 'mutation { createSandbox(input: {name: "dev"}) { sandbox { name } } }'
 INGEST = """mutation ($input: IngestRecordsInput!) { ingestRecords(input: $input) { accepted userErrors { code } } }"""
 NAMES = "{ identityNamespaces(first: 500) { nodes { code } } }"
 TILL = """mutation { createIdentityNamespace(input: {code: "Till", name: "T", idType: CROSS_DEVICE}) { userErrors { code } } }"""
+
+
+LOCK = Query(
+    "test.lock",
+    "lock table gateway.identity, gateway.graph, gateway.profile, gateway.batch in access exclusive mode",
+    *((), (), "none", "For this test."),
+)
+READS = {
+    "together with those of others": '{ profile(identity: {key: {namespace: "Email", value: "ana@x.io"}}) { profileId } }',
+    "by a loader": f'{{ batch(id: "{global_id("Batch", UUID(int=1))}") {{ id }} }}',
+    "by a field alone": "{ batches { nodes { id } } }",
+}
 
 
 class Kind(NamedTuple):
@@ -170,6 +185,24 @@ async def test_a_key_that_is_revoked_while_the_request_comes_in_opens_nothing(ga
         assert answer.json()["errors"][0]["extensions"]["errorCode"] == "403003"
         assert list(stages_of(answer)) == ["auth", "encode"]
     assert not await changed(gateway)
+
+
+@pytest.mark.parametrize("query", READS.values(), ids=READS)
+async def test_a_refused_caller_waits_for_no_read_and_leaves_none_behind(gateway, send, query):
+    """A read that a lock holds up begins beside the confirmation, and is given up with it: its connection is free at once."""
+    admin, read = await gateway.store.scope(), Kind("POST", query).body()
+    key, secret = await create_api_key(gateway.store.db, admin, "for a moment")
+    assert "errors" not in (await send(KINDS["query"], {"x-api-key": secret}, read)).json()
+    await revoke_api_key(gateway.store.db, admin, key.api_key_id)
+    pool = gateway.app.state.services.db._pool
+    async with gateway.store.db.transaction() as tx, asyncio.timeout(20), AsyncExitStack() as lent:
+        await tx.execute(LOCK)
+        sending = asyncio.create_task(send(KINDS["query"], {"x-api-key": secret}, read))
+        assert (await asyncio.wait({sending}, timeout=10))[0]
+        answer = await sending
+        assert (answer.status, answer.code()) == (403, "UNAUTHENTICATED")
+        for _ in range(pool._size):
+            await lent.enter_async_context(pool.lend())
 
 
 @pytest.mark.parametrize("name", KINDS)
