@@ -30,7 +30,7 @@ select i.erased_at,
 -- Forgets that an identity was erased: its row goes, unless facts name it again. Walks identity_pkey.
 with kept as (
   update gateway.identity
-     set erased_at = null, erased_by = null, refused_count = null
+     set erased_at = null, erased_by = null, erased_with = null, refused_count = null
    where sandbox_id = $1 and xid = $2 and value is not null
 )
 delete from gateway.identity

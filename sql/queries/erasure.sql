@@ -7,12 +7,14 @@ select xid, namespace_id, profile_id
   from gateway.identity
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
--- name: find_open_job(sandbox_id, xids) -> value
--- The open job that erases one of these identities. Walks job_open_key.
+-- name: find_open_job(sandbox_id, xids, members, is_whole) -> value
+-- The open job that erases one of these identities, or one of these members of their people where it or the asked one erases whole people. Walks
+-- job_open_key.
 select job_id
   from gateway.job
- where sandbox_id = $1 and kind = 'DELETE_PROFILE' and status in ('NEW', 'PROCESSING')
-   and input ->> 'is_dry_run' = 'false' and input::jsonb -> 'identities' ?| $2::text[]
+ where sandbox_id = $1 and kind = 'DELETE_PROFILE' and status in ('NEW', 'PROCESSING') and input ->> 'is_dry_run' = 'false'
+   and (input::jsonb -> 'identities' ?| $2::text[]
+        or input::jsonb -> 'identities' ?| $3::text[] and ($4 or input ->> 'scope' = 'GRAPH'))
  limit 1;
 
 -- name: forget_identities(sandbox_id, job_id) -> none
@@ -21,14 +23,29 @@ update gateway.job
    set input = (input::jsonb - 'identities')::json
  where sandbox_id = $1 and job_id = $2;
 
--- name: mark_erased(sandbox_id, job_id, at | xid uuid, namespace_id integer) -> none
+-- name: read_unfinished(sandbox_id, xids) -> rows
+-- The identities that jobs which were cancelled or failed have marked together with one of these, as of one person. Walks identity_pkey and
+-- identity_erased_idx.
+with asked as materialized (
+  select i.erased_at, i.erased_by, i.erased_with,
+         (select (j.status in ('CANCELLED', 'FAILED')) is true from gateway.job as j where j.sandbox_id = $1 and j.job_id = i.erased_by) as is_unfinished
+    from gateway.identity as i
+   where i.sandbox_id = $1 and i.xid = any($2::uuid[])
+)
+select i.xid, i.erased_with, i.erased_by as job_id
+  from asked as a
+  join gateway.identity as i
+    on i.sandbox_id = $1 and i.erased_at = a.erased_at and i.erased_by = a.erased_by and i.erased_with = a.erased_with
+ where a.is_unfinished;
+
+-- name: mark_erased(sandbox_id, job_id, at, unfinished | xid uuid, namespace_id integer, erased_with uuid) -> none
 -- Says that a job erased these identities at this time, from when on they refuse documents. Those of which nothing but this is left stay as
--- they are. Walks identity_pkey.
-insert into gateway.identity as i (sandbox_id, erased_by, erased_at, xid, namespace_id)
-select $1::bigint, $2::uuid, $3::timestamptz, v.* from (values {rows}) as v (xid, namespace_id)
+-- they are, but for those that one of the unfinished jobs marked. Walks identity_pkey.
+insert into gateway.identity as i (sandbox_id, erased_by, erased_at, xid, namespace_id, erased_with)
+select $1::bigint, $2::uuid, $3::timestamptz, v.* from (values {rows}) as v (xid, namespace_id, erased_with)
 on conflict (sandbox_id, xid) do update
-   set erased_by = excluded.erased_by, erased_at = excluded.erased_at, refused_count = null
- where i.value is not null;
+   set erased_by = excluded.erased_by, erased_at = excluded.erased_at, erased_with = excluded.erased_with, refused_count = null
+ where i.value is not null or i.erased_by = any($4::uuid[]);
 
 -- name: list_marked(sandbox_id, job_id, at, xid, size) -> rows
 -- List the identities that a job erased, after one of them. Walks identity_erased_idx.

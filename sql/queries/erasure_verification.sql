@@ -3,8 +3,8 @@
 -- name: find_traces(sandbox_id, xid) -> row
 -- When the identity was erased, and for each table that holds something of people whether something of the identity is in it from up to then;
 -- of one that was not erased, whether anything is. An identity that is used again has its value, its graph and its profile from later on. The
--- journal's rows of people who went, and refused documents of which only the keys are kept, are no traces. Reads the journal and the jobs of the
--- sandbox; else walks identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, event_timeline_idx,
+-- journal's rows of people who went, refused documents of which only the keys are kept, and jobs that are yet to erase it are no traces. Reads the journal and
+-- the jobs of the sandbox; else walks identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, event_timeline_idx,
 -- event_resend_pkey and ingest_error_xids_idx.
 with asked as materialized (
   select i.value is not null as has_value, i.profile_id, i.erased_at, coalesce(i.erased_at, 'infinity') as until
@@ -40,5 +40,6 @@ select f.erased_at, f.is_used_again,
        exists (select from gateway.ingestion_warning as w
                 where w.sandbox_id = $1 and $2 = any(w.xids) and w.sample is not null) as ingestion_warning,
        exists (select from gateway.job as j
-                where j.sandbox_id = $1 and j.kind = 'DELETE_PROFILE' and j.input::jsonb -> 'identities' ? $2::text) as job
+                where j.sandbox_id = $1 and j.kind = 'DELETE_PROFILE' and j.status not in ('NEW', 'PROCESSING')
+                  and j.input::jsonb -> 'identities' ? $2::text) as job
   from found as f;

@@ -1,8 +1,9 @@
 -- Leases: a job is done piece by piece, by one worker at a time. `claim_job` and `is_waited_for` look across sandboxes.
 
--- name: claim_job(kinds, lease, seconds, longest_pause) -> row
+-- name: claim_job(kinds, lease, seconds, longest_pause, single) -> row
 -- A due job of these kinds, leased for so many seconds, from the sandbox from which none was claimed for longest; jobs that another worker
--- is leasing now are skipped. One whose lease ran out waits longer with each attempt. The first claim of a run of a recurring job ends what
+-- is leasing now are skipped, and so is one of a single kind as long as another of that kind has begun in its sandbox. One whose lease ran out
+-- waits longer with each attempt. The first claim of a run of a recurring job ends what
 -- is told of its last run. Walks job_due_idx over all that is due, and job_claimed_idx for each sandbox among these; the join keeps the order
 -- of the sandboxes, so that one job is locked.
 with waiting as materialized (
@@ -19,6 +20,11 @@ with waiting as materialized (
               from gateway.job
              where sandbox_id = waiting.sandbox_id and kind = any($1::text[]) and status in ('NEW', 'PROCESSING')
                and due_at + case status when 'NEW' then '0' else make_interval(secs => least(2 ^ least(attempt, 20) - 2, $4)) end <= (select gateway.now())
+               and not (kind = any($5::text[]) and receipt is null
+                        and exists (select
+                                      from gateway.job as other
+                                     where other.sandbox_id = waiting.sandbox_id and other.kind = job.kind and other.status in ('NEW', 'PROCESSING')
+                                       and other.receipt is not null))
              order by due_at, created_at
              limit 1
                for update skip locked) job
@@ -40,6 +46,12 @@ select exists (select
                  from gateway.job
                 where status in ('NEW', 'PROCESSING') and due_at <= (select gateway.now()) and kind = any($1::text[])
                   and sandbox_id <> all($2::bigint[]));
+
+-- name: is_another_begun(sandbox_id, kind, job_id) -> value
+-- Whether another open job of this kind has a receipt, which it has from its first piece on. Walks job_open_key.
+select exists (select
+                 from gateway.job
+                where sandbox_id = $1 and kind = $2 and status in ('NEW', 'PROCESSING') and receipt is not null and job_id <> $3);
 
 -- name: extend_lease(sandbox_id, job_id, lease, seconds) -> value
 -- The job's id if the lease holds, which is extended by so many seconds. Walks job_pkey.

@@ -11,6 +11,7 @@ create table gateway.identity (
   degree_limit smallint not null default 100,                                     -- most neighbours that it may have and join others: lower in a large component; 0, -1: it joins nobody
   erased_at    timestamptz,
   erased_by    uuid,                                                              -- the job that erased it
+  erased_with  uuid,                                                              -- an identity of its person: what one job erased of one person has the same
   refused_count bigint,                                                           -- documents under it that were refused since; null: none
   primary key (sandbox_id, xid)
 );

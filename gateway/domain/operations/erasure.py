@@ -5,8 +5,10 @@
 3. Take the identities out of other people's documents and out of the ties that these made, and purge refused documents that name them.
 4. Take them out of the journal, but for what says that their people are gone.
 
-An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again. A job that is
-cancelled leaves what it has marked marked, and what is left of the facts.
+An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again.
+
+One such job works in a sandbox at a time, since two may share a person; the others wait, as new ones. A job that is cancelled leaves what it
+has marked marked, whole people, and what is left of the facts; the next job that names one of these identities takes them all over.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
-from gateway.domain.operations.erasure_people import count_people, read_stored, whole_people
+from gateway.domain.operations.erasure_people import count_people, find_to_erase, read_members, read_stored
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import Selection, preview, remove
@@ -31,7 +33,8 @@ from gateway.domain.views.transactions import exclusive_transaction
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Job
-from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.leases import LeasedJob, LeaseRecalled
+from gateway.domain.work.locks import lock_exclusive
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Invalid, JobOpen, NotFound, TooMany
 from gateway.runtime.uuids import NIL
@@ -91,15 +94,16 @@ async def delete_profiles(
     """Have a job erase these identities, or with GRAPH all identities of their people as this kind of graph sees them. Return the job.
 
     A dry run counts what would go, and changes nothing. Needs `jobs:write`. Raises Forbidden, Invalid without an identity, TooMany, NotFound
-    for an identity that no data names and that was not erased, and JobOpen while a job erases one of them; then nothing is done.
+    for an identity that no data names and that was not erased, and JobOpen while a job erases one of them, or their people; then nothing is done.
     """
     scope.require(Permission.JOBS_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
         known = await _known(tx, scope, xids)
         if not is_dry_run:
-            open_id: UUID | None = await tx.value(FIND_OPEN, scope.sandbox_id, list(map(str, known)))
+            named, members = ([str(xid) for xid in each] for each in (known, await read_members(tx, scope, known)))
+            open_id = await tx.value(FIND_OPEN, scope.sandbox_id, named, members, reach is DeleteScope.GRAPH)
             if open_id is not None:
-                raise JobOpen(open_id, "erases one of these identities", path=PATH)
+                raise JobOpen(open_id, "erases one of these people", path=PATH)
         what = {"scope": reach, "is_dry_run": is_dry_run}
         given = {"identities": {str(xid): namespace_id for xid, namespace_id in known.items()}, "identity_graph": graph}
         logged = {"identities": list(known), "scope": reach, "isDryRun": is_dry_run}
@@ -146,6 +150,7 @@ async def erase_people(db: Database, scope: Scope, configurations: Configuration
         await _run_dry(db, scope, configurations, job, asked)
     else:
         erasing = _Erasing(db, scope, configurations, job, asked)
+        await erasing.begin()
         while await erasing.mark():
             pass
         await erasing.remove_facts()
@@ -189,7 +194,7 @@ async def _run_dry(db: Database, scope: Scope, configurations: Configurations, j
 
 
 async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Asked) -> DeletionReceipt:
-    erased = await whole_people(tx, scope, config, asked.identities) if asked.is_whole else asked.identities
+    erased, _ = await find_to_erase(tx, scope, config, asked.identities, is_whole=asked.is_whole)
     receipt = await preview(tx, scope, facts_of(list(erased), EVER))
     people = await count_people(tx, scope, erased)
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
@@ -206,6 +211,14 @@ class _Erasing:
         self._cursor: dict[str, Any] = job.cursor or {"marked": 0, "since": None}
         self._pieces = ExclusivePieces(db, scope, configurations)
 
+    async def begin(self) -> None:
+        """Begin, unless that was done before. Raises LeaseRecalled while another job erases people of the sandbox: two might share a person."""
+        if self._job.cursor is None:
+            async with lock_exclusive(self._db, self._scope.sandbox_id) as tx:
+                is_first = await leases.begin(tx, self._job, self._cursor)
+            if not is_first:
+                raise LeaseRecalled
+
     async def mark(self) -> bool:
         """Mark some of the given identities, or their people, as erased. Return whether some were left."""
         marked = self._cursor["marked"]
@@ -213,13 +226,13 @@ class _Erasing:
         if not given:
             return False
         async with exclusive_transaction(self._db, self._scope, self._configurations) as change:
-            tx, scope, is_whole = change.tx, change.scope, self._asked.is_whole
-            erased = await whole_people(tx, scope, change.config, given) if is_whole else given
-            rows = sorted(erased.items())
-            await tx.update_rows(MARK, scope.sandbox_id, self._job.job_id, change.at, rows=rows)
+            tx, scope = change.tx, change.scope
+            found = await find_to_erase(tx, scope, change.config, given, is_whole=self._asked.is_whole)
+            rows = [(xid, *member) for xid, member in sorted(found.members.items())]
+            await tx.update_rows(MARK, scope.sandbox_id, self._job.job_id, change.at, found.unfinished, rows=rows)
             since = self._cursor["since"] or change.at.isoformat()
             self._cursor = {"marked": marked + len(given), "since": since, "before": change.seq}
-            await leases.advance(tx, self._job, self._cursor, done=0, receipt=DeletionReceipt())
+            await leases.advance(tx, self._job, self._cursor, done=0)
         return True
 
     async def remove_facts(self) -> None:

@@ -1,7 +1,8 @@
-"""Whole people of identities that are to be erased: with the identities that are beyond what a graph may hold."""
+"""Whole people of identities that are to be erased: with the identities that are beyond what a graph may hold, and what an earlier job left of them."""
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
@@ -13,6 +14,7 @@ from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 READ_GIVEN = query("erasure.read_given")
+READ_UNFINISHED = query("erasure.read_unfinished")
 
 
 async def read_stored(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict[UUID, int]:
@@ -20,18 +22,64 @@ async def read_stored(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict
     return {row["xid"]: row["namespace_id"] for row in await tx.rows(READ_GIVEN, scope.sandbox_id, list(xids))}
 
 
-async def whole_people(tx: Session, scope: Scope, config: Configuration, given: Mapping[UUID, int]) -> dict[UUID, int]:
-    """Return all identities of the people of these, each with the number of its namespace. An identity of nobody is alone."""
+async def read_members(tx: Session, scope: Scope, xids: Collection[UUID]) -> set[UUID]:
+    """Return the identities of the people of these, as far as graphs show them."""
+    return {xid for graph in await _graphs_of(tx, scope, xids) for xid in graph["xids"]}
+
+
+class Member(NamedTuple):
+    """An identity that is to be erased: the number of its namespace, and one identity of its person, by which those of one person are known."""
+
+    namespace_id: int
+    person: UUID
+
+
+class ToErase(NamedTuple):
+    """The identities that are to be erased, and the jobs which have marked some of them and ended before they were through."""
+
+    members: dict[UUID, Member]
+    unfinished: list[UUID]
+
+
+async def find_to_erase(
+    tx: Session, scope: Scope, config: Configuration, given: Mapping[UUID, int], *, is_whole: bool
+) -> ToErase:
+    """Find what is to be erased where these identities are given: they alone, or all identities of their people, as graphs and earlier jobs know them."""
+    marked = await tx.rows(READ_UNFINISHED, scope.sandbox_id, list(given))
+    groups = await _persons_in(tx, scope, config, given, marked) if is_whole else []
+    persons = {xid: xid for xid in given} | _person_of(groups)
+    namespaces = dict(given) | await read_stored(tx, scope, persons.keys() - given.keys())
+    members = {xid: Member(namespaces[xid], person) for xid, person in persons.items() if xid in namespaces}
+    return ToErase(members, list({row["job_id"] for row in marked}))
+
+
+async def _persons_in(
+    tx: Session, scope: Scope, config: Configuration, given: Mapping[UUID, int], marked: Sequence[Any]
+) -> list[Collection[UUID]]:
+    """Return identities of one person each: whole graphs, and what unfinished jobs marked together, as ties between them may be gone."""
     stored = await _graphs_of(tx, scope, given)
-    members = {xid for graph in stored for xid in graph["xids"]}
+    groups: list[Collection[UUID]] = [graph["xids"] for graph in stored]
     if cut := {xid for graph in stored if graph["size"] > len(graph["xids"]) for xid in graph["xids"]}:
         component = await read_component(tx, scope, config, cut, recount=False)
         whole = await examine_component(whole_graphs_in, config, component, WRITES)
-        members |= {xid for graph in whole if not cut.isdisjoint(graph.xids) for xid in graph.xids}
-    return dict(given) | await read_stored(tx, scope, members)
+        groups += [graph.xids for graph in whole if not cut.isdisjoint(graph.xids)]
+    together = defaultdict[tuple[UUID, UUID], list[UUID]](list)
+    for row in marked:
+        together[row["job_id"], row["erased_with"]].append(row["xid"])
+    return [*groups, *together.values()]
 
 
-async def count_people(tx: Session, scope: Scope, erased: Mapping[UUID, int]) -> int:
+def _person_of(groups: Iterable[Collection[UUID]]) -> dict[UUID, UUID]:
+    """Return one identity of its person for each of these; groups that share an identity are of one person."""
+    person_of = dict[UUID, UUID]()
+    for group in groups:
+        persons = {person_of[xid] for xid in group if xid in person_of}
+        same = {xid for xid, person in person_of.items() if person in persons} if persons else set[UUID]()
+        person_of |= dict.fromkeys(same.union(group), min(group))
+    return person_of
+
+
+async def count_people(tx: Session, scope: Scope, erased: Collection[UUID]) -> int:
     """Count the people who would vanish with these identities: those under whose other identities nothing is stored."""
     stored = await _graphs_of(tx, scope, erased)
     others = [xid for graph in stored for xid in graph["xids"] if xid not in erased]

@@ -58,7 +58,7 @@ class KindRules:
     slots of its own. `must_complete` is why others depend on its end, as a sentence: such a job cannot be cancelled and never fails. It
     is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress. `every`: each sandbox
     has one such job, which is due again after this time. `about`: what the subject is. `may_be_withdrawn`: although it must complete, it can be
-    cancelled until its first attempt. `give_back` opens the subject again where the job ends CANCELLED or FAILED; it takes sandbox and job.
+    cancelled until its first attempt. `is_single`: one such job works in a sandbox at a time, and the others wait for its end. `give_back` opens the subject again where the job ends CANCELLED or FAILED; it takes sandbox and job.
     """
 
     equal: Equal
@@ -67,6 +67,7 @@ class KindRules:
     about: About = About.SANDBOX
     every: timedelta | None = None
     may_be_withdrawn: bool = False
+    is_single: bool = False
     give_back: Query | None = None
 
 
@@ -110,6 +111,10 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         give_back=query("batch_removal.give_back_batch"),
     ),
     JobKind.DELETE_PROFILE: KindRules(
-        Equal.REFUSE, is_long=True, about=About.PROFILE, give_back=query("erasure.forget_identities")
+        Equal.REFUSE,
+        is_long=True,
+        about=About.PROFILE,
+        is_single=True,
+        give_back=query("erasure.forget_identities"),
     ),
 }

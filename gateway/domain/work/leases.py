@@ -1,6 +1,7 @@
 """Leases: a worker's right to a job, from its claim to its end.
 
     claim      lease a job to one worker, for as long as its heartbeat goes on
+    begin      be the one job of its kind that works in the sandbox
     advance    commit a piece's progress in the transaction of its effect
     carry_out  run leased work to its end, or put it off to the next attempt
 
@@ -28,6 +29,7 @@ from gateway.telemetry import JobLeft, observe
 
 CLAIM = query("leases.claim_job")
 EXTEND = query("leases.extend_lease")
+IS_ANOTHER_BEGUN = query("leases.is_another_begun")
 IS_WAITED_FOR = query("leases.is_waited_for")
 ADVANCE = query("leases.advance_job")
 RELEASE = query("leases.release_job")
@@ -66,7 +68,7 @@ class LeasedJob:
 
 
 class LeaseRecalled(Exception):
-    """The worker wants its slot back: the piece in hand is undone, and the job is due again."""
+    """Another job is to have its turn: the piece in hand is undone, and the job is due again."""
 
 
 class LeaseLost(Exception):
@@ -83,13 +85,26 @@ async def claim(db: Database, kinds: Collection[JobKind]) -> LeasedJob | None:
     while True:
         lease = uuid4()
         async with db.transaction() as tx:
-            row = await tx.row(CLAIM, list(kinds), lease, LEASE_SECONDS, MAX_WAIT_SECONDS)
+            single = [kind for kind in kinds if RULES[kind].is_single]
+            row = await tx.row(CLAIM, list(kinds), lease, LEASE_SECONDS, MAX_WAIT_SECONDS, single)
         if row is None:
             return None
         claimed = _leased(row, lease)
         if claimed.attempt <= MAX_JOB_ATTEMPTS or RULES[claimed.kind].must_complete:
             return claimed
         await _release(db, claimed, JobStatus.FAILED, error="Every worker that took it was killed in the middle of it.")
+
+
+async def begin(tx: Session, claim: LeasedJob, cursor: Any) -> bool:
+    """Begin a job of a single kind at `cursor`, unless another one has begun in its sandbox. Return whether it begins.
+
+    The transaction holds a lock that all such jobs of the sandbox take here. Raises LeaseLost, LeaseRecalled.
+    """
+    is_first = not await tx.value(IS_ANOTHER_BEGUN, claim.sandbox_id, claim.kind, claim.job_id)
+    await advance(
+        tx, claim, cursor if is_first else None, done=claim.done, receipt=DeletionReceipt() if is_first else None
+    )
+    return is_first
 
 
 async def is_waited_for(db: Database, kinds: Collection[JobKind], served: Collection[int]) -> bool:

@@ -240,7 +240,7 @@ async def test_what_a_device_does_after_it_was_marked_stays(world):
     device = await world.xid(*DEVICE)
     await delete_profiles(world.db, world.scope, [device], reach=DeleteScope.IDENTITY)
     claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
-    assert await killed_after(1, erase_people(world.db, world.scope, world.configurations, claim), [])
+    assert await killed_after(2, erase_people(world.db, world.scope, world.configurations, claim), [])
     await world.records(record(DEVICE, ("Phone", "+15550002"), first_name="After"))
     await world.events(event("after", datetime.now(UTC).isoformat(), DEVICE))
     await leases.carry_out(world.db, claim, erase_people(world.db, world.scope, world.configurations, claim))
@@ -255,10 +255,15 @@ async def test_a_cancelled_job_leaves_what_is_marked_and_a_second_one_ends_it(wo
     await fill(world)
     ana = await world.xid(*ANA)
     job = await delete_profiles(world.db, world.scope, [ana])
-    with pytest.raises(JobOpen):
-        await delete_profiles(world.db, world.scope, [await world.xid(*BOB), ana])
+    for others, reach in (
+        ([BOB, ANA], DeleteScope.IDENTITY),
+        ([PHONE], DeleteScope.GRAPH),
+        ([BOB, DEVICE], DeleteScope.IDENTITY),
+    ):
+        with pytest.raises(JobOpen):
+            await delete_profiles(world.db, world.scope, [await world.xid(*one) for one in others], reach=reach)
     claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
-    assert await killed_after(5, erase_people(world.db, world.scope, world.configurations, claim), [])
+    assert await killed_after(6, erase_people(world.db, world.scope, world.configurations, claim), [])
     with pytest.raises(JobOpen):
         await lift_erasure(world.db, world.scope, ana)
     cancelled = await jobs.cancel_job(world.db, world.scope, job.job_id)
@@ -266,9 +271,19 @@ async def test_a_cancelled_job_leaves_what_is_marked_and_a_second_one_ends_it(wo
     assert "identities" not in cancelled.input
     assert (await world.records(record(ANA))).failed[0].code == "ERASED_IDENTITY"
     assert len(await erased(world)) == 3
-    await world.erase(ana)
+    await world.erase(await world.xid(*PHONE))
     assert await status(world, ANA, PHONE, DEVICE, BOB) == ["ERASED", "ERASED", "ERASED", "FOUND"]
     assert (await world.erase(ana)).receipt == DeletionReceipt()
+
+
+async def test_identities_of_one_person_may_be_erased_by_jobs_of_their_own(world):
+    await fill(world)
+    for one in (ANA, PHONE):
+        await delete_profiles(world.db, world.scope, [await world.xid(*one)], reach=DeleteScope.IDENTITY)
+    with pytest.raises(JobOpen):
+        await delete_profiles(world.db, world.scope, [await world.xid(*DEVICE)])
+    await world.erase(await world.xid(*BOB))
+    assert await world.people() == {(await world.xid(*DEVICE),)}
 
 
 async def test_a_reset_sandbox_still_refuses_erased_identities(world):
