@@ -165,7 +165,7 @@ class Reader:
         value = json.loads(text)
         if self._operation is None:
             assert self._printed == ANYTHING or alike(value, json.loads(self._printed)), self._printed
-        elif "data" in value:
+        elif "data" in value or "errors" in value:
             answer = self._ask()
             assert alike(value, answer), json.dumps(answer, ensure_ascii=False, indent=2)
         else:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
 import strawberry
 from graphql import GraphQLSchema
 
+from gateway.api.conditions import Conditions
 from gateway.api.loaders import CoalescedLoaders, Loaders
 from gateway.api.projections import Reads, reading
 from gateway.api.weights import METADATA as WEIGHT
@@ -31,8 +32,8 @@ class Context:
     """One request: its scope, the configuration of its sandbox, the GraphQL schema made of that, and the loaders.
 
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
-    `selectors` are the parsed selectors of the operation by their texts; `service_limits` are all limits that callers may see.
-    `revert_days`: how long complete batches of records can be reverted. `fields` are being resolved in tasks of their own.
+    `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
+    that callers may see. `revert_days`: how long complete batches of records can be reverted. `fields` are being resolved in tasks of their own.
     """
 
     db: Database
@@ -44,6 +45,7 @@ class Context:
     answer_bytes: int
     shared: CoalescedLoaders
     selectors: Mapping[str, Selector]
+    conditions: Conditions
     service_limits: tuple[ServiceLimit, ...]
     revert_days: float
     loaders: Loaders = field(init=False)
@@ -91,8 +93,8 @@ Info: TypeAlias = strawberry.Info[Context, None]
 class SelectedRecords(Protocol):
     """What is selected below a field that reads records: see `execution/lookahead.py`."""
 
-    def bound(self, variables: Any) -> Projection | None:
-        """Return the projection for the values of the variables."""
+    def bound(self, variables: Any, conditions: Conditions) -> Projection | None:
+        """Return the projection for the values of the variables, and the operation's conditions."""
 
     def page_of(self, rows: Rows) -> Page | None:
         """Return the whole connection that the field gives, if it can be projected."""
@@ -115,7 +117,7 @@ def projection_of(info: Info, everything: Projection) -> Projection:
     selected = info.selected if isinstance(info, CompiledInfo) else None
     if selected is None or not isinstance(info, CompiledInfo):
         return everything
-    return selected.bound(info.variables) or everything
+    return selected.bound(info.variables, info.context.conditions) or everything
 
 
 def page_of(info: Info, rows: Rows) -> Page | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from functools import cache, partial
 from typing import Annotated, Any, Final, TypeAlias
@@ -10,6 +11,7 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.batches import BatchType, batch_of
+from gateway.api.conditions import NO_CONDITIONS, Conditions, condition_over
 from gateway.api.context import Context, Info, for_all, page_of, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
@@ -104,7 +106,9 @@ class EventFilterInput:
     )
     properties: list[PropertyConditionInput] | None = plain("At most three comparisons; all must hold.", default=None)
     where: str | None = plain(
-        "A PQL expression over one event. Not available yet: giving one is BAD_INPUT.", default=None
+        "A condition in PQL over the event: `productListItems.sum(priceTotal) > 100`. A mistake in it is BAD_PQL with its line and column.",
+        default=None,
+        metadata=condition_over(XdmClass.EXPERIENCE_EVENT),
     )
 
 
@@ -129,22 +133,29 @@ OrderArgument = Annotated[
 
 
 def request_of(
-    given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **page: Any
+    given: EventFilterInput | None = None,
+    order_by: EventOrderInput | None = None,
+    *,
+    conditions: Conditions = NO_CONDITIONS,
+    **page: Any,
 ) -> EventRequest:
-    """Return the page that a field's arguments describe. Raises BadInput, BadCursor, LimitExceeded."""
+    """Return the page that a field's arguments describe; `conditions` are those of the operation. Raises BadInput, BadCursor, LimitExceeded."""
     given, order_by = given or EventFilterInput(), order_by or EventOrderInput()
     order = EventOrder(order_by.field, descending=order_by.direction is OrderDirection.DESC)
-    return EventRequest(_filter(given), order, _listing(order).window(**page))
+    return EventRequest(_filter(given, conditions), order, _listing(order).window(**page))
 
 
-def rows_of(given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **page: Any) -> Rows:
-    """Return the page that a field's arguments describe, for a projection. Raises BadInput, BadCursor, LimitExceeded."""
-    return _rows(request_of(given, order_by, **page))
+def rows_of(given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **others: Any) -> Rows:
+    """Return the page that a field's arguments describe, for a projection, as `request_of` does."""
+    return _rows(request_of(given, order_by, **others))
 
 
-def _filter(given: EventFilterInput) -> EventFilter:
-    if given.where is not None:
-        raise BadInput("PQL search is not available yet; leave `where` out.")
+def _filter(given: EventFilterInput, conditions: Conditions) -> EventFilter:
+    where = None if given.where is None else conditions[XdmClass.EXPERIENCE_EVENT, given.where].predicate
+    return replace(_filter_without_condition(given), where=where)
+
+
+def _filter_without_condition(given: EventFilterInput) -> EventFilter:
     return EventFilter(
         since=given.since,
         until=given.until,
@@ -172,10 +183,13 @@ def _placed(place: int) -> Iterator[None]:
 
 
 def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
-    """Raise BadInput unless the filter is valid in this sandbox: each value can be compared, each path leads to a field of events."""
+    """Raise BadInput unless the filter is valid in this sandbox: each value can be compared, each path leads to a field of events.
+
+    Its condition in PQL is checked before, with all others of the operation.
+    """
     if given is None:
         return
-    _filter(given)
+    _filter_without_condition(given)
     for place, each in enumerate(given.properties or ()):
         with _placed(place):
             check_path(each.path, config.union(XdmClass.EXPERIENCE_EVENT))
@@ -310,7 +324,8 @@ async def _events(
     before: Before = None,
 ) -> Events:
     context = info.context
-    asked = request_of(given, order_by, first=first, after=after, last=last, before=before)
+    page = {"first": first, "after": after, "last": last, "before": before}
+    asked = request_of(given, order_by, conditions=context.conditions, **page)
     graph = policy_in(context.config, merge_policy_id).settings.identity_graph
     asked_for = input_xids(context, identities)
     xids = await people.read_members(context.db, context.scope, context.config, asked_for, graph)

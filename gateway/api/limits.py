@@ -90,7 +90,7 @@ SERVICE_LIMITS: Final = tuple(
         ("diffExamples", diffs.MAX_EXAMPLES, "people", "Examples of a comparison."),
         ("operationSelectors", selectors.MAX_SELECTOR_LENGTH, "characters", "The selectors of an operation, equal ones once."),
         ("selectorDepth", selectors.MAX_SELECTOR_DEPTH, "levels", "Levels of a selector."),
-        ("expressionLength", parser.MAX_EXPRESSION_LENGTH, "characters", "An expression of PQL."),
+        ("expressionLength", parser.MAX_EXPRESSION_LENGTH, "characters", "An expression of PQL, and all conditions of one operation together."),
         ("expressionNodes", parser.MAX_EXPRESSION_NODES, "nodes", "Names, values, operators and calls of an expression."),
         ("expressionDepth", parser.MAX_EXPRESSION_DEPTH, "levels", "Parts of an expression in each other."),
         ("expressionCost", cost.MAX_EXPRESSION_COST, "values", "What an expression may compute for one person, taken to have 100 events."),

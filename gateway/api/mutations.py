@@ -16,7 +16,7 @@ import strawberry
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.scalars import described
 from gateway.domain.work.jobs import Started
-from gateway.errors import BadInput, BadSelector, LimitExceeded, TooMany, UserFault
+from gateway.errors import BadInput, BadPql, BadSelector, LimitExceeded, TooMany, UserFault
 
 
 class UserErrorCode(StrEnum):
@@ -154,7 +154,7 @@ def _fault(error: UserFault | BadInput) -> MutationError:
     match error:
         case UserFault():
             return MutationError(UserErrorCode(error.code), error.message, error.path or None, error.line, error.column)
-        case BadSelector():
+        case BadSelector() | BadPql():
             return MutationError(UserErrorCode.INVALID, error.message, None, error.line, error.column)
         case LimitExceeded():
             return MutationError(UserErrorCode.LIMIT_EXCEEDED, error.message, None, None, None)

@@ -170,7 +170,7 @@ async def _events_of_all(
     order_by: EventOrderInput | None = None,
     **page: Any,
 ) -> list[Events]:
-    asked = request_of(given, order_by, **page)
+    asked = request_of(given, order_by, conditions=info.context.conditions, **page)
     return await events_of_each((each.person.xids for each in profiles), info, asked)
 
 

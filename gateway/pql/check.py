@@ -70,15 +70,18 @@ def event_type(event: Field) -> ObjectOf:
     return ObjectOf(event["properties"])
 
 
-def check(text: str, input_type: ObjectOf) -> Checked:
-    """Return what is known of an expression over an input of this type. Nothing is raised: mistakes are errors of the result."""
+def check(text: str, input_type: ObjectOf, *, is_condition: bool = False) -> Checked:
+    """Return what is known of an expression over an input of this type, which is a condition where it has to be one.
+
+    Nothing is raised: mistakes are errors of the result.
+    """
     try:
         tree = parse(text)
     except Refused as error:
         return Checked(None, None, (problem_at(text, error.message, error.at, error.suggestions),))
     checker = _Checker(text)
     root = Variable(input_type, ())
-    body = checker.root(tree, root)
+    body = checker.root(tree, root, checker.condition if is_condition else checker.value)
     found = cost_of(body)
     if not checker.errors and (message := _excess(body, found)):
         checker.refuse(message, 0)
@@ -117,8 +120,8 @@ class _Checker:
         self.warnings: list[Problem] = []
         self.aggregations = 0
 
-    def root(self, tree: ast.Node, root: Variable) -> Typed:
-        """Return what the whole expression means over its input."""
+    def root(self, tree: ast.Node, root: Variable, meaning: "Callable[[ast.Node, Names], Typed]") -> Typed:
+        """Return what the whole expression means over its input, as a value or as a condition."""
         names = Names((root,))
         if isinstance(tree, ast.Lambda):
             for name in tree.parameters[1:]:
@@ -127,7 +130,7 @@ class _Checker:
         if isinstance(tree, ast.ObjectLiteral) and "nodeType" in dict(tree.entries):
             self.refuse("This is written in the format pql/json. Write it as text, pql/text.", tree.at)
             return MISSING
-        body = self.value(tree, names)
+        body = meaning(tree, names)
         if isinstance(body, Pair):
             self.refuse("`mapEntry` makes an entry of a map, and stands in the lambda of `map` alone.", tree.at)
             return MISSING

@@ -5,7 +5,7 @@ Times are in UTC; weeks begin on Sunday. See `docs/pql.md` for what is decided w
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from typing import Any, Final
@@ -35,27 +35,36 @@ from gateway.pql.typed import (
     Typed,
     Variable,
 )
-from gateway.pql.types import NUMBERS, TIMES, ArrayOf, Scalar
-from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
+from gateway.pql.types import NUMBERS, TIMES, ArrayOf, ObjectOf, Scalar, Type
+from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, quoted, sql_type
+from gateway.projection.predicates import Predicate
 
 _MARK: Final = "\x01"
 _MARKED: Final = re.compile(f"{_MARK}([0-9]+){_MARK}")
 """Stands for a parameter until it is known which of them the SQL mentions; no name of a field has such a character."""
+
+NOW: Final = object()
+"""Stands for the instant of evaluation among the values of parameters."""
+
+TIMESTAMP: Final = "timestamp"
+"""The field of an event that stands in a column of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """SQL of what an expression is over.
 
-    `document` is jsonb, `now` the instant of evaluation; `parameters` is how many parameters the statement around it has, and the
-    first one is the sandbox. A profile has the events of `xids`, an array; with `since`, those from that time up to `now`.
+    `document` is jsonb; `fields` are those of its fields that stand elsewhere. `now` is the instant of evaluation: without one, it becomes a
+    parameter, whose value is NOW. `parameters` is how many parameters the statement around it has, and the first one is the sandbox. A
+    profile has the events of `xids`, an array; with `since`, those from that time up to `now`.
     """
 
     document: str
-    now: str
-    parameters: int
+    now: str | None = None
+    parameters: int = 1
     xids: str = "'{}'::uuid[]"
     since: str | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,15 @@ class Compiled:
 def compiled(expression: Expression, inputs: Inputs) -> Compiled:
     """Return an expression as jsonb, which is NULL where its value is missing."""
     compiler = _Compiler(expression, inputs)
-    return compiler.numbered(as_json(compiler.value(expression.body)))
+    found = compiler.parametrized(as_json(compiler.value(expression.body)))
+    places = (f"${inputs.parameters + number}" for number in range(1, len(found.values) + 1))
+    return Compiled(found.sql.format(*places), found.values)
+
+
+def condition(expression: Expression, inputs: Inputs) -> Predicate:
+    """Return an expression that is a condition as a predicate, whose SQL is NULL where that is not known."""
+    compiler = _Compiler(expression, inputs)
+    return compiler.parametrized(f"({compiler.condition(expression.body)})")
 
 
 class _Compiler:
@@ -80,16 +97,16 @@ class _Compiler:
         self._given: list[object] = []
         self._places: dict[tuple[str, str, object], str] = {}
         self._aliases = 0
-        root = Value(expression.input.type, inputs.document, is_stored=True)
-        self._bound: dict[int, Value] = {id(expression.input): root}
+        self._bound: dict[int, Value] = {id(expression.input): _record(expression.input.type, inputs)}
         self._input = expression.input
 
-    def numbered(self, sql: str) -> Compiled:
-        """Return SQL with its parameters numbered; what it does not mention, because nothing asks for it, is none of them."""
+    def parametrized(self, sql: str) -> Predicate:
+        """Return SQL with its parameters; what it does not mention, because nothing asks for it, is none of them."""
         used = list(dict.fromkeys(map(int, _MARKED.findall(sql))))
-        places = {place: self.inputs.parameters + number for number, place in enumerate(used, start=1)}
-        text = _MARKED.sub(lambda found: f"${places[int(found[1])]}", sql)
-        return Compiled(text, tuple(self._given[place] for place in used))
+        places = {place: number for number, place in enumerate(used)}
+        text = sql.replace("{", "{{").replace("}", "}}")
+        text = _MARKED.sub(lambda found: f"{{{places[int(found[1])]}}}", text)
+        return Predicate(text, tuple(self._given[place] for place in used))
 
     # -------------------------------------------------------------------------------------------- what rows need
 
@@ -108,10 +125,8 @@ class _Compiler:
         if not isinstance(node, Read) or node.path != (EVENTS,) or node.of is not self._input:
             return None
         name = self.alias()
-        time = Value(Scalar.DATE_TIME, f"{name}.timestamp")
         kind = node.type.item if isinstance(node.type, ArrayOf) else node.type
-        whole = f"jsonb_set({name}.document, '{{timestamp}}', {as_json(time)})"
-        item = Value(kind, f"{name}.document", {"timestamp": time}, whole, is_stored=True)
+        item = _record(kind, event_inputs(name))
         order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
         found = Rows(
             (f"gateway.event {name}",),
@@ -156,7 +171,7 @@ class _Compiler:
         return Value(node.type, missing(node.type))
 
     def now(self, node: Now) -> Value:
-        return Value(node.type, self.inputs.now)
+        return Value(node.type, self.inputs.now or self.parameter(NOW, "timestamptz"))
 
     def truncated(self, node: Truncated) -> Value:
         """Return the start of a unit, or a shifted time. Calendars are UTC's, and a month is as long as it is."""
@@ -232,7 +247,7 @@ class _Compiler:
         listed = constants(node.of)
         if listed is not None and value.type in (Scalar.STRING, *NUMBERS):
             of_text = value.type is Scalar.STRING
-            given = listed if of_text else [Decimal(each) for each in listed]  # type: ignore[arg-type]
+            given = tuple(listed) if of_text else tuple(Decimal(each) for each in listed)  # type: ignore[arg-type]
             return Value(
                 node.type, f"({value.sql} = any({self.parameter(given, 'text[]' if of_text else 'numeric[]')}))"
             )
@@ -271,6 +286,24 @@ class _Compiler:
 
     def grouped(self, node: Grouped) -> Value:
         return Value(node.type, grouped(self, node))
+
+
+def event_inputs(alias: str) -> Inputs:
+    """Return the inputs of an expression over one event of the store, which has this name in a statement."""
+    return Inputs(f"{alias}.document", fields={TIMESTAMP: f"{alias}.{TIMESTAMP}"})
+
+
+def _record(kind: Type, inputs: Inputs) -> Value:
+    """Return a document of the store with those of its fields that stand elsewhere."""
+    types = {name: kind.property_type(name) for name in inputs.fields} if isinstance(kind, ObjectOf) else {}
+    columns = {
+        name: Value(of, f"{inputs.fields[name]}::{sql_type(of)}", is_stored=True)
+        for name, of in types.items()
+        if of is not None
+    }
+    entries = ", ".join(f"{quoted(name)}, {as_json(value)}" for name, value in columns.items())
+    whole = f"({inputs.document} || jsonb_build_object({entries}))" if entries else None
+    return Value(kind, inputs.document, columns, whole, is_stored=True)
 
 
 # ------------------------------------------------------------------------------------------------ functions

@@ -121,7 +121,7 @@ async def test_a_cursor_of_another_order_is_refused(history):
 @pytest.mark.parametrize(
     ("variables", "code"),
     [
-        ({"filter": {"where": "true"}}, "BAD_INPUT"),
+        ({"filter": {"where": "eventTyp = 1"}}, "BAD_PQL"),
         ({"filter": {"properties": [{"path": "a", "operator": "EQ", "value": 1}] * 4}}, "BAD_INPUT"),
         ({"filter": {"properties": [{"path": "a..b", "operator": "EQ", "value": 1}]}}, "BAD_INPUT"),
         ({"filter": {"properties": [{"path": "a", "operator": "EQ", "value": [1]}]}}, "BAD_INPUT"),

@@ -9,7 +9,8 @@ from world import World, event, record
 from gateway.api.ids import global_id
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
-from gateway.domain.reading.expressions import READ_INSTANT, evaluate_expression
+from gateway.domain.reading.conditions import READ_INSTANT
+from gateway.domain.reading.expressions import evaluate_expression
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.errors import BadPql
 from gateway.xdm.classes import XdmClass

@@ -37,7 +37,7 @@ NAMES = {
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
     "select": "selector", "namespaces": "namespace", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
-    "after": "cursor", "before": "cursor", "where": "nothing",
+    "after": "cursor", "before": "cursor", "where": "nothing", "EventFilter.where": "condition",
 }  # fmt: skip
 """The kind of value that an argument or input field takes, by its name alone or with its owner's in front."""
 
@@ -55,6 +55,9 @@ FIXED: dict[str, list[Any]] = {
     "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],
     "size": [*([0, 1, 2, 3, 4, 5, 7, 10, 20] * 3), 1000, 1001, -1],
     "part": ["", "c", "E", "crm", "no such"],
+    "condition": [
+        'eventType = "commerce.purchases"', "productListItems.sum(priceTotal) > 10", "timestamp occurs < 1 year before now", "true", 'eventTyp = "a"', "",
+    ],
     "nothing": [None, None, 'person.name.firstName = "Ada"'],
 }  # fmt: skip
 GARBAGE_OF: dict[str, list[Any]] = {

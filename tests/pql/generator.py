@@ -81,7 +81,7 @@ class Generator:
         for name, item in scope.named:
             found += [f"{name}.{path}" for path in FIELDS[item].get(kind, ())]
             found += [name] if item == kind + "s" else []
-        found += ["$1." + path for path in FIELDS["profile"].get(kind, ()) if len(scope.items) > 1]
+        found += ["$1." + path for path in FIELDS[scope.items[0]].get(kind, ()) if len(scope.items) > 1]
         return found + (list(scope.numbers) if kind == "number" else [])
 
     def field(self, scope: Scope, kind: str, otherwise: str) -> str:
@@ -305,7 +305,8 @@ class Generator:
         return f"({self.pick('exists', 'forall', 'select')} {name} from {array} {self.pick('where', ':')} {self.boolean(inner)})"
 
     def chain(self, scope: Scope) -> str:
-        array, kind = self.objects(scope, self.pick("event", "order"))
+        timed = [kind for kind in ("event", "order") if self.fields(scope, kind)]
+        array, kind = self.objects(scope, self.pick(*timed)) if timed else ("[this]", "event")
         inside = scope.inside(kind)
         order = self.pick(*FIELDS[kind]["time"])
         steps = []
@@ -441,3 +442,9 @@ def ascii_only(text: str) -> str:
 def expressions(draw: Any) -> str:
     """Expressions of any type."""
     return Generator(draw).any(Scope())
+
+
+@st.composite
+def conditions(draw: Any, over: str) -> str:
+    """Conditions over a `profile` or an `event`; some over events ask for what only profiles have."""
+    return Generator(draw).boolean(Scope((over,)))

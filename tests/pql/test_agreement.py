@@ -7,16 +7,20 @@ from uuid import UUID
 
 import asyncpg
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from pql import evaluator
 from pql.examples import EXAMPLES
-from pql.generator import expressions
+from pql.generator import conditions, expressions
 from pql.people import NOW, people
-from pql.sample import checked, schema
+from pql.sample import EVENT, checked, schema
 from pql.values import load, told
 
+from gateway.domain.reading import conditions as reading
+from gateway.pql.check import check
 from gateway.pql.parser import parse
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.sql import NOW as INSTANT
+from gateway.pql.sql import Inputs, compiled, condition
+from gateway.projection.predicates import Predicate, Values
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import instant
 
@@ -99,3 +103,22 @@ async def test_both_agree_on_any_expression(store, text):
     if any("at most" in each.message or "more than" in each.message for each in found.errors):
         return  # too large
     await compare(store, text)
+
+
+@settings(max_examples=EXPRESSIONS // 2)
+@given(conditions("event"))
+async def test_both_agree_on_the_events_for_which_a_condition_holds(store, text):
+    found = check(text, EVENT, is_condition=True)
+    assume(found.expression is not None)
+    made = condition(found.expression, reading.EVENT)
+    where = Predicate(made.sql, tuple(NOW if value is INSTANT else value for value in made.values))
+    values = Values(SANDBOX)
+    sql = f"select e.xid, e.event_id from gateway.event e where e.sandbox_id = $1{values.conditions([where])}"
+    tree = parse(text)
+    expected = {
+        (UUID(int=2 * number + 1 + place % 2), f"{place:02}")
+        for number, (_, events) in enumerate(LOADED)
+        for place, event in enumerate(events)
+        if evaluator.evaluate(tree, event, [], NOW) not in (None, False, [])
+    }
+    assert {tuple(row) for row in await store.fetch(sql, *values.given)} == expected, text

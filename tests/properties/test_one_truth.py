@@ -6,14 +6,17 @@ from uuid import uuid4
 import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pql.sample import EVENT
 from properties.histories import START, VALUES, by_examples, histories
 
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
-from gateway.domain.reading import events, people, profiles, record_versions
+from gateway.domain.reading import conditions, events, people, profiles, record_versions
 from gateway.domain.reading.events import EventFilter, EventOrder, EventOrderField, EventRequest
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import canonical
 from gateway.domain.rules.versions import Mode, Version, fold
+from gateway.pql.check import check
+from gateway.pql.sql import condition
 from gateway.projection.evaluate import evaluate
 from gateway.projection.tree import (
     Column,
@@ -54,7 +57,11 @@ PROFILE = Projection(
     (Object((("entity", ENTITY), ("events", Page(ROWS, Each(NODE))), ("count", Count(ROWS))), "is_found"),), frozenset()
 )
 orders = st.builds(EventOrder, st.sampled_from(EventOrderField), st.booleans())
-filters = st.sampled_from([EventFilter(), EventFilter(event_types=("a",)), EventFilter(until=START)])
+WHERE = 'eventType in ["a", "{b}"] or timestamp.getMonth() = 2'
+filters = st.sampled_from([
+    EventFilter(), EventFilter(event_types=("a",)), EventFilter(until=START),
+    EventFilter(where=condition(check(WHERE, EVENT, is_condition=True).expression, conditions.EVENT)),
+])  # fmt: skip
 requests = st.builds(EventRequest, filters, orders, st.builds(Window, st.integers(0, 3), st.booleans()))
 
 

@@ -5,15 +5,24 @@ A sum refers to earlier sums by their places in a list, so that a part of severa
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from graphql import DirectiveNode, OperationDefinitionNode, ValueNode, VariableNode, value_from_ast_untyped
 
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 
 Variables: TypeAlias = Mapping[str, Any]
-Count: TypeAlias = int | Callable[[Variables], int]
-"""A number of times: fixed, or a function of the values of the variables."""
+
+
+class Given(NamedTuple):
+    """What sums depend on: the values of the variables, and what the conditions of the operation cost, each by what it is over and its text."""
+
+    variables: Variables
+    costs: Mapping[tuple[Any, Any], int]
+
+
+Count: TypeAlias = int | Callable[[Given], int]
+"""A number of times: fixed, or a function of what is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +40,7 @@ class Sum:
     """A constant and multiples of earlier sums, each a count and the place of a sum."""
 
     constant: int
-    parts: tuple[tuple[Callable[[Variables], int], int], ...] = ()
+    parts: tuple[tuple[Callable[[Given], int], int], ...] = ()
 
 
 class CostTerms:
@@ -76,13 +85,13 @@ class CostTerms:
         return VariableTerm(len(self._noted) - 1)
 
 
-def evaluate(sums: Iterable[Sum], variables: Variables) -> int:
+def evaluate(sums: Iterable[Sum], given: Given) -> int:
     """Return the value of the last sum."""
     values: list[int] = []
     for each in sums:
         value = each.constant
         for count, place in each.parts:
-            value += count(variables) * values[place]
+            value += count(given) * values[place]
         values.append(value)
     return values[-1]
 
@@ -91,7 +100,7 @@ def _nothing(_: Variables) -> None:
     return None
 
 
-def _always(number: int) -> Callable[[Variables], int]:
+def _always(number: int) -> Callable[[Given], int]:
     return lambda _: number
 
 
@@ -133,7 +142,7 @@ class ArgumentReader:
     def _count(self, count: Callable[..., int], nodes: Iterable[ValueNode | None]) -> Count:
         readers = [self._reader(node) for node in nodes if node is not None]
         if any(isinstance(node, VariableNode) for node in nodes):
-            return lambda variables: count(*[read(variables) for read in readers])
+            return lambda given: count(*[read(given.variables) for read in readers])
         return count(*[read({}) for read in readers])
 
     def _reader(self, node: ValueNode) -> Callable[[Variables], Any]:

@@ -4,6 +4,7 @@
     a leaf                 a hundredth; a document as JSON a tenth
     a page                 as many items as `first` or `last` says, 50 where neither does
     a look-up of many      as many as are given; an event of a simulation fifteen, and the simulation 800
+    a condition in PQL     what `checkExpression` calls its cost: as if it were computed for a hundred records
     any other list         its usual length: of what is bounded at 50 there are mostly few
     introspection          a twentieth for each value, and each list as long as such lists are in this schema; `__typename` nothing
 
@@ -45,7 +46,9 @@ from graphql import (
     is_required_argument,
 )
 
-from gateway.api.execution.cost_terms import Amount, ArgumentReader, CostTerms, Count, Sum, evaluate
+from gateway.api.conditions import NO_CONDITIONS, Conditions
+from gateway.api.execution.condition_arguments import AskedCondition, conditions_of
+from gateway.api.execution.cost_terms import Amount, ArgumentReader, CostTerms, Count, Given, Sum, evaluate
 from gateway.api.execution.limits import Limits
 from gateway.api.weights import LEAF, OBJECT, is_loaded, weight_of
 from gateway.domain.rules.keyset import DEFAULT_PAGE_SIZE
@@ -65,7 +68,7 @@ INTROSPECTION: Final = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldD
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The cost of one operation as a function of its variables. Built once for a document; a call takes microseconds."""
+    """The cost of one operation as a function of its variables and conditions. Built once for a document; a call takes microseconds."""
 
     _sums: tuple[Sum, ...]
 
@@ -74,9 +77,10 @@ class Cost:
         """Return the cost of an operation. Invalid parts of its document cost nothing."""
         return cls(_Walk(schema, document, operation).sums())
 
-    def __call__(self, variables: Mapping[str, Any] | None) -> int:
+    def __call__(self, variables: Mapping[str, Any] | None, conditions: Conditions = NO_CONDITIONS) -> int:
         """Return the cost in objects, rounded up. The variables may be unchecked values of any type."""
-        return -(-evaluate(self._sums, variables or {}) // OBJECT)
+        costs = {key: condition.expression.cost for key, condition in conditions.items()}
+        return -(-evaluate(self._sums, Given(variables or {}, costs)) // OBJECT)
 
 
 def check_cost(cost: int, limits: Limits) -> None:
@@ -153,17 +157,17 @@ class _Walk:
         named = get_named_type(field.type)
         below = self._below(named, node.selection_set)
         weight = weight_of(field)
+        conditions = [self._sums.product(_cost_of(each, self._given), OBJECT) for each in conditions_of(field, node)]
+        itself = self._sums.total([weight.itself, *conditions])
         own = INTROSPECTED if is_introspection_type(parent) else _weight(named)
         item = self._sums.total([own, below.once])
         if "pageInfo" in fields and is_list_type(get_nullable_type(field.type)):
-            return _Selected(weight.itself, item)
+            return _Selected(itself, item)
         usual = self._introspected.get(coordinate, weight.size) if coordinate.startswith("__") else weight.size
         counts = _Counts(self._given, field, node, usual)
         items = self._sums.product(counts.length, item)
         of_page = self._sums.product(counts.page, below.each)
-        return _Selected(
-            self._sums.total([weight.itself, self._sums.product(counts.looked_up, weight.key), items, of_page])
-        )
+        return _Selected(self._sums.total([itself, self._sums.product(counts.looked_up, weight.key), items, of_page]))
 
     @cached_property
     def _introspected(self) -> Mapping[str, int]:
@@ -181,6 +185,16 @@ class _Counts:
         self.length: Count = 1
         if _is_list(field.type) and not is_leaf_type(get_named_type(field.type)):
             self.length = self.looked_up if many else self.page if "first" in field.args else usual
+
+
+def _cost_of(asked: AskedCondition, given: ArgumentReader) -> Count:
+    read = asked.read_by(given)
+
+    def count(given: Given) -> int:
+        text = read(given.variables)
+        return given.costs.get((asked.xdm_class, text), 0) if isinstance(text, str) else 0
+
+    return count
 
 
 def _is_list(given_type: Any) -> bool:

@@ -28,6 +28,8 @@ MASKED = "Something broke inside; the operator finds it under the correlation id
 class VariablesRefused(Exception):
     """The values do not fit the types of the operation's variables."""
 
+    code = BadInput.code
+
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors

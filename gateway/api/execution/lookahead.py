@@ -12,7 +12,9 @@ from graphql import FieldNode, GraphQLField, GraphQLList, GraphQLNonNull, GraphQ
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 from graphql.execution.values import VariableValues
 
+from gateway.api.conditions import Conditions
 from gateway.api.entities import ByKey
+from gateway.api.execution.condition_arguments import conditions_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.projections import METADATA, UNDECLARED, NotProjected, Reading
 from gateway.errors import GatewayError
@@ -45,7 +47,7 @@ Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unbound:
-    """Stands for a page until the values of an operation's variables are known."""
+    """Stands for a page until the values of an operation's variables, and its conditions, are known."""
 
     arguments: Arguments
     read: Callable[..., Rows]
@@ -68,15 +70,17 @@ class Lookahead:
     page: Page | None
     is_bound: bool
 
-    def bound(self, variables: Any) -> Projection | None:
-        """Return the projection for these values of the operation's variables.
+    def bound(self, variables: Any, conditions: Conditions) -> Projection | None:
+        """Return the projection for these values of the operation's variables, and its conditions.
 
         None where arguments of pages in it are wrong: then all is read, and the fields of the pages raise the errors.
         """
         if self.is_bound:
             return self.projection
         try:
-            parts = tuple(with_rows(part, lambda rows: _bind(rows, variables)) for part in self.projection.parts)
+            parts = tuple(
+                with_rows(part, lambda rows: _bind(rows, variables, conditions)) for part in self.projection.parts
+            )
         except Exception:  # noqa: BLE001 (the field of the page raises it again)
             return None
         return replace(self.projection, parts=parts)
@@ -86,8 +90,10 @@ class Lookahead:
         return None if self.page is None else cast("Page", with_rows(self.page, lambda _: rows))
 
 
-def _bind(rows: Rows | Unbound, variables: VariableValues) -> Rows:
-    return rows.read(**rows.arguments.read(variables)) if isinstance(rows, Unbound) else rows
+def _bind(rows: Rows | Unbound, variables: VariableValues, conditions: Conditions) -> Rows:
+    if not isinstance(rows, Unbound):
+        return rows
+    return rows.read(conditions=conditions, **rows.arguments.read(variables))
 
 
 def reading_of(field: GraphQLField) -> Reading:
@@ -217,7 +223,7 @@ class _Field:
 
     def page(self, read: Callable[..., Rows]) -> Page:
         arguments, rows = self._walk.arguments(self._field, self._details[0].node), cast("Any", None)
-        if arguments.is_fixed:
+        if arguments.is_fixed and not any(conditions_of(self._field, self._details[0].node)):
             try:
                 rows = read(**arguments.read(cast("Any", None)))
             except GatewayError as error:

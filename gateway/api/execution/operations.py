@@ -16,6 +16,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.execution.compiler import NotCompiled, Plan
+from gateway.api.execution.condition_arguments import ConditionsRefused
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
 from gateway.api.execution.errors import VariablesRefused, error_entries, single_error_entries
@@ -30,7 +31,7 @@ from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, Timeout, Vanished
+from gateway.errors import BadInput, BadPql, Timeout, Unstorable, Vanished
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES
@@ -128,7 +129,8 @@ class Operations:
         given = request.variables or {}
         if request.unreadable and not is_readable(without_documents(operation.document, operation.node, given)):
             return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})
-        check_cost(operation.cost(given), self._limits)
+        conditions = await operation.conditions.checked(self._db, config, given)
+        check_cost(operation.cost(given, conditions), self._limits)
         operation.pages.check(given)
         selectors = await operation.selectors.parsed(given, config)
         shared = self._shared(scope, config)
@@ -143,6 +145,7 @@ class Operations:
             answer_bytes,
             shared,
             selectors,
+            conditions,
             self._service_limits,
             self._revert_days,
         )
@@ -202,7 +205,7 @@ class Operations:
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
         if errors:
-            body["errors"] = error_entries(errors)
+            body["errors"] = error_entries(map(_as_computed, errors) if context.conditions else errors)
         if reason and self._explains and operation.is_query:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body)
@@ -259,6 +262,14 @@ def _has_vanished(errors: Sequence[GraphQLError]) -> bool:
     return any(isinstance(error.original_error, Vanished) for error in errors)
 
 
+def _as_computed(error: GraphQLError) -> GraphQLError:
+    """Return an error of an operation with conditions: a value that cannot be stored is one that a condition computes."""
+    if not isinstance(error.original_error, Unstorable):
+        return error
+    cause = BadPql("A value that a condition computes is out of range.")
+    return GraphQLError(cause.message, error.nodes, path=error.path, original_error=cause)
+
+
 async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
     """Return the values of the variables, read in a thread where they are many. Raises VariablesRefused, LimitExceeded, Unavailable."""
     if operation.variables.are_many(given):
@@ -296,8 +307,8 @@ def _refused(error: Exception) -> Response:
             return Response(Outcome.NOT_PARSED, {"errors": error_entries(error.errors, "GRAPHQL_PARSE_FAILED")})
         case ValidationFailed():
             return Response(Outcome.NOT_VALID, {"errors": error_entries(error.errors, "GRAPHQL_VALIDATION_FAILED")})
-        case VariablesRefused():
-            return Response(Outcome.REFUSED, {"errors": error_entries(error.errors, BadInput.code)})
+        case VariablesRefused() | ConditionsRefused():
+            return Response(Outcome.REFUSED, {"errors": error_entries(error.errors, error.code)})
         case BadInput():
             return Response(Outcome.REFUSED, {"errors": single_error_entries(error)})
         case TimeoutError():

@@ -15,6 +15,7 @@ from graphql import (
 from graphql.execution.values import VariableValues
 
 from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
+from gateway.api.execution.condition_arguments import AskedConditions
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Variables, variables_inside
 from gateway.api.execution.introspection import FIELDS
@@ -58,6 +59,11 @@ class Prepared:
     def selectors(self) -> Selectors:
         """The selectors among its arguments."""
         return Selectors(self.schema, self.document, self.node)
+
+    @cached_property
+    def conditions(self) -> AskedConditions:
+        """The conditions in PQL among its arguments."""
+        return AskedConditions(self.schema, self.document, self.node)
 
     @cached_property
     def pages(self) -> Pages:

@@ -110,7 +110,8 @@ class PropertyCondition:
 class EventFilter:
     """Conditions on events; all of them must hold. None is no condition.
 
-    An event's timestamp must be at or after `since`, and before `until`. Empty `event_types` or `dataset_ids` let no event pass.
+    An event's timestamp must be at or after `since`, and before `until`. Empty `event_types` or `dataset_ids` let no event pass. `where` is
+    a condition on events `e`, as `conditions.py` makes it.
 
     Raises BadInput for more than three conditions on properties, and for an event type with a NUL character.
     """
@@ -120,6 +121,7 @@ class EventFilter:
     event_types: tuple[str, ...] | None = None
     dataset_ids: tuple[UUID, ...] | None = None
     properties: tuple[PropertyCondition, ...] = ()
+    where: Predicate | None = None
 
     def __post_init__(self) -> None:
         if len(self.properties) > MAX_PROPERTY_CONDITIONS:
@@ -136,6 +138,7 @@ class EventFilter:
             *([one_of("e.event_type", "text", self.event_types)] if self.event_types is not None else ()),
             *([one_of("e.dataset_id", "uuid", self.dataset_ids)] if self.dataset_ids is not None else ()),
             *(has_path("e.document", each.path, each.value) for each in self.properties),
+            *([self.where] if self.where is not None else ()),
         )
 
 

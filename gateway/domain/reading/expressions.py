@@ -1,7 +1,7 @@
 """Expressions in PQL: what is known of a text before it is used, and what it gives for one person."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -9,19 +9,19 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading.conditions import input_type, read_instant
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.durations import Duration, check_lookback
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.errors import BadPql, Unstorable
-from gateway.pql.check import Checked, check, event_type, profile_type
+from gateway.pql.check import Checked, check
 from gateway.pql.sql import Inputs, compiled
-from gateway.pql.types import ObjectOf, name_of
+from gateway.pql.types import name_of
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
 
-READ_INSTANT = query("expressions.read_instant")
 EVALUATE = query("expressions.evaluate_expression")
 
 _OF_ONE: Final = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
@@ -43,14 +43,6 @@ async def check_expression(scope: Scope, config: Configuration, text: str, xdm_c
     """
     scope.require(*READ_CONFIGURATION)
     return await COMPUTATIONS.run(check, text, input_type(config, xdm_class))
-
-
-def input_type(config: Configuration, xdm_class: XdmClass) -> ObjectOf:
-    """Return the type of what an expression of a class is about: a profile with its events, or one event."""
-    event = config.union(XdmClass.EXPERIENCE_EVENT)
-    if xdm_class is XdmClass.EXPERIENCE_EVENT:
-        return event_type(event)
-    return profile_type(config.union(XdmClass.INDIVIDUAL_PROFILE), event)
 
 
 async def evaluate_expression(
@@ -75,12 +67,11 @@ async def evaluate_expression(
     if lookback is not None:
         check_lookback(lookback)
     async with db.snapshot() as tx:
-        at: datetime = await tx.value(READ_INSTANT)
+        at = await read_instant(tx)
         (result,) = await read_profiles(tx, scope, config, policy, [xid])
         profile = result.profile
         if profile is None:
             return None
-        at -= timedelta(microseconds=at.microsecond % 1_000)
         since = None if lookback is None else lookback.before(at)
         document = orjson.dumps(profile.document).decode()
         found = compiled(checked.expression, _OF_ONE)

@@ -1,0 +1,91 @@
+"""Conditions in PQL over people and over events: checked once for a text and a sandbox's schemas, and written as SQL for statements."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Final, TypeAlias
+
+from gateway.domain.config.configuration import Configuration
+from gateway.pql.check import check, event_type, profile_type
+from gateway.pql.problems import Problem
+from gateway.pql.sql import NOW, Inputs, condition, event_inputs
+from gateway.pql.typed import Expression
+from gateway.pql.types import ObjectOf
+from gateway.projection.predicates import Predicate
+from gateway.runtime.cache import WeightedCache
+from gateway.runtime.threads import COMPUTATIONS
+from gateway.storage.database import Reader
+from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
+
+READ_INSTANT = query("expressions.read_instant")
+
+MAX_CACHED_CONDITION_CHARACTERS: Final = 4_000_000
+"""Of the SQL of conditions; a typical one has 500."""
+
+PERSON: Final = Inputs("kept.document", xids="g.xids", fields={"identityMap": "g.identity_map"})
+"""A person in statements of `people.sql`."""
+EVENT: Final = event_inputs("e")
+"""An event in statements of `events.sql`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """An expression that people or events satisfy only if it is true for them, and the predicate that it is in SQL."""
+
+    expression: Expression
+    predicate: Predicate
+
+    def at(self, instant: datetime) -> "Condition":
+        """Return the condition as it is at an instant."""
+        values = tuple(instant if value is NOW else value for value in self.predicate.values)
+        return replace(self, predicate=Predicate(self.predicate.sql, values))
+
+
+ConditionKey: TypeAlias = tuple[XdmClass, str]
+"""What a condition is over, and its text."""
+
+_checked: WeightedCache[tuple[int, int, ConditionKey], Condition | tuple[Problem, ...]] = WeightedCache(
+    MAX_CACHED_CONDITION_CHARACTERS
+)
+
+
+def input_type(config: Configuration, xdm_class: XdmClass) -> ObjectOf:
+    """Return the type of what an expression of a class is about: a profile with its events, or one event."""
+    event = config.union(XdmClass.EXPERIENCE_EVENT)
+    if xdm_class is XdmClass.EXPERIENCE_EVENT:
+        return event_type(event)
+    return profile_type(config.union(XdmClass.INDIVIDUAL_PROFILE), event)
+
+
+async def check_condition(config: Configuration, key: ConditionKey) -> Condition | tuple[Problem, ...]:
+    """Return the condition of a text over profiles or events of the sandbox, or what is wrong with it. Looks at no data."""
+    place = (config.sandbox_id, config.version, key)
+    found = _checked.get(place)
+    if found is None:
+        found = await COMPUTATIONS.run(_check, config, key)
+        _checked.put(place, found, len(found.predicate.sql) if isinstance(found, Condition) else len(key[1]))
+    return found
+
+
+async def now_in(db: Reader, found: Mapping[ConditionKey, Condition]) -> dict[ConditionKey, Condition]:
+    """Return conditions as they are now, by one instant for all of them, which is read only if one of them has it."""
+    if not any(each.expression.reads_time for each in found.values()):
+        return dict(found)
+    instant = await read_instant(db)
+    return {key: each.at(instant) for key, each in found.items()}
+
+
+async def read_instant(db: Reader) -> datetime:
+    """Return the time at which expressions are evaluated, in whole milliseconds."""
+    at: datetime = await db.value(READ_INSTANT)
+    return at - timedelta(microseconds=at.microsecond % 1_000)
+
+
+def _check(config: Configuration, key: ConditionKey) -> Condition | tuple[Problem, ...]:
+    xdm_class, text = key
+    checked = check(text, input_type(config, xdm_class), is_condition=True)
+    if checked.expression is None:
+        return checked.errors
+    inputs = EVENT if xdm_class is XdmClass.EXPERIENCE_EVENT else PERSON
+    return Condition(checked.expression, condition(checked.expression, inputs))
