@@ -13,6 +13,13 @@ class Predicate:
     values: tuple[Any, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Stands for a value of a condition, the one at this place among the values of a projection."""
+
+    place: int
+
+
 class Values:
     """The values of a statement's parameters, to which conditions add theirs."""
 

@@ -309,7 +309,8 @@ def _packed(node: Packed, column: Callable[[str], str]) -> str:
             pieces += [
                 rf"'\x{p.hex()}'::bytea" if isinstance(p, bytes) else _BYTES[p[1]].format(column(p[0])) for p in group
             ]
-    return rf"translate(rtrim(encode({' || '.join(pieces)}, 'base64'), '='), E'+/\n', '-_')"
+    text = f"rtrim(encode({' || '.join(pieces)}, 'base64'), '=')"
+    return rf"replace(replace(replace({text}, E'\n', ''), '+', '-'), '/', '_')"  # translate takes ten times as long
 
 
 def _is_text(piece: bytes | tuple[str, Packing]) -> bool:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from gateway.projection.predicates import Predicate
+from gateway.projection.predicates import Predicate, Slot
 
 
 class Format(Enum):
@@ -247,15 +247,14 @@ def with_rows(node: Node, changed: Callable[[Rows], Rows]) -> Node:
     """Return a node with other pages in it."""
     match node:
         case Object(fields):
-            return replace(node, fields=tuple((name, with_rows(below, changed)) for name, below in fields))
+            new = tuple((name, with_rows(below, changed)) for name, below in fields)
+            is_same = all(one is other for (_, one), (_, other) in zip(fields, new, strict=True))
+            return node if is_same else replace(node, fields=new)
         case Page(rows, of):
             return Page(changed(rows), with_rows(of, changed))
         case Count(rows):
             return Count(changed(rows))
     return node
-
-
-EVERYTHING: frozenset[str] = frozenset({"*"})
 
 
 @dataclass(frozen=True)
@@ -280,6 +279,23 @@ class Projection:
     def nodes(self) -> tuple[Node, ...]:
         """All nodes of all parts."""
         return tuple(node for part in self.parts for node in nodes_of(part))
+
+    @cached_property
+    def structure(self) -> tuple["Projection", tuple[Any, ...]]:
+        """The projection with slots for the values of conditions, which has the same SQL, and these values by the places of the slots."""
+        values = list[Any]()
+
+        def slotted(predicate: Predicate) -> Predicate:
+            first = len(values)
+            values.extend(predicate.values)
+            return replace(predicate, values=tuple(map(Slot, range(first, len(values)))))
+
+        def of_rows(rows: Rows) -> Rows:
+            after, before = (bound and slotted(bound) for bound in (rows.after, rows.before))
+            return replace(rows, filter=tuple(map(slotted, rows.filter)), after=after, before=before)
+
+        parts = tuple(with_rows(part, of_rows) for part in self.parts)
+        return (replace(self, parts=parts), tuple(values)) if values else (self, ())
 
     @cached_property
     def is_in_store(self) -> bool:

@@ -1,9 +1,12 @@
 """Pages of events in projections: Postgres writes the very pages that are listed."""
 
 from dataclasses import replace
+from datetime import UTC
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from world import at, day, event
 
 from gateway.api.events import rows_of
@@ -12,11 +15,12 @@ from gateway.api.pagination import Listing
 from gateway.domain.config import datasets
 from gateway.domain.reading import events
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.reading.statements import Statements
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Permission
 from gateway.errors import Forbidden
 from gateway.projection.evaluate import evaluate
-from gateway.projection.tree import Column, Constant, Count, Each, End, Format, HasMore, Object, Page, Place
+from gateway.projection.tree import Column, Constant, Count, Each, End, Format, HasMore, Object, Page, Place, Projection
 
 ANA, BEN = ("Email", "ana@x.io"), ("Email", "ben@x.io")
 ID = Each(Column("event_id", Format.TEXT))
@@ -138,6 +142,27 @@ async def test_ids_and_cursors_are_packed_as_python_writes_them(world, event_id)
         )
         listing = Listing("events by TIMESTAMP, ASC", EventOrder().key)
         assert edge["cursor"] == found["last"] == listing.cursor(listed.items[0])
+
+
+def selections(values):
+    """What reads two pages and two counts with these values: the ends of a page, a time and a type."""
+    key, time, kind = values
+    bounded = EventRequest(EventFilter(since=time), EventOrder(), Window(3, after=key)).rows(rows_of().key)
+    typed = EventRequest(EventFilter(event_types=(kind,), until=time), EventOrder(), Window(2, before=key)).rows(rows_of().key)  # fmt: skip
+    pages = (page(bounded, nodes=ID, count=Count(bounded), **INFO), Count(typed), page(typed, nodes=ID))
+    return Projection((Object((("a", pages[0]), ("b", Constant("kind")))), *pages[1:]), frozenset())
+
+
+KEYS = st.tuples(st.datetimes().map(lambda time: time.replace(tzinfo=UTC)), st.text(), st.uuids(), st.uuids())
+
+
+@given(several=st.lists(st.tuples(KEYS, st.datetimes(), st.text(alphabet="ab")), min_size=2, max_size=4))
+def test_projections_that_differ_in_values_share_a_statement(several):
+    made = Statements(events.lists_statement)
+    statements = [made.of(selections(values)) for values in several]
+    assert statements == [events.lists_statement(selections(values)) for values in several]
+    assert {id(statement) for statement, _ in statements} == {id(statements[0][0])}
+    assert made.of(Projection((Count(newest(1).rows(rows_of().key)),), frozenset()))[0] is not statements[0][0]
 
 
 async def test_profile_read_is_needed(world):

@@ -63,15 +63,15 @@ PARTS = {
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
     if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
-        made, values = people.statement_of(statement, PERSON, "desc")
+        made, values = people.statement_of(PERSON, statement, "desc")
         return made.sql, len(values)
     if statement.name == "events.list_events":
         asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(10))
         made, values = events.list_statement(asked, Projection((ENTITY,), frozenset()), Values(*[None] * 4))
         return made.sql, len(values.given) - 4
     if statement.name == "events.read_lists":
-        values = Values(*[None] * 4)
-        return events.lists_statement([PAGE, Count(ROWS)], values).sql, len(values.given) - 4
+        made, values = events.lists_statement(Projection((PAGE, Count(ROWS)), frozenset()))
+        return made.sql, len(values)
     own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
     return statement.filled(**(PARTS | own)).sql, 0
 

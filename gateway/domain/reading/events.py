@@ -13,6 +13,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.reading.identities import OF_FACT
+from gateway.domain.reading.statements import Made, Statements
 from gateway.domain.rules.keyset import Key, Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import MAX_NAME, did_you_mean
@@ -271,8 +272,8 @@ async def read_lists(
     if db.is_distributed:
         found = [await _read_list_on_cluster(db, scope, people, node) for node in nodes]
         return [dict(zip(nodes, each, strict=True)) for each in zip(*found, strict=True)]
-    values = Values(scope.sandbox_id, *_slices(people))
-    rows = await db.rows(lists_statement(nodes, values), *values.given)
+    statement, values = _LISTS.of(Projection(tuple(nodes), frozenset()))
+    rows = await db.rows(statement, scope.sandbox_id, *_slices(people), *values)
     return [dict(zip(nodes, map(orjson.Fragment, row), strict=True)) for row in rows]
 
 
@@ -323,9 +324,14 @@ def list_statement(asked: EventRequest, projection: Projection, values: Values) 
     return LIST.filled(columns=chosen, page=_page_sql(members=MEMBERS, **parts)), values
 
 
-def lists_statement(nodes: Sequence[PageNode | Count], values: Values) -> Query:
-    """Return the statement that reads pages and counts of each person's events; values of its parameters are added."""
-    return READ_LISTS.filled(columns=", ".join(columns(nodes, PEOPLE, values)))
+def lists_statement(projection: Projection) -> Made:
+    """Return the statement that reads pages and counts of each person's events, the parts of the projection."""
+    values = Values(*([None] * len(READ_LISTS.parameters)))
+    found = ", ".join(columns(projection.parts, PEOPLE, values))
+    return READ_LISTS.filled(columns=found), values.given[len(READ_LISTS.parameters) :]
+
+
+_LISTS: Final = Statements(lists_statement)
 
 
 def _columns(projection: Projection, values: Values, document: str) -> str:

@@ -18,6 +18,7 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.events import LISTS, OF_DATASET
 from gateway.domain.reading.identities import IDENTITY, Identity, read_known_identities, read_primaries
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
+from gateway.domain.reading.statements import Made, Statements
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
@@ -26,7 +27,6 @@ from gateway.errors import Unavailable
 from gateway.projection.predicates import Values
 from gateway.projection.sql import Relation, Source, columns
 from gateway.projection.tree import Projection
-from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import Query, fill, part, query
 
@@ -41,9 +41,6 @@ COUNT_PRIMARIES = query("people.count_primaries")
 
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
-
-MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
-"""Of the columns that projections are read as."""
 
 PolicyVersion = tuple[UUID | None, int]
 """A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
@@ -163,7 +160,7 @@ async def project_people(
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    statement, values = _statement(READ, projection)
+    statement, values = _STATEMENTS.of(projection, READ)
     rows = await db.rows(statement, scope.sandbox_id, *policy, xids, *values)
     return _found(rows, projection)
 
@@ -178,7 +175,7 @@ async def project_texts(
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    statement, values = _statement(READ_TEXTS, projection)
+    statement, values = _STATEMENTS.of(projection, READ_TEXTS)
     row: Any = await db.row(statement, scope.sandbox_id, *policy, xids, *values)
     return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
 
@@ -221,7 +218,7 @@ async def list_projected(
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
-    statement, values = _statement(LIST, projection, direction=_direction(asked))
+    statement, values = _STATEMENTS.of(projection, LIST, _direction(asked))
     rows = await db.rows(statement, scope.sandbox_id, *policy, *_bounds(asked), *values)
     if rows and projection is not WHOLE and not rows[0][0]:
         return Page([], has_next=False, has_previous=False)
@@ -238,21 +235,7 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
 # ------------------------------------------------------------------------------------------------ statements
 
 
-_statements: WeightedCache[tuple[Query, Projection, str], tuple[Query, list[Any]]] = WeightedCache(
-    MAX_CACHED_SQL_CHARACTERS
-)
-
-
-def _statement(query: Query, projection: Projection, direction: str = "") -> tuple[Query, list[Any]]:
-    """Return the statement that reads a projection, and the values behind its own parameters."""
-    made = _statements.get((query, projection, direction))
-    if made is None:
-        made = statement_of(query, projection, direction)
-        _statements.put((query, projection, direction), made, len(made[0].sql))
-    return made
-
-
-def statement_of(query: Query, projection: Projection, direction: str = "") -> tuple[Query, list[Any]]:
+def statement_of(projection: Projection, query: Query, direction: str = "") -> Made:
     """Return a statement on people that reads a projection, and the values behind its own parameters."""
     values = Values(*([None] * len(query.parameters)))
     texts = columns(projection.parts, _SOURCE, values)
@@ -268,6 +251,9 @@ def statement_of(query: Query, projection: Projection, direction: str = "") -> t
         "direction": direction,
     }
     return query.filled(**gaps, **joined), values.given[len(query.parameters) :]
+
+
+_STATEMENTS: Final = Statements(statement_of)
 
 
 def _joined(looked_at: str) -> dict[str, str]:
