@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from operator import attrgetter
-from typing import Annotated, Any, Protocol, TypeAlias, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import strawberry
 from graphql import GraphQLSchema
@@ -88,6 +88,19 @@ class Context:
 _Resolver = TypeVar("_Resolver", bound=Callable[..., Any])
 
 Info: TypeAlias = strawberry.Info[Context, None]
+
+
+PRECONDITION: Final = "precondition"
+
+
+class Precondition(NamedTuple):
+    """What must hold of an argument that is given before an operation reads anything: `check` raises BadInput, Misconfigured.
+
+    At the root the error would take the other root fields along; it does not where the resolver itself checks (`at_root=False`).
+    """
+
+    check: Callable[[Configuration, Any], object]
+    at_root: bool = True
 
 
 class SelectedRecords(Protocol):

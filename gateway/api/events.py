@@ -12,7 +12,17 @@ import strawberry
 
 from gateway.api.batches import BatchType, batch_of
 from gateway.api.conditions import NO_CONDITIONS, Conditions, condition_over
-from gateway.api.context import Context, Info, for_all, page_of, plain, projection_of, resolved_by
+from gateway.api.context import (
+    PRECONDITION,
+    Context,
+    Info,
+    Precondition,
+    for_all,
+    page_of,
+    plain,
+    projection_of,
+    resolved_by,
+)
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.entities import ExperienceEventEntity
 from gateway.api.finished import Finished
@@ -122,10 +132,6 @@ class EventOrderInput:
     direction: OrderDirection = plain("Which end comes first: ASC is the earliest.", default=OrderDirection.ASC)
 
 
-FilterArgument = Annotated[
-    EventFilterInput | None,
-    strawberry.argument(name="filter", description="Which events are wanted; left out, all of them."),
-]
 OrderArgument = Annotated[
     EventOrderInput | None,
     strawberry.argument(name="orderBy", description="In which order they come; left out, the earliest comes first."),
@@ -182,7 +188,7 @@ def _placed(place: int) -> Iterator[None]:
         raise BadInput(f"`properties[{place}]`: {error.message}") from error
 
 
-def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
+def check_filter(config: Configuration, given: EventFilterInput | None) -> None:
     """Raise BadInput unless the filter is valid in this sandbox: each value can be compared, each path leads to a field of events.
 
     Its condition in PQL is checked before, with all others of the operation.
@@ -194,6 +200,15 @@ def check_filter(given: EventFilterInput | None, config: Configuration) -> None:
         with _placed(place):
             check_path(each.path, config.union(XdmClass.EXPERIENCE_EVENT))
 
+
+FilterArgument = Annotated[
+    EventFilterInput | None,
+    strawberry.argument(
+        name="filter",
+        description="Which events are wanted; left out, all of them.",
+        metadata={PRECONDITION: Precondition(check_filter)},
+    ),
+]
 
 Events: TypeAlias = Slice[Event] | Finished
 

@@ -9,7 +9,18 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.context import Context, Info, attribute, for_all, later, plain, projection_of, resolved_by
+from gateway.api.context import (
+    PRECONDITION,
+    Context,
+    Info,
+    Precondition,
+    attribute,
+    for_all,
+    later,
+    plain,
+    projection_of,
+    resolved_by,
+)
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
@@ -90,13 +101,6 @@ IdentitiesArgument = Annotated[
     list[IdentityInput],
     strawberry.argument(name="identities", description="The identities that are asked for; at most 1,000."),
 ]
-PolicyArgument = Annotated[
-    strawberry.ID | None,
-    strawberry.argument(
-        name="mergePolicyId",
-        description="The `id` of the merge policy to see people by; left out, the sandbox's default policy.",
-    ),
-]
 
 
 def input_xid(context: Context, given: IdentityInput) -> UUID:
@@ -158,6 +162,16 @@ def parse_xid(text: str) -> UUID:
 def policy_in(config: Configuration, policy_id: str | None) -> MergePolicy:
     """Return the policy with this id in a configuration, the default one for None. Raises BadInput for an unknown one, Misconfigured."""
     return config.policy(None if policy_id is None else parse_id(policy_id, "MergePolicy", "mergePolicyId"))
+
+
+PolicyArgument = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(
+        name="mergePolicyId",
+        description="The `id` of the merge policy to see people by; left out, the sandbox's default policy.",
+        metadata={PRECONDITION: Precondition(policy_in, at_root=False)},
+    ),
+]
 
 
 async def profile_at(info: Info, policy_id: str | None, xid: UUID) -> ShownProfile | None:

@@ -7,10 +7,10 @@ from client import Client
 from graphql import get_named_type, is_object_type
 from world import event, record
 
-from gateway.api.execution import preconditions
+from gateway.api.context import PRECONDITION
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
-from gateway.api.execution.preconditions import EVENT_FILTER, POLICY_ID
+from gateway.api.execution.preconditions import Preconditions
 from gateway.api.schema import build_schema
 from gateway.domain.config import registry
 from gateway.runtime.threads import DOCUMENTS
@@ -141,13 +141,15 @@ async def test_many_values_are_checked_beside_the_event_loop(client, monkeypatch
     query = f"query ($f: EventFilter) {{ {NOBODY} {{ events(filter: $f) {{ totalCount }} }} }}"
     error = await client.error(query, f={"datasetIds": ["x"] * 19_000, **given()})
     assert error["extensions"]["code"] == "BAD_INPUT"
-    assert preconditions.Preconditions.check in [getattr(work, "__func__", None) for work in ran]
+    assert Preconditions.check in [getattr(work, "__func__", None) for work in ran]
 
 
-def test_every_filter_of_events_and_every_policy_is_found_where_they_are_looked_for():
+def test_every_filter_of_events_and_every_policy_declares_its_precondition():
+    declared = {"EventFilter": 0, "mergePolicyId": 0}
     for named in filter(is_object_type, build_schema().type_map.values()):
         for name, field in named.fields.items():
-            filters = {key for key, each in field.args.items() if get_named_type(each.type).name == EVENT_FILTER}
-            policies = {key for key, each in field.args.items() if each.out_name == "merge_policy_id"}
-            assert filters <= {"filter"}, (named.name, name)
-            assert policies <= {POLICY_ID}, (named.name, name)
+            for key, each in field.args.items():
+                for kind in declared.keys() & {key, get_named_type(each.type).name}:
+                    declared[kind] += 1
+                    assert PRECONDITION in each.extensions["strawberry-definition"].metadata, (named.name, name, key)
+    assert min(declared.values()) > 1
