@@ -236,6 +236,13 @@ class Settings(BaseModel):
     change_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
         7, ge=0.01, le=36_500, allow_inf_nan=False, description="How many days changes of people can be followed."
     )
+    search_index_days: Annotated[float, Limit("milliseconds", 86_400_000)] = Field(
+        30,
+        ge=1,
+        le=36_500,
+        allow_inf_nan=False,
+        description="How many days an index for searches is kept that no search uses.",
+    )
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."
     )

@@ -15,7 +15,7 @@ import orjson
 from crashes import killed_after
 from world import World, event, record
 
-from gateway.domain.config import datasets, policies, sandboxes
+from gateway.domain.config import datasets, policies, sandboxes, search_indexes
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
@@ -73,6 +73,8 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.EXPIRE_CHANGES: AGAIN | {"changes.move_journal_since", "changes.expire_changes"},
     JobKind.COMPLETE_BATCHES: AGAIN | {"batches.list_idle"},
     JobKind.EXPIRE_JOBS: AGAIN,
+    JobKind.BUILD_SEARCH_INDEX: ONCE | {"configuration.read_version", "search_indexes.mark_ready"},
+    JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
 }
 """The last statement before each commit of a kind of job."""
 
@@ -182,7 +184,7 @@ def _ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
+async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:  # noqa: C901 (a way for each kind)
     """Ask for a job of this kind, or let it be due."""
     db, scope = world.db, world.scope
     if kind is JobKind.EXPIRE_VERSIONS:
@@ -206,6 +208,9 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     if kind is JobKind.DELETE_PROFILE:
         xids = [await world.xid(*one) for one in (ANA, CARL, DEVICES[1])]
         return await delete_profiles(db, scope, xids, reach=DeleteScope.IDENTITY)
+    if kind is JobKind.BUILD_SEARCH_INDEX:
+        config = await world.config()
+        return await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
 
 

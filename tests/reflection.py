@@ -27,7 +27,7 @@ from world import World, event, record
 from gateway.api.execution.limits import Limits
 from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
-from gateway.domain.config import api_keys, policies
+from gateway.domain.config import api_keys, policies, search_indexes
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
@@ -47,7 +47,7 @@ KIND_OF = {
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
     "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
-    "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey", "deleteDataset": "Dataset", "deleteBatch": "Batch", "revertBatch": "Batch",
+    "DeleteSearchIndexInput.id": "SearchIndex", "revokeApiKey.id": "ApiKey", "sandboxIds": "Sandbox", "subjectId": "ApiKey", "deleteDataset": "Dataset", "deleteBatch": "Batch", "revertBatch": "Batch",
 }  # fmt: skip
 """What kind of id goes where, by the argument's or input field's name, or by its owner and that."""
 
@@ -94,6 +94,9 @@ async def furnished(world: World, mark: str) -> Side:
         job_id = await jobs.enqueue(tx, scope, JobKind.ABORT_BATCH, taken.batch_id)
     key, _ = await api_keys.create_api_key(db, scope, f"{mark} key", [scope.sandbox_id])
     (entry, *_) = (await audit.list_entries(db, scope, AuditFilter(action="createApiKey"), Window())).items
+    config = await world.config()
+    maker = replace(scope, actor=f"{mark} maker")
+    index, _ = await search_indexes.create_search_index(db, maker, config, config.default_policy, "homeAddress.city")
     ids = {
         "ApiKey": global_id("ApiKey", key.api_key_id),
         "AuditEntry": global_id("AuditEntry", entry.entry_id),
@@ -106,6 +109,7 @@ async def furnished(world: World, mark: str) -> Side:
         "MergePolicy": global_id("MergePolicy", policy.policy_id),
         "Profile": found["profile"]["id"],
         "Sandbox": global_id("Sandbox", scope.sandbox_id),
+        "SearchIndex": global_id("SearchIndex", index.index_id),
         "SystemJob": global_id("SystemJob", job_id),
         "XdmSchema": global_id("XdmSchema", world.crm.schema_id),
         "xid": str(xid),

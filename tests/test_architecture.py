@@ -19,7 +19,14 @@ SQL = re.compile(
     r"|= any\(|::(uuid|text|jsonb)\b|\bfetch first\b",
     re.IGNORECASE,
 )
-BUILDS_SQL = {"projection/sql.py", "projection/predicates.py", "pql/sql.py", "pql/rows.py", "pql/values.py"}
+BUILDS_SQL = {
+    "projection/sql.py",
+    "projection/predicates.py",
+    "pql/sql.py",
+    "pql/rows.py",
+    "pql/values.py",
+    "pql/indexes.py",
+}
 BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
 READS_ENVIRONMENT = {"settings.py", "postgres/directories.py"}  # the latter only where a home directory is
 

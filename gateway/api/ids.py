@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "MergePolicy": ("policy", (UUID,)),
     "Profile": ("profile", (UUID, UUID)),  # policy, person
     "Sandbox": ("sandbox", (int,)),
+    "SearchIndex": ("index", (UUID,)),
     "SystemJob": ("job", (UUID,)),
     "XdmSchema": ("schema", (UUID,)),
 }

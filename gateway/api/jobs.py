@@ -20,6 +20,7 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.scalars import Long, described
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.config.search_indexes import SearchIndex
 from gateway.domain.facts.batches import Batch
 from gateway.domain.operations.batch_removal import delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
@@ -61,6 +62,8 @@ class SystemJobType(StrEnum):
     COMPLETE_BATCHES = "COMPLETE_BATCHES"
     EXPIRE_JOBS = "EXPIRE_JOBS"
     EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
+    BUILD_SEARCH_INDEX = "BUILD_SEARCH_INDEX"
+    EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
 
 
 described(
@@ -83,6 +86,8 @@ described(
     COMPLETE_BATCHES="Completes batches that got no document for some days.",
     EXPIRE_JOBS="Removes jobs that ended some days ago, but for those that deleted something.",
     EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
+    BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
+    EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
 )
 
 
@@ -119,6 +124,11 @@ async def _dataset(job: strawberry.Parent[Job], info: Info) -> Dataset | None:
 def _policy(job: strawberry.Parent[Job], info: Info) -> MergePolicy | None:
     policy_id = _subject(job, About.POLICY)
     return None if policy_id is None else info.context.config.policies.find(policy_id)
+
+
+async def _search_index(job: strawberry.Parent[Job], info: Info) -> SearchIndex | None:
+    index_id = _subject(job, About.SEARCH_INDEX)
+    return None if index_id is None else await info.context.loaders.search_index_by_id.load(index_id)
 
 
 @strawberry.type(description="What a job has done so far.")
@@ -199,6 +209,11 @@ class SystemJobNode(Node):
         _policy,
         "The merge policy that it works on; null where it works on none, or that is gone.",
         later("gateway.api.policies", "MergePolicyType") | None,
+    )
+    search_index: Any = resolved_by(
+        _search_index,
+        "The index that it makes; null where it makes none, or that is gone.",
+        later("gateway.api.search_indexes", "SearchIndexNode") | None,
     )
     identities: list[IdentityRefType] = resolved_by(
         _identities, "The identities that a deletion of people was given, by xid, until it ends; none for other jobs."

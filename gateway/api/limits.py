@@ -39,6 +39,7 @@ SERVICE_LIMITS: Final = tuple(
         ("mergePolicies", limits.POLICIES, "policies", "Merge policies of a sandbox."),
         ("schemas", limits.SCHEMAS, "schemas", "Schemas of a sandbox."),
         ("datasets", limits.DATASETS, "datasets", "Datasets of a sandbox."),
+        ("searchIndexes", limits.SEARCH_INDEXES, "indexes", "Indexes for searches of a sandbox."),
         ("retention", limits.DAYS, "days", "For how long a dataset or a sandbox may be told to keep something."),
         ("identityNamespaces", limits.NAMESPACES, "namespaces", "Custom identity namespaces of a sandbox."),
         ("uniqueNamespaces", identity_settings.MAX_UNIQUE_NAMESPACES, "namespaces", "Namespaces that are unique in a graph."),

@@ -13,9 +13,10 @@ import orjson
 
 from gateway.api.finished import PEOPLE_PER_PIECE, Budget
 from gateway.api.loading import Kept, Loader, Shared, grouped
-from gateway.domain.config import api_keys, datasets, identity_settings, sandboxes
+from gateway.domain.config import api_keys, datasets, identity_settings, sandboxes, search_indexes
 from gateway.domain.config.api_keys import ApiKey
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.search_indexes import SearchIndex
 from gateway.domain.facts import batch_lists, batches, ingest_errors
 from gateway.domain.facts.batch_lists import BatchFilter, BatchPage
 from gateway.domain.facts.batches import Batch
@@ -164,6 +165,12 @@ class Loaders:
     @cached_property
     def job_by_id(self) -> Loader[UUID, Job | None]:
         return Loader(partial(job_lists.read_jobs, self._db, self._scope))
+
+    # -------------------------------------------------------------------------------------------- indexes for searches
+
+    @cached_property
+    def search_index_by_id(self) -> Loader[UUID, SearchIndex | None]:
+        return Loader(partial(search_indexes.read_search_indexes, self._db, self._scope))
 
     # -------------------------------------------------------------------------------------------- identities
 

@@ -42,6 +42,7 @@ from gateway.api.policies import POLICIES, PolicyMutation, PolicyQuery
 from gateway.api.profiles import ProfileQuery, read_profiles
 from gateway.api.registry import SCHEMAS, RegistryMutation, RegistryQuery
 from gateway.api.scalars import SCALARS
+from gateway.api.search_indexes import SearchIndexMutation, SearchIndexQuery, read_search_indexes
 from gateway.api.simulation import SimulationQuery
 from gateway.api.tenants import SANDBOXES, TenantMutation, TenantQuery
 from gateway.api.tokens import TokenMutation
@@ -61,6 +62,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "MergePolicy": POLICIES.read,
     "Profile": read_profiles,
     "Sandbox": SANDBOXES.read,
+    "SearchIndex": read_search_indexes,
     "SystemJob": read_jobs,
     "XdmSchema": SCHEMAS.read,
 }
@@ -83,7 +85,9 @@ async def _nodes(info: Info, node_ids: NodeIds) -> list[Any]:
     return await read_nodes(info.context, READERS, node_ids)
 
 
-@strawberry.type(description="Everything that can be read. A read never writes, and a missing thing is null.")
+@strawberry.type(
+    description="Everything that can be read. A read changes nothing that can be read but the list of jobs and indexes: a search may ask for an index. A missing thing is null."
+)
 class Query(
     ProfileQuery,
     EventQuery,
@@ -102,6 +106,7 @@ class Query(
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,
+    SearchIndexQuery,
     ErasedIdentityQuery,
     ApiKeyQuery,
     AuditQuery,
@@ -127,6 +132,7 @@ class Mutation(
     PolicyMutation,
     TenantMutation,
     SystemJobMutation,
+    SearchIndexMutation,
     ErasedIdentityMutation,
     ApiKeyMutation,
     TokenMutation,

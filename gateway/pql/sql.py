@@ -10,7 +10,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.pql.rows import MADE, Rows, bound, constants, grouped, made_map, rows, unnested
+from gateway.pql.rows import MADE, Rows, Source, bound, constants, grouped, made_map, rows, unnested
 from gateway.pql.typed import (
     EVENTS,
     Aggregated,
@@ -77,8 +77,13 @@ class Compiled:
 
 def compiled(expression: Expression, inputs: Inputs) -> Compiled:
     """Return an expression as jsonb, which is NULL where its value is missing."""
+    return written(expression, inputs, lambda source: as_json(source.value(expression.body)))
+
+
+def written(expression: Expression, inputs: Inputs, write: Callable[[Source], str]) -> Compiled:
+    """Return SQL that a function writes of values in an expression."""
     compiler = _Compiler(expression, inputs)
-    found = compiler.parametrized(as_json(compiler.value(expression.body)))
+    found = compiler.parametrized(write(compiler))
     places = (f"${inputs.parameters + number}" for number in range(1, len(found.values) + 1))
     return Compiled(found.sql.format(*places), found.values)
 

@@ -26,6 +26,7 @@ from gateway.domain.operations import (
     policy_materialization,
     profile_retention,
     sandbox_regrouping,
+    search_indexing,
     version_retention,
 )
 from gateway.domain.rules.scope import Scope
@@ -69,6 +70,8 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.EXPIRE_CHANGES: partial(change_retention.expire_changes, days=settings.change_days),
         JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,
         JobKind.EXPIRE_JOBS: partial(job_retention.expire_jobs, days=settings.job_days),
+        JobKind.BUILD_SEARCH_INDEX: search_indexing.build_search_index,
+        JobKind.EXPIRE_SEARCH_INDEXES: partial(search_indexing.expire_search_indexes, days=settings.search_index_days),
     }
 
 

@@ -49,6 +49,20 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     return await pooled(), pooled
 
 
+def connect_to_alter(dsn: str, *, seconds: float, most: float) -> Connect:
+    """Return the function that opens a connection for one change of the schema of up to `most` seconds, outside any transaction.
+
+    `seconds` limits the opening."""
+    return partial(
+        asyncpg.connect,
+        dsn,
+        statement_cache_size=0,
+        timeout=seconds,
+        command_timeout=most,
+        target_session_attrs=PRIMARY,
+    )
+
+
 def connect_to_listen(dsn: str, *, seconds: float) -> Connect:
     """Return the function that opens a connection to listen on, which runs hardly any statement. `seconds` limits each of them."""
     limits = {"timeout": seconds, "command_timeout": seconds, "target_session_attrs": PRIMARY}

@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.connections import connect_to_listen, open_first
+from gateway.storage.connections import Connect, connect_to_alter, connect_to_listen, open_first
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
+LIFT_SESSION_LIMIT = query("maintenance.lift_session_limit")
 LIFT_TIME_LIMIT = query("maintenance.lift_time_limit")
 NOTIFY = query("maintenance.notify")
 
@@ -178,8 +179,10 @@ class SerialSession(Session):
 class Database:
     """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""
 
-    def __init__(self, pool: Pool, listener: Listener, *, size: int, seconds: float, is_distributed: bool) -> None:
-        self._pool, self._listener = pool, listener
+    def __init__(
+        self, pool: Pool, listener: Listener, open_to_alter: Connect, *, size: int, seconds: float, is_distributed: bool
+    ) -> None:
+        self._pool, self._listener, self._open_to_alter = pool, listener, open_to_alter
         self._notifications = Notifications(self._notify)
         self._long_reads = Shares(quarter_of(size), seconds)
         self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
@@ -211,7 +214,8 @@ class Database:
         async with pool.lend() as connection:
             is_distributed = await Session(connection).value(IS_DISTRIBUTED)
         listener = Listener(connect_to_listen(listen_dsn or dsn, seconds=statement_seconds))
-        return cls(pool, listener, size=size, seconds=statement_seconds, is_distributed=is_distributed)
+        open_to_alter = connect_to_alter(listen_dsn or dsn, seconds=statement_seconds, most=DAY_SECONDS)
+        return cls(pool, listener, open_to_alter, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
@@ -251,6 +255,20 @@ class Database:
         """Have Postgres analyze the keys of tables that have doubled since it last did: until then it plans for their former size."""
         async with self.transaction() as tx:
             await tx.execute(ANALYZE)
+
+    async def alter(self, query: Query) -> None:
+        """Change the schema by a statement outside any transaction, for up to a day, on a connection of its own."""
+        try:
+            connection = await self._open_to_alter()
+        except OPENING as error:
+            raise opening_failed(error) from error
+        try:
+            await Session(connection).value(LIFT_SESSION_LIMIT)
+            await Session(connection).execute(query)
+        except BaseException:
+            connection.terminate()  # a statement that was cut off may go on: nothing waits for it
+            raise
+        await connection.close()
 
     @asynccontextmanager
     async def transaction(self, sandbox_id: int | None = None) -> AsyncIterator[Session]:

@@ -203,6 +203,8 @@ async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refu
     policy = await walk.call("createMergePolicy", "mergePolicy { id }", name="Added", **merge)
     await walk.call("updateMergePolicy", "mergePolicy { id }", id=policy, name="Changed")
     await walk.call("deleteMergePolicy", "deletedId", id=policy)
+    index = await walk.call("createSearchIndex", "searchIndex { id }", path="person.name.lastName")
+    await walk.call("deleteSearchIndex", "deletedId", id=index)
     sandbox = await walk.call("createSandbox", "sandbox { id }", name="added")
     await walk.call("updateSandbox", "sandbox { id }", id=sandbox, title="Changed")
     await walk.call("resetSandbox", "sandbox { id }", id=sandbox, confirmName="added")

@@ -279,3 +279,27 @@ async def test_a_job_that_is_not_there_is_null_and_cannot_be_cancelled(client):
         assert await client.data(SHOW, id=job_id) == {"systemJob": None}
         (error,) = (await client.data(CANCEL, given={"id": job_id}))["cancelSystemJob"]["userErrors"]
         assert (error["code"], error["path"]) == ("NOT_FOUND", ["id"])
+
+
+CREATE_INDEX = """mutation ($given: CreateSearchIndexInput!) { createSearchIndex(input: $given) { userErrors { code message path }
+  searchIndex { id path type isReady mergePolicy { isDefault } job { id } createdBy } systemJob { id type searchIndex { path } } } }"""
+INDEXES = "{ searchIndexes { id path type isReady job { id } mergePolicy { isDefault } } }"
+
+
+async def test_an_index_for_searches_is_made_by_a_job_that_names_it(client):
+    made = (await client.data(CREATE_INDEX, given={"path": "xEvent.eventType"}))["createSearchIndex"]
+    index, job = made["searchIndex"], made["systemJob"]
+    assert (index["isReady"], index["job"], index["mergePolicy"]) == (False, {"id": job["id"]}, None)
+    assert (job["type"], job["searchIndex"]) == ("BUILD_SEARCH_INDEX", {"path": "xEvent.eventType"})
+    await work_off(client.world.db, client.world.configurations)
+    (shown,) = (await client.data(INDEXES))["searchIndexes"]
+    assert shown == {key: index[key] for key in shown} | {"isReady": True, "job": None}
+    assert (await client.data("query ($id: ID!) { node(id: $id) { id } }", id=index["id"]))["node"] == {
+        "id": index["id"]
+    }
+    delete = "mutation ($given: DeleteSearchIndexInput!) { deleteSearchIndex(input: $given) { deletedId userErrors { code path } } }"
+    for errors in ([], [{"code": "NOT_FOUND", "path": ["id"]}]):
+        answer = (await client.data(delete, given={"id": index["id"]}))["deleteSearchIndex"]
+        assert answer == {"deletedId": None if errors else index["id"], "userErrors": errors}
+    refused = (await client.data(CREATE_INDEX, given={"path": "xEvent"}))["createSearchIndex"]
+    assert [(each["code"], each["path"]) for each in refused["userErrors"]] == [("INVALID", ["path"])]

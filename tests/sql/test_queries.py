@@ -9,6 +9,8 @@ PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
+    "name": "search_1", "partition": "profile_0", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
+    "in_order": "", "indexed": "sandbox_id",
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

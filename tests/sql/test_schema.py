@@ -8,6 +8,7 @@ from public_names import ROOT
 
 from gateway.domain.config.datasets import DatasetStatus
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
+from gateway.domain.config.search_indexes import IndexedType
 from gateway.domain.facts.batches import BatchStatus
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.merge import AttributeMergeType
@@ -40,6 +41,7 @@ KNOWN = {
     "merge_policy.merge_type": AttributeMergeType,
     "merge_policy.status": PolicyStatus,
     "change.kind": ChangeKind,
+    "search_index.type": IndexedType,
     "job.kind": JobKind,
     "job.status": JobStatus,
 }
@@ -49,7 +51,7 @@ FREE = {
     *("organization.code", "organization.name", "sandbox.name", "sandbox.title", "api_key.name", "migration.name"),
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
     *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
-    *("job.error", "job.created_by"),
+    *("job.error", "job.created_by", "search_index.path", "search_index.created_by"),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.paths", "ingest_error.messages", "ingestion_warning.message"),
     *(

@@ -28,6 +28,8 @@ DATASETS: Final = 1_000
 """Datasets of a sandbox."""
 NAMESPACES: Final = 500
 """Custom namespaces of a sandbox."""
+SEARCH_INDEXES: Final = 20
+"""Indexes for searches of a sandbox: each costs whatever is written to it."""
 DAYS: Final = 36_500
 """Days, a hundred years, that anything may be kept for; what is to be kept for good has no such number."""
 

@@ -26,6 +26,8 @@ class JobKind(StrEnum):
     REVERT_BATCH = "REVERT_BATCH"
     EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
     DELETE_PROFILE = "DELETE_PROFILE"
+    BUILD_SEARCH_INDEX = "BUILD_SEARCH_INDEX"
+    EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
 
 
 class Equal(StrEnum):
@@ -48,6 +50,7 @@ class About(StrEnum):
     DATASET = "Dataset"
     POLICY = "MergePolicy"
     PROFILE = "Profile"
+    SEARCH_INDEX = "SearchIndex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,4 +120,8 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         is_single=True,
         give_back=query("erasure.forget_identities"),
     ),
+    JobKind.BUILD_SEARCH_INDEX: KindRules(
+        Equal.JOIN, is_long=True, about=About.SEARCH_INDEX, give_back=query("search_indexes.give_up_index")
+    ),
+    JobKind.EXPIRE_SEARCH_INDEXES: _recurring(timedelta(hours=1), is_long=True),
 }

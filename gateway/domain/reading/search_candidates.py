@@ -1,0 +1,113 @@
+"""Candidates of a search: the people that an index finds for one part of its condition, before the whole of it decides.
+
+A search that an index could have served, had there been one, asks for it, in a sandbox with many people. What is told here was so at the
+moment of the reader: the search has to read at the same one.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from gateway.domain.config.policies import IdentityGraphType, MergePolicy
+from gateway.domain.config.search_indexes import SearchIndex, add_search_index, list_search_indexes
+from gateway.domain.rules.limits import SEARCH_INDEXES
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.pql.indexes import Access, accesses, condition_of, order_of
+from gateway.pql.sql import Inputs, written
+from gateway.pql.typed import Expression
+from gateway.storage.database import Database, Reader
+from gateway.storage.queries import Query, fill, part, query
+
+FIND_PEOPLE = query("search_candidates.find_people")
+FIND_BY_EVENTS = query("search_candidates.find_by_events")
+HAS_PEOPLE = query("search_candidates.has_people")
+NOTE_USE = query("search_indexes.note_use")
+
+MAX_CANDIDATES: Final = 5_000
+"""People, or events of people, that are taken from an index. Where there are more, a search goes through everybody in the order of its page."""
+
+MANY_PEOPLE: Final = 10_000
+"""From how many people on a search asks for an index: fewer are gone through as fast."""
+
+_IDENTITY, _OF_SANDBOX, _OF_POLICY = (
+    part(f"search_candidates.{name}") for name in ("identity", "of_sandbox", "of_policy")
+)
+_DAY: Final = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """`profile_ids`: some people, and all those among them for which the condition holds; None if no index tells. `used`: the index that did.
+
+    `missing`: a way that an index would have served, which there is not.
+    """
+
+    profile_ids: list[UUID] | None
+    used: SearchIndex | None = None
+    missing: Access | None = None
+
+
+async def find_candidates(
+    db: Reader, scope: Scope, policy: MergePolicy, expression: Expression, at: datetime
+) -> Candidates:
+    """Find the people that may meet a condition on profiles at a time, by the indexes that there are. Needs `profile:read`.
+
+    Under a policy without a graph the ids are xids. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    ways = accesses(expression)
+    if not ways or db.is_distributed:
+        return Candidates(None)
+    kept = await list_search_indexes(db, scope)
+    missing = None
+    for way in ways:
+        index = next((each for each in kept if each.is_over(policy.policy_id, way.leaf)), None)
+        if index is None:
+            missing = missing or way
+        elif index.is_ready:
+            statement, values = statement_of(scope, policy, expression, way)
+            found = _ids(way, await db.rows(statement, scope.sandbox_id, at, MAX_CANDIDATES + 1, *values))
+            if found is not None:
+                return Candidates(found, index)
+    return Candidates(None, missing=missing if len(kept) < SEARCH_INDEXES else None)
+
+
+async def note_candidates(db: Database, scope: Scope, policy: MergePolicy, found: Candidates, at: datetime) -> None:
+    """Note that an index was used at a time, once a day; ask for one that was missing, where a search goes through many people. Needs no permission."""
+    if found.used is not None and found.used.used_at < at - _DAY:
+        async with db.transaction(scope.sandbox_id) as tx:
+            await tx.execute(NOTE_USE, scope.sandbox_id, found.used.index_id)
+    if found.missing is not None and await db.value(HAS_PEOPLE, scope.sandbox_id, MANY_PEOPLE):
+        async with db.transaction(scope.sandbox_id) as tx:
+            await add_search_index(tx, scope, policy, found.missing.leaf)
+
+
+def owner_of(scope: Scope, policy_id: UUID | None) -> str:
+    """Return SQL of whose rows an index has: those of the sandbox, under this policy or, without one, its events."""
+    if policy_id is None:
+        return fill(_OF_SANDBOX, sandbox=f"{scope.sandbox_id:d}")
+    return fill(_OF_POLICY, sandbox=f"{scope.sandbox_id:d}", policy=str(policy_id))
+
+
+def statement_of(scope: Scope, policy: MergePolicy, expression: Expression, way: Access) -> tuple[Query, Sequence[Any]]:
+    """Return the statement that reads the people of an access, and the values behind its own parameters."""
+    statement = FIND_BY_EVENTS if way.leaf.is_of_events else FIND_PEOPLE
+    inputs = Inputs("null", "$2::timestamptz", len(statement.parameters))
+    condition = written(expression, inputs, lambda source: condition_of(way, source))
+    of = owner_of(scope, None if way.leaf.is_of_events else policy.policy_id)
+    gaps = {"of": of, "condition": condition.sql, "in_order": order_of(way)}
+    if way.leaf.is_of_events:
+        has_graph = policy.settings.identity_graph is IdentityGraphType.PDG
+        gaps |= {"subject": "i.profile_id" if has_graph else "c.xid", "identity": _IDENTITY if has_graph else ""}
+    return statement.filled(**gaps), condition.values
+
+
+def _ids(way: Access, rows: Sequence[Any]) -> list[UUID] | None:
+    """Return the profile ids that were read by an access; None if there may be more."""
+    looked_at = len(rows)
+    if way.leaf.is_of_events:
+        looked_at = rows[0]["looked_at"] if rows else 0
+        rows = [row for row in rows if row["events"] >= way.least and row["profile_id"] is not None]
+    return None if looked_at > MAX_CANDIDATES else [row["profile_id"] for row in rows]

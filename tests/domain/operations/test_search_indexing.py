@@ -1,0 +1,239 @@
+"""Indexes for searches: made by a job, on every partition and for one sandbox; dropped once nothing uses them."""
+
+from datetime import timedelta
+
+import pytest
+from working import work_off
+from world import World, event, record
+
+from gateway.domain.config import policies, sandboxes, search_indexes
+from gateway.domain.operations import search_indexing
+from gateway.domain.reading import search_candidates
+from gateway.domain.reading.expressions import input_type
+from gateway.domain.reading.search_candidates import find_candidates, note_candidates
+from gateway.domain.rules import limits
+from gateway.domain.work import job_lists, jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
+from gateway.errors import Conflict, Invalid, NotFound, Taken, TooMany
+from gateway.pql.check import check
+from gateway.storage.queries import Query
+from gateway.xdm.classes import XdmClass
+
+DUE = Query(
+    "test.due",
+    "update gateway.job set due_at = created_at where sandbox_id = $1 and kind = 'EXPIRE_SEARCH_INDEXES'",
+    ("sandbox_id",), (), "rows", "For tests.",
+)  # fmt: skip
+ANA, BOB, CARL = [("Email", f"{name}@example.com") for name in ("ana", "bob", "carl")]
+CITY, TYPE = "homeAddress.city", "xEvent.eventType"
+PARTS = Query(
+    "test.parts",
+    """select c.relname as name, x.indisvalid as is_valid, a.attstattarget as target, pg_get_indexdef(c.oid) as definition
+         from pg_class c join pg_index x on x.indexrelid = c.oid join pg_attribute a on a.attrelid = c.oid and a.attnum = 1
+        where c.relname ~ '^search_[0-9]' order by c.relname""",
+    (), (), "rows", "For tests.",
+)  # fmt: skip
+
+
+@pytest.fixture
+async def world(world):
+    """Three people: two in Rome, of whom one bought something twice, and one elsewhere."""
+    await world.records(
+        record(ANA, homeAddress={"city": "Rome"}),
+        record(BOB, homeAddress={"city": "Oslo"}),
+        record(CARL, homeAddress={"city": "Rome"}),
+    )
+    await world.events(
+        *(event(f"b{n}", "2026-01-01T00:00:00Z", ANA, eventType="buy") for n in range(2)),
+        event("c", "2026-01-02T00:00:00Z", CARL, eventType="buy"),
+        event("d", "2026-01-02T00:00:00Z", BOB, eventType="look"),
+    )
+    return world
+
+
+async def created(world, path=CITY):
+    config = await world.config()
+    return await search_indexes.create_search_index(world.db, world.scope, config, config.default_policy, path)
+
+
+async def built(world, path=CITY):
+    index, job_id = await created(world, path)
+    await work_off(world.db, world.configurations)
+    (job,) = await job_lists.read_jobs(world.db, world.scope, [job_id])
+    return index, job
+
+
+async def now(world):
+    return await world.db.value(Query("test.now", "select gateway.now()", (), (), "value", "For tests."))
+
+
+async def found(world, text, policy=None):
+    """The first identities of the people that an index finds; None if none tells. And what else was found."""
+    config = await world.config()
+    checked = check(text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+    assert checked.expression, checked.errors
+    policy = policy or config.default_policy
+    candidates = await find_candidates(world.db, world.scope, policy, checked.expression, await now(world))
+    return candidates.profile_ids and set(candidates.profile_ids), candidates
+
+
+async def ids(world, *people):
+    return {await world.xid(*one) for one in people}
+
+
+async def expire(world):
+    """Do the recurring job of the world's sandbox, and return its status."""
+    await jobs.schedule(world.db)
+    await world.db.rows(DUE, world.scope.sandbox_id)
+    claim = await leases.claim(world.db, [JobKind.EXPIRE_SEARCH_INDEXES])
+    work = search_indexing.expire_search_indexes(world.db, world.scope, world.configurations, claim, days=30)
+    await leases.carry_out(world.db, claim, work)
+
+
+async def test_a_job_makes_an_index_on_each_partition_for_the_rows_of_its_sandbox_and_policy(world):
+    index, job = await built(world)
+    assert (job.status, job.done, job.total, job.input) == (JobStatus.COMPLETED, 4, 4, {"path": CITY})
+    parts = await world.db.rows(PARTS)
+    of = f"(sandbox_id = {world.scope.sandbox_id}) AND (policy_id = '{index.policy_id}'::uuid)"
+    assert [part["name"] for part in parts] == [
+        f"search_{world.scope.sandbox_id}_{index.index_id.hex}_{n}" for n in range(4)
+    ]
+    assert all(part["is_valid"] and part["target"] == 0 and of in part["definition"] for part in parts)
+    (listed,) = await search_indexes.list_search_indexes(world.db, world.scope)
+    assert (listed.is_ready, listed.job_id, listed.path, listed.type) == (True, None, CITY, "string")
+
+
+async def test_people_are_found_by_an_index_and_by_none_that_is_not_ready(world):
+    condition = 'homeAddress.city = "Rome"'
+    await created(world)
+    assert (await found(world, condition))[0] is None
+    await work_off(world.db, world.configurations)
+    people, candidates = await found(world, condition)
+    assert (people, candidates.missing) == (await ids(world, ANA, CARL), None)
+    assert candidates.used.path == CITY
+    await world.records(record(BOB, homeAddress={"city": "Rome"}), record(CARL, homeAddress={"city": "Bonn"}))
+    assert (await found(world, condition))[0] == await ids(world, ANA, BOB)  # what changed is in it at once
+
+
+async def test_people_are_found_by_how_many_events_they_have_under_a_policy_with_a_graph_and_without(world):
+    await built(world, TYPE)
+    for text, people in [
+        ('xEvent[eventType = "buy"].count() >= 2', [ANA]),
+        ('xEvent[eventType = "buy" and timestamp occurs on date(2026, 1, 2)]', [CARL]),
+        ('exists E from xEvent where E.eventType in ["look", "other"]', [BOB]),
+    ]:
+        assert (await found(world, text))[0] == await ids(world, *people), text
+    settings = policies.PolicySettings("None", policies.IdentityGraphType.NONE, (await world.config()).default_policy.settings.attribute_merge)  # fmt: skip
+    none = await policies.create_policy(world.db, world.scope, settings)
+    assert (await found(world, 'xEvent[eventType = "look"]', none))[0] == await ids(world, BOB)
+
+
+async def test_where_an_index_finds_too_many_the_next_condition_is_looked_at(world, monkeypatch):
+    monkeypatch.setattr(search_candidates, "MAX_CANDIDATES", 1)
+    await built(world)
+    await built(world, TYPE)
+    condition = 'homeAddress.city = "Rome" and xEvent[eventType = "look"]'
+    people, candidates = await found(world, condition)
+    assert (people, candidates.used.path) == (await ids(world, BOB), TYPE)
+    people, candidates = await found(world, 'homeAddress.city = "Rome"')
+    assert (people, candidates.missing) == (None, None)
+
+
+async def test_a_search_over_many_people_asks_once_for_the_index_that_it_lacks(world, monkeypatch):
+    config, condition = await world.config(), 'homeAddress.city = "Rome" and person.name.lastName = "Li"'
+
+    async def searched():
+        _, candidates = await found(world, condition)
+        await note_candidates(world.db, world.scope, config.default_policy, candidates, await now(world))
+        return [index.path for index in await search_indexes.list_search_indexes(world.db, world.scope)]
+
+    assert await searched() == []
+    monkeypatch.setattr(search_candidates, "MANY_PEOPLE", 2)
+    assert await searched() == [CITY]
+    await work_off(world.db, world.configurations)
+    assert await searched() == [CITY]  # which serves the search, so that it asks for no other
+    (index,) = await search_indexes.list_search_indexes(world.db, world.scope)
+    assert (index.is_ready, index.created_by) == (True, world.scope.actor)
+
+
+async def test_an_index_stays_as_long_as_searches_use_it(world, later):
+    await built(world)
+    policy = (await world.config()).default_policy
+    for days, is_used in [(20, True), (45, False), (75, None)]:
+        world.db = await later(timedelta(days=days))
+        await expire(world)
+        if is_used is None:
+            break
+        _, candidates = await found(world, 'homeAddress.city = "Rome"')
+        if is_used:
+            await note_candidates(world.db, world.scope, policy, candidates, await now(world))
+        assert len(await world.db.rows(PARTS)) == 4
+    assert await search_indexes.list_search_indexes(world.db, world.scope) == []
+    assert await world.db.rows(PARTS) == []
+
+
+@pytest.mark.parametrize("how", ["index", "policy", "sandbox", "cancelled"])
+async def test_what_is_in_no_list_is_dropped(world, db, how):
+    other = await World.create(db)
+    index, job_id = await created(world) if how == "cancelled" else (await built(world))
+    if how == "cancelled":
+        await jobs.cancel_job(db, world.scope, job_id)
+    elif how == "index":
+        await search_indexes.delete_search_index(db, world.scope, index.index_id)
+    elif how == "policy":
+        await sandboxes.reset_sandbox(db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
+    else:
+        await db.rows(Query("test.gone", "delete from gateway.sandbox where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."), world.scope.sandbox_id)  # fmt: skip
+    assert await search_indexes.list_search_indexes(db, world.scope) == []
+    assert len(await db.rows(PARTS)) == (0 if how == "cancelled" else 4)
+    await expire(other)
+    assert await db.rows(PARTS) == []
+
+
+async def test_what_an_interrupted_job_left_is_made_anew(world):
+    """A part whose making was cut off stays invalid; and one of which Postgres still keeps values in its statistics is none."""
+    index, _ = await created(world)
+    name = f"search_{world.scope.sandbox_id}_{index.index_id.hex}"
+    for statement in (
+        f"create index {name}_0 on gateway.profile_0 (modified_at)",
+        f"update pg_index set indisvalid = false where indexrelid = 'gateway.{name}_0'::regclass",
+        f"create index {name}_2 on gateway.profile_2 ((document ->> 'x'))",
+    ):
+        await world.db.rows(Query("test.left", statement, (), (), "rows", "For tests."))
+    await work_off(world.db, world.configurations)
+    parts = await world.db.rows(PARTS)
+    assert [(part["is_valid"], part["target"], "city" in part["definition"]) for part in parts] == [(True, 0, True)] * 4
+
+
+async def test_writers_go_on_with_any_value_under_an_index(world):
+    """No value is too long for an index, and none of another type, from a time when the field had that, makes it fail."""
+    await built(world)
+    await built(world, "person.birthDate")
+    city = "R" * 20_000
+    assert (await world.records(record(ANA, homeAddress={"city": city}))).accepted == 1
+    assert (await found(world, f'homeAddress.city = "{city[:9_000]}"'))[0] == await ids(
+        world, ANA
+    )  # the whole condition decides
+
+
+async def test_what_cannot_be_indexed_is_refused_and_twenty_are_enough(world, monkeypatch):
+    for path in ("", "homeAddress", "xEvent", "xEvent.productListItems.SKU", "identityMap.Email.id", "no.such"):
+        with pytest.raises(Invalid, match="An index is over a string, a number"):
+            await created(world, path)
+    await created(world)
+    with pytest.raises(Taken):
+        await created(world)
+    config = await world.config()
+    other = policies.PolicySettings("Other", policies.IdentityGraphType.PDG, config.default_policy.settings.attribute_merge)  # fmt: skip
+    with pytest.raises(Conflict, match="keeps no profiles"):
+        policy = await policies.create_policy(world.db, world.scope, other)
+        await search_indexes.create_search_index(world.db, world.scope, config, policy, CITY)
+    monkeypatch.setattr(search_indexes, "SEARCH_INDEXES", 1)
+    with pytest.raises(TooMany):
+        await created(world, TYPE)
+    (index,) = await search_indexes.list_search_indexes(world.db, world.scope)
+    await search_indexes.delete_search_index(world.db, world.scope, index.index_id)
+    with pytest.raises(NotFound):
+        await search_indexes.delete_search_index(world.db, world.scope, index.index_id)
+    assert limits.SEARCH_INDEXES == 20
