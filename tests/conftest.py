@@ -44,7 +44,13 @@ settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("repeatable")
 
 # What a test writes need not survive a power cut.
-UNSAFE_AND_FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+UNSAFE_AND_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_wal_size": "256MB",
+    "shared_buffers": "256MB",
+}
 SMALL_DEMO = [sys.executable, str(Path(__file__).with_name("small_demo.py"))]
 TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
 

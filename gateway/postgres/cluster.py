@@ -30,6 +30,7 @@ from gateway.postgres.account import server_account
 from gateway.postgres.binaries import server_binaries
 from gateway.postgres.directories import claim_data_directory
 from gateway.postgres.file_locks import acquire, locked_unless, open_lock
+from gateway.postgres.memory import memory_of_machine, memory_settings
 from gateway.postgres.postmaster import PORT, ROLE, Postmaster, quoted
 from gateway.telemetry import EmbeddedPostgres, Observation, observe
 
@@ -39,10 +40,6 @@ CHECK_SECONDS = 1.0  # between two checks whether the server is up
 MAX_PAUSE_SECONDS = 60.0  # between two attempts to start it again
 
 SETTINGS: Mapping[str, str] = {
-    "shared_buffers": "256MB",
-    "effective_cache_size": "4GB",
-    "work_mem": "16MB",
-    "maintenance_work_mem": "256MB",
     "max_connections": "100",
     "random_page_cost": "1.1",
     "jit": "off",  # statements here take milliseconds; compiling them takes longer
@@ -72,7 +69,7 @@ class Cluster:
         tell: Callable[[Observation], None] = observe,
     ) -> None:
         self.data_dir = data_dir.expanduser().resolve()
-        self._settings = {**SETTINGS, **(settings or {})}
+        self._settings = {**SETTINGS, **memory_settings(memory_of_machine()), **(settings or {})}
         self._tell = tell
         self._users: int | None = None
         self._socket: Path | None = None

@@ -292,7 +292,7 @@ _FORMATS: Final[Mapping[Format, str]] = {
 _TEXTS: Final[Mapping[Packing, str]] = {
     Packing.TEXT: "{}",
     Packing.JSON: "to_json({})::text",
-    Packing.HEX: "replace({}::text, '-', '')",
+    Packing.HEX: "encode(uuid_send({}), 'hex')",
     Packing.MICROSECONDS: "(extract(epoch from {}) * 1000000)::bigint::text",
 }
 _BYTES: Final[Mapping[Packing, str]] = {Packing.UUID: "uuid_send({})", Packing.LONG: "int8send({})"}
