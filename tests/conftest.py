@@ -173,9 +173,17 @@ async def dsn(
 
 @pytest.fixture(scope="module")
 async def module_dsn(cluster: Cluster, administrator: asyncpg.Connection) -> AsyncIterator[str]:
-    """A database for all tests of a module, which change nothing in it."""
+    """A database for all tests of a module that change nothing there that another would notice."""
     async with cloned(cluster, administrator) as address:
         yield address
+
+
+@pytest.fixture(scope="module")
+async def module_db(module_dsn: str) -> AsyncIterator[Database]:
+    """A pool of connections to it."""
+    database = await Database.connect(module_dsn, size=4)
+    yield database
+    await database.close()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from graphql import (
 from world import World, event, record
 
 from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Operations
 from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
 from gateway.domain.config import api_keys, policies, search_indexes
@@ -70,9 +71,10 @@ class Side:
     ids: dict[str, str]
 
 
-async def furnished(world: World, mark: str) -> Side:
-    """A sandbox with one of everything, `mark` in every text of it."""
-    client, db, scope = Client.of(world, LIMITS), world.db, world.scope
+async def furnished(world: World, mark: str, operations: Operations | None = None) -> Side:
+    """A sandbox with one of everything, `mark` in every text of it. `operations`: those of another one, which know the same texts."""
+    client = Client(world, operations) if operations else Client.of(world, LIMITS)
+    db, scope = world.db, world.scope
     await client.data(
         """mutation ($schema: ID!, $dataset: ID!, $title: String!) {
           updateSchema(input: {id: $schema, title: $title}) { userErrors { message } }

@@ -18,17 +18,17 @@ def keys(*identities):
     return [{"key": {"namespace": namespace, "value": value}} for namespace, value in identities]
 
 
-@pytest.fixture
-async def history(client):
+@pytest.fixture(scope="module")
+async def history(module_client):
     """Ana's events under two identities, and Ben's."""
-    await client.world.records(record(ANA, PHONE, first_name="Ana"))
-    await client.world.events(
+    await module_client.world.records(record(ANA, PHONE, first_name="Ana"))
+    await module_client.world.events(
         event("view", day(1), ANA, eventType="web.webpagedetails.pageViews", web={"webPageDetails": {"name": "Home"}}),
         event("buy", day(2), PHONE, eventType="commerce.purchases", commerce={"order": {"priceTotal": 12.5}}),
         event("buy", day(3), BEN, eventType="commerce.purchases", commerce={"order": {"priceTotal": 3}}),
         event("late", day(4), ANA),
     )
-    return client
+    return module_client
 
 
 async def ids(client, *identities, **variables):
@@ -136,8 +136,8 @@ async def test_a_cursor_of_another_order_is_refused(history):
         ({"before": "AAAA"}, "BAD_CURSOR"),
     ],
 )
-async def test_what_cannot_be_asked_is_explained(client, variables, code):
-    error = await client.error(EVENTS, **{"asked": keys(ANA), **variables})
+async def test_what_cannot_be_asked_is_explained(module_client, variables, code):
+    error = await module_client.error(EVENTS, **{"asked": keys(ANA), **variables})
     assert error["extensions"]["code"] == code, error
 
 

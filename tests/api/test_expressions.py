@@ -59,17 +59,17 @@ WHO = {"key": {"namespace": "Email", "value": "ada@example.com"}}
 COOKIE = ("ECID", "7" * 38)
 
 
-@pytest.fixture
-async def person(client):
+@pytest.fixture(scope="module")
+async def person(module_client):
     """Somebody with a record, an event under the same identity, and an older one under a cookie that is theirs, too."""
-    await client.world.records(record(ADA, first_name="Ada"))
-    at = await client.world.db.value(READ_INSTANT)
-    await client.world.events(
+    await module_client.world.records(record(ADA, first_name="Ada"))
+    at = await module_client.world.db.value(READ_INSTANT)
+    await module_client.world.events(
         event("new", (at - timedelta(days=2)).isoformat(), ADA, COOKIE, eventType="a"),
         event("old", (at - timedelta(days=40)).isoformat(), COOKIE, eventType="b"),
         event("ahead", (at + timedelta(days=400)).isoformat(), COOKIE, eventType="c"),
     )
-    return client
+    return module_client
 
 
 async def value(client, text, **given):

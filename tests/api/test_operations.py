@@ -9,6 +9,8 @@ After a change that is meant, `GOLDEN=write pytest tests/api/test_operations.py`
 
 import os
 import re
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from story import END, Story
 
 from gateway.api.execution.operations import Request
 from gateway.api.ids import KINDS
+from gateway.domain.config.configuration import Configurations
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, query
 
@@ -34,18 +37,32 @@ CURSORS = {"cursor", "startCursor", "endCursor"}
 
 @pytest.fixture(scope="session")
 async def story(cluster) -> Story:
-    """Told once; each case gets a copy of the database."""
+    """Told once; each case that changes something gets a copy of the database."""
     await cluster.create_database(STORY, template="gateway_template")
     return await Story.create(cluster.dsn(STORY))
 
 
-@pytest.fixture
-async def client(cluster, story, request):
-    name = f"gateway_story_{CASES.index(request.node.callspec.params['case'])}"
+@asynccontextmanager
+async def copied(cluster, story, name):
     await cluster.create_database(name, template=STORY)
     async with story.at(END, cluster.dsn(name)) as world:
-        yield Client.of(world)
+        yield world
     await cluster.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+async def read_world(cluster, story):
+    async with copied(cluster, story, "gateway_story_read") as world:
+        yield world
+
+
+@pytest.fixture
+async def client(cluster, story, read_world, case):
+    if not re.search(r"^mutation\b", case.read_text(encoding="utf-8"), re.MULTILINE):
+        yield Client.of(replace(read_world, configurations=Configurations()))
+        return
+    async with copied(cluster, story, "gateway_story_changed") as world:
+        yield Client.of(world)
 
 
 @pytest.fixture

@@ -182,8 +182,8 @@ async def test_a_deleted_record_takes_the_person_along(people):
         ),
     ],
 )
-async def test_what_cannot_be_asked_is_explained(client, query, variables, code):
-    error = await client.error(query, **variables)
+async def test_what_cannot_be_asked_is_explained(module_client, query, variables, code):
+    error = await module_client.error(query, **variables)
     assert error["extensions"]["code"] == code, error
 
 
@@ -261,17 +261,17 @@ IMPOSSIBLE = {
 
 
 @pytest.mark.parametrize("key", IMPOSSIBLE, ids=repr)
-async def test_a_value_that_no_identity_can_have_is_invalid_in_every_field(client, key):
+async def test_a_value_that_no_identity_can_have_is_invalid_in_every_field(module_client, key):
     """As in the documents that would bring it."""
     namespace, value = key
     says, given = IMPOSSIBLE[key], {"key": {"namespace": namespace, "value": value}}
     for others in ([], [{"key": {"namespace": "Email", "value": f"{n}@x.io"}} for n in range(10)]):
         query = "query ($all: [IdentityInput!]!) { profiles(identities: $all) { status message } }"
-        *found, last = (await client.data(query, all=[*others, given]))["profiles"]
+        *found, last = (await module_client.data(query, all=[*others, given]))["profiles"]
         assert (last["status"], [each["status"] for each in found]) == ("INVALID", ["NOT_FOUND"] * len(others))
         assert says in last["message"]
     for field in ("profile", "identity", "identityGraph"):
-        error = await client.error(
+        error = await module_client.error(
             f"query ($given: IdentityInput!) {{ {field}(identity: $given) {{ __typename }} }}", given=given
         )
         assert (error["extensions"]["code"], says in error["message"]) == ("BAD_INPUT", True)
@@ -280,9 +280,9 @@ async def test_a_value_that_no_identity_can_have_is_invalid_in_every_field(clien
             f"mutation ($given: LinkIdentitiesInput!) {{ {field}(input: $given) {{ userErrors {{ path message }} }} }}"
         )
         pair = {"a": {"key": {"namespace": "Email", "value": "ana@x.io"}}, "b": given}
-        (told,) = (await client.data(mutation, given=pair))[field]["userErrors"]
+        (told,) = (await module_client.data(mutation, given=pair))[field]["userErrors"]
         assert (told["path"], says in told["message"]) == (["b", "key", "value"], True)
-    taken = await client.world.records(record(key))
+    taken = await module_client.world.records(record(key))
     assert len(taken.failed) == 1
 
 
@@ -299,14 +299,14 @@ SELECTIONS = [
 
 @pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("count", [1, 10])
-async def test_an_impossible_identity_has_a_status_and_leaves_the_other_results(client, selection, count):
+async def test_an_impossible_identity_has_a_status_and_leaves_the_other_results(module_client, selection, count):
     """However the others are told, and however many they are."""
-    await client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    await module_client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
     good = [{"key": {"namespace": "Email", "value": "ana@x.io" if n == 0 else f"{n}@x.io"}} for n in range(count)]
     bad = [{"key": {"namespace": "email", "value": "ana@x.io"}}, {"xid": "nonsense"}]
     query = f"query ($identities: [IdentityInput!]!) {{ profiles(identities: $identities) {{ {selection} }} }}"
-    expected = (await client.data(query, identities=good))["profiles"]
-    found = (await client.data(query, identities=[bad[0], *good, bad[1]]))["profiles"]
+    expected = (await module_client.data(query, identities=good))["profiles"]
+    found = (await module_client.data(query, identities=[bad[0], *good, bad[1]]))["profiles"]
     assert found[1:-1] == expected
     for result in (found[0], found[-1]):
         assert (result.get("status"), result.get("profile"), result.get("identity")) == ("INVALID", None, None)
@@ -320,8 +320,8 @@ async def test_an_impossible_identity_has_a_status_and_leaves_the_other_results(
 
 @pytest.mark.parametrize("field", ["profile", "identity", "identityGraph"])
 @pytest.mark.parametrize("code", NAMESPACES)
-async def test_a_single_read_offers_the_namespaces_most_like_an_unknown_one(client, field, code):
-    error = await client.error(
+async def test_a_single_read_offers_the_namespaces_most_like_an_unknown_one(module_client, field, code):
+    error = await module_client.error(
         f'{{ {field}(identity: {{key: {{namespace: "{code}", value: "1"}}}}) {{ __typename }} }}'
     )
     assert error["extensions"]["code"] == "BAD_INPUT"
@@ -348,11 +348,11 @@ WRONG = {
 @pytest.mark.parametrize("value", ["ana@x.io", "nobody@x.io"])
 @pytest.mark.parametrize("way", ["literal", "variable", "default"])
 async def test_a_selector_is_checked_before_anything_is_read(  # noqa: PLR0917
-    client, statements, select, query, value, way
+    module_client, statements, select, query, value, way
 ):
     """Against all fields that the sandbox's documents can have; the column and the nearest name are told."""
-    await client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
-    await client.data("{ __typename }")
+    await module_client.world.records(record(("Email", "ana@x.io"), first_name="Ana"))
+    await module_client.data("{ __typename }")
     text, variables = query.replace("%s", value), {}
     if way == "literal":
         text = text.replace("$select", f'"{select}"')
@@ -360,7 +360,7 @@ async def test_a_selector_is_checked_before_anything_is_read(  # noqa: PLR0917
         default = f' = "{select}"' if way == "default" else ""
         text, variables = f"query ($select: String{default}) {text}", {} if default else {"select": select}
     with statements() as ran:
-        error = await client.error(text, **variables)
+        error = await module_client.error(text, **variables)
     column, message = WRONG[select]
     assert message in error["message"]
     assert (error["extensions"]["code"], error["extensions"]["column"]) == ("BAD_SELECTOR", column)

@@ -113,9 +113,9 @@ async def made(client: Client, given: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("keyword", KEYWORDS)
-async def test_a_keyword_is_taken_or_refused_with_its_path(db, keyword):
+async def test_a_keyword_is_taken_or_refused_with_its_path(module_db, keyword):
     for xdm_class in ("INDIVIDUAL_PROFILE", "EXPERIENCE_EVENT"):
-        client = await fresh(db)
+        client = await fresh(module_db)
         given = {"title": keyword, "class": xdm_class, "customFields": {"f": {"type": "string", keyword: "x"}}}
         payload = await made(client, given)
         assert (payload["schema"] is None) == bool(payload["userErrors"])
@@ -126,15 +126,15 @@ async def test_a_keyword_is_taken_or_refused_with_its_path(db, keyword):
 
 @settings(max_examples=40, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(custom_fields=CUSTOM_FIELDS, more=CUSTOM_FIELDS)
-async def test_custom_fields_are_refused_with_their_path_or_everything_works(db, custom_fields, more):
-    client = await fresh(db)
+async def test_custom_fields_are_refused_with_their_path_or_everything_works(module_db, custom_fields, more):
+    client = await fresh(module_db)
     for title, fields in (("One", custom_fields), ("Two", more)):
         payload = await made(client, {"title": title, "class": "INDIVIDUAL_PROFILE", "customFields": fields})
         if payload["schema"] is None:
             assert all(error["path"][0] == "customFields" for error in payload["userErrors"])
             continue
         (schema,) = [s for s in (await client.world.config()).schemas.values() if s.title == title]
-        dataset = await datasets.create_dataset(db, client.world.scope, name=title, schema_id=schema.schema_id)
+        dataset = await datasets.create_dataset(module_db, client.world.scope, name=title, schema_id=schema.schema_id)
         await client.world.config()  # have it read anew
         assert (await client.world.records(record(ADA, first_name=title), dataset=dataset)).accepted == 1
         read = await client.data(READ)
@@ -150,8 +150,8 @@ async def test_custom_fields_are_refused_with_their_path_or_everything_works(db,
         ({f"f{n}": {"type": "string"} for n in range(10_001)}, []),
     ],
 )
-async def test_fields_that_would_hold_too_much_are_refused_with_the_limit(db, fields, path):
-    client = await fresh(db)
+async def test_fields_that_would_hold_too_much_are_refused_with_the_limit(module_db, fields, path):
+    client = await fresh(module_db)
     payload = await made(client, {"title": "Large", "class": "INDIVIDUAL_PROFILE", "customFields": fields})
     (error,) = payload["userErrors"]
     assert error["path"] == ["customFields", *path]

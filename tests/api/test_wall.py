@@ -11,9 +11,10 @@ import orjson
 import pytest
 from client import Client
 from graphql import GraphQLField
-from reflection import Place, Side, arguments, codes, furnished, operation, places, root_fields
+from reflection import LIMITS, Place, Side, arguments, codes, furnished, operation, places, root_fields
 from world import World
 
+from gateway.api.execution.documents import Documents
 from gateway.api.ids import global_id
 from gateway.domain.config import sandboxes
 from gateway.domain.rules.scope import EVERY_SANDBOX, SandboxType
@@ -39,10 +40,18 @@ IMAGINED = {"simulateIdentityGraph", "verifyErasure"}
 BOUND = "the same organization, by a token for one sandbox"
 
 
-@pytest.fixture(params=["another organization", "the same organization", BOUND])
-async def sides(db, request):
+@pytest.fixture(scope="module")
+def operations(module_db):
+    """Of all sandboxes, as in a server: their schemas are equal, so that each operation is prepared once."""
+    made = Client.of(World(module_db, *([None] * 4)), LIMITS).operations
+    made._documents = Documents(LIMITS, 10**9)
+    return made
+
+
+@pytest.fixture(scope="module", params=["another organization", "the same organization", BOUND])
+async def sides(module_db, operations, request):
     """The caller's sandbox, and another one: of the same organization, or of another. Either way the caller is `admin`."""
-    own = await World.create(db)
+    db, own = module_db, await World.create(module_db)
     if request.param == "another organization":
         other = await World.create(db)
     else:
@@ -51,7 +60,7 @@ async def sides(db, request):
         other = await World.inside(db, replace(own.scope, sandbox=sandbox))
     if request.param == BOUND:
         bind(own)
-    return await furnished(own, "own"), await furnished(other, MARK)
+    return await furnished(own, "own", operations), await furnished(other, MARK, operations)
 
 
 def bind(world: World) -> None:
@@ -106,10 +115,10 @@ async def test_no_list_shows_anything_of_another_sandbox(sides):
         assert "errors" not in body, (name, body)
 
 
-async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
+async def test_no_mutation_reaches_into_another_sandbox(sides, module_dsn):
     own, other = sides
     sandbox_id = other.client.world.scope.sandbox_id
-    before = await state(dsn, sandbox_id)
+    before = await state(module_dsn, sandbox_id)
     assert len([digest for digest in before.values() if digest]) >= 12
     for name, field, place in tries("Mutation"):
         if is_open(own, other, place):
@@ -118,7 +127,7 @@ async def test_no_mutation_reaches_into_another_sandbox(sides, dsn):
         _, body = await own.client.answer(operation("Mutation", name, field), given)
         assert codes(body) == ["NOT_FOUND"], (name, place, body)
         assert MARK not in orjson.dumps(body).decode(), (name, place)
-        assert await state(dsn, sandbox_id) == before, (name, place)
+        assert await state(module_dsn, sandbox_id) == before, (name, place)
 
 
 async def test_a_token_for_one_sandbox_creates_no_other(db):

@@ -78,6 +78,13 @@ def start_gateway(dsn: str, tmp_path: Path) -> Callable[..., AbstractAsyncContex
     return partial(running, dsn, tmp_path)
 
 
+@pytest.fixture(scope="module")
+async def module_gateway(module_dsn: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """A gateway for all tests of a module that change nothing there that another would notice."""
+    async with running(module_dsn, tmp_path_factory.mktemp("gateway")) as started:
+        yield started
+
+
 @pytest.fixture
 async def gateway(start_gateway: Callable[..., AbstractAsyncContextManager[Gateway]]) -> AsyncIterator[Gateway]:
     async with start_gateway() as started:

@@ -61,6 +61,12 @@ async def client_of(db, code):
     return Client(admin, key, secret)
 
 
+@pytest.fixture(scope="module")
+async def stranger(module_db):
+    """A client who is not let in, and so changes nothing."""
+    return await client_of(module_db, "acme")
+
+
 @pytest.fixture
 async def callers(db):
     return Callers(db, TOKENS)
@@ -114,9 +120,9 @@ async def test_the_header_can_select_only_a_sandbox_of_the_token(db, callers, cl
         ({"x_gw_ims_org_id": str(uuid4())}, 403, "403025"),
     ],
 )
-async def test_each_error_has_the_code_of_the_profile_service_of_adobe(callers, client, changes, status, code):
+async def test_each_error_has_the_code_of_the_profile_service_of_adobe(module_db, stranger, changes, status, code):
     with pytest.raises(Unauthenticated) as caught:
-        await callers.scope_of(client.headers(**changes))
+        await Callers(module_db, TOKENS).scope_of(stranger.headers(**changes))
     assert (caught.value.status, caught.value.error_code) == (status, code)
 
 

@@ -16,6 +16,12 @@ MUTATION = 'mutation { createSandbox(input: {name: "dev"}) { sandbox { name } } 
 
 
 @pytest.fixture
+def gateway(module_gateway):
+    """One for all tests here: none of them changes anything in it."""
+    return module_gateway
+
+
+@pytest.fixture
 async def headers(gateway):
     return {name.lower(): value for name, value in (await gateway.headers()).items()}
 
@@ -209,7 +215,11 @@ async def test_other_limits_are_errors_of_the_operation(post):
     assert (answer.status_code, code_of(answer)) == (400, "LIMIT_EXCEEDED")
 
 
-async def test_an_unreachable_database_is_unavailable_with_503(gateway, post, cluster: Cluster):
-    await cluster.drop_database(gateway.store.dsn.partition("@/")[2].partition("?")[0])
-    answer = await post({"query": "{ sandboxes { nodes { name } } }"})
+async def test_an_unreachable_database_is_unavailable_with_503(start_gateway, cluster: Cluster):
+    async with start_gateway() as gateway:
+        headers = await gateway.headers()
+        await cluster.drop_database(gateway.store.dsn.partition("@/")[2].partition("?")[0])
+        answer = await gateway.http.post(
+            "/graphql", json={"query": "{ sandboxes { nodes { name } } }"}, headers=headers
+        )
     assert (answer.status_code, code_of(answer), answer.headers["retry-after"]) == (503, "UNAVAILABLE", "1")

@@ -6,6 +6,12 @@ from gateway.server.http.hosts import HostNames
 from gateway.settings import LOOPBACK_NAMES
 
 
+@pytest.fixture
+def gateway(module_gateway):
+    """One for all tests here: none of them changes anything in it."""
+    return module_gateway
+
+
 @pytest.mark.parametrize(
     "host", ["evil.example", "127.0.0.1.evil.example", "", "127.0.0.1@evil.example", "[::1].evil.example"]
 )

@@ -7,6 +7,12 @@ import pytest
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
 
+@pytest.fixture
+def gateway(module_gateway):
+    """One for all tests here: none of them changes anything in it."""
+    return module_gateway
+
+
 async def test_a_program_gets_the_list_of_addresses_as_json(gateway):
     answer = await gateway.http.get("/")
     assert answer.status_code == 200
