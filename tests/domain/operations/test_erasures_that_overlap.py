@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 from crashes import killed_after
 from every_kind import copies, small_pieces
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from properties.histories import by_examples
 from world import World, event, record
@@ -86,13 +86,16 @@ class Office:
 
 
 asked = st.tuples(st.sampled_from(PERSON), st.sampled_from(DeleteScope))
+WHOLE = [(ANA, DeleteScope.GRAPH), (PHONE, DeleteScope.GRAPH)]
 doings = st.sampled_from(["kill", "carry out", "cancel"])
 steps = st.tuples(doings, st.integers(0, 2), st.integers(1, 15))
 begun = st.tuples(st.just("kill"), st.just(0), st.integers(2, 15))
 beside = st.tuples(st.just("kill"), st.just(1), st.integers(2, 15))
 
 
-@settings(by_examples, max_examples=20)
+@settings(by_examples, max_examples=15)
+@example(WHOLE, ("kill", 0, 9), ("kill", 1, 2), [("cancel", 0, 1)])
+@example(WHOLE, ("kill", 0, 12), ("kill", 1, 2), [("cancel", 0, 1), ("kill", 1, 9), ("cancel", 1, 1)])
 @given(
     wanted=st.lists(asked, min_size=2, max_size=3, unique_by=lambda one: one[0]),
     first=begun,
