@@ -34,3 +34,23 @@ having bool_or(t.is_read)
 select {cells}
   from {table}
  where {sandbox} = $1 and ctid >= format('(%s,0)', $2::bigint)::tid and ctid < format('(%s,0)', $3::bigint)::tid;
+
+-- name: list_sampled() -> rows
+-- List the tables outside of the catalogue of whose columns or expressions Postgres keeps samples for its plans. Reads the catalogue.
+select distinct schemaname as schema, tablename as name from pg_stats where schemaname <> 'information_schema' and schemaname !~ '^pg_'
+ union
+select distinct schemaname, tablename from pg_stats_ext where schemaname <> 'information_schema' and schemaname !~ '^pg_';
+
+-- name: read_samples(schema, name) -> rows
+-- Read the samples of a table's columns, and of what its extended statistics are about, as text. Reads the catalogue.
+select attname::text as column, json_build_array(most_common_vals::text::text[], histogram_bounds::text::text[], most_common_elems::text::text[])::text as cell
+  from pg_stats
+ where schemaname = $1 and tablename = $2
+ union all
+select statistics_name::text, json_build_array(most_common_vals)::text
+  from pg_stats_ext
+ where schemaname = $1 and tablename = $2 and most_common_vals is not null
+ union all
+select statistics_name::text, json_build_array(most_common_vals::text::text[], histogram_bounds::text::text[], most_common_elems::text::text[])::text
+  from pg_stats_ext_exprs
+ where schemaname = $1 and tablename = $2;

@@ -20,6 +20,8 @@ from gateway.storage.queries import query
 
 LIST_TABLES = query("erasure_scan.list_tables")
 READ_CELLS = query("erasure_scan.read_cells")
+LIST_SAMPLED = query("erasure_scan.list_sampled")
+READ_SAMPLES = query("erasure_scan.read_samples")
 
 MAX_SOUGHT: Final = 100_000
 """How many identities one scan looks for."""
@@ -29,6 +31,10 @@ PIECE_CHARACTERS: Final = 4_000_000
 
 KEYS_ALLOWED: Final = frozenset({"identity", "change"})
 """Where the xid of an erased person may stand: the tombstone, and what the journal says of the erasure."""
+
+
+SAMPLES: Final = "pg_stats"
+"""The name of the table of what Postgres notes of columns for its plans: samples of their values."""
 
 
 class GivenIdentity(NamedTuple):
@@ -70,9 +76,9 @@ async def scan_for_erased(
     identities: Sequence[GivenIdentity],
     progress: Callable[[int, int], None] = lambda *_: None,
 ) -> ErasureScan:
-    """Look for identities that were erased in every table, as far as it is the sandbox's own or of no sandbox. Nothing is written.
+    """Look for identities that were erased in every table, as far as it is the sandbox's own or of no sandbox, and in Postgres' statistics.
 
-    `progress` is called with how many blocks were read, and of how many. Values of columns of numbers, times and truth are left out. Needs `admin`. Raises
+    Nothing is written. `progress` is called with how many blocks were read, and of how many. Values of columns of numbers, times and truth are left out. Needs `admin`. Raises
     Forbidden, and BadInput for an identity that cannot be one.
     """
     scope.require(Permission.ADMIN)
@@ -87,7 +93,17 @@ async def scan_for_erased(
                 await reading.go_on()
                 progress(done + min(reading.block, table["blocks"]), total)
             done += table["blocks"]
+        await _read_samples(tx, scan)
         return scan
+
+
+async def _read_samples(tx: Session, scan: ErasureScan) -> None:
+    """Look for the values in what Postgres notes of columns, table by table. Keys are passed over: a tombstone has them, too."""
+    for table in await tx.rows(LIST_SAMPLED):
+        for row in await tx.rows(READ_SAMPLES, table["schema"], table["name"]):
+            found = Place(SAMPLES, f"{table['name']}.{row['column']}")
+            scan.found[found] += scan.values.are_in(row["cell"])
+            scan.rows += 1
 
 
 async def _seek(

@@ -72,6 +72,31 @@ async def test_a_scan_reads_tables_of_others_too(world):
     assert columns(await scanned(world, ("Email", "josué@example.com"))) == {Place("copy", "told")}
 
 
+async def test_a_scan_reads_what_postgres_notes_of_columns_and_expressions(world):
+    async with world.db.transaction() as tx:
+        for text in (
+            "create table public.copy (id integer primary key, value text, told text, words text[])",
+            "insert into public.copy select n, 'v' || n, 'ana.lee@example.com', array['ana.lee@example.com'] from generate_series(1, 50) as n",
+            "create index copy_idx on public.copy (lower(told))",
+            "create statistics public.copied (mcv) on told, value from public.copy",
+            "analyze public.copy",
+            "update public.copy set told = null, words = null",
+        ):
+            await tx.execute(Query("test.copy", text, (), (), "none", "For tests."))
+    found = {"copy.told", "copy.words", "copy.copied", "copy_idx.lower"}
+    assert columns(await scanned(world, ANA)) == {Place("pg_stats", each) for each in found}
+
+
+async def test_what_is_erased_is_in_no_statistics(world):
+    people = [("Email", f"{number}@example.com") for number in range(30)]
+    await world.records(*(record(one) for one in people))
+    await world.events(*(event(value, day(1), (namespace, value)) for namespace, value in people))
+    async with world.db.transaction() as tx:
+        await tx.execute(Query("test.analyze", "analyze", (), (), "none", "For tests."))
+    await world.erase(*[await world.xid(*one) for one in people])
+    assert columns(await scanned(world, *people)) == set()
+
+
 async def test_a_scan_leaves_other_sandboxes_alone(world):
     other_world = await World.create(world.db)
     await other_world.records(record(ANA))
