@@ -89,12 +89,16 @@ class Slice(Generic[T]):
 
     @property
     def start_cursor(self) -> str | None:
-        """The cursor of the first item, None on an empty page."""
+        """The cursor of the place where the page begins, None on an empty page of a whole list."""
+        if self.page.start is not None:
+            return self.listing.cursor_at(self.page.start)
         return self.listing.cursor(self.page.items[0]) if self.page.items else None
 
     @property
     def end_cursor(self) -> str | None:
-        """The cursor of the last item, None on an empty page."""
+        """The cursor of the place where the page ends, None on an empty page of a whole list."""
+        if self.page.end is not None:
+            return self.listing.cursor_at(self.page.end)
         return self.listing.cursor(self.page.items[-1]) if self.page.items else None
 
 
@@ -234,10 +238,12 @@ class PageInfo:
         "page.has_previous", "Whether the list has items in front of this page.", reads=HasMore(behind=False)
     )
     start_cursor: str | None = plain(
-        "Cursor of the page's first item, for `before`; null on an empty page.", End(is_first=True)
+        "Cursor of the page's first item, for `before`; null on an empty page. Of a page of a search that ended before it was full, cursor of the place where it did.",
+        End(is_first=True),
     )
     end_cursor: str | None = plain(
-        "Cursor of the page's last item, for `after`; null on an empty page.", End(is_first=False)
+        "Cursor of the page's last item, for `after`; null on an empty page. Of a page of a search that ended before it was full, cursor of the place where it did.",
+        End(is_first=False),
     )
 
 

@@ -4,11 +4,13 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import nullcontext
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Final, NamedTuple
 from uuid import UUID
 
 import strawberry
 
+from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
 from gateway.api.entities import ProfileEntity
@@ -55,7 +57,7 @@ from gateway.api.scalars import JSON, described
 from gateway.api.selectors import SelectArgument, selected, selector_of
 from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
-from gateway.domain.reading import profiles
+from gateway.domain.reading import profiles, search
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
@@ -68,8 +70,8 @@ from gateway.domain.reading.profiles import (
     ProfileStatus,
 )
 from gateway.domain.reading.record_versions import RecordVersion
+from gateway.domain.reading.search import Search
 from gateway.domain.rules.merge import Document, Fragment, Provenance
-from gateway.errors import BadInput
 from gateway.projection.tree import Column, Format
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS
@@ -94,10 +96,15 @@ MAX_IDENTITIES_INLINE: Final = 250
 MAX_CHARACTERS_INLINE: Final = 50_000
 """The most characters of records that are explained on the event loop, which takes a few milliseconds."""
 
+SEARCH_SHARE: Final = 0.3
+"""The part of a request's time that one page of a search, or one count, may take."""
+
 WhereArgument = Annotated[
     str | None,
     strawberry.argument(
-        name="where", description="A PQL expression over people. Not available yet: giving one is BAD_INPUT."
+        name="where",
+        description='A condition in PQL over the person and their events: `homeAddress.city = "Rome" and xEvent.count() > 3`. Only those for whom it is true are found. A mistake in it is BAD_PQL with its line and column; a merge policy that keeps no profiles is BAD_INPUT.',
+        metadata=condition_over(XdmClass.INDIVIDUAL_PROFILE),
     ),
 ]
 
@@ -382,16 +389,20 @@ async def _search_profiles(
     last: Last = None,
     before: Before = None,
 ) -> Slice[Profile]:
-    if where is not None:
-        raise BadInput("PQL search is not available yet; leave `where` out.")
     context, policy = info.context, policy_in(info.context.config, merge_policy_id)
     listing: Listing[Profile] = Listing(f"profiles by {policy.policy_id}", lambda profile: (profile.profile_id,))
     window = listing.window(first, after, last, before)
-    page = await profiles.search_profiles(
-        context.db, context.scope, context.config, policy, window, projection=projection_of(info, WHOLE)
-    )
+    projection, own = projection_of(info, WHOLE), (context.db, context.scope)
+    if where is None:
+        page = await profiles.search_profiles(*own, context.config, policy, window, projection=projection)
+        count = partial(profiles.count_profiles, *own, policy)
+    else:
+        condition = context.conditions[XdmClass.INDIVIDUAL_PROFILE, where]
+        asked = Search(policy, condition, context.seconds_left * SEARCH_SHARE)
+        page = await search.find_profiles(*own, context.config, asked, window, projection=projection)
+        count = partial(search.count_profiles, *own, asked)
     context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
-    return listing.paged(page, lambda: profiles.count_profiles(context.db, context.scope, policy))
+    return listing.paged(page, count)
 
 
 async def read_profiles(context: Context, keys: Sequence[tuple[UUID, UUID]]) -> list[Profile | None]:
@@ -422,5 +433,6 @@ class ProfileQuery:
         "As many answers as identities, in the same order; two identities of one person give two. Needs the scope `profile:read`.",
     )
     search_profiles: Connection[ProfileType] = resolved_by(
-        _search_profiles, "All profiles under a policy, by the ids of people. Needs the scope `profile:read`."
+        _search_profiles,
+        "All profiles under a policy, or those for whom a condition is true, by the ids of people. A page of a search has fewer than asked for, even none, where it has looked at many people in vain: while `hasNextPage` is true, go on behind `endCursor`. Needs the scope `profile:read`.",
     )

@@ -173,7 +173,7 @@ async def test_a_deleted_record_takes_the_person_along(people):
         (SEARCH, {"first": -1}, "BAD_INPUT"),
         (SEARCH, {"first": 1, "last": 1}, "BAD_INPUT"),
         (SEARCH, {"after": "x"}, "BAD_CURSOR"),
-        ('{ searchProfiles(where: "true") { totalCount } }', {}, "BAD_INPUT"),
+        ('{ searchProfiles(where: "tru") { totalCount } }', {}, "BAD_PQL"),
         ("{ profile(identity: {}) { id } }", {}, "GRAPHQL_VALIDATION_FAILED"),
         (
             '{ profile(identity: {xid: "a", key: {namespace: "Email", value: "a"}}) { id } }',

@@ -11,11 +11,11 @@ import pytest
 from gateway.domain.config import api_keys
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities
-from gateway.domain.reading import events, people
+from gateway.domain.reading import events, people, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.keyset import Window
 from gateway.domain.work import audit, job_lists
-from gateway.projection.predicates import Values
+from gateway.projection.predicates import Predicate, Values
 from gateway.projection.tree import (
     Count,
     Document,
@@ -48,6 +48,7 @@ PAGE = Page(ROWS, Object((("nodes", Each(ENTITY)), ("on", HasMore(behind=True)),
 PERSON = Projection(
     (Object((("entity", ENTITY), ("events", PAGE), ("count", Count(ROWS)))),), frozenset({"person", "document"})
 )
+WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",))
 PARTS = {
     "columns": "1",
     "where": "",
@@ -73,6 +74,9 @@ def filled(statement):
         return made.sql, len(values.given) - 4
     if statement.name == "events.read_lists":
         made, values = events.lists_statement(Projection((PAGE, Count(ROWS)), frozenset()))
+        return made.sql, len(values)
+    if statement.name in {"search.find_people", "search.count_people"}:
+        made, values = search.statement_of(statement, search.IdentityGraphType.PDG, [WHERE], backward=False)
         return made.sql, len(values)
     own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
     return statement.filled(**(PARTS | own)).sql, 0

@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from gateway.storage.queries import Query, all_queries, part, query
+from gateway.storage.queries import Query, all_queries, fill, part, query
 
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
@@ -11,6 +11,8 @@ PARTS = {
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
     "name": "search_1", "partition": "profile_0", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
     "in_order": "", "indexed": "sandbox_id",
+    "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
+    "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

@@ -367,7 +367,10 @@ async def _read_list_on_cluster(
 ) -> Sequence[Any]:
     if isinstance(node, Count):
         return await _count(db, scope, people, node.rows.filter)
-    return [Found(*page) for page in await _list_on_cluster(db, scope, people, node.rows)]
+    return [
+        Found(page.items, page.has_next, page.has_previous)
+        for page in await _list_on_cluster(db, scope, people, node.rows)
+    ]
 
 
 async def _count(

@@ -77,11 +77,16 @@ class Stretch(TypedDict):
 
 
 class Page(NamedTuple, Generic[T]):
-    """Some items of a list, in its order, and whether the list has more behind and in front of them."""
+    """Some items of a list, in its order, and whether the list has more behind and in front of them.
+
+    `start` and `end` are the keys at which the page begins and ends where that is not at its first and last item.
+    """
 
     items: list[T]
     has_next: bool
     has_previous: bool
+    start: Key | None = None
+    end: Key | None = None
 
 
 def window_of(first: int | None, last: int | None, after: Key | None = None, before: Key | None = None) -> Window:

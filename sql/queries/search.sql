@@ -1,0 +1,59 @@
+-- Searches: people for whom a condition in PQL is true. `{people}` are all people `k` of one kind of identity graph, `{key}` is their id
+-- and `{table}` the table that has it; `{where}` are conditions on them, put together by pql/sql.py, and `{profile}` is the part of this
+-- name in people.sql, or nothing where no condition looks at it.
+--
+-- A statement looks at no more than `people` people, so that it ends in time whoever is searched for; `last` is the last one looked at, or
+-- null where nobody is left behind. It is read in the direction of the page, of which `{low}` and `{high}` are the ends.
+
+-- part: graphs
+-- People by the identity graph.
+from gateway.graph k
+ cross join lateral (select k.xids, k.identity_map) g
+ cross join lateral (select k.profile_id) person
+
+-- part: primaries
+-- Identities as people of their own.
+from gateway.identity k
+ cross join lateral (
+         select code
+           from gateway.namespace
+          where sandbox_id = $1 and namespace_id = k.namespace_id
+          limit 1) n
+ cross join lateral (select array[k.xid] as xids, json_build_object(n.code, json_build_array(json_build_object('id', k.value))) as identity_map) g
+ cross join lateral (select k.xid as profile_id) person
+
+-- part: is_primary
+-- Whether a live fragment or an event is stored under an identity.
+and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = k.xid and not f.is_deleted limit 1),
+             (select true from gateway.event e where e.sandbox_id = $1 and e.xid = k.xid limit 1))
+
+-- part: reach
+-- How far a statement looks: the last of its people, and the one behind.
+(select case when ends[2] is not null then ends[1] end as last, coalesce(ends[2], {end}::uuid) as bound
+   from (select array_agg(key order by key {direction}) as ends
+           from (select {key} as key
+                   from gateway.{table}
+                  where sandbox_id = $1 and {key} > $4 and {key} < $5
+                  order by {key} {direction}
+                 offset $6::integer - 1
+                  limit 2) edge) edges) reach
+
+-- name: find_people(sandbox_id, policy_id, version, after, before, people, size) -> row
+-- Read the ids of the first people between two ids, from the one or from the other, for whom the conditions hold. Walks graph_pkey or identity_pkey.
+select {is_kept} as is_current, reach.last,
+       array(select k.{key}
+               {people}
+               {profile}
+              where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}
+              order by k.{key} {direction}
+              limit $7) as ids
+  from {reach};
+
+-- name: count_people(sandbox_id, policy_id, version, after, before, people) -> row
+-- Count the people between two ids for whom the conditions hold. Walks graph_pkey or identity_pkey.
+select {is_kept} as is_current, reach.last,
+       (select count(*)
+          {people}
+          {profile}
+         where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}) as count
+  from {reach};
