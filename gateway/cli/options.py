@@ -71,11 +71,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
     SIGTERM cancels it as Ctrl-C does, so that what it opened is closed, also where Ctrl-C is ignored, as behind `&`. Raises KeyboardInterrupt.
     """
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        try:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(_interruptible(work))
-        except asyncio.CancelledError:
-            raise KeyboardInterrupt from None
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _interruptible(work: Coroutine[Any, Any, T]) -> T:

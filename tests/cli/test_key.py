@@ -130,6 +130,11 @@ def test_a_rotated_secret_leaves_tokens_of_the_former_one_valid_until_it_is_drop
 
 def test_every_command_that_changes_something_is_in_the_audit_log(two, tmp_path):
     assert set(COMMANDS) == LOGGED | UNLOGGED
+    command(two, "key", "create", "for the log")
+    (key_id,) = (line.split()[0] for line in command(two, "key", "list").splitlines() if "for the log" in line)
+    command(two, "key", "revoke", key_id)
+    for change in ("--rotate", "--drop-former"):
+        command(two, "token", "--json", change)
     command(two, "backup", str(tmp_path / "file"))
     headers = json.loads(command(two, "token", "--json"))
     with httpx.Client(base_url=two.url, headers=headers, timeout=60) as client:
