@@ -67,8 +67,7 @@ with slice as materialized (
    limit $3
      for update skip locked
 ), counted as materialized (
-  select xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
-    from slice
+  {counted}
 ), decided as materialized (
   select c.xid, c.dataset_id, c.event_id, c.batch_id,
          (select true
@@ -91,34 +90,13 @@ with slice as materialized (
                    limit 1) is not null) as goes
     from counted as c
 ), gone as (
-  delete from gateway.event as e
-   using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(event_id) as event_ids from decided where goes) as d
-   cross join unnest(d.xids, d.dataset_ids, d.event_ids) as asked (xid, dataset_id, event_id)
-   where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = asked.dataset_id and e.event_id = asked.event_id
+  {gone}
 )
-select xid, dataset_id, batch_id, count(*) filter (where goes) as gone, array_agg(event_id) filter (where not goes) as event_ids
-  from decided
- group by xid, dataset_id, batch_id;
+{told};
 
--- name: list_remaining_people(sandbox_id, batch_ids, xids) -> rows
--- List the identities among these with an event that was sent again, or whose person has a fragment, ties of other batches, or events of
--- another member: the people of the others vanish whole with their events. Walks identity_pkey, graph_pkey, event_resend_pkey, fragment_pkey, event_pkey and tie_pkey.
-select i.xid
-  from gateway.identity as i
-  join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
- where i.sandbox_id = $1 and i.xid = any($3::uuid[])
-   and g.profile_id = any(array(select i.profile_id from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($3::uuid[])))
-   and coalesce(nullif(g.is_contested, false),
-                (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = i.xid limit 1),
-                (select true
-                   from unnest(g.xids) as m (xid)
-                  where coalesce((select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1),
-                                 (select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = m.xid and t.batch_id <> all($2::uuid[]) limit 1),
-                                 (select true
-                                    from gateway.event as e
-                                   where e.sandbox_id = $1 and e.xid = m.xid and m.xid <> i.xid
-                                   limit 1))
-                  limit 1));
+-- part: staying_tie
+-- Whether a tie of a member stays: of another batch.
+(select true from gateway.tie as t where t.sandbox_id = $1 and t.xid = m.xid and t.batch_id <> all($3::uuid[]) limit 1)
 
 -- name: find_events(sandbox_id, batch_ids, size) -> rows
 -- List so many of the batches' events. Walks event_batch_idx.

@@ -24,3 +24,42 @@ update gateway.batch as b
    set record_count = greatest(b.record_count - v.count, 0)
   from (values {rows}) as v (batch_id, count)
  where b.sandbox_id = $1 and b.batch_id = v.batch_id;
+
+-- part: counted
+-- Each event of a slice with its place among those of its identity, and how many these are.
+select xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
+  from slice
+
+-- part: gone
+-- Removes the events of which it was decided that they go. Walks event_pkey.
+delete from gateway.event as e
+ using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(event_id) as event_ids from decided where goes) as d
+ cross join unnest(d.xids, d.dataset_ids, d.event_ids) as asked (xid, dataset_id, event_id)
+ where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = asked.dataset_id and e.event_id = asked.event_id
+
+-- part: told
+-- How many events of each identity and batch went, and the `_id`s of those that stay.
+select xid, dataset_id, batch_id, count(*) filter (where goes) as gone, array_agg(event_id) filter (where not goes) as event_ids
+  from decided
+ group by xid, dataset_id, batch_id
+
+-- name: list_remaining_people(sandbox_id, given) -> rows
+-- List the given identities with an event that was sent again, or whose person has a fragment, a tie that stays, or events of another member: the
+-- people of the others vanish whole with their events. `{staying_tie}` is the part of this name of the selection, whose arguments follow. Walks
+-- identity_pkey, graph_pkey, event_resend_pkey, fragment_pkey, tie_pkey and event_pkey.
+select i.xid
+  from gateway.identity as i
+  join gateway.graph as g on g.sandbox_id = $1 and g.profile_id = i.profile_id
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[])
+   and g.profile_id = any(array(select i.profile_id from gateway.identity as i where i.sandbox_id = $1 and i.xid = any($2::uuid[])))
+   and coalesce(nullif(g.is_contested, false),
+                (select true from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = i.xid limit 1),
+                (select true
+                   from unnest(g.xids) as m (xid)
+                  where coalesce((select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1),
+                                 {staying_tie},
+                                 (select true
+                                    from gateway.event as e
+                                   where e.sandbox_id = $1 and e.xid = m.xid and m.xid <> i.xid
+                                   limit 1))
+                  limit 1));

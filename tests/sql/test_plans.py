@@ -5,12 +5,14 @@ sandbox_id; what a statement walks is said in its comment, and held against the 
 """
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 
 from gateway.domain.config import api_keys
 from gateway.domain.facts import batch_lists, ingest_errors
-from gateway.domain.operations import erased_identities
+from gateway.domain.operations import erased_identities, erasure
+from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.reading import events, people, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.keyset import Window
@@ -59,6 +61,7 @@ PARTS = {
     "table": "gateway.batch",
     "sandbox": "sandbox_id",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
+    **REMOVAL_PARTS,
 }
 """What is put into braces of other statements."""
 
@@ -78,6 +81,9 @@ def filled(statement):
     if statement.name in {"search.find_people", "search.count_people"}:
         made, values = search.statement_of(statement, search.IdentityGraphType.PDG, [WHERE], backward=False)
         return made.sql, len(values)
+    if statement.name == "removal.list_remaining_people":
+        selected = erasure.facts_of([], datetime.now(UTC))
+        return selected.list_remaining.sql, len(selected.arguments)
     own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
     return statement.filled(**(PARTS | own)).sql, 0
 

@@ -1,9 +1,12 @@
 """Each named statement is prepared against the real schema: none can be stale, and each declares the parameters it has."""
 
+import re
+
 import asyncpg
 import pytest
 
-from gateway.storage.queries import Query, all_queries, fill, part, query
+from gateway.domain.operations.removal import REMOVAL_PARTS
+from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
@@ -13,6 +16,7 @@ PARTS = {
     "in_order": "", "indexed": "sandbox_id",
     "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
+    "staying_tie": "true", **REMOVAL_PARTS,
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 
@@ -35,6 +39,34 @@ async def test_the_statement_fits_the_schema(connection, statement):
 @pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
 def test_the_statement_says_what_comes_back(statement):
     assert statement.doc.endswith((".", ";"))
+
+
+MAX_EQUAL_LINES = 7
+"""Of two statements, one after the other: what more of them share is a part of both."""
+
+
+def lines_of(sql):
+    """The lines of a statement without indentation, numbers of parameters and what separates them from the next."""
+    lines = (re.sub(r"\$\d+", "$", " ".join(line.split())).rstrip(",;") for line in sql.splitlines())
+    return [line for line in lines if line]
+
+
+def test_no_statement_stands_twice_nor_a_long_stretch_of_one():
+    first, twins = {}, []
+    blocks = {each.name: each.sql for each in all_queries()}
+    for path in sorted((SQL / "queries").glob("*.sql")):
+        names = re.findall(r"^-- part: (\w+)$", path.read_text(), re.MULTILINE)
+        blocks |= {f"part {path.stem}.{name}": part(f"{path.stem}.{name}") for name in names}
+    for name, sql in blocks.items():
+        lines = lines_of(sql)
+        for start in range(len(lines) - MAX_EQUAL_LINES):
+            stretch = tuple(lines[start : start + MAX_EQUAL_LINES + 1])
+            if (other := first.setdefault(stretch, name)) != name:
+                twins.append((other, name, stretch[0]))
+        whole = ("whole", *lines)
+        if len(lines) > 1 and (other := first.setdefault(whole, name)) != name:
+            twins.append((other, name, "all of it"))
+    assert twins == []
 
 
 def test_a_misspelt_name_fails_at_once():

@@ -17,7 +17,7 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.datasets import DatasetStatus
 from gateway.domain.facts import batches
 from gateway.domain.facts.batches import COMPLETE_STATUSES, Batch, BatchStatus
-from gateway.domain.operations.removal import Selection, preview, remove
+from gateway.domain.operations.removal import LIST_REMAINING, REMOVAL_PARTS, Selection, preview, remove
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import audit, jobs
 from gateway.domain.work.job_kinds import JobKind
@@ -26,7 +26,7 @@ from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Conflict, NotFound
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, part, query
 
 LOCK = query("batch_removal.lock_batch")
 CLOSE = query("batch_removal.close_batch")
@@ -115,8 +115,8 @@ def facts_of(batch_ids: Sequence[UUID], *, remove_errors: Query | None, end: Que
         count=query("batch_removal.count_facts"),
         remove_errors=remove_errors,
         remove_resends=query("batch_removal.remove_resends"),
-        remove_concurrently=query("batch_removal.remove_events_concurrently"),
-        list_remaining=query("batch_removal.list_remaining_people"),
+        remove_concurrently=query("batch_removal.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        list_remaining=LIST_REMAINING.filled(staying_tie=part("batch_removal.staying_tie")),
         find_events=query("batch_removal.find_events"),
         find_records=query("batch_removal.find_records"),
         find_ties=query("batch_removal.find_ties"),

@@ -25,7 +25,7 @@ from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations.erasure_people import count_people, find_to_erase, read_members, read_stored
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.pieces import ExclusivePieces
-from gateway.domain.operations.removal import Selection, preview, remove
+from gateway.domain.operations.removal import LIST_REMAINING, REMOVAL_PARTS, Selection, preview, remove
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.pipeline import refresh
@@ -39,7 +39,7 @@ from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Invalid, JobOpen, NotFound, TooMany
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
-from gateway.storage.queries import query
+from gateway.storage.queries import part, query
 
 FIND_OPEN = query("erasure.find_open_job")
 FORGET = query("erasure.forget_identities")
@@ -168,8 +168,8 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
         arguments=(xids, at),
         count=query("erasure.count_facts"),
         remove_resends=query("erasure.remove_resends"),
-        remove_concurrently=query("erasure.remove_events_concurrently"),
-        list_remaining=query("erasure.list_remaining_people"),
+        remove_concurrently=query("erasure.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        list_remaining=LIST_REMAINING.filled(staying_tie=part("erasure.staying_tie")),
         find_events=query("erasure.find_events"),
         find_records=query("erasure.find_records"),
         find_ties=query("erasure.find_ties"),

@@ -6,13 +6,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.operations.removal import Selection, remove
+from gateway.domain.operations.removal import LIST_REMAINING, REMOVAL_PARTS, Selection, remove
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database
-from gateway.storage.queries import query
+from gateway.storage.queries import part, query
 
 READ_EXPIRY = query("event_retention.read_expiry")
 FIND_IDENTITIES = query("event_retention.find_identities")
@@ -48,8 +48,8 @@ def _expired(at: datetime, before: datetime, xids: Sequence[UUID]) -> Selection:
         arguments=(at, before, xids),
         count=query("event_retention.count_facts"),
         remove_resends=query("event_retention.remove_resends"),
-        remove_concurrently=query("event_retention.remove_events_concurrently"),
-        list_remaining=query("event_retention.list_remaining_people"),
+        remove_concurrently=query("event_retention.remove_events_concurrently").filled(**REMOVAL_PARTS),
+        list_remaining=LIST_REMAINING.filled(staying_tie=part("event_retention.staying_tie")),
         find_events=query("event_retention.find_events"),
         find_ties=query("event_retention.find_ties"),
         remove_ties=query("event_retention.remove_ties"),

@@ -34,12 +34,16 @@ from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.storage.database import Database, Reader, Session
-from gateway.storage.queries import Query, query
+from gateway.storage.queries import Query, part, query
 
 LOCK_REMOVALS = query("removal.lock_removals")
 IS_RESEND_STRAY = query("removal.is_resend_stray")
 REMOVE_EVENTS = query("removal.remove_events")
 COUNT_REMOVED = query("removal.count_removed")
+LIST_REMAINING = query("removal.list_remaining_people")
+
+REMOVAL_PARTS: Final = {name: part(f"removal.{name}") for name in ("counted", "gone", "told")}
+"""What the statements that remove events beside writers have in common."""
 
 PIECE_SECONDS = 0.1
 FIRST_SIZE = 200
@@ -195,7 +199,7 @@ class _Removal:
         if not refs:
             return
         xids = sorted({ref.xid for ref in refs})
-        rows = await self._db.rows(self._selection.list_remaining, *self._selected, xids)
+        rows = await self._db.rows(self._selection.list_remaining, self._selected[0], xids, *self._selected[1:])
         remaining = {row["xid"] for row in rows}
         await self._remove_events([ref for ref in refs if ref.xid not in remaining], self._vanishing)
         await self._remove_events([ref for ref in refs if ref.xid in remaining], self._remaining)
