@@ -19,7 +19,7 @@ CPU is what an answer takes in the one process and in Postgres; it says more tha
 the process has at the end of a scenario. The load comes from the same machine, so that all share its cores.
 
 PostGraphile is installed by npm into `--cache`; where that cannot be, it is left out. `--growth` measures ours alone: look-ups among 1,000,
-10,000 and 100,000 people, and 1 to 200 fields. `--profile` has py-spy draw where ours spends its time, a picture for each scenario.
+10,000 and 300,000 people, and 1 to 200 fields. `--profile` has py-spy draw where ours spends its time, a picture for each scenario.
 """
 
 import argparse

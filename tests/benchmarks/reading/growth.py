@@ -25,7 +25,7 @@ from reading.scenarios import SCENARIOS
 from reading.store import dataset, ingest, postgres, tidy
 from reading.subjects import Subject
 
-SIZES = (1_000, 10_000, 100_000)
+SIZES = (1_000, 10_000, 300_000)
 FIELDS = (1, 10, 50, 200)
 WIDE = 1_000  # people whose documents have all of these fields
 NEW = 30  # operations that were never seen before
