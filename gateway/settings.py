@@ -27,7 +27,7 @@ from pydantic import (
     model_validator,
 )
 
-from gateway.domain.rules.limits import ServiceLimit
+from gateway.domain.rules.limits import ATTRIBUTES, ServiceLimit
 from gateway.domain.rules.names import camel_case
 from gateway.errors import SettingsError
 from gateway.postgres.directories import default_data_dir
@@ -242,6 +242,9 @@ class Settings(BaseModel):
         le=36_500,
         allow_inf_nan=False,
         description="How many days an index for searches is kept that no search uses.",
+    )
+    computed_attributes: Annotated[int, Limit("attributes")] = Field(
+        25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."
     )
     jwt_secret: SecretStr | None = Field(
         None, description="Secret of our own HS256 tokens, at least 32 bytes; else one is made in the data directory."

@@ -44,7 +44,9 @@ KIND_OF = {
     "mergePolicyId": "MergePolicy", "xid": "xid", "IngestEventsInput.datasetId": "dataset of events",
     "node.id": "any", "nodes.ids": "any", "dataset.id": "Dataset", "batch.id": "Batch", "mergePolicy.id": "MergePolicy", "base": "MergePolicy",
     "schema.id": "XdmSchema", "identityNamespace.id": "IdentityNamespace", "sandbox.id": "Sandbox", "dataset.name": "title",
-    "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy", "UpdateSandboxInput.id": "Sandbox",
+    "schema.title": "title", "identityNamespace.code": "title", "mergePolicy.name": "policy",
+    "computedAttribute.id": "ComputedAttribute", "computedAttribute.name": "attribute", "UpdateComputedAttributeInput.id": "ComputedAttribute",
+    "deleteComputedAttribute.id": "ComputedAttribute", "UpdateSandboxInput.id": "Sandbox",
     "UpdateDatasetInput.id": "Dataset", "UpdateSchemaInput.id": "XdmSchema", "BatchInput.id": "Batch", "ResetSandboxInput.id": "Sandbox",
     "UpdateMergePolicyInput.id": "MergePolicy", "UpdateIdentityNamespaceInput.id": "IdentityNamespace",
     "systemJob.id": "SystemJob", "CancelInput.id": "SystemJob", "deleteMergePolicy.id": "MergePolicy", "DeleteSandboxInput.id": "Sandbox", "AcknowledgeInput.id": "IngestionWarning", "IdentityKeyInput.value": "e-mail",
@@ -85,6 +87,7 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
     )  # fmt: skip
     rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (world.crm.dataset_id,))
     policy = await policies.create_policy(db, scope, PolicySettings(f"{mark} policy", IdentityGraphType.PDG, rule))
+    attribute = await world.publish(f"{mark}Attribute", "xEvent.count()")
     person = [("Email", f"{mark.lower()}@example.com"), (f"{mark} title", f"{mark} number")]
     guest = [("Email", f"{mark.lower()}@example.net"), (f"{mark} title", "guest")]
     taken = await world.records(record(*person, first_name=f"{mark} Ada"), record(*guest, first_name=mark))
@@ -103,6 +106,7 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         "ApiKey": global_id("ApiKey", key.api_key_id),
         "AuditEntry": global_id("AuditEntry", entry.entry_id),
         "Batch": global_id("Batch", taken.batch_id),
+        "ComputedAttribute": global_id("ComputedAttribute", attribute.attribute_id),
         "Dataset": global_id("Dataset", world.crm.dataset_id),
         "ExperienceEvent": global_id("ExperienceEvent", xid, world.shop.dataset_id, f"{mark}-1"),
         "Identity": global_id("Identity", xid),
@@ -118,6 +122,7 @@ async def furnished(world: World, mark: str, operations: Operations | None = Non
         "e-mail": person[0][1],
         "title": f"{mark} title",
         "policy": f"{mark} policy",
+        "attribute": attribute.name,
         "dataset of events": global_id("Dataset", world.shop.dataset_id),
     }
     return Side(client, ids)

@@ -11,6 +11,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.config import datasets, registry, sandboxes, tenants
+from gateway.domain.config.computed_attributes import AttributeSettings, ComputedAttribute, create_attribute
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.registry import IdentityDescriptor
@@ -23,6 +24,8 @@ from gateway.domain.operations.batch_removal import abort_batch, delete_batch, e
 from gateway.domain.operations.dataset_removal import delete_dataset, empty_dataset
 from gateway.domain.reading import identity_graphs
 from gateway.domain.reading.identity_graphs import IdentityGraph
+from gateway.domain.rules.durations import Duration
+from gateway.domain.rules.limits import ATTRIBUTES
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Sandbox, Scope
 from gateway.domain.rules.versions import Mode
 from gateway.domain.work import leases
@@ -141,6 +144,11 @@ class World:
         """Delete a batch, and do the job that empties it."""
         await delete_batch(self.db, self.scope, batch_id)
         await self.empty_batches()
+
+    async def publish(self, name: str, expression: str, lookback: Duration | None = None) -> ComputedAttribute:
+        """Make a computed attribute and publish it."""
+        settings, unions = AttributeSettings(name, name, expression, lookback=lookback), (await self.config()).unions
+        return await create_attribute(self.db, self.scope, unions, settings, most=ATTRIBUTES, publish=True)
 
     async def empty_batches(self) -> None:
         """Do the jobs that empty batches."""

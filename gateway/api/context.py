@@ -33,7 +33,8 @@ class Context:
 
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
-    that callers may see. `revert_days`: how long complete batches of records can be reverted. `fields` are being resolved in tasks of their own.
+    that callers may see. `revert_days`: how long complete batches of records can be reverted. `most_attributes`: how many computed attributes may
+    be published. `fields` are being resolved in tasks of their own.
     """
 
     db: Database
@@ -48,6 +49,7 @@ class Context:
     conditions: Conditions
     service_limits: tuple[ServiceLimit, ...]
     revert_days: float
+    most_attributes: int
     loaders: Loaders = field(init=False)
     fields: set["asyncio.Future[Any]"] = field(init=False, default_factory=set)
 

@@ -22,6 +22,7 @@ KINDS: Final[Mapping[str, tuple[str, tuple[Part, ...]]]] = {
     "ApiKey": ("key", (UUID,)),
     "AuditEntry": ("audit", (int,)),
     "Batch": ("batch", (UUID,)),
+    "ComputedAttribute": ("attribute", (UUID,)),
     "Dataset": ("dataset", (UUID,)),
     "ExperienceEvent": ("event", (UUID, UUID, str)),  # xid, dataset, the sender's _id
     "Identity": ("identity", (UUID,)),

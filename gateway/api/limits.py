@@ -15,10 +15,12 @@ from gateway.api.ids import MAX_ID_CHARACTERS
 from gateway.api.nodes import MAX_NODES
 from gateway.api.scalars import Long
 from gateway.api.weights import Weight
+from gateway.domain.config import computed_attributes as attributes
 from gateway.domain.config import identity_settings, namespaces
 from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
+from gateway.domain.reading import computed_attributes as values
 from gateway.domain.reading import events, identity_graphs
 from gateway.domain.rules import durations, graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
@@ -37,6 +39,9 @@ SERVICE_LIMITS: Final = tuple(
         ("apiKeys", limits.API_KEYS, "keys", "API keys of an organization that are not revoked."),
         ("revocations", limits.REVOCATIONS, "tokens", "Revoked tokens of an organization that have not expired."),
         ("mergePolicies", limits.POLICIES, "policies", "Merge policies of a sandbox."),
+        ("draftedAttributes", limits.ATTRIBUTES, "attributes", "Computed attributes of a sandbox, drafts included."),
+        ("attributeName", attributes.MAX_NAME_CHARACTERS, "characters", "The name of a computed attribute."),
+        ("attributeKeys", values.MAX_KEYS, "keys", "Keys of a map that a computed attribute gives; more are left out, and `isComplete` is false."),
         ("schemas", limits.SCHEMAS, "schemas", "Schemas of a sandbox."),
         ("datasets", limits.DATASETS, "datasets", "Datasets of a sandbox."),
         ("searchIndexes", limits.SEARCH_INDEXES, "indexes", "Indexes for searches of a sandbox."),

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import strawberry
 
+from gateway.api.computed_attributes import ComputedAttributeValueType, values_of
 from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
 from gateway.api.datasets import DatasetType
@@ -283,6 +284,12 @@ class ProfileType(Node):
         "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them.",
         raw=GRAPH,
         weight=Weight(itself=5 * OBJECT, size=20),
+    )
+    computed_attributes: list[ComputedAttributeValueType] = resolved_by(
+        values_of,
+        "What computed attributes have for the person at this moment, by the events of their identities and, for expressions over the profile, by the document under this policy.",
+        raw=EVERYTHING,
+        weight=Weight(itself=10 * OBJECT, size=10),
     )
     events: EventConnection = resolved_by(
         _events,

@@ -22,6 +22,7 @@ from gateway.api.api_keys import ApiKeyMutation, ApiKeyQuery, read_api_keys
 from gateway.api.audit import AuditQuery, read_entries
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.changes import ChangeQuery
+from gateway.api.computed_attributes import ATTRIBUTES, ComputedAttributeMutation, ComputedAttributeQuery
 from gateway.api.context import Info, resolved_by
 from gateway.api.datasets import DATASETS, DatasetMutation, DatasetQuery
 from gateway.api.diffs import DiffQuery
@@ -54,6 +55,7 @@ READERS: Final[Mapping[str, Reader]] = {
     "ApiKey": read_api_keys,
     "AuditEntry": read_entries,
     "Batch": read_batches,
+    "ComputedAttribute": ATTRIBUTES.read,
     "Dataset": DATASETS.read,
     "ExperienceEvent": read_events,
     "Identity": read_identities,
@@ -102,6 +104,7 @@ class Query(
     NamespaceQuery,
     PolicyQuery,
     DiffQuery,
+    ComputedAttributeQuery,
     ExpressionQuery,
     WarningQuery,
     ServiceLimitQuery,
@@ -130,6 +133,7 @@ class Mutation(
     IdentitySettingsMutation,
     LinkingMutation,
     PolicyMutation,
+    ComputedAttributeMutation,
     TenantMutation,
     SystemJobMutation,
     SearchIndexMutation,

@@ -17,7 +17,7 @@ ADMIN = {"admin"}
 OPENED_BY = {
     **dict.fromkeys(("viewer", "sandbox"), ANY),
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces", "identityNamespace"), CONFIGURATION),
-    **dict.fromkeys(("schema", "mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups", "searchIndexes"), CONFIGURATION),
+    **dict.fromkeys(("schema", "computedAttributes", "computedAttribute", "mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups", "searchIndexes"), CONFIGURATION),
     **dict.fromkeys(("batch", "batches"), CONFIGURATION | SEND),
     **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings", "testExpression"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
@@ -33,6 +33,7 @@ OPENED_BY = {
     **dict.fromkeys(("createSchema", "updateSchema", "createDataset", "updateDataset"), CONFIGURE),
     **dict.fromkeys(("createIdentityNamespace", "updateIdentityNamespace", "updateIdentitySettings"), CONFIGURE),
     **dict.fromkeys(("createSearchIndex", "deleteSearchIndex"), CONFIGURE),
+    **dict.fromkeys(("createComputedAttribute", "updateComputedAttribute", "deleteComputedAttribute"), CONFIGURE),
     **dict.fromkeys(("createMergePolicy", "updateMergePolicy", "deleteMergePolicy"), CONFIGURE),
 }  # fmt: skip
 

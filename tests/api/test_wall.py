@@ -169,7 +169,14 @@ def test_mutations_that_take_no_id_are_known():
     with_ids = {name for name, _, _ in tries("Mutation")}
     without = {name for name, _ in root_fields("Mutation")} - with_ids
     assert without == {
-        *("createSandbox", "createSchema", "createIdentityNamespace", "updateIdentitySettings", "revokeToken"),
+        *(
+            "createSandbox",
+            "createSchema",
+            "createComputedAttribute",
+            "createIdentityNamespace",
+            "updateIdentitySettings",
+            "revokeToken",
+        ),
     }
 
 

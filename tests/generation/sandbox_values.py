@@ -31,9 +31,9 @@ NULL, GARBAGE, OPTIONAL, UNWRAPPED = 0.06, 0.05, 0.4, 0.1
 NAMES = {
     "IdentityInput.xid": "xid", "mergePolicyId": "MergePolicy", "base": "MergePolicy", "datasetIds": "Dataset", "order": "Dataset",
     "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy", "schemaId": "XdmSchema",
-    "Query.schema.id": "XdmSchema", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
+    "Query.schema.id": "XdmSchema", "Query.computedAttribute.id": "ComputedAttribute", "Query.computedAttribute.name": "ComputedAttribute name", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
     "Query.dataset.name": "Dataset name", "Query.mergePolicy.name": "MergePolicy name", "Query.schema.title": "XdmSchema title",
-    "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "XdmSchemaFilter.title": "part",
+    "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "ComputedAttributeFilter.name": "part", "mergeFunction": "function", "XdmSchemaFilter.title": "part",
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
     "select": "selector", "namespaces": "namespace", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
@@ -54,6 +54,7 @@ FIXED: dict[str, list[Any]] = {
     "event type": ["commerce.purchases", "web.webpagedetails.pageViews", "a", "b", ""],
     "time": ["2025-12-02T10:00:00Z", "2026-02-28T00:00:00.000Z", "2026-02-27T01:00:00+01:00", "1970-01-01T00:00:00Z", "2025-12-02", "now"],
     "size": [*([0, 1, 2, 3, 4, 5, 7, 10, 20] * 3), 1000, 1001, -1],
+    "function": ["COUNT", "SUM", "", None],
     "part": ["", "c", "E", "crm", "no such"],
     "condition": [
         'eventType = "commerce.purchases"', "productListItems.sum(priceTotal) > 10", "timestamp occurs < 1 year before now", "true", 'eventTyp = "a"', "",

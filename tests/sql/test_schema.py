@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 from public_names import ROOT
 
+from gateway.domain.config.computed_attributes import AttributeStatus
 from gateway.domain.config.datasets import DatasetStatus
 from gateway.domain.config.policies import IdentityGraphType, PolicyStatus
 from gateway.domain.config.search_indexes import IndexedType
@@ -21,6 +22,7 @@ from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.stores import STORES, StoreKind
 from gateway.errors import CONSTRAINTS
+from gateway.pql.aggregates import AggregateFunction
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import ViolationCode
 
@@ -40,6 +42,9 @@ KNOWN = {
     "merge_policy.identity_graph": IdentityGraphType,
     "merge_policy.merge_type": AttributeMergeType,
     "merge_policy.status": PolicyStatus,
+    "computed_attribute.class": XdmClass,
+    "computed_attribute.merge_function": AggregateFunction,
+    "computed_attribute.status": AttributeStatus,
     "change.kind": ChangeKind,
     "search_index.type": IndexedType,
     "job.kind": JobKind,
@@ -52,6 +57,8 @@ FREE = {
     *("namespace.code", "namespace.name", "namespace.description", "xdm_schema.title", "xdm_schema.field_groups"),
     *("dataset.name", "dataset.description", "batch.key", "batch.created_by", "merge_policy.name"),
     *("job.error", "job.created_by", "search_index.path", "search_index.created_by"),
+    *(f"computed_attribute.{column}" for column in ("name", "display_name", "description", "expression", "lookback")),
+    *(f"computed_attribute.{column}" for column in ("return_type", "dependencies", "created_by")),
     *("identity.value", "event.event_id", "event.event_type", "event_resend.event_id"),
     *("ingest_error.paths", "ingest_error.messages", "ingestion_warning.message"),
     *(

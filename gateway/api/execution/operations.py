@@ -28,7 +28,7 @@ from gateway.api.execution.stages import Stages
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.rules.limits import DAYS, ServiceLimit
+from gateway.domain.rules.limits import ATTRIBUTES, DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput, BadPql, Timeout, Unstorable, Vanished
 from gateway.runtime.cache import WeightedCache
@@ -72,7 +72,7 @@ class Operations:
     """Runs operations of any sandbox; made once per process.
 
     `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
-    be reverted. Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
+    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published. Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
     """
 
     def __init__(
@@ -84,6 +84,7 @@ class Operations:
         *,
         process_limits: Iterable[ServiceLimit] = (),
         revert_days: float = DAYS,
+        most_attributes: int = ATTRIBUTES,
         compiles: bool = True,
         explains: bool = False,
     ) -> None:
@@ -91,7 +92,7 @@ class Operations:
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
-        self._revert_days = revert_days
+        self._revert_days, self._most_attributes = revert_days, most_attributes
         self._compiles = compiles
         self._explains = explains
         self._schemas = Schemas(base)
@@ -143,6 +144,7 @@ class Operations:
             conditions,
             self._service_limits,
             self._revert_days,
+            self._most_attributes,
         )
         try:
             return await self._run_operation(document, operation, context, given, stages)

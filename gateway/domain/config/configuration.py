@@ -14,7 +14,9 @@ from typing import Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
+from gateway.domain.config.attribute_expressions import Programs, Unions, make_programs
 from gateway.domain.config.broken_rows import Broken, BrokenRow
+from gateway.domain.config.computed_attributes import ComputedAttribute, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
@@ -74,6 +76,7 @@ class Configuration:
     schemas: UsableRows[UUID, XdmSchema]
     datasets: UsableRows[UUID, Dataset]
     policies: UsableRows[UUID, MergePolicy]
+    attributes: UsableRows[UUID, ComputedAttribute]
     broken: tuple[BrokenRow, ...] = ()
 
     def namespace(self, code: str) -> Namespace | None:
@@ -148,6 +151,19 @@ class Configuration:
         """
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
+    @property
+    def unions(self) -> Unions:
+        """The unions of both classes, for expressions over a profile and its events."""
+        profile, event = (self.union(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
+        return Unions(self.tenant_code, profile, event)
+
+    @cached_property
+    def programs(self) -> Programs:
+        """The programs of the published computed attributes."""
+        texts = tuple((each.name, each.settings.expression) for each in self.attributes.values() if each.is_published)
+        members = tuple(self.members(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
+        return _programs(self.tenant_code, *members, texts)
+
     @cached_property
     def composites(self) -> Composites:
         """The composite values of a profile, which merging takes whole, as a tree of field names."""
@@ -188,6 +204,17 @@ def _composites(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
 @lru_cache(maxsize=64)
 def _maps(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
     return paths.maps(_union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, members))
+
+
+@lru_cache(maxsize=64)
+def _programs(
+    tenant_code: str, profiles: tuple[XdmSchema, ...], events: tuple[XdmSchema, ...], texts: tuple[tuple[str, str], ...]
+) -> Programs:
+    unions = (
+        _union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, profiles),
+        _union(XdmClass.EXPERIENCE_EVENT, tenant_code, events),
+    )
+    return make_programs(Unions(tenant_code, *unions), texts)
 
 
 class Configurations:
@@ -249,6 +276,22 @@ def _prepared(loaded: Configuration) -> Configuration:
     for xdm_class in XdmClass:
         config.union(xdm_class)
     _ = config.composites, config.maps  # computes them
+    return _with_usable_attributes(config)
+
+
+def _with_usable_attributes(config: Configuration) -> Configuration:
+    """Return the configuration without published attributes whose expression is wrong by now, their programs computed."""
+    faults = config.programs.faults
+    if not faults:
+        return config
+    broken = {row.key: row for row in config.broken if row.table == "computed_attribute"}
+    for key, attribute in config.attributes.items():
+        if attribute.is_published and attribute.name in faults:
+            broken[key] = BrokenRow.of("computed_attribute", key, attribute.name, faults[attribute.name])
+    usable = {key: attribute for key, attribute in config.attributes.items() if key not in broken}
+    others = (row for row in config.broken if row.table != "computed_attribute")
+    config = replace(config, attributes=UsableRows(usable, broken), broken=(*others, *broken.values()))
+    _ = config.programs
     return config
 
 
@@ -272,9 +315,10 @@ async def _version(tx: Session, scope: Scope) -> int:
 
 async def _load_once(tx: Session, scope: Scope, version: int, former: Configuration | None) -> Configuration:
     known = former.schemas if former else None
-    faults = [dict[Any, BrokenRow]() for _ in range(4)]
+    faults = [dict[Any, BrokenRow]() for _ in range(5)]
     namespaces, schemas = await load_namespaces(tx, scope, faults[0]), await load_schemas(tx, scope, faults[1], known)
     datasets, policies = await load_datasets(tx, scope, faults[2]), await load_policies(tx, scope, faults[3])
+    attributes = await load_attributes(tx, scope, faults[4])
     return Configuration(
         sandbox_id=scope.sandbox_id,
         version=version,
@@ -283,5 +327,6 @@ async def _load_once(tx: Session, scope: Scope, version: int, former: Configurat
         schemas=UsableRows({schema.schema_id: schema for schema in schemas}, faults[1]),
         datasets=UsableRows({dataset.dataset_id: dataset for dataset in datasets}, faults[2]),
         policies=UsableRows({policy.policy_id: policy for policy in policies}, faults[3]),
+        attributes=UsableRows({attribute.attribute_id: attribute for attribute in attributes}, faults[4]),
         broken=tuple(row for rows in faults for row in rows.values()),
     )

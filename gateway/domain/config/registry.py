@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 
 import orjson
 
+from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
 from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, refuse_change
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.tenants import lock_configuration
@@ -138,6 +139,7 @@ async def create_schema(
             created_by=scope.actor,
         )
         check_room(len(schemas) + len(broken), SCHEMAS, "schemas", "A sandbox")
+        _check_reserved(schema)
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, schema, schemas, titles, codes)  # thousands of fields take a while
@@ -183,6 +185,7 @@ async def update_schema(
             identities=old.identities if identities is None else tuple(identities),
             is_profile_enabled=old.is_profile_enabled if is_profile_enabled is None else is_profile_enabled,
         )
+        _check_reserved(new, old)
         others = [schema for schema in schemas if schema is not old]
         if custom_fields is not None:
             await asyncio.to_thread(_check_bounds, new, others)
@@ -235,6 +238,12 @@ def _fields(custom_fields: dict[str, Any] | None) -> dict[str, Any]:
     if custom_fields is not None and not isinstance(custom_fields, dict):
         raise Invalid("Custom fields are an object of field names and JSON Schemas.", path=["customFields"])
     return custom_fields or {}
+
+
+def _check_reserved(new: XdmSchema, old: XdmSchema | None = None) -> None:
+    """Refuse a custom field where computed attributes stand; one that was there before this rule stays."""
+    if ATTRIBUTES_FIELD in new.custom_fields and not (old and ATTRIBUTES_FIELD in old.custom_fields):
+        raise Invalid("Computed attributes stand here.", path=["customFields", ATTRIBUTES_FIELD])
 
 
 def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[str], codes: Collection[str]) -> None:

@@ -252,7 +252,7 @@ async def list_events(
     if db.is_distributed:
         pages = await _list_on_cluster(db, scope, people, rows)
         return pages if projection.is_in_store else [_projected(page, projection) for page in pages]
-    statement, values = list_statement(asked, projection, Values(scope.sandbox_id, *_slices(people)))
+    statement, values = list_statement(asked, projection, Values(scope.sandbox_id, *slices(people)))
     found: list[list[Event]] = [[] for _ in people]
     for place, *row in await db.rows(statement, *values.given):
         found[place - 1].append(_event(row, projection))
@@ -273,7 +273,7 @@ async def read_lists(
         found = [await _read_list_on_cluster(db, scope, people, node) for node in nodes]
         return [dict(zip(nodes, each, strict=True)) for each in zip(*found, strict=True)]
     statement, values = _LISTS.of(Projection(tuple(nodes), frozenset()))
-    rows = await db.rows(statement, scope.sandbox_id, *_slices(people), *values)
+    rows = await db.rows(statement, scope.sandbox_id, *slices(people), *values)
     return [dict(zip(nodes, map(orjson.Fragment, row), strict=True)) for row in rows]
 
 
@@ -309,7 +309,7 @@ PEOPLE: Final = Source("person", "", members=MEMBERS, lists=LISTS)
 """People of whom nothing but the members is known."""
 
 
-def _slices(people: Sequence[tuple[UUID, ...]]) -> tuple[list[UUID], list[int], list[int]]:
+def slices(people: Sequence[tuple[UUID, ...]]) -> tuple[list[UUID], list[int], list[int]]:
     """Return the xids of all people, and where each person's begin and end, from 1."""
     members = [tuple(set(xids)) for xids in people]
     stops = list(accumulate(map(len, members)))

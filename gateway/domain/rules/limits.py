@@ -16,6 +16,8 @@ REVOCATIONS: Final = 100_000
 """Revocations of an organization's tokens; those of expired ones of the gateway's own are forgotten."""
 POLICIES: Final = 5
 """Merge policies of a sandbox, as many as in Adobe's Real-Time Customer Profile."""
+ATTRIBUTES: Final = 500
+"""Computed attributes of a sandbox, drafts included."""
 SCHEMAS: Final = 500
 """Schemas of a sandbox."""
 CUSTOM_FIELDS: Final = 20_000

@@ -66,7 +66,7 @@ STORES: Final = (
         Store(table, StoreKind.CONFIGURATION)
         for table in (
             *("organization", "sandbox", "api_key", "revocation", "audit_entry", "namespace", "identity_settings"),
-            *("xdm_schema", "dataset", "batch", "merge_policy", "search_index"),
+            *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute"),
         )
     ),
     Store("migration", StoreKind.DATABASE),

@@ -68,6 +68,7 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
             limits,
             process_limits=process_limits,
             revert_days=settings.revert_days,
+            most_attributes=settings.computed_attributes,
             explains=settings.is_loopback,
         )
         reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)

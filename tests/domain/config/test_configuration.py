@@ -124,6 +124,7 @@ async def test_a_configuration_is_read_once_for_each_version(db, scope, statemen
         assert await configurations.read(db, scope, scope.sandbox.config_version) is first[0]
     assert all(config is first[0] for config in first)
     assert sorted(names) == [
+        "computed_attributes.list_attributes",
         "configuration.read_version",
         "configuration.read_version",
         "datasets.list_datasets",

@@ -1,0 +1,352 @@
+"""Computed attributes: values of a person that are computed from their events, or from the profile and other attributes.
+
+Rules: a DRAFT may change in everything and has no values; a published attribute changes in how it is shown alone, and is switched off by
+DISABLED, from where it can be published again. It reads published attributes only, so none reads itself; while others read it, it is
+neither disabled nor deleted.
+"""
+
+import asyncio
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+from gateway.domain.config.attribute_expressions import (
+    ATTRIBUTES_FIELD,
+    Programs,
+    Unions,
+    computation_of,
+    has_own_field,
+    make_programs,
+)
+from gateway.domain.config.broken_rows import Broken, parse_rows, refuse_change
+from gateway.domain.config.tenants import lock_configuration
+from gateway.domain.rules.durations import Duration, check_lookback, parse_duration
+from gateway.domain.rules.edited import Edited, check_version
+from gateway.domain.rules.limits import ATTRIBUTES, check_room
+from gateway.domain.rules.names import check_description, check_name
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.domain.work import audit
+from gateway.domain.work.audit import Subject
+from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken, TooMany
+from gateway.pql.types import Type, name_of
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+from gateway.xdm.classes import XdmClass
+
+LIST = query("computed_attributes.list_attributes")
+CREATE = query("computed_attributes.create_attribute")
+UPDATE = query("computed_attributes.update_attribute")
+DELETE = query("computed_attributes.delete_attribute")
+
+MAX_NAME_CHARACTERS: Final = 100
+_NAME: Final = re.compile("[A-Za-z][A-Za-z0-9]*")
+
+
+class AttributeStatus(StrEnum):
+    """The state of an attribute, by the names of the model. DRAFT: not published. PROCESSED: it has values. DISABLED: it has none any more.
+
+    NEW is what a caller sets to publish one. Values are computed as they are read, so that it is PROCESSED at once.
+    """
+
+    DRAFT = "DRAFT"
+    NEW = "NEW"
+    PROCESSED = "PROCESSED"
+    DISABLED = "DISABLED"
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeSettings:
+    """The part of a computed attribute that callers choose. `lookback`: how old the events may be that it is of; None for all of them.
+
+    `keep_current` is kept as it was given, and means nothing: values always are current.
+    """
+
+    name: str
+    display_name: str
+    expression: str
+    description: str | None = None
+    lookback: Duration | None = None
+    keep_current: bool = True
+    xdm_class: XdmClass = XdmClass.INDIVIDUAL_PROFILE
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """What follows from the expression: the function of events, None for an expression over the profile; the type's name; the dotted paths that it reads."""
+
+    merge_function: str | None
+    return_type: str
+    dependencies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedAttribute(Edited):
+    """A computed attribute."""
+
+    attribute_id: UUID
+    tenant_code: str
+    settings: AttributeSettings
+    derived: Derived
+    status: AttributeStatus
+
+    @property
+    def name(self) -> str:
+        return self.settings.name
+
+    @property
+    def path(self) -> str:
+        """Where it stands in profiles, dotted."""
+        return f"_{self.tenant_code}.{ATTRIBUTES_FIELD}.{self.settings.name}"
+
+    @property
+    def is_published(self) -> bool:
+        """Whether it has values."""
+        return self.status is AttributeStatus.PROCESSED
+
+    def reads(self, other: "ComputedAttribute") -> bool:
+        """Return whether it reads another attribute."""
+        return any(path == other.path or path.startswith(f"{other.path}.") for path in self.derived.dependencies)
+
+
+async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[ComputedAttribute]:
+    """Load all attributes of the sandbox, by name. Needs no permission. Rows that cannot be parsed go into `broken`."""
+    rows = await tx.rows(LIST, scope.sandbox_id)
+    return parse_rows(
+        rows, lambda row: _attribute(scope, row), broken, table="computed_attribute", key="attribute_id", name="name"
+    )
+
+
+def programs_of(unions: Unions, attributes: Iterable[ComputedAttribute]) -> Programs:
+    """Return the programs of the published ones of these attributes. Slow."""
+    published = [each.settings for each in attributes if each.is_published]
+    return make_programs(unions, [(each.name, each.expression) for each in published])
+
+
+async def create_attribute(
+    db: Database, scope: Scope, unions: Unions, settings: AttributeSettings, *, most: int, publish: bool = False
+) -> ComputedAttribute:
+    """Create an attribute, a DRAFT unless it is to be published at once. `most`: how many may be published. Needs `config:write`.
+
+    Raises Forbidden, Taken, TooMany, Conflict, and Invalid, with line and column for the expression.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    attribute_id = uuid4()
+    async with db.transaction(scope.sandbox_id) as tx:
+        others = await _locked(tx, scope, {})
+        check_room(len(others), ATTRIBUTES, "computed attributes; delete one first", "A sandbox")
+        derived = await _check(settings, unions, others)
+        if publish:
+            _check_active(others, most)
+        status = AttributeStatus.PROCESSED if publish else AttributeStatus.DRAFT
+        await tx.execute(CREATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, status), scope.actor)
+        made = _find(await load_attributes(tx, scope), attribute_id)
+        await audit.record(tx, scope, "createComputedAttribute", _subject(made), after=_told(made))
+        return made
+
+
+async def update_attribute(
+    db: Database,
+    scope: Scope,
+    unions: Unions,
+    attribute_id: UUID,
+    changes: Mapping[str, Any],
+    *,
+    most: int,
+    status: AttributeStatus | None = None,
+    current_version: int | None = None,
+) -> ComputedAttribute:
+    """Change settings of an attribute, by their names in AttributeSettings, and its status, and return it. Needs `config:write`.
+
+    `status` NEW publishes, DISABLED switches off; `most`: how many may be published. Raises Forbidden, NotFound, Taken, TooMany, Stale unless
+    `current_version` is None or the attribute's version, Invalid, with line and column for the expression, and Conflict for what the
+    attribute's status does not allow, or others that read it.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction(scope.sandbox_id) as tx:
+        broken: Broken[UUID] = {}
+        attributes = await _locked(tx, scope, broken)
+        refuse_change(broken, attribute_id)
+        attribute = _find(attributes, attribute_id)
+        check_version(attribute.version, current_version)
+        others = [other for other in attributes if other is not attribute]
+        settings = replace(attribute.settings, **changes)
+        after = _next_status(attribute, status, others)
+        if settings == attribute.settings and after is attribute.status:
+            return attribute
+        _check_change(attribute, settings)
+        derived = attribute.derived
+        if attribute.status is AttributeStatus.DRAFT or after is AttributeStatus.PROCESSED:
+            derived = await _check(settings, unions, others)
+        if after is AttributeStatus.PROCESSED is not attribute.status:
+            _check_active(others, most)
+        check_name(settings.display_name, "displayName")
+        check_description(settings.description)
+        await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, after))
+        changed = _find(await load_attributes(tx, scope), attribute_id)
+        before, now = _told(attribute), _told(changed)
+        await audit.record(tx, scope, "updateComputedAttribute", _subject(changed), before=before, after=now)
+        return changed
+
+
+async def delete_attribute(db: Database, scope: Scope, attribute_id: UUID, current_version: int | None = None) -> None:
+    """Delete an attribute that is a DRAFT or DISABLED. Needs `config:write`.
+
+    Raises Forbidden, NotFound, Stale unless `current_version` is None or the attribute's version, and Conflict for a published one, and for
+    one that others read.
+    """
+    scope.require(Permission.CONFIG_WRITE)
+    async with db.transaction(scope.sandbox_id) as tx:
+        broken: Broken[UUID] = {}
+        attributes = await _locked(tx, scope, broken)
+        refuse_change(broken, attribute_id)
+        attribute = _find(attributes, attribute_id)
+        check_version(attribute.version, current_version)
+        if attribute.is_published:
+            raise Conflict("It is published: set its status to DISABLED first.", path=["id"])
+        await tx.execute(DELETE, scope.sandbox_id, attribute_id)
+        await audit.record(tx, scope, "deleteComputedAttribute", _subject(attribute), before=_told(attribute))
+
+
+async def _locked(tx: Session, scope: Scope, broken: Broken[UUID]) -> list[ComputedAttribute]:
+    """Load the attributes under the lock of the configuration."""
+    await lock_configuration(tx, scope)
+    return await load_attributes(tx, scope, broken)
+
+
+def _subject(attribute: ComputedAttribute) -> Subject:
+    return Subject("ComputedAttribute", (attribute.attribute_id,))
+
+
+def _find(attributes: Sequence[ComputedAttribute], attribute_id: UUID) -> ComputedAttribute:
+    found = next((each for each in attributes if each.attribute_id == attribute_id), None)
+    if found is None:
+        raise NotFound("There is no computed attribute with this id.", path=["id"])
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ rules
+
+
+def dependents(attribute: ComputedAttribute, others: Iterable[ComputedAttribute]) -> list[ComputedAttribute]:
+    """Return the attributes that read one, drafts included, but not those that are DISABLED."""
+    return [each for each in others if each.status is not AttributeStatus.DISABLED and each.reads(attribute)]
+
+
+def _next_status(
+    attribute: ComputedAttribute, wanted: AttributeStatus | None, others: Iterable[ComputedAttribute]
+) -> AttributeStatus:
+    """Return the status that an attribute has after a caller wanted one. Raises Conflict, Invalid."""
+    if wanted in (None, attribute.status):
+        return attribute.status
+    match attribute.status, wanted:
+        case ((AttributeStatus.DRAFT | AttributeStatus.DISABLED), AttributeStatus.NEW):
+            return AttributeStatus.PROCESSED
+        case AttributeStatus.PROCESSED, AttributeStatus.NEW:
+            raise Conflict("It is published already.", path=["status"])
+        case AttributeStatus.PROCESSED, AttributeStatus.DISABLED:
+            if reading := dependents(attribute, others):
+                names = ", ".join(repr(each.name) for each in reading)
+                raise Conflict(f"It is read by {names}: disable or delete that first.", path=["status"])
+            return AttributeStatus.DISABLED
+    raise Invalid(
+        f"An attribute that is {attribute.status} does not become {wanted}: NEW publishes a DRAFT or a DISABLED one, DISABLED switches a "
+        "published one off.",
+        path=["status"],
+    )
+
+
+def _check_change(attribute: ComputedAttribute, settings: AttributeSettings) -> None:
+    """Refuse to change what a published attribute computes, and one that was published."""
+    shown = replace(attribute.settings, display_name=settings.display_name, description=settings.description)
+    if attribute.status is not AttributeStatus.DRAFT and shown != settings:
+        message = f"It is {attribute.status}: only `displayName` and `description` change. Make another attribute of another expression."
+        raise Conflict(message, path=["id"])
+
+
+async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
+    """Check an attribute beside the others, and return what follows from its expression. Raises Invalid, Taken, Conflict."""
+    if settings.xdm_class is not XdmClass.INDIVIDUAL_PROFILE:
+        raise Invalid("Attributes are computed for profiles, not for single events.", path=["class"])
+    if len(settings.name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(settings.name):
+        message = (
+            f"A name is a letter, then letters and digits, {MAX_NAME_CHARACTERS} at most; `displayName` takes any text."
+        )
+        raise Invalid(message, path=["name"])
+    check_name(settings.display_name, "displayName")
+    check_description(settings.description)
+    if any(other.name == settings.name for other in others):
+        raise Taken(f"There is a computed attribute {settings.name!r} already.", path=["name"])
+    if has_own_field(unions):
+        raise Conflict(f"A schema has a custom field {ATTRIBUTES_FIELD}, where computed attributes would stand.")
+    derived = await asyncio.to_thread(_derived, settings.expression, unions, others)
+    _check_lookback(settings, derived)
+    return derived
+
+
+def _derived(text: str, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
+    """Return what follows from an expression, which may read the published ones of other attributes. Slow."""
+    readable: dict[str, Type] = {
+        name: program.return_type for name, program in programs_of(unions, others).programs.items()
+    }
+    computed = computation_of(text, unions, readable)
+    function = None if computed.aggregate is None else computed.aggregate.function.value
+    return Derived(function, name_of(computed.return_type), computed.expression.paths)
+
+
+def _check_lookback(settings: AttributeSettings, derived: Derived) -> None:
+    if settings.lookback is None:
+        return
+    if derived.merge_function is None:
+        raise Invalid("An expression over the profile looks back at no events.", path=["lookback"])
+    try:
+        check_lookback(settings.lookback)
+    except BadInput as error:
+        raise Invalid(error.message, path=["lookback"]) from error
+
+
+def _check_active(others: Iterable[ComputedAttribute], most: int) -> None:
+    if sum(other.is_published for other in others) >= most:
+        raise TooMany(f"At most {most:,} computed attributes of a sandbox are published; disable one first.")
+
+
+# ------------------------------------------------------------------------------------------------ rows
+
+
+def _columns(settings: AttributeSettings, derived: Derived, status: AttributeStatus) -> tuple[Any, ...]:
+    lookback = None if settings.lookback is None else str(settings.lookback)
+    shown = (settings.name, settings.display_name, settings.description, settings.xdm_class.value)
+    computed = (settings.expression, lookback, settings.keep_current)
+    return (*shown, *computed, derived.merge_function, derived.return_type, list(derived.dependencies), status)
+
+
+def _told(attribute: ComputedAttribute) -> Mapping[str, Any]:
+    """Return an attribute as the audit log tells it."""
+    lookback = None if attribute.settings.lookback is None else str(attribute.settings.lookback)
+    shown = {name: getattr(attribute.settings, name) for name in AttributeSettings.__slots__}
+    return {**shown, "lookback": lookback, "status": attribute.status, "version": attribute.version}
+
+
+def _attribute(scope: Scope, row: Any) -> ComputedAttribute:
+    settings = AttributeSettings(
+        name=row["name"],
+        display_name=row["display_name"],
+        expression=row["expression"],
+        description=row["description"],
+        lookback=None if row["lookback"] is None else parse_duration(row["lookback"]),
+        keep_current=row["keep_current"],
+        xdm_class=XdmClass(row["class"]),
+    )
+    return ComputedAttribute(
+        attribute_id=row["attribute_id"],
+        tenant_code=scope.organization.code,
+        settings=settings,
+        derived=Derived(row["merge_function"], row["return_type"], tuple(row["dependencies"])),
+        status=AttributeStatus(row["status"]),
+        version=row["version"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        created_by=row["created_by"],
+    )

@@ -1,0 +1,215 @@
+"""Values of computed attributes: computed as they are read, from the events that are there, so that they are right at once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import groupby
+from typing import Any, Final, TypeAlias
+
+import orjson
+
+from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
+from gateway.domain.config.computed_attributes import ComputedAttribute
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.conditions import READ_INSTANT
+from gateway.domain.reading.events import slices
+from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.names import did_you_mean
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.errors import BadInput, BadPql, Unstorable
+from gateway.pql.aggregates import AT, COUNTED, VALUE
+from gateway.pql.sql import Compiled, Inputs, compiled
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import Query, query
+
+OF_EVENTS = query("computed_attributes.compute_of_events")
+OF_DOCUMENTS = query("computed_attributes.compute_of_documents")
+
+PEOPLE_AT_ONCE: Final = 100
+"""People whose values one statement computes; each has up to some thousand events."""
+
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+"""Before every event."""
+
+MAX_KEYS: Final = 1_000
+"""Keys of a map that are told; of more, the first ones by code point."""
+
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+Result: TypeAlias = Mapping[str, Any]
+"""What an attribute gives for a person, as `pql.aggregates.explained` makes it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedValue:
+    """The value of an attribute for a person at `as_of`, the end of its window; `window_start` is None where it has no beginning.
+
+    `value` is a value of JSON, None where it is missing. `value_at` is the time of the event that it is from, if it is from one.
+    `events_counted`: how many events it is of. `is_complete`: nothing of it was left out, as keys beyond MAX_KEYS are.
+    """
+
+    attribute: ComputedAttribute
+    value: Any
+    value_at: str | None
+    as_of: datetime
+    window_start: datetime | None
+    events_counted: int
+    is_complete: bool
+
+    @property
+    def window_end(self) -> datetime:
+        return self.as_of
+
+
+def published_attributes(config: Configuration, names: Sequence[str] | None) -> list[ComputedAttribute]:
+    """Return the published attributes of these names, in their order, each once; without names all, by name. Raises BadInput, Misconfigured."""
+    published = {each.name: each for each in config.attributes.values() if each.is_published}
+    if names is None:
+        return sorted(published.values(), key=lambda attribute: attribute.name)
+    for name in names:
+        if name not in published:
+            found = config.attributes.named(name, lambda attribute: attribute.name)
+            state = f" It is {found.status}." if found else did_you_mean(name, published)
+            raise BadInput(f"There is no published computed attribute {name[:40]!r}.{state}")
+    return [published[name] for name in dict.fromkeys(names)]
+
+
+async def compute_values(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    attributes: Sequence[ComputedAttribute],
+    profiles: Sequence[Profile],
+) -> list[list[ComputedValue]]:
+    """Compute these attributes, which are published, for each profile: all at one instant, from what is there then.
+
+    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    """
+    scope.require(Permission.PROFILE_READ)
+    if not attributes or not profiles:
+        return [[] for _ in profiles]
+    programs = in_order(config.programs.programs, [attribute.name for attribute in attributes])
+    found: list[dict[str, Result]] = [{} for _ in profiles]
+    async with db.snapshot() as tx:
+        at = _whole_milliseconds(await tx.value(READ_INSTANT))
+        windows = {each.name: _since(each, at) for each in config.attributes.values()}
+        for start in range(0, len(profiles), PEOPLE_AT_ONCE):
+            some = slice(start, start + PEOPLE_AT_ONCE)
+            await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
+    return [[_value(each, told[each.name], at, windows[each.name]) for each in attributes] for told in found]
+
+
+# ------------------------------------------------------------------------------------------------ computing
+
+
+@dataclass(frozen=True, slots=True)
+class _Moment:
+    """Where and when values are computed: the beginnings of windows by attribute, and their end."""
+
+    tx: Session
+    scope: Scope
+    config: Configuration
+    at: datetime
+    windows: Mapping[str, datetime | None]
+
+
+async def _compute(
+    moment: _Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
+) -> None:
+    """Compute programs for some profiles, and add to what was found of each. One statement for aggregations, and one for each level above."""
+    of_events = tuple(program for program in programs if program.is_of_events)
+    if of_events:
+        people = [profile.person.xids for profile in profiles]
+        since = [moment.windows[program.name] or EARLIEST for program in of_events]
+        statement, values = _statement(OF_EVENTS, of_events)
+        rows = await _rows(moment, statement, *slices(people), moment.at, since, *values)
+        _add(found, of_events, rows)
+    others = [program for program in programs if not program.is_of_events]
+    for _, level in groupby(others, lambda program: program.level):
+        chosen = tuple(level)
+        documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
+        statement, values = _statement(OF_DOCUMENTS, chosen)
+        _add(found, chosen, await _rows(moment, statement, documents, moment.at, *values))
+
+
+async def _rows(moment: _Moment, statement: Query, *values: Any) -> Sequence[Sequence[str]]:
+    try:
+        return await moment.tx.rows(statement, moment.scope.sandbox_id, *values)
+    except Unstorable as error:
+        raise _out_of_range() from error
+
+
+def _add(found: Sequence[dict[str, Result]], programs: Iterable[Program], rows: Sequence[Sequence[str]]) -> None:
+    try:
+        for told, row in zip(found, rows, strict=True):
+            told.update((program.name, orjson.loads(text)) for program, text in zip(programs, row, strict=True))
+    except orjson.JSONDecodeError as error:  # JSON has no number that large
+        raise _out_of_range() from error
+
+
+def _out_of_range() -> BadPql:
+    return BadPql("A value that a computed attribute has is out of range.")
+
+
+@lru_cache(maxsize=64)
+def _statement(statement: Query, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that computes programs, one column for each, and the values of the parameters behind its own."""
+    columns, values = list[str](), list[Any]()
+    for place, program in enumerate(programs, start=1):
+        count = len(statement.parameters) + len(values)
+        part: Compiled = compiled(program.expression, _inputs(place, count))
+        columns.append(part.sql)
+        values += part.values
+    return statement.filled(columns=", ".join(columns)), tuple(values)
+
+
+def _inputs(place: int, parameters: int) -> Inputs:
+    """Return what the expression of a column at this place is over: what the statements say of a person."""
+    return Inputs("person.document", "person.at", parameters, xids="person.xids", since=f"person.since[{place}]")
+
+
+def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:
+    """Return the document of a profile as JSON text, with the values of attributes that are known by now."""
+    tenant = f"_{config.tenant_code}"
+    values = {name: _without_nulls(each[VALUE]) for name, each in told.items() if each[VALUE] is not None}
+    own = {**profile.document.get(tenant, {}), ATTRIBUTES_FIELD: values}
+    return orjson.dumps({**profile.document, tenant: own}).decode()
+
+
+def _without_nulls(value: Any) -> Any:
+    """Return a value as a stored document would have it: its objects have no field that is null."""
+    match value:
+        case dict():
+            return {key: _without_nulls(each) for key, each in value.items() if each is not None}
+        case list():
+            return [_without_nulls(each) for each in value]
+    return value
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+def _whole_milliseconds(at: datetime) -> datetime:
+    """Return the next whole millisecond, since answers have no smaller unit: what was there by `at` lies in a window that ends then."""
+    rest = at.microsecond % 1_000
+    return at if rest == 0 else at - timedelta(microseconds=rest) + _MILLISECOND
+
+
+def _since(attribute: ComputedAttribute, at: datetime) -> datetime | None:
+    lookback = attribute.settings.lookback
+    return None if lookback is None else lookback.before(at)
+
+
+def _value(attribute: ComputedAttribute, told: Result, at: datetime, since: datetime | None) -> ComputedValue:
+    value = told[VALUE]
+    made = ComputedValue(attribute, value, told.get(AT), at, since, told.get(COUNTED, 0), is_complete=True)
+    if isinstance(value, dict) and len(value) > MAX_KEYS:
+        kept = {key: value[key] for key in sorted(value)[:MAX_KEYS]}
+        return replace(made, value=kept, is_complete=False)
+    return made
+
+
+def size_of(values: Iterable[ComputedValue]) -> int:
+    """Return the bytes of values in an answer, about."""
+    return sum(len(orjson.dumps(each.value)) for each in values)

@@ -1,0 +1,174 @@
+"""The life of a computed attribute through the API, and its values beside the profile."""
+
+import pytest
+from client import Client
+from world import World, event, record
+
+from gateway.api.execution.limits import Limits
+from gateway.api.execution.operations import Operations
+from gateway.api.ids import global_id
+from gateway.api.schema import build_schema
+from gateway.domain.config import policies
+from gateway.domain.config.policies import DEFAULT, IdentityGraphType
+
+CREATE = """mutation ($given: ComputedAttributeInput!) { createComputedAttribute(input: $given) {
+  computedAttribute { id name displayName status mergeFunction returnType path lookback keepCurrent class dependencies version
+                      expression { type format value } dependents { name } }
+  userErrors { code message path line column } } }"""
+UPDATE = """mutation ($given: UpdateComputedAttributeInput!) { updateComputedAttribute(input: $given) {
+  computedAttribute { name status version returnType } userErrors { code message path line column } } }"""
+DELETE = "mutation ($given: DeleteInput!) { deleteComputedAttribute(input: $given) { deletedId userErrors { code message path } } }"
+VALUES = """query ($who: IdentityInput!, $names: [String!], $policy: ID) { profile(identity: $who, mergePolicyId: $policy) { computedAttributes(names: $names) {
+  attribute { name } value valueAt asOf windowStart windowEnd eventsCounted isComplete } } }"""
+ADA, COOKIE = ("Email", "ada@example.com"), ("ECID", "7" * 38)
+WHO = {"key": {"namespace": "Email", "value": "ada@example.com"}}
+COUNT = "xEvent.count()"
+
+
+async def answer(client, mutation, **given):
+    """Run a mutation; return its object, or its first error as (code, path, line, column)."""
+    ((_, payload),) = (await client.data(mutation, given=given)).items()
+    changed, errors = (payload[key] for key in payload)
+    return tuple(errors[0].get(key) for key in ("code", "path", "line", "column")) if errors else changed
+
+
+async def create(client, name, expression, **given):
+    return await answer(client, CREATE, name=name, expression=expression, **given)
+
+
+async def values(client, *names, **given):
+    profile = (await client.data(VALUES, who=WHO, names=names or None, **given))["profile"]
+    return {each["attribute"]["name"]: each for each in profile["computedAttributes"]}
+
+
+async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client):
+    await client.world.events(event("1", "2026-01-01T00:00:00Z", ADA))
+    code = client.world.scope.organization.code
+    made = await create(client, "visits", "xEvent.countt()")
+    assert made == ("INVALID", ["expression"], 1, 8)
+    made = await create(client, "visits", COUNT, displayName="Visits", lookback="P3Y", keepCurrent=False)
+    assert made == {
+        "id": made["id"], "name": "visits", "displayName": "Visits", "status": "DRAFT", "mergeFunction": "COUNT", "returnType": "long",
+        "path": f"_{code}.ComputedAttributes.visits", "lookback": "P3Y", "keepCurrent": False, "class": "INDIVIDUAL_PROFILE",
+        "dependencies": ["xEvent"], "version": 1, "expression": {"type": "PQL", "format": "pql/text", "value": COUNT}, "dependents": [],
+    }  # fmt: skip
+    this = {"id": made["id"]}
+    assert await values(client) == {}
+    assert (await client.error(VALUES, who=WHO, names=["visits"]))["message"].endswith("'visits'. It is DRAFT.")
+    changed = await answer(client, UPDATE, **this, name="lastVisit", expression="xEvent.max(timestamp)", lookback=None)
+    assert changed == {"name": "lastVisit", "status": "DRAFT", "version": 2, "returnType": "date-time"}
+    assert (await answer(client, UPDATE, **this, status="PROCESSED"))[0] == "INVALID"
+    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "PROCESSED"
+    (value,) = (await values(client)).values()
+    assert (value["value"], value["windowStart"], value["eventsCounted"]) == ("2026-01-01T00:00:00.000Z", None, 1)
+    assert await answer(client, UPDATE, **this, status="NEW") == ("CONFLICT", ["status"], None, None)
+    assert await answer(client, UPDATE, **this, expression=COUNT) == ("CONFLICT", ["id"], None, None)
+    assert (await answer(client, UPDATE, **this, displayName="Last visit", description="When?"))["version"] == 4
+    assert (await answer(client, DELETE, **this))[0] == "CONFLICT"
+    assert (await answer(client, UPDATE, **this, status="DISABLED", currentVersion=3))[0] == "STALE"
+    assert (await answer(client, UPDATE, **this, status="DISABLED", currentVersion=4))["status"] == "DISABLED"
+    assert await values(client) == {}
+    assert (await answer(client, UPDATE, **this, expression=COUNT))[0] == "CONFLICT"
+    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "PROCESSED"
+    assert list(await values(client)) == ["lastVisit"]
+    await answer(client, UPDATE, **this, status="DISABLED")
+    assert await answer(client, DELETE, **this) == made["id"]
+    assert (await answer(client, DELETE, **this))[0] == "NOT_FOUND"
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({"name": "a_b"}, ["name"]), ({"name": "1a"}, ["name"]), ({"name": ""}, ["name"]), ({"name": "a" * 101}, ["name"]),
+        ({"displayName": " "}, ["displayName"]), ({"class": "EXPERIENCE_EVENT"}, ["class"]), ({"lookback": "PT90M"}, ["lookback"]),
+        ({"lookback": "P4Y"}, ["lookback"]), ({"expression": "homeAddress.city", "lookback": "P1D"}, ["lookback"]),
+        ({"expression": "xEvent.count() + 1"}, ["expression"]), ({"expression": "xEvent[^person.isNull()].count()"}, ["expression"]),
+        ({"expression": "xEvent[timestamp occurs < 7 days before now].count()"}, ["expression"]), ({"expression": ""}, ["expression"]),
+    ],
+)  # fmt: skip
+async def test_what_no_attribute_can_be_is_refused_with_its_place(client, given, path):
+    code, told, line, _ = await answer(client, CREATE, **{"name": "a", "expression": COUNT, **given})
+    assert (code, told, line) == ("INVALID", path, 1 if path == ["expression"] else None)
+
+
+async def test_attributes_read_published_ones_which_are_then_neither_disabled_nor_deleted(client):
+    total = f"_{client.world.scope.organization.code}.ComputedAttributes.total"
+    assert (await create(client, "half", f"{total} / 2"))[0] == "INVALID"
+    base = await create(client, "total", COUNT)
+    assert (await create(client, "half", f"{total} / 2"))[0] == "INVALID"  # a draft is read by nobody
+    await answer(client, UPDATE, id=base["id"], status="NEW")
+    assert (await create(client, "all", total.removesuffix(".total")))[0] == "INVALID"
+    half = await create(client, "half", f"{total} / 2", publish=True)
+    assert (half["mergeFunction"], half["returnType"], half["dependencies"]) == (None, "double", [total])
+    data = await client.data('{ computedAttribute(name: "total") { dependents { name } } }')
+    assert data["computedAttribute"]["dependents"] == [{"name": "half"}]
+    assert await answer(client, UPDATE, id=base["id"], status="DISABLED") == ("CONFLICT", ["status"], None, None)
+    await answer(client, UPDATE, id=half["id"], status="DISABLED")
+    assert (await answer(client, UPDATE, id=base["id"], status="DISABLED"))["status"] == "DISABLED"
+    assert (await answer(client, UPDATE, id=half["id"], status="NEW"))[0] == "INVALID"
+
+
+async def test_the_place_of_attributes_is_taken_by_no_custom_field(client):
+    field = {"ComputedAttributes": {"type": "string"}}
+    text = "mutation ($given: CreateSchemaInput!) { createSchema(input: $given) { schema { id } userErrors { code path line column } } }"
+    given = {"title": "Own", "class": "INDIVIDUAL_PROFILE", "customFields": field}
+    assert await answer(client, text, **given) == ("INVALID", ["customFields", "ComputedAttributes"], None, None)
+
+
+async def test_as_many_are_published_as_a_setting_allows(client):
+    few = Client(
+        client.world,
+        Operations(client.world.db, client.world.configurations, build_schema(), Limits(), most_attributes=2),
+    )
+    first = await create(few, "a", COUNT, publish=True)
+    await create(few, "b", COUNT, publish=True)
+    draft = await create(few, "c", COUNT)
+    assert (await create(few, "d", COUNT, publish=True))[0] == "LIMIT_EXCEEDED"
+    assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))[0] == "LIMIT_EXCEEDED"
+    await answer(few, UPDATE, id=first["id"], status="DISABLED")
+    assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))["status"] == "PROCESSED"
+    assert (await create(few, "a", COUNT))[0] == "TAKEN"
+
+
+async def test_values_come_in_the_order_of_their_names_under_any_policy_on_every_way(client):
+    world: World = client.world
+    await world.records(record(ADA, COOKIE, first_name="Ada"))
+    await world.events(
+        event("1", "2026-01-01T00:00:00Z", ADA, eventType="a"),
+        event("2", "2026-01-02T00:00:00Z", COOKIE, eventType="b"),
+    )
+    await world.publish("visits", COUNT)
+    await world.publish("latest", "xEvent.topN(timestamp, 1).head().eventType")
+    await world.publish("caller", "person.name.firstName")
+    found = await values(client, "latest", "visits", "latest", "caller")
+    assert [(name, each["value"], each["eventsCounted"]) for name, each in found.items()] == [
+        ("latest", "b", 2),
+        ("visits", 2, 2),
+        ("caller", "Ada", 0),
+    ]
+    assert found["latest"]["valueAt"] == "2026-01-02T00:00:00.000Z"
+    assert {each["windowEnd"] for each in found.values()} == {found["visits"]["asOf"]}
+    alone = await policies.create_policy(
+        world.db, world.scope, DEFAULT.__class__("Alone", IdentityGraphType.NONE, DEFAULT.attribute_merge)
+    )
+    found = await values(client, policy=global_id("MergePolicy", alone.policy_id))
+    assert {name: each["value"] for name, each in found.items()} == {"caller": "Ada", "latest": "a", "visits": 1}
+    many = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { profileId computedAttributes { value } } }
+                                                searchProfiles(first: 5) { nodes { computedAttributes(names: ["visits"]) { value } } } }"""
+    stock = Client(world, Operations(world.db, world.configurations, build_schema(), Limits(), compiles=False))
+    told = await client.data(many, who=[WHO, WHO])
+    assert told == await stock.data(many, who=[WHO, WHO])
+    assert [each["profile"]["computedAttributes"] for each in told["profiles"]] == 2 * [
+        [{"value": "Ada"}, {"value": "b"}, {"value": 2}]
+    ]
+    assert told["searchProfiles"]["nodes"] == [{"computedAttributes": [{"value": 2}]}]
+    error = await client.error(VALUES, who=WHO, names=["visit"])
+    assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_INPUT", True)
+
+
+async def test_a_value_out_of_range_is_an_error_of_the_caller(client):
+    await client.world.events(event("1", "2026-01-01T00:00:00Z", ADA))
+    factors = " * ".join(["A"] * 12)
+    await client.world.publish("large", f"let A = (100000000000000000000000000000) in ({factors})")
+    error = await client.error(VALUES, who=WHO)
+    assert error["extensions"]["code"] == "BAD_PQL"
