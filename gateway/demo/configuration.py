@@ -1,4 +1,4 @@
-"""The configuration that a sandbox needs for the demo: namespaces, schemas, datasets and merge policies, as data."""
+"""The configuration that a sandbox needs for the demo: namespaces, schemas, datasets, merge policies and computed attributes, as data."""
 
 from typing import Any, NamedTuple
 
@@ -53,6 +53,15 @@ class MergePolicy(NamedTuple):
     identity_graph: str
     attribute_merge: str
     order: tuple[str, ...] = ()
+
+
+class Attribute(NamedTuple):
+    """A computed attribute, which is published. `lookback` is an ISO duration; None where events of any age count."""
+
+    name: str
+    display_name: str
+    expression: str
+    lookback: str | None = None
 
 
 def _text(title: str, description: str, **constraints: Any) -> dict[str, Any]:
@@ -212,4 +221,17 @@ DATASETS = (
 MERGE_POLICIES = (
     MergePolicy("CRM first", "PDG", "DATASET_PRECEDENCE", ("crm", "loyalty")),
     MergePolicy("No stitching", "NONE", "TIMESTAMP_ORDERED"),
+)
+
+_PURCHASES = 'xEvent[eventType = "commerce.purchases"]'
+_FAVOURITE = '.groupBy(categoryName).map((K, G) => {"category": K, "items": G.count()}).topN(items, 1).head().category'
+
+ATTRIBUTES = (
+    Attribute("lifetimeValue", "Lifetime value", f"{_PURCHASES}.sum(commerce.order.priceTotal)"),
+    Attribute("purchases30Days", "Purchases of 30 days", f"{_PURCHASES}.count()", "P30D"),
+    Attribute("averageBasket", "Average basket", f"{_PURCHASES}.average(commerce.order.priceTotal)"),
+    Attribute(
+        "favouriteCategory", "Favourite category", f"{_PURCHASES}.productListItems.productCategories{_FAVOURITE}"
+    ),
+    Attribute("lastVisit", "Last visit", 'xEvent[eventType = "web.webpagedetails.pageViews"].max(timestamp)'),
 )

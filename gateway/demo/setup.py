@@ -1,13 +1,16 @@
-"""Creates the demo's namespaces, schemas, datasets and merge policies in a sandbox, as far as they are missing."""
+"""Creates the demo's namespaces, schemas, datasets, merge policies and computed attributes in a sandbox, as far as they are missing."""
 
 from collections.abc import Mapping
 from uuid import UUID
 
-from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, MergePolicy, Schema
-from gateway.domain.config import datasets, namespaces, policies, registry
+from gateway.demo.configuration import ATTRIBUTES, DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS, MergePolicy, Schema
+from gateway.domain.config import computed_attributes, datasets, namespaces, policies, registry
+from gateway.domain.config.computed_attributes import AttributeSettings
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.config.registry import IdentityDescriptor
+from gateway.domain.rules import limits
+from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.rules.scope import Scope
@@ -24,6 +27,7 @@ async def set_up(db: Database, scope: Scope, configurations: Configurations) -> 
     schema_ids = await _schemas(db, scope, config)
     dataset_ids = await _datasets(db, scope, config, schema_ids)
     await _policies(db, scope, config, dataset_ids)
+    await _attributes(db, scope, configurations, config)
     return dataset_ids
 
 
@@ -80,3 +84,15 @@ def _settings(made: MergePolicy, dataset_ids: Mapping[str, UUID]) -> PolicySetti
     order = tuple(dataset_ids[key] for key in made.order)
     merge = AttributeMerge(AttributeMergeType(made.attribute_merge), order)
     return PolicySettings(made.name, IdentityGraphType(made.identity_graph), merge)
+
+
+async def _attributes(db: Database, scope: Scope, configurations: Configurations, config: Configuration) -> None:
+    known = {attribute.name for attribute in config.attributes.values()}
+    if not (missing := [made for made in ATTRIBUTES if made.name not in known]):
+        return
+    fresh = await configurations.read(db, scope, config.version + 1)  # with the schemas that were just made
+    for made in missing:
+        lookback = None if made.lookback is None else parse_duration(made.lookback)
+        settings = AttributeSettings(made.name, made.display_name, made.expression, lookback=lookback)
+        given = (db, scope, fresh.unions, settings)
+        await computed_attributes.create_attribute(*given, most=limits.ATTRIBUTES, publish=True)

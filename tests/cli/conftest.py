@@ -1,6 +1,7 @@
 """Fixtures of tests of commands: a directory that every user can reach, and a running server."""
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,9 @@ def gateway_here(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     env = {"GATEWAY_DATABASE_URL": dsn, "GATEWAY_DATA_DIR": str(tmp_path), "COLUMNS": "300"}
 
     def run(*arguments: str) -> Result:
+        ends = signal.getsignal(signal.SIGTERM)
         result = CliRunner().invoke(program.app, arguments, env=env)
+        signal.signal(signal.SIGTERM, ends)  # as this process has it: a command takes it over
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

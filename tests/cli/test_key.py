@@ -19,7 +19,7 @@ LINE = '{"personalEmail": {"address": "%s@example.com"}}\n'
 
 COUNT = "query ($id: ID!) { dataset(id: $id) { recordCount } }"
 
-LOGGED = {"serve", "demo", "token", "key", "jobs", "delete", "revert", "backup"}
+LOGGED = {"serve", "demo", "token", "key", "jobs", "attributes", "delete", "revert", "backup"}
 """Commands that change something, or hand out a way to: each leaves an entry in the audit log."""
 
 UNLOGGED = {"worker", "changes", "ingest", "verify", "migrate", "restore", "schema"}

@@ -9,7 +9,7 @@ from rich.progress import Progress
 from small_demo import is_loaded
 
 from gateway.demo.catalogue import count, documents
-from gateway.demo.configuration import DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
+from gateway.demo.configuration import ATTRIBUTES, DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
 from gateway.demo.loader import load_demo
 from gateway.demo.setup import set_up
 from gateway.demo.source import Journey
@@ -61,6 +61,7 @@ async def test_setting_up_twice_makes_everything_once(store):
     assert {dataset.name for dataset in config.datasets.values()} == {dataset.name for dataset in DATASETS}
     assert {schema.title for schema in config.schemas.values()} == {schema.title for schema in SCHEMAS}
     assert {policy.settings.name for policy in config.policies.values()} > {policy.name for policy in MERGE_POLICIES}
+    assert {attribute.name for attribute in config.attributes.values()} == {attribute.name for attribute in ATTRIBUTES}
     assert all(config.namespace(namespace.code) for namespace in NAMESPACES)
 
 

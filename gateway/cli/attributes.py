@@ -1,0 +1,222 @@
+"""`gateway attributes`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from gateway.cli.notes import results
+from gateway.cli.options import DataDir, SandboxName, command_group, run, settings_of
+from gateway.domain.config.computed_attributes import (
+    AttributeSettings,
+    AttributeStatus,
+    ComputedAttribute,
+    create_attribute,
+    delete_attribute,
+    update_attribute,
+)
+from gateway.domain.config.configuration import Configuration, Configurations
+from gateway.domain.rules.durations import parse_duration
+from gateway.domain.rules.scope import Scope
+from gateway.errors import NotFound
+from gateway.server.deployment import open_deployment
+from gateway.settings import Settings
+from gateway.storage.database import Database
+
+Name = Annotated[str, typer.Argument(help="Name of the attribute, as `gateway attributes list` shows it.")]
+Expression = Annotated[str | None, typer.Option(help="What is to be computed, in PQL.", show_default=False)]
+DisplayName = Annotated[str | None, typer.Option(help="What people are to call it.", show_default=False)]
+Description = Annotated[str | None, typer.Option(help="What it is for.", show_default=False)]
+Lookback = Annotated[
+    str | None,
+    typer.Option(
+        help="How old the events may be, as in `PT24H`, `P7D` or `P6M`; `all` of any age.", show_default=False
+    ),
+]
+
+ALL = "all"
+"""The look-back of a lifetime."""
+
+attributes = command_group()
+
+
+@attributes.callback()
+def _attributes() -> None:
+    """List, create, edit, publish, disable and delete computed attributes, which every person has a value of.
+
+    Works while a server runs on the same data directory, and when none does.
+    """
+
+
+@attributes.command("list")
+def list_(sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
+    """List the computed attributes of a sandbox by name."""
+    results.print(_table(run(_list(settings_of(data_dir=data_dir), sandbox))))
+
+
+@attributes.command()
+def show(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
+    """Show all that is known of a computed attribute."""
+    results.print(_details(run(_show(settings_of(data_dir=data_dir), sandbox, name))))
+
+
+@attributes.command()
+def create(
+    name: Annotated[str, typer.Argument(help="What programs will call it: a letter, then letters and digits.")],
+    expression: Annotated[str, typer.Argument(help="What is computed, in PQL, as in `xEvent.count()`.")],
+    *,
+    display_name: DisplayName = None,
+    description: Description = None,
+    lookback: Lookback = None,
+    publish: Annotated[bool, typer.Option("--publish", help="Publish it at once; else it is a DRAFT.")] = False,
+    sandbox: SandboxName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create a computed attribute."""
+    given = {"display_name": display_name or name, "description": description, **_window(lookback)}
+    made = AttributeSettings(name=name, expression=expression, **given)
+    run(_create(settings_of(data_dir=data_dir), sandbox, made, publish=publish))
+
+
+@attributes.command()
+def edit(
+    name: Name,
+    *,
+    expression: Expression = None,
+    display_name: DisplayName = None,
+    description: Description = None,
+    lookback: Lookback = None,
+    sandbox: SandboxName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Change a computed attribute: a published one in how it is shown alone."""
+    given = {"expression": expression, "display_name": display_name, "description": description}
+    changes = {key: value for key, value in given.items() if value is not None} | _window(lookback)
+    run(_update(settings_of(data_dir=data_dir), sandbox, name, changes))
+
+
+@attributes.command()
+def publish(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
+    """Publish a computed attribute that is a DRAFT or DISABLED: everybody has a value from now on."""
+    run(_update(settings_of(data_dir=data_dir), sandbox, name, {}, AttributeStatus.NEW))
+
+
+@attributes.command()
+def disable(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
+    """Switch a published computed attribute off: nobody has a value until it is published again."""
+    run(_update(settings_of(data_dir=data_dir), sandbox, name, {}, AttributeStatus.DISABLED))
+
+
+@attributes.command()
+def delete(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
+    """Delete a computed attribute that is a DRAFT or DISABLED."""
+    run(_delete(settings_of(data_dir=data_dir), sandbox, name))
+
+
+def _window(lookback: str | None) -> dict[str, Any]:
+    """Return the change that the option `--lookback` makes. Raises BadInput for what is no duration."""
+    return {} if lookback is None else {"lookback": None if lookback == ALL else parse_duration(lookback)}
+
+
+# ------------------------------------------------------------------------------------------------ work
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The sandbox that a command works in."""
+
+    db: Database
+    scope: Scope
+    config: Configuration
+
+    def find(self, name: str) -> ComputedAttribute:
+        """Return the attribute of this name. Raises NotFound, Misconfigured."""
+        found = self.config.attributes.named(name, lambda attribute: attribute.name)
+        if found is None:
+            raise NotFound(f"There is no computed attribute {name!r}.")
+        return found
+
+
+@asynccontextmanager
+async def _opened(settings: Settings, sandbox: str | None) -> AsyncIterator[_Place]:
+    async with open_deployment(settings) as deployment:
+        scope = await deployment.scope(sandbox)
+        yield _Place(deployment.db, scope, await Configurations().read(deployment.db, scope))
+
+
+async def _list(settings: Settings, sandbox: str | None) -> list[ComputedAttribute]:
+    async with _opened(settings, sandbox) as place:
+        return list(place.config.attributes.values())
+
+
+async def _show(settings: Settings, sandbox: str | None, name: str) -> ComputedAttribute:
+    async with _opened(settings, sandbox) as place:
+        return place.find(name)
+
+
+async def _create(settings: Settings, sandbox: str | None, made: AttributeSettings, *, publish: bool) -> None:
+    async with _opened(settings, sandbox) as place:
+        most = settings.computed_attributes
+        await create_attribute(place.db, place.scope, place.config.unions, made, most=most, publish=publish)
+
+
+async def _update(
+    settings: Settings,
+    sandbox: str | None,
+    name: str,
+    changes: dict[str, Any],
+    status: AttributeStatus | None = None,
+) -> None:
+    async with _opened(settings, sandbox) as place:
+        attribute_id, most = place.find(name).attribute_id, settings.computed_attributes
+        given = (place.db, place.scope, place.config.unions, attribute_id, changes)
+        await update_attribute(*given, most=most, status=status)
+
+
+async def _delete(settings: Settings, sandbox: str | None, name: str) -> None:
+    async with _opened(settings, sandbox) as place:
+        await delete_attribute(place.db, place.scope, place.find(name).attribute_id)
+
+
+# ------------------------------------------------------------------------------------------------ what is shown
+
+
+def _table(listed: list[ComputedAttribute]) -> Table:
+    table = Table("name", "status", "function", "type", "lookback", "expression", box=None, pad_edge=False)
+    for each in listed:
+        table.add_row(each.name, *_computed(each), each.settings.expression)
+    return table
+
+
+def _computed(attribute: ComputedAttribute) -> tuple[str, ...]:
+    lookback = attribute.settings.lookback
+    derived = attribute.derived
+    return (
+        attribute.status,
+        derived.merge_function or "-",
+        derived.return_type,
+        ALL if lookback is None else str(lookback),
+    )
+
+
+def _details(attribute: ComputedAttribute) -> Table:
+    settings, derived = attribute.settings, attribute.derived
+    table = Table("what", "value", box=None, pad_edge=False, show_header=False)
+    rows = zip(("status", "function", "type", "lookback"), _computed(attribute), strict=True)
+    shown = [
+        ("name", attribute.name),
+        ("display name", settings.display_name),
+        ("description", settings.description or "-"),
+    ]
+    about = [
+        ("expression", settings.expression),
+        ("reads", " ".join(derived.dependencies) or "-"),
+        ("path", attribute.path),
+    ]
+    made = [("version", str(attribute.version)), ("created by", attribute.created_by or "-")]
+    for row in (*shown, *rows, *about, *made):
+        table.add_row(*row)
+    return table
