@@ -6,9 +6,10 @@ transaction may run on another server connection; so nothing is set for the sess
 alone, which cancels what exceeds it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from functools import partial
-from typing import Any, Final
+from types import SimpleNamespace
+from typing import Any, ClassVar, Final
 
 import asyncpg
 
@@ -28,7 +29,30 @@ PRIMARY: Final = "primary"
 GRACE_SECONDS: Final = 0.5
 """How long after a statement's time limit the driver waits for the server to enforce it: the connection then stays usable."""
 
+FIRST_OWN_TYPE: Final = 16_384
+"""Types with smaller numbers come with Postgres, and are the same in every database."""
+
 Connect = Callable[[], Awaitable[Any]]
+
+
+class TypeSharing(asyncpg.Connection):
+    """A connection that knows the types of Postgres which others of the process have asked the server about.
+
+    The driver asks on each new connection at the first array in a statement, which costs as much as to open three connections.
+    """
+
+    _known: ClassVar[dict[frozenset[int], Any]] = {}
+    _NOTHING_SENT: ClassVar = SimpleNamespace(name="none")
+
+    async def _introspect_types(self, typeoids: Collection[int], timeout: float | None) -> tuple[Any, Any]:  # noqa: ASYNC109 (the driver's)
+        ask: Any = super()._introspect_types
+        asked = frozenset(typeoids)
+        if asked in self._known:
+            return self._known[asked], self._NOTHING_SENT
+        types, statement = await ask(typeoids, timeout)
+        if max(asked) < FIRST_OWN_TYPE:
+            self._known[asked] = types
+        return types, statement
 
 
 async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any, Connect]:
@@ -39,11 +63,12 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     connection keeps. Raises TimeoutError, OSError and asyncpg's errors.
     """
     limits = {"timeout": seconds, "command_timeout": seconds + GRACE_SECONDS, "target_session_attrs": PRIMARY}
-    pooled = partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)  # no statement has a name
+    connect = partial(asyncpg.connect, dsn, connection_class=TypeSharing, **limits)
+    pooled = partial(connect, statement_cache_size=0)  # no statement has a name
     if cache_size:
         settings = {**SETTINGS, "statement_timeout": f"{round(seconds * 1000)}", SESSION_SETTING: "kept"}
         kept = {"statement_cache_size": cache_size, "max_cacheable_statement_size": 0}  # with many rows they are long
-        direct = partial(asyncpg.connect, dsn, **kept, server_settings=settings, **limits)
+        direct = partial(connect, **kept, server_settings=settings)
         if (connection := await _open_direct(direct)) is not None:
             return connection, direct
     return await pooled(), pooled

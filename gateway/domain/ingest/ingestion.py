@@ -57,7 +57,8 @@ MAX_DOCUMENTS = 1000
 
 MAX_ATTEMPTS = 20
 RETRIES_BEFORE_EXCLUSIVE = 2  # then a call takes the exclusive lock
-MAX_CONCURRENT_CHUNKS = 3  # that a stream commits at the same time
+MAX_CONCURRENT_CHUNKS = 2
+"""Chunks of a stream that are committed at the same time, beside the one that is read: a third makes none faster, but opens a connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +143,7 @@ async def ingest_stream(
 ) -> AsyncIterator[IngestResult]:
     """Ingest a stream of records or events, as the dataset holds, and yield the outcome of each chunk, in order.
 
-    While chunks are committed, the next one is read. Up to three are committed at a time, except for chunks with versions of a common
+    While chunks are committed, the next one is read. Up to two are committed at a time, except for chunks with versions of a common
     record, which must be stored in order. If the stream fails, committed chunks stay. `admit` is awaited before a chunk is read, and the
     function that it returns is called once the chunk is committed. Raises the errors of `ingest_records` and of `admit`.
     """
