@@ -15,6 +15,12 @@ BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 PAGES = ("/docs", *(f"/docs/{name}" for name in NAMES))
 
 
+@pytest.fixture
+def gateway(module_gateway):
+    """One for all tests here: none of them changes anything in it."""
+    return module_gateway
+
+
 def test_every_document_of_the_package_is_listed_and_says_what_it_is_about():
     assert {path.name for path in DIRECTORY.iterdir()} == {*(f"{name}.md" for name in NAMES), PICTURE}
     for name in NAMES:
