@@ -38,6 +38,14 @@ and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.
                  offset $6::integer - 1
                   limit 2) edge) edges) reach
 
+-- part: among
+-- Of the people that an index has told.
+k.{key} = any({place}::uuid[])
+
+-- part: whole
+-- As far as there are people, of whom an index has told some.
+(select null::uuid as last, {end}::uuid as bound where $6::integer > 0) reach
+
 -- name: find_people(sandbox_id, policy_id, version, after, before, people, size) -> row
 -- Read the ids of the first people between two ids, from the one or from the other, for whom the conditions hold. Walks graph_pkey or identity_pkey.
 select {is_kept} as is_current, reach.last,

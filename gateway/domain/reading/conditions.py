@@ -31,15 +31,16 @@ EVENT: Final = event_inputs("e")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An expression that people or events satisfy only if it is true for them, and the predicate that it is in SQL."""
+    """An expression that people or events satisfy only if it is true for them, and the predicate that it is in SQL; at an `instant`, once it has one."""
 
     expression: Expression
     predicate: Predicate
+    instant: datetime | None = None
 
     def at(self, instant: datetime) -> "Condition":
         """Return the condition as it is at an instant."""
         values = tuple(instant if value is NOW else value for value in self.predicate.values)
-        return replace(self, predicate=Predicate(self.predicate.sql, values))
+        return replace(self, predicate=Predicate(self.predicate.sql, values), instant=instant)
 
 
 ConditionKey: TypeAlias = tuple[XdmClass, str]

@@ -6,6 +6,7 @@ takes as many statements as there is time for, and one that ends before it is fu
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading.conditions import Condition
 from gateway.domain.reading.people import FIRST, LAST, WHOLE
 from gateway.domain.reading.profiles import Profile, project_profiles
+from gateway.domain.reading.search_candidates import find_candidates, note_candidates
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work.job_lists import read_jobs
@@ -120,7 +122,9 @@ async def _rows(
     """
     policy, clock, query = search.policy, asyncio.get_running_loop(), COUNT if missing is None else FIND
     where, graph = [search.where.predicate], policy.settings.identity_graph
-    statement, values = statement_of(query, graph, where, backward=asked.backward)
+    at = search.where.instant or datetime.now(UTC)  # without one, the condition is the same at any
+    candidates = await find_candidates(db, scope, policy, search.where.expression, at)
+    statement, values = statement_of(query, graph, where, candidates.profile_ids, backward=asked.backward)
     after, before = asked.bounds(UUID)
     after, before, due = after or FIRST, before or LAST, clock.time() + search.seconds
     while True:
@@ -132,6 +136,7 @@ async def _rows(
             raise Timeout(_SLOW) from error
         if not row["is_current"]:
             raise Unavailable("The merge policy has just changed; try again.")
+        await note_candidates(db, scope, policy, candidates, at)
         yield row
         if row["last"] is None or (missing and not missing()) or clock.time() > due:
             return
@@ -139,13 +144,22 @@ async def _rows(
 
 
 def statement_of(
-    query: Query, graph: IdentityGraphType, where: Sequence[Predicate], *, backward: bool
+    query: Query,
+    graph: IdentityGraphType,
+    where: Sequence[Predicate],
+    candidates: list[UUID] | None = None,
+    *,
+    backward: bool,
 ) -> tuple[Query, list[Any]]:
-    """Return a statement that searches all people of a kind of graph, and the values behind its own parameters."""
+    """Return a statement that searches all people of a kind of graph, and the values behind its own parameters.
+
+    With `candidates` it looks at these people alone, and at all of them at once.
+    """
     values = Values(*([None] * len(query.parameters)))
-    conditions = values.conditions(where)
     is_graph = graph is IdentityGraphType.PDG
     key, table = ("profile_id", "graph") if is_graph else ("xid", "identity")
+    among = Predicate(fill(part("search.among"), key=key, place="{0}"), (candidates,))
+    conditions = values.conditions(where if candidates is None else [among, *where])
     direction, end = ("desc", "$4") if backward else ("asc", "$5")
     gaps = {
         "is_kept": part("people.is_current"),
@@ -156,6 +170,12 @@ def statement_of(
         "high": "$5" if backward else "reach.bound",
         "where": conditions if is_graph else f"{part('search.is_primary')}{conditions}",
         "direction": direction,
-        "reach": fill(part("search.reach"), key=key, table=table, end=end, direction=direction),
+        "reach": fill(
+            part("search.reach" if candidates is None else "search.whole"),
+            key=key,
+            table=table,
+            end=end,
+            direction=direction,
+        ),
     }
     return query.filled(**gaps), values.given[len(query.parameters) :]

@@ -9,9 +9,11 @@ from world import World, event, record
 from gateway.domain.config import policies, sandboxes, search_indexes
 from gateway.domain.operations import search_indexing
 from gateway.domain.reading import search_candidates
-from gateway.domain.reading.expressions import input_type
+from gateway.domain.reading.conditions import check_condition, input_type
+from gateway.domain.reading.search import Search, count_profiles, find_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
 from gateway.domain.rules import limits
+from gateway.domain.rules.keyset import Window
 from gateway.domain.work import job_lists, jobs, leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import JobStatus
@@ -237,3 +239,33 @@ async def test_what_cannot_be_indexed_is_refused_and_twenty_are_enough(world, mo
     with pytest.raises(NotFound):
         await search_indexes.delete_search_index(world.db, world.scope, index.index_id)
     assert limits.SEARCH_INDEXES == 20
+
+
+@pytest.mark.parametrize(
+    "text", ['homeAddress.city = "Rome"', 'xEvent[eventType = "buy"].count() >= 1 and homeAddress.city != "Bonn"']
+)
+async def test_a_search_finds_the_same_people_by_an_index_as_by_going_through_all(world, statements, text):
+    """And pages of it, either way; only the one statement says that an index was used."""
+
+    async def searched():
+        config = await world.config()
+        condition = await check_condition(config, (XdmClass.INDIVIDUAL_PROFILE, text))
+        search = Search(config.default_policy, condition, 10)
+        pages = [
+            await find_profiles(world.db, world.scope, config, search, window)
+            for window in (Window(10), Window(1), Window(10, backward=True))
+        ]
+        shown = [[each.profile_id for each in page.items] for page in pages]
+        return (
+            shown,
+            [(page.has_next, page.has_previous) for page in pages],
+            await count_profiles(world.db, world.scope, search),
+        )
+
+    through_all = await searched()
+    assert set(through_all[0][0]) == await ids(world, ANA, CARL)
+    await built(world)
+    await built(world, TYPE)
+    with statements() as names:
+        assert await searched() == through_all
+    assert len([name for name in names if name.startswith("search_candidates.find_")]) == 4
