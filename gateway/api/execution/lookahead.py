@@ -187,6 +187,8 @@ class Walk:
         else:
             if _is_worth_reading(node):
                 parts[path] = node
+            else:
+                raw |= declared.raw
 
     def _fields(
         self, parent: GraphQLObjectType, details: list[FieldDetails]

@@ -163,3 +163,13 @@ async def test_too_many_leaves_take_the_whole_document(people, statements, monke
         entity = (await people.data(query))["profile"]["entity"]
     assert entity == {"person": {"name": {"firstName": "Ana", "lastName": None}}, "workEmail": None}
     assert seen[-1:] == ROWS
+
+
+@pytest.mark.parametrize("below", ["__typename", "__typename @skip(if: true)"])
+@pytest.mark.parametrize("field", ["limits", "identities", "identityGraph", "sources", "mergePolicy"])
+async def test_an_object_of_which_nothing_is_read_is_there_all_the_same(people, field, below):
+    fields = f"{field} {{ {below} }} profileId"
+    compiled = await people.data(ONE % fields)
+    people.operations._compiles = False
+    assert compiled == await people.data(ONE % fields)
+    assert compiled["profile"][field] is not None
