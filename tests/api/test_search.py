@@ -17,6 +17,9 @@ SEARCH = """query ($where: String, $policy: ID, $first: Int, $after: String, $la
 NEWEST_FIRST = AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED)
 
 
+PHONE = ("Phone", "+49")
+
+
 def who(name):
     return "Email", f"{name}@x.io"
 
@@ -25,7 +28,8 @@ def who(name):
 async def people(client):
     """Twenty people with a record, and ten with events only, each with as many of them as their number."""
     world = client.world
-    await world.records(*(record(who(f"r{n}"), first_name=f"N{n % 4}") for n in range(20)))
+    await world.records(*(record(who(f"r{n}"), *[PHONE][n:], first_name=f"N{n % 4}") for n in range(20)))
+    await world.events(event("call", day(1), PHONE, eventType="b"))
     await world.events(
         *(event(f"e{n}-{k}", day(1 + k), who(f"e{n}"), eventType="a") for n in range(10) for k in range(n + 1))
     )
@@ -46,7 +50,8 @@ async def test_people_are_found_by_profile_events_and_identities(people):
     assert (names, page["nodes"][0]["entity"]) == (["e7", "e8", "e9"], {"person": None})
     assert (await found(people, 'identityMap.get("Email").id.includes("r3@x.io")'))[0] == ["r3"]
     assert (await found(people, "person.isNull() and xEvent.isNull()"))[0] == []
-    assert len((await found(people, "xEvent.min(timestamp) occurs before now"))[0]) == 10
+    assert (await found(people, 'xEvent[eventType = "b"]'))[0] == ["r0"]
+    assert len((await found(people, "xEvent.min(timestamp) occurs before now"))[0]) == 11
 
 
 async def test_a_page_that_ends_before_it_is_full_says_where_it_goes_on(people, monkeypatch):
