@@ -33,13 +33,16 @@ NAMES = {
     "Query.dataset.id": "Dataset", "Query.batch.id": "Batch", "Query.mergePolicy.id": "MergePolicy", "schemaId": "XdmSchema",
     "Query.schema.id": "XdmSchema", "Query.computedAttribute.id": "ComputedAttribute", "Query.computedAttribute.name": "ComputedAttribute name", "Query.identityNamespace.id": "IdentityNamespace", "Query.sandbox.id": "Sandbox",
     "Query.dataset.name": "Dataset name", "Query.mergePolicy.name": "MergePolicy name", "Query.schema.title": "XdmSchema title",
-    "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "ComputedAttributeFilter.name": "part", "mergeFunction": "function", "XdmSchemaFilter.title": "part",
+    "Query.sandbox.name": "Sandbox name", "code": "IdentityNamespace code", "DatasetFilter.name": "part", "ComputedAttributeFilter.name": "part", "mergeFunction": "function", "Profile.computedAttributes.names": "unknown", "XdmSchemaFilter.title": "part",
     "Query.node.id": "any", "Query.nodes.ids": "any", "namespace": "namespace", "IdentityKeyInput.value": "value",
     "select": "selector", "namespaces": "namespace", "path": "path", "PropertyCondition.value": "property", "eventTypes": "event type",
     "since": "time", "until": "time", "timestamp": "time", "first": "size", "last": "size", "sample": "size",
     "after": "cursor", "before": "cursor", "where": "nothing", "EventFilter.where": "condition",
 }  # fmt: skip
 """The kind of value that an argument or input field takes, by its name alone or with its owner's in front."""
+
+MOSTLY_EMPTY = [0] * 15 + [1]
+"""Sizes of lists of names of which the sandbox has none: every item is a mistake."""
 
 FIXED: dict[str, list[Any]] = {
     "selector": [
@@ -107,9 +110,10 @@ class SandboxValues:
     def _draw_not_null(self, random: Random, place: InputPosition, input_type: Any) -> Any:
         match input_type:
             case GraphQLList():
-                if random.random() < UNWRAPPED:
+                if random.random() < UNWRAPPED and place.kind != "unknown":
                     return self.draw(random, place, input_type.of_type)
-                return [self.draw(random, place, input_type.of_type) for _ in range(random.choice([0, 1, 1, 2, 3, 5]))]
+                sizes = MOSTLY_EMPTY if place.kind == "unknown" else [0, 1, 1, 2, 3, 5]
+                return [self.draw(random, place, input_type.of_type) for _ in range(random.choice(sizes))]
             case GraphQLInputObjectType():
                 return self._object(random, input_type)
             case GraphQLEnumType():
