@@ -102,6 +102,8 @@ async def test_a_field_that_cannot_be_projected_leaves_the_others_to_the_stateme
         'profile { identities(namespaces: ["Nope"]) { value } }',
         f"profile {{ events {{ nodes {{ identity {{ {IDENTITY} }} dataset {{ {DATASET} }} }} }} lastModifiedAt }}",
         f"profile {{ limits {{ identityCount eventCount exceeded }} sources {{ {DATASET} }} lastModifiedAt profileId }}",
+        "profile { limits { __typename } }",
+        "profile { limits { eventCount @skip(if: true) } identityGraph { __typename } profileId }",
         f"profile {{ identityGraph {{ identities {{ {IDENTITY} }} links {{ firstSeenAt }} }} limits {{ exceeded }} }}",
         f"status profile {{ events(first: -1) {{ {NODES} }} }}",
         f'status profile {{ events(first: 1, after: "x") {{ {NODES} }} }}',
