@@ -1,8 +1,12 @@
 """Files that may hold something of people who were erased: what lies in the data directory beside the files of Postgres."""
 
 import gzip
+import os
+import zlib
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +16,9 @@ POSTGRES: Final = "postgres"
 """The directory of the embedded Postgres, whose tables are scanned as tables."""
 
 PIECE_BYTES: Final = 1_000_000
+
+BROKEN: Final = (OSError, EOFError, zlib.error)
+"""What is raised where a file cannot be read or unpacked to its end."""
 
 NOT_REACHED: Final = (
     "backups",
@@ -23,25 +30,51 @@ NOT_REACHED: Final = (
 """What no scan of this machine's files and tables reaches."""
 
 
-def find_in_files(data_dir: Path, sought: Sequence[SoughtValues]) -> tuple[int, Counter[str]]:
-    """Look for values in every file of the data directory. Return how many files were read, and in how many pieces of each file some stand."""
-    files, found = 0, Counter[str]()
+@dataclass(slots=True)
+class FoundInFiles:
+    """How many files were `read`, in how many pieces of each some values stand, and which files and directories could not be read whole."""
+
+    read: int = 0
+    found: Counter[str] = field(default_factory=Counter)
+    unread: list[str] = field(default_factory=list)
+
+
+def find_in_files(data_dir: Path, sought: Sequence[SoughtValues]) -> FoundInFiles:
+    """Look for values in every file of the data directory, but for those that vanish meanwhile."""
+    told = FoundInFiles()
     longest = max((values.longest for values in sought), default=0)
-    for path in sorted(data_dir.rglob("*")):
-        inside = path.relative_to(data_dir)
-        if inside.parts[0] == POSTGRES or not path.is_file():
+    for path in _files(data_dir, told):
+        inside = str(path.relative_to(data_dir))
+        try:
+            for text in _pieces(path, longest):
+                told.found[inside] += any(values.are_in(text) for values in sought)
+        except FileNotFoundError:
             continue
-        files += 1
-        for text in _pieces(path, longest):
-            found[str(inside)] += any(values.are_in(text) for values in sought)
-    return files, +found
+        except BROKEN:
+            told.unread.append(inside)
+        else:
+            told.read += 1
+    told.found = +told.found
+    return told
+
+
+def _files(data_dir: Path, told: FoundInFiles) -> Iterator[Path]:
+    """List the files to be read, in their order."""
+
+    def note(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            told.unread.append(str(Path(error.filename).relative_to(data_dir)))
+
+    for directory, inside, names in os.walk(data_dir, onerror=note):
+        inside[:] = sorted(name for name in inside if Path(directory, name) != data_dir / POSTGRES)
+        yield from (path for name in sorted(names) if (path := Path(directory, name)).is_file())
 
 
 def _pieces(path: Path, overlap: int) -> Iterator[str]:
-    """Read a file, unpacked if it is packed by gzip, in pieces that overlap by so many characters."""
-    end = ""
+    """Read a file, unpacked if it is packed by gzip, in pieces that overlap by so many characters. Raises BROKEN."""
+    end, decoder = "", getincrementaldecoder("utf-8")(errors="replace")
     with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         while piece := file.read(PIECE_BYTES):
-            text = end + piece.decode(errors="replace")
+            text = end + decoder.decode(piece)
             yield text
             end = text[-overlap:] if overlap else ""

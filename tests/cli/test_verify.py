@@ -5,8 +5,11 @@ import json
 from pathlib import Path
 
 import asyncpg
-from people_dataset import create_dataset, ingest, records
+from people_dataset import create_dataset, ingest, records, run
 from program import gateway, server
+
+CUSTOMER = """mutation { createIdentityNamespace(input: {code: "Customer", name: "Customer", idType: CROSS_DEVICE,
+  normalization: TRIM_LOWERCASE}) { identityNamespace { id } } }"""
 
 
 def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
@@ -29,6 +32,13 @@ def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
         with (data_dir / "postgres.log").open("a") as log:
             log.write("somebody wrote nobody@example.com\n")
         logged = gateway("verify", "--erased", listed, "--json", "--data-dir", data_dir)
+        (data_dir / "old.log.gz").write_bytes(b"cut off")
+        broken = gateway("verify", "--erased", listed, "--json", "--data-dir", data_dir)
+        listed.write_text("Customer,c-1\nEmail,nobody@example.com\n")
+        unknown = gateway("verify", "--erased", listed, "--data-dir", data_dir)
+        run(client, 'mutation { createSandbox(input: {name: "trial"}) { sandbox { id } } }')
+        run(client, CUSTOMER)
+        known = gateway("verify", "--erased", listed, "--json", "--data-dir", data_dir)
         listed.write_text("Email\n")
         unreadable = gateway("verify", "--erased", listed, "--data-dir", data_dir)
     compared = "prod: compared identities 5 · fragments 5 · graphs 5 · profiles 5 · events 0 · journal 5\n"
@@ -44,6 +54,10 @@ def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
     told = json.loads(logged.stdout)
     assert (logged.returncode, told["found"]) == (1, [{"file": "postgres.log", "pieces": 1}])
     assert "nobody" not in logged.stdout
+    assert (broken.returncode, json.loads(broken.stdout)["unread"]) == (1, ["old.log.gz"])
+    assert (unknown.returncode, "Customer" in unknown.stderr, "Traceback" in unknown.stderr) == (1, True, False)
+    sandboxes = {name: scan["identities"] for name, scan in json.loads(known.stdout)["sandboxes"].items()}
+    assert sandboxes == {"prod": 2, "trial": 1}
     assert (unreadable.returncode, "line 1" in unreadable.stderr) == (1, True)
 
 
