@@ -72,6 +72,12 @@ class Violation:
     message: str
 
 
+class TooLarge(float):
+    """A number of a document that no double can hold. Its value is infinity, which JSON itself cannot write."""
+
+    __slots__ = ()
+
+
 def is_readable(document: Any) -> bool:
     """Return whether `unreadable` yields nothing, level by level, in a thirtieth of its time."""
     level = [document]
@@ -79,7 +85,7 @@ def is_readable(document: Any) -> bool:
         kinds = set(map(type, level))
         objects = [value for value in level if type(value) is dict] if dict in kinds else []
         texts = [value for value in level if type(value) is str] if str in kinds else []
-        if not _storable("".join(chain(texts, *objects))):
+        if TooLarge in kinds or not _storable("".join(chain(texts, *objects))):
             return False
         lists = [value for value in level if type(value) is list] if list in kinds else []
         level = [child for parent in (*map(dict.values, objects), *lists) for child in parent]
@@ -89,10 +95,12 @@ def is_readable(document: Any) -> bool:
 
 
 def unreadable(value: Any, path: str = "$", depth: int = 1) -> Iterator[Violation]:
-    """Yield violations that no schema can allow: nesting beyond MAX_DOCUMENT_DEPTH, NUL and lone surrogates."""
+    """Yield violations that no schema can allow: nesting beyond MAX_DOCUMENT_DEPTH, numbers beyond doubles, NUL and lone surrogates."""
     if isinstance(value, str):
         if not _storable(value):
             yield Violation(path, ViolationCode.CHARACTER, f"The text holds {_UNSTORABLE}.")
+    elif isinstance(value, TooLarge):
+        yield Violation(path, ViolationCode.RANGE, OUT_OF_RANGE + ".")
     elif isinstance(value, dict | list) and depth > MAX_DOCUMENT_DEPTH:
         yield Violation(path, ViolationCode.DEPTH, f"Documents nest up to {MAX_DOCUMENT_DEPTH} levels.")
     elif isinstance(value, dict):

@@ -18,7 +18,7 @@ from gateway.xdm.fields import children
 from gateway.xdm.leaves import instant
 from gateway.xdm.parts import Part, count_values, parts_of
 from gateway.xdm.validation import MAX_SURVEYED, MAX_VIOLATION_CHARACTERS, MAX_VIOLATIONS, Validator
-from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, is_readable, unreadable
+from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, TooLarge, is_readable, unreadable
 
 CUSTOM = {
     "code": {"type": "string", "pattern": "^[A-Z]{3}$", "maxLength": 3},
@@ -225,7 +225,9 @@ def test_depth_bombs_are_named(levels: int, key: str) -> None:
     assert [violation.code for violation in PROFILE.violations({key: document})] == ["DEPTH"]
 
 
-LEAVES = st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.sampled_from(["\x00", "\ud800"])
+LEAVES = (
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3) | st.sampled_from(["\x00", "\ud800", TooLarge("inf")])
+)
 KEYS = st.text(max_size=2) | st.sampled_from(["\x00", "\udc00"])
 
 

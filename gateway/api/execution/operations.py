@@ -25,6 +25,7 @@ from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
+from gateway.api.execution.unreadable import is_readable, without_documents
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
@@ -47,6 +48,7 @@ class Outcome(Enum):
 
     ANSWERED = "it ran: the body has `data`, and `errors` where fields failed"
     NOT_PARSED = "the text is not GraphQL"
+    NOT_JSON = "it holds what nothing can store, elsewhere than in documents to be taken in"
     NOT_VALID = "the document asks for what the schema does not have"
     REFUSED = "the request is wrong otherwise: a limit, the operation's name, the variables"
     NOT_A_QUERY = "only a query was allowed here"
@@ -54,11 +56,12 @@ class Outcome(Enum):
 
 
 class Request(NamedTuple):
-    """A client's request."""
+    """A client's request. `unreadable`: the error of variables with texts or numbers that only ingested documents may have, else None."""
 
     query: str
     variables: Mapping[str, Any] | None = None
     operation_name: str | None = None
+    unreadable: str | None = None
 
 
 class Response(NamedTuple):
@@ -125,6 +128,8 @@ class Operations:
                 Outcome.NOT_A_QUERY, {"errors": single_error_entries(BadInput("Only a query can be run here."))}
             )
         given = request.variables or {}
+        if request.unreadable and not is_readable(without_documents(operation.document, operation.node, given)):
+            return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})
         conditions = await operation.conditions.checked(self._db, config, given)
         check_cost(operation.cost(given, conditions), self._limits)
         operation.pages.check(given)

@@ -117,7 +117,7 @@ async def _run(
     try:
         with Block() as early:
             confirming.otherwise(early.give_up)
-            request = request_of_body(body) if parameters is None else request_of_parameters(parameters)
+            request = await request_of_body(body) if parameters is None else request_of_parameters(parameters)
             answer = await here.operations.run(caller.scope, request, stages, only_queries=True)
     finally:
         stages.begin("auth")
@@ -144,6 +144,8 @@ def _response_of(answer: operations.Response, media_type: str, stages: Stages, *
 
 def _status(answer: operations.Response, media_type: str, *, is_large: bool) -> int:
     """Return the status for an operation that did not run."""
+    if answer.outcome is Outcome.NOT_JSON:
+        return HTTPStatus.BAD_REQUEST
     if answer.outcome is Outcome.NOT_A_QUERY:
         return HTTPStatus.METHOD_NOT_ALLOWED
     if answer.outcome in OPERATION_ERRORS:

@@ -6,15 +6,28 @@ import orjson
 from starlette.datastructures import QueryParams
 
 from gateway.api.execution.operations import Request
+from gateway.api.execution.unreadable import is_readable
 from gateway.errors import BadInput, LimitExceeded
+from gateway.server.http.lenient_json import read_leniently
 
 KINDS: Final = (("variables", dict), ("extensions", dict), ("operationName", str))
 MAX_JSON_VALUES: Final = 500_000  # each takes some sixty bytes of memory, up to twenty times its text
 
 
-def request_of_body(body: bytes) -> Request:
-    """Return the request in a body. Raises BadInput, LimitExceeded."""
-    return _request_of(_parse(body, "The body"))
+async def request_of_body(body: bytes) -> Request:
+    """Return the request in a body, whose documents may hold values that cannot be stored. Raises BadInput, LimitExceeded, Unavailable."""
+    try:
+        return _request_of(_parse(body, "The body"))
+    except BadInput as refused:
+        if not isinstance(refused.__cause__, orjson.JSONDecodeError):
+            raise
+        try:
+            request = _request_of(await read_leniently(body, refused.__cause__))
+        except orjson.JSONDecodeError:
+            raise refused from None
+        if not is_readable([request.query, request.operation_name]):
+            raise
+        return request._replace(unreadable=refused.message)
 
 
 def request_of_parameters(query_string: bytes) -> Request:

@@ -72,19 +72,6 @@ async def test_error_codes_differ_by_stage(post):
     assert codes == ["GRAPHQL_PARSE_FAILED", "GRAPHQL_VALIDATION_FAILED", "BAD_INPUT", "BAD_INPUT"]
 
 
-@pytest.mark.parametrize(
-    "value", [r'"\ud800"', r'"\udc00\ud800"', "1e400", "-1e400", "9" * 400, "NaN", r'"\x"', '"\udcff"']
-)
-@pytest.mark.parametrize(
-    "body", ['{"query": %s}', '{"query": "{ __typename }", "variables": {"documents": [{"x": %s}]}}']
-)
-async def test_a_body_with_what_json_cannot_say_is_refused_with_its_place(post, body, value):
-    """Wherever it stands in the body; in a stream of documents it refuses its own line."""
-    answer = await post(content=(body % value).encode(errors="surrogateescape"), content_type="application/json")
-    assert (answer.status_code, code_of(answer)) == (400, "BAD_INPUT")
-    assert "column" in answer.json()["errors"][0]["message"]
-
-
 async def test_a_field_that_fails_leaves_the_others(post):
     answer = await post({"query": '{ __typename nodes(ids: ["nonsense"]) { id } }'}, accept=GRAPHQL)
     assert answer.status_code == 200
