@@ -205,6 +205,11 @@ async def test_every_mutation_but_ingestion_leaves_an_entry_and_one_that_is_refu
     await walk.call("deleteMergePolicy", "deletedId", id=policy)
     index = await walk.call("createSearchIndex", "searchIndex { id }", path="person.name.lastName")
     await walk.call("deleteSearchIndex", "deletedId", id=index)
+    attribute = await walk.call(
+        "createComputedAttribute", "computedAttribute { id }", name="visits", expression="xEvent.count()"
+    )
+    await walk.call("updateComputedAttribute", "computedAttribute { id }", id=attribute, displayName="Visits")
+    await walk.call("deleteComputedAttribute", "deletedId", id=attribute)
     sandbox = await walk.call("createSandbox", "sandbox { id }", name="added")
     await walk.call("updateSandbox", "sandbox { id }", id=sandbox, title="Changed")
     await walk.call("resetSandbox", "sandbox { id }", id=sandbox, confirmName="added")
