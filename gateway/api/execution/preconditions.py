@@ -14,7 +14,7 @@ from gateway.errors import BadInput, Misconfigured
 
 
 class Preconditions:
-    """Those of all fields of an operation, of fields that `@skip` or `@include` leaves out, too."""
+    """Preconditions of all fields that an operation selects, those that `@skip` or `@include` leaves out included."""
 
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         root = schema.get_root_type(operation.operation)
