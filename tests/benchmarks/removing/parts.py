@@ -49,6 +49,7 @@ async def load(world: World, kind: str, events: int, batch_id: UUID | None = Non
 async def emptied(world: World) -> None:
     """Do the job that is due, as a worker in this process does."""
     assert await work_off(world.db, world.configurations) >= 1
+    await world.config()  # a gateway is notified that the dataset takes data again
 
 
 async def right(world: World) -> None:
