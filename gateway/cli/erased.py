@@ -14,7 +14,7 @@ from gateway.cli.options import progress, run
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import list_sandboxes
 from gateway.domain.operations.erasure_scan import MAX_SOUGHT, ErasureScan, GivenIdentity, scan_for_erased
-from gateway.domain.reading.identities import known_namespace
+from gateway.errors import BadInput
 from gateway.server.deployment import open_deployment
 from gateway.server.erased_files import NOT_REACHED, FoundInFiles, find_in_files
 from gateway.settings import Settings
@@ -60,7 +60,7 @@ async def _scan(settings: Settings, identities: list[GivenIdentity], sandbox: st
         configs = [await configurations.read(deployment.db, scope) for scope in scopes]
         for namespace in {one.namespace for one in identities}:
             if all(config.namespace(namespace) is None for config in configs):
-                known_namespace(configs[0], namespace)
+                raise BadInput(configs[0].unknown_namespace(namespace))
         for scope, config in zip(scopes, configs, strict=True):
             task = bar.add_task(scope.sandbox.name, total=None)
             possible = [one for one in identities if config.namespace(one.namespace) is not None]

@@ -74,23 +74,12 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     return await pooled(), pooled
 
 
-def connect_to_alter(dsn: str, *, seconds: float, most: float) -> Connect:
-    """Return the function that opens a connection for one change of the schema of up to `most` seconds, outside any transaction.
+def connect_apart(dsn: str, *, seconds: float, statement_seconds: float) -> Connect:
+    """Return the function that opens a connection beside the pool, for few statements: to listen on, or for one that takes long.
 
-    `seconds` limits the opening."""
-    return partial(
-        asyncpg.connect,
-        dsn,
-        statement_cache_size=0,
-        timeout=seconds,
-        command_timeout=most,
-        target_session_attrs=PRIMARY,
-    )
-
-
-def connect_to_listen(dsn: str, *, seconds: float) -> Connect:
-    """Return the function that opens a connection to listen on, which runs hardly any statement. `seconds` limits each of them."""
-    limits = {"timeout": seconds, "command_timeout": seconds, "target_session_attrs": PRIMARY}
+    The opening is limited by `seconds`, each statement by `statement_seconds`, by the driver alone.
+    """
+    limits = {"timeout": seconds, "command_timeout": statement_seconds, "target_session_attrs": PRIMARY}
     return partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)
 
 

@@ -8,11 +8,12 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from copy import copy
+from functools import partial
 from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.connections import Connect, connect_to_alter, connect_to_listen, open_first
+from gateway.storage.connections import Connect, connect_apart, open_first
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
@@ -213,8 +214,11 @@ class Database:
         pool.keep(first)
         async with pool.lend() as connection:
             is_distributed = await Session(connection).value(IS_DISTRIBUTED)
-        listener = Listener(connect_to_listen(listen_dsn or dsn, seconds=statement_seconds))
-        open_to_alter = connect_to_alter(listen_dsn or dsn, seconds=statement_seconds, most=DAY_SECONDS)
+        apart = partial(connect_apart, listen_dsn or dsn, seconds=statement_seconds)
+        listener, open_to_alter = (
+            Listener(apart(statement_seconds=statement_seconds)),
+            apart(statement_seconds=DAY_SECONDS),
+        )
         return cls(pool, listener, open_to_alter, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
     async def close(self) -> None:

@@ -180,10 +180,10 @@ async def update_attribute(
         derived = attribute.derived
         if attribute.status is AttributeStatus.DRAFT or after is AttributeStatus.PROCESSED:
             derived = await _check(settings, unions, others)
+        else:
+            _check_texts(settings)
         if after is AttributeStatus.PROCESSED is not attribute.status:
             _check_active(others, most)
-        check_name(settings.display_name, "displayName")
-        check_description(settings.description)
         await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, after))
         changed = _find(await load_attributes(tx, scope), attribute_id)
         before, now = _told(attribute), _told(changed)
@@ -275,8 +275,7 @@ async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[C
             f"A name is a letter, then letters and digits, {MAX_NAME_CHARACTERS} at most; `displayName` takes any text."
         )
         raise Invalid(message, path=["name"])
-    check_name(settings.display_name, "displayName")
-    check_description(settings.description)
+    _check_texts(settings)
     if any(other.name == settings.name for other in others):
         raise Taken(f"There is a computed attribute {settings.name!r} already.", path=["name"])
     if has_own_field(unions):
@@ -284,6 +283,12 @@ async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[C
     derived = await asyncio.to_thread(_derived, settings.expression, unions, others)
     _check_lookback(settings, derived)
     return derived
+
+
+def _check_texts(settings: AttributeSettings) -> None:
+    """Check what people read of an attribute. Raises Invalid."""
+    check_name(settings.display_name, "displayName")
+    check_description(settings.description)
 
 
 def _derived(text: str, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:

@@ -24,6 +24,8 @@ from gateway.domain.config.registry import XdmSchema, load_schemas, select_usabl
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
+from gateway.pql.check import event_type, profile_type
+from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -156,6 +158,13 @@ class Configuration:
         """The unions of both classes, for expressions over a profile and its events."""
         profile, event = (self.union(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
         return Unions(self.tenant_code, profile, event)
+
+    def input_type(self, xdm_class: XdmClass) -> ObjectOf:
+        """Return the type of what an expression of a class is about: a profile with its events, or one event."""
+        event = self.union(XdmClass.EXPERIENCE_EVENT)
+        if xdm_class is XdmClass.EXPERIENCE_EVENT:
+            return event_type(event)
+        return profile_type(self.union(XdmClass.INDIVIDUAL_PROFILE), event)
 
     @cached_property
     def programs(self) -> Programs:

@@ -21,7 +21,6 @@ from gateway.domain.work.audit import Subject
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.jobs import Started
 from gateway.errors import Conflict, Invalid, NotFound, Taken
-from gateway.pql.check import profile_type
 from gateway.pql.indexes import Leaf, leaf_of
 from gateway.storage.database import Database, Reader, Session
 from gateway.storage.queries import query
@@ -128,7 +127,7 @@ async def delete_search_index(db: Database, scope: Scope, index_id: UUID) -> Non
     """
     scope.require(Permission.CONFIG_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
-        before = next((each for each in await list_search_indexes(tx, scope) if each.index_id == index_id), None)
+        (before,) = await read_search_indexes(tx, scope, [index_id])
         if before is None or await tx.value(DELETE, scope.sandbox_id, index_id) is None:
             raise NotFound("There is no index with this id.", path=["id"])
         await jobs.end(tx, scope, JobKind.BUILD_SEARCH_INDEX, index_id, jobs.JobStatus.CANCELLED)
@@ -137,5 +136,10 @@ async def delete_search_index(db: Database, scope: Scope, index_id: UUID) -> Non
 
 def indexable(config: Configuration, path: str) -> Leaf | None:
     """Return the leaf with this dotted path, None if the unions of the sandbox have none that an index could be over."""
-    event = config.union(XdmClass.EXPERIENCE_EVENT)
-    return leaf_of(profile_type(config.union(XdmClass.INDIVIDUAL_PROFILE), event), path)
+    return leaf_of(config.input_type(XdmClass.INDIVIDUAL_PROFILE), path)
+
+
+def leaf_of_index(config: Configuration, index: SearchIndex) -> Leaf | None:
+    """Return the leaf that an index is over; None if the sandbox has no such field any more, or one of another type."""
+    leaf = indexable(config, index.path)
+    return leaf if leaf is not None and leaf.type.value == index.type else None

@@ -7,7 +7,7 @@ anew; an index that is in no list, because it was deleted, or its policy or its 
 from typing import Any, Final
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.config.search_indexes import SearchIndex, indexable, list_search_indexes
+from gateway.domain.config.search_indexes import SearchIndex, leaf_of_index, list_search_indexes, read_search_indexes
 from gateway.domain.reading.search_candidates import owner_of
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import audit, leases
@@ -32,9 +32,9 @@ _TABLES: Final = {False: "gateway.profile", True: "gateway.event"}
 async def build_search_index(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
     """Make an index on each partition of its table, one a piece: a job. The index may be in no list by now; then it is not made."""
     config = await configurations.read(db, scope)
-    while index := next((each for each in await list_search_indexes(db, scope) if each.index_id == job.subject), None):
-        leaf = indexable(config, index.path)
-        if leaf is None or leaf.type.value != index.type:
+    while index := (await read_search_indexes(db, scope, [job.subject]))[0]:
+        leaf = leaf_of_index(config, index)
+        if leaf is None:
             return  # the field is gone, and the index goes next
         parts = await db.rows(LIST_PARTS, _TABLES[leaf.is_of_events], _prefix(scope, index))
         missing = next((part for part in parts if not part["is_made"]), None)
@@ -66,10 +66,8 @@ async def expire_search_indexes(
     config = await configurations.read(db, scope)
     async with db.transaction(scope.sandbox_id) as tx:
         gone = [row["index_id"] for row in await tx.rows(DELETE_UNUSED, scope.sandbox_id, days)]
-        for index in await list_search_indexes(tx, scope):
-            leaf = indexable(config, index.path)
-            if leaf is None or leaf.type.value != index.type:
-                gone.append(await tx.value(DELETE, scope.sandbox_id, index.index_id))
+        without_field = [one for one in await list_search_indexes(tx, scope) if leaf_of_index(config, one) is None]
+        gone += [await tx.value(DELETE, scope.sandbox_id, index.index_id) for index in without_field]
         for index_id in gone:
             await audit.record(tx, scope, "deleteSearchIndex", Subject("SearchIndex", (index_id,)))
         await leases.advance(tx, job, None, done=job.done + len(gone))

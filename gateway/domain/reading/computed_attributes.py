@@ -12,12 +12,12 @@ import orjson
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.reading.conditions import READ_INSTANT
+from gateway.domain.reading.conditions import READ_INSTANT, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.names import did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, BadPql, Unstorable
+from gateway.errors import BadInput
 from gateway.pql.aggregates import AT, COUNTED, VALUE
 from gateway.pql.sql import Compiled, Inputs, compiled
 from gateway.storage.database import Database, Session
@@ -96,7 +96,8 @@ async def compute_values(
         windows = {each.name: _since(each, at) for each in config.attributes.values()}
         for start in range(0, len(profiles), PEOPLE_AT_ONCE):
             some = slice(start, start + PEOPLE_AT_ONCE)
-            await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
+            with within_range("a computed attribute has"):
+                await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
     return [[_value(each, told[each.name], at, windows[each.name]) for each in attributes] for told in found]
 
 
@@ -123,33 +124,19 @@ async def _compute(
         people = [profile.person.xids for profile in profiles]
         since = [moment.windows[program.name] or EARLIEST for program in of_events]
         statement, values = _statement(OF_EVENTS, of_events)
-        rows = await _rows(moment, statement, *slices(people), moment.at, since, *values)
+        rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *slices(people), moment.at, since, *values)
         _add(found, of_events, rows)
     others = [program for program in programs if not program.is_of_events]
     for _, level in groupby(others, lambda program: program.level):
         chosen = tuple(level)
         documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
         statement, values = _statement(OF_DOCUMENTS, chosen)
-        _add(found, chosen, await _rows(moment, statement, documents, moment.at, *values))
-
-
-async def _rows(moment: _Moment, statement: Query, *values: Any) -> Sequence[Sequence[str]]:
-    try:
-        return await moment.tx.rows(statement, moment.scope.sandbox_id, *values)
-    except Unstorable as error:
-        raise _out_of_range() from error
+        _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
 
 
 def _add(found: Sequence[dict[str, Result]], programs: Iterable[Program], rows: Sequence[Sequence[str]]) -> None:
-    try:
-        for told, row in zip(found, rows, strict=True):
-            told.update((program.name, orjson.loads(text)) for program, text in zip(programs, row, strict=True))
-    except orjson.JSONDecodeError as error:  # JSON has no number that large
-        raise _out_of_range() from error
-
-
-def _out_of_range() -> BadPql:
-    return BadPql("A value that a computed attribute has is out of range.")
+    for told, row in zip(found, rows, strict=True):
+        told.update((program.name, orjson.loads(text)) for program, text in zip(programs, row, strict=True))
 
 
 @lru_cache(maxsize=64)

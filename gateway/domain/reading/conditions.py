@@ -1,16 +1,19 @@
 """Conditions in PQL over people and over events: checked once for a text and a sandbox's schemas, and written as SQL for statements."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final, TypeAlias
 
+import orjson
+
 from gateway.domain.config.configuration import Configuration
-from gateway.pql.check import check, event_type, profile_type
+from gateway.errors import BadPql, Unstorable
+from gateway.pql.check import check
 from gateway.pql.problems import Problem
 from gateway.pql.sql import NOW, Inputs, condition, event_inputs
 from gateway.pql.typed import Expression
-from gateway.pql.types import ObjectOf
 from gateway.projection.predicates import Predicate
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.threads import COMPUTATIONS
@@ -51,14 +54,6 @@ _checked: WeightedCache[tuple[int, int, ConditionKey], Condition | tuple[Problem
 )
 
 
-def input_type(config: Configuration, xdm_class: XdmClass) -> ObjectOf:
-    """Return the type of what an expression of a class is about: a profile with its events, or one event."""
-    event = config.union(XdmClass.EXPERIENCE_EVENT)
-    if xdm_class is XdmClass.EXPERIENCE_EVENT:
-        return event_type(event)
-    return profile_type(config.union(XdmClass.INDIVIDUAL_PROFILE), event)
-
-
 async def check_condition(config: Configuration, key: ConditionKey) -> Condition | tuple[Problem, ...]:
     """Return the condition of a text over profiles or events of the sandbox, or what is wrong with it. Looks at no data."""
     place = (config.sandbox_id, config.version, key)
@@ -83,9 +78,18 @@ async def read_instant(db: Reader) -> datetime:
     return at - timedelta(microseconds=at.microsecond % 1_000)
 
 
+@contextmanager
+def within_range(what: str) -> Iterator[None]:
+    """Run what computes values of expressions in Postgres and parses them. `what` computes them, for the message. Raises BadPql."""
+    try:
+        yield
+    except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
+        raise BadPql(f"A value that {what} is out of range.") from error
+
+
 def _check(config: Configuration, key: ConditionKey) -> Condition | tuple[Problem, ...]:
     xdm_class, text = key
-    checked = check(text, input_type(config, xdm_class), is_condition=True)
+    checked = check(text, config.input_type(xdm_class), is_condition=True)
     if checked.expression is None:
         return checked.errors
     inputs = EVENT if xdm_class is XdmClass.EXPERIENCE_EVENT else PERSON

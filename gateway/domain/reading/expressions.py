@@ -9,11 +9,10 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.conditions import input_type, read_instant
+from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.durations import Duration, check_lookback
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
-from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import Checked, check
 from gateway.pql.sql import Inputs, compiled
 from gateway.pql.types import name_of
@@ -42,7 +41,7 @@ async def check_expression(scope: Scope, config: Configuration, text: str, xdm_c
     Needs a scope that reads the configuration; raises Forbidden.
     """
     scope.require(*READ_CONFIGURATION)
-    return await COMPUTATIONS.run(check, text, input_type(config, xdm_class))
+    return await COMPUTATIONS.run(check, text, config.input_type(xdm_class))
 
 
 async def evaluate_expression(
@@ -61,7 +60,7 @@ async def evaluate_expression(
     that is no expression over profiles, and for a value that cannot be computed; BadInput for another look-back; Unavailable, Timeout.
     """
     scope.require(Permission.PROFILE_READ)
-    checked = await COMPUTATIONS.run(check, text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+    checked = await COMPUTATIONS.run(check, text, config.input_type(XdmClass.INDIVIDUAL_PROFILE))
     if checked.expression is None or checked.type is None:
         raise checked.errors[0].error
     if lookback is not None:
@@ -76,9 +75,7 @@ async def evaluate_expression(
         document = orjson.dumps(profile.document).decode()
         found = compiled(checked.expression, _OF_ONE)
         values = (document, list(profile.person.xids), at, since, *found.values)
-        try:
+        with within_range("the expression computes"):
             answer = await tx.value(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
             value = None if answer is None else orjson.loads(answer)
-        except (Unstorable, orjson.JSONDecodeError) as error:  # the latter: JSON has no number that large
-            raise BadPql("A value that the expression computes is out of range.") from error
     return ExpressionResult(value, name_of(checked.type), at)

@@ -5,6 +5,7 @@ takes as many statements as there is time for, and one that ends before it is fu
 """
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
@@ -127,7 +128,7 @@ async def _rows(
     statement, values = statement_of(query, graph, where, candidates.profile_ids, backward=asked.backward)
     after, before = asked.bounds(UUID)
     after, before, due = after or FIRST, before or LAST, clock.time() + search.seconds
-    while True:
+    for number in itertools.count():
         given = (policy.policy_id, policy.version, after, before, search.people)
         size = () if missing is None else (missing(),)
         try:
@@ -136,7 +137,8 @@ async def _rows(
             raise Timeout(_SLOW) from error
         if not row["is_current"]:
             raise Unavailable("The merge policy has just changed; try again.")
-        await note_candidates(db, scope, policy, candidates, at)
+        if number == 0:
+            await note_candidates(db, scope, policy, candidates, at)
         yield row
         if row["last"] is None or (missing and not missing()) or clock.time() > due:
             return

@@ -1,7 +1,7 @@
 """Candidates of a search: the people that an index finds for one part of its condition, before the whole of it decides.
 
-A search that an index could have served, had there been one, asks for it, in a sandbox with many people. What is told here was so at the
-moment of the reader: the search has to read at the same one.
+A search that an index could have served, had there been one, asks for it, in a sandbox with many people. Candidates are read before the
+search reads: who comes to match between the two is left out, as somebody is who came just after the search.
 """
 
 from collections.abc import Sequence

@@ -9,7 +9,7 @@ from world import World, event, record
 from gateway.domain.config import policies, sandboxes, search_indexes
 from gateway.domain.operations import search_indexing
 from gateway.domain.reading import search_candidates
-from gateway.domain.reading.conditions import check_condition, input_type
+from gateway.domain.reading.conditions import check_condition
 from gateway.domain.reading.search import Search, count_profiles, find_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
 from gateway.domain.rules import limits
@@ -73,7 +73,7 @@ async def now(world):
 async def found(world, text, policy=None):
     """The first identities of the people that an index finds; None if none tells. And what else was found."""
     config = await world.config()
-    checked = check(text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+    checked = check(text, config.input_type(XdmClass.INDIVIDUAL_PROFILE))
     assert checked.expression, checked.errors
     policy = policy or config.default_policy
     candidates = await find_candidates(world.db, world.scope, policy, checked.expression, await now(world))
