@@ -3,8 +3,9 @@
 
 -- name: read_present(sandbox_id) -> row
 -- Read the present snapshot and the time of the database, since when the journal is kept, and of which history of which database all this is.
+-- `begun`: how many ids of transactions were given out from the snapshot's end on; it is looked up after the snapshot was taken.
 -- Walks sandbox_pkey, and change_pkey from its end.
-select pg_current_snapshot() as snapshot, gateway.now() as at, journal_since,
+select pg_current_snapshot() as snapshot, age(pg_snapshot_xmax(pg_current_snapshot())::xid) as begun, gateway.now() as at, journal_since,
        coalesce((select seq from gateway.change where sandbox_id = $1 order by seq desc limit 1), 0) as seq,
        (select system_identifier from pg_control_system()) as system, left(pg_walfile_name(pg_current_wal_insert_lsn()), 8) as timeline,
        (select oid from pg_database where datname = current_database()) as database

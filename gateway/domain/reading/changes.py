@@ -152,7 +152,7 @@ class _Reading:
         if row is None:
             raise BadInput("The sandbox is gone.")
         _, end, running = row["snapshot"]
-        present = Snapshot.of(row["at"], end, running, row["seq"])
+        present = Snapshot.of(row["at"], end, running, row["begun"], row["seq"])
         store = store_number(row["system"], row["timeline"], row["database"])
         is_by_identity = policy.settings.identity_graph is IdentityGraphType.NONE
         return cls(db, scope, policy, is_by_identity, store, present, row["journal_since"])

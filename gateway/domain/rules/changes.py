@@ -34,8 +34,8 @@ MAX_NUMBER: Final = 2**62
 class Snapshot:
     """Which transactions had ended at a moment: all with an id below `end`, but for the `running` ones, in ascending order.
 
-    `seq`: the greatest number of a row that these had written. All transactions that had no id draw greater ones. `at`: when that was, in
-    milliseconds since 1970.
+    No transaction had an id from `end` on. `seq`: the greatest number of a row that those had written which had ended; all that had no id
+    draw greater ones. `at`: when that was, in milliseconds since 1970.
     """
 
     at: int
@@ -44,11 +44,15 @@ class Snapshot:
     seq: int
 
     @classmethod
-    def of(cls, at: datetime, end: int, running: tuple[int, ...], seq: int) -> "Snapshot":
-        """Return the snapshot that the database took at this time. Raises Unavailable if more than MAX_RUNNING transactions were running."""
-        if len(running) > MAX_RUNNING:
+    def of(cls, at: datetime, end: int, running: tuple[int, ...], begun: int, seq: int) -> "Snapshot":
+        """Return the snapshot that the database took at this time. Raises Unavailable if more than MAX_RUNNING transactions were running.
+
+        The database ends a snapshot behind the newest transaction that had ended. Up to `begun` more ids were given out behind that: their
+        transactions may have drawn their numbers already, so they count as running.
+        """
+        if len(running) + begun > MAX_RUNNING:
             raise Unavailable(f"More than {MAX_RUNNING:,} transactions are writing at this moment; try again.")
-        return cls(_milliseconds(at), end, running, seq)
+        return cls(_milliseconds(at), end + begun, (*running, *range(end, end + begun)), seq)
 
     @cached_property
     def values(self) -> tuple[Any, ...]:
@@ -59,6 +63,16 @@ class Snapshot:
     def as_stored(self) -> tuple[int, int, tuple[int, ...]]:
         """The snapshot as Postgres has it: its lowest running transaction, its end, and all running ones."""
         return min(self.running, default=self.end), self.end, self.running
+
+    @property
+    def newest(self) -> int:
+        """The newest transaction that had ended."""
+        newest = self.end - 1
+        for one in reversed(self.running):
+            if one < newest:
+                break
+            newest = one - 1
+        return newest
 
     def shows_as_much_as(self, later: "Snapshot") -> bool:
         """Return whether no transaction with rows ended between this snapshot and a later one."""
@@ -121,7 +135,7 @@ class Position(NamedTuple):
         that rows behind it may be gone.
         """
         latest = self.until or self.since
-        if self.store != store or latest.end > present.end:
+        if self.store != store or latest.newest > present.newest:
             raise CursorExpired("The cursor is from another history of this database, which was restored since.")
         if self.at < _milliseconds(journal_since):
             raise CursorExpired("Changes behind this cursor are kept no longer, or the sandbox was reset.")

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 from world import World, event, record
@@ -28,6 +29,11 @@ ANA, PHONE, BEN, EVE = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x
 EXPIRE = Query(
     "test.expire", "update gateway.sandbox set journal_since = $2 where sandbox_id = $1", (), (), "none", "x."
 )
+TRANSACTION_ID = Query("test.transaction_id", "select pg_current_xact_id()", (), (), "value", "x.")
+
+
+def created(profile_id: UUID) -> Effects:
+    return Effects({profile_id: PersonChange(ChangeKind.CREATED, profile_id, (profile_id,))})
 
 
 async def read(world: World, after: Position | None = None, first: int = 1000, **view) -> ChangePage:
@@ -169,10 +175,28 @@ async def test_a_transaction_that_ends_late_is_missed_by_nobody(world, dsn):
         first = await read(world, position)
         assert [each.profile_id for each in first.items] == [ben]
         assert first.items[0].version > stamp["ordinal"]
-        created = PersonChange(ChangeKind.CREATED, ana, (ana,))
-        await write_changes(late, world.scope, stamp["ordinal"], stamp["at"], Effects({ana: created}))
+        await write_changes(late, world.scope, stamp["ordinal"], stamp["at"], created(ana))
         assert (await read(world, first.end)).items == []
     for after in (first.end, first.items[0].position):
+        assert [each.profile_id for each in (await read(world, after)).items] == [ana]
+    await other.close()
+
+
+async def test_a_transaction_that_began_last_and_drew_its_number_first_is_missed_by_nobody(world, dsn):
+    """A snapshot of Postgres ends behind the newest transaction that has ended, and later ones may be running then."""
+    ana, ben = await world.xid(*ANA), await world.xid(*BEN)
+    other = await Database.connect(dsn, size=3)
+    position = (await read(world, first=0)).end
+    async with other.transaction() as late:
+        async with other.transaction() as early:
+            await early.value(TRANSACTION_ID)
+            first = await late.row(STAMP, world.scope.sandbox_id)
+            second = await early.row(STAMP, world.scope.sandbox_id)
+            await write_changes(early, world.scope, second["ordinal"], second["at"], created(ben))
+        page = await read(world, position)
+        assert [each.profile_id for each in page.items] == [ben]
+        await write_changes(late, world.scope, first["ordinal"], first["at"], created(ana))
+    for after in (page.end, page.items[0].position):
         assert [each.profile_id for each in (await read(world, after)).items] == [ana]
     await other.close()
 

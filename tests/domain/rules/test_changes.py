@@ -75,32 +75,38 @@ def test_no_position_ends_before_the_first_transaction(end):
 
 
 def test_more_transactions_than_a_cursor_holds_are_a_reason_to_try_again():
-    assert len(Snapshot.of(AT, 10**6, tuple(range(MAX_RUNNING)), 1).running) == MAX_RUNNING
+    assert len(Snapshot.of(AT, 10**6, tuple(range(MAX_RUNNING - 1)), 1, 1).running) == MAX_RUNNING
     with pytest.raises(Unavailable):
-        Snapshot.of(AT, 10**6, tuple(range(MAX_RUNNING + 1)), 1)
+        Snapshot.of(AT, 10**6, tuple(range(MAX_RUNNING)), 1, 1)
 
 
 def test_a_position_of_another_history_or_of_gone_rows_is_expired():
-    store, snapshot = store_number(1, "00000001", 5), Snapshot.of(AT, 100, (), 7)
+    store, snapshot = store_number(1, "00000001", 5), Snapshot.of(AT, 100, (), 0, 7)
     position = Position.at_snapshot(store, snapshot)
     long_ago = AT - timedelta(days=1)
     position.check(store, snapshot, long_ago)
     for other, present, since in [
         (store_number(1, "00000002", 5), snapshot, long_ago),
         (store_number(2, "00000001", 5), snapshot, long_ago),
-        (store, Snapshot.of(AT, 99, (), 7), long_ago),
+        (store, Snapshot.of(AT, 99, (), 0, 7), long_ago),
         (store, snapshot, AT + timedelta(milliseconds=1)),
     ]:
         with pytest.raises(CursorExpired):
             position.check(other, present, since)
 
 
+def test_transactions_behind_the_newest_that_had_ended_count_as_running_and_a_crash_may_take_their_ids_back():
+    before = Snapshot.of(AT, 100, (90, 99), 3, 7)
+    assert (before.end, before.running, before.newest) == (103, (90, 99, 100, 101, 102), 98)
+    Position.at_snapshot(1, before).check(1, Snapshot.of(AT, 100, (), 0, 7), AT)
+
+
 def test_a_position_stays_good_as_long_as_the_row_in_front_of_it_is_kept():
-    begun = Position.at_snapshot(1, beginning(AT)).up_to(Snapshot.of(AT, 100, (), 7))
+    begun = Position.at_snapshot(1, beginning(AT)).up_to(Snapshot.of(AT, 100, (), 0, 7))
     read = begun.behind(Row(1, 0, 1), AT + timedelta(days=2)).behind(Row(2, 0, 1), AT)
-    read.check(1, Snapshot.of(AT, 100, (), 7), AT + timedelta(days=2))
+    read.check(1, Snapshot.of(AT, 100, (), 0, 7), AT + timedelta(days=2))
     with pytest.raises(CursorExpired):
-        begun.check(1, Snapshot.of(AT, 100, (), 7), AT + timedelta(days=2))
+        begun.check(1, Snapshot.of(AT, 100, (), 0, 7), AT + timedelta(days=2))
 
 
 def test_nothing_is_new_unless_a_running_transaction_ended_or_a_greater_number_was_written():
