@@ -145,9 +145,16 @@ class World:
         await delete_batch(self.db, self.scope, batch_id)
         await self.empty_batches()
 
-    async def publish(self, name: str, expression: str, lookback: Duration | None = None) -> ComputedAttribute:
+    async def publish(
+        self,
+        name: str,
+        expression: str,
+        lookback: Duration | None = None,
+        xdm_class: XdmClass = XdmClass.INDIVIDUAL_PROFILE,
+    ) -> ComputedAttribute:
         """Make a computed attribute and publish it."""
-        settings, unions = AttributeSettings(name, name, expression, lookback=lookback), (await self.config()).unions
+        settings = AttributeSettings(name, name, expression, lookback=lookback, xdm_class=xdm_class)
+        unions = (await self.config()).unions
         return await create_attribute(self.db, self.scope, unions, settings, most=ATTRIBUTES, publish=True)
 
     async def empty_batches(self) -> None:

@@ -1,4 +1,4 @@
-"""Computed attributes: what is computed for every person, and the values of one."""
+"""Computed attributes: what is computed for every person, or for every event, and the values of a person."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -36,7 +36,7 @@ described(
     "Where a computed attribute stands.",
     DRAFT="Not published: it may change in everything, and nobody has a value.",
     NEW="What `updateComputedAttribute` sets to publish a DRAFT, or a DISABLED one again. Nothing stays NEW: values are computed as they are read.",
-    PROCESSED="Published: every person has a value, which is right at the moment of reading.",
+    PROCESSED="Published: every person has a value, or every event, which is right at the moment of reading.",
     DISABLED="Switched off: nobody has a value until it is published again.",
 )
 
@@ -101,7 +101,7 @@ def _dependents(parent: strawberry.Parent[ComputedAttribute], info: Info) -> lis
 
 @strawberry.type(
     name="ComputedAttribute",
-    description="A value that is computed for each person: one aggregation of their events, or an expression over the profile and other computed attributes.",
+    description="A value that is computed for each person: one aggregation of their events, or an expression over the profile and other computed attributes. Or, of class EXPERIENCE_EVENT, one that is computed for each event, from that event alone.",
 )
 class ComputedAttributeType(Edited, Node):
     domain = ComputedAttribute
@@ -116,7 +116,7 @@ class ComputedAttributeType(Edited, Node):
     expression: PqlExpression = attribute("settings", "What is computed.")
     lookback: Duration | None = attribute(
         "settings.lookback",
-        "How old the events may be that it is of, at the moment of reading; null for events of any age, and for an expression over the profile.",
+        "How old the events may be that it is of, at the moment of reading; null for events of any age, and where it is no aggregation of events.",
     )
     keep_current: bool = attribute(
         "settings.keep_current", "As it was given; without effect, since values always are current."
@@ -124,18 +124,18 @@ class ComputedAttributeType(Edited, Node):
     status: AttributeStatus = plain("Whether it has values.")
     merge_function: str | None = attribute(
         "derived.merge_function",
-        "What it makes of events: SUM, COUNT, MIN, MAX, AVERAGE, MOST_RECENT, LIST, DISTINCT, MOST_FREQUENT or GROUPBY; null for an expression over the profile.",
+        "What it makes of events: SUM, COUNT, MIN, MAX, AVERAGE, MOST_RECENT, LIST, DISTINCT, MOST_FREQUENT or GROUPBY; null for an expression over the profile or over one event.",
     )
     return_type: str = attribute(
         "derived.return_type", "The type of its values, as `ExpressionCheck.returnType` has it."
     )
     path: str = plain(
-        "Where it stands in expressions of other computed attributes: `_{organization code}.ComputedAttributes.{name}`. No custom field may take that place."
+        "Where it stands in profiles, or in events: `_{organization code}.ComputedAttributes.{name}`. Expressions find it there. No custom field may take that place."
     )
-    xdm_class: XdmClass = attribute("settings.xdm_class", "What it is of: always INDIVIDUAL_PROFILE.", "class")
+    xdm_class: XdmClass = attribute("settings.xdm_class", "What has a value: people, or single events.", "class")
     dependencies: list[str] = attribute(
         "derived.dependencies",
-        "Dotted paths of the fields that it reads, those of events under `xEvent`, those of other attributes at their `path`.",
+        "Dotted paths of the fields that it reads, those of a person's events under `xEvent`, those of other attributes at their `path`.",
     )
     dependents: list[Annotated["ComputedAttributeType", strawberry.lazy("gateway.api.computed_attributes")]] = (
         resolved_by(
@@ -262,13 +262,13 @@ class ComputedAttributeQuery:
 @strawberry.input(description="A computed attribute to be made.")
 class ComputedAttributeInput:
     xdm_class: XdmClass | None = plain(
-        "What it is of: only INDIVIDUAL_PROFILE can be.", name="class", default=XdmClass.INDIVIDUAL_PROFILE
+        "What has a value: people, or single events.", name="class", default=XdmClass.INDIVIDUAL_PROFILE
     )
     name: str = plain("What programs will call it: a letter, then letters and digits; not the name of another.")
     display_name: str | None = plain("What people will call it; its name where this is left out.", default=None)
     description: str | None = plain("What it is for.", default=None)
     expression: str = plain(
-        'What is computed, in PQL: one aggregation of events, such as `xEvent[eventType = "commerce.purchases"].sum(commerce.order.priceTotal)`, which looks at each event alone; or an expression over the profile and other published attributes.'
+        'What is computed, in PQL: one aggregation of events, such as `xEvent[eventType = "commerce.purchases"].sum(commerce.order.priceTotal)`, which looks at each event alone; or an expression over the profile and other published attributes. Of class EXPERIENCE_EVENT, an expression over one event, such as `productListItems.sum(quantity)`, without `now`.'
     )
     lookback: Duration | None = plain(
         "How old the events may be, at the moment of reading: from an hour to three years, as in `PT24H`, `P7D` or `P6M`. Left out, events of any age count.",

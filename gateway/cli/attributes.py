@@ -25,6 +25,7 @@ from gateway.errors import NotFound
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 from gateway.storage.database import Database
+from gateway.xdm.classes import XdmClass
 
 Name = Annotated[str, typer.Argument(help="Name of the attribute, as `gateway attributes list` shows it.")]
 Expression = Annotated[str | None, typer.Option(help="What is to be computed, in PQL.", show_default=False)]
@@ -45,7 +46,7 @@ attributes = command_group()
 
 @attributes.callback()
 def _attributes() -> None:
-    """List, create, edit, publish, disable and delete computed attributes, which every person has a value of.
+    """List, create, edit, publish, disable and delete computed attributes: values that every person has, or every event.
 
     Works while a server runs on the same data directory, and when none does.
     """
@@ -71,13 +72,17 @@ def create(
     display_name: DisplayName = None,
     description: Description = None,
     lookback: Lookback = None,
+    of_events: Annotated[
+        bool, typer.Option("--of-events", help="Every event has a value, computed from it alone; else people have.")
+    ] = False,
     publish: Annotated[bool, typer.Option("--publish", help="Publish it at once; else it is a DRAFT.")] = False,
     sandbox: SandboxName = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create a computed attribute."""
     given = {"display_name": display_name or name, "description": description, **_window(lookback)}
-    made = AttributeSettings(name=name, expression=expression, **given)
+    xdm_class = XdmClass.EXPERIENCE_EVENT if of_events else XdmClass.INDIVIDUAL_PROFILE
+    made = AttributeSettings(name=name, expression=expression, xdm_class=xdm_class, **given)
     run(_create(settings_of(data_dir=data_dir), sandbox, made, publish=publish))
 
 
@@ -100,13 +105,13 @@ def edit(
 
 @attributes.command()
 def publish(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
-    """Publish a computed attribute that is a DRAFT or DISABLED: everybody has a value from now on."""
+    """Publish a computed attribute that is a DRAFT or DISABLED: it has values from now on."""
     run(_update(settings_of(data_dir=data_dir), sandbox, name, {}, AttributeStatus.NEW))
 
 
 @attributes.command()
 def disable(name: Name, sandbox: SandboxName = None, data_dir: DataDir = None) -> None:
-    """Switch a published computed attribute off: nobody has a value until it is published again."""
+    """Switch a published computed attribute off: it has no values until it is published again."""
     run(_update(settings_of(data_dir=data_dir), sandbox, name, {}, AttributeStatus.DISABLED))
 
 
@@ -185,7 +190,7 @@ async def _delete(settings: Settings, sandbox: str | None, name: str) -> None:
 
 
 def _table(listed: list[ComputedAttribute]) -> Table:
-    table = Table("name", "status", "function", "type", "lookback", "expression", box=None, pad_edge=False)
+    table = Table("name", "of", "status", "function", "type", "lookback", "expression", box=None, pad_edge=False)
     for each in listed:
         table.add_row(each.name, *_computed(each), each.settings.expression)
     return table
@@ -195,6 +200,7 @@ def _computed(attribute: ComputedAttribute) -> tuple[str, ...]:
     lookback = attribute.settings.lookback
     derived = attribute.derived
     return (
+        "people" if attribute.is_of_people else "events",
         attribute.status,
         derived.merge_function or "-",
         derived.return_type,
@@ -205,7 +211,7 @@ def _computed(attribute: ComputedAttribute) -> tuple[str, ...]:
 def _details(attribute: ComputedAttribute) -> Table:
     settings, derived = attribute.settings, attribute.derived
     table = Table("what", "value", box=None, pad_edge=False, show_header=False)
-    rows = zip(("status", "function", "type", "lookback"), _computed(attribute), strict=True)
+    rows = zip(("of", "status", "function", "type", "lookback"), _computed(attribute), strict=True)
     shown = [
         ("name", attribute.name),
         ("display name", settings.display_name),

@@ -25,7 +25,6 @@ from gateway.pql.typed import (
     MadeObject,
     Matched,
     Member,
-    Now,
     Pair,
     Some,
     Typed,
@@ -60,14 +59,14 @@ class Checked:
     warnings: tuple[Problem, ...] = ()
 
 
-def profile_type(profile: Field, event: Field) -> ObjectOf:
+def profile_type(profile: Field, event: ObjectOf) -> ObjectOf:
     """Return the type of a profile, which has its events beside the fields of the schema."""
-    return ObjectOf(profile["properties"], {EVENTS: ArrayOf(event_type(event))})
+    return ObjectOf(profile["properties"], {EVENTS: ArrayOf(event)})
 
 
-def event_type(event: Field) -> ObjectOf:
-    """Return the type of an event."""
-    return ObjectOf(event["properties"])
+def event_type(event: Field, more: Mapping[str, Type] | None = None) -> ObjectOf:
+    """Return the type of an event, with more fields than its schema has."""
+    return ObjectOf(event["properties"], more or {})
 
 
 def check(text: str, input_type: ObjectOf, *, is_condition: bool = False) -> Checked:
@@ -85,12 +84,16 @@ def check(text: str, input_type: ObjectOf, *, is_condition: bool = False) -> Che
     found = cost_of(body)
     if not checker.errors and (message := _excess(body, found)):
         checker.refuse(message, 0)
+    read = reads(body)
+    if read.has_all_computed:
+        checker.refuse("Name the computed attribute that is read: all of them together are no value.", 0)
     errors, warnings = _sorted(checker.errors), _sorted(checker.warnings)
     if errors:
         return Checked(None, body.type if body is not MISSING else None, errors, warnings)
-    paths, kinds = reads(body)
-    has_events = any(path == EVENTS or path.startswith(f"{EVENTS}.") for path in paths)
-    expression = Expression(text, root, body, paths, found, has_events and EVENTS in input_type.more, Now in kinds)
+    has_events = any(path == EVENTS or path.startswith(f"{EVENTS}.") for path in read.paths)
+    expression = Expression(
+        text, root, body, read.paths, found, has_events and EVENTS in input_type.more, read.has_time
+    )
     return Checked(expression, body.type, (), warnings)
 
 

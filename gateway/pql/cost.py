@@ -1,12 +1,15 @@
 """What an expression will do, known before it is done: what it reads, and about how many values it computes."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from gateway.pql.typed import (
     EVENTS,
     Aggregated,
     Chained,
+    Computed,
+    ComputedFields,
     Distinct,
     Every,
     Filtered,
@@ -15,6 +18,7 @@ from gateway.pql.typed import (
     MapMade,
     Mapped,
     Member,
+    Now,
     Read,
     Some,
     Top,
@@ -45,23 +49,35 @@ def size_of(expression: Typed) -> int:
     return _folded(expression, _size)
 
 
-def reads(expression: Typed) -> tuple[tuple[str, ...], set[type[Typed]]]:
-    """Return the fields that an expression reads, as dotted paths in their order, and the kinds of nodes that it is made of.
+@dataclass(frozen=True, slots=True)
+class Reads:
+    """The fields that an expression reads, as dotted paths in their order; whether it reads the time, or all computed fields of a record at once.
 
-    An array of objects is left out where fields of its items are read.
+    An array of objects is left out where fields of its items are read. What a computed field is made of is not looked at.
     """
+
+    paths: tuple[str, ...]
+    has_time: bool
+    has_all_computed: bool
+
+
+def reads(expression: Typed) -> Reads:
+    """Return what an expression reads."""
     seen: dict[int, Typed] = {}
     level = [expression]
     while level:
         fresh = {id(node): node for node in level if id(node) not in seen}
         seen |= fresh
-        level = [child for node in fresh.values() for child in children(node)]
-    found = {path: _is_of_objects(node) for node in seen.values() if isinstance(node, Read) and (path := path_of(node))}
+        level = [child for node in fresh.values() for child in _of_text(node)]
+    named = (node for node in seen.values() if isinstance(node, Read | Computed))
+    found = {path: _is_of_objects(node) for node in named if (path := path_of(node))}
     whole = {path for path, is_only_gone_through in found.items() if not is_only_gone_through}
     outer = {
         path for path in found if not any(len(other) > len(path) and other[: len(path)] == path for other in found)
     }
-    return tuple(sorted(".".join(path) for path in whole | outer)), {type(node) for node in seen.values()}
+    paths = tuple(sorted(".".join(path) for path in whole | outer))
+    has_time = any(isinstance(node, Now) for node in seen.values())
+    return Reads(paths, has_time, any(isinstance(node.type, ComputedFields) for node in seen.values()))
 
 
 def depth_of(expression: Typed) -> int:
@@ -78,6 +94,11 @@ def depth_of(expression: Typed) -> int:
             depths[id(node)] = 1 + max((depths[id(child)] for child in below), default=0)
             open_.pop()
     return depths[id(expression)]
+
+
+def _of_text(node: Typed) -> list[Typed]:
+    """Return the children of a node that stand in the text of the expression."""
+    return [node.of] if isinstance(node, Computed) else children(node)
 
 
 def _is_of_objects(node: Typed) -> bool:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from gateway.pql import ast
 from gateway.pql.problems import Refused
-from gateway.pql.typed import Mapped, Missing, Read, Typed, Variable, path_of
+from gateway.pql.typed import Computed, ComputedFields, Mapped, Missing, Path, Read, Typed, Variable, path_of
 from gateway.pql.types import ArrayOf, MapOf, ObjectOf, Scalar, Type, described
 from gateway.xdm.fields import Field
 from gateway.xdm.names import similar_names
@@ -14,6 +14,8 @@ from gateway.xdm.names import similar_names
 MISSING: Final = Missing(Scalar.UNKNOWN)
 """Stands for a part with a mistake, too: its type goes with every other, so that one mistake is told once."""
 
+_COMPUTED_DEPTH: Final = 2
+"""Steps from a record to the object of its computed fields: a tenant's name, and theirs."""
 _MAX_SUGGESTIONS: Final = 3
 _MAX_LEVELS: Final = 5
 _ELSEWHERE: Final = {"null": "`.isNull()`", "none": "`.isNull()`", "nil": "`.isNull()`"}
@@ -84,12 +86,17 @@ def field_of(of: Typed, name: str, at: int) -> Typed:
             found = kind.property_type(name)
             if found is None:
                 raise Refused(_no_field(name, kind), at, _suggestions(name, kind))
+            if isinstance(kind, ComputedFields):
+                return _computed(of, name, kind, at)
             return Read(found, of.of, (*of.path, name)) if isinstance(of, Read) else Read(found, of, (name,))
         case ArrayOf(inner):
-            item = Variable(inner, path_of(of))
-            value = field_of(item, name, at)
+            if isinstance(of, Mapped) and of.is_spread and _leads_to_computed(inner, name):
+                array, item, value = of.of, of.item, field_of(of.value, name, at)
+            else:
+                array, item = of, Variable(inner, path_of(of))
+                value = field_of(item, name, at)
             flat = value.type.item if isinstance(value.type, ArrayOf) else value.type
-            return Mapped(ArrayOf(flat), of, item, value, is_spread=True)
+            return Mapped(ArrayOf(flat), array, item, value, is_spread=True)
         case MapOf():
             raise Refused(f'A map has no fields. The value under a key is `.get("{name}")`.', at)
         case kind:
@@ -97,6 +104,33 @@ def field_of(of: Typed, name: str, at: int) -> Typed:
                 f"There is no field `{name}` below {described(kind)}; a function has parentheses, as in `.isNull()`.",
                 at,
             )
+
+
+def _computed(of: Typed, name: str, kind: ComputedFields, at: int) -> Typed:
+    """Return a computed field of the record that an object of such fields stands in. Raises Refused where no such record is around it."""
+    path = of.path if isinstance(of, Read) else ()
+    above, below = path[:-_COMPUTED_DEPTH], path[-_COMPUTED_DEPTH:]
+    whole = of.of if isinstance(of, Read) else of
+    record = Read(_type_at(whole.type, above), whole, above) if above else whole
+    is_record = isinstance(record.type, ObjectOf) and bool(record.type.schema)
+    if len(below) < _COMPUTED_DEPTH or not is_record or _type_at(record.type, below) is not kind:
+        raise Refused(
+            "A computed attribute of an event is read of the event, as in `E._tenant.ComputedAttributes.name`.", at
+        )
+    expression = kind.expressions[name]
+    return Computed(expression.body.type, record, (*below, name), expression.input, expression.body)
+
+
+def _type_at(kind: Type, path: Path) -> Type:
+    """Return the type at a path through objects; UNKNOWN where there is none."""
+    for step in path:
+        kind = (isinstance(kind, ObjectOf) and kind.property_type(step)) or Scalar.UNKNOWN
+    return kind
+
+
+def _leads_to_computed(kind: Type, name: str) -> bool:
+    """Return whether a field of an object is computed of the record around it, or is an object of such fields."""
+    return isinstance(kind, ComputedFields) or isinstance(_type_at(kind, (name,)), ComputedFields)
 
 
 def item_type(of: Typed) -> Type:

@@ -158,12 +158,12 @@ def _top(source: Source, node: Top) -> Rows:
     by = f'({key.sql}) collate "C"' if key.type is Scalar.STRING else f"({key.sql})"
     inner, outer = source.alias(), source.alias()
     direction = "desc" if node.is_largest else "asc"
-    numbered = below.select(f"{_item_columns(below.item)}, {by} as k, row_number() over ({below.in_order}) as p")
+    numbered = below.select(f"{item_columns(below.item)}, {by} as k, row_number() over ({below.in_order}) as p")
     limited = (
         f"select {inner}.*, row_number() over (order by {inner}.k {direction}, {inner}.p) as o from ({numbered}) {inner} "
         f"where {inner}.k is not null order by {inner}.k {direction}, {inner}.p limit {int(node.size)}"
     )
-    return Rows((f"lateral ({limited}) {outer}",), _item_of(outer, below.item), (f"{outer}.o",))
+    return Rows((f"lateral ({limited}) {outer}",), item_from(outer, below.item), (f"{outer}.o",))
 
 
 def _distinct(source: Source, node: Distinct) -> Rows:
@@ -188,7 +188,7 @@ _MADE: Mapping[type[Typed], Callable[[Source, Any], Rows]] = {
 }
 
 
-def _item_columns(item: Value) -> str:
+def item_columns(item: Value) -> str:
     """Return the columns of a subquery that hand an item on."""
     parts = [f"{item.sql} as v", *(f"{each.sql} as c{place}" for place, each in enumerate(item.columns.values()))]
     if item.whole is not None:
@@ -196,7 +196,7 @@ def _item_columns(item: Value) -> str:
     return ", ".join(parts)
 
 
-def _item_of(name: str, item: Value) -> Value:
+def item_from(name: str, item: Value) -> Value:
     """Return an item that a subquery of this name has handed on."""
     columns: Mapping[str, Value] = {
         part: replace(each, sql=f"{name}.c{place}") for place, (part, each) in enumerate(item.columns.items())

@@ -10,12 +10,25 @@ from datetime import date
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.pql.rows import MADE, Rows, Source, bound, constants, grouped, made_map, rows, unnested
+from gateway.pql.rows import (
+    MADE,
+    Rows,
+    Source,
+    bound,
+    constants,
+    grouped,
+    item_columns,
+    item_from,
+    made_map,
+    rows,
+    unnested,
+)
 from gateway.pql.typed import (
     EVENTS,
     Aggregated,
     Applied,
     Chained,
+    Computed,
     Constant,
     Day,
     Every,
@@ -192,6 +205,20 @@ class _Compiler:
 
     def read(self, node: Read) -> Value:
         return property_of(self.value(node.of), node.path, node.type)
+
+    def computed(self, node: Computed) -> Value:
+        """Return what the expression of a field gives for a record, which is worked out once however often that reads it."""
+        record = self.value(node.of)
+        if isinstance(node.of, Variable):
+            self.bind(node.input, record)
+            return self.value(node.value)
+        name = self.alias()
+        self.bind(node.input, item_from(name, record))
+        found = self.value(node.value)
+        sql = as_json(found) if sql_type(found.type) == "jsonb" else found.sql
+        return Value(
+            node.type, f"(select {sql} from (select {item_columns(record)}) {name})", is_stored=found.is_stored
+        )
 
     def looked_up(self, node: LookUp) -> Value:
         of = self.value(node.of)
@@ -404,6 +431,7 @@ _VALUES: Final[Mapping[type[Typed], Callable[[_Compiler, Any], Value]]] = {
     Now: _Compiler.now,
     Truncated: _Compiler.truncated,
     Read: _Compiler.read,
+    Computed: _Compiler.computed,
     LookUp: _Compiler.looked_up,
     MadeObject: _Compiler.made_object,
     Applied: _Compiler.applied,

@@ -3,12 +3,13 @@
 A missing array has no items for whatever goes through it. Nodes may be shared: a `let` puts one node in several places.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from decimal import Decimal
 from typing import Any, Final, Literal, TypeAlias
 
 from gateway.pql.ast import Unit
-from gateway.pql.types import Type
+from gateway.pql.types import ObjectOf, Type
 
 Path: TypeAlias = tuple[str, ...]
 
@@ -77,6 +78,16 @@ class Read(Typed):
 
     of: Typed
     path: Path
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Computed(Typed):
+    """A field that is in no document: what an expression over `input` gives for a record. `path` leads from the record to its name."""
+
+    of: Typed
+    path: Path
+    input: Variable
+    value: Typed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -262,11 +273,23 @@ class Expression:
     reads_time: bool
 
 
+@dataclass(frozen=True, slots=True)
+class ComputedFields(ObjectOf):
+    """An object in a record whose fields are in no document: each is computed, by an expression over the record. It is no value itself."""
+
+    expressions: Mapping[str, Expression] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, expressions: Mapping[str, Expression]) -> "ComputedFields":
+        """Return the object with a field for each of these expressions."""
+        return cls({}, {name: each.body.type for name, each in expressions.items()}, expressions)
+
+
 def children(node: Typed) -> list[Typed]:
     """Return the expressions that stand directly in one, in the order of its fields; variables are not among them."""
     found: list[Typed] = []
-    for field in fields(node):
-        _collect(getattr(node, field.name), found)
+    for each in fields(node):
+        _collect(getattr(node, each.name), found)
     return found
 
 
@@ -284,7 +307,7 @@ def path_of(node: Typed) -> Path | None:
     match node:
         case Variable(path=path):
             return path
-        case Read(of=of, path=steps):
+        case Read(of=of, path=steps) | Computed(of=of, path=steps):
             path = path_of(of)
             return None if path is None else path + steps
         case Filtered(of=of) | Top(of=of) | Distinct(of=of) | First(of=of) | LookUp(of=of):

@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -43,6 +43,11 @@ def check_custom_fields(custom_fields: Any) -> list[Problem]:
     if not isinstance(custom_fields, dict) or not custom_fields:
         return [Problem("", "Custom fields are an object of field names and JSON Schemas, with one field at least.")]
     return list(islice(_check_properties("", custom_fields, depth=1), MAX_PROBLEMS))
+
+
+def are_field_names(keys: Collection[str]) -> bool:
+    """Return whether all of these could be the names of custom fields of one object."""
+    return not collisions(keys) and not any(True for key in keys for _ in _check_key(key, key))
 
 
 def _check_properties(path: str, properties: dict[Any, Any], *, depth: int) -> Iterator[Problem]:

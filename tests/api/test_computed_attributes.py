@@ -80,7 +80,10 @@ async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client
     ("given", "path"),
     [
         ({"name": "a_b"}, ["name"]), ({"name": "1a"}, ["name"]), ({"name": ""}, ["name"]), ({"name": "a" * 101}, ["name"]),
-        ({"displayName": " "}, ["displayName"]), ({"class": "EXPERIENCE_EVENT"}, ["class"]), ({"lookback": "PT90M"}, ["lookback"]),
+        ({"displayName": " "}, ["displayName"]), ({"class": "EXPERIENCE_EVENT"}, ["expression"]), ({"lookback": "PT90M"}, ["lookback"]),
+        ({"class": "EXPERIENCE_EVENT", "expression": "eventType", "lookback": "P1D"}, ["lookback"]),
+        ({"class": "EXPERIENCE_EVENT", "expression": "timestamp occurs today"}, ["expression"]),
+        ({"expression": "{}"}, ["expression"]), ({"expression": '{"a b": 1}'}, ["expression"]), ({"expression": "xEvent._id\u0000"}, ["expression"]),
         ({"lookback": "P4Y"}, ["lookback"]), ({"expression": "homeAddress.city", "lookback": "P1D"}, ["lookback"]),
         ({"expression": "xEvent.count() + 1"}, ["expression"]), ({"expression": "xEvent[^person.isNull()].count()"}, ["expression"]),
         ({"expression": "xEvent[timestamp occurs < 7 days before now].count()"}, ["expression"]), ({"expression": ""}, ["expression"]),
@@ -106,6 +109,33 @@ async def test_attributes_read_published_ones_which_are_then_neither_disabled_no
     await answer(client, UPDATE, id=half["id"], status="DISABLED")
     assert (await answer(client, UPDATE, id=base["id"], status="DISABLED"))["status"] == "DISABLED"
     assert (await answer(client, UPDATE, id=half["id"], status="NEW"))[0] == "INVALID"
+
+
+async def test_an_attribute_of_events_is_in_conditions_and_in_aggregations_and_then_not_disabled(client):
+    await client.world.events(
+        *(event(str(day), f"2026-01-0{day}T00:00:00Z", ADA, eventType="a" * day) for day in (1, 2))
+    )
+    code, given = client.world.scope.organization.code, {"class": "EXPERIENCE_EVENT", "publish": True}
+    double = await create(client, "double", 'if(eventType = "aa", "double", "other")', **given)
+    assert (double["class"], double["status"], double["mergeFunction"], double["dependencies"]) == (
+        "EXPERIENCE_EVENT", "PROCESSED", None, ["eventType"],
+    )  # fmt: skip
+    place = f"_{code}.ComputedAttributes.double"
+    assert (await create(client, "again", f"{place} = 1", **given))[
+        0
+    ] == "INVALID"  # an event's value is of that event alone
+    count = await create(client, "doubles", f'xEvent[{place} = "double"].count()', publish=True)
+    assert count["dependencies"] == [f"xEvent.{place}"]
+    assert {name: each["value"] for name, each in (await values(client)).items()} == {"doubles": 1}
+    assert (await client.error(VALUES, who=WHO, names=["double"]))["message"].endswith("Events have it, not people.")
+    text = """query ($who: IdentityInput!, $events: String, $people: String) { profile(identity: $who) { events(filter: {where: $events}) { nodes { eventId } } }
+                                                                             searchProfiles(where: $people) { nodes { profileId } } }"""
+    data = await client.data(text, who=WHO, events=f'{place} = "double"', people=f'xEvent.{place}.includes("double")')
+    assert (data["profile"]["events"]["nodes"], len(data["searchProfiles"]["nodes"])) == ([{"eventId": "2"}], 1)
+    assert await answer(client, UPDATE, id=double["id"], status="DISABLED") == ("CONFLICT", ["status"], None, None)
+    await answer(client, UPDATE, id=count["id"], status="DISABLED")
+    assert (await answer(client, UPDATE, id=double["id"], status="DISABLED"))["status"] == "DISABLED"
+    assert (await client.error(text, who=WHO, events=f'{place} = "double"'))["extensions"]["code"] == "BAD_PQL"
 
 
 async def test_the_place_of_attributes_is_taken_by_no_custom_field(client):

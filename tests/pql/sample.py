@@ -43,8 +43,8 @@ def schema(xdm_class: XdmClass) -> dict[str, Any]:
     return compose(xdm_class, None, fields, "acme")
 
 
-PROFILE: ObjectOf = profile_type(schema(XdmClass.INDIVIDUAL_PROFILE), schema(XdmClass.EXPERIENCE_EVENT))
 EVENT: ObjectOf = event_type(schema(XdmClass.EXPERIENCE_EVENT))
+PROFILE: ObjectOf = profile_type(schema(XdmClass.INDIVIDUAL_PROFILE), EVENT)
 
 
 def checked(text: str, of: ObjectOf = PROFILE) -> Checked:

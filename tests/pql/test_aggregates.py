@@ -53,7 +53,7 @@ OTHERS = [
 
 
 def checked(text):
-    found = check(text, profile_type(PROFILE, EVENT))
+    found = check(text, profile_type(PROFILE, event_type(EVENT)))
     assert found.errors == (), text
     return found.expression
 

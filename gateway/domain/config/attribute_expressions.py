@@ -1,7 +1,8 @@
 """What computed attributes compute: their expressions, checked against what profiles and events of the sandbox can say.
 
-An attribute is one aggregation of the person's events, or an expression over the profile and other attributes, which stand in it at
-`_{tenant}.ComputedAttributes`.
+An attribute of people is one aggregation of a person's events, or an expression over the profile and other attributes, which stand in it
+at `_{tenant}.ComputedAttributes`. An attribute of events is an expression over one event, in which aggregations and conditions find it at
+that path.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +11,12 @@ from typing import Final, NamedTuple
 
 from gateway.errors import Invalid
 from gateway.pql.aggregates import Aggregate, aggregate_of, explained
-from gateway.pql.check import check, profile_type
+from gateway.pql.check import check, event_type, profile_type
 from gateway.pql.problems import Problem
-from gateway.pql.typed import EVENTS, Expression
-from gateway.pql.types import ObjectOf, Type
+from gateway.pql.typed import EVENTS, ComputedFields, Expression
+from gateway.pql.types import ArrayOf, MapOf, ObjectOf, Type
+from gateway.xdm.classes import XdmClass
+from gateway.xdm.custom import are_field_names
 from gateway.xdm.fields import Field
 
 ATTRIBUTES_FIELD: Final = "ComputedAttributes"
@@ -33,9 +36,25 @@ class Unions(NamedTuple):
         return f"_{self.tenant_code}.{ATTRIBUTES_FIELD}."
 
 
+class Definition(NamedTuple):
+    """A published attribute as it is stored: its name, its expression, and what it is of."""
+
+    name: str
+    expression: str
+    xdm_class: XdmClass
+
+
+@dataclass(frozen=True, slots=True)
+class Readable:
+    """What an expression over a profile may read of attributes, by their names: the types of those of people, the expressions of those of events."""
+
+    people: Mapping[str, Type] = field(default_factory=dict)
+    events: Mapping[str, Expression] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Computation:
-    """What an attribute computes. `needs`: the names of the attributes that it reads; `aggregate`: None for an expression over the profile."""
+    """What an attribute computes. `needs`: the names of the attributes of people that it reads; `aggregate`: None unless it is one of events."""
 
     expression: Expression
     aggregate: Aggregate | None
@@ -45,7 +64,7 @@ class Computation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A published attribute as it is evaluated. `expression` gives what `pql.aggregates.explained` says; `level` is more than those of all attributes that it reads."""
+    """A published attribute of people as it is evaluated. `expression` gives what `pql.aggregates.explained` says; `level` is more than those of all attributes that it reads."""
 
     name: str
     expression: Expression
@@ -57,45 +76,83 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs of a sandbox by the names of their attributes, each behind those that it reads, and why others cannot be made."""
+    """What a sandbox's published attributes are computed by, by their names: programs of those of people, each behind those that it reads;
+    expressions over one event of those of events. `faults`: why others cannot be computed."""
 
     programs: Mapping[str, Program] = field(default_factory=dict)
+    events: Mapping[str, Expression] = field(default_factory=dict)
     faults: Mapping[str, Invalid] = field(default_factory=dict)
 
+    @property
+    def readable(self) -> Readable:
+        """What other attributes may read of these."""
+        return Readable({name: program.return_type for name, program in self.programs.items()}, self.events)
 
-def computation_of(text: str, unions: Unions, readable: Mapping[str, Type]) -> Computation:
-    """Return what an expression computes. `readable`: the types of the attributes that it may read, by name. Raises Invalid with line and column."""
-    checked = check(text, _input_type(unions, readable))
-    if checked.expression is None or checked.type is None:
-        raise _refused(checked.errors[0])
-    expression = checked.expression
+
+def computation_of(text: str, xdm_class: XdmClass, unions: Unions, readable: Readable) -> Computation:
+    """Return what an expression computes of a person, by what is readable, or of one event by that alone. Raises Invalid with line and column."""
+    if xdm_class is XdmClass.EXPERIENCE_EVENT:
+        return _computation_of_event(text, unions)
+    expression = _checked(text, _profile_type(unions, readable))
     aggregate = aggregate_of(expression) if expression.reads_events else None
     if expression.reads_events and (aggregate is None or not _are_of_events(expression.paths)):
         raise _refused(_MIXED)
     if aggregate is not None and expression.reads_time:
         raise _refused(_TIMED)
-    if unions.prefix.removesuffix(".") in expression.paths:
+    if {unions.prefix.removesuffix("."), f"_{unions.tenant_code}"} & set(expression.paths):
         raise _refused(_ALL)
     needs = tuple(path.removeprefix(unions.prefix) for path in expression.paths if path.startswith(unions.prefix))
-    return Computation(expression, aggregate, checked.type, tuple(dict.fromkeys(each.split(".")[0] for each in needs)))
+    names = tuple(dict.fromkeys(each.split(".")[0] for each in needs))
+    return Computation(expression, aggregate, expression.body.type, names)
 
 
-def has_own_field(unions: Unions) -> bool:
-    """Return whether schemas have a custom field of the name that is reserved now."""
-    own = unions.profile["properties"].get(f"_{unions.tenant_code}", {}).get("properties", {})
+def _computation_of_event(text: str, unions: Unions) -> Computation:
+    expression = _checked(text, event_type(unions.event))
+    if expression.reads_time:
+        raise _refused(_TIMED_EVENT)
+    return Computation(expression, None, expression.body.type, ())
+
+
+def _checked(text: str, input_type: ObjectOf) -> Expression:
+    checked = check(text, input_type)
+    if checked.expression is None:
+        raise _refused(checked.errors[0])
+    if not _is_tellable(checked.expression.body.type):
+        raise _refused(_UNTELLABLE)
+    return checked.expression
+
+
+def has_own_field(unions: Unions, xdm_class: XdmClass) -> bool:
+    """Return whether schemas of a class have a custom field of the name that is reserved now."""
+    union = unions.event if xdm_class is XdmClass.EXPERIENCE_EVENT else unions.profile
+    own = union["properties"].get(f"_{unions.tenant_code}", {}).get("properties", {})
     return ATTRIBUTES_FIELD in own
 
 
-def make_programs(unions: Unions, texts: Sequence[tuple[str, str]]) -> Programs:
-    """Make programs of pairs of a name and an expression, which read each other without a circle. Slow."""
+def make_programs(unions: Unions, definitions: Sequence[Definition]) -> Programs:
+    """Make what attributes are computed by, which read each other without a circle. Slow."""
+    faults, events, people = dict[str, Invalid](), dict[str, Expression](), dict[str, str]()
+    for name, text, xdm_class in definitions:
+        if xdm_class is XdmClass.INDIVIDUAL_PROFILE:
+            people[name] = text
+            continue
+        try:
+            events[name] = computation_of(text, xdm_class, unions, Readable()).expression
+        except Invalid as fault:
+            faults[name] = fault
+    made = _programs_of_people(unions, people, events)
+    return Programs(made.programs, events, {**faults, **made.faults})
+
+
+def _programs_of_people(unions: Unions, texts: Mapping[str, str], events: Mapping[str, Expression]) -> Programs:
     made: dict[str, Program] = {}
     waiting, faults = dict(texts), dict[str, Invalid]()
     while waiting:
         found = dict[str, Program]()
-        readable = {name: program.return_type for name, program in made.items()}
+        readable = Programs(made, events).readable
         for name, text in waiting.items():
             try:
-                computed = computation_of(text, unions, readable)
+                computed = computation_of(text, XdmClass.INDIVIDUAL_PROFILE, unions, readable)
             except Invalid as fault:
                 faults[name] = fault
             else:
@@ -107,7 +164,7 @@ def make_programs(unions: Unions, texts: Sequence[tuple[str, str]]) -> Programs:
             break
         made |= found
         waiting = {name: text for name, text in waiting.items() if name not in found}
-    return Programs(made, {name: faults[name] for name in waiting})
+    return Programs(made, {}, {name: faults[name] for name in waiting})
 
 
 def in_order(programs: Mapping[str, Program], names: Iterable[str]) -> list[Program]:
@@ -121,16 +178,39 @@ def in_order(programs: Mapping[str, Program], names: Iterable[str]) -> list[Prog
     return sorted((programs[name] for name in wanted), key=lambda program: (program.level, program.name))
 
 
-def _input_type(unions: Unions, readable: Mapping[str, Type]) -> ObjectOf:
-    """Return the type of a profile with its events, and with these attributes."""
-    profile = profile_type(unions.profile, unions.event)
-    if not readable:
+def event_type_of(unions: Unions, events: Mapping[str, Expression]) -> ObjectOf:
+    """Return the type of an event with these attributes, by their names."""
+    if not events:
+        return event_type(unions.event)
+    return event_type(unions.event, _own(unions, unions.event, ComputedFields.of(events)))
+
+
+def _profile_type(unions: Unions, readable: Readable) -> ObjectOf:
+    """Return the type of a profile with its events, and with what is readable of attributes."""
+    profile = profile_type(unions.profile, event_type_of(unions, readable.events))
+    if not readable.people:
         return profile
+    own = _own(unions, unions.profile, ObjectOf({}, dict(readable.people)))
+    return ObjectOf(profile.schema, {**profile.more, **own})
+
+
+def _own(unions: Unions, union: Field, attributes: ObjectOf) -> dict[str, Type]:
+    """Return the tenant's object of a union, with attributes in it, by its name."""
     tenant = f"_{unions.tenant_code}"
-    own = unions.profile["properties"].get(tenant)
-    fields = own["properties"] if own else {}
-    attributes = ObjectOf({}, dict(readable))
-    return ObjectOf(profile.schema, {**profile.more, tenant: ObjectOf(fields, {ATTRIBUTES_FIELD: attributes})})
+    own = union["properties"].get(tenant)
+    return {tenant: ObjectOf(own["properties"] if own else {}, {ATTRIBUTES_FIELD: attributes})}
+
+
+def _is_tellable(kind: Type) -> bool:
+    """Return whether the fields of objects that an expression makes can be fields of a schema."""
+    match kind:
+        case ArrayOf(item):
+            return _is_tellable(item)
+        case MapOf(value):
+            return _is_tellable(value)
+        case ObjectOf(schema, more) if not schema:
+            return bool(more) and are_field_names(more) and all(map(_is_tellable, more.values()))
+    return True
 
 
 def _are_of_events(paths: Iterable[str]) -> bool:
@@ -151,4 +231,6 @@ _MIXED: Final = Problem(
 _TIMED: Final = Problem(
     "Which events count by their age is said by `lookback`, not by the time in the expression.", 1, 1
 )
-_ALL: Final = Problem("Name the attribute that is read.", 1, 1)
+_TIMED_EVENT: Final = Problem("A value of an event is of that event alone: it does not change with the time.", 1, 1)
+_UNTELLABLE: Final = Problem("An object in a value has fields, each with a name that a custom field could have.", 1, 1)
+_ALL: Final = Problem("Name the field or the attribute that is read, not the object that they stand in.", 1, 1)

@@ -1,4 +1,5 @@
-"""Computed attributes: values of a person that are computed from their events, or from the profile and other attributes.
+"""Computed attributes: values of a person that are computed from their events, or from the profile and other attributes; and values of an
+event that are computed from it alone.
 
 Rules: a DRAFT may change in everything and has no values; a published attribute changes in how it is shown alone, and is switched off by
 DISABLED, from where it can be published again. It reads published attributes only, so none reads itself; while others read it, it is
@@ -15,6 +16,7 @@ from uuid import UUID, uuid4
 
 from gateway.domain.config.attribute_expressions import (
     ATTRIBUTES_FIELD,
+    Definition,
     Programs,
     Unions,
     computation_of,
@@ -31,7 +33,8 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken, TooMany
-from gateway.pql.types import Type, name_of
+from gateway.pql.typed import EVENTS
+from gateway.pql.types import name_of
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
@@ -75,7 +78,7 @@ class AttributeSettings:
 
 @dataclass(frozen=True, slots=True)
 class Derived:
-    """What follows from the expression: the function of events, None for an expression over the profile; the type's name; the dotted paths that it reads."""
+    """What follows from the expression: the function of a person's events, None for any other; the type's name; the dotted paths that it reads."""
 
     merge_function: str | None
     return_type: str
@@ -98,8 +101,13 @@ class ComputedAttribute(Edited):
 
     @property
     def path(self) -> str:
-        """Where it stands in profiles, dotted."""
+        """Where it stands in profiles, or in events, dotted."""
         return f"_{self.tenant_code}.{ATTRIBUTES_FIELD}.{self.settings.name}"
+
+    @property
+    def is_of_people(self) -> bool:
+        """Whether people have values, and not events."""
+        return self.settings.xdm_class is XdmClass.INDIVIDUAL_PROFILE
 
     @property
     def is_published(self) -> bool:
@@ -108,7 +116,13 @@ class ComputedAttribute(Edited):
 
     def reads(self, other: "ComputedAttribute") -> bool:
         """Return whether it reads another attribute."""
-        return any(path == other.path or path.startswith(f"{other.path}.") for path in self.derived.dependencies)
+        place = other.path if other.is_of_people else f"{EVENTS}.{other.path}"
+        return self.is_of_people and any(f"{path}.".startswith(f"{place}.") for path in self.derived.dependencies)
+
+    @property
+    def definition(self) -> Definition:
+        """What it is computed by."""
+        return Definition(self.settings.name, self.settings.expression, self.settings.xdm_class)
 
 
 async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[ComputedAttribute]:
@@ -120,9 +134,8 @@ async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None
 
 
 def programs_of(unions: Unions, attributes: Iterable[ComputedAttribute]) -> Programs:
-    """Return the programs of the published ones of these attributes. Slow."""
-    published = [each.settings for each in attributes if each.is_published]
-    return make_programs(unions, [(each.name, each.expression) for each in published])
+    """Return what the published ones of these attributes are computed by. Slow."""
+    return make_programs(unions, [each.definition for each in attributes if each.is_published])
 
 
 async def create_attribute(
@@ -268,8 +281,6 @@ def _check_change(attribute: ComputedAttribute, settings: AttributeSettings) -> 
 
 async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
     """Check an attribute beside the others, and return what follows from its expression. Raises Invalid, Taken, Conflict."""
-    if settings.xdm_class is not XdmClass.INDIVIDUAL_PROFILE:
-        raise Invalid("Attributes are computed for profiles, not for single events.", path=["class"])
     if len(settings.name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(settings.name):
         message = (
             f"A name is a letter, then letters and digits, {MAX_NAME_CHARACTERS} at most; `displayName` takes any text."
@@ -278,9 +289,9 @@ async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[C
     _check_texts(settings)
     if any(other.name == settings.name for other in others):
         raise Taken(f"There is a computed attribute {settings.name!r} already.", path=["name"])
-    if has_own_field(unions):
+    if has_own_field(unions, settings.xdm_class):
         raise Conflict(f"A schema has a custom field {ATTRIBUTES_FIELD}, where computed attributes would stand.")
-    derived = await asyncio.to_thread(_derived, settings.expression, unions, others)
+    derived = await asyncio.to_thread(_derived, settings, unions, others)
     _check_lookback(settings, derived)
     return derived
 
@@ -291,12 +302,10 @@ def _check_texts(settings: AttributeSettings) -> None:
     check_description(settings.description)
 
 
-def _derived(text: str, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
+def _derived(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
     """Return what follows from an expression, which may read the published ones of other attributes. Slow."""
-    readable: dict[str, Type] = {
-        name: program.return_type for name, program in programs_of(unions, others).programs.items()
-    }
-    computed = computation_of(text, unions, readable)
+    readable = programs_of(unions, others).readable
+    computed = computation_of(settings.expression, settings.xdm_class, unions, readable)
     function = None if computed.aggregate is None else computed.aggregate.function.value
     return Derived(function, name_of(computed.return_type), computed.expression.paths)
 
@@ -305,7 +314,7 @@ def _check_lookback(settings: AttributeSettings, derived: Derived) -> None:
     if settings.lookback is None:
         return
     if derived.merge_function is None:
-        raise Invalid("An expression over the profile looks back at no events.", path=["lookback"])
+        raise Invalid("Only an aggregation of a person's events looks back.", path=["lookback"])
     try:
         check_lookback(settings.lookback)
     except BadInput as error:

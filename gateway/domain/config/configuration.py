@@ -14,7 +14,7 @@ from typing import Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from gateway.domain.config.attribute_expressions import Programs, Unions, make_programs
+from gateway.domain.config.attribute_expressions import Definition, Programs, Unions, event_type_of, make_programs
 from gateway.domain.config.broken_rows import Broken, BrokenRow
 from gateway.domain.config.computed_attributes import ComputedAttribute, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
@@ -24,7 +24,7 @@ from gateway.domain.config.registry import XdmSchema, load_schemas, select_usabl
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
-from gateway.pql.check import event_type, profile_type
+from gateway.pql.check import profile_type
 from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
@@ -160,18 +160,18 @@ class Configuration:
         return Unions(self.tenant_code, profile, event)
 
     def input_type(self, xdm_class: XdmClass) -> ObjectOf:
-        """Return the type of what an expression of a class is about: a profile with its events, or one event."""
-        event = self.union(XdmClass.EXPERIENCE_EVENT)
+        """Return the type of what an expression of a class is about: a profile with its events, or one event; events with their attributes."""
+        event = event_type_of(self.unions, self.programs.events)
         if xdm_class is XdmClass.EXPERIENCE_EVENT:
-            return event_type(event)
+            return event
         return profile_type(self.union(XdmClass.INDIVIDUAL_PROFILE), event)
 
     @cached_property
     def programs(self) -> Programs:
-        """The programs of the published computed attributes."""
-        texts = tuple((each.name, each.settings.expression) for each in self.attributes.values() if each.is_published)
+        """What the published computed attributes are computed by."""
+        published = tuple(each.definition for each in self.attributes.values() if each.is_published)
         members = tuple(self.members(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
-        return _programs(self.tenant_code, *members, texts)
+        return _programs(self.tenant_code, *members, published)
 
     @cached_property
     def composites(self) -> Composites:
@@ -217,13 +217,13 @@ def _maps(tenant_code: str, members: tuple[XdmSchema, ...]) -> Composites:
 
 @lru_cache(maxsize=64)
 def _programs(
-    tenant_code: str, profiles: tuple[XdmSchema, ...], events: tuple[XdmSchema, ...], texts: tuple[tuple[str, str], ...]
+    tenant_code: str, profiles: tuple[XdmSchema, ...], events: tuple[XdmSchema, ...], published: tuple[Definition, ...]
 ) -> Programs:
     unions = (
         _union(XdmClass.INDIVIDUAL_PROFILE, tenant_code, profiles),
         _union(XdmClass.EXPERIENCE_EVENT, tenant_code, events),
     )
-    return make_programs(Unions(tenant_code, *unions), texts)
+    return make_programs(Unions(tenant_code, *unions), published)
 
 
 class Configurations:

@@ -63,16 +63,22 @@ class ComputedValue:
 
 
 def published_attributes(config: Configuration, names: Sequence[str] | None) -> list[ComputedAttribute]:
-    """Return the published attributes of these names, in their order, each once; without names all, by name. Raises BadInput, Misconfigured."""
-    published = {each.name: each for each in config.attributes.values() if each.is_published}
+    """Return the published attributes of people of these names, in their order, each once; without names all, by name. Raises BadInput, Misconfigured."""
+    published = {each.name: each for each in config.attributes.values() if each.is_published and each.is_of_people}
     if names is None:
         return sorted(published.values(), key=lambda attribute: attribute.name)
     for name in names:
         if name not in published:
             found = config.attributes.named(name, lambda attribute: attribute.name)
-            state = f" It is {found.status}." if found else did_you_mean(name, published)
-            raise BadInput(f"There is no published computed attribute {name[:40]!r}.{state}")
+            raise BadInput(f"There is no published computed attribute {name[:40]!r}.{_why_not(found, name, published)}")
     return [published[name] for name in dict.fromkeys(names)]
+
+
+def _why_not(found: ComputedAttribute | None, name: str, published: Iterable[str]) -> str:
+    """Return why an attribute is none of the published ones of people, or which of these may have been meant."""
+    if found is None:
+        return did_you_mean(name, published)
+    return f" It is {found.status}." if found.is_of_people else " Events have it, not people."
 
 
 async def compute_values(
