@@ -6,7 +6,7 @@ transaction may run on another server connection; so nothing is set for the sess
 alone, which cancels what exceeds it.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from functools import partial
 from types import SimpleNamespace
 from typing import Any, ClassVar, Final
@@ -74,13 +74,29 @@ async def open_first(dsn: str, *, seconds: float, cache_size: int) -> tuple[Any,
     return await pooled(), pooled
 
 
-def connect_apart(dsn: str, *, seconds: float, statement_seconds: float) -> Connect:
+def connect_apart(dsn: str, *, seconds: float, statement_seconds: float, settings: Mapping[str, str] = {}) -> Connect:
     """Return the function that opens a connection beside the pool, for few statements: to listen on, or for one that takes long.
 
     The opening is limited by `seconds`, each statement by `statement_seconds`, by the driver alone.
     """
     limits = {"timeout": seconds, "command_timeout": statement_seconds, "target_session_attrs": PRIMARY}
-    return partial(asyncpg.connect, dsn, statement_cache_size=0, **limits)
+    return partial(asyncpg.connect, dsn, statement_cache_size=0, server_settings=dict(settings), **limits)
+
+
+async def open_to_alter(dsn: str, *, seconds: float, statement_seconds: float, wait_seconds: float) -> Any | None:
+    """Open a connection to change the schema on; None through a pooler, where nothing is kept between two statements.
+
+    As `connect_apart`; each wait for a lock is limited by `wait_seconds`, and a statement whose client is gone ends within seconds.
+    """
+    settings = {
+        "statement_timeout": "0",
+        "lock_timeout": f"{round(wait_seconds * 1000)}",
+        "client_connection_check_interval": "2s",
+        SESSION_SETTING: "kept",
+    }
+    return await _open_direct(
+        connect_apart(dsn, seconds=seconds, statement_seconds=statement_seconds, settings=settings)
+    )
 
 
 async def _open_direct(direct: Connect) -> Any | None:

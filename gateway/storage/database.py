@@ -8,12 +8,11 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Hashable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, AsyncExitStack, asynccontextmanager
 from copy import copy
-from functools import partial
 from time import perf_counter
 from typing import Any, Self, TypeAlias, TypeVar
 
 from gateway.errors import Timeout, Unavailable
-from gateway.storage.connections import Connect, connect_apart, open_first
+from gateway.storage.connections import connect_apart, open_first, open_to_alter
 from gateway.storage.faults import OPENING, leaves_sound, opening_failed, run_translated, run_unless_lost
 from gateway.storage.listener import Listener, Waiter
 from gateway.storage.notifications import Channel, Notifications
@@ -26,7 +25,6 @@ T = TypeVar("T")
 
 ANALYZE = query("maintenance.analyze")
 IS_DISTRIBUTED = query("maintenance.is_distributed")
-LIFT_SESSION_LIMIT = query("maintenance.lift_session_limit")
 LIFT_TIME_LIMIT = query("maintenance.lift_time_limit")
 NOTIFY = query("maintenance.notify")
 
@@ -181,9 +179,9 @@ class Database:
     """A pool of connections to one Postgres. `is_distributed`: that one is the coordinator of a Citus cluster."""
 
     def __init__(
-        self, pool: Pool, listener: Listener, open_to_alter: Connect, *, size: int, seconds: float, is_distributed: bool
+        self, pool: Pool, listener: Listener, direct_dsn: str, *, size: int, seconds: float, is_distributed: bool
     ) -> None:
-        self._pool, self._listener, self._open_to_alter = pool, listener, open_to_alter
+        self._pool, self._listener, self._direct_dsn, self._seconds = pool, listener, direct_dsn, seconds
         self._notifications = Notifications(self._notify)
         self._long_reads = Shares(quarter_of(size), seconds)
         self._queues, self._waiting = Shares(1, seconds), Shares(quarter_of(size), seconds)
@@ -203,7 +201,8 @@ class Database:
         """Open the pool. `statement_seconds` limits each statement, and each wait for a connection.
 
         A pooler in transaction mode in front of Postgres is detected; `cache_size=0` says that there is one. Notifications do not come
-        through such a pooler: `listen_dsn` is the address of Postgres itself, to which one more connection is opened when somebody waits.
+        through such a pooler: `listen_dsn` is the address of Postgres itself, to which one more connection is opened when somebody waits, or
+        changes the schema.
         Raises DatabaseRefused when Postgres refuses the connection, Unavailable when nothing answers, Timeout.
         """
         try:
@@ -214,12 +213,9 @@ class Database:
         pool.keep(first)
         async with pool.lend() as connection:
             is_distributed = await Session(connection).value(IS_DISTRIBUTED)
-        apart = partial(connect_apart, listen_dsn or dsn, seconds=statement_seconds)
-        listener, open_to_alter = (
-            Listener(apart(statement_seconds=statement_seconds)),
-            apart(statement_seconds=DAY_SECONDS),
-        )
-        return cls(pool, listener, open_to_alter, size=size, seconds=statement_seconds, is_distributed=is_distributed)
+        direct = listen_dsn or dsn
+        listener = Listener(connect_apart(direct, seconds=statement_seconds, statement_seconds=statement_seconds))
+        return cls(pool, listener, direct, size=size, seconds=statement_seconds, is_distributed=is_distributed)
 
     async def close(self) -> None:
         """Let running statements end, then close every connection."""
@@ -260,17 +256,26 @@ class Database:
         async with self.transaction() as tx:
             await tx.execute(ANALYZE)
 
-    async def alter(self, query: Query) -> None:
-        """Change the schema by a statement outside any transaction, for up to a day, on a connection of its own."""
+    @asynccontextmanager
+    async def altering(self, *, wait_seconds: float) -> AsyncIterator[Session]:
+        """Open a connection to change the schema by statements outside any transaction, for up to a day each, as long as the block lasts.
+
+        A statement that waits for a lock for longer than `wait_seconds` raises Contended, and leaves what it has done. Raises Unavailable where
+        only a pooler is known, DatabaseRefused, Timeout.
+        """
+        limits = {"seconds": self._seconds, "statement_seconds": DAY_SECONDS, "wait_seconds": wait_seconds}
         try:
-            connection = await self._open_to_alter()
+            connection = await open_to_alter(self._direct_dsn, **limits)
         except OPENING as error:
             raise opening_failed(error) from error
+        if connection is None:
+            raise Unavailable(
+                "The address of the database is that of a pooler, through which no index can be made: set GATEWAY_LISTEN_URL to Postgres itself."
+            )
         try:
-            await Session(connection).value(LIFT_SESSION_LIMIT)
-            await Session(connection).execute(query)
+            yield Session(connection)
         except BaseException:
-            connection.terminate()  # a statement that was cut off may go on: nothing waits for it
+            connection.terminate()  # the server ends by itself a statement that was cut off
             raise
         await connection.close()
 

@@ -69,11 +69,13 @@ update gateway.job
  where sandbox_id = $1 and job_id = $2 and lease = $3
 returning job_id;
 
--- name: release_job(sandbox_id, job_id, lease, status, seconds, error) -> value
--- The job's id if the lease held until now: end the job, or put it off by so many seconds. What a job was to do, counted when it began,
--- may have become less or more meanwhile: a completed one has done all there was. Walks job_pkey.
+-- name: release_job(sandbox_id, job_id, lease, status, seconds, error, attempt) -> value
+-- The job's id if the lease held until now: end the job, or put it off by so many seconds; `attempt` is how many attempts count since its
+-- last piece. What a job was to do, counted when it began, may have become less or more meanwhile: a completed one has done all there was.
+-- Walks job_pkey.
 update gateway.job
-   set status = $4, total = case when $4 = 'COMPLETED' then done else total end, lease = null, due_at = stamp + make_interval(secs => $5), error = $6, updated_at = stamp
+   set status = $4, total = case when $4 = 'COMPLETED' then done else total end, lease = null, due_at = stamp + make_interval(secs => $5),
+       error = $6, attempt = $7, updated_at = stamp
   from gateway.now() as stamp
  where sandbox_id = $1 and job_id = $2 and lease = $3
 returning job_id;

@@ -8,10 +8,6 @@ select exists (select 1 from pg_extension where extname = 'citus');
 -- Lift the statement timeout until the transaction ends: to empty a large sandbox takes longer.
 select set_config('statement_timeout', '0', true);
 
--- name: lift_session_limit() -> value
--- Lift the statement timeout as long as the connection is open.
-select set_config('statement_timeout', '0', false);
-
 -- name: notify(channels) -> rows
 -- Send a notification on each channel. It need not survive a crash of the server, so its commit waits for no disk.
 select set_config('synchronous_commit', 'off', true), pg_notify(channel, '') from unnest($1::text[]) as channel;

@@ -14,7 +14,7 @@ import pytest
 from pooler import STARTUP_PARAMETERS, pooler
 from program import GATEWAY, environment, gateway, server
 
-from gateway.errors import Timeout
+from gateway.errors import Timeout, Unavailable
 from gateway.postgres.cluster import Cluster
 from gateway.storage.connections import SESSION_SETTING
 from gateway.storage.database import Database
@@ -125,6 +125,21 @@ async def test_a_pooler_is_detected_and_postgres_itself_keeps_its_session(dsn: s
             db = await Database.connect(address, size=1)
             assert await db.value(mark) == kept
             await db.close()
+
+
+async def test_the_schema_is_changed_on_a_connection_to_postgres_itself_alone(dsn: str) -> None:
+    """An index is made in several transactions, under limits and a lock of one session."""
+    limit = Query("test.limit", "select current_setting('lock_timeout')", (), (), "value", "For this test.")
+    with pooler(dsn) as refusing, pooler(dsn, ignore=STARTUP_PARAMETERS) as dropping:
+        for address in (refusing, dropping):
+            db = await Database.connect(address, size=1)
+            with pytest.raises(Unavailable, match="GATEWAY_LISTEN_URL"):
+                await db.altering(wait_seconds=7).__aenter__()
+            await db.close()
+        db = await Database.connect(refusing, size=1, listen_dsn=dsn)
+        async with db.altering(wait_seconds=7) as session:
+            assert await session.value(limit) == "7s"
+        await db.close()
 
 
 async def test_clients_that_share_server_connections_do_not_affect_each_other(dsn: str) -> None:

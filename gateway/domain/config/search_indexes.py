@@ -102,7 +102,7 @@ async def create_search_index(
         await lock_configuration(tx, scope)
         present = await list_search_indexes(tx, scope)
         check_room(len(present), SEARCH_INDEXES, "indexes for searches; delete one first", "A sandbox")
-        index_id = await add_search_index(tx, scope, policy, leaf)
+        index_id = await _add(tx, scope, policy, leaf)
         if index_id is None:
             raise Taken("There is an index over this path.", path=["path"])
         index = next(each for each in await list_search_indexes(tx, scope) if each.index_id == index_id)
@@ -110,8 +110,16 @@ async def create_search_index(
         return Started(index, index.job_id)
 
 
-async def add_search_index(tx: Session, scope: Scope, policy: MergePolicy, leaf: Leaf) -> UUID | None:
-    """Add an index to the list, with the job that makes it, and return its id; None if there is one over the leaf. Needs no permission."""
+async def request_search_index(db: Database, scope: Scope, policy: MergePolicy, leaf: Leaf) -> None:
+    """Have a job make an index for a search that lacked it, unless there is one by now, or as many as a sandbox may have. Needs no permission."""
+    async with db.transaction(scope.sandbox_id) as tx:
+        await lock_configuration(tx, scope)
+        if len(await tx.rows(LIST, scope.sandbox_id)) < SEARCH_INDEXES:
+            await _add(tx, scope, policy, leaf)
+
+
+async def _add(tx: Session, scope: Scope, policy: MergePolicy, leaf: Leaf) -> UUID | None:
+    """Add an index to the list, with the job that makes it, and return its id; None if there is one over the leaf."""
     of = None if leaf.is_of_events else policy.policy_id
     row = (scope.sandbox_id, uuid4(), of, leaf.name, leaf.type.value, scope.actor)
     index_id: UUID | None = await tx.value(ADD, *row)

@@ -1,9 +1,12 @@
 """Making the indexes of Postgres that searches asked for, and dropping those that nothing used for long.
 
-Each statement is one of its own and waits for open transactions, so that writers go on. What an interrupted one leaves is dropped, and made
-anew; an index that is in no list, because it was deleted, or its policy or its sandbox, is dropped within the hour.
+Each statement is one of its own and waits for open transactions, so that writers go on; one is made or dropped at a time in the whole
+database, since two would wait for each other, and none waits for long: the job tells what it waits for, and tries again. What an interrupted
+statement leaves is dropped, and made anew; an index that is in no list, because it was deleted, or its policy or its sandbox, is dropped within the hour.
 """
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from gateway.domain.config.configuration import Configurations
@@ -12,11 +15,15 @@ from gateway.domain.reading.search_candidates import owner_of
 from gateway.domain.rules.scope import Scope
 from gateway.domain.work import audit, leases
 from gateway.domain.work.audit import Subject
-from gateway.domain.work.leases import LeasedJob
+from gateway.domain.work.leases import JobWaits, LeasedJob
+from gateway.errors import Contended
 from gateway.pql.indexes import TIME, Leaf, index_columns, presence
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
+TAKE_TURN = query("search_indexing.take_turn")
+END_TURN = query("search_indexing.end_turn")
+FIND_OLD_TRANSACTION = query("search_indexing.find_old_transaction")
 LIST_PARTS = query("search_indexing.list_parts")
 CREATE = query("search_indexing.create_index")
 FORGET_STATISTICS = query("search_indexing.forget_statistics")
@@ -25,6 +32,11 @@ LIST_STRAY = query("search_indexing.list_stray")
 MARK_READY = query("search_indexes.mark_ready")
 DELETE_UNUSED = query("search_indexes.delete_unused")
 DELETE = query("search_indexes.delete_index")
+
+WAIT_SECONDS = 45.0
+"""How long a statement waits for one transaction, which is longer than one of a request is open by default."""
+PAUSE_SECONDS = 10.0
+"""Until a job that waits for others tries again."""
 
 _TABLES: Final = {False: "gateway.profile", True: "gateway.event"}
 
@@ -51,12 +63,13 @@ async def build_search_index(db: Database, scope: Scope, configurations: Configu
 async def _build(db: Database, scope: Scope, index: SearchIndex, leaf: Leaf, part: Any) -> None:
     """Make an index on a partition, in place of what an interrupted job left there."""
     name = f"{_prefix(scope, index)}{part['place']}"
-    if part["is_made"] is not None:
-        await db.alter(DROP.filled(name=name))
     of, indexed = f"{owner_of(scope, index.policy_id)} and {presence(leaf)}", index_columns(leaf)
-    await db.alter(CREATE.filled(name=name, partition=part["partition"], indexed=indexed, of=of))
-    if leaf.path != TIME:
-        await db.alter(FORGET_STATISTICS.filled(name=name))
+    async with _turn(db) as session:
+        if part["is_made"] is not None:
+            await session.execute(DROP.filled(name=name))
+        await session.execute(CREATE.filled(name=name, partition=part["partition"], indexed=indexed, of=of))
+        if leaf.path != TIME:
+            await session.execute(FORGET_STATISTICS.filled(name=name))
 
 
 async def expire_search_indexes(
@@ -71,8 +84,33 @@ async def expire_search_indexes(
         for index_id in gone:
             await audit.record(tx, scope, "deleteSearchIndex", Subject("SearchIndex", (index_id,)))
         await leases.advance(tx, job, None, done=job.done + len(gone))
-    for row in await db.rows(LIST_STRAY):
-        await db.alter(DROP.filled(name=row["name"]))
+    for row in await db.rows(LIST_STRAY, scope.sandbox_id):
+        async with _turn(db) as session:
+            await session.execute(DROP.filled(name=row["name"]))
+
+
+@asynccontextmanager
+async def _turn(db: Database) -> AsyncIterator[Session]:
+    """Give a connection on which indexes are made and dropped, while no other does that. Raises JobWaits."""
+    async with db.altering(wait_seconds=WAIT_SECONDS) as session:
+        if not await session.value(TAKE_TURN):
+            raise JobWaits("Another index for searches is being made or dropped.", PAUSE_SECONDS)
+        await _check_transactions(session)
+        try:
+            yield session
+        except Contended:
+            await _check_transactions(session)
+            raise JobWaits("Transactions that are open now hold it up.", PAUSE_SECONDS) from None
+        await session.value(END_TURN)
+
+
+async def _check_transactions(session: Session) -> None:
+    """Raise JobWaits if a transaction has been open for so long that what is made or dropped would wait for it in vain."""
+    since = await session.value(FIND_OLD_TRANSACTION, WAIT_SECONDS)
+    if since is not None:
+        raise JobWaits(
+            f"A transaction of the database that is open since {since:%Y-%m-%dT%H:%M:%SZ} holds it up.", PAUSE_SECONDS
+        )
 
 
 def _prefix(scope: Scope, index: SearchIndex) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy
-from gateway.domain.config.search_indexes import SearchIndex, add_search_index, list_search_indexes
+from gateway.domain.config.search_indexes import SearchIndex, list_search_indexes, request_search_index
 from gateway.domain.rules.limits import SEARCH_INDEXES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.indexes import Access, accesses, condition_of, order_of
@@ -80,8 +80,7 @@ async def note_candidates(db: Database, scope: Scope, policy: MergePolicy, found
         async with db.transaction(scope.sandbox_id) as tx:
             await tx.execute(NOTE_USE, scope.sandbox_id, found.used.index_id)
     if found.missing is not None and await db.value(HAS_PEOPLE, scope.sandbox_id, MANY_PEOPLE):
-        async with db.transaction(scope.sandbox_id) as tx:
-            await add_search_index(tx, scope, policy, found.missing.leaf)
+        await request_search_index(db, scope, policy, found.missing.leaf)
 
 
 def owner_of(scope: Scope, policy_id: UUID | None) -> str:

@@ -71,6 +71,14 @@ class LeaseRecalled(Exception):
     """Another job is to have its turn: the piece in hand is undone, and the job is due again."""
 
 
+class JobWaits(Exception):
+    """What the job needs is not to be had now, which is no fault: it is tried again after some seconds, however often. `reason`: what it waits for."""
+
+    def __init__(self, reason: str, seconds: float) -> None:
+        super().__init__(reason)
+        self.reason, self.seconds = reason, seconds
+
+
 class LeaseLost(Exception):
     """The job is no longer leased to this worker: it was cancelled, deleted with its sandbox, or claimed by another worker."""
 
@@ -156,7 +164,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, but for the end of the lease.
 
     A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. One that may fail does so after
-    MAX_JOB_ATTEMPTS without progress. If the call itself is cancelled, another worker may go on at once.
+    MAX_JOB_ATTEMPTS without progress. One that waits (JobWaits) tells for what, and that attempt does not count. If the call itself is
+    cancelled, another worker may go on at once.
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
@@ -168,6 +177,9 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
         pass
     except LeaseRecalled:
         outcome = await _release(db, claim, JobStatus.NEW)
+    except JobWaits as waits:
+        claim.attempt = max(claim.attempt - 1, 0)
+        outcome = await _release(db, claim, JobStatus.NEW, seconds=waits.seconds, error=waits.reason)
     except asyncio.CancelledError:
         outcome = await _release(db, claim, JobStatus.NEW)  # this process stops: another may go on at once
         raise
@@ -198,7 +210,7 @@ async def _release(
     db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
 ) -> str:
     give_back = RULES[claim.kind].give_back if status is JobStatus.FAILED else None
-    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, give_back=give_back):
+    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, claim.attempt, give_back=give_back):
         return "lost"
     return "put off" if status is JobStatus.NEW else status.lower()
 

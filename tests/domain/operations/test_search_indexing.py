@@ -1,7 +1,9 @@
 """Indexes for searches: made by a job, on every partition and for one sandbox; dropped once nothing uses them."""
 
+import asyncio
 from datetime import timedelta
 
+import asyncpg
 import pytest
 from working import work_off
 from world import World, event, record
@@ -36,6 +38,8 @@ PARTS = Query(
         where c.relname ~ '^search_[0-9]' order by c.relname""",
     (), (), "rows", "For tests.",
 )  # fmt: skip
+
+NO_OLD = Query("test.no_old", "select null from (select $1::double precision) x", ("seconds",), (), "value", "For tests.")  # fmt: skip
 
 
 @pytest.fixture
@@ -188,9 +192,75 @@ async def test_what_is_in_no_list_is_dropped(world, db, how):
     else:
         await db.rows(Query("test.gone", "delete from gateway.sandbox where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."), world.scope.sandbox_id)  # fmt: skip
     assert await search_indexes.list_search_indexes(db, world.scope) == []
-    assert len(await db.rows(PARTS)) == (0 if how == "cancelled" else 4)
+    stray = 0 if how == "cancelled" else 4
+    assert len(await db.rows(PARTS)) == stray
+    if how != "sandbox":
+        await expire(other)
+        assert len(await db.rows(PARTS)) == stray  # each sandbox looks for its own
+        other = world
     await expire(other)
     assert await db.rows(PARTS) == []
+
+
+async def made_at_once(worlds, *beside):
+    """Do the jobs of these sandboxes that make indexes, all at the same time, and return what each says at the end: its status and its error."""
+    of, job_ids = {world.scope.sandbox_id: world for world in worlds}, {}
+    doing = []
+    while claim := await leases.claim(worlds[0].db, [JobKind.BUILD_SEARCH_INDEX]):
+        world, job_ids[claim.sandbox_id] = of[claim.sandbox_id], claim.job_id
+        work = search_indexing.build_search_index(world.db, world.scope, world.configurations, claim)
+        doing.append(leases.carry_out(world.db, claim, work))
+    await asyncio.gather(*doing, *beside)
+    told = [(await job_lists.read_jobs(of[one].db, of[one].scope, [job_id]))[0] for one, job_id in job_ids.items()]
+    return [(job.status, job.error) for job in told]
+
+
+ANOTHER = "Another index for searches is being made or dropped."
+WAITING = """
+    select (select count(*) from pg_locks join pg_stat_activity using (pid) where not granted and datname = current_database())
+         + (select count(*) from gateway.job where status = 'NEW' and kind = 'BUILD_SEARCH_INDEX' and error = $1)"""
+
+
+async def ended_once_both_wait(transaction):
+    """End a transaction as soon as two jobs have met it or each other, each in the middle of a statement or put off."""
+    while await transaction.fetchval(WAITING, ANOTHER) < 2:
+        pass
+    await transaction.close()
+
+
+async def test_indexes_are_made_one_at_a_time_and_wait_for_old_transactions_as_jobs_that_are_due_again(
+    world, dsn, monkeypatch
+):
+    worlds = [world, await World.create(world.db)]
+    for each in worlds:
+        await created(each)
+    monkeypatch.setattr(search_indexing, "PAUSE_SECONDS", 0)
+    old, young = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
+    await old.execute("begin isolation level repeatable read; select from gateway.profile")
+    for wait_seconds, find_old, reason in [
+        (0.05, NO_OLD, "Transactions that are open now hold it up."),
+        (0.001, search_indexing.FIND_OLD_TRANSACTION, "A transaction of the database that is open since 20"),
+    ]:
+        monkeypatch.setattr(search_indexing, "WAIT_SECONDS", wait_seconds)
+        monkeypatch.setattr(search_indexing, "FIND_OLD_TRANSACTION", find_old)
+        for _ in range(leases.MAX_JOB_ATTEMPTS // 2 + 1):
+            told = await made_at_once(worlds)
+            assert {status for status, _ in told} == {JobStatus.NEW}
+            assert all(error == ANOTHER or error.startswith(reason) for _, error in told)
+        assert any(error != ANOTHER for _, error in told)
+    assert any(not part["is_valid"] for part in await world.db.rows(PARTS))  # the first waits left what they had begun
+    await old.close()
+    monkeypatch.undo()
+    monkeypatch.setattr(search_indexing, "PAUSE_SECONDS", 0)
+    await young.execute("begin; lock table gateway.profile_0 in row exclusive mode")
+    told = await made_at_once(worlds, ended_once_both_wait(young))
+    assert {error for _, error in told} == {None, ANOTHER}
+    ended = [status for status, error in told if error is None]
+    while told := await made_at_once(worlds):
+        assert {error for _, error in told} <= {None, ANOTHER}
+        ended += [status for status, _ in told if status is not JobStatus.NEW]
+    assert ended == [JobStatus.COMPLETED] * 2
+    assert [part["is_valid"] for part in await world.db.rows(PARTS)] == [True] * 8
 
 
 async def test_what_an_interrupted_job_left_is_made_anew(world):
