@@ -3,7 +3,8 @@
 One schema per process; `api/entities` gives each sandbox its own entity types on top of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING
 from functools import cache
 from typing import Annotated, Any, Final
 
@@ -17,6 +18,7 @@ from graphql import (
     print_schema,
 )
 from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition
 
 from gateway.api.api_keys import ApiKeyMutation, ApiKeyQuery, read_api_keys
 from gateway.api.audit import AuditQuery, read_entries
@@ -147,10 +149,16 @@ class Mutation(
 @cache
 def build_schema() -> GraphQLSchema:
     """Build the schema of the process, once; its entity types are placeholders that each sandbox replaces."""
-    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS))._schema  # noqa: SLF001 (the graphql-core schema has no public name)
-    for named_type in schema.type_map.values():
+    return finish_schema(strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=SCALARS)))
+
+
+def finish_schema(schema: strawberry.Schema) -> GraphQLSchema:
+    """Return graphql-core's schema, which takes inputs as the operations of this gateway are executed: `@oneOf` is marked, which Strawberry
+    does not, graphql-core makes the objects that resolvers take, and the defaults `= null`, which mean nothing, are gone."""
+    finished = schema._schema  # noqa: SLF001 (it has no public name)
+    for named_type in finished.type_map.values():
         _finish(named_type)
-    return schema
+    return finished
 
 
 def print_sdl(config: Configuration | None = None) -> str:
@@ -160,12 +168,15 @@ def print_sdl(config: Configuration | None = None) -> str:
 
 
 def _finish(named_type: Any) -> None:
-    """Mark inputs as `@oneOf`, which Strawberry does not, and remove the defaults `= null`, which mean nothing."""
     match named_type:
         case GraphQLInputObjectType():
             definition = named_type.extensions["strawberry-definition"]
             named_type.is_one_of = definition.is_one_of
+            named_type.out_type = _maker_of(definition)  # type: ignore[method-assign, assignment]
+            definition.from_input = _made_already
             inputs = list(named_type.fields.values())
+            for each, own in zip(inputs, definition.fields, strict=True):
+                each.out_name = own.python_name
         case GraphQLObjectType() | GraphQLInterfaceType():
             inputs = [argument for field in named_type.fields.values() for argument in field.args.values()]
         case _:
@@ -173,3 +184,18 @@ def _finish(named_type: Any) -> None:
     for given in inputs:
         if given.default_value is None:
             given.default_value = Undefined
+
+
+def _maker_of(definition: StrawberryObjectDefinition) -> Callable[[dict[str, Any]], Any]:
+    """Return a function of the values that are given; where none is, a field without a default in Python is None."""
+    kind = definition.origin
+    implicit = {
+        each.python_name: None
+        for each in definition.fields
+        if each.default_value is MISSING and each.default_factory is MISSING
+    }
+    return (lambda given: kind(**{**implicit, **given})) if implicit else (lambda given: kind(**given))
+
+
+def _made_already(_: type, value: Any, __: object) -> Any:
+    return value

@@ -131,7 +131,7 @@ class _Compiler:
         self._operation = operation
         self._flags = VariableValues({}, dict(flags))
         self.introspections: list[Introspection] = []
-        self._walk = Walk(self._fields, partial(Arguments, schema))
+        self._walk = Walk(self._fields)
         self._fragments = {
             node.name.value: FragmentDetails(node)
             for node in document.definitions
@@ -208,7 +208,7 @@ class _Compiler:
         resolver = definition.base_resolver
         if resolver is None or definition.extensions:
             raise NotCompiled("field extensions")
-        return _function(resolver, Arguments(self._schema, field, details[0].node), selected)
+        return _function(resolver, Arguments(field, details[0].node), selected)
 
     # -------------------------------------------------------------------------------------------- completion
 

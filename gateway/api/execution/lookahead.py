@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
-from graphql import FieldNode, GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
+from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 from graphql.execution.values import VariableValues
 
@@ -110,9 +110,8 @@ def reads_records(field: GraphQLField) -> bool:
 class Walk:
     """Walks selections of one operation."""
 
-    def __init__(self, below: Below, arguments: Callable[[GraphQLField, FieldNode], Arguments]) -> None:
+    def __init__(self, below: Below) -> None:
         self.below = below
-        self.arguments = arguments
 
     def look_ahead(self, field: GraphQLField, details: list[FieldDetails]) -> Lookahead | None:
         """Return what is selected below a field that reads records, None for any other field."""
@@ -224,10 +223,10 @@ class _Field:
         return _part_of_document(self._field.type, self._details, self._walk.below)
 
     def page(self, read: Callable[..., Rows]) -> Page:
-        arguments, rows = self._walk.arguments(self._field, self._details[0].node), cast("Any", None)
-        if arguments.is_fixed and not any(conditions_of(self._field, self._details[0].node)):
+        arguments, rows = Arguments(self._field, self._details[0].node), cast("Any", None)
+        if arguments.fixed is not None and not any(conditions_of(self._field, self._details[0].node)):
             try:
-                rows = read(**arguments.read(cast("Any", None)))
+                rows = read(**arguments.fixed)
             except GatewayError as error:
                 raise NotProjected from error
         else:

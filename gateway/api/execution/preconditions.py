@@ -19,7 +19,7 @@ class Preconditions:
     def __init__(self, schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode) -> None:
         root = schema.get_root_type(operation.operation)
         self._fields = [
-            (each.key, declared, Arguments(schema, each.field, each.node))
+            (each.key, declared, Arguments(each.field, each.node))
             for each in fields_of(schema, document, operation)
             if (declared := dict(_declared(each, is_root=each.parent == getattr(root, "name", None))))
         ]

@@ -17,7 +17,7 @@ from graphql.execution.values import VariableValues
 from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
 from gateway.api.execution.condition_arguments import AskedConditions
 from gateway.api.execution.costs import Cost
-from gateway.api.execution.inputs import Variables, variables_inside
+from gateway.api.execution.inputs import Variables
 from gateway.api.execution.introspection import FIELDS
 from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.page_arguments import Pages
@@ -78,7 +78,7 @@ class Prepared:
     @cached_property
     def variables(self) -> Variables:
         """Its variables, with the coercion of their values."""
-        return Variables(self.schema, self.node, variables_inside(self.document), self._max_errors)
+        return Variables(self.schema, self.node, self._max_errors)
 
     @property
     def plans(self) -> int:

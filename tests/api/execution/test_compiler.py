@@ -14,6 +14,7 @@ from gateway.api.execution.compiler import NotCompiled
 from gateway.api.execution.errors import VariablesRefused
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.stages import Stages
+from gateway.api.schema import finish_schema
 from gateway.errors import BadInput
 
 
@@ -131,8 +132,7 @@ class Query:
     numbers: list[int] | None = resolved_by(lambda: [1, 2**40, 3], "One is too large.")
 
 
-SCHEMA = strawberry.Schema(Query, types=[LeafType, FruitType])._schema
-SCHEMA.get_type("Either").is_one_of = True
+SCHEMA = finish_schema(strawberry.Schema(Query, types=[LeafType, FruitType]))
 
 ALL = "name colour loose tight slow slowTight joined __typename"
 
