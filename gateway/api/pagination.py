@@ -160,11 +160,11 @@ class Listing(Generic[T]):
         return _mark_of(self.name)
 
 
-def check_page(first: Any, last: Any, after: Any, before: Any) -> None:
-    """Check arguments of a connection, whichever list it is of. Raises BadCursor, BadInput, LimitExceeded; ignores values of other types."""
-    window_of(first if type(first) is int else None, last if type(last) is int else None)
+def check_page(first: int | None, last: int | None, after: str | None, before: str | None) -> None:
+    """Check arguments of a connection, whichever list it is of. Raises BadCursor, BadInput, LimitExceeded."""
+    window_of(first, last)
     for cursor in (after, before):
-        if isinstance(cursor, str):
+        if cursor is not None:
             _unpacked(cursor)
 
 

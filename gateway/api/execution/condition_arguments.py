@@ -19,8 +19,8 @@ from graphql import (
 )
 
 from gateway.api.conditions import NO_CONDITIONS, Conditions, class_of
-from gateway.api.execution.cost_terms import ArgumentReader
 from gateway.api.execution.fields import SelectedField, fields_of
+from gateway.api.execution.raw_arguments import ArgumentReader
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.conditions import Condition, check_condition, now_in
 from gateway.errors import LimitExceeded

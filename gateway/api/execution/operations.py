@@ -132,7 +132,6 @@ class Operations:
             return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})
         conditions = await operation.conditions.checked(self._db, config, given)
         check_cost(operation.cost(given, conditions), self._limits)
-        operation.pages.check(given)
         selectors = await operation.selectors.parsed(given, config)
         shared = self._shared(scope, config)
         answer_bytes = self._limits.answer_bytes
@@ -282,7 +281,7 @@ async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues
 async def _check(
     operation: Prepared, given: Mapping[str, Any], variables: VariableValues, config: Configuration
 ) -> None:
-    """Check filters and policies among the arguments, in a thread where values are many. Raises BadInput, Unavailable."""
+    """Check pages, filters and policies among the arguments, in a thread where values are many. Raises BadInput, Unavailable."""
     if operation.variables.are_many(given):
         await DOCUMENTS.run(operation.preconditions.check, variables, config)
     else:

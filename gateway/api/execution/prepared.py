@@ -20,7 +20,6 @@ from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Variables
 from gateway.api.execution.introspection import FIELDS
 from gateway.api.execution.limits import nodes_of
-from gateway.api.execution.page_arguments import Pages
 from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
@@ -66,13 +65,8 @@ class Prepared:
         return AskedConditions(self.schema, self.document, self.node)
 
     @cached_property
-    def pages(self) -> Pages:
-        """The pages among its arguments."""
-        return Pages(self.schema, self.document, self.node)
-
-    @cached_property
     def preconditions(self) -> Preconditions:
-        """The filters and policies among its arguments."""
+        """The pages, filters and policies among its arguments."""
         return Preconditions(self.schema, self.document, self.node)
 
     @cached_property

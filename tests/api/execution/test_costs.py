@@ -166,7 +166,6 @@ def bomb(levels, argument=""):
 def test_fragments_that_spread_each_other_are_walked_once(argument):
     document = parse(bomb(30, argument))
     cost = Cost.of(SCHEMA, document, document.definitions[0])
-    assert len(cost._sums) < 1000
     assert cost({"n": 1000}) > 10**30
 
 
