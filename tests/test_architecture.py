@@ -23,6 +23,7 @@ BUILDS_SQL = {
     "projection/sql.py",
     "projection/predicates.py",
     "pql/sql.py",
+    "pql/inputs.py",
     "pql/rows.py",
     "pql/values.py",
     "pql/indexes.py",

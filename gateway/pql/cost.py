@@ -51,7 +51,7 @@ def size_of(expression: Typed) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Reads:
-    """The fields that an expression reads, as dotted paths in their order; whether it reads the time, or all computed fields of a record at once.
+    """The fields that an expression reads, as dotted paths in their order; whether it depends on the time, or reads all computed fields of a record at once.
 
     An array of objects is left out where fields of its items are read. What a computed field is made of is not looked at.
     """
@@ -76,7 +76,7 @@ def reads(expression: Typed) -> Reads:
         path for path in found if not any(len(other) > len(path) and other[: len(path)] == path for other in found)
     }
     paths = tuple(sorted(".".join(path) for path in whole | outer))
-    has_time = any(isinstance(node, Now) for node in seen.values())
+    has_time = any(isinstance(node, Now) or (isinstance(node, Computed) and node.window) for node in seen.values())
     return Reads(paths, has_time, any(isinstance(node.type, ComputedFields) for node in seen.values()))
 
 

@@ -13,6 +13,7 @@ from gateway.pql.typed import (
     EVENTS,
     Aggregated,
     Applied,
+    ComputedFields,
     Constant,
     Day,
     Expression,
@@ -93,7 +94,7 @@ def leaf_of(input_type: ObjectOf, name: str) -> Leaf | None:
     kind: Type | None = more.item if is_of_events and isinstance(more, ArrayOf) else input_type
     path = tuple(rest) if is_of_events else (first, *rest)
     for step in path:
-        kind = kind.property_type(step) if isinstance(kind, ObjectOf) else None
+        kind = kind.property_type(step) if isinstance(kind, ObjectOf) and not isinstance(kind, ComputedFields) else None
     return Leaf(path, kind, is_of_events) if path and isinstance(kind, Scalar) and kind in INDEXED else None
 
 

@@ -117,8 +117,8 @@ def _computed(of: Typed, name: str, kind: ComputedFields, at: int) -> Typed:
         raise Refused(
             "A computed attribute of an event is read of the event, as in `E._tenant.ComputedAttributes.name`.", at
         )
-    expression = kind.expressions[name]
-    return Computed(expression.body.type, record, (*below, name), expression.input, expression.body)
+    expression, window = kind.expressions[name], kind.windows.get(name)
+    return Computed(expression.body.type, record, (*below, name), expression.input, expression.body, window)
 
 
 def _type_at(kind: Type, path: Path) -> Type:

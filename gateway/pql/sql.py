@@ -4,12 +4,14 @@ Times are in UTC; weeks begin on Sunday. See `docs/pql.md` for what is decided w
 """
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from gateway.pql.inputs import Inputs, event_rows, record
 from gateway.pql.rows import (
     MADE,
     Rows,
@@ -35,6 +37,7 @@ from gateway.pql.typed import (
     Expression,
     First,
     Grouped,
+    Lookback,
     LookUp,
     MadeObject,
     MapMade,
@@ -47,9 +50,10 @@ from gateway.pql.typed import (
     Truncated,
     Typed,
     Variable,
+    Window,
 )
-from gateway.pql.types import NUMBERS, TIMES, ArrayOf, ObjectOf, Scalar, Type
-from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, quoted, sql_type
+from gateway.pql.types import NUMBERS, TIMES, Scalar
+from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
 from gateway.projection.predicates import Predicate
 
 _MARK: Final = "\x01"
@@ -59,25 +63,20 @@ _MARKED: Final = re.compile(f"{_MARK}([0-9]+){_MARK}")
 NOW: Final = object()
 """Stands for the instant of evaluation among the values of parameters."""
 
-TIMESTAMP: Final = "timestamp"
-"""The field of an event that stands in a column of its own."""
-
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """SQL of what an expression is over.
+class Since:
+    """Stands for the time so long before the instant of evaluation among the values of parameters."""
 
-    `document` is jsonb; `fields` are those of its fields that stand elsewhere. `now` is the instant of evaluation: without one, it becomes a
-    parameter, whose value is NOW. `parameters` is how many parameters the statement around it has, and the first one is the sandbox. A
-    profile has the events of `xids`, an array; with `since`, those from that time up to `now`.
-    """
+    lookback: Lookback
 
-    document: str
-    now: str | None = None
-    parameters: int = 1
-    xids: str = "'{}'::uuid[]"
-    since: str | None = None
-    fields: Mapping[str, str] = field(default_factory=dict)
+
+def at_instant(values: Iterable[Any], instant: datetime) -> tuple[Any, ...]:
+    """Return the values of parameters at an instant of evaluation."""
+    return tuple(
+        instant if value is NOW else value.lookback.before(instant) if isinstance(value, Since) else value
+        for value in values
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +114,8 @@ class _Compiler:
         self._given: list[object] = []
         self._places: dict[tuple[str, str, object], str] = {}
         self._aliases = 0
-        self._bound: dict[int, Value] = {id(expression.input): _record(expression.input.type, inputs)}
-        self._input = expression.input
+        self._input = record(expression.input.type, inputs)
+        self._bound: dict[int, Value] = {id(expression.input): self._input}
 
     def parametrized(self, sql: str) -> Predicate:
         """Return SQL with its parameters; what it does not mention, because nothing asks for it, is none of them."""
@@ -140,21 +139,9 @@ class _Compiler:
 
     def rows_of(self, node: Typed) -> Rows | None:
         """Return the events, where a node is the profile's."""
-        if not isinstance(node, Read) or node.path != (EVENTS,) or node.of is not self._input:
+        if not isinstance(node, Read) or node.path != (EVENTS,) or self._bound.get(id(node.of)) is not self._input:
             return None
-        name = self.alias()
-        kind = node.type.item if isinstance(node.type, ArrayOf) else node.type
-        item = _record(kind, event_inputs(name))
-        order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
-        found = Rows(
-            (f"gateway.event {name}",),
-            item,
-            order,
-            (f"{name}.sandbox_id = $1", f"{name}.xid = any({self.inputs.xids})"),
-        )
-        if self.inputs.since is None:
-            return found
-        return found.where(f"{name}.timestamp between {self.inputs.since} and {self.inputs.now}")
+        return event_rows(self.alias(), node.type, self.inputs)
 
     def bind(self, variable: Variable, value: Value) -> None:
         """Say what a variable stands for."""
@@ -209,9 +196,12 @@ class _Compiler:
     def computed(self, node: Computed) -> Value:
         """Return what the expression of a field gives for a record, which is worked out once however often that reads it."""
         record = self.value(node.of)
+        if record is self._input and node.path[-1] in self.inputs.computed:
+            return from_json(self.inputs.computed[node.path[-1]], node.type, is_stored=True)
         if isinstance(node.of, Variable):
             self.bind(node.input, record)
-            return self.value(node.value)
+            with self._within(node.window):
+                return self.value(node.value)
         name = self.alias()
         self.bind(node.input, item_from(name, record))
         found = self.value(node.value)
@@ -219,6 +209,18 @@ class _Compiler:
         return Value(
             node.type, f"(select {sql} from (select {item_columns(record)}) {name})", is_stored=found.is_stored
         )
+
+    @contextmanager
+    def _within(self, window: Window | None) -> Iterator[None]:
+        """Let the profile's events be those of a window, if one is given, as long as the block lasts."""
+        outside = self.inputs
+        if window is not None:
+            lookback = window.lookback
+            since = "'-infinity'" if lookback is None else self.parameter(Since(lookback), "timestamptz")
+            now = self.inputs.now or self.parameter(NOW, "timestamptz")
+            self.inputs = replace(self.inputs, since=since, now=now)
+        yield
+        self.inputs = outside
 
     def looked_up(self, node: LookUp) -> Value:
         of = self.value(node.of)
@@ -318,24 +320,6 @@ class _Compiler:
 
     def grouped(self, node: Grouped) -> Value:
         return Value(node.type, grouped(self, node))
-
-
-def event_inputs(alias: str) -> Inputs:
-    """Return the inputs of an expression over one event of the store, which has this name in a statement."""
-    return Inputs(f"{alias}.document", fields={TIMESTAMP: f"{alias}.{TIMESTAMP}"})
-
-
-def _record(kind: Type, inputs: Inputs) -> Value:
-    """Return a document of the store with those of its fields that stand elsewhere."""
-    types = {name: kind.property_type(name) for name in inputs.fields} if isinstance(kind, ObjectOf) else {}
-    columns = {
-        name: Value(of, f"{inputs.fields[name]}::{sql_type(of)}", is_stored=True)
-        for name, of in types.items()
-        if of is not None
-    }
-    entries = ", ".join(f"{quoted(name)}, {as_json(value)}" for name, value in columns.items())
-    whole = f"({inputs.document} || jsonb_build_object({entries}))" if entries else None
-    return Value(kind, inputs.document, columns, whole, is_stored=True)
 
 
 # ------------------------------------------------------------------------------------------------ functions

@@ -5,8 +5,9 @@ A missing array has no items for whatever goes through it. Nodes may be shared: 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, Protocol, TypeAlias
 
 from gateway.pql.ast import Unit
 from gateway.pql.types import ObjectOf, Type
@@ -82,12 +83,16 @@ class Read(Typed):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Computed(Typed):
-    """A field that is in no document: what an expression over `input` gives for a record. `path` leads from the record to its name."""
+    """A field that is in no document: what an expression over `input` gives for a record. `path` leads from the record to its name.
+
+    `window`: the events of a profile that it looks at, all without one.
+    """
 
     of: Typed
     path: Path
     input: Variable
     value: Typed
+    window: "Window | None" = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -273,16 +278,31 @@ class Expression:
     reads_time: bool
 
 
+class Lookback(Protocol):
+    """How old something may be."""
+
+    def before(self, at: datetime) -> datetime:
+        """Return the time so long before another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The events of a profile up to the instant of evaluation, of any age without a `lookback`."""
+
+    lookback: Lookback | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ComputedFields(ObjectOf):
-    """An object in a record whose fields are in no document: each is computed, by an expression over the record. It is no value itself."""
+    """An object in a record whose fields are in no document: each is computed, by an expression over the record, some of a window of its events. It is no value itself."""
 
     expressions: Mapping[str, Expression] = field(default_factory=dict)
+    windows: Mapping[str, Window] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, expressions: Mapping[str, Expression]) -> "ComputedFields":
+    def of(cls, expressions: Mapping[str, Expression], windows: Mapping[str, Window] | None = None) -> "ComputedFields":
         """Return the object with a field for each of these expressions."""
-        return cls({}, {name: each.body.type for name, each in expressions.items()}, expressions)
+        return cls({}, {name: each.body.type for name, each in expressions.items()}, expressions, windows or {})
 
 
 def children(node: Typed) -> list[Typed]:

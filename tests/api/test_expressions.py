@@ -11,6 +11,7 @@ from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.reading.conditions import READ_INSTANT
 from gateway.domain.reading.expressions import evaluate_expression
+from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.errors import BadPql
 from gateway.xdm.classes import XdmClass
@@ -45,6 +46,27 @@ async def test_an_event_has_its_own_fields_and_no_events(client):
     assert of_profile["returnType"] == "boolean"
     unread = (await client.data(CHECK, text="eventType ="))["checkExpression"]
     assert (unread["returnType"], unread["errors"][0]["column"]) == (None, 12)
+
+
+async def test_computed_attributes_are_read_as_they_are_at_the_moment(client):
+    own = await World.create(client.world.db)
+    path, asked = f"_{own.scope.organization.code}.ComputedAttributes", client.of(own)
+    await own.records(record(ADA, first_name="Ada"))
+    at = await own.db.value(READ_INSTANT)
+    await own.events(*[event(f"e{days}", (at - timedelta(days=days)).isoformat(), ADA) for days in (1, 5, 40)])
+    await own.publish("visits", "xEvent.count()")
+    await own.publish("recent", "xEvent.count()", parse_duration("P1M"))
+    await own.publish("share", f"{path}.recent / {path}.visits")
+    found = (await asked.data(CHECK, text=f"{path}.share > 0.5"))["checkExpression"]
+    assert (found["returnType"], found["dependencies"]) == ("boolean", [f"{path}.share"])
+    assert found["cost"] > 200
+    text = f"[{path}.visits, {path}.recent, {path}.share * 3, xEvent.count()]"
+    assert await value(asked, text, lookback="P3D") == [3, 2, 2, 1]
+    whole = (await asked.data(CHECK, text=f"{path}.isNull()"))["checkExpression"]["errors"]
+    assert [each["message"].split(":")[0] for each in whole] == ["Name the computed attribute that is read"]
+    unknown = await asked.error(TEST, text=f"{path}.visit", who=WHO)
+    assert "no field `visit`" in unknown["message"]
+    assert "`visits`" in unknown["message"]
 
 
 @pytest.mark.parametrize("text", ["", "\x00", "a" * 20_000, "(" * 9_000, '"\ufffe"'])

@@ -18,7 +18,8 @@ from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.reading.expressions import input_type
 from gateway.pql.check import check
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import compiled
 from gateway.storage.connections import SETTINGS
 from gateway.storage.database import Database
 from gateway.xdm.classes import XdmClass

@@ -17,9 +17,10 @@ from pql.values import load, told
 
 from gateway.domain.reading import conditions as reading
 from gateway.pql.check import check
+from gateway.pql.inputs import Inputs
 from gateway.pql.parser import parse
 from gateway.pql.sql import NOW as INSTANT
-from gateway.pql.sql import Inputs, compiled, condition
+from gateway.pql.sql import compiled, condition
 from gateway.projection.predicates import Predicate, Values
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import instant

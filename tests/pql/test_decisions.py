@@ -11,8 +11,9 @@ from pql.people import NOW
 from pql.sample import checked, schema
 from pql.values import load, told
 
+from gateway.pql.inputs import Inputs
 from gateway.pql.parser import parse
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.sql import compiled
 from gateway.server.http.docs import read_document
 from gateway.xdm.classes import XdmClass
 

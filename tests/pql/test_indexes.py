@@ -17,7 +17,8 @@ from pql.sample import PROFILE, checked
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.search_candidates import statement_of
 from gateway.pql.indexes import accesses, index_columns, leaf_of, presence
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import compiled
 from gateway.storage.connections import SETTINGS
 
 MORE = f"""

@@ -7,7 +7,8 @@ from pql.examples import EXAMPLES
 from pql.sample import checked
 
 from gateway.domain.reading.expressions import EVALUATE
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import compiled
 
 INPUTS = Inputs("p.document", "p.at", len(EVALUATE.parameters), xids="p.xids", since="p.since")
 LISTED = '_acme.orders[price > 3 and lines[SKU = "O\'Neil"]].count() + xEvent[eventType = "O\'Neil"].sum(_acme.amount)'

@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from gateway.domain.rules.durations import Duration
 from gateway.errors import Invalid
 from gateway.pql.aggregates import Aggregate, aggregate_of, explained
 from gateway.pql.check import check, event_type, profile_type
 from gateway.pql.problems import Problem
-from gateway.pql.typed import EVENTS, ComputedFields, Expression
+from gateway.pql.typed import EVENTS, ComputedFields, Expression, Window
 from gateway.pql.types import ArrayOf, MapOf, ObjectOf, Type
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.custom import are_field_names
@@ -37,18 +38,19 @@ class Unions(NamedTuple):
 
 
 class Definition(NamedTuple):
-    """A published attribute as it is stored: its name, its expression, and what it is of."""
+    """A published attribute as it is stored: its name, its expression, what it is of, and how old its events may be."""
 
     name: str
     expression: str
     xdm_class: XdmClass
+    lookback: Duration | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Readable:
-    """What an expression over a profile may read of attributes, by their names: the types of those of people, the expressions of those of events."""
+    """What an expression over a profile may read of attributes, by their names: the programs of those of people, the expressions of those of events."""
 
-    people: Mapping[str, Type] = field(default_factory=dict)
+    people: "Mapping[str, Program]" = field(default_factory=dict)
     events: Mapping[str, Expression] = field(default_factory=dict)
 
 
@@ -64,10 +66,12 @@ class Computation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A published attribute of people as it is evaluated. `expression` gives what `pql.aggregates.explained` says; `level` is more than those of all attributes that it reads."""
+    """A published attribute of people as it is evaluated. `expression` gives what `pql.aggregates.explained` says, `value` the value alone; `level` is more than those of all attributes that it reads."""
 
     name: str
     expression: Expression
+    value: Expression
+    window: Window
     is_of_events: bool
     return_type: Type
     needs: tuple[str, ...]
@@ -86,14 +90,14 @@ class Programs:
     @property
     def readable(self) -> Readable:
         """What other attributes may read of these."""
-        return Readable({name: program.return_type for name, program in self.programs.items()}, self.events)
+        return Readable(self.programs, self.events)
 
 
 def computation_of(text: str, xdm_class: XdmClass, unions: Unions, readable: Readable) -> Computation:
     """Return what an expression computes of a person, by what is readable, or of one event by that alone. Raises Invalid with line and column."""
     if xdm_class is XdmClass.EXPERIENCE_EVENT:
         return _computation_of_event(text, unions)
-    expression = _checked(text, _profile_type(unions, readable))
+    expression = _checked(text, profile_type_of(unions, readable))
     aggregate = aggregate_of(expression) if expression.reads_events else None
     if expression.reads_events and (aggregate is None or not _are_of_events(expression.paths)):
         raise _refused(_MIXED)
@@ -131,39 +135,41 @@ def has_own_field(unions: Unions, xdm_class: XdmClass) -> bool:
 
 def make_programs(unions: Unions, definitions: Sequence[Definition]) -> Programs:
     """Make what attributes are computed by, which read each other without a circle. Slow."""
-    faults, events, people = dict[str, Invalid](), dict[str, Expression](), dict[str, str]()
-    for name, text, xdm_class in definitions:
-        if xdm_class is XdmClass.INDIVIDUAL_PROFILE:
-            people[name] = text
+    faults, events, people = dict[str, Invalid](), dict[str, Expression](), dict[str, Definition]()
+    for each in definitions:
+        if each.xdm_class is XdmClass.INDIVIDUAL_PROFILE:
+            people[each.name] = each
             continue
         try:
-            events[name] = computation_of(text, xdm_class, unions, Readable()).expression
+            events[each.name] = computation_of(each.expression, each.xdm_class, unions, Readable()).expression
         except Invalid as fault:
-            faults[name] = fault
+            faults[each.name] = fault
     made = _programs_of_people(unions, people, events)
     return Programs(made.programs, events, {**faults, **made.faults})
 
 
-def _programs_of_people(unions: Unions, texts: Mapping[str, str], events: Mapping[str, Expression]) -> Programs:
+def _programs_of_people(
+    unions: Unions, definitions: Mapping[str, Definition], events: Mapping[str, Expression]
+) -> Programs:
     made: dict[str, Program] = {}
-    waiting, faults = dict(texts), dict[str, Invalid]()
+    waiting, faults = dict(definitions), dict[str, Invalid]()
     while waiting:
         found = dict[str, Program]()
         readable = Programs(made, events).readable
-        for name, text in waiting.items():
+        for name, defined in waiting.items():
             try:
-                computed = computation_of(text, XdmClass.INDIVIDUAL_PROFILE, unions, readable)
+                computed = computation_of(defined.expression, defined.xdm_class, unions, readable)
             except Invalid as fault:
                 faults[name] = fault
             else:
                 level = 1 + max((made[need].level for need in computed.needs), default=-1)
-                parts = explained(computed.expression, computed.aggregate)
-                is_of_events = computed.aggregate is not None
-                found[name] = Program(name, parts, is_of_events, computed.return_type, computed.needs, level)
+                told = explained(computed.expression, computed.aggregate), computed.expression
+                window, is_of_events = Window(defined.lookback), computed.aggregate is not None
+                found[name] = Program(name, *told, window, is_of_events, computed.return_type, computed.needs, level)
         if not found:
             break
         made |= found
-        waiting = {name: text for name, text in waiting.items() if name not in found}
+        waiting = {name: defined for name, defined in waiting.items() if name not in found}
     return Programs(made, {}, {name: faults[name] for name in waiting})
 
 
@@ -185,12 +191,14 @@ def event_type_of(unions: Unions, events: Mapping[str, Expression]) -> ObjectOf:
     return event_type(unions.event, _own(unions, unions.event, ComputedFields.of(events)))
 
 
-def _profile_type(unions: Unions, readable: Readable) -> ObjectOf:
+def profile_type_of(unions: Unions, readable: Readable) -> ObjectOf:
     """Return the type of a profile with its events, and with what is readable of attributes."""
     profile = profile_type(unions.profile, event_type_of(unions, readable.events))
     if not readable.people:
         return profile
-    own = _own(unions, unions.profile, ObjectOf({}, dict(readable.people)))
+    expressions = {name: program.value for name, program in readable.people.items()}
+    windows = {name: program.window for name, program in readable.people.items()}
+    own = _own(unions, unions.profile, ComputedFields.of(expressions, windows))
     return ObjectOf(profile.schema, {**profile.more, **own})
 
 

@@ -122,7 +122,8 @@ class ComputedAttribute(Edited):
     @property
     def definition(self) -> Definition:
         """What it is computed by."""
-        return Definition(self.settings.name, self.settings.expression, self.settings.xdm_class)
+        of = self.settings
+        return Definition(of.name, of.expression, of.xdm_class, of.lookback)
 
 
 async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None = None) -> list[ComputedAttribute]:

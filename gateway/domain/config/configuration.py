@@ -14,7 +14,14 @@ from typing import Any, Never, TypeVar
 from uuid import UUID
 from weakref import WeakValueDictionary
 
-from gateway.domain.config.attribute_expressions import Definition, Programs, Unions, event_type_of, make_programs
+from gateway.domain.config.attribute_expressions import (
+    Definition,
+    Programs,
+    Unions,
+    event_type_of,
+    make_programs,
+    profile_type_of,
+)
 from gateway.domain.config.broken_rows import Broken, BrokenRow
 from gateway.domain.config.computed_attributes import ComputedAttribute, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
@@ -24,7 +31,6 @@ from gateway.domain.config.registry import XdmSchema, load_schemas, select_usabl
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
-from gateway.pql.check import profile_type
 from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
@@ -160,11 +166,10 @@ class Configuration:
         return Unions(self.tenant_code, profile, event)
 
     def input_type(self, xdm_class: XdmClass) -> ObjectOf:
-        """Return the type of what an expression of a class is about: a profile with its events, or one event; events with their attributes."""
-        event = event_type_of(self.unions, self.programs.events)
+        """Return the type of what an expression of a class is about: a profile with its events, or one event; with their published attributes."""
         if xdm_class is XdmClass.EXPERIENCE_EVENT:
-            return event
-        return profile_type(self.union(XdmClass.INDIVIDUAL_PROFILE), event)
+            return event_type_of(self.unions, self.programs.events)
+        return profile_type_of(self.unions, self.programs.readable)
 
     @cached_property
     def programs(self) -> Programs:

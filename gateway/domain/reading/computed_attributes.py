@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeAlias
@@ -12,14 +12,15 @@ import orjson
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration
-from gateway.domain.reading.conditions import READ_INSTANT, within_range
+from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.names import did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
 from gateway.pql.aggregates import AT, COUNTED, VALUE
-from gateway.pql.sql import Compiled, Inputs, compiled
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import Compiled, compiled
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
 
@@ -34,8 +35,6 @@ EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 
 MAX_KEYS: Final = 1_000
 """Keys of a map that are told; of more, the first ones by code point."""
-
-_MILLISECOND: Final = timedelta(milliseconds=1)
 
 Result: TypeAlias = Mapping[str, Any]
 """What an attribute gives for a person, as `pql.aggregates.explained` makes it."""
@@ -98,7 +97,7 @@ async def compute_values(
     programs = in_order(config.programs.programs, [attribute.name for attribute in attributes])
     found: list[dict[str, Result]] = [{} for _ in profiles]
     async with db.snapshot() as tx:
-        at = _whole_milliseconds(await tx.value(READ_INSTANT))
+        at = await read_instant(tx)
         windows = {each.name: _since(each, at) for each in config.attributes.values()}
         for start in range(0, len(profiles), PEOPLE_AT_ONCE):
             some = slice(start, start + PEOPLE_AT_ONCE)
@@ -129,14 +128,14 @@ async def _compute(
     if of_events:
         people = [profile.person.xids for profile in profiles]
         since = [moment.windows[program.name] or EARLIEST for program in of_events]
-        statement, values = _statement(OF_EVENTS, of_events)
+        statement, values = _statement(OF_EVENTS, moment.config.tenant_code, of_events)
         rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *slices(people), moment.at, since, *values)
         _add(found, of_events, rows)
     others = [program for program in programs if not program.is_of_events]
     for _, level in groupby(others, lambda program: program.level):
         chosen = tuple(level)
         documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
-        statement, values = _statement(OF_DOCUMENTS, chosen)
+        statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
         _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
 
 
@@ -146,20 +145,17 @@ def _add(found: Sequence[dict[str, Result]], programs: Iterable[Program], rows: 
 
 
 @lru_cache(maxsize=64)
-def _statement(statement: Query, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
+def _statement(statement: Query, tenant_code: str, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that computes programs, one column for each, and the values of the parameters behind its own."""
     columns, values = list[str](), list[Any]()
     for place, program in enumerate(programs, start=1):
         count = len(statement.parameters) + len(values)
-        part: Compiled = compiled(program.expression, _inputs(place, count))
+        known = {name: f"(person.document #> '{{_{tenant_code},{ATTRIBUTES_FIELD},{name}}}')" for name in program.needs}
+        given = Inputs("person.document", "person.at", count, "person.xids", f"person.since[{place}]", computed=known)
+        part: Compiled = compiled(program.expression, given)
         columns.append(part.sql)
         values += part.values
     return statement.filled(columns=", ".join(columns)), tuple(values)
-
-
-def _inputs(place: int, parameters: int) -> Inputs:
-    """Return what the expression of a column at this place is over: what the statements say of a person."""
-    return Inputs("person.document", "person.at", parameters, xids="person.xids", since=f"person.since[{place}]")
 
 
 def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:
@@ -181,12 +177,6 @@ def _without_nulls(value: Any) -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ values
-
-
-def _whole_milliseconds(at: datetime) -> datetime:
-    """Return the next whole millisecond, since answers have no smaller unit: what was there by `at` lies in a window that ends then."""
-    rest = at.microsecond % 1_000
-    return at if rest == 0 else at - timedelta(microseconds=rest) + _MILLISECOND
 
 
 def _since(attribute: ComputedAttribute, at: datetime) -> datetime | None:

@@ -11,8 +11,9 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import check
+from gateway.pql.inputs import Inputs, event_inputs
 from gateway.pql.problems import Problem
-from gateway.pql.sql import NOW, Inputs, condition, event_inputs
+from gateway.pql.sql import at_instant, condition
 from gateway.pql.typed import Expression
 from gateway.projection.predicates import Predicate
 from gateway.runtime.cache import WeightedCache
@@ -42,7 +43,7 @@ class Condition:
 
     def at(self, instant: datetime) -> "Condition":
         """Return the condition as it is at an instant."""
-        values = tuple(instant if value is NOW else value for value in self.predicate.values)
+        values = at_instant(self.predicate.values, instant)
         return replace(self, predicate=Predicate(self.predicate.sql, values), instant=instant)
 
 
@@ -73,9 +74,9 @@ async def now_in(db: Reader, found: Mapping[ConditionKey, Condition]) -> dict[Co
 
 
 async def read_instant(db: Reader) -> datetime:
-    """Return the time at which expressions are evaluated, in whole milliseconds."""
+    """Return the time at which expressions are evaluated: the next whole millisecond, so that what is there by now lies in a window that ends then."""
     at: datetime = await db.value(READ_INSTANT)
-    return at - timedelta(microseconds=at.microsecond % 1_000)
+    return at + timedelta(microseconds=-at.microsecond % 1_000)
 
 
 @contextmanager

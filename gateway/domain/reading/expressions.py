@@ -14,7 +14,8 @@ from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.durations import Duration, check_lookback
 from gateway.domain.rules.scope import READ_CONFIGURATION, Permission, Scope
 from gateway.pql.check import Checked, check
-from gateway.pql.sql import Inputs, compiled
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import at_instant, compiled
 from gateway.pql.types import name_of
 from gateway.runtime.threads import COMPUTATIONS
 from gateway.storage.database import Database
@@ -74,7 +75,7 @@ async def evaluate_expression(
         since = None if lookback is None else lookback.before(at)
         document = orjson.dumps(profile.document).decode()
         found = compiled(checked.expression, _OF_ONE)
-        values = (document, list(profile.person.xids), at, since, *found.values)
+        values = (document, list(profile.person.xids), at, since, *at_instant(found.values, at))
         with within_range("the expression computes"):
             answer = await tx.value(EVALUATE.filled(value=found.sql), scope.sandbox_id, *values)
             value = None if answer is None else orjson.loads(answer)

@@ -15,7 +15,8 @@ from gateway.domain.config.search_indexes import SearchIndex, list_search_indexe
 from gateway.domain.rules.limits import SEARCH_INDEXES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.indexes import Access, accesses, condition_of, order_of
-from gateway.pql.sql import Inputs, written
+from gateway.pql.inputs import Inputs
+from gateway.pql.sql import written
 from gateway.pql.typed import Expression
 from gateway.storage.database import Database, Reader
 from gateway.storage.queries import Query, fill, part, query
