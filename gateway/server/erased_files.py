@@ -42,11 +42,11 @@ class FoundInFiles:
 def find_in_files(data_dir: Path, sought: Sequence[SoughtValues]) -> FoundInFiles:
     """Look for values in every file of the data directory, but for those that vanish meanwhile."""
     told = FoundInFiles()
-    longest = max((values.longest for values in sought), default=0)
+    reach = max((values.reach for values in sought), default=0)
     for path in _files(data_dir, told):
         inside = str(path.relative_to(data_dir))
         try:
-            for text in _pieces(path, longest):
+            for text in _pieces(path, reach):
                 told.found[inside] += any(values.are_in(text) for values in sought)
         except FileNotFoundError:
             continue

@@ -2,13 +2,13 @@
 
 -- name: list_tables() -> rows
 -- List every table outside of the catalogue, a partition each for itself, with its blocks and the columns that can hold text or keys: for each, how
--- it is written as text. `store` is the table, for a partition the one that it is a part of. Reads the catalogue.
+-- it is read: bytes as they are, the rest as text. `store` is the table, for a partition the one that it is a part of. Reads the catalogue.
 select c.oid::regclass::text as name, coalesce(p.relname, c.relname)::text as store,
        (pg_relation_size(c.oid) / current_setting('block_size')::bigint)::bigint as blocks,
        bool_or(a.attname = 'sandbox_id') as is_of_sandbox,
        array_agg(a.attname::text order by a.attnum) filter (where t.is_read) as columns,
        array_agg(t.is_key order by a.attnum) filter (where t.is_read) as are_keys,
-       array_agg(case when t.type = 'bytea' then format('encode(%I, ''escape'')', a.attname)
+       array_agg(case when t.type in ('bytea', '_bytea') then format('%I', a.attname)
                       when t.is_array then format('array_to_json(%I)::text', a.attname)
                       else format('%I::text', a.attname) end
                  order by a.attnum) filter (where t.is_read) as cells

@@ -145,8 +145,16 @@ class _Reading:
         for row in rows:
             for column, sought, cell in zip(self._table["columns"], self._sought, row, strict=True):
                 if cell is not None:
-                    characters += len(cell)
-                    self._scan.found[Place(self._table["store"], column)] += sought.are_in(cell)
+                    text = _text(cell)
+                    characters += len(text)
+                    self._scan.found[Place(self._table["store"], column)] += sought.are_in(text)
         self._scan.rows += len(rows)
         self.block = end
         self._size = max(1, min(self._size * 4, self._size * PIECE_CHARACTERS // max(characters, 1)))
+
+
+def _text(cell: Any) -> str:
+    """Return the text of a cell; of bytes, and of arrays of them, as far as they are UTF-8."""
+    if isinstance(cell, bytes):
+        return cell.decode("utf-8", "replace")
+    return cell if isinstance(cell, str) else "\n".join(map(_text, filter(None, cell)))

@@ -1,28 +1,34 @@
 """Traces of values in text: whether a text that is stored or logged holds one of many values, however it is encoded there.
 
-A value is looked for as it is, with its accents composed or apart, and as JSON writes it, with and without escapes of what is not ASCII; upper and lower case are the same. It counts
-where it stands by itself, not inside a longer word. How long a look takes does not depend on how many values there are.
+Texts and values are brought to one form: without JSON's escapes, however often these were escaped again, blanks as spaces, accents composed, upper
+and lower case the same. A value counts where it stands by itself, not inside a longer word. How long a look takes does not depend on how many values there are.
 """
 
-import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 from unicodedata import normalize
 
 SHORT: Final = 6
 """A value of fewer characters counts only as a whole string: as a part of texts it would be found everywhere."""
 
+ESCAPED: Final = 24
+"""How many characters one may take where it is escaped: two halves of `\\\\uXXXX`, escaped again."""
+
 _WORD: Final = re.compile(r"\w+")
-_BLANK: Final = re.compile(r"\\[bfnrt]|\\u00[01][0-9a-f]|\s")
+_CODES: Final = re.compile(r"(?:\\+u[0-9a-fA-F]{4})+")
+_BLANK: Final = re.compile(r"\\+[bfnrt]|[\s\b]")
 
 
 class SoughtValues:
-    """Values to be looked for in texts. A look compares only those values whose rarest word stands in the text."""
+    """Values to be looked for in texts. A look compares only those values whose rarest word stands in the text.
+
+    `reach`: how many characters of a text one of them may take.
+    """
 
     def __init__(self, values: Iterable[str]) -> None:
-        forms = {form for value in values for form in _forms(value) if form}
+        forms = set(filter(None, map(_plain, values)))
         uses = Counter(word for form in forms for word in set(_WORD.findall(form)))
         self._by_word, self._wordless = defaultdict[str, list[str]](list), list[str]()
         for form in forms:
@@ -30,7 +36,7 @@ class SoughtValues:
                 self._by_word[min(words, key=lambda word: (uses[word], -len(word)))].append(form)
             else:
                 self._wordless.append(form)
-        self.longest = max(map(len, forms), default=0)
+        self.reach = ESCAPED * max(map(len, forms), default=0)
 
     def are_in(self, text: str) -> bool:
         """Return whether one of the values stands in the text."""
@@ -40,23 +46,23 @@ class SoughtValues:
         return any(_holds(text, form) for form in (*near, *self._wordless))
 
 
-def _forms(value: str) -> Iterator[str]:
-    for spelling in {value, normalize("NFC", value), normalize("NFD", value)}:
-        yield _plain(spelling)
-        yield _plain(json.dumps(spelling, ensure_ascii=False)[1:-1])
-        yield _plain(json.dumps(spelling)[1:-1])
-
-
 def _plain(text: str) -> str:
-    """Return the text in lower case, with a space in place of each blank, also of one that JSON escapes."""
-    return _BLANK.sub(" ", text.lower())
+    """Return the text in the one form in which texts and values are compared."""
+    text = _BLANK.sub(" ", _CODES.sub(_unescaped, text)).replace("\\", "").casefold()
+    return text if text.isascii() else normalize("NFC", text)
+
+
+def _unescaped(codes: re.Match[str]) -> str:
+    digits = codes[0].replace("\\", "").replace("u", "")
+    return bytes.fromhex(digits).decode("utf-16-be", "replace")
 
 
 def _holds(text: str, form: str) -> bool:
     """Return whether the form stands in the text by itself."""
     place = text.find(form)
     while place >= 0:
-        before, after = text[:place][-1:], text[place + len(form) :][:1]
+        end = place + len(form)
+        before, after = text[max(place - 1, 0) : place], text[end : end + 1]
         if len(form) < SHORT:
             if before in {"", '"'} and after in {"", '"'}:
                 return True

@@ -62,14 +62,26 @@ async def test_a_scan_tells_every_column_that_holds_a_value(world, monkeypatch):
     assert (columns(nobody), nobody.traces.total()) == (set(), 0)
 
 
-async def test_a_scan_reads_tables_of_others_too(world):
+CELLS = (
+    """'{"id": "josu\\u00e9 \\"\\\\ö\\"@example.com"}'::json""",
+    """'{"id": "JOSU\\u00C9 \\u0022\\u005c\\u00F6\\"@example.com"}'::json""",
+    """convert_to('x, josué "\\ö"@example.com', 'UTF8')""",
+    """convert_to('{"id": "josu\\u00e9 \\"\\\\\\u00D6\\"@example.com"}', 'UTF8') || '\\x00ff'""",
+    """array[null, convert_to('josué "\\ö"@example.com', 'UTF8')]""",
+    """array['josué "\\ö"@example.com']""",
+)
+
+
+async def test_a_scan_reads_tables_of_others_too_whatever_a_column_holds(world):
+    cells = {f"told_{number}": cell for number, cell in enumerate(CELLS)}
     async with world.db.transaction() as tx:
-        for text in (
-            "create table public.copy (n integer, told json)",
-            'insert into public.copy values (1, \'{"id": "josu\\u00e9@example.com"}\')',
-        ):
-            await tx.execute(Query("test.copy", text, (), (), "none", "For tests."))
-    assert columns(await scanned(world, ("Email", "josué@example.com"))) == {Place("copy", "told")}
+        selected = ", ".join(f"{cell} as {name}" for name, cell in cells.items())
+        await tx.execute(
+            Query("test.copy", f"create table public.copy as select {selected}", (), (), "none", "For tests.")
+        )
+    assert columns(await scanned(world, ("Email", 'josué "\\ö"@example.com'))) == {
+        Place("copy", name) for name in cells
+    }
 
 
 async def test_a_scan_reads_what_postgres_notes_of_columns_and_expressions(world):
