@@ -62,28 +62,70 @@ update gateway.identity as i
   from (values {rows}) as v (xid, count)
  where i.sandbox_id = $1 and i.xid = v.xid;
 
+-- part: tied
+-- These identities, and those that documents of theirs name: resends of theirs lie under either. Walks tie_pkey.
+select m.xid
+  from gateway.tie as t
+ cross join unnest(t.xids) as m (xid)
+ where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid
+ union
+select unnest($2::uuid[])
+
 -- name: count_facts(sandbox_id, xids, at) -> row
--- The numbers of record versions, events and resends, and ties under these identities up to a time. A tie has a row for each of its members,
--- its origin among them. Walks record_pkey, event_timeline_idx, event_resend_pkey and tie_pkey.
+-- The numbers of record versions, events and resends, and ties under these identities up to a time, with the resends of theirs that lie under
+-- others. A tie has a row for each of its members, its origin among them. Walks record_pkey, event_timeline_idx, tie_pkey and event_resend_pkey.
+with tied as materialized (
+  {tied}
+)
 select (select count(*) from gateway.record where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3::timestamptz) as record_versions,
        (select count(*) from gateway.event where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3::timestamptz)
          + (select count(*)
               from gateway.event_resend
-             where sandbox_id = $1 and xid = any($2::uuid[]) and origin = any($2::uuid[]) and ingested_at <= $3::timestamptz) as events,
+             where sandbox_id = $1 and xid = any(array(select xid from tied)) and origin = any($2::uuid[]) and ingested_at <= $3::timestamptz) as events,
        (select count(*)
           from gateway.tie
          where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid and ingested_at <= $3::timestamptz) as ties;
+
+-- name: count_beside(sandbox_id, xids) -> row
+-- What would go with the facts under these identities: ties of others that would then name one identity, these identities, unless that was
+-- erased before, with others that nothing would name any more, and refused documents that name one. Walks tie_pkey, identity_pkey, record_pkey,
+-- event_timeline_idx, event_resend_pkey and ingest_error_xids_idx.
+with naming as materialized (
+  select distinct t.tie_id, t.batch_id, t.origin, array(select m.xid from unnest(t.xids) as m (xid) where m.xid <> all($2::uuid[])) as rest
+    from gateway.tie as t
+   where t.sandbox_id = $1 and t.xid = any($2::uuid[])
+), going as materialized (
+  select origin, rest from naming where origin = any($2::uuid[]) or cardinality(rest) < 2
+), named as materialized (
+  select distinct m.xid from going as g cross join unnest(g.rest) as m (xid)
+), heirs as materialized (
+  select r.origin from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = any($2::uuid[])
+), unnamed as materialized (
+  select n.xid
+    from named as n
+   where n.xid not in (select origin from heirs)
+     and coalesce((select true from gateway.record as r where r.sandbox_id = $1 and r.xid = n.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1),
+                  (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = n.xid limit 1),
+                  (select true
+                     from gateway.tie as t
+                    where t.sandbox_id = $1 and t.xid = n.xid and t.origin <> all($2::uuid[])
+                      and (select count(*) from unnest(t.xids) as m (xid) where m.xid <> all($2::uuid[])) > 1
+                    limit 1)) is null
+)
+select (select count(*) from going where origin <> all($2::uuid[])) as ties,
+       (select count(*) from unnamed)
+         + (select count(*) from gateway.identity where sandbox_id = $1 and xid = any($2::uuid[]) and value is not null) as identities,
+       (select count(*) from gateway.ingest_error where sandbox_id = $1 and xids && $2::uuid[]) as errors;
+
+-- name: list_heirs(sandbox_id, xids) -> rows
+-- List the primary identities of the resends of events under these identities: with these, the events would be theirs. Walks event_resend_pkey.
+select distinct origin as xid from gateway.event_resend where sandbox_id = $1 and xid = any($2::uuid[]) and origin <> all($2::uuid[]);
 
 -- name: remove_resends(sandbox_id, xids, at, size) -> rows
 -- Removes so many resends up to a time whose primary identity is one of these, under whichever identity they lie; no view tells of resends. Walks
 -- tie_pkey and event_resend_pkey.
 with tied as materialized (
-  select m.xid
-    from gateway.tie as t
-   cross join unnest(t.xids) as m (xid)
-   where t.sandbox_id = $1 and t.xid = any($2::uuid[]) and t.origin = t.xid
-   union
-  select unnest($2::uuid[])
+  {tied}
 )
 delete from gateway.event_resend as r
  using (select r.xid, r.dataset_id, r.event_id, r.batch_id, r.origin

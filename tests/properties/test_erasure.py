@@ -97,12 +97,17 @@ async def known_xids(replay):
 
 
 async def erased(replay, history, rules, one, **how):
-    """Run a history, and erase an identity or its person. Return the erased identities, None where no data names that one."""
+    """Run a history, and erase an identity or its person. Return the erased identities, None where no data names that one.
+
+    A dry run before tells the same receipt.
+    """
     await replayed(replay, history, rules)
+    xid = await replay.world.xid(*one)
     try:
-        await replay.world.erase(await replay.world.xid(*one), **how)
+        counted = await replay.world.erase(xid, **how, is_dry_run=True)
     except NotFound:
         return None
+    assert (await replay.world.erase(xid, **how)).receipt == counted.receipt
     return await erased_from(replay)
 
 

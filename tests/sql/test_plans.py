@@ -33,7 +33,7 @@ from gateway.projection.tree import (
     Projection,
     Under,
 )
-from gateway.storage.queries import all_queries
+from gateway.storage.queries import all_queries, part
 
 LARGE = (
     *("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change"),
@@ -61,6 +61,7 @@ PARTS = {
     "table": "gateway.batch",
     "sandbox": "sandbox_id",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
+    "tied": part("erasure.tied"),
     **REMOVAL_PARTS,
 }
 """What is put into braces of other statements."""

@@ -16,7 +16,7 @@ PARTS = {
     "in_order": "", "indexed": "sandbox_id",
     "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
-    "staying_tie": "true", **REMOVAL_PARTS,
+    "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS,
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

@@ -12,7 +12,6 @@ has marked marked, whole people, and what is left of the facts; the next job tha
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
@@ -22,7 +21,13 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
-from gateway.domain.operations.erasure_people import count_people, find_to_erase, read_members, read_stored
+from gateway.domain.operations.erasure_people import (
+    count_beside,
+    count_vanishing,
+    find_to_erase,
+    read_members,
+    read_stored,
+)
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.pieces import ExclusivePieces
 from gateway.domain.operations.removal import LIST_REMAINING, REMOVAL_PARTS, Selection, preview, remove
@@ -47,6 +52,7 @@ MARK = query("erasure.mark_erased")
 FORGET_CHANGES = query("erasure.forget_changes")
 LIST_MARKED = query("erasure.list_marked")
 REMOVE_UNLINKED_PAIRS = query("erasure.remove_unlinked_pairs")
+TIED = part("erasure.tied")
 
 MAX_IDENTITIES: Final = 1_000
 """How many identities a job erases, or whose people."""
@@ -158,7 +164,7 @@ async def erase_people(db: Database, scope: Scope, configurations: Configuration
         while await erasing.forget_changes():
             pass
     async with db.transaction(scope.sandbox_id) as tx:
-        await leases.advance(tx, job, None, done=job.done)
+        await leases.advance(tx, job, None, done=job.done, receipt=_people_vanished(job))
         await tx.execute(FORGET, scope.sandbox_id, job.job_id)
 
 
@@ -166,8 +172,8 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
     """Select the facts under these identities that came in up to a time."""
     return Selection(
         arguments=(xids, at),
-        count=query("erasure.count_facts"),
-        remove_resends=query("erasure.remove_resends"),
+        count=query("erasure.count_facts").filled(tied=TIED),
+        remove_resends=query("erasure.remove_resends").filled(tied=TIED),
         remove_concurrently=query("erasure.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("erasure.staying_tie")),
         find_events=query("erasure.find_events"),
@@ -195,14 +201,24 @@ async def _run_dry(db: Database, scope: Scope, configurations: Configurations, j
 
 async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Asked) -> DeletionReceipt:
     erased, _ = await find_to_erase(tx, scope, config, asked.identities, is_whole=asked.is_whole)
-    receipt = await preview(tx, scope, facts_of(list(erased), EVER))
-    people = await count_people(tx, scope, erased)
+    facts = await preview(tx, scope, facts_of(list(erased), EVER))
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
-    return replace(receipt, identities=len(erased), profiles=people, redacted_mentions=mentions)
+    return facts + await count_beside(tx, scope, erased) + DeletionReceipt(redacted_mentions=mentions)
+
+
+def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:
+    """Return what the receipt lacks to count the people who vanished as they were before: pieces may part them, or join what others kept apart."""
+    if job.receipt is None or "people" not in (job.cursor or {}):
+        return None
+    return DeletionReceipt(profiles=job.cursor["people"] - job.receipt.profiles)
 
 
 class _Erasing:
-    """The work of one worker. The cursor holds how many of the given identities are marked, `since` when and `before` which call; and how far each step is."""
+    """The work of one worker.
+
+    The cursor holds how many of the given identities are marked, `since` when and `before` which call; how many `people` will have vanished; and
+    how far each step is.
+    """
 
     def __init__(
         self, db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, asked: Asked
@@ -294,13 +310,15 @@ class _Erasing:
         return True
 
     async def _count_marked(self) -> None:
-        """Count the facts under the marked identities, as the total of the job."""
-        total, place = 0, dict[str, str]()
+        """Count the facts under the marked identities, as the total of the job, and the people who will vanish with them."""
+        total, place, marked = 0, dict[str, str](), set[UUID]()
         while (found := await self._marked_after(place)) is not None:
             counted = await preview(self._db, self._scope, facts_of(*found))
             total, place = total + counted.record_versions + counted.events, _place(*found)
+            marked.update(found[0])
         async with self._db.transaction(self._scope.sandbox_id) as tx:
-            await leases.advance(tx, self._job, self._job.cursor, done=self._job.done, total=total)
+            self._cursor = {**self._cursor, "people": await count_vanishing(tx, self._scope, marked)}
+            await leases.advance(tx, self._job, self._cursor, done=self._job.done, total=total)
 
     async def _marked(self, step: str) -> tuple[list[UUID], datetime] | None:
         """List the next marked identities of this step, and when they were marked; None where there are none."""

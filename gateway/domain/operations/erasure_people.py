@@ -9,12 +9,15 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_component import WITH_FACTS, examine_component, read_component, whole_graphs_in
 from gateway.domain.views.graph_union import READ_GRAPHS
+from gateway.domain.work.receipts import DeletionReceipt
 from gateway.runtime.threads import WRITES
 from gateway.storage.database import Session
 from gateway.storage.queries import query
 
 READ_GIVEN = query("erasure.read_given")
 READ_UNFINISHED = query("erasure.read_unfinished")
+COUNT_BESIDE = query("erasure.count_beside")
+LIST_HEIRS = query("erasure.list_heirs")
 
 
 async def read_stored(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict[UUID, int]:
@@ -79,11 +82,19 @@ def _person_of(groups: Iterable[Collection[UUID]]) -> dict[UUID, UUID]:
     return person_of
 
 
-async def count_people(tx: Session, scope: Scope, erased: Collection[UUID]) -> int:
-    """Count the people who would vanish with these identities: those under whose other identities nothing is stored."""
+async def count_beside(tx: Session, scope: Scope, erased: Collection[UUID]) -> DeletionReceipt:
+    """Count what would go with these identities beside the facts under them: they and others that only they name, people, ties and refused documents."""
+    row: Any = await tx.row(COUNT_BESIDE, scope.sandbox_id, list(erased))
+    return DeletionReceipt(**row, profiles=await count_vanishing(tx, scope, erased))
+
+
+async def count_vanishing(tx: Session, scope: Scope, erased: Collection[UUID]) -> int:
+    """Count the people who would vanish with these identities: those under whose other identities nothing is stored, nor would be."""
     stored = await _graphs_of(tx, scope, erased)
     others = [xid for graph in stored for xid in graph["xids"] if xid not in erased]
-    staying = {row["xid"] for row in await tx.rows(WITH_FACTS, scope.sandbox_id, others)} if others else set()
+    rows = await tx.rows(WITH_FACTS, scope.sandbox_id, others) if others else []
+    heirs = await tx.rows(LIST_HEIRS, scope.sandbox_id, list(erased)) if others else []
+    staying = {row["xid"] for row in (*rows, *heirs)}
     return sum(staying.isdisjoint(graph["xids"]) for graph in stored)
 
 

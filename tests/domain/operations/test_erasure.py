@@ -124,7 +124,12 @@ async def test_a_dry_run_counts_what_would_go_and_changes_nothing(world):
     )
     assert (await identities(world), await status(world, ANA, BOB)) == (before, ["FOUND"] * 2)
     alone = await world.erase(await world.xid(*ANA), is_dry_run=True, reach=DeleteScope.IDENTITY)
-    assert alone.receipt == DeletionReceipt(record_versions=1, events=1, ties=2, identities=1)
+    assert alone.receipt == DeletionReceipt(
+        record_versions=1, events=1, ties=2, identities=2
+    )  # the phone is named by her alone
+    for is_dry_run in (False, True, False):
+        again = await world.erase(await world.xid(*ANA), is_dry_run=is_dry_run)
+    assert again.receipt == DeletionReceipt()
 
 
 @pytest.mark.parametrize("how", [{"reach": DeleteScope.IDENTITY}, {"graph": IdentityGraphType.NONE}])
