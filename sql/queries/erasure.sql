@@ -32,17 +32,18 @@ with asked as materialized (
     from gateway.identity as i
    where i.sandbox_id = $1 and i.xid = any($2::uuid[])
 )
-select i.xid, i.erased_with, i.erased_by as job_id
+select i.xid, i.erased_with, i.erased_at, i.erased_by as job_id
   from asked as a
   join gateway.identity as i
     on i.sandbox_id = $1 and i.erased_at = a.erased_at and i.erased_by = a.erased_by and i.erased_with = a.erased_with
  where a.is_unfinished;
 
--- name: mark_erased(sandbox_id, job_id, at, unfinished | xid uuid, namespace_id integer, erased_with uuid) -> none
--- Says that a job erased these identities at this time, from when on they refuse documents. Those of which nothing but this is left stay as
--- they are, but for those that one of the unfinished jobs marked. Walks identity_pkey.
+-- name: mark_erased(sandbox_id, job_id, at, unfinished | xid uuid, namespace_id integer, erased_with uuid, marked_at timestamptz) -> none
+-- Says that a job erased these identities at this time, or when they were marked before; from then on they refuse documents. Those of which nothing
+-- but this is left stay as they are, but for those that one of the unfinished jobs marked. Walks identity_pkey.
 insert into gateway.identity as i (sandbox_id, erased_by, erased_at, xid, namespace_id, erased_with)
-select $1::bigint, $2::uuid, $3::timestamptz, v.* from (values {rows}) as v (xid, namespace_id, erased_with)
+select $1::bigint, $2::uuid, coalesce(v.marked_at, $3::timestamptz), v.xid, v.namespace_id, v.erased_with
+  from (values {rows}) as v (xid, namespace_id, erased_with, marked_at)
 on conflict (sandbox_id, xid) do update
    set erased_by = excluded.erased_by, erased_at = excluded.erased_at, erased_with = excluded.erased_with, refused_count = null
  where i.value is not null or i.erased_by = any($4::uuid[]);
@@ -217,12 +218,12 @@ delete from gateway.tie as t
  where t.sandbox_id = $1 and t.xid = any(o.xids) and t.xid = m.xid and t.tie_id = m.tie_id and t.batch_id is not distinct from m.batch_id
 returning t.xid, t.xid = t.origin as is_of_origin;
 
--- name: remove_unlinked_pairs(sandbox_id, xids) -> rows
--- Forgets that these identities were unlinked from others by hand. Returns one end of each row. Walks unlinked_pair_pkey.
+-- name: remove_unlinked_pairs(sandbox_id, xids, at) -> rows
+-- Forgets that these identities were unlinked from others by hand up to a time. Returns one end of each row. Walks unlinked_pair_pkey.
 delete from gateway.unlinked_pair
  where sandbox_id = $1
    and xid = any($2::uuid[] || array(select other_xid from gateway.unlinked_pair where sandbox_id = $1 and xid = any($2::uuid[])))
-   and (xid = any($2::uuid[]) or other_xid = any($2::uuid[]))
+   and (xid = any($2::uuid[]) or other_xid = any($2::uuid[])) and created_at <= $3
 returning xid;
 
 -- name: forget_changes(sandbox_id, job_id, since, before, seq, place, size) -> row

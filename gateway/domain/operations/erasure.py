@@ -8,7 +8,8 @@
 An identity that no fact names any more keeps its row without the value, for good, unless `lift_erasure` lets it be stored again.
 
 One such job works in a sandbox at a time, since two may share a person; the others wait, as new ones. A job that is cancelled leaves what it
-has marked marked, whole people, and what is left of the facts; the next job that names one of these identities takes them all over.
+has marked marked, whole people, and what is left of the facts; the next job that names one of these identities takes them all over, each as of
+when it was marked: what came in since under one that nobody names again may be of somebody else.
 """
 
 from collections.abc import Mapping, Sequence
@@ -246,10 +247,17 @@ class _Erasing:
             found = await find_to_erase(tx, scope, change.config, given, is_whole=self._asked.is_whole)
             rows = [(xid, *member) for xid, member in sorted(found.members.items())]
             await tx.update_rows(MARK, scope.sandbox_id, self._job.job_id, change.at, found.unfinished, rows=rows)
-            since = self._cursor["since"] or change.at.isoformat()
-            self._cursor = {"marked": marked + len(given), "since": since, "before": change.seq}
+            before = [member.marked_at for member in found.members.values()]
+            since = min(filter(None, [change.at, self._since, *before]))
+            self._cursor = {"marked": marked + len(given), "since": since.isoformat(), "before": change.seq}
             await leases.advance(tx, self._job, self._cursor, done=0)
         return True
+
+    @property
+    def _since(self) -> datetime | None:
+        """The earliest time from which on an identity that this job has marked refuses documents; None before it has marked one."""
+        since = self._cursor["since"]
+        return None if since is None else datetime.fromisoformat(since)
 
     async def remove_facts(self) -> None:
         """Remove what came in under the marked identities until they were marked."""
@@ -283,7 +291,8 @@ class _Erasing:
         async with self._pieces.next() as change:
             tx, sandbox_id = change.tx, change.scope.sandbox_id
             went = await redaction.redact_some(change)
-            change.seeds |= {row["xid"] for row in await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, redaction.xids)}
+            parted = await tx.rows(REMOVE_UNLINKED_PAIRS, sandbox_id, redaction.xids, redaction.at)
+            change.seeds |= {row["xid"] for row in parted}
             change.recount = True
             effects = await refresh(change)
             receipt = DeletionReceipt(
@@ -297,10 +306,10 @@ class _Erasing:
 
     async def forget_changes(self) -> bool:
         """Take the marked identities out of some rows of the journal from before they were marked. Return whether there were some."""
-        if self._cursor["since"] is None:
+        if self._since is None:
             return False
-        since, after = datetime.fromisoformat(self._cursor["since"]), self._cursor.get("changes", (-1, 0))
-        of_job = self._scope.sandbox_id, self._job.job_id, since, self._cursor["before"]
+        of_job = self._scope.sandbox_id, self._job.job_id, self._since, self._cursor["before"]
+        after = self._cursor.get("changes", (-1, 0))
         async with self._db.transaction(self._scope.sandbox_id) as tx:
             row: Any = await tx.row(FORGET_CHANGES, *of_job, *after, CHANGES_PER_PIECE)
             if row["seq"] is None:
@@ -325,10 +334,9 @@ class _Erasing:
         return await self._marked_after(self._cursor.get(step) or {})
 
     async def _marked_after(self, place: Mapping[str, str]) -> tuple[list[UUID], datetime] | None:
-        if self._cursor["since"] is None:
+        if self._since is None:
             return None  # the job had done all, and was killed before it could say so
-        at, xid = place.get("at", self._cursor["since"]), UUID(place["xid"]) if place else NIL
-        after = (datetime.fromisoformat(at), xid)
+        after = (datetime.fromisoformat(place["at"]), UUID(place["xid"])) if place else (self._since, NIL)
         rows = await self._db.rows(LIST_MARKED, self._scope.sandbox_id, self._job.job_id, *after, IDENTITIES_AT_ONCE)
         if not rows:
             return None

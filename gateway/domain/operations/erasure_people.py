@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -31,10 +32,14 @@ async def read_members(tx: Session, scope: Scope, xids: Collection[UUID]) -> set
 
 
 class Member(NamedTuple):
-    """An identity that is to be erased: the number of its namespace, and one identity of its person, by which those of one person are known."""
+    """An identity that is to be erased: the number of its namespace, and one identity of its person, by which those of one person are known.
+
+    `marked_at`: when the job marked it that is taken over here; what came in since stays, as it may be of somebody else. None where it is asked for now.
+    """
 
     namespace_id: int
     person: UUID
+    marked_at: datetime | None = None
 
 
 class ToErase(NamedTuple):
@@ -49,27 +54,38 @@ async def find_to_erase(
 ) -> ToErase:
     """Find what is to be erased where these identities are given: they alone, or all identities of their people, as graphs and earlier jobs know them."""
     marked = await tx.rows(READ_UNFINISHED, scope.sandbox_id, list(given))
-    groups = await _persons_in(tx, scope, config, given, marked) if is_whole else []
+    now = await _persons_now(tx, scope, config, given) if is_whole else []
+    groups = [*now, *_marked_together(marked)] if is_whole else []
     persons = {xid: xid for xid in given} | _person_of(groups)
+    asked, marked_at = set(given).union(*now), {row["xid"]: row["erased_at"] for row in marked}
     namespaces = dict(given) | await read_stored(tx, scope, persons.keys() - given.keys())
-    members = {xid: Member(namespaces[xid], person) for xid, person in persons.items() if xid in namespaces}
+    members = {
+        xid: Member(namespaces[xid], person, None if xid in asked else marked_at[xid])
+        for xid, person in persons.items()
+        if xid in namespaces
+    }
     return ToErase(members, list({row["job_id"] for row in marked}))
 
 
-async def _persons_in(
-    tx: Session, scope: Scope, config: Configuration, given: Mapping[UUID, int], marked: Sequence[Any]
+async def _persons_now(
+    tx: Session, scope: Scope, config: Configuration, given: Mapping[UUID, int]
 ) -> list[Collection[UUID]]:
-    """Return identities of one person each: whole graphs, and what unfinished jobs marked together, as ties between them may be gone."""
+    """Return whole graphs, the identities of one person each."""
     stored = await _graphs_of(tx, scope, given)
-    groups: list[Collection[UUID]] = [graph["xids"] for graph in stored]
+    graphs: list[Collection[UUID]] = [graph["xids"] for graph in stored]
     if cut := {xid for graph in stored if graph["size"] > len(graph["xids"]) for xid in graph["xids"]}:
         component = await read_component(tx, scope, config, cut, recount=False)
         whole = await examine_component(whole_graphs_in, config, component, WRITES)
-        groups += [graph.xids for graph in whole if not cut.isdisjoint(graph.xids)]
+        graphs += [graph.xids for graph in whole if not cut.isdisjoint(graph.xids)]
+    return graphs
+
+
+def _marked_together(marked: Sequence[Any]) -> Collection[Collection[UUID]]:
+    """Return what unfinished jobs marked together as of one person, as ties between them may be gone."""
     together = defaultdict[tuple[UUID, UUID], list[UUID]](list)
     for row in marked:
         together[row["job_id"], row["erased_with"]].append(row["xid"])
-    return [*groups, *together.values()]
+    return together.values()
 
 
 def _person_of(groups: Iterable[Collection[UUID]]) -> dict[UUID, UUID]:

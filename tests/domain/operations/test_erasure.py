@@ -281,6 +281,38 @@ async def test_a_cancelled_job_leaves_what_is_marked_and_a_second_one_ends_it(wo
     assert (await world.erase(ana)).receipt == DeletionReceipt()
 
 
+async def test_what_somebody_else_does_with_a_device_that_a_cancelled_job_marked_stays_when_another_job_ends_it(world):
+    await fill(world)
+    job = await delete_profiles(world.db, world.scope, [await world.xid(*ANA)])
+    claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
+    assert await killed_after(8, erase_people(world.db, world.scope, world.configurations, claim), [])
+    assert await world.people() == {(await world.xid(*BOB),)}  # the facts went, and the job was not through
+    await jobs.cancel_job(world.db, world.scope, job.job_id)
+    marked = await erased(world)
+    await world.events(event("of bob", datetime.now(UTC).isoformat(), DEVICE, BOB))
+    ended = await world.erase(await world.xid(*PHONE))
+    assert ended.receipt == DeletionReceipt()
+    found = await erased(world)
+    for one, is_asked in ((ANA, False), (PHONE, True), (DEVICE, False)):
+        assert found[await world.xid(*one)].job_id == ended.job_id
+        assert (found[await world.xid(*one)].erased_at > marked[await world.xid(*one)].erased_at) is is_asked
+        assert (await verify_erasure(world.db, world.scope, await world.xid(*one))).is_erased
+    assert await world.people() == {(await world.xid(*BOB), await world.xid(*DEVICE))}
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_person_is_erased_as_it_is_when_the_job_begins(world):
+    await fill(world)
+    await delete_profiles(world.db, world.scope, [await world.xid(*ANA)])
+    await world.records(record(CLEO, PHONE))  # asked for, not begun: of one person with her by now
+    claim = await leases.claim(world.db, [JobKind.DELETE_PROFILE])
+    assert await killed_after(2, erase_people(world.db, world.scope, world.configurations, claim), [])
+    later = datetime.now(UTC).isoformat()
+    await world.events(event("later", later, DEVICE, ("ECID", "8" * 38)))
+    await leases.carry_out(world.db, claim, erase_people(world.db, world.scope, world.configurations, claim))
+    assert await status(world, ANA, PHONE, CLEO, DEVICE, ("ECID", "8" * 38)) == ["ERASED"] * 3 + ["FOUND"] * 2
+
+
 async def test_identities_of_one_person_may_be_erased_by_jobs_of_their_own(world):
     await fill(world)
     for one in (ANA, PHONE):
