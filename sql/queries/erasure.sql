@@ -87,7 +87,7 @@ select (select count(*) from gateway.record where sandbox_id = $1 and xid = any(
           from gateway.tie
          where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid and ingested_at <= $3::timestamptz) as ties;
 
--- name: count_beside(sandbox_id, xids) -> row
+-- name: count_related(sandbox_id, xids) -> row
 -- What would go with the facts under these identities: ties of others that would then name one identity, these identities, unless that was
 -- erased before, with others that nothing would name any more, and refused documents that name one. Walks tie_pkey, identity_pkey, record_pkey,
 -- event_timeline_idx, event_resend_pkey and ingest_error_xids_idx.
@@ -99,12 +99,12 @@ with naming as materialized (
   select origin, rest from naming where origin = any($2::uuid[]) or cardinality(rest) < 2
 ), named as materialized (
   select distinct m.xid from going as g cross join unnest(g.rest) as m (xid)
-), heirs as materialized (
+), successors as materialized (
   select r.origin from gateway.event_resend as r where r.sandbox_id = $1 and r.xid = any($2::uuid[])
 ), unnamed as materialized (
   select n.xid
     from named as n
-   where n.xid not in (select origin from heirs)
+   where n.xid not in (select origin from successors)
      and coalesce((select true from gateway.record as r where r.sandbox_id = $1 and r.xid = n.xid and (r.mode <> 'DELETE' or r.first_at is not null) limit 1),
                   (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = n.xid limit 1),
                   (select true
@@ -118,7 +118,7 @@ select (select count(*) from going where origin <> all($2::uuid[])) as ties,
          + (select count(*) from gateway.identity where sandbox_id = $1 and xid = any($2::uuid[]) and value is not null) as identities,
        (select count(*) from gateway.ingest_error where sandbox_id = $1 and xids && $2::uuid[]) as errors;
 
--- name: list_heirs(sandbox_id, xids) -> rows
+-- name: list_successors(sandbox_id, xids) -> rows
 -- List the primary identities of the resends of events under these identities: with these, the events would be theirs. Walks event_resend_pkey.
 select distinct origin as xid from gateway.event_resend where sandbox_id = $1 and xid = any($2::uuid[]) and origin <> all($2::uuid[]);
 

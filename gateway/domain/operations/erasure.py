@@ -23,7 +23,7 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations.erasure_people import (
-    count_beside,
+    count_related,
     count_vanishing,
     find_to_erase,
     read_members,
@@ -204,7 +204,7 @@ async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Aske
     erased, _ = await find_to_erase(tx, scope, config, asked.identities, is_whole=asked.is_whole)
     facts = await preview(tx, scope, facts_of(list(erased), EVER))
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
-    return facts + await count_beside(tx, scope, erased) + DeletionReceipt(redacted_mentions=mentions)
+    return facts + await count_related(tx, scope, erased) + DeletionReceipt(redacted_mentions=mentions)
 
 
 def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:

@@ -17,8 +17,8 @@ from gateway.storage.queries import query
 
 READ_GIVEN = query("erasure.read_given")
 READ_UNFINISHED = query("erasure.read_unfinished")
-COUNT_BESIDE = query("erasure.count_beside")
-LIST_HEIRS = query("erasure.list_heirs")
+COUNT_RELATED = query("erasure.count_related")
+LIST_SUCCESSORS = query("erasure.list_successors")
 
 
 async def read_stored(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict[UUID, int]:
@@ -98,9 +98,9 @@ def _person_of(groups: Iterable[Collection[UUID]]) -> dict[UUID, UUID]:
     return person_of
 
 
-async def count_beside(tx: Session, scope: Scope, erased: Collection[UUID]) -> DeletionReceipt:
-    """Count what would go with these identities beside the facts under them: they and others that only they name, people, ties and refused documents."""
-    row: Any = await tx.row(COUNT_BESIDE, scope.sandbox_id, list(erased))
+async def count_related(tx: Session, scope: Scope, erased: Collection[UUID]) -> DeletionReceipt:
+    """Count what would go with the facts under these identities: they and others that only they name, people, ties of others and refused documents."""
+    row: Any = await tx.row(COUNT_RELATED, scope.sandbox_id, list(erased))
     return DeletionReceipt(**row, profiles=await count_vanishing(tx, scope, erased))
 
 
@@ -109,8 +109,8 @@ async def count_vanishing(tx: Session, scope: Scope, erased: Collection[UUID]) -
     stored = await _graphs_of(tx, scope, erased)
     others = [xid for graph in stored for xid in graph["xids"] if xid not in erased]
     rows = await tx.rows(WITH_FACTS, scope.sandbox_id, others) if others else []
-    heirs = await tx.rows(LIST_HEIRS, scope.sandbox_id, list(erased)) if others else []
-    staying = {row["xid"] for row in (*rows, *heirs)}
+    successors = await tx.rows(LIST_SUCCESSORS, scope.sandbox_id, list(erased)) if others else []
+    staying = {row["xid"] for row in (*rows, *successors)}
     return sum(staying.isdisjoint(graph["xids"]) for graph in stored)
 
 
