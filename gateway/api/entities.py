@@ -5,12 +5,14 @@ and give enum members, would no longer do so. So the copy is made here: input ty
 shared with the base schema, and only types with output fields, which can reach an entity, are made anew.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import strawberry
 from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
     GraphQLField,
     GraphQLFloat,
     GraphQLInterfaceType,
@@ -22,6 +24,8 @@ from graphql import (
     GraphQLSchema,
     GraphQLTypeResolver,
     GraphQLUnionType,
+    InlineFragmentNode,
+    SelectionSetNode,
     get_named_type,
     is_introspection_type,
     print_type,
@@ -29,10 +33,15 @@ from graphql import (
 )
 
 from gateway.api.scalars import JSON
+from gateway.api.weights import METADATA as WEIGHT
+from gateway.api.weights import OBJECT, Weight
 from gateway.xdm.types import FieldDefinition, TypeDefinition, entity_types
 
 PROFILE_ENTITY: Final = "ProfileEntity"
 EVENT_ENTITY: Final = "ExperienceEventEntity"
+
+COMPUTED_WEIGHT: Final = Weight(itself=10 * OBJECT)
+"""The cost of the object of computed attributes, beside that of its selection."""
 
 _Type = TypeVar("_Type", bound=GraphQLNamedType)
 
@@ -135,8 +144,11 @@ class _Copy:
 
     def _generated_field(self, field: FieldDefinition) -> GraphQLField:
         is_float = field.type.strip("[!]") == GraphQLFloat.name
-        resolve = FloatByKey(field.key) if is_float else ByKey(field.key)
-        return GraphQLField(self._parsed(field.type), resolve=resolve, description=field.description)
+        resolve = FloatByKey(field.key) if is_float else ByKey(field.key, field.is_computed)
+        extensions = {WEIGHT: COMPUTED_WEIGHT} if field.is_computed else None
+        return GraphQLField(
+            self._parsed(field.type), resolve=resolve, description=field.description, extensions=extensions
+        )
 
     def _parsed(self, type_text: str) -> Any:
         """Return the type that a definition writes in SDL: a name, or a list of non-null types."""
@@ -147,9 +159,10 @@ class _Copy:
 
 @dataclass(frozen=True, slots=True)
 class ByKey:
-    """A resolver that returns the value under a key of the document."""
+    """A resolver that returns the value under a key of the document; `is_computed`: an object of values that have to be added to it before."""
 
     key: str
+    is_computed: bool = False
 
     def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
         return document.get(self.key)
@@ -160,6 +173,34 @@ class FloatByKey(ByKey):
 
     def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
         return _nearest(document.get(self.key))
+
+
+def computed_below(info: GraphQLResolveInfo[Any]) -> list[str] | None:
+    """Return the names of the computed attributes that are selected below a field of an entity; None where their object is not selected."""
+    found = [name for node in info.field_nodes for name in _computed(info, info.return_type, node.selection_set)]
+    return [name for name in dict.fromkeys(found) if name] if found else None
+
+
+def _computed(
+    info: GraphQLResolveInfo[Any], output_type: Any, selections: SelectionSetNode | None, *, is_inside: bool = False
+) -> Iterator[str]:
+    """Yield the names that are selected of the object of attributes, and an empty one for itself. `is_inside`: the selections are of it."""
+    named = get_named_type(output_type)
+    for node in selections.selections if selections else ():
+        match node:
+            case FieldNode() if field := getattr(named, "fields", {}).get(node.name.value):
+                resolve = cast("ByKey", field.resolve)
+                if is_inside:
+                    yield resolve.key
+                    continue
+                if resolve.is_computed:
+                    yield ""
+                yield from _computed(info, field.type, node.selection_set, is_inside=resolve.is_computed)
+            case InlineFragmentNode():
+                yield from _computed(info, named, node.selection_set, is_inside=is_inside)
+            case FragmentSpreadNode(name=name):
+                of_fragment = info.fragments[name.value].selection_set
+                yield from _computed(info, named, of_fragment, is_inside=is_inside)
 
 
 def _nearest(value: Any) -> Any:

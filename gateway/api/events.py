@@ -10,6 +10,7 @@ from uuid import UUID
 
 import strawberry
 
+from gateway.api.attribute_documents import entity_json_of, entity_of
 from gateway.api.batches import BatchType, batch_of
 from gateway.api.conditions import NO_CONDITIONS, Conditions, condition_over
 from gateway.api.context import (
@@ -44,7 +45,6 @@ from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
 from gateway.api.projections import EVERYTHING, document_of, each_of, related, whole_document
 from gateway.api.scalars import JSON, described
-from gateway.api.selectors import SelectArgument, selected
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading import events, people
 from gateway.domain.reading.events import (
@@ -60,7 +60,6 @@ from gateway.domain.reading.events import (
     check_path,
     condition,
 )
-from gateway.domain.rules.merge import Document
 from gateway.errors import BadInput
 from gateway.projection.tree import Format, Packed, Rows, is_in_store
 from gateway.xdm.classes import XdmClass
@@ -260,14 +259,6 @@ async def _profile(
     return await profile_at(info, merge_policy_id, event.xid)
 
 
-def _entity(event: strawberry.Parent[Event]) -> Document:
-    return event.document
-
-
-def _entity_json(event: strawberry.Parent[Event], info: Info, *, select: SelectArgument = None) -> Document:
-    return selected(info.context, event.document, select)
-
-
 @strawberry.type(
     name="ExperienceEvent", description="Something that a person did, or that happened to them, at one moment."
 )
@@ -301,10 +292,16 @@ class EventType(Node):
     batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", raw=KEY)
     ingested_at: datetime = plain("When it came in first.", Format.TIME)
     entity: ExperienceEventEntity = resolved_by(
-        _entity, "The event as it was sent, typed by the sandbox's union of all event schemas.", reads=document_of
+        entity_of,
+        "The event as it was sent, typed by the sandbox's union of all event schemas and of computed attributes of events, whose values are computed where they are selected.",
+        reads=document_of,
+        raw=EVERYTHING,
     )
     entity_json: JSON = resolved_by(
-        _entity_json, "The event as it was sent, as JSON, cut down by a selector.", reads=whole_document, raw=EVERYTHING
+        entity_json_of,
+        "The event as it was sent, as JSON, cut down by a selector. It has values of computed attributes where the selector names these, or `ComputedAttributes`.",
+        reads=whole_document,
+        raw=EVERYTHING,
     )
 
 

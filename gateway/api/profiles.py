@@ -10,6 +10,7 @@ from uuid import UUID
 
 import strawberry
 
+from gateway.api.attribute_documents import entity_json_of, entity_of
 from gateway.api.computed_attributes import ComputedAttributeValueType, values_of
 from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
@@ -55,7 +56,7 @@ from gateway.api.profile_limits import ProfileLimitsType
 from gateway.api.projections import EVERYTHING, document_of, object_of, related, whole_document
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, described
-from gateway.api.selectors import SelectArgument, selected, selector_of
+from gateway.api.selectors import SelectArgument, selector_of
 from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.reading import profiles, search
@@ -72,7 +73,7 @@ from gateway.domain.reading.profiles import (
 )
 from gateway.domain.reading.record_versions import RecordVersion
 from gateway.domain.reading.search import Search
-from gateway.domain.rules.merge import Document, Fragment, Provenance
+from gateway.domain.rules.merge import Fragment, Provenance
 from gateway.projection.tree import Column, Format
 from gateway.runtime.slices import SLICES
 from gateway.runtime.threads import COMPUTATIONS
@@ -133,14 +134,6 @@ async def _sources(profile: strawberry.Parent[Profile], info: Info) -> list[Data
 
 async def _last_modified_at(profile: strawberry.Parent[Profile], info: Info) -> datetime:
     return (await info.context.loaders.origin_by_profile.load(profile)).modified_at
-
-
-def _entity(profile: strawberry.Parent[Profile]) -> Document:
-    return profile.document
-
-
-def _entity_json(profile: strawberry.Parent[Profile], info: Info, *, select: SelectArgument = None) -> Document:
-    return selected(info.context, profile.document, select)
 
 
 async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fragment]:
@@ -263,10 +256,16 @@ class ProfileType(Node):
         weight=Weight(OBJECT),
     )
     entity: ProfileEntity = resolved_by(
-        _entity, "The merged document, typed by the sandbox's union of all profile schemas.", reads=document_of
+        entity_of,
+        "The merged document, typed by the sandbox's union of all profile schemas and of its computed attributes, whose values are computed where they are selected.",
+        reads=document_of,
+        raw=EVERYTHING,
     )
     entity_json: JSON = resolved_by(
-        _entity_json, "The merged document as JSON, cut down by a selector.", reads=whole_document, raw=EVERYTHING
+        entity_json_of,
+        "The merged document as JSON, cut down by a selector. It has values of computed attributes where the selector names these, or `ComputedAttributes`.",
+        reads=whole_document,
+        raw=EVERYTHING,
     )
     fragments: list[ProfileFragmentType] = resolved_by(
         _fragments,

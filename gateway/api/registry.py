@@ -103,7 +103,7 @@ class FieldGroupType:
 
 
 def _union(xdm_class: strawberry.Parent[XdmClass], info: Info) -> JSON:
-    return JSON(info.context.config.union(xdm_class))
+    return JSON(info.context.config.full_union(xdm_class))
 
 
 def _members(xdm_class: strawberry.Parent[XdmClass], info: Info) -> tuple[XdmSchema, ...]:

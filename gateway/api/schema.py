@@ -163,7 +163,7 @@ def finish_schema(schema: strawberry.Schema) -> GraphQLSchema:
 
 def print_sdl(config: Configuration | None = None) -> str:
     """Return the SDL of a sandbox; without a configuration that of a new sandbox, which is the file `schema.graphql`."""
-    unions = [config.union(xdm_class) if config else compose(xdm_class, None, None, "") for xdm_class in XdmClass]
+    unions = [config.full_union(xdm_class) if config else compose(xdm_class, None, None, "") for xdm_class in XdmClass]
     return print_schema(with_entities(build_schema(), *unions)) + "\n"
 
 

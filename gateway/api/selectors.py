@@ -5,8 +5,6 @@ from typing import Annotated
 import strawberry
 
 from gateway.api.context import Context
-from gateway.domain.rules import selectors
-from gateway.domain.rules.merge import Document
 from gateway.domain.rules.selectors import Selector
 
 ARGUMENT = "select"
@@ -24,9 +22,3 @@ SelectArgument = Annotated[
 def selector_of(context: Context, select: str | None) -> Selector | None:
     """Return the parsed selector of an argument; None, which selects everything, where there is none."""
     return None if select is None else context.selectors[select]
-
-
-def selected(context: Context, document: Document, select: str | None) -> Document:
-    """Return the part of a document that the argument selects, the whole document without one."""
-    selector = selector_of(context, select)
-    return document if selector is None else selectors.apply(selector, document)

@@ -31,9 +31,9 @@ USUAL: Final = Weight()
 
 
 def weight_of(field: Any) -> Weight:
-    """Return the weight that a field of the schema declares."""
+    """Return the weight that a field of the schema declares; one of an entity has it among its own extensions."""
     definition = field.extensions.get("strawberry-definition")
-    weight: Weight = definition.metadata.get(METADATA, USUAL) if definition else USUAL
+    weight: Weight = (definition.metadata if definition else field.extensions).get(METADATA, USUAL)
     return weight
 
 

@@ -31,9 +31,9 @@ class Inputs:
     computed: Mapping[str, str] = field(default_factory=dict)
 
 
-def event_inputs(alias: str) -> Inputs:
-    """Return the inputs of an expression over one event of the store, which has this name in a statement."""
-    return Inputs(f"{alias}.document", fields={TIMESTAMP: f"{alias}.{TIMESTAMP}"})
+def event_inputs(alias: str, parameters: int = 1) -> Inputs:
+    """Return the inputs of an expression over one event of the store, which has this name in a statement of so many parameters."""
+    return Inputs(f"{alias}.document", parameters=parameters, fields={TIMESTAMP: f"{alias}.{TIMESTAMP}"})
 
 
 def record(kind: Type, inputs: Inputs) -> Value:

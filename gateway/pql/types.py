@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, TypeAlias, cast
 
-from gateway.xdm.fields import RANGES, Field
+from gateway.xdm.fields import RANGES, Field, complete
 
 
 class Scalar(Enum):
@@ -73,6 +73,7 @@ _LEAVES: Final[Mapping[str, Scalar]] = {
     "date": Scalar.DATE,
     "date-time": Scalar.DATE_TIME,
 }
+_XDM_TYPES: Final = {kind: "string" if kind is Scalar.UNKNOWN else kind.value for kind in Scalar}
 _WORDS: Final[Mapping[Scalar, str]] = {
     Scalar.BOOLEAN: "boolean",
     Scalar.STRING: "string",
@@ -95,6 +96,21 @@ def type_of(schema: Field) -> Type:
             return ObjectOf(schema["properties"])
         case leaf:
             return _LEAVES[leaf]
+
+
+def field_of(kind: Type) -> Field:
+    """Return a field whose values have a type. Objects that stand in a schema are as they are there."""
+    match kind:
+        case ArrayOf(item):
+            return complete({"type": "array", "items": field_of(item)})
+        case MapOf(value):
+            return complete({"type": "object", "additionalProperties": field_of(value)})
+        case ObjectOf(schema, more):
+            fields = dict(schema) or {name: field_of(each) for name, each in more.items()}
+            return complete({"type": "object", "properties": fields})
+        case Scalar():
+            return complete({"meta:xdmType": _XDM_TYPES[kind]})
+    raise TypeError(f"{name_of(kind)} is no type of a field.")
 
 
 def common(types: Iterable[Type]) -> Type | None:

@@ -72,10 +72,12 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Under:
-    """A value under a key of the object around it."""
+    """A value under a key of the object around it. `is_computed`: an object that no stored document has, and `evaluate` alone finds in one
+    to which it was added."""
 
     key: str
     of: "Node"
+    is_computed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,6 +243,13 @@ def nodes_of(node: Node) -> Iterator[Node]:
 def is_in_store(node: Node) -> bool:
     """Return whether only SQL can tell something of it."""
     return any(isinstance(each, Related) or (isinstance(each, Column) and each.is_derived) for each in nodes_of(node))
+
+
+def computed_in(node: Node) -> list[str] | None:
+    """Return the keys that are wanted of objects whose values are computed; None where no such object is."""
+    objects = [each for each in nodes_of(node) if isinstance(each, Under) and each.is_computed]
+    fields = [below for each in objects if isinstance(each.of, Object) for _, below in each.of.fields]
+    return list(dict.fromkeys(each.key for each in fields if isinstance(each, Under))) if objects else None
 
 
 def with_rows(node: Node, changed: Callable[[Rows], Rows]) -> Node:

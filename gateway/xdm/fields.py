@@ -21,6 +21,9 @@ from typing import Any, Final, cast
 
 Field = dict[str, Any]
 
+COMPUTED: Final = "meta:computed"
+"""Says of an object in a union that its fields are in no document, since their values are computed."""
+
 RANGES: Final[Mapping[str, tuple[int, int]]] = {
     "long": (-(2**53) + 1, 2**53 - 1),
     "integer": (-(2**31), 2**31 - 1),

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Final
 
-from gateway.xdm.fields import Field
+from gateway.xdm.fields import COMPUTED, Field
 from gateway.xdm.names import graphql_name, pascal_case
 
 _LEAVES: Final[Mapping[str, str]] = {
@@ -32,12 +32,16 @@ _LEAVES: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class FieldDefinition:
-    """A field of a generated type: its GraphQL name, its key in the document, its type in SDL, what it means."""
+    """A field of a generated type: its GraphQL name, its key in the document, its type in SDL, what it means.
+
+    `is_computed`: it is an object whose fields are in no document, since their values are computed.
+    """
 
     name: str
     key: str
     type: str
     description: str
+    is_computed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +72,7 @@ def _fields(field: Field, steps: tuple[str, ...], types: dict[str, TypeDefinitio
             key,
             _type(child, (*steps, key), types),
             _description(child, key if name != key else None),
+            COMPUTED in child,
         )
         for key, child in field["properties"].items()
     )

@@ -43,3 +43,10 @@ select {columns}
  cross join lateral (select given.place, $1::bigint as sandbox_id, '{}'::uuid[] as xids, given.text::jsonb as document, $3::timestamptz as at,
                             '{}'::timestamptz[] as since offset 0) person
  order by person.place;
+
+-- name: compute_of_each_event(sandbox_id, documents, timestamps) -> rows
+-- What attributes make of each event, one column for each attribute. Reads no table.
+select {columns}
+  from unnest($2::text[], $3::timestamptz[]) with ordinality given (text, timestamp, place)
+ cross join lateral (select given.place, $1::bigint as sandbox_id, given.text::jsonb as document, given.timestamp offset 0) e
+ order by e.place;

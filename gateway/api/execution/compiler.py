@@ -57,9 +57,9 @@ from gateway.api.execution.introspection import FIELDS as INTROSPECTIONS
 from gateway.api.execution.introspection import Introspection
 from gateway.api.execution.lookahead import TYPENAME, Lookahead, Path, Walk, reading_of
 from gateway.api.execution.paths import root
-from gateway.api.execution.resolvers import Attribute, Constant, Evaluated, Function, Part, RootFunction
+from gateway.api.execution.resolvers import Attribute, Constant, Evaluated, Function, Part, RootFunction, WithAttributes
 from gateway.api.projections import NotProjected
-from gateway.projection.tree import Document
+from gateway.projection.tree import Document, computed_in
 
 LEAVES: Final = {"String": Text, "ID": Text, "JSON": Json}
 """How scalars are finished whose values may be long."""
@@ -175,7 +175,8 @@ class _Compiler:
             return Column(key, self._resolver(field, details, None), completion)
         document = self._document(field, details)
         if document is not None:
-            resolver: Resolver = Evaluated(document)
+            names = computed_in(document)
+            resolver: Resolver = Evaluated(document) if names is None else WithAttributes(document, names)
             completion = Spliced(asked, nullable=not isinstance(field.type, GraphQLNonNull))
         else:
             selected = self._walk.look_ahead(field, details)

@@ -32,6 +32,7 @@ from gateway.projection.tree import (
     Projection,
     Rows,
     Under,
+    computed_in,
     is_in_store,
     nodes_of,
     with_rows,
@@ -126,8 +127,15 @@ class Walk:
         is_bound = not any(isinstance(node, Page) and isinstance(node.rows, Unbound) for node in projection.nodes)
         return Lookahead(projection, {path: place for place, path in enumerate(parts)}, page, is_bound)
 
+    def projected(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
+        """Return what a field is of a record in the store; `rows` is the page around it. Raises NotProjected."""
+        node = self.node(field, details, rows)
+        if computed_in(node) is not None:
+            raise NotProjected
+        return node
+
     def node(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
-        """Return what a field is of a record; `rows` is the page around it. Raises NotProjected."""
+        """Return what a field is of a record, values that are computed included. Raises NotProjected."""
         match reading_of(field).reads:
             case None:
                 raise NotProjected
@@ -143,7 +151,7 @@ class Walk:
         if not isinstance(named, GraphQLObjectType) or "strawberry-definition" not in named.extensions:
             raise NotProjected
         fields = tuple(
-            (key, Constant(named.name) if name == TYPENAME else self.node(named.fields[name], inner, rows))
+            (key, Constant(named.name) if name == TYPENAME else self.projected(named.fields[name], inner, rows))
             for key, name, inner in self._fields(named, details)
         )
         return Object(fields, getattr(named.extensions["strawberry-definition"].origin, "present", None))
@@ -180,7 +188,7 @@ class Walk:
             self._collect(named, details, path, parts, raw)
             return
         try:
-            node = self.node(field, details)
+            node = self.projected(field, details)
         except NotProjected:
             raw |= declared.raw
         else:
@@ -251,4 +259,5 @@ def _field_of_document(parent: GraphQLObjectType, details: list[FieldDetails], b
     if name == TYPENAME:
         return Constant(parent.name)
     field = parent.fields[name]
-    return Under(cast("ByKey", field.resolve).key, _part_of_document(field.type, details, below))
+    resolve = cast("ByKey", field.resolve)
+    return Under(resolve.key, _part_of_document(field.type, details, below), resolve.is_computed)

@@ -1,7 +1,7 @@
 """Where the values of a column come from: the functions of the API's types, called for all parents of a level."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from functools import partial
 from itertools import chain
 from operator import attrgetter
@@ -9,13 +9,14 @@ from typing import Any, Final
 
 import orjson
 
+from gateway.api.attribute_documents import documents_with
 from gateway.api.context import CompiledInfo
 from gateway.api.execution.columns import Resolver, Run, parts_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.lookahead import Lookahead
 from gateway.api.finished import Finished
-from gateway.projection.evaluate import evaluate
-from gateway.projection.tree import Node
+from gateway.projection.evaluate import evaluate, pick
+from gateway.projection.tree import Document, Node
 from gateway.runtime.slices import in_time_slices
 
 Fail = Callable[[Exception, int], Any]
@@ -83,6 +84,27 @@ class Evaluated(Resolver):
 
     def _text(self, record: Any) -> Finished:
         return Finished(orjson.dumps(evaluate(self._node, record)).decode())
+
+
+class WithAttributes(Resolver):
+    """A part of documents to which the values of computed attributes are added, of records that were read whole."""
+
+    waits = True
+
+    def __init__(self, document: Document, names: Sequence[str]) -> None:
+        self._wanted = document.of
+        self._names = names
+
+    async def values(self, run: Run, parents: list[Any], fail: Fail) -> list[Any]:
+        """Compute the values for all parents together, and take what is wanted of each document."""
+        try:
+            documents = await documents_with(run.context, self._names, parents)
+        except Exception as error:  # noqa: BLE001 (it stands where the values would)
+            return [fail(error, index) for index in range(len(parents))]
+        return await _called(self._text, documents, fail)
+
+    def _text(self, document: Any) -> Finished:
+        return Finished(orjson.dumps(pick(self._wanted, document)).decode())
 
 
 class Function(Resolver):

@@ -47,7 +47,7 @@ class Schemas:
         return self._kept.get(key) or await self._making.do(key, partial(self._made, key, config))
 
     async def _made(self, key: Key, config: Configuration) -> SandboxSchema:
-        unions = [config.union(xdm_class) for xdm_class in XdmClass]
+        unions = [config.full_union(xdm_class) for xdm_class in XdmClass]
         digest = await asyncio.to_thread(_digest, unions)
         schema = next((each for each in self._kept.values() if each.digest == digest), None)
         if schema is None:

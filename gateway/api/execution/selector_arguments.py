@@ -60,7 +60,7 @@ def _parsed(asked: Mapping[tuple[XdmClass, str], Selection], config: Configurati
     found: dict[str, Selector] = {}
     for (xdm_class, text), selection in asked.items():
         try:
-            found[text] = parse(text, config.union(xdm_class))
+            found[text] = parse(text, config.full_union(xdm_class))
         except BadSelector as error:
             message = f"The selector of `{selection.field}`: {error.message}"
             raise BadSelector(message, line=error.line, column=error.column) from error

@@ -18,7 +18,7 @@ from gateway.pql.typed import EVENTS, ComputedFields, Expression, Window
 from gateway.pql.types import ArrayOf, MapOf, ObjectOf, Type
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.custom import are_field_names
-from gateway.xdm.fields import Field
+from gateway.xdm.fields import COMPUTED, Field, complete
 
 ATTRIBUTES_FIELD: Final = "ComputedAttributes"
 """The field of a tenant that attributes stand in. No custom field has this name."""
@@ -86,6 +86,12 @@ class Programs:
     programs: Mapping[str, Program] = field(default_factory=dict)
     events: Mapping[str, Expression] = field(default_factory=dict)
     faults: Mapping[str, Invalid] = field(default_factory=dict)
+
+    @property
+    def types(self) -> Mapping[str, Type]:
+        """The types of the values of all of them."""
+        people = {name: program.return_type for name, program in self.programs.items()}
+        return {**people, **{name: each.body.type for name, each in self.events.items()}}
 
     @property
     def readable(self) -> Readable:
@@ -171,6 +177,21 @@ def _programs_of_people(
         made |= found
         waiting = {name: defined for name, defined in waiting.items() if name not in found}
     return Programs(made, {}, {name: faults[name] for name in waiting})
+
+
+def with_attributes(union: Field, tenant_code: str, attributes: Mapping[str, Field]) -> Field:
+    """Return a union with attributes, by their names, in the tenant's object; the union itself if there are none."""
+    if not attributes:
+        return union
+    tenant, properties = f"_{tenant_code}", union["properties"]
+    own = properties.get(tenant) or complete(
+        {"type": "object", "title": "Fields of the organization", "properties": {}}
+    )
+    computed = complete(
+        {"type": "object", "title": "Values that are computed as they are read", "properties": dict(attributes)}
+    )
+    fields = {**own["properties"], ATTRIBUTES_FIELD: {**computed, COMPUTED: True}}
+    return {**union, "properties": {**properties, tenant: {**own, "properties": fields}}}
 
 
 def in_order(programs: Mapping[str, Program], names: Iterable[str]) -> list[Program]:

@@ -34,10 +34,11 @@ from gateway.domain.work import audit
 from gateway.domain.work.audit import Subject
 from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken, TooMany
 from gateway.pql.typed import EVENTS
-from gateway.pql.types import name_of
+from gateway.pql.types import field_of, name_of
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.xdm.classes import XdmClass
+from gateway.xdm.fields import Field
 
 LIST = query("computed_attributes.list_attributes")
 CREATE = query("computed_attributes.create_attribute")
@@ -137,6 +138,20 @@ async def load_attributes(tx: Session, scope: Scope, broken: Broken[UUID] | None
 def programs_of(unions: Unions, attributes: Iterable[ComputedAttribute]) -> Programs:
     """Return what the published ones of these attributes are computed by. Slow."""
     return make_programs(unions, [each.definition for each in attributes if each.is_published])
+
+
+def fields_of(xdm_class: XdmClass, attributes: Iterable[ComputedAttribute], programs: Programs) -> dict[str, Field]:
+    """Return the fields that published attributes of a class are in its union, by name."""
+    listed = [each for each in attributes if each.is_published and each.settings.xdm_class is xdm_class]
+    types = programs.types
+    return {
+        each.name: {
+            **field_of(types[each.name]),
+            "title": each.settings.display_name,
+            "description": each.settings.description or each.settings.display_name,
+        }
+        for each in sorted(listed, key=lambda each: each.name)
+    }
 
 
 async def create_attribute(

@@ -21,9 +21,10 @@ from gateway.domain.config.attribute_expressions import (
     event_type_of,
     make_programs,
     profile_type_of,
+    with_attributes,
 )
 from gateway.domain.config.broken_rows import Broken, BrokenRow
-from gateway.domain.config.computed_attributes import ComputedAttribute, load_attributes
+from gateway.domain.config.computed_attributes import ComputedAttribute, fields_of, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
@@ -159,6 +160,10 @@ class Configuration:
         """
         return _union(xdm_class, self.tenant_code, self.members(xdm_class))
 
+    def full_union(self, xdm_class: XdmClass) -> Field:
+        """Return the union of a class with the published computed attributes, as selections have it. Never change it."""
+        return self._full_unions[xdm_class]
+
     @property
     def unions(self) -> Unions:
         """The unions of both classes, for expressions over a profile and its events."""
@@ -177,6 +182,15 @@ class Configuration:
         published = tuple(each.definition for each in self.attributes.values() if each.is_published)
         members = tuple(self.members(each) for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT))
         return _programs(self.tenant_code, *members, published)
+
+    @cached_property
+    def _full_unions(self) -> Mapping[XdmClass, Field]:
+        return {
+            xdm_class: with_attributes(
+                self.union(xdm_class), self.tenant_code, fields_of(xdm_class, self.attributes.values(), self.programs)
+            )
+            for xdm_class in XdmClass
+        }
 
     @cached_property
     def composites(self) -> Composites:
@@ -290,7 +304,9 @@ def _prepared(loaded: Configuration) -> Configuration:
     for xdm_class in XdmClass:
         config.union(xdm_class)
     _ = config.composites, config.maps  # computes them
-    return _with_usable_attributes(config)
+    config = _with_usable_attributes(config)
+    config.full_union(XdmClass.INDIVIDUAL_PROFILE)
+    return config
 
 
 def _with_usable_attributes(config: Configuration) -> Configuration:

@@ -1,0 +1,98 @@
+"""Documents with the values of computed attributes, as if these were fields of them."""
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.computed_attributes import compute_values, published_attributes
+from gateway.domain.reading.conditions import within_range
+from gateway.domain.reading.events import Event
+from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.merge import Document
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.pql.inputs import event_inputs
+from gateway.pql.sql import compiled
+from gateway.pql.typed import Expression
+from gateway.storage.database import Database
+from gateway.storage.queries import Query, query
+
+OF_EACH_EVENT = query("computed_attributes.compute_of_each_event")
+
+EVENTS_AT_ONCE: Final = 200
+"""Events whose values one statement computes."""
+
+
+async def with_values_of_people(
+    db: Database, scope: Scope, config: Configuration, names: Sequence[str], profiles: Sequence[Profile]
+) -> list[Document]:
+    """Return the documents of profiles with the values of the published attributes of people of these names.
+
+    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    """
+    attributes = published_attributes(config, names)
+    found = await compute_values(db, scope, config, attributes, profiles)
+    return [
+        _with_values(config, profile.document, {each.attribute.name: each.value for each in values})
+        for profile, values in zip(profiles, found, strict=True)
+    ]
+
+
+async def with_values_of_events(
+    db: Database, scope: Scope, config: Configuration, names: Sequence[str], events: Sequence[Event]
+) -> list[Document]:
+    """Return the documents of events with the values of the published attributes of events of these names.
+
+    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    """
+    scope.require(Permission.PROFILE_READ)
+    documents = list[Document]()
+    for start in range(0, len(events), EVENTS_AT_ONCE):
+        some = events[start : start + EVENTS_AT_ONCE]
+        for event, values in zip(some, await _values_of(db, scope, config, names, some), strict=True):
+            documents.append(_with_values(config, event.document, dict(zip(names, values, strict=True))))
+    return documents
+
+
+async def _values_of(
+    db: Database, scope: Scope, config: Configuration, names: Sequence[str], events: Sequence[Event]
+) -> list[list[Any]]:
+    """Compute the values that each event has of the attributes, one statement for all."""
+    if not names:
+        return [[] for _ in events]
+    statement, values = _statement(tuple(config.programs.events[name] for name in names))
+    given = [event.text for event in events], [event.timestamp for event in events]
+    with within_range("a computed attribute has"):
+        rows = await db.rows(statement, scope.sandbox_id, *given, *values)
+        return [[None if text is None else orjson.loads(text) for text in row] for row in rows]
+
+
+@lru_cache(maxsize=64)
+def _statement(expressions: tuple[Expression, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that computes expressions of each event, one column for each, and the values of the parameters behind its own."""
+    columns, values = list[str](), list[Any]()
+    for expression in expressions:
+        part = compiled(expression, event_inputs("e", len(OF_EACH_EVENT.parameters) + len(values)))
+        columns.append(part.sql)
+        values += part.values
+    return OF_EACH_EVENT.filled(columns=", ".join(columns)), tuple(values)
+
+
+def _with_values(config: Configuration, document: Document, values: Mapping[str, Any]) -> Document:
+    """Return a document with values of attributes, by their names."""
+    tenant = f"_{config.tenant_code}"
+    own = {**document.get(tenant, {}), ATTRIBUTES_FIELD: _as_stored(values)}
+    return {**document, tenant: own}
+
+
+def _as_stored(value: Any) -> Any:
+    """Return a value as a stored document would have it: nothing in it is null."""
+    match value:
+        case Mapping():
+            return {key: _as_stored(each) for key, each in value.items() if each is not None}
+        case list():
+            return [_as_stored(each) for each in value if each is not None]
+    return value
