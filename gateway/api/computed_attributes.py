@@ -19,12 +19,14 @@ from gateway.api.mutations import (
     current_version,
     mutation,
     user_errors,
+    warnings_by,
 )
 from gateway.api.nodes import Edited, Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice
 from gateway.api.scalars import JSON, Long, described
 from gateway.domain.config import computed_attributes
 from gateway.domain.config.computed_attributes import AttributeSettings, AttributeStatus, ComputedAttribute, dependents
+from gateway.domain.config.retention_warnings import warnings_of_attribute
 from gateway.domain.reading.computed_attributes import ComputedValue, compute_values, published_attributes, size_of
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import Duration
@@ -301,6 +303,10 @@ class UpdateComputedAttributeInput:
 class ComputedAttributePayload:
     computed_attribute: ComputedAttributeType | None = changed(
         "The attribute as it is now; null where nothing was done."
+    )
+    warnings: list[str] = warnings_by(
+        warnings_of_attribute,
+        "For each dataset that keeps events for less time than the attribute looks back, a sentence that says so.",
     )
     user_errors: list[UserError] = user_errors()
 

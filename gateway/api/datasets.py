@@ -9,7 +9,7 @@ from gateway.api.batch_lists import FilterArgument, OrderArgument, batch_page
 from gateway.api.catalog import ById, ByName, Catalog, Filter, condition, configured, contains, equals, refers_to
 from gateway.api.context import Context, Info, later, plain, resolved_by
 from gateway.api.ids import input_id
-from gateway.api.mutations import UserError, changed, changes_of, current_version, mutation, user_errors
+from gateway.api.mutations import UserError, changed, changes_of, current_version, mutation, user_errors, warnings_by
 from gateway.api.nodes import Edited, Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, OrderDirection, Slice, connection_of
 from gateway.api.registry import XdmSchemaType
@@ -18,6 +18,7 @@ from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config import datasets
 from gateway.domain.config.datasets import Dataset, DatasetStatus
 from gateway.domain.config.registry import XdmSchema
+from gateway.domain.config.retention_warnings import warnings_of_dataset
 from gateway.domain.facts.batches import Batch
 from gateway.domain.rules.limits import DAYS
 from gateway.projection.tree import Format
@@ -208,6 +209,10 @@ class UpdateDatasetInput:
 @strawberry.type(description="The dataset that was made or changed, or what was wrong.")
 class DatasetPayload:
     dataset: DatasetType | None = changed("The dataset as it is now; null where nothing was done.")
+    warnings: list[str] = warnings_by(
+        warnings_of_dataset,
+        "For each computed attribute that is of older events than the dataset keeps, a sentence that says so.",
+    )
     user_errors: list[UserError] = user_errors()
 
 

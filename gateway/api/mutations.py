@@ -15,6 +15,7 @@ import strawberry
 
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.scalars import described
+from gateway.domain.config.configuration import Configuration
 from gateway.domain.work.jobs import Started
 from gateway.errors import BadInput, BadPql, BadSelector, LimitExceeded, TooMany, UserFault
 
@@ -103,6 +104,15 @@ def mutation(resolver: Callable[[Context, Any], Awaitable[Any]], description: st
 def changed(description: str) -> Any:
     """Return the payload's field that shows the changed object; null where nothing was changed."""
     return resolved_by(_changed, description)
+
+
+def warnings_by(warn: Callable[[Configuration, Any], list[str]], description: str) -> Any:
+    """Return the payload's field of sentences about the changed object, beside the configuration as it is now; of nothing there are none."""
+
+    def warnings(answer: strawberry.Parent[MutationResult], info: Info) -> list[str]:
+        return [] if answer.changed is None else warn(info.context.config, answer.changed)
+
+    return resolved_by(warnings, description)
 
 
 def user_errors() -> Any:

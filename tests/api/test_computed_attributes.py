@@ -145,6 +145,26 @@ async def test_the_place_of_attributes_is_taken_by_no_custom_field(client):
     assert await answer(client, text, **given) == ("INVALID", ["customFields", "ComputedAttributes"], None, None)
 
 
+async def test_windows_beyond_the_retention_of_events_are_warned_of_on_both_sides(client):
+    attribute = "mutation ($given: ComputedAttributeInput!) { createComputedAttribute(input: $given) { warnings userErrors { code } } }"
+    dataset = "mutation ($given: UpdateDatasetInput!) { updateDataset(input: $given) { warnings userErrors { code } } }"
+    shop = {"id": global_id("Dataset", client.world.shop.dataset_id)}
+
+    async def warned(text, **given):
+        ((_, payload),) = (await client.data(text, given=given)).items()
+        assert payload["userErrors"] == []
+        return [each.split("'")[1] for each in payload["warnings"]]
+
+    for name, lookback in (("day", "P1D"), ("month", "P1M"), ("year", "P1Y"), ("ever", None)):
+        assert await warned(attribute, name=name, expression=COUNT, lookback=lookback) == []
+    assert await warned(attribute, name="caller", expression="person.name.firstName") == []
+    assert await warned(dataset, **shop, eventRetentionDays=366) == ["ever"]
+    assert await warned(dataset, **shop, eventRetentionDays=30) == ["ever", "month", "year"]
+    assert await warned(attribute, name="weeks", expression=COUNT, lookback="P5W") == ["weeks"]
+    assert await warned(attribute, name="hours", expression=COUNT, lookback="PT720H") == []
+    assert await warned(dataset, **shop, eventRetentionDays=None) == []
+
+
 async def test_as_many_are_published_as_a_setting_allows(client):
     few = Client(
         client.world,

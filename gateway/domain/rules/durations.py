@@ -24,6 +24,7 @@ _UNITS: Final[Mapping[str, timedelta]] = {
 }
 _MONTHS: Final[Mapping[str, int]] = {"M": 1, "Y": 12}
 _LONGEST_YEAR: Final = 366
+_LONGEST_MONTH: Final = 31
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,14 @@ class Duration:
             return at.replace(year=year, month=month + 1, day=day)
         except (OverflowError, ValueError) as error:
             raise BadInput("The duration reaches back before the year 1.") from error
+
+    @property
+    def most_days(self) -> float:
+        """How many days it has at most."""
+        if self.unit in _UNITS:
+            return self.count * (_UNITS[self.unit] / timedelta(days=1))
+        years, months = divmod(self.count * _MONTHS[self.unit], 12)
+        return years * _LONGEST_YEAR + months * _LONGEST_MONTH
 
     def __str__(self) -> str:
         time, letter = ("T", self.unit[1:]) if self.unit.startswith("T") else ("", self.unit)
