@@ -76,6 +76,9 @@ def at_commits(*, before: Stop = go_on, after: Stop = go_on) -> Iterator[None]:
         last.set(names := [""])
         async with begin(db, sandbox_id) as tx:
             yield tx
+            await tx._connection.execute(
+                "select"
+            )  # since a portal of the last statement would keep a snapshot, for which others wait
             await before(names[0])
         await after(names[0])
 

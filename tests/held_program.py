@@ -9,6 +9,8 @@ import asyncio
 import json
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
@@ -18,10 +20,11 @@ from every_kind import small_pieces
 
 from gateway.cli import main
 from gateway.domain.config.configuration import Configurations
+from gateway.domain.operations import search_indexing
 from gateway.domain.work.leases import LeasedJob
 from gateway.server import worker
 from gateway.server.worker import Handler
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Session
 
 HOLD_AT: dict[str, tuple[int, str]] = {
     name: (number, when) for name, (number, when) in json.loads(os.environ["HOLD_AT"]).items()
@@ -92,7 +95,19 @@ async def do_held_job(db: Database, configurations: Configurations, handler: Han
         tell("left")
 
 
+_turn, in_order = search_indexing._turn, asyncio.Lock()
+
+
+@asynccontextmanager
+async def turn_in_order(db: Database) -> AsyncIterator[Session]:
+    """Let jobs that make or drop indexes wait for each other, where each would be put off, and counts its commits anew then."""
+    async with in_order, _turn(db) as session:
+        yield session
+
+
 if __name__ == "__main__":
+    search_indexing._turn = turn_in_order
+    search_indexing.WAIT_SECONDS = 600
     worker.do_job = do_held_job
     worker._Pool.has_room = True
     with small_pieces(), at_commits(before=before, after=after):

@@ -1,8 +1,8 @@
 """A server and Postgres that are killed between any two commits of every kind of job: a server that is started again ends each job.
 
 Jobs of every kind stop at every place where they commit, all in one server process. When Postgres is killed, some stand in the middle of a
-transaction, and meet its end; others are between two when the server is killed. Jobs that make or drop indexes are not among them: Postgres
-lets such a statement wait until the transactions of all others have ended, and here they stand still. `test_crash_points` kills their worker.
+transaction, and meet its end; others are between two when the server is killed. Jobs that make indexes stop first: Postgres lets that wait
+until the transactions of others that wrote to the same table have ended.
 """
 
 import json
@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,11 +33,17 @@ HELD_PROGRAM = [sys.executable, str(Path(__file__).parents[1] / "held_program.py
 COMMITTED_IS_KEPT = {"fsync": "off", "max_connections": "300"}
 """By a server that is killed, if not in a power cut."""
 
-KINDS = [kind for kind in HANDLERS if kind not in {JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES}]
-
 PUT_OFF_OTHERS = statement("""
     update gateway.job set due_at = $3
      where sandbox_id = any($1::bigint[]) and sandbox_id || '/' || job_id <> all($2::text[])""")
+MAKE_DUE = statement("update gateway.job set due_at = created_at where sandbox_id || '/' || job_id = any($1::text[])")
+OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
+LEAVE_INDEX = "create index search_{}_0_0 on gateway.profile_0 (modified_at)"
+"""In no list, so that it is to be dropped."""
+LIST_INDEXES = statement("""
+    select split_part(relname, '_', 2)::bigint as sandbox_id, indisvalid
+      from pg_index join pg_class on pg_class.oid = indexrelid
+     where relname ~ '^search_[0-9]'""")
 ARE_DUE = statement("""
     select from gateway.job
      where sandbox_id = any($1::bigint[]) and (status = 'PROCESSING' or status = 'NEW' and due_at <= $2) limit 1""")
@@ -95,18 +102,25 @@ async def test_jobs_end_as_if_nothing_had_been_when_server_and_postgres_are_kill
     moment = datetime.now(UTC) + timedelta(days=200)
     with small_pieces():
         made = await patterns(db)
-        unharmed = {(await copies(db, made[kind], 1))[0]: made[kind] for kind in KINDS}
+        unharmed = {(await copies(db, made[kind], 1))[0]: kind for kind in HANDLERS}
         then = await connect(moment)
-        committed = await worked(then, KINDS)
-    stops, twins = {}, {}
+        committed = await worked(then, list(HANDLERS))
+    stops, twins, first = {}, {}, set()
     for (one, job), points in committed.items():
-        of_job = await stopping(db, unharmed[one], job, points)
+        of_job = await stopping(db, made[unharmed[one]], job, points)
         stops |= of_job
         twins |= dict.fromkeys((sandbox_of(name) for name in of_job), one)
+        if unharmed[one] in OF_INDEXES:
+            first |= of_job.keys()
+    kinds = {twin: unharmed[one] for twin, one in twins.items()}
+    for twin in (twin for twin, kind in kinds.items() if kind is JobKind.EXPIRE_SEARCH_INDEXES):
+        await db.rows(statement(LEAVE_INDEX.format(twin)))
     later = moment + timedelta(minutes=30)
-    await db.rows(PUT_OFF_OTHERS, list(twins), list(stops), later)
+    await db.rows(PUT_OFF_OTHERS, list(twins), list(first), later)
     with held_server(cluster.data_dir, stops) as (started, told):
-        await_all("held", stops, told)
+        await_all("held", first, told)
+        await db.rows(MAKE_DUE, list(stops.keys() - first))
+        await_all("held", stops.keys() - first, told)
         kill_postgres(cluster.data_dir)
         started.process.stdin.close()
         await_all("left", (name for name, (_, when) in stops.items() if when == "before"), told)
@@ -122,6 +136,8 @@ async def test_jobs_end_as_if_nothing_had_been_when_server_and_postgres_are_kill
         one = sandbox_of(name)
         assert differences(found[one], found[twins[one]]) == [], stop
         assert await verify(db, await read_own_scope(db, one), Configurations()) == []
+    built = [one for one, kind in (unharmed | kinds).items() if kind is JobKind.BUILD_SEARCH_INDEX]
+    assert Counter(await db.rows(LIST_INDEXES)) == {(one, True): 4 for one in built}
     for each in (db, then, after):
         await each.close()
 
