@@ -172,7 +172,7 @@ async def _events_of_all(
     **page: Any,
 ) -> list[Events]:
     asked = request_of(given, order_by, conditions=info.context.conditions, **page)
-    return await events_of_each((each.person.xids for each in profiles), info, asked)
+    return await events_of_each((each.person.event_xids for each in profiles), info, asked)
 
 
 @for_all(_events_of_all)
@@ -205,7 +205,7 @@ async def _record_versions(
 
 
 async def _limits(profile: strawberry.Parent[Profile], info: Info) -> ProfileLimits:
-    counted = await info.context.loaders.event_count_by_members.load((EventFilter(), profile.person.xids))
+    counted = await info.context.loaders.event_count_by_members.load((EventFilter(), profile.person.event_xids))
     return limits_of(profile.person.size, counted, profile.size)
 
 

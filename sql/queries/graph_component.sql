@@ -14,9 +14,10 @@ select xid, other_xid
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
 -- name: with_facts(sandbox_id, xids) -> rows
--- List the identities among these with a live fragment or an event. Walks identity_pkey, fragment_pkey, event_timeline_idx.
-select i.xid
+-- Tell which of these identities have a live fragment, which have an event, and of which that is noted. Walks identity_pkey, fragment_pkey,
+-- event_timeline_idx.
+select i.xid, i.has_events as is_noted,
+       (select true from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid limit 1) is not null as has_events,
+       (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1) is not null as has_fragment
   from gateway.identity as i
- where i.sandbox_id = $1 and i.xid = any($2::uuid[])
-   and (exists (select from gateway.fragment as f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted)
-        or exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = i.xid));
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[]);

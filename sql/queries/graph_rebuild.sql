@@ -13,7 +13,7 @@ select i.xid
 -- name: delete_identities(sandbox_id, xids) -> none
 -- Delete identities that no fact names any more. Of erased ones the rows stay without their values. Walks identity_pkey.
 with emptied as (
-  update gateway.identity set value = null, profile_id = null, degree_limit = default
+  update gateway.identity set value = null, profile_id = null, degree_limit = default, has_events = default
    where sandbox_id = $1 and xid = any($2::uuid[]) and (erased_at is not null) is true
 )
 delete from gateway.identity
@@ -25,6 +25,12 @@ update gateway.identity as i
    set degree_limit = v.degree_limit
   from (values {rows}) as v (xid, degree_limit)
  where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.xid = v.xid;
+
+-- name: note_events(sandbox_id, xids, has_events) -> none
+-- Note of these identities whether they have events. Walks identity_pkey.
+update gateway.identity
+   set has_events = $3
+ where sandbox_id = $1 and xid = any($2::uuid[]) and has_events <> $3::boolean;
 
 -- name: list_graphs(sandbox_id, after, size) -> rows
 -- List the graphs after this one. Walks graph_pkey.

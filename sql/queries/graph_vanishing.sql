@@ -21,7 +21,7 @@ with vanished as materialized (
   delete from gateway.identity
    where sandbox_id = $1 and xid = any(array(select m.xid from vanished cross join unnest(xids) as m (xid))) and erased_at is null
 ), emptied as (
-  update gateway.identity set value = null, profile_id = null, degree_limit = default
+  update gateway.identity set value = null, profile_id = null, degree_limit = default, has_events = default
    where sandbox_id = $1 and xid = any(array(select m.xid from vanished cross join unnest(xids) as m (xid))) and (erased_at is not null) is true
 )
 select profile_id, xids from vanished;

@@ -6,7 +6,7 @@
 -- part: graph
 -- The person's members.
 left join lateral (
-         select xids, identity_map, size, is_contested
+         select xids, event_xids, identity_map, size, is_contested
            from gateway.graph
           where sandbox_id = $1 and profile_id = person.profile_id
           limit 1) g on true
@@ -27,7 +27,7 @@ cross join lateral (
          select event_count, array_to_json(array_remove(array[case when g.size > {identities} then 'IDENTITIES' end,
                                                               case when event_count > {events} then 'EVENTS' end,
                                                               case when octet_length(p.document::text) > {bytes} then 'DOCUMENT_SIZE' end], null)) as exceeded
-           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)) e) size
+           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)) e) size
 
 -- part: members
 -- The identities `i` of a person, in the order of the graph.
@@ -42,12 +42,12 @@ from unnest(g.xids) with ordinality member (xid, place)
 -- The datasets `d` of the records in a profile; of a person without records, those of the events.
 from gateway.dataset d
  where d.sandbox_id = $1
-   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids))))
 
 -- part: modified_at
 -- When the newest of the records in a profile was ingested; of a person without records, when the newest event was; else the newest of the
 -- records that take no part.
-coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)),
+coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)),
          (select max(f.ingested_at) from gateway.fragment f where f.sandbox_id = $1 and f.xid = any(g.xids) and not f.is_deleted))
 
 -- part: is_current

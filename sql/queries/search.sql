@@ -8,7 +8,7 @@
 -- part: graphs
 -- People by the identity graph.
 from gateway.graph k
- cross join lateral (select k.xids, k.identity_map) g
+ cross join lateral (select k.xids, k.event_xids, k.identity_map) g
  cross join lateral (select k.profile_id) person
 
 -- part: primaries
@@ -19,7 +19,9 @@ from gateway.identity k
            from gateway.namespace
           where sandbox_id = $1 and namespace_id = k.namespace_id
           limit 1) n
- cross join lateral (select array[k.xid] as xids, json_build_object(n.code, json_build_array(json_build_object('id', k.value))) as identity_map) g
+ cross join lateral (
+         select array[k.xid] as xids, case when k.has_events then array[k.xid] else '{}' end as event_xids,
+                json_build_object(n.code, json_build_array(json_build_object('id', k.value))) as identity_map) g
  cross join lateral (select k.xid as profile_id) person
 
 -- part: is_primary

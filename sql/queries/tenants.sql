@@ -140,7 +140,7 @@ delete from gateway.identity
 -- name: empty_identity_of_erased(sandbox_id) -> none
 -- Removes a sandbox's identities when it is reset: erased ones stay without their values. Walks the sandbox_id of its key.
 with emptied as (
-  update gateway.identity set value = null, profile_id = null, degree_limit = default where sandbox_id = $1 and erased_at is not null
+  update gateway.identity set value = null, profile_id = null, degree_limit = default, has_events = default where sandbox_id = $1 and erased_at is not null
 )
 delete from gateway.identity
  where sandbox_id = $1 and erased_at is null;

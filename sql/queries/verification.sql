@@ -24,7 +24,7 @@ select distinct xid, dataset_id
 
 -- name: read_graphs(sandbox_id, profile_ids) -> rows
 -- Read the graphs with these profile ids. Walks graph_pkey.
-select profile_id, xids, identity_map, is_contested, size
+select profile_id, xids, identity_map, is_contested, size, event_xids
   from gateway.graph
  where sandbox_id = $1 and profile_id = any($2::uuid[]);
 

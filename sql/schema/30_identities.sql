@@ -13,6 +13,7 @@ create table gateway.identity (
   erased_by    uuid,                                                              -- the job that erased it
   erased_with  uuid,                                                              -- an identity of its person: what one job erased of one person has the same
   refused_count bigint,                                                           -- documents under it that were refused since; null: none
+  has_events   boolean not null default false,                                    -- never false while events are stored under it; may be true once they are gone
   primary key (sandbox_id, xid)
 );
 
@@ -26,6 +27,7 @@ create table gateway.graph (
   identity_map json not null,                                                     -- rendered, so that a read fetches no identities
   is_contested boolean not null default false,                                    -- a refused link or the cap touches it: a change needs a full rebuild
   size         integer not null,                                                  -- true number of members, beyond the cap too
+  event_xids   uuid[] not null,                                                   -- those of xids that have events, in no order: reads look under no others
   primary key (sandbox_id, profile_id)
 );
 

@@ -77,7 +77,10 @@ class CallWrites:
         """
         records = self._are_records
         stored = await self._read_known()
-        locked, newcomers = await join(self._tx, self.scope, self.config, self.documents, stored, rewriting=records)
+        first_events = set() if records else {d.xid for d in self.documents} - stored.with_events
+        locked, newcomers = await join(
+            *(self._tx, self.scope, self.config, self.documents, stored), rewriting=records, first_events=first_events
+        )
         self.newcomers = newcomers
         await self._read_stamp(newcomers)
         await append_ties(self._tx, self.stamp, self.documents, newcomers, are_records=records)
@@ -144,7 +147,8 @@ class CallWrites:
         emptied = {row["xid"] for row in erased if row["is_unnamed"]}
         for xid in emptied:
             del pointers[xid]
-        return Known(named, pointers, emptied)
+        with_events = {row["xid"] for row in rows if row["has_events"]}
+        return Known(named, pointers, with_events, emptied)
 
     async def _insert_newcomers(self) -> set[UUID]:
         """Insert the unknown identities of the documents, without a person for now, and return their xids. Deletions insert none."""
@@ -153,7 +157,8 @@ class CallWrites:
             return set()
         newcomers = known.named.keys() - known.pointers.keys()
         named = [known.named[xid] for xid in newcomers]
-        await insert_identities(self._tx, self.scope, named, {}, known.emptied)
+        with_events = set() if self._are_records else {document.xid for document in self.documents}
+        await insert_identities(self._tx, self.scope, named, {}, emptied=known.emptied, with_events=with_events)
         return newcomers
 
     def _advance(self, states: RecordStates) -> int:

@@ -27,7 +27,7 @@ READ_INSTANT = query("expressions.read_instant")
 MAX_CACHED_CONDITION_CHARACTERS: Final = 4_000_000
 """Of the SQL of conditions; a typical one has 500."""
 
-PERSON: Final = Inputs("kept.document", xids="g.xids", fields={"identityMap": "g.identity_map"})
+PERSON: Final = Inputs("kept.document", xids="g.event_xids", fields={"identityMap": "g.identity_map"})
 """A person in statements of `people.sql`."""
 EVENT: Final = event_inputs("e")
 """An event in statements of `events.sql`."""

@@ -69,7 +69,7 @@ _SOURCE: Final = Source(
     "person",
     "kept.document",
     "g.identity_map",
-    "g.xids",
+    "g.event_xids",
     LISTS,
     related={
         "identities": Relation(partial(fill, part("people.members")), IDENTITY, order="member.place"),
@@ -84,7 +84,7 @@ _SOURCE: Final = Source(
 )
 _IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
 _RAW: Final = {
-    PERSON: ("g.xids", "g.identity_map", "g.size", "g.is_contested"),
+    PERSON: ("g.xids", "g.event_xids", "g.identity_map", "g.size", "g.is_contested"),
     ORIGIN: ("kept.unread_document", "p.sources", "p.modified_at"),
     DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
 }
@@ -96,12 +96,13 @@ _UNREAD: Any = object()
 class Person(NamedTuple):
     """`xids` are its members in canonical order, the first of them its id; `size` counts those beyond the cap as well.
 
-    `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy that was asked about keeps
+    `event_xids`: the members under which its events are stored; maybe more, never fewer. `identity_map` is JSON text. `is_contested`: a refused link touches a member. `merged` is what the policy that was asked about keeps
     of the person: None if that is nothing, or if none was asked about.
     """
 
     profile_id: UUID
     xids: tuple[UUID, ...]
+    event_xids: tuple[UUID, ...]
     identity_map: str
     size: int
     is_contested: bool
@@ -287,17 +288,19 @@ def _read_row(
 ) -> tuple[Person | None, Sequence[str | None] | None]:
     """Return the person whose id is at this place of a row, with what follows, and the parts."""
     profile_id, kept = row[place], _UNREAD
-    graph: Sequence[Any] = (_UNREAD,) * 4
+    graph: Sequence[Any] = (_UNREAD,) * 5
     place += 1
     if PERSON in projection.raw:
-        graph, place = row[place : place + 4], place + 4
+        graph, place = row[place : place + 5], place + 5
     if {ORIGIN, DOCUMENT} & projection.raw:
         kept, place = _merged(*row[place : place + 3]), place + 3
     parts = None if projection is WHOLE else row[place:]
     if profile_id is None:
         return None, parts
-    xids, identity_map, size, is_contested = graph
-    return Person(profile_id, xids if xids is _UNREAD else tuple(xids), identity_map, size, is_contested, kept), parts
+    xids, event_xids, identity_map, size, is_contested = graph
+    if xids is not _UNREAD:
+        xids, event_xids = tuple(xids), tuple(event_xids)
+    return Person(profile_id, xids, event_xids, identity_map, size, is_contested, kept), parts
 
 
 def _direction(asked: Window) -> str:
@@ -325,8 +328,10 @@ async def _read_in_two_steps(
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}
         rows = await db.rows(statement, scope.sandbox_id, *policy, list(set(leads.values()))) if leads else []
         graphs = {
-            profile_id: Person(profile_id, tuple(members), identity_map, size, is_contested, _merged(*kept))
-            for profile_id, members, identity_map, size, is_contested, *kept in rows
+            profile_id: Person(
+                profile_id, tuple(members), tuple(event_xids), identity_map, size, is_contested, _merged(*kept)
+            )
+            for profile_id, members, event_xids, identity_map, size, is_contested, *kept in rows
         }
         people = {xid: graphs[lead] for xid, lead in leads.items() if lead in graphs and xid in graphs[lead].xids}
         known |= {xid: Found(identity, people.get(xid)) for xid, identity in found.items()}
@@ -359,7 +364,8 @@ async def _each_without_graph(
 def _without_graph(config: Configuration, identity: Identity, merged: Merged | None) -> Person:
     code = config.namespaces[identity.namespace_id].code
     identity_map = orjson.dumps({code: [{"id": identity.value}]}).decode()
-    return Person(identity.xid, (identity.xid,), identity_map, 1, is_contested=False, merged=merged)
+    xids = (identity.xid,)
+    return Person(identity.xid, xids, xids, identity_map, 1, is_contested=False, merged=merged)
 
 
 def _merged(document: str | None, sources: list[UUID], modified_at: datetime) -> Merged | None:

@@ -347,7 +347,7 @@ async def _lists_of(
 ) -> dict[UUID | None, Lists]:
     """Read the lists in a projection, by the ids of profiles."""
     nodes = [node for node in dict.fromkeys(projection.nodes) if isinstance(node, PageNode | Count)]
-    members = {profile.profile_id: profile.person.xids for profile in profiles}
+    members = {profile.profile_id: profile.person.event_xids for profile in profiles}
     if not nodes or not members:
         return {}
     return dict(zip(members, await read_lists(db, scope, list(members.values()), nodes), strict=True))

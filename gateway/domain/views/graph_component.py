@@ -58,7 +58,8 @@ class Component:
     The identities are the keys of `degree_limits`, whose values are their new limits. `members` also holds neighbours outside: the rules
     treat them as excluded. `pointers` and `stored_degree_limits` are what the store says now: the profile id and the limit of each.
     `neighbours` maps an identity to all that ties name together with it. `ties` maps the xids that a tie names to the latest time of
-    such a tie. `with_facts`: the identities with a live fragment or an event.
+    such a tie. `with_facts`: the identities with a live fragment or an event. `with_events`: those with an event; `noted_with_events`: those
+    whose rows have `has_events` set.
     """
 
     members: dict[UUID, NamedIdentity] = field(default_factory=dict)
@@ -69,6 +70,8 @@ class Component:
     ties: dict[tuple[UUID, ...], datetime] = field(default_factory=dict)
     unlinked_pairs: set[tuple[UUID, UUID]] = field(default_factory=set)
     with_facts: set[UUID] = field(default_factory=set)
+    with_events: set[UUID] = field(default_factory=set)
+    noted_with_events: set[UUID] = field(default_factory=set)
 
 
 async def read_component(
@@ -221,12 +224,15 @@ class _NeighbourWalk:
         return new
 
     async def complete(self, excluded: dict[UUID, int]) -> Component:
-        """Return the component with the limits of excluded identities, unlinked pairs, and which identities have facts."""
+        """Return the component with the limits of excluded identities, unlinked pairs, and which identities have facts, and which events."""
         component, sandbox_id = self.component, self._scope.sandbox_id
         component.degree_limits |= excluded
         component.pointers = {xid: component.pointers[xid] for xid in component.degree_limits}
         xids = list(component.degree_limits)
         pairs = await self._tx.rows(READ_UNLINKED_PAIRS, sandbox_id, xids)
         component.unlinked_pairs = {(row["xid"], row["other_xid"]) for row in pairs}
-        component.with_facts = {row["xid"] for row in await self._tx.rows(WITH_FACTS, sandbox_id, xids)}
+        rows = await self._tx.rows(WITH_FACTS, sandbox_id, xids)
+        component.with_facts = {row["xid"] for row in rows if row["has_events"] or row["has_fragment"]}
+        component.with_events = {row["xid"] for row in rows if row["has_events"]}
+        component.noted_with_events = {row["xid"] for row in rows if row["is_noted"]}
         return component

@@ -4,7 +4,7 @@ What `rebuild_graphs` writes depends on the facts that are stored now, and on no
 
 1. Where events or record versions went, delete the people who vanish whole (`graph_vanishing`); the rest is about the others.
 2. Read the component that the change can reach (`graph_component`), and let the graph rules group it into people.
-3. Write pointers, degree limits and graphs that differ from the stored ones; delete identities that no fact names any more.
+3. Write pointers, degree limits, who has events, and graphs that differ from the stored ones; delete identities that no fact names any more.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,6 +27,7 @@ from gateway.storage.queries import query
 NAMED_BY_FACTS = query("graph_rebuild.named_by_facts")
 DELETE_IDENTITIES = query("graph_rebuild.delete_identities")
 SET_DEGREE_LIMITS = query("graph_rebuild.set_degree_limits")
+NOTE_EVENTS = query("graph_rebuild.note_events")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ async def rebuild_graphs(change: FactChange) -> None:
     grouping = await examine_component(group_component, change.config, component, WRITES)
     await _relink(tx, scope, component, grouping)
     await _set_degree_limits(tx, scope, component)
+    await _note_events(tx, scope, component)
     stored = await _read_stored(tx, scope, component)
     await _write_graphs(tx, scope, component, grouping, stored)
     if change.recount:
@@ -110,14 +112,23 @@ async def _write_graphs(
     tx: Session, scope: Scope, component: Component, grouping: Grouping, stored: Mapping[UUID, Any]
 ) -> None:
     """Write the graphs that differ from the stored ones."""
-    known = {profile_id: (tuple(row["xids"]), row["is_contested"], row["size"]) for profile_id, row in stored.items()}
-    expected = {graph.profile_id: (graph.xids, graph.contested, graph.size) for graph in grouping.people}
+    with_events = component.with_events
+    known = {
+        profile_id: (tuple(row["xids"]), row["is_contested"], row["size"], set(row["event_xids"]))
+        for profile_id, row in stored.items()
+    }
+    expected = {
+        graph.profile_id: (graph.xids, graph.contested, graph.size, with_events.intersection(graph.xids))
+        for graph in grouping.people
+    }
     changed = {profile_id for profile_id, graph in expected.items() if known.get(profile_id) != graph}
     gone = [profile_id for profile_id in stored if profile_id not in expected or profile_id in changed]
     if gone:
         await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
     written = [
-        graph_row(graph.profile_id, graph.xids, component.members, contested=graph.contested, size=graph.size)
+        graph_row(
+            graph.profile_id, graph.xids, component.members, with_events, contested=graph.contested, size=graph.size
+        )
         for graph in grouping.people
         if graph.profile_id in changed
     ]
@@ -133,6 +144,14 @@ async def _set_degree_limits(tx: Session, scope: Scope, component: Component) ->
     if changed:
         changed.sort(key=lambda pair: pair[0].int)
         await tx.update_rows(SET_DEGREE_LIMITS, scope.sandbox_id, [xid for xid, _ in changed], rows=changed)
+
+
+async def _note_events(tx: Session, scope: Scope, component: Component) -> None:
+    """Note which identities have events now: others may have lost theirs since that was noted."""
+    now, noted = component.with_events, component.noted_with_events
+    for has_events, xids in ((True, now - noted), (False, noted - now)):
+        if xids:
+            await tx.execute(NOTE_EVENTS, scope.sandbox_id, list(xids), has_events)
 
 
 async def _drop_unnamed(tx: Session, scope: Scope, unowned: Collection[UUID]) -> int:

@@ -9,6 +9,7 @@ starts again with fresh pointers.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -28,12 +29,13 @@ READ_MEMBERS = query("graph_union.read_members")
 READ_GRAPHS = query("graph_union.read_graphs")
 LOCK_GRAPHS = query("graph_union.lock_graphs")
 NAME_AGAIN = query("graph_union.name_again")
+NOTE_FIRST_EVENTS = query("graph_union.note_first_events")
 RELINK = query("graph_union.relink")
 UPDATE_GRAPHS = query("graph_union.update_graphs")
 DELETE_GRAPHS = query("graph_union.delete_graphs")
 
-IDENTITY_COLUMNS = ("sandbox_id", "xid", "namespace_id", "value", "profile_id")
-GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size")
+IDENTITY_COLUMNS = ("sandbox_id", "xid", "namespace_id", "value", "profile_id", "has_events")
+GRAPH_COLUMNS = ("sandbox_id", "profile_id", "xids", "identity_map", "is_contested", "size", "event_xids")
 
 
 class RetryTransaction(Exception):
@@ -50,22 +52,25 @@ class LockedPeople:
     """People whose graphs are locked, as the transaction will leave them. `write_graphs` stores what differs.
 
     `former_members`: the members of the graphs that are stored, by profile id. `members`: the identities of those that are rebuilt.
+    `with_events`: the members with events of those that are rebuilt, among other identities.
     """
 
     people: list[GraphChange]
     former_members: dict[UUID, tuple[UUID, ...]]
     members: Mapping[UUID, NamedIdentity] = field(default_factory=dict)
+    with_events: AbstractSet[UUID] = frozenset()
 
 
 class Known(NamedTuple):
     """What is stored of the identities that documents name.
 
-    `named`: all of them, by xid. `pointers`: the people of those that a fact names already. `emptied`: those that were erased, and that no fact
-    names since.
+    `named`: all of them, by xid. `pointers`: the people of those that a fact names already. `with_events`: those whose rows have `has_events` set.
+    `emptied`: those that were erased, and that no fact names since.
     """
 
     named: dict[UUID, NamedIdentity]
     pointers: dict[UUID, UUID | None]
+    with_events: set[UUID]
     emptied: Collection[UUID]
 
 
@@ -97,12 +102,14 @@ async def join(
     known: Known,
     *,
     rewriting: bool,
+    first_events: AbstractSet[UUID] = frozenset(),
 ) -> tuple[LockedPeople, set[UUID]]:
     """Join people and identities as the documents link them: return people, whose graphs are still to be written, and new xids.
 
-    `known` is what is stored of the documents' identities.
+    `known` is what is stored of the documents' identities, `first_events` those under which the documents are the first events.
     Lock and return the people whose graph changes. With `rewriting`, for documents that may change profiles, lock and return all
-    people that the documents are about. Insert the identities that are new to the sandbox, which locks them.
+    people that the documents are about. Note the first events, which locks the people whose they are. Insert the identities that are new
+    to the sandbox, which locks them.
     Raises RetryTransaction, exclusive if the rules of graphs have to be applied; ConstraintViolated if another writer inserts one of them.
     """
     pointers = known.pointers
@@ -111,16 +118,23 @@ async def join(
     linking = documents if rewriting else [d for d in documents if len(d.tied) > 1 or d.xid not in pointers]
     groups = _groups(linking, pointers)
     changing = [group for group in groups if group.changes or rewriting]
-    graphs = await _lock_graphs(tx, scope, changing, pointers)
+    noted = {xid: owner for xid in first_events if (owner := pointers.get(xid))}
+    graphs = await _lock_graphs(tx, scope, changing, noted.values(), pointers)
+    await _note_first_events(tx, scope, noted)
     await _check_unchanged(tx, scope, [g for g in groups if g.is_tied and not (g.changes or rewriting)])
     newcomers = known.named.keys() - pointers.keys()
     members = known.named | await _read_members(tx, scope, config, changing, graphs)
     people = [_united(config, group, graphs, members) for group in changing if group.people or group.has_facts]
     rebuilt = [person for person in people if person.is_rebuilt]
     owners = {xid: person.profile_id for person in rebuilt for xid in person.xids}
-    await insert_identities(tx, scope, [members[xid] for xid in newcomers], owners, known.emptied)
+    await insert_identities(
+        tx, scope, [members[xid] for xid in newcomers], owners, emptied=known.emptied, with_events=first_events
+    )
     former_members = {profile_id: tuple(row["xids"]) for profile_id, row in graphs.items()}
-    return LockedPeople(people, former_members, members), newcomers
+    with_events = set(first_events).union(
+        *(graphs[former]["event_xids"] for person in rebuilt for former in person.former)
+    )
+    return LockedPeople(people, former_members, members, with_events), newcomers
 
 
 def unchanged_people(members: Mapping[UUID, tuple[UUID, ...]]) -> LockedPeople:
@@ -133,7 +147,7 @@ async def write_graphs(tx: Session, scope: Scope, locked: LockedPeople) -> None:
     """Write the graphs of locked people that were rebuilt, and the pointers of members who moved."""
     rebuilt = [person for person in locked.people if person.is_rebuilt]
     await _relink(tx, scope, rebuilt, locked.former_members)
-    await _write_graphs(tx, scope, rebuilt, locked.members)
+    await _write_graphs(tx, scope, rebuilt, locked)
 
 
 def _groups(documents: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | None]) -> list[_Group]:
@@ -160,19 +174,36 @@ def _groups(documents: Iterable[ValidDocument], pointers: Mapping[UUID, UUID | N
 
 
 async def _lock_graphs(
-    tx: Session, scope: Scope, groups: Iterable[_Group], pointers: Mapping[UUID, UUID | None]
+    tx: Session,
+    scope: Scope,
+    groups: Iterable[_Group],
+    noted: Iterable[UUID],
+    pointers: Mapping[UUID, UUID | None],
 ) -> dict[UUID, Any]:
-    """Lock the graphs of these groups and check the pointers against them. Return rows by profile id. Raises RetryTransaction."""
-    ids = sorted({profile_id for group in groups for profile_id in group.people}, key=lambda uuid: uuid.int)
+    """Lock the graphs of these groups and check the pointers against them. Return rows by profile id. Raises RetryTransaction.
+
+    The people of `noted` first events are locked at once with these: two writers could else wait for each other.
+    """
+    ids = {profile_id for group in groups for profile_id in group.people}
     if not ids:
         return {}
-    graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, ids)}
-    if len(graphs) < len(ids):
+    locked = sorted(ids.union(noted), key=lambda uuid: uuid.int)
+    graphs = {row["profile_id"]: row for row in await tx.rows(LOCK_GRAPHS, scope.sandbox_id, locked)}
+    if len(graphs) < len(locked):
         raise RetryTransaction("a person is gone")
     for xid, profile_id in pointers.items():
         if profile_id in graphs and xid not in graphs[profile_id]["xids"]:
             raise RetryTransaction("an identity moved")
-    return graphs
+    return {profile_id: graphs[profile_id] for profile_id in ids}
+
+
+async def _note_first_events(tx: Session, scope: Scope, owners: Mapping[UUID, UUID]) -> None:
+    """Note in identities and in their graphs, which are locked then, that they have events. `owners`: profile ids by xid. Raises RetryTransaction."""
+    if not owners:
+        return
+    noted = await tx.rows(NOTE_FIRST_EVENTS, scope.sandbox_id, list(owners.values()), list(owners))
+    if len(noted) < len(set(owners.values())):
+        raise RetryTransaction("an identity moved")
 
 
 async def _check_unchanged(tx: Session, scope: Scope, groups: Sequence[_Group]) -> None:
@@ -226,21 +257,25 @@ async def insert_identities(
     scope: Scope,
     identities: Sequence[NamedIdentity],
     owners: Mapping[UUID, UUID],
-    emptied: Collection[UUID] = (),
+    *,
+    emptied: Collection[UUID],
+    with_events: Collection[UUID],
 ) -> None:
-    """Insert new identities, with their profile id if `owners` has one. Raises ConstraintViolated where another writer was first.
+    """Insert new identities, with their profile id if `owners` has one, and note which of them get events. Raises ConstraintViolated where another writer was first.
 
     They come in the order of xids, so that two writers cannot wait for each other. `emptied` identities are there without a value, and get it
     back. Raises RetryTransaction where another writer gave it first.
     """
     sandbox_id = scope.sandbox_id
     rows = [
-        (sandbox_id, n.xid, n.namespace.namespace_id, n.value, owners.get(n.xid))
+        (sandbox_id, n.xid, n.namespace.namespace_id, n.value, owners.get(n.xid), n.xid in with_events)
         for n in identities
         if n.xid not in emptied
     ]
     if emptied:
-        again = sorted((n.xid, n.value, owners.get(n.xid)) for n in identities if n.xid in emptied)
+        again = sorted(
+            (n.xid, n.value, owners.get(n.xid), n.xid in with_events) for n in identities if n.xid in emptied
+        )
         if await tx.update_rows(NAME_AGAIN, sandbox_id, rows=again) < len(again):
             raise RetryTransaction("another writer used an erased identity first")
     await tx.copy("identity", IDENTITY_COLUMNS, sorted(rows, key=lambda row: row[1].int))
@@ -260,13 +295,11 @@ async def _relink(
         await tx.update_rows(RELINK, scope.sandbox_id, [xid for xid, _ in moved], rows=sorted(moved))
 
 
-async def _write_graphs(
-    tx: Session, scope: Scope, people: Sequence[GraphChange], members: Mapping[UUID, NamedIdentity]
-) -> None:
+async def _write_graphs(tx: Session, scope: Scope, people: Sequence[GraphChange], locked: LockedPeople) -> None:
     gone = [former for person in people for former in person.former if former != person.profile_id]
     if gone:
         await tx.execute(DELETE_GRAPHS, scope.sandbox_id, gone)
-    rows = {person.profile_id: graph_row(person.profile_id, person.xids, members) for person in people}
+    rows = {p.profile_id: graph_row(p.profile_id, p.xids, locked.members, locked.with_events) for p in people}
     kept = sorted(person.profile_id for person in people if person.profile_id in person.former)
     if kept:
         await tx.update_rows(UPDATE_GRAPHS, scope.sandbox_id, kept, rows=[rows.pop(profile_id) for profile_id in kept])
@@ -277,12 +310,18 @@ def graph_row(
     profile_id: UUID,
     xids: Sequence[UUID],
     members: Mapping[UUID, NamedIdentity],
+    with_events: Collection[UUID],
     *,
     contested: bool = False,
     size: int | None = None,
 ) -> tuple[Any, ...]:
-    """Return the row of a person's graph, without the sandbox. `size`: its members before a cut to MAX_GRAPH_SIZE, None without a cut."""
-    return profile_id, list(xids), identity_map([members[xid] for xid in xids]), contested, size or len(xids)
+    """Return the row of a person's graph, without the sandbox. `size`: its members before a cut to MAX_GRAPH_SIZE, None without a cut.
+
+    `with_events`: those of the members that have events, among other identities.
+    """
+    event_xids = [xid for xid in xids if xid in with_events]
+    rendered = identity_map([members[xid] for xid in xids])
+    return profile_id, list(xids), rendered, contested, size or len(xids), event_xids
 
 
 def identity_map(members: Iterable[NamedIdentity]) -> str:

@@ -19,6 +19,7 @@ BREAKAGES = {
 ELSEWHERE = {
     "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
     "identity": "update gateway.identity set degree_limit = 20",
+    "graph": "update gateway.graph set event_xids = '{}'",
     "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
 }
 LOSSES = {
@@ -27,7 +28,7 @@ LOSSES = {
     "profile": "delete from gateway.profile",
 }
 STRAYS = {
-    "graph": "insert into gateway.graph (sandbox_id, profile_id, xids, identity_map, size) select $1, gen_random_uuid(), '{}', '{}', 0",
+    "graph": "insert into gateway.graph (sandbox_id, profile_id, xids, identity_map, size, event_xids) select $1, gen_random_uuid(), '{}', '{}', 0, '{}'",
     "fragment": "insert into gateway.fragment select sandbox_id, gen_random_uuid(), dataset_id, ordinal, batch_id, ingested_at, observed_at,"
     " folded, is_deleted, head_at, head_batch_id, head_ordinal from gateway.fragment",
     "profile": "insert into gateway.profile select sandbox_id, policy_id, gen_random_uuid(), document, sources, modified_at from gateway.profile",
@@ -55,9 +56,13 @@ async def test_a_changed_row_is_found(world, table):
 
 
 @pytest.mark.parametrize("table", ELSEWHERE)
-async def test_a_changed_row_that_no_read_uses_is_found_too(world, table):
-    """Degree limits, and profiles of a policy that keeps none."""
+async def test_a_changed_row_that_no_rule_uses_is_found_too(world, table):
+    """Degree limits, who has events, and profiles of a policy that keeps none."""
     assert await broken(world, ELSEWHERE[table]) == {table}
+
+
+async def test_events_that_no_read_would_look_for_are_found(world):
+    assert await broken(world, "update gateway.identity set has_events = false") == {"identity", "graph"}
 
 
 @pytest.mark.parametrize("table", LOSSES)

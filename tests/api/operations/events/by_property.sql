@@ -14,7 +14,7 @@ select (select '{"nodes":' || '[' || coalesce(array_to_string((array_agg(('{"eve
  order by person.place;
 
 -- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
   from unnest($4::uuid[]) with ordinality asked (xid, place)
   left join lateral (
          select namespace_id, value, profile_id
@@ -27,7 +27,7 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
                      when i.namespace_id is not null and i.value is null then 'ERASED'
                      else 'NOT_FOUND' end as status) person
   left join lateral (
-         select xids, identity_map, size, is_contested
+         select xids, event_xids, identity_map, size, is_contested
            from gateway.graph
           where sandbox_id = $1 and profile_id = person.profile_id
           limit 1) g on true

@@ -1,8 +1,8 @@
 -- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at, coalesce(to_char(coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)),
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at, coalesce(to_char(coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)),
          (select max(f.ingested_at) from gateway.fragment f where f.sandbox_id = $1 and f.xid = any(g.xids) and not f.is_deleted)) at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""'), 'null'), (select '[' || coalesce(string_agg('{"name":' || coalesce(to_json(d.name)::text, 'null') || '}', ',' order by d.name collate "C"), '') || ']' from gateway.dataset d
  where d.sandbox_id = $1
-   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))), '{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || ',"homeAddress":' || coalesce('{"city":' || coalesce((kept.document -> 'homeAddress' -> 'city')::text, case when jsonb_typeof(kept.document -> 'homeAddress') = 'object' then 'null' end) || '}', 'null') || ',"identityMap":' || coalesce((g.identity_map)::text, 'null') || '}', '{"identityCount":' || coalesce(g.size::text, 'null') || ',"eventCount":' || coalesce(size.event_count::text, 'null') || ',"exceeded":' || coalesce(size.exceeded::text, 'null') || '}'
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids))))), '{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || ',"homeAddress":' || coalesce('{"city":' || coalesce((kept.document -> 'homeAddress' -> 'city')::text, case when jsonb_typeof(kept.document -> 'homeAddress') = 'object' then 'null' end) || '}', 'null') || ',"identityMap":' || coalesce((g.identity_map)::text, 'null') || '}', '{"identityCount":' || coalesce(g.size::text, 'null') || ',"eventCount":' || coalesce(size.event_count::text, 'null') || ',"exceeded":' || coalesce(size.exceeded::text, 'null') || '}'
   from unnest($4::uuid[]) with ordinality asked (xid, place)
   left join lateral (
          select namespace_id, value, profile_id
@@ -15,7 +15,7 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
                      when i.namespace_id is not null and i.value is null then 'ERASED'
                      else 'NOT_FOUND' end as status) person
   left join lateral (
-         select xids, identity_map, size, is_contested
+         select xids, event_xids, identity_map, size, is_contested
            from gateway.graph
           where sandbox_id = $1 and profile_id = person.profile_id
           limit 1) g on true
@@ -29,5 +29,5 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
          select event_count, array_to_json(array_remove(array[case when g.size > 50 then 'IDENTITIES' end,
                                                               case when event_count > 5000 then 'EVENTS' end,
                                                               case when octet_length(p.document::text) > 50000000 then 'DOCUMENT_SIZE' end], null)) as exceeded
-           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)) e) size
+           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)) e) size
  order by asked.place;

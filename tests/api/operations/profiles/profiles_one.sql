@@ -1,11 +1,11 @@
 -- people.read_people
 select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, case when person.is_found then '{"profileId":' || coalesce('"' || person.profile_id || '"', 'null') || ',"sources":' || (select '[' || coalesce(string_agg('{"name":' || coalesce(to_json(d.name)::text, 'null') || '}', ',' order by d.name collate "C"), '') || ']' from gateway.dataset d
  where d.sandbox_id = $1
-   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))) || ',"entity":{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '},"events":' || (select '{"totalCount":' || (select count(*)::text from gateway.event e
- where e.sandbox_id = $1 and e.xid = any(g.xids) ) || ',"nodes":' || '[' || coalesce(array_to_string((array_agg(('{"eventId":' || coalesce(to_json(e.event_id)::text, 'null') || ',"identity":' || coalesce((select '{"value":' || coalesce(to_json(i.value)::text, 'null') || '}' from gateway.identity i
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids))))) || ',"entity":{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '},"events":' || (select '{"totalCount":' || (select count(*)::text from gateway.event e
+ where e.sandbox_id = $1 and e.xid = any(g.event_xids) ) || ',"nodes":' || '[' || coalesce(array_to_string((array_agg(('{"eventId":' || coalesce(to_json(e.event_id)::text, 'null') || ',"identity":' || coalesce((select '{"value":' || coalesce(to_json(i.value)::text, 'null') || '}' from gateway.identity i
  where i.sandbox_id = $1 and i.xid = e.xid), 'null') || ',"dataset":' || coalesce((select '{"name":' || coalesce(to_json(d.name)::text, 'null') || '}' from gateway.dataset d
  where d.sandbox_id = $1 and d.dataset_id = e.dataset_id), 'null') || '}')::text))[1:count(*)], ','), '') || ']' || '}' from (select e.*
-          from unnest(g.xids) member (xid)
+          from unnest(g.event_xids) member (xid)
          cross join lateral (
                  select e.timestamp, e.event_id, e.xid, e.dataset_id
                    from gateway.event e
@@ -26,7 +26,7 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
                      when i.namespace_id is not null and i.value is null then 'ERASED'
                      else 'NOT_FOUND' end as status) person
   left join lateral (
-         select xids, identity_map, size, is_contested
+         select xids, event_xids, identity_map, size, is_contested
            from gateway.graph
           where sandbox_id = $1 and profile_id = person.profile_id
           limit 1) g on true
