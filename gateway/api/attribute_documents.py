@@ -47,7 +47,7 @@ async def _json_of_all(
     selector = selector_of(info.context, select)
     if selector is None:
         return [record.document for record in records]
-    names = _selected(selector, info.context.config, type(records[0]))
+    names = attributes_selected(selector, info.context.config, type(records[0]))
     documents = (
         [record.document for record in records] if names is None else await documents_with(info.context, names, records)
     )
@@ -60,7 +60,7 @@ async def entity_json_of(record: strawberry.Parent[Any], info: Info, *, select: 
     return (await _json_of_all([record], info, select=select))[0]
 
 
-def _selected(selector: Selector, config: Configuration, of: type) -> list[str] | None:
+def attributes_selected(selector: Selector, config: Configuration, of: type) -> list[str] | None:
     """Return the names of the attributes that a selector names; None where it names neither them nor the object that they stand in."""
     published = [
         each.name for each in config.attributes.values() if each.is_published and each.is_of_people is (of is Profile)

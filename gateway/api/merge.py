@@ -4,12 +4,14 @@ from datetime import datetime
 
 import strawberry
 
+from gateway.api.attribute_explanations import ComputedProvenanceType
 from gateway.api.batches import BatchType, batch_of
 from gateway.api.context import plain, resolved_by
 from gateway.api.datasets import DatasetType, dataset_of
 from gateway.api.identities import IdentityNode, identity_of
 from gateway.api.scalars import JSON, described
-from gateway.domain.rules.merge import MergeRule
+from gateway.domain.reading.attribute_explanations import ComputedProvenance
+from gateway.domain.rules.merge import MergeRule, Provenance
 
 described(
     MergeRule,
@@ -19,6 +21,7 @@ described(
     NEWEST="The record with the latest `at` won.",
     DATASET_ORDER="The records are of several datasets, and the one that stands first in the policy's `order` won: of its records the newest, as under NEWEST and TIE_BREAK.",
     TIE_BREAK="Several records have the latest `at`: of these the one that came in last won, of those that came in one call the later one in it.",
+    COMPUTED="A computed attribute: no record has it. `computed` says what it is of.",
     UNION="Nothing is lost: the segments of all records are kept, so that no record won. Of one segment that several records tell, the first candidate is shown, which is the newest whatever the policy says.",
 )
 
@@ -51,6 +54,10 @@ class FieldCandidateType:
     ingested_at: datetime = plain("When what the record says now came in, which decides where `at` is equal.")
 
 
+def _computed(explained: strawberry.Parent[Provenance | ComputedProvenance]) -> ComputedProvenance | None:
+    return explained if isinstance(explained, ComputedProvenance) else None
+
+
 @strawberry.type(
     name="FieldProvenance",
     description="Why a field of a profile has its value: who gave it, by which rule, and who else had one.",
@@ -60,8 +67,13 @@ class FieldProvenanceType:
 
     path: list[str] = plain("Names from the document's root down to the field.")
     value: JSON | None = plain("The value in the profile, the same as in `entityJson`.")
-    winner: FieldCandidateType | None = plain("The record that the value is from; null where the rule is UNION.")
+    winner: FieldCandidateType | None = plain(
+        "The record that the value is from; null where the rule is UNION or COMPUTED."
+    )
     rule: MergeRule = plain("What decided between the records.")
     candidates: list[FieldCandidateType] = plain(
         "The records that lost, best first; where the rule is UNION, all of them."
+    )
+    computed: ComputedProvenanceType | None = resolved_by(
+        _computed, "What a computed value is of; null unless the rule is COMPUTED."
     )

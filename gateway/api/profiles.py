@@ -10,7 +10,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.attribute_documents import entity_json_of, entity_of
+from gateway.api.attribute_documents import attributes_selected, entity_json_of, entity_of
 from gateway.api.computed_attributes import ComputedAttributeValueType, values_of
 from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
@@ -60,6 +60,7 @@ from gateway.api.selectors import SelectArgument, selector_of
 from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.reading import profiles, search
+from gateway.domain.reading.attribute_explanations import ComputedProvenance, explain_values
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
@@ -142,7 +143,7 @@ async def _fragments(profile: strawberry.Parent[Profile], info: Info) -> list[Fr
 
 async def _explain_all(
     explained: Sequence[Profile], info: Info, *, select: SelectArgument = None
-) -> list[list[Provenance]]:
+) -> list[list[Provenance | ComputedProvenance]]:
     """Explain the profiles, in a thread where they are many or large."""
     wanted, config = selector_of(info.context, select), info.context.config
     fragments = await info.context.loaders.fragments_by_members.load_many([each.person.xids for each in explained])
@@ -151,15 +152,17 @@ async def _explain_all(
         pairs = zip(explained, fragments, strict=True)
         return [profiles.explain_profile(config, profile, given, wanted) for profile, given in pairs]
 
-    if sum(fragment.size for given in fragments for fragment in given) <= MAX_CHARACTERS_INLINE:
-        return explain()
-    return await COMPUTATIONS.run(explain)
+    is_small = sum(fragment.size for given in fragments for fragment in given) <= MAX_CHARACTERS_INLINE
+    merged = explain() if is_small else await COMPUTATIONS.run(explain)
+    names = None if wanted is None else attributes_selected(wanted, config, Profile)
+    computed = await explain_values(info.context.db, info.context.scope, config, names or (), explained)
+    return [[*of_records, *of_attributes] for of_records, of_attributes in zip(merged, computed, strict=True)]
 
 
 @for_all(_explain_all)
 async def _explain(
     profile: strawberry.Parent[Profile], info: Info, *, select: SelectArgument = None
-) -> list[Provenance]:
+) -> list[Provenance | ComputedProvenance]:
     return (await _explain_all([profile], info, select=select))[0]
 
 
@@ -280,8 +283,8 @@ class ProfileType(Node):
     )
     explain: list[FieldProvenanceType] = resolved_by(
         _explain,
-        "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them.",
-        raw=GRAPH,
+        "For each leaf of the document, or of what is selected: the value, who gave it, by which rule, and who lost. Values that are taken whole, such as a postal address, count as one leaf, also where the selector wants a part. `identityMap` comes from the identity graph, not from records, and is not among them. Computed attributes are where the selector names them.",
+        raw=EVERYTHING,
         weight=Weight(itself=5 * OBJECT, size=20),
     )
     computed_attributes: list[ComputedAttributeValueType] = resolved_by(

@@ -108,6 +108,15 @@ def explained(expression: Expression, aggregate: Aggregate | None) -> Expression
     return Expression(of.text, of.input, body, of.paths, of.cost, of.reads_events, of.reads_time)
 
 
+def events_of(expression: Expression) -> Typed:
+    """Return the events that an expression of `explained` counts. Raises TypeError for one that is no function of events."""
+    body = expression.body
+    counted = dict(body.entries)[COUNTED] if isinstance(body, MadeObject) else None
+    if not isinstance(counted, Aggregated):
+        raise TypeError("The expression is no explained function of events.")
+    return counted.of
+
+
 def _shape_of(body: Typed) -> _Shape | None:
     """Return how a function is written, whatever array it is of."""
     return _shape_of_all(body) or _shape_of_newest(body) or _shape_of_groups(body)

@@ -90,6 +90,16 @@ def rows(source: Source, node: Typed) -> Rows:
     return unnested(source, source.value(node))
 
 
+def newest_keys(source: Source, *, of: Typed, most: int) -> str:
+    """Return SQL of an array of jsonb with the keys of the newest of some events: of each its id, xid and dataset."""
+    found, name = rows(source, of), source.alias()
+    newest = ", ".join(f"{column} desc" for column in found.order)
+    _, *key = found.order
+    columns = f"jsonb_build_array({', '.join(key)}) as v, row_number() over (order by {newest}) as o"
+    limited = found.select(columns, f" order by {newest} limit {int(most)}")
+    return f"(select coalesce(jsonb_agg({name}.v order by {name}.o), '[]') from ({limited}) {name})"
+
+
 def bound(source: Source, of: Typed, item: Variable) -> Rows:
     """Return the rows of an array, whose item a variable stands for from now on."""
     below = rows(source, of)

@@ -1,5 +1,7 @@
 """Values of computed attributes as fields of documents: typed, and by selectors; there where they are selected, and nowhere else."""
 
+from datetime import datetime
+
 import pytest
 from client import Client
 from world import event, record
@@ -8,6 +10,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
+from gateway.domain.rules.durations import parse_duration
 from gateway.xdm.classes import XdmClass
 
 ADA, BOB = ("Email", "ada@example.com"), ("Email", "bob@example.com")
@@ -39,6 +42,10 @@ async def clients(client):
             await world.publish(name, text, xdm_class=xdm_class)
     plain = Operations(world.db, world.configurations, build_schema(), Limits(), compiles=False)
     return client, Client(world, plain)
+
+
+def path(world, name):
+    return f"_{world.scope.organization.code}.ComputedAttributes.{name}"
 
 
 async def told(clients, text, **variables):
@@ -106,6 +113,56 @@ async def test_json_has_attributes_where_a_selector_names_them_and_not_else(clie
     assert f"_{code}" not in first["bare"]
     error = await clients[0].error(text.replace("_own", f"_{code}").replace("visits", "visit"), **WHO)
     assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_SELECTOR", True)
+
+
+async def test_an_explanation_tells_the_events_that_a_value_is_of_and_its_window(clients):
+    world = clients[0].world
+    await world.publish("dear", f"xEvent[{path(world, 'double')} > 4].count()", parse_duration("P3Y"))
+    text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { explain(select: "person.name.firstName,_own.ComputedAttributes(visits,dear,caller)") {
+        path value rule winner { value } candidates { value }
+        computed { attribute { name } windowStart windowEnd asOf eventsCounted isComplete events { eventId timestamp } } } } } }"""
+    text = text.replace("_own", f"_{world.scope.organization.code}")
+    data = await clients[0].data(text, **WHO)
+    (name, visits, dear, caller), (no_visits, *_) = (each["profile"]["explain"] for each in data["profiles"])
+    assert (name["rule"], name["computed"], visits["rule"], visits["winner"], visits["candidates"]) == (
+        "ONLY_CANDIDATE",
+        None,
+        "COMPUTED",
+        None,
+        [],
+    )
+    assert visits["path"] == path(world, "visits").split(".")
+    told = [[event["eventId"] for event in each["computed"]["events"]] for each in (visits, dear, caller, no_visits)]
+    assert told == [["3", "2", "1"], ["3", "2"], [], []]
+    assert [each["value"] for each in (visits, dear, caller, no_visits)] == [3, 2, "Ada", 0]
+    window = dear["computed"]
+    assert (window["attribute"]["name"], window["eventsCounted"], window["isComplete"]) == ("dear", 2, True)
+    assert datetime.fromisoformat(window["windowStart"]) == parse_duration("P3Y").before(
+        datetime.fromisoformat(window["asOf"])
+    )
+    assert (visits["computed"]["windowStart"], window["windowEnd"]) == (None, window["asOf"])
+    shape = [[(each["rule"], each["value"], each["computed"] and each["computed"]["events"]) for each in one["profile"]["explain"]]
+             for one in (await clients[1].data(text, **WHO))["profiles"]]  # fmt: skip
+    assert shape[0] == [
+        (each["rule"], each["value"], each["computed"] and each["computed"]["events"])
+        for each in (name, visits, dear, caller)
+    ]
+
+
+async def test_an_explanation_tells_the_newest_events_in_their_order(clients):
+    world = clients[0].world
+    await world.events(
+        *(
+            event(f"e{number:02}", f"2026-02-{1 + number // 2:02}T00:00:00Z", BOB, eventType="ab"[number % 3 == 0])
+            for number in range(40)
+        )
+    )
+    await world.publish("bs", 'xEvent[eventType = "a"].count()')
+    text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { explain(select: "_own.ComputedAttributes.bs") { value computed { events { eventId } } } } } }"""
+    data = await told(clients, text, **WHO)
+    ((explained,),) = (each["profile"]["explain"] for each in data["profiles"][1:])
+    listed = [event["eventId"] for event in explained["computed"]["events"]]
+    assert (explained["value"], listed) == (26, [f"e{number:02}" for number in reversed(range(40)) if number % 3][:20])
 
 
 async def test_publishing_and_disabling_change_the_schema_of_the_sandbox(client):

@@ -94,15 +94,26 @@ async def compute_values(
     scope.require(Permission.PROFILE_READ)
     if not attributes or not profiles:
         return [[] for _ in profiles]
+    async with db.snapshot() as tx:
+        return await values_in(tx, scope, config, attributes, profiles)
+
+
+async def values_in(
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    attributes: Sequence[ComputedAttribute],
+    profiles: Sequence[Profile],
+) -> list[list[ComputedValue]]:
+    """Compute these attributes for each profile, as `compute_values` does, in a session that sees one moment."""
     programs = in_order(config.programs.programs, [attribute.name for attribute in attributes])
     found: list[dict[str, Result]] = [{} for _ in profiles]
-    async with db.snapshot() as tx:
-        at = await read_instant(tx)
-        windows = {each.name: _since(each, at) for each in config.attributes.values()}
-        for start in range(0, len(profiles), PEOPLE_AT_ONCE):
-            some = slice(start, start + PEOPLE_AT_ONCE)
-            with within_range("a computed attribute has"):
-                await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
+    at = await read_instant(tx)
+    windows = {each.name: _since(each, at) for each in config.attributes.values()}
+    for start in range(0, len(profiles), PEOPLE_AT_ONCE):
+        some = slice(start, start + PEOPLE_AT_ONCE)
+        with within_range("a computed attribute has"):
+            await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
     return [[_value(each, told[each.name], at, windows[each.name]) for each in attributes] for told in found]
 
 

@@ -43,7 +43,7 @@ class MergeRule(StrEnum):
 
     NEWEST: its `at` is the greatest. DATASET_ORDER: the candidates are of several datasets, and its dataset comes first in
     the policy's order. TIE_BREAK: its `at` equals another's, and it was ingested later, or came later in one call. UNION:
-    no value is lost, so that there is no winner; the value of the first candidate is shown.
+    no value is lost, so that there is no winner; the value of the first candidate is shown. COMPUTED: records decided nothing.
     """
 
     ONLY_CANDIDATE = "ONLY_CANDIDATE"
@@ -51,6 +51,7 @@ class MergeRule(StrEnum):
     DATASET_ORDER = "DATASET_ORDER"
     TIE_BREAK = "TIE_BREAK"
     UNION = "UNION"
+    COMPUTED = "COMPUTED"
 
 
 class Fragment(NamedTuple):

@@ -1,0 +1,113 @@
+"""Explanations of computed values: which events a value is of, in which window."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+import orjson
+
+from gateway.domain.config.attribute_expressions import Program
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.computed_attributes import (
+    EARLIEST,
+    ComputedValue,
+    published_attributes,
+    values_in,
+)
+from gateway.domain.reading.events import EventKey, slices
+from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.merge import Candidate, MergeRule, Path
+from gateway.domain.rules.scope import Permission, Scope
+from gateway.pql.aggregates import events_of
+from gateway.pql.inputs import Inputs
+from gateway.pql.rows import newest_keys
+from gateway.pql.sql import written
+from gateway.storage.database import Database, Session
+from gateway.storage.queries import query
+
+OF_EVENTS = query("computed_attributes.compute_of_events")
+
+EVENTS_TOLD: Final = 20
+"""Events that are told of those that a value is of."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComputedProvenance:
+    """Why a computed attribute has its value: the value, with its window, and the keys of the newest EVENTS_TOLD events that it is of.
+
+    It stands beside the provenances of leaves: `path` is that of the attribute, and records decided nothing.
+    """
+
+    path: Path
+    computed: ComputedValue
+    events: tuple[EventKey, ...]
+
+    rule = MergeRule.COMPUTED
+    winner: Candidate | None = None
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def value(self) -> Any:
+        return self.computed.value
+
+
+async def explain_values(
+    db: Database, scope: Scope, config: Configuration, names: Sequence[str], profiles: Sequence[Profile]
+) -> list[list[ComputedProvenance]]:
+    """Explain the values that each profile has of published attributes of people: all at one instant, in the order of their names.
+
+    Needs `profile:read`. Raises Forbidden, BadInput; BadPql for a value that is out of range.
+    """
+    scope.require(Permission.PROFILE_READ)
+    attributes = published_attributes(config, names)
+    if not attributes or not profiles:
+        return [[] for _ in profiles]
+    async with db.snapshot() as tx:
+        values = await values_in(tx, scope, config, attributes, profiles)
+        programs = [config.programs.programs[each.name] for each in attributes]
+        of_events = [program for program in programs if program.is_of_events]
+        keys = await _keys(tx, scope, of_events, values, profiles)
+    return [
+        [
+            ComputedProvenance(tuple(each.attribute.path.split(".")), each, found.get(each.attribute.name, ()))
+            for each in told
+        ]
+        for told, found in zip(values, keys, strict=True)
+    ]
+
+
+async def _keys(
+    tx: Session,
+    scope: Scope,
+    programs: Sequence[Program],
+    values: Sequence[Sequence[ComputedValue]],
+    profiles: Sequence[Profile],
+) -> list[dict[str, tuple[EventKey, ...]]]:
+    """Return the keys of the newest events that each program's value is of, by its name, for each profile."""
+    if not programs:
+        return [{} for _ in profiles]
+    windows = {each.attribute.name: each.window_start or EARLIEST for each in values[0]}
+    columns, given = list[str](), list[Any]()
+    for place, program in enumerate(programs, start=1):
+        parameters = len(OF_EVENTS.parameters) + len(given)
+        inputs = Inputs("person.document", "person.at", parameters, "person.xids", f"person.since[{place}]")
+        part = written(
+            program.expression, inputs, partial(newest_keys, of=events_of(program.expression), most=EVENTS_TOLD)
+        )
+        columns.append(part.sql)
+        given += part.values
+    people = slices([profile.person.xids for profile in profiles])
+    since = [windows[program.name] for program in programs]
+    statement = OF_EVENTS.filled(columns=", ".join(columns))
+    found = await tx.rows(statement, scope.sandbox_id, *people, values[0][0].as_of, since, *given)
+    return [
+        {program.name: tuple(map(_key, orjson.loads(text))) for program, text in zip(programs, row, strict=True)}
+        for row in found
+    ]
+
+
+def _key(found: Sequence[str]) -> EventKey:
+    event_id, xid, dataset_id = found
+    return UUID(xid), UUID(dataset_id), event_id
