@@ -24,9 +24,18 @@ READ_BYTES_PER_ANSWER_BYTE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The JSON text of an object or a list, in place of the object: it goes into the answer as it is."""
+    """The JSON text of an object, or the texts of the items of a list, in place of the object or the list: it goes into the answer as it is."""
 
-    text: str
+    text: str | Sequence[str]
+
+    @property
+    def size(self) -> int:
+        """The bytes that it has in an answer, about."""
+        return len(self.text) if isinstance(self.text, str) else sum(map(len, self.text)) + len(self.text)
+
+    def written(self) -> str:
+        """Return one text. That of a list is put together by each call, so weigh it first."""
+        return self.text if isinstance(self.text, str) else f"[{','.join(self.text)}]"
 
 
 def too_large(most: int, *, is_done: bool = False) -> AnswerTooLarge:

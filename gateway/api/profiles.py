@@ -377,7 +377,7 @@ async def _profiles(
         xids, keys = input_keys(context, identities)
     found: Sequence[Any] = await context.loaders.profiles_by_xids.load((asked, tuple(xids)))
     if asked[1].is_text and len(xids) == len(keys) and not isinstance(found[0], ProfileResult):
-        return Finished(f"[{','.join(found)}]")
+        return Finished(found)
     async with turn:
         if len(xids) < len(keys):
             read = iter(found)

@@ -70,8 +70,8 @@ class Run:
 
     def splice(self, finished: Finished) -> orjson.Fragment:
         """Add a text to the answer, and return it as a part of that. Raises LimitExceeded."""
-        self.weigh(len(finished.text))
-        return orjson.Fragment(finished.text)
+        self.weigh(finished.size)
+        return orjson.Fragment(finished.written())
 
     def fail(self, error: Exception, nodes: Sequence[FieldNode], path: Path, *, stays: bool) -> None:
         """Note an error."""

@@ -1,5 +1,7 @@
 """How large an answer may be: known before its text is put together, whatever is told again and again, and by whichever way."""
 
+import tracemalloc
+
 import orjson
 import pytest
 from client import Client
@@ -27,21 +29,19 @@ def people(count, of=20):
 
 
 NAMES = "entity { person { name { firstName } } }"
+SELECTIONS = [
+    "entityJson",
+    'entityJson(select: "person")',
+    NAMES,
+    f"{NAMES} entityJson",
+    f"identities {{ value }} {NAMES}",
+    "explain { value }",
+    "fragments { document }",
+    "events(first: 1) { nodes { id } } entity { n: person { f: name { firstName } } }",
+]
 
 
-@pytest.mark.parametrize(
-    "selection",
-    [
-        "entityJson",
-        'entityJson(select: "person")',
-        NAMES,
-        f"{NAMES} entityJson",
-        f"identities {{ value }} {NAMES}",
-        "explain { value }",
-        "fragments { document }",
-        "events(first: 1) { nodes { id } } entity { n: person { f: name { firstName } } }",
-    ],
-)  # fmt: skip
+@pytest.mark.parametrize("selection", SELECTIONS)
 @pytest.mark.parametrize("same", [True, False])
 async def test_an_answer_that_would_be_too_large_is_refused_with_what_to_do(small, selection, same):
     query = f"query ($i: [IdentityInput!]!) {{ profiles(identities: $i) {{ status profile {{ {selection} }} }} }}"
@@ -55,6 +55,21 @@ async def test_an_answer_that_would_be_too_large_is_refused_with_what_to_do(smal
     assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
     assert "more than 100,000 bytes. Ask for smaller pages" in error["message"]
     assert "data" not in body
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+async def test_one_person_a_thousand_times_over_is_refused_before_the_text_is_put_together(small, selection):
+    lists = " ".join(f"a{n}: profiles(identities: $i) {{ profile {{ {selection} }} }}" for n in range(5))
+    query = f"query ($i: [IdentityInput!]!) {{ {lists} }}"
+    await small.answer(query, {"i": people(1)})
+    tracemalloc.start()
+    try:
+        outcome, _ = await small.answer(query, {"i": people(1_000, of=1)})
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert outcome is Outcome.REFUSED
+    assert peak < 5_000_000, peak
 
 
 async def test_a_field_under_several_aliases_is_read_once(small):
