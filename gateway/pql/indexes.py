@@ -27,6 +27,8 @@ from gateway.pql.typed import (
     Truncated,
     Typed,
     Variable,
+    parts_of,
+    path_from,
 )
 from gateway.pql.types import NUMBERS, TIMES, ArrayOf, ObjectOf, Scalar, Type
 from gateway.pql.values import as_time, quoted
@@ -113,7 +115,7 @@ def accesses(expression: Expression) -> tuple[Access, ...]:
 def _of_leaves(condition: Typed, item: Variable) -> Iterator[Access]:
     """Give an access for each leaf of an item that the parts of a condition bound, in their order."""
     bounds: dict[tuple[Path, Scalar], list[Bound]] = {}
-    for part in _parts(condition):
+    for part in parts_of(condition):
         for path, kind, bound in _bounds(part, item):
             bounds.setdefault((path, kind), []).append(bound)
     for (path, kind), found in bounds.items():
@@ -122,7 +124,7 @@ def _of_leaves(condition: Typed, item: Variable) -> Iterator[Access]:
 
 def _of_events(condition: Typed, root: Variable) -> Iterator[Access]:
     """Give an access for each leaf by which the parts of a condition ask for events."""
-    for part in _parts(condition):
+    for part in parts_of(condition):
         conditions, least = _asked(part, root)
         each = [access for item, one in conditions for access in _of_leaves(one, item)]
         times = tuple(bound for access in each if access.leaf.path == TIME for bound in access.bounds)
@@ -149,15 +151,6 @@ def _asked(part: Typed, root: Variable) -> tuple[list[tuple[Variable, Typed]], i
     return (conditions, least) if is_of_events and least > 0 else ([], 0)
 
 
-def _parts(condition: Typed) -> Iterator[Typed]:
-    """Give the conditions that all have to hold."""
-    if isinstance(condition, Applied) and condition.function == "and":
-        for each in condition.arguments:
-            yield from _parts(each)
-    else:
-        yield condition
-
-
 def _bounds(part: Typed, item: Variable) -> Iterator[tuple[Path, Scalar, Bound]]:
     """Give the leaf of an item that a condition bounds, if it is one that can be indexed."""
     match part:
@@ -174,7 +167,7 @@ def _bounds(part: Typed, item: Variable) -> Iterator[tuple[Path, Scalar, Bound]]
         case _:
             return
     for sign, leaf, values in sides:
-        path = _path(leaf, item)
+        path = path_from(item, leaf)
         if path and isinstance(leaf.type, Scalar) and leaf.type in INDEXED and all(map(_is_fixed, values)):
             yield path, leaf.type, Bound(_INCLUSIVE.get(sign, sign), values)
 
@@ -182,14 +175,6 @@ def _bounds(part: Typed, item: Variable) -> Iterator[tuple[Path, Scalar, Bound]]
 def _is_one_leaf(equal: Sequence[tuple[Typed, ...]], choices: Sequence[Typed]) -> bool:
     """Return whether all choices say of one leaf what it equals, as `equals("a", "b")` does."""
     return len(equal) == len(choices) and len({id(left) for left, _ in equal}) == 1
-
-
-def _path(node: Typed, item: Variable) -> Path:
-    """Return the path of a field that is read of an item through objects alone; empty for anything else."""
-    path: Path = ()
-    while isinstance(node, Read):
-        path, node = node.path + path, node.of
-    return path if node is item else ()
 
 
 def _is_fixed(node: Typed) -> bool:

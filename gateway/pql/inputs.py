@@ -4,22 +4,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from gateway.pql.rows import Rows
+from gateway.pql.rows import Aside, Rows, Sought
 from gateway.pql.types import ArrayOf, ObjectOf, Type
 from gateway.pql.values import Value, as_json, quoted, sql_type
 
-TIMESTAMP: Final = "timestamp"
-"""The field of an event that stands in a column of its own."""
+EVENT_COLUMNS: Final[Mapping[str, str]] = {"timestamp": "timestamp", "eventType": "event_type"}
+"""Fields of an event, and the columns of `gateway.event` that they are read from."""
+_COPIED: Final = frozenset({"eventType"})
+"""Those of them that the document has just so; the time by which an event is ordered may be another than its document says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """SQL of what an expression is over.
 
-    `document` is jsonb; `fields` are those of its fields that stand elsewhere. `now` is the instant of evaluation: without one, it becomes a
-    parameter, whose value is NOW. `parameters` is how many parameters the statement around it has, and the first one is the sandbox. A
-    profile has the events of `xids`, an array; with `since`, those from that time up to `now`. `computed` is SQL, as jsonb, of the values of
-    computed fields that the statement has, by name.
+    `document` is jsonb, and may be the one `aside`. `fields` are those of its fields that stand elsewhere; of `copied` ones the document
+    says the same. `now` is the instant of evaluation: without one, it becomes a parameter, whose value is NOW. `parameters` is how many
+    parameters the statement around it has, and the first one is the sandbox. A profile has the events of `xids`, an array; with `since`,
+    those from that time up to `now`. `computed` is SQL, as jsonb, of the values of computed fields that the statement has, by name.
     """
 
     document: str
@@ -28,12 +30,28 @@ class Inputs:
     xids: str = "'{}'::uuid[]"
     since: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
+    copied: frozenset[str] = frozenset()
+    aside: Aside | None = None
     computed: Mapping[str, str] = field(default_factory=dict)
 
 
-def event_inputs(alias: str, parameters: int = 1) -> Inputs:
-    """Return the inputs of an expression over one event of the store, which has this name in a statement of so many parameters."""
-    return Inputs(f"{alias}.document", parameters=parameters, fields={TIMESTAMP: f"{alias}.{TIMESTAMP}"})
+def event_inputs(name: str, parameters: int = 1) -> Inputs:
+    """Return the inputs of an expression over one event of the store, which has this name in a statement of so many parameters.
+
+    A large document is decompressed once for all fields that are read of it, and not at all if none is.
+    """
+    aside = _document_of(name)
+    fields = {path: f"{name}.{column}" for path, column in EVENT_COLUMNS.items()}
+    return Inputs(f"{aside.name}.document", parameters=parameters, fields=fields, copied=_COPIED, aside=aside)
+
+
+def with_document(aside: Aside | None, sql: str) -> str:
+    """Return SQL of a value, with the document that it mentions."""
+    return f"(select {sql} from {aside.sql})" if aside and aside.is_in(sql) else sql
+
+
+def _document_of(name: str) -> Aside:
+    return Aside(f"{name}d", f"lateral (select {name}.document #> '{{}}' as document offset 0) {name}d")
 
 
 def record(kind: Type, inputs: Inputs) -> Value:
@@ -44,16 +62,17 @@ def record(kind: Type, inputs: Inputs) -> Value:
         for name, of in types.items()
         if of is not None
     }
-    entries = ", ".join(f"{quoted(name)}, {as_json(value)}" for name, value in columns.items())
-    whole = f"({inputs.document} || jsonb_build_object({entries}))" if entries else None
+    added = [f"{quoted(name)}, {as_json(value)}" for name, value in columns.items() if name not in inputs.copied]
+    whole = f"({inputs.document} || jsonb_build_object({', '.join(added)}))" if added else None
     return Value(kind, inputs.document, columns, whole, is_stored=True)
 
 
-def event_rows(name: str, events: Type, inputs: Inputs) -> Rows:
+def event_rows(name: str, of: Type, inputs: Inputs) -> Rows:
     """Return the events of a person, the oldest first; the table has this name."""
-    kind = events.item if isinstance(events, ArrayOf) else events
+    kind = of.item if isinstance(of, ArrayOf) else of
     conditions = [f"{name}.sandbox_id = $1", f"{name}.xid = any({inputs.xids})"]
     if inputs.since is not None:
         conditions.append(f"({name}.timestamp between {inputs.since} and {inputs.now})")
     order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
-    return Rows((f"gateway.event {name}",), record(kind, event_inputs(name)), order, tuple(conditions))
+    events = Sought(name, "gateway.event", _document_of(name), tuple(conditions))
+    return Rows((events,), record(kind, event_inputs(name)), order)

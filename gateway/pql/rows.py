@@ -1,12 +1,13 @@
 """Arrays in SQL: rows of tables, in an order, under conditions, so that a filter of a filter is one WHERE and no array is put together
 that is only gone through."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from gateway.pql.names import item_type, value_type
 from gateway.pql.typed import (
+    Applied,
     Constant,
     Distinct,
     Entries,
@@ -15,19 +16,65 @@ from gateway.pql.typed import (
     MadeList,
     MapMade,
     Mapped,
+    Read,
+    Some,
     Top,
     Typed,
     Variable,
+    parts_of,
+    path_from,
 )
 from gateway.pql.types import ArrayOf, ObjectOf, Scalar
-from gateway.pql.values import Value, as_json, as_text, from_json, missing, sql_type
+from gateway.pql.values import Value, as_json, as_text, from_json, missing, quoted, sql_type
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A document beside the row of a table that has it: it is taken out of the row once, and only where something mentions its name."""
+
+    name: str
+    sql: str
+
+    def is_in(self, sql: str) -> bool:
+        """Return whether SQL mentions the document."""
+        return f"{self.name}." in sql
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """The rows of a table that conditions let through, each with the document of its row."""
+
+    name: str
+    table: str
+    document: Aside
+    conditions: tuple[str, ...]
+
+    def sql(self, mentioned: str) -> str:
+        """Return the table as SQL, for a statement that has this besides.
+
+        If a condition reads documents, Postgres gets those on columns alone, which may be an index's; the others are tested in their order,
+        which it would not keep.
+        """
+        name, document = self.name, self.document
+        slow = [each for each in self.conditions if document.is_in(each) or "select " in each]
+        if not any(map(document.is_in, slow)):
+            slow = []
+        tested = [f"({' and '.join(slow)}) is true"] if slow else []
+        where = " and ".join([*(each for each in self.conditions if each not in slow), *tested])
+        columns, tables, tail = f"{name}.*", f"{self.table} {name}", ""
+        if document.is_in(where + mentioned):
+            tables += f" cross join {document.sql}"
+        if document.is_in(mentioned):
+            columns += f", {document.name}.document as whole"
+            tail = f" cross join lateral (select {name}.whole as document) {document.name}"
+        return f"lateral (select {columns} from {tables} where {where} offset 0) {name}{tail}"
 
 
 @dataclass(frozen=True, slots=True)
 class Rows:
     """The items of an array: one for each row of the tables under the conditions. A table may look at the tables before it."""
 
-    tables: tuple[str, ...]
+    tables: tuple[str | Sought, ...]
     item: Value
     order: tuple[str, ...]
     conditions: tuple[str, ...] = ()
@@ -35,11 +82,20 @@ class Rows:
     def select(self, columns: str, tail: str = "") -> str:
         """Return a statement over the rows."""
         where = f" where {' and '.join(self.conditions)}" if self.conditions else ""
-        return f"select {columns} from {' cross join '.join(self.tables)}{where}{tail}"
+        mentioned = columns + where + tail
+        tables: list[str] = []
+        for table in reversed(self.tables):
+            tables.insert(0, table if isinstance(table, str) else table.sql(mentioned))
+            mentioned += tables[0]
+        return f"select {columns} from {' cross join '.join(tables)}{where}{tail}"
 
-    def where(self, condition: str) -> "Rows":
-        """Return the rows for which a condition holds as well."""
-        return replace(self, conditions=(*self.conditions, f"({condition})"))
+    def where(self, *conditions: str) -> "Rows":
+        """Return the rows for which conditions hold as well."""
+        *before, last = self.tables
+        added = tuple(f"({each})" for each in conditions)
+        if isinstance(last, Sought):
+            return replace(self, tables=(*before, replace(last, conditions=last.conditions + added)))
+        return replace(self, conditions=self.conditions + added)
 
     @property
     def in_order(self) -> str:
@@ -107,6 +163,11 @@ def bound(source: Source, of: Typed, item: Variable) -> Rows:
     return below
 
 
+def conditions(source: Source, node: Typed) -> Iterator[str]:
+    """Yield the SQL of the conditions that one is made of."""
+    return map(source.condition, parts_of(node))
+
+
 def unnested(source: Source, array: Value) -> Rows:
     """Return the items of an array of jsonb."""
     name = source.alias()
@@ -115,9 +176,30 @@ def unnested(source: Source, array: Value) -> Rows:
     return Rows((f"jsonb_array_elements({array.sql}) with ordinality as {name} (v, o)",), item, (f"{name}.o",))
 
 
+def contained(source: Source, node: Some) -> str | None:
+    """Return SQL of a condition that a stored array has an item with one value, which is written in the expression; None for another condition.
+
+    Postgres looks for such an item without making rows of them.
+    """
+    match node.condition:
+        case Applied(function="=", arguments=(Read() | Variable() as field, Constant() as sought)):
+            path = path_from(node.item, field)
+        case _:
+            return None
+    if path is None or isinstance(node.of, MADE) or source.rows_of(node.of):
+        return None
+    array = source.value(node.of)
+    if not array.is_stored:
+        return None
+    item = as_json(source.value(sought))
+    for step in reversed(path):
+        item = f"jsonb_build_object({quoted(step)}, {item})"
+    return f"coalesce({array.sql} @> jsonb_build_array({item}), false)"
+
+
 def _filtered(source: Source, node: Filtered) -> Rows:
     below = bound(source, node.of, node.item)
-    return below.where(source.condition(node.condition))
+    return below.where(*conditions(source, node.condition))
 
 
 def _mapped(source: Source, node: Mapped) -> Rows:

@@ -11,13 +11,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from gateway.pql.inputs import Inputs, event_rows, record
+from gateway.pql.inputs import Inputs, event_rows, record, with_document
 from gateway.pql.rows import (
     MADE,
     Rows,
     Source,
     bound,
+    conditions,
     constants,
+    contained,
     grouped,
     item_columns,
     item_from,
@@ -41,6 +43,7 @@ from gateway.pql.typed import (
     LookUp,
     MadeObject,
     MapMade,
+    Mapped,
     Matched,
     Member,
     Missing,
@@ -52,7 +55,7 @@ from gateway.pql.typed import (
     Variable,
     Window,
 )
-from gateway.pql.types import NUMBERS, TIMES, Scalar
+from gateway.pql.types import NUMBERS, TIMES, ArrayOf, Scalar
 from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
 from gateway.projection.predicates import Predicate
 
@@ -118,7 +121,8 @@ class _Compiler:
         self._bound: dict[int, Value] = {id(expression.input): self._input}
 
     def parametrized(self, sql: str) -> Predicate:
-        """Return SQL with its parameters; what it does not mention, because nothing asks for it, is none of them."""
+        """Return SQL of a value with its parameters; what it does not mention, because nothing asks for it, is none of them."""
+        sql = with_document(self.inputs.aside, sql)
         used = list(dict.fromkeys(map(int, _MARKED.findall(sql))))
         places = {place: number for number, place in enumerate(used)}
         text = sql.replace("{", "{{").replace("}", "}}")
@@ -255,10 +259,15 @@ class _Compiler:
         return Value(node.type, f"({found.select(sql, f' {found.in_order} limit 1')})", is_stored=item.is_stored)
 
     def aggregated(self, node: Aggregated) -> Value:
-        found = bound(self, node.of, node.item)
         if node.value is None:
-            return Value(node.type, f"({found.select('count(*)::numeric')})")
-        value = self.value(node.value)
+            return Value(node.type, f"({bound(self, node.of, node.item).select('count(*)::numeric')})")
+        mapped = node.of
+        if node.value is node.item and isinstance(mapped, Mapped) and not isinstance(mapped.value.type, ArrayOf):
+            found = bound(self, mapped.of, mapped.item)  # what is missing of the values counts for nothing
+            value = self.value(mapped.value)
+        else:
+            found = bound(self, node.of, node.item)
+            value = self.value(node.value)
         sql = missing(node.type) if value.type is Scalar.UNKNOWN else value.sql
         return Value(node.type, f"({self._over(found, sql, _AGGREGATIONS[node.function])})")
 
@@ -268,8 +277,10 @@ class _Compiler:
         return f"select {aggregation.format(f'{name}.v')} from ({found.select(f'{sql} as v')}) {name}"
 
     def some(self, node: Some) -> Value:
+        if held := contained(self, node):
+            return Value(node.type, held)
         found = bound(self, node.of, node.item)
-        return Value(node.type, f"exists ({found.where(self.condition(node.condition)).select('1')})")
+        return Value(node.type, f"exists ({found.where(*conditions(self, node.condition)).select('1')})")
 
     def every(self, node: Every) -> Value:
         found = bound(self, node.of, node.item)
@@ -309,7 +320,7 @@ class _Compiler:
         for step in node.steps:
             found = bound(self, node.of, node.item)
             order = as_time(self.value(node.order))
-            found = found.where(self.condition(step))
+            found = found.where(*conditions(self, step))
             if time:
                 found = found.where(f"{order} > ({time})")
             time = self._over(found, order, "min({})")

@@ -3,7 +3,7 @@
 A missing array has no items for whatever goes through it. Nodes may be shared: a `let` puts one node in several places.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from decimal import Decimal
@@ -335,3 +335,20 @@ def path_of(node: Typed) -> Path | None:
         case Mapped(value=value, is_spread=True):
             return path_of(value)
     return None
+
+
+def path_from(item: Variable, node: Typed) -> Path | None:
+    """Return the path of a field that is read of an item through objects alone; None for anything else, `()` for the item itself."""
+    path: Path = ()
+    while isinstance(node, Read):
+        path, node = node.path + path, node.of
+    return path if node is item else None
+
+
+def parts_of(condition: Typed) -> Iterator[Typed]:
+    """Yield the conditions that all have to hold, in their order."""
+    if isinstance(condition, Applied) and condition.function == "and":
+        for each in condition.arguments:
+            yield from parts_of(each)
+    else:
+        yield condition

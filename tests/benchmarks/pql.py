@@ -16,7 +16,6 @@ import asyncpg
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
-from gateway.domain.reading.expressions import input_type
 from gateway.pql.check import check
 from gateway.pql.inputs import Inputs
 from gateway.pql.sql import compiled
@@ -82,9 +81,9 @@ async def main(dsn: str, *, with_plans: bool) -> None:
     try:
         for name, (text, by_hand) in QUERIES.items():
             begin = perf_counter()
-            checked = check(text, input_type(config, XdmClass.INDIVIDUAL_PROFILE))
+            checked = check(text, config.input_type(XdmClass.INDIVIDUAL_PROFILE))
             assert checked.expression, checked.errors
-            found = compiled(checked.expression, Inputs("'{}'::jsonb", "$2::timestamptz", 2, xids="g.xids"))
+            found = compiled(checked.expression, Inputs("'{}'::jsonb", "$2::timestamptz", 2, xids="g.event_xids"))
             took = perf_counter() - begin
             sql = f"select count(*) from gateway.graph g where g.sandbox_id = $1 and $2::timestamptz is not null and ({found.sql}) = 'true'"
             values = [1, await connection.fetchval("select now()"), *found.values]

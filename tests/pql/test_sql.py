@@ -53,3 +53,24 @@ def test_sql_is_about_as_long_as_its_expression():
 
     short, long = (len(statement_of(nested(levels))[0]) for levels in (1, 5))
     assert long < 4 * short
+
+
+@pytest.mark.parametrize(
+    ("text", "documents"),
+    [
+        ('xEvent[eventType = "a" and timestamp occurs last week].count() > 3', 0),
+        ('xEvent[eventType = "a" and _acme.note = "b" and _acme.amount > 1].sum(_acme.amount)', 1),
+        ("xEvent.productListItems.priceTotal.sum()", 1),
+        ('exists A from xEvent where A._acme.note = "a" and not (exists B from xEvent where B._acme.amount > A._acme.amount)', 2),
+    ],
+)  # fmt: skip
+def test_the_document_of_an_event_is_decompressed_once_and_only_where_it_is_read(text, documents):
+    sql, _ = statement_of(text)
+    assert sql.count("#> '{}'") == documents
+    assert len(re.findall(r"t\d+\.document", sql)) == documents
+
+
+def test_an_item_with_a_value_is_looked_for_without_a_row_for_each_item():
+    sql, _ = statement_of('xEvent[productListItems[SKU = "a"]].count()')
+    assert "@>" in sql
+    assert "jsonb_array_elements" not in sql
