@@ -95,7 +95,7 @@ SMALL = [
             ("CHANGES_PER_PIECE", 4),
         ]
     ),
-    *((erasure_redaction, name, 1) for name in ("TIES_PER_PAGE", "RECORDS_PER_PIECE", "EVENTS_PER_PIECE")),
+    *((erasure_redaction, name, 1) for name in ("TIES_PER_PAGE", "VERSIONS_PER_PIECE", "EVENTS_PER_PIECE")),
     (event_retention, "IDENTITIES_PER_PIECE", 4),
     (profile_retention, "PEOPLE_PER_LOOK", 3),
     (profile_retention, "PEOPLE_PER_PIECE", 1),

@@ -110,12 +110,18 @@ select distinct xid from (select xid from gateway.record where sandbox_id = $1 a
 -- List primary identities of the batches' documents that made ties: those of so many rows. Walks tie_batch_idx.
 select distinct origin as xid from (select origin from gateway.tie where sandbox_id = $1 and batch_id = any($2::uuid[]) limit $3) as found;
 
--- name: remove_records(sandbox_id, batch_ids, xids) -> rows
--- Removes the versions that the batches brought for these identities. Returns the key of the record of each. Walks record_pkey: `is true`
--- keeps the index of batches out, which would be read from end to end for each piece.
-delete from gateway.record
- where sandbox_id = $1 and (batch_id = any($2::uuid[])) is true and xid = any($3::uuid[])
-returning xid, dataset_id, batch_id;
+-- name: remove_records(sandbox_id, batch_ids, xids, size) -> rows
+-- Removes so many of the versions that the batches brought for these identities. Returns how many went from each record and batch. Walks record_pkey:
+-- `is true` keeps the index of batches out, which would be read from end to end for each piece.
+with going as materialized (
+  select xid, dataset_id, ordinal
+    from gateway.record
+   where sandbox_id = $1 and (batch_id = any($2::uuid[])) is true and xid = any($3::uuid[])
+   limit $4
+), gone as (
+  {gone_versions}
+)
+{told_versions};
 
 -- name: remove_ties(sandbox_id, batch_ids, origins) -> rows
 -- Removes the ties of the batches' documents with these primary identities. Returns their members, and which is the origin. Walks tie_pkey.

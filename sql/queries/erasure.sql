@@ -198,11 +198,17 @@ select distinct xid
 select distinct xid
   from (select xid from gateway.tie where sandbox_id = $1 and xid = any($2::uuid[]) and origin = xid and ingested_at <= $3 limit $4) as found;
 
--- name: remove_records(sandbox_id, xids, at, given) -> rows
--- Removes the record versions of the given identities up to a time. Returns the key of the record of each. Walks record_pkey.
-delete from gateway.record
- where sandbox_id = $1 and xid = any($2::uuid[]) and xid = any($4::uuid[]) and ingested_at <= $3
-returning xid, dataset_id, batch_id;
+-- name: remove_records(sandbox_id, xids, at, given, size) -> rows
+-- Removes so many of the record versions of the given identities up to a time. Returns how many went from each record and batch. Walks record_pkey.
+with going as materialized (
+  select xid, dataset_id, ordinal
+    from gateway.record
+   where sandbox_id = $1 and xid = any($2::uuid[]) and xid = any($4::uuid[]) and ingested_at <= $3
+   limit $5
+), gone as (
+  {gone_versions}
+)
+{told_versions};
 
 -- name: remove_ties(sandbox_id, xids, at, given) -> rows
 -- Removes the ties up to a time that documents of the given identities made. Returns their members, and which is the origin. Walks tie_pkey.

@@ -9,27 +9,35 @@ select xid, tie_id, batch_id, dataset_id, origin, xids, first_at, last_at
  order by xid, tie_id, batch_id
  limit $7;
 
--- name: read_versions(sandbox_id, xids, dataset_ids, at) -> rows
--- Read all versions of these records up to a time. Walks record_pkey.
-select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent
-  from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
-  join gateway.record as r on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = asked.xid and r.dataset_id = asked.dataset_id
- where r.ingested_at <= $4;
+-- name: read_versions(sandbox_id, xids, dataset_ids, at, before_xid, before_dataset_id, before_ordinal, size, bytes) -> rows
+-- Read versions of these records up to a time and before one of them, the last ones first: so many, and no more once they take so many bytes where
+-- they are stored. Walks record_pkey.
+select xid, dataset_id, ordinal, input, as_sent
+  from (select v.*, sum(stored) over (order by xid desc, dataset_id desc, ordinal desc) - stored as before
+          from (select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
+                  from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
+                  join gateway.record as r on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = asked.xid and r.dataset_id = asked.dataset_id
+                 where r.ingested_at <= $4 and (r.xid, r.dataset_id, r.ordinal) < ($5, $6, $7)
+                 order by r.xid desc, r.dataset_id desc, r.ordinal desc
+                 limit $8) as v) as v
+ where before < $9
+ order by xid desc, dataset_id desc, ordinal desc;
 
--- name: read_events(sandbox_id, xids, dataset_ids, first_ats, last_ats, at, size) -> rows
--- Read so many of the events of spans of time, in their order and that of the spans, and those that happened at once with the last one; those that
--- came in up to a time. Walks event_timeline_idx once for each span.
+-- name: read_events(sandbox_id, xids, dataset_ids, first_ats, after_ids, last_ats, at, size) -> rows
+-- Read so many of the events of spans of time, in their order and that of the spans; those that came in up to a time. A span begins after the event
+-- with its first time and an `_id`. Walks event_timeline_idx once for each span.
 select e.*, asked.span
-  from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::timestamptz[]) with ordinality as asked (xid, dataset_id, first_at, last_at, span)
+  from unnest($2::uuid[], $3::uuid[], $4::timestamptz[], $5::text[], $6::timestamptz[])
+       with ordinality as asked (xid, dataset_id, first_at, after_id, last_at, span)
  cross join lateral (
        select e.xid, e.dataset_id, e.event_id, e.timestamp, e.document
          from gateway.event as e
-        where e.sandbox_id = $1 and e.xid = asked.xid and e.timestamp between asked.first_at and asked.last_at
-          and e.dataset_id = asked.dataset_id and e.ingested_at <= $6
-        order by e.timestamp
-        fetch first $7 rows with ties) as e
- order by asked.span, e.timestamp
- fetch first $7 rows with ties;
+        where e.sandbox_id = $1 and e.xid = asked.xid and (e.timestamp, e.event_id) > (asked.first_at, asked.after_id) and e.timestamp <= asked.last_at
+          and e.dataset_id = asked.dataset_id and e.ingested_at <= $7
+        order by e.timestamp, e.event_id
+        limit $8) as e
+ order by asked.span, e.timestamp, e.event_id
+ limit $8;
 
 -- name: read_resends(sandbox_id, members, xids, at, after_xid, after_dataset_id, after_event_id, after_batch_id, after_origin, size) -> rows
 -- Read so many of the resends under these members of ties that name one of the identities, after one of them, up to a time. Walks event_resend_pkey.

@@ -16,6 +16,12 @@ select xid, dataset_id, ordinal, batch_id, mode, input, ingested_at
   from gateway.record
  where sandbox_id = $1 and xid = any($2::uuid[]) and dataset_id = any($3::uuid[]);
 
+-- name: list_versions(sandbox_id, xids, dataset_ids) -> rows
+-- List all versions of these records without their inputs, and how many bytes each input takes as it is stored. Walks record_pkey.
+select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.ingested_at, pg_column_size(r.input) as size
+  from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
+  join gateway.record as r on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = asked.xid and r.dataset_id = asked.dataset_id;
+
 -- name: write_fragments(sandbox_id | xid uuid, dataset_id uuid, ordinal bigint, batch_id uuid, ingested_at timestamptz, observed_at timestamptz, folded json, is_deleted boolean, head_at timestamptz, head_batch_id uuid, head_ordinal bigint) -> none
 -- Write fragments, new or changed. Walks fragment_pkey.
 insert into gateway.fragment as f

@@ -43,6 +43,18 @@ select xid, dataset_id, batch_id, count(*) filter (where goes) as gone, array_ag
   from decided
  group by xid, dataset_id, batch_id
 
+-- part: gone_versions
+-- Removes the record versions that are going. Walks record_pkey.
+delete from gateway.record as r
+ using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(ordinal) as ordinals from going) as g
+ cross join unnest(g.xids, g.dataset_ids, g.ordinals) as asked (xid, dataset_id, ordinal)
+ where r.sandbox_id = $1 and r.xid = any(g.xids) and r.xid = asked.xid and r.dataset_id = asked.dataset_id and r.ordinal = asked.ordinal
+returning r.xid, r.dataset_id, r.batch_id
+
+-- part: told_versions
+-- How many record versions went from each record and batch.
+select xid, dataset_id, batch_id, count(*) as count from gone group by xid, dataset_id, batch_id
+
 -- name: list_remaining_people(sandbox_id, given) -> rows
 -- List the given identities with an event that was sent again, or whose person has a fragment, a tie that stays, or events of another member: the
 -- people of the others vanish whole with their events. `{staying_tie}` is the part of this name of the selection, whose arguments follow. Walks

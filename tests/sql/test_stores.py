@@ -2,6 +2,7 @@
 
 import re
 from collections import defaultdict
+from functools import reduce
 
 import asyncpg
 import pytest
@@ -69,7 +70,7 @@ async def test_what_does_not_go_with_its_sandbox_is_emptied_with_it(connection):
 def test_every_removal_takes_every_fact():
     deleting = defaultdict(set)
     for statement in all_queries():
-        sql = statement.sql.replace("{gone}", REMOVAL_PARTS["gone"])
+        sql = reduce(lambda text, name: text.replace(f"{{{name}}}", REMOVAL_PARTS[name]), REMOVAL_PARTS, statement.sql)
         for table in re.findall(r"delete from gateway\.(\w+)", sql):
             deleting[table].add(statement.name.partition(".")[0])
     for store in STORES:

@@ -2,11 +2,15 @@
 
 A document that names an identity beside its primary one has made a tie, so the ties lead to the documents. They are looked at page by page. A
 page takes as many pieces as its documents need, and its ties lose the identities in the last one.
+
+A record with more versions than a piece takes is redacted over several, the newest versions first, and folded anew by each: what is read of it
+between two is what its versions say then, the mentions that went, and those that older versions still make. A piece that was done is not
+done again: of what it has redacted nothing is left to be found.
 """
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -39,19 +43,26 @@ TAKE_OUT_OF_TIES = query("erasure_redaction.take_out_of_ties")
 TIES_PER_PAGE: Final = 500
 """How many ties lead to the documents of a page."""
 
-RECORDS_PER_PIECE: Final = 100
-EVENTS_PER_PIECE: Final = 500
-"""Of how many records all versions, and how many events, and how many resends, one piece reads."""
+RECORDS_AT_ONCE: Final = 100
+SPANS_AT_ONCE: Final = 50
+"""Of how many records the versions are read together, and of how many spans the events."""
 
-_MOMENT: Final = timedelta(microseconds=1)
+VERSIONS_PER_PIECE: Final = 1_000
+BYTES_PER_PIECE: Final = 4_000_000
+EVENTS_PER_PIECE: Final = 500
+"""How many versions one piece reads, of how many bytes where they are stored; and how many events, or resends."""
+
+_LAST: Final = (UUID(int=2**128 - 1), UUID(int=2**128 - 1), 2**63 - 1)
+"""A key after those of all versions."""
 
 
 class _Span(NamedTuple):
-    """The events of an identity in a dataset from one time to another."""
+    """The events of an identity in a dataset from one time to another: of the first time, those after an `_id`."""
 
     xid: UUID
     dataset_id: UUID
     first_at: datetime
+    after_id: str
     last_at: datetime
 
 
@@ -75,14 +86,14 @@ class _Page:
         for tie in ties:
             if tie["dataset_id"] is not None:  # else tied by hand
                 key = (tie["origin"], tie["dataset_id"])
-                known = spans.get(key, _Span(*key, tie["first_at"], tie["last_at"]))
-                spans[key] = _Span(*key, min(known.first_at, tie["first_at"]), max(known.last_at, tie["last_at"]))
+                known = spans.get(key, _Span(*key, tie["first_at"], "", tie["last_at"]))
+                spans[key] = _Span(*key, min(known.first_at, tie["first_at"]), "", max(known.last_at, tie["last_at"]))
         schema_ids = {dataset_id: config.dataset(dataset_id).schema_id for _, dataset_id in spans}
         of_events = {d for d, s in schema_ids.items() if config.schemas[s].xdm_class is XdmClass.EXPERIENCE_EVENT}
         self._records = sorted(key for key in spans if key[1] not in of_events)
         self._spans = [span for key, span in sorted(spans.items()) if key[1] in of_events]
         self._members = sorted({xid for tie in ties if tie["dataset_id"] in of_events for xid in tie["xids"]})
-        self._last_resend = (NIL, NIL, "", NIL, NIL)
+        self._last_version, self._last_resend = _LAST, (NIL, NIL, "", NIL, NIL)
 
     @property
     def is_last(self) -> bool:
@@ -95,30 +106,48 @@ class _Page:
         return not (self._records or self._spans or self._members)
 
     async def read(self, tx: Session) -> _Found:
-        """Read the next documents."""
-        found, sandbox_id = _Found(), self._scope.sandbox_id
-        if self._records:
-            keys, self._records = self._records[:RECORDS_PER_PIECE], self._records[RECORDS_PER_PIECE:]
-            found.versions = await tx.rows(READ_VERSIONS, sandbox_id, *map(list, zip(*keys, strict=True)), self._at)
-        if self._spans and not self._records:
-            spans = map(list, zip(*self._spans, strict=True))
-            found.events = await tx.rows(READ_EVENTS, sandbox_id, *spans, self._at, EVENTS_PER_PIECE)
-            self._spans = _left(self._spans, found.events)
-        if self._members and not (self._records or self._spans):
-            named = (self._members, self._xids, self._at, *self._last_resend)
-            found.resends = await tx.rows(READ_RESENDS, sandbox_id, *named, EVENTS_PER_PIECE)
-            self._last_resend = tuple(found.resends[-1])[:5] if found.resends else self._last_resend
-            self._members = self._members if len(found.resends) == EVENTS_PER_PIECE else []
-        return found
+        """Read the next documents: versions of records, or events, or resends."""
+        if self._records and (versions := await self._read_versions(tx)):
+            return _Found(versions=versions)
+        if self._spans and (events := await self._read_events(tx)):
+            return _Found(events=events)
+        return _Found(resends=await self._read_resends(tx) if self._members else ())
+
+    async def _read_versions(self, tx: Session) -> Sequence[Any]:
+        """Read versions of the next records, the newest first: what is read of a record loses its mentions with them."""
+        size = VERSIONS_PER_PIECE, BYTES_PER_PIECE
+        while self._records:
+            keys = map(list, zip(*self._records[:RECORDS_AT_ONCE], strict=True))
+            rows = await tx.rows(READ_VERSIONS, self._scope.sandbox_id, *keys, self._at, *self._last_version, *size)
+            if rows:
+                self._last_version = tuple(rows[-1])[:3]
+                return rows
+            self._records, self._last_version = self._records[RECORDS_AT_ONCE:], _LAST
+        return ()
+
+    async def _read_events(self, tx: Session) -> Sequence[Any]:
+        events = list[Any]()
+        while self._spans and len(events) < EVENTS_PER_PIECE:
+            asked, rest = self._spans[:SPANS_AT_ONCE], self._spans[SPANS_AT_ONCE:]
+            spans, size = map(list, zip(*asked, strict=True)), EVENTS_PER_PIECE - len(events)
+            rows = await tx.rows(READ_EVENTS, self._scope.sandbox_id, *spans, self._at, size)
+            self._spans = [*_left(asked, rows), *rest] if len(rows) == size else rest
+            events += rows
+        return events
+
+    async def _read_resends(self, tx: Session) -> Sequence[Any]:
+        named = (self._members, self._xids, self._at, *self._last_resend)
+        resends = await tx.rows(READ_RESENDS, self._scope.sandbox_id, *named, EVENTS_PER_PIECE)
+        self._last_resend = tuple(resends[-1])[:5] if resends else self._last_resend
+        self._members = self._members if len(resends) == EVENTS_PER_PIECE else []
+        return resends
 
 
 def _left(spans: Sequence[_Span], events: Sequence[Any]) -> list[_Span]:
     """Return what is left of spans after these first events of theirs."""
-    if len(events) < EVENTS_PER_PIECE:
-        return []
     last = events[-1]
     begun = spans[last["span"] - 1]
-    return [begun._replace(first_at=last["timestamp"] + _MOMENT), *spans[last["span"] :]]
+    return [begun._replace(first_at=last["timestamp"], after_id=last["event_id"]), *spans[last["span"] :]]
 
 
 class _Editor:

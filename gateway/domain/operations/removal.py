@@ -42,13 +42,18 @@ REMOVE_EVENTS = query("removal.remove_events")
 COUNT_REMOVED = query("removal.count_removed")
 LIST_REMAINING = query("removal.list_remaining_people")
 
-REMOVAL_PARTS: Final = {name: part(f"removal.{name}") for name in ("counted", "gone", "told")}
-"""What the statements that remove events beside writers have in common."""
+REMOVAL_PARTS: Final = {
+    name: part(f"removal.{name}") for name in ("counted", "gone", "told", "gone_versions", "told_versions")
+}
+"""What the statements that remove facts have in common."""
 
 PIECE_SECONDS = 0.1
 FIRST_SIZE = 200
 MAX_SIZE: Final = 10_000
 """The first and the largest number of facts in a piece."""
+
+VERSIONS_AT_ONCE: Final = 10_000
+"""How many record versions one piece removes: of one record, too, which is then folded from those that are left."""
 
 ERRORS_AT_ONCE: Final = 1_000
 """How many refused documents one piece removes."""
@@ -240,15 +245,17 @@ class _Removal:
         events, removed = await self._remove_and_succeed(change, refs)
         if xids and self._selection.remove_records is not None:
             await read_known(change, origins)
-            versions = await tx.rows(self._selection.remove_records, *self._selected, origins)
-            removed.update(row["batch_id"] for row in versions)
+            limit = VERSIONS_AT_ONCE
+            versions = await tx.rows(self._selection.remove_records, *self._selected, origins, limit)
+            for row in versions:
+                removed[row["batch_id"]] += row["count"]
             change.refolded = {(row["xid"], row["dataset_id"]) for row in versions}
         tied = await tx.rows(self._selection.remove_ties, *self._selected, origins)
         change.seeds = {*origins, *change.event_xids, *(row["xid"] for row in tied)}
         change.recount = True
         effects = await refresh(change)
         receipt = DeletionReceipt(
-            record_versions=len(versions),
+            record_versions=sum(row["count"] for row in versions),
             events=events,
             ties=sum(row["is_of_origin"] for row in tied),
             identities=change.dropped,

@@ -7,11 +7,11 @@ Every document is kept as a `Version`. The fold of the versions is the record's 
     DELETE    the record has no document
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
-from itertools import takewhile
+from itertools import dropwhile, takewhile
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -46,6 +46,14 @@ class Version(NamedTuple):
     place: VersionOrder
 
 
+class UnreadVersion(NamedTuple):
+    """A version without its input. `size`: how many bytes the input takes where it is stored."""
+
+    mode: Mode
+    place: VersionOrder
+    size: int
+
+
 class RecordState(NamedTuple):
     """The state of a record after its versions. `document` is None once it is deleted.
 
@@ -74,6 +82,20 @@ def next_state(state: RecordState | None, version: Version) -> RecordState:
     if state is not None and same_document(document, state.document):
         return state._replace(head=version.place)
     return RecordState(document, version.place, version.mode is not Mode.MERGE, version.place)
+
+
+def since_deletion(versions: Iterable[UnreadVersion]) -> tuple[RecordState | None, Sequence[UnreadVersion]]:
+    """Return the state of a record after its newest deletion, and its later versions, in order; what earlier ones said matters no more.
+
+    The versions may come in any order. Without a deletion the state is None, and all versions are later ones.
+    """
+    ordered = sorted(versions, key=lambda version: version.place)
+    until_last = list(dropwhile(lambda version: version.mode is not Mode.DELETE, reversed(ordered)))
+    deletions = list(takewhile(lambda version: version.mode is Mode.DELETE, until_last))
+    if not deletions:
+        return None, ordered
+    last, first = deletions[0].place, deletions[-1].place
+    return RecordState(None, first, True, last), ordered[len(until_last) :]
 
 
 def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:

@@ -23,6 +23,7 @@ from gateway.domain.rules.versions import (
 )
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
+from gateway.domain.views.folding import fold_stored
 from gateway.runtime.slices import in_time_slices
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
@@ -151,15 +152,15 @@ async def _refold(change: FactChange) -> None:
     """Fold the change's `refolded` records anew from their versions, and write what differs. Note in the change how they were and are."""
     tx, scope, keys = change.tx, change.scope, sorted(change.refolded)
     await read_known(change, {xid for xid, _ in keys})
-    versions = await read_versions(tx, scope, keys)
-    folded = dict(await in_time_slices(lambda item: (item[0], fold(item[1])), versions.items()))
+    now = await fold_stored(tx, scope, keys)
+    folded = {key: folded.state for key, folded in now.items()}
     stored = {key: change.before.setdefault(key, change.states.get(key)) for key in keys}
     present = {key: state for key, state in folded.items() if state is not None}
     change.states = {key: state for key, state in change.states.items() if key not in folded} | present
     await tx.update_rows(DELETE_FRAGMENTS, scope.sandbox_id, rows=[k for k in keys if stored[k] and k not in present])
     differing = {k: s for k, s in present.items() if s != stored[k] or says_other(stored[k], s)}
     await _write(tx, scope, differing, fresh=set())
-    change.seeds |= await _retract(tx, scope, versions)
+    change.seeds |= await _retract(tx, scope, {key: folded.deletion for key, folded in now.items()})
 
 
 async def _write(tx: Session, scope: Scope, states: RecordStates, *, fresh: set[UUID]) -> None:
@@ -182,10 +183,9 @@ def _fragment_row(key: RecordKey, state: RecordState) -> tuple[Any, ...]:
     )
 
 
-async def _retract(tx: Session, scope: Scope, versions: Mapping[RecordKey, Sequence[Version]]) -> set[UUID]:
-    """Retract the ties of deleted records, and revive those that no deletion covers. Return all members of ties that changed."""
-    origins = list({xid for xid, _ in versions})
-    deleted_at = {key: last_deletion(history) for key, history in versions.items()}
+async def _retract(tx: Session, scope: Scope, deleted_at: Mapping[RecordKey, VersionOrder | None]) -> set[UUID]:
+    """Retract ties of records that were deleted then, and revive those that no deletion covers. Return all members of ties that changed."""
+    origins = list({xid for xid, _ in deleted_at})
     changed, members = [], set[UUID]()
     for row in await tx.rows(READ_RECORD_TIES, scope.sandbox_id, origins):
         key = (row["origin"], row["dataset_id"])

@@ -1,20 +1,24 @@
 """What documents of others say of erased identities is taken out of each version, event and resend, and nothing else is touched."""
 
 from dataclasses import replace
+from itertools import count
 
 import orjson
 import pytest
+from crashes import killed_after
 from world import World, event, record
 
 from gateway.domain.config.registry import IdentityDescriptor
 from gateway.domain.operations import erasure_redaction
-from gateway.domain.operations.erasure import DeleteScope
+from gateway.domain.operations.erasure import DeleteScope, delete_profiles, erase_people
 from gateway.domain.operations.erasure_redaction import Redaction
 from gateway.domain.operations.verification import verify
 from gateway.domain.rules.graphs import MAX_NEIGHBOURS
 from gateway.domain.rules.versions import Mode
 from gateway.domain.views.pipeline import refresh
 from gateway.domain.views.transactions import exclusive_transaction
+from gateway.domain.work import leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.storage.queries import Query
 
 ANA, BOB, CLEO, DEVICE = ("Email", "ana@x.io"), ("Email", "bob@x.io"), ("Email", "cleo@x.io"), ("GAID", "device")
@@ -136,9 +140,8 @@ async def test_a_device_that_is_used_again_loses_what_was_said_of_it_before_alon
 
 @pytest.mark.parametrize("size", [1, 2, 3])
 async def test_pieces_of_any_size_take_out_every_mention_once_and_a_dry_run_counts_as_many(world, monkeypatch, size):
-    monkeypatch.setattr(erasure_redaction, "TIES_PER_PAGE", size)
-    monkeypatch.setattr(erasure_redaction, "RECORDS_PER_PIECE", size)
-    monkeypatch.setattr(erasure_redaction, "EVENTS_PER_PIECE", size)
+    for name in ("TIES_PER_PAGE", "RECORDS_AT_ONCE", "SPANS_AT_ONCE", "VERSIONS_PER_PIECE", "EVENTS_PER_PIECE"):
+        monkeypatch.setattr(erasure_redaction, name, size)
     for key in ("one", "two"):
         batch = await world.batch(key, world.shop)
         for number, other in enumerate((BOB, CLEO, BOB)):
@@ -158,6 +161,34 @@ async def test_pieces_of_any_size_take_out_every_mention_once_and_a_dry_run_coun
     for statement, column in ((VERSIONS, "input"), (EVENTS, "document"), (RESENDS, "document")):
         assert "ana@x.io" not in repr(await stored(world, statement, column))
     assert all(xid not in row["named_xids"] for row in await world.db.rows(RESENDS, world.scope.sandbox_id))
+
+
+@pytest.mark.parametrize(("versions", "size"), [(3, 10**9), (1_000, 1)])
+async def test_a_record_of_many_versions_is_redacted_over_several_pieces_each_of_which_may_be_the_last_of_its_worker(
+    db, monkeypatch, versions, size
+):
+    """By number or by size; between two pieces a record says what its versions say then, and a dry run counts as many mentions."""
+    monkeypatch.setattr(erasure_redaction, "VERSIONS_PER_PIECE", versions)
+    monkeypatch.setattr(erasure_redaction, "BYTES_PER_PIECE", size)
+    world = await World.create(db, "acme", [IdentityDescriptor("_acme.crm.number", "CORE")], FIELDS)
+    modes = [Mode.REPLACE, Mode.MERGE, Mode.DELETE, Mode.REPLACE, Mode.MERGE, Mode.MERGE, Mode.MERGE]
+    for number, mode in enumerate(modes):
+        said = {} if mode is Mode.DELETE else {"_acme": {"crm": {"number": 12}}}
+        await world.records(record(BOB, first_name=f"B{number}", **said), mode=mode)
+    core = await world.xid("CORE", "12")
+    counted = (await world.erase(core, reach=DeleteScope.IDENTITY, is_dry_run=True)).receipt
+    await delete_profiles(world.db, world.scope, [core], reach=DeleteScope.IDENTITY)
+    claim, told = await leases.claim(world.db, [JobKind.DELETE_PROFILE]), []
+    for commits in count(1):
+        work = erase_people(world.db, world.scope, world.configurations, claim)
+        if not await killed_after(commits, work, []):
+            break
+        assert await verify(world.db, world.scope, world.configurations) == []
+        told += [each for each in await world.documents() if each not in told]
+    assert claim.receipt == counted
+    assert counted.redacted_mentions == 6
+    assert [(each["person"]["name"]["firstName"], "_acme" in each) for each in told] == [("B6", True), ("B6", False)]
+    assert not any("number" in repr(each) for each in await stored(world, VERSIONS, "input"))
 
 
 async def test_refused_documents_and_samples_that_name_an_erased_identity_go_and_others_stay(world):

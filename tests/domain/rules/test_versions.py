@@ -2,13 +2,24 @@
 
 import copy
 from datetime import UTC, datetime, timedelta
+from functools import reduce
 from uuid import UUID
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.domain.rules.merge import canonical
-from gateway.domain.rules.versions import Mode, Version, VersionOrder, fold, last_deletion, superseded
+from gateway.domain.rules.versions import (
+    Mode,
+    UnreadVersion,
+    Version,
+    VersionOrder,
+    fold,
+    last_deletion,
+    next_state,
+    since_deletion,
+    superseded,
+)
 
 anytime = settings(deadline=None)  # the machine may be busy
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -69,6 +80,15 @@ def test_fold_applies_the_versions_in_their_order(versions, chance):
     assert (state.document if state else None) == (steps[-1][1] if steps else None)
     assert (state.head if state else None) == (steps[-1][0].place if steps else None)
     assert versions == before
+
+
+@anytime
+@given(histories)
+def test_a_record_is_folded_from_its_newest_deletion_on(versions):
+    state, rest = since_deletion(UnreadVersion(each.mode, each.place, 0) for each in versions)
+    said = {each.place: each for each in versions}
+    assert reduce(next_state, [said[each.place] for each in rest], state) == fold(versions)
+    assert all(each.mode is not Mode.DELETE for each in rest)
 
 
 @anytime
