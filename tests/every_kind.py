@@ -86,7 +86,7 @@ PHONE = ("Phone", "+1")
 SECRET = b"s" * 32
 """Makes the same xids each time: jobs take people in their order."""
 SMALL = [
-    *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0)]),
+    *((removal, name, size) for name, size in [("FIRST_SIZE", 1), ("PIECE_SECONDS", 0), ("VERSIONS_AT_ONCE", 1)]),
     *(
         (erasure, name, size)
         for name, size in [

@@ -20,28 +20,35 @@ update gateway.batch as b
  where b.sandbox_id = $1 and b.batch_id = due.batch_id
 returning b.settled_at;
 
--- name: find_last(sandbox_id, after, size) -> value
--- The identity of the last of so many record versions after those of this identity; null if there are none. Walks record_pkey.
-select xid
-  from (select xid from gateway.record where sandbox_id = $1 and xid > $2 order by xid limit $3) as slice
- order by xid desc
+-- name: find_last(sandbox_id, after_xid, after_dataset_id, size) -> row
+-- The key of the record of the last of so many record versions after those of a record; no row if there are none. Walks record_pkey.
+select xid, dataset_id
+  from (select xid, dataset_id
+          from gateway.record
+         where sandbox_id = $1 and (xid, dataset_id) > ($2, $3)
+         order by xid, dataset_id
+         limit $4) as slice
+ order by xid desc, dataset_id desc
  limit 1;
 
--- name: read_versions(sandbox_id, since, after, last) -> rows
--- Read all versions of the records between two identities, the last one included, that have several, of which a batch that was settled since
--- then brought one; and whether the batch of each is settled. Walks record_pkey and batch_pkey.
+-- name: list_versions(sandbox_id, since, after_xid, after_dataset_id, last_xid, last_dataset_id, size) -> rows
+-- List so many of the versions of the records between two, the last one included, that have several, of which a batch that was settled since then
+-- brought one; record by record, and in the order of versions. Tells whether the batch of each is settled, and whether it stands for others. Walks
+-- record_pkey and batch_pkey.
 with asked as materialized (
   select r.xid, r.dataset_id
     from gateway.record as r
     join gateway.batch as b on b.sandbox_id = $1 and b.batch_id = r.batch_id
-   where r.sandbox_id = $1 and r.xid > $3 and r.xid <= $4
+   where r.sandbox_id = $1 and (r.xid, r.dataset_id) > ($3, $4) and (r.xid, r.dataset_id) <= ($5, $6)
    group by r.xid, r.dataset_id
   having count(*) > 1 and max(b.settled_at) >= $2
 )
-select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.input, r.ingested_at,
+select r.xid, r.dataset_id, r.ordinal, r.batch_id, r.mode, r.ingested_at, pg_column_size(r.input) as size, r.first_at is not null as stands,
        (select b.settled_at is not null from gateway.batch as b where b.sandbox_id = $1 and b.batch_id = r.batch_id) as is_settled
   from asked
-  join gateway.record as r on r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id;
+  join gateway.record as r on r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id
+ order by r.xid, r.dataset_id, r.ingested_at, r.batch_id, r.ordinal
+ limit $7;
 
 -- name: remove_versions(sandbox_id | xid uuid, dataset_id uuid, ordinal bigint, stand_in bigint) -> none
 -- Removes versions of records, and has for each another version of its record keep its time. Walks record_pkey.

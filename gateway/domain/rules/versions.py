@@ -7,7 +7,7 @@ Every document is kept as a `Version`. The fold of the versions is the record's 
     DELETE    the record has no document
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from functools import reduce
@@ -103,33 +103,34 @@ def last_deletion(versions: Iterable[Version]) -> VersionOrder | None:
     return max((version.place for version in versions if version.mode is Mode.DELETE), default=None)
 
 
-def superseded(versions: Iterable[Version], settled_batches: Collection[UUID]) -> dict[VersionOrder, VersionOrder]:
+def superseded(
+    settled: Sequence[UnreadVersion], decided: Mapping[VersionOrder, VersionOrder], *, has_stand_in: bool = False
+) -> dict[VersionOrder, VersionOrder]:
     """Return the positions of versions on which nothing depends any more, each with that of a version that stays and can stand for its time.
 
-    Whatever versions of other than the settled batches go or come later, the rest folds to the same state without these, and its
-    deletions retract the same ties. Versions before the newest one that replaced or deleted the document go, but for the newest deletion among
-    them; so do later ones that changed nothing, unless they may be the head.
+    `settled`: the first versions of a record, in order, all of settled batches. `decided`: from the newest deletion on, the position of the version
+    that had decided the document after each. `has_stand_in`: one of the deletions stands for versions which went before.
+
+    Whatever else goes or comes later, the rest folds to the same state without these, and its deletions retract the same ties. Versions before the
+    newest one that replaced or deleted the document go, but for the newest deletion; so do later ones that changed nothing, unless they may be the head.
+    A deletion stays that only deletions came before: an identity that it stood for would seem to be named.
     """
-    settled = list(takewhile(lambda each: each.place.batch_id in settled_batches, sorted(versions, key=_place)))
-    decided, state = dict[VersionOrder, VersionOrder](), None
-    for version in settled:
-        state = next_state(state, version)
-        decided[version.place] = state.decided_at
-    resets = [each for each in settled if each.mode is not Mode.MERGE and decided[each.place] == each.place]
     if not settled:
         return {}
-    base = resets[-1] if resets else settled[0]
-    deletion = last_deletion(resets)
+    resets = [each.place for each in settled if each.mode is not Mode.MERGE and decided.get(each.place) == each.place]
+    last = max((each.place for each in settled if each.mode is Mode.DELETE), default=None)
+    base = resets[-1] if resets else decided[last] if last is not None else settled[0].place
+    is_known = has_stand_in or any(v.mode is not Mode.DELETE for v in takewhile(lambda v: v.place != last, settled))
 
-    def stand_in(version: Version) -> VersionOrder | None:
+    def stand_in(version: UnreadVersion) -> VersionOrder | None:
         place = version.place
-        if deletion is not None and place < deletion:
-            return deletion
-        if version.mode is Mode.DELETE:
+        if place in (base, last):
             return None
-        if place < base.place:
-            return base.place
-        return decided[place] if decided[place] != place and version is not settled[-1] else None
+        if last is not None and place < last:
+            return last if is_known else None
+        if place < base:
+            return base
+        return decided[place] if decided[place] != place and place != settled[-1].place else None
 
     return {each.place: heir for each in settled if (heir := stand_in(each)) is not None}
 

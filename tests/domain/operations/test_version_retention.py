@@ -7,6 +7,7 @@ import pytest
 from world import record
 
 from gateway.domain.facts import batches
+from gateway.domain.operations import version_retention
 from gateway.domain.operations.batch_removal import preview_batch, revert_batch
 from gateway.domain.operations.verification import verify
 from gateway.domain.operations.version_retention import expire_versions
@@ -82,4 +83,29 @@ async def test_of_a_record_that_was_deleted_nothing_is_kept_but_that_and_when_it
     assert (await expired(world, await later(timedelta(days=DAYS, minutes=65)))).receipt.record_versions == 1
     assert await inputs(world, ANA) == [None]
     assert await read_sightings(world.db, world.scope, [xid]) == [seen]
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
+@pytest.mark.parametrize("size", [2, 3])
+async def test_versions_of_one_record_beyond_a_piece_go_piece_by_piece_and_chains_of_patches_stay(
+    world, later, monkeypatch, size
+):
+    monkeypatch.setattr(version_retention, "VERSIONS_PER_PIECE", size)
+    await sent(world, "first", record(BOB, first_name="B"), record(ANA, PHONE, first_name="A"))
+    for number in range(4):
+        await sent(world, f"replaced {number}", record(ANA, first_name=f"A{number}"))
+        await sent(world, f"gone {number}", record(ANA), mode=Mode.DELETE)
+        await sent(world, f"gone again {number}", record(ANA), mode=Mode.DELETE)
+    for number in range(7):
+        await sent(
+            world, f"patch {number}", {**record(ANA), "person": {"name": {"lastName": str(number)}}}, mode=Mode.MERGE
+        )
+    await sent(world, "last", record(BOB, first_name="Bobby"))
+    before, people = await world.documents(), await world.people()
+    (seen,) = await read_sightings(world.db, world.scope, [await world.xid(*PHONE)])
+    job = await expired(world, await later(timedelta(days=DAYS, minutes=65)))
+    assert job.receipt.record_versions == 11 + 1
+    assert await inputs(world, ANA) == [None] * 9  # the last deletions, and what each patch brought
+    assert (await world.documents(), await world.people()) == (before, people)
+    assert await read_sightings(world.db, world.scope, [await world.xid(*PHONE)]) == [seen]
     assert await verify(world.db, world.scope, world.configurations) == []

@@ -3,6 +3,7 @@
 import copy
 from datetime import UTC, datetime, timedelta
 from functools import reduce
+from itertools import takewhile
 from uuid import UUID
 
 from hypothesis import example, given, settings
@@ -144,13 +145,35 @@ def equal_ones(*modes_and_ordinals):
     ]
 
 
+def gone_of(history, batches, stand_ins=()):
+    """The superseded versions of a history in which these batches are settled, also if the first ones are looked at alone, then what is left of all."""
+    settled = list(takewhile(lambda v: v.place.batch_id in batches, sorted(history, key=lambda v: v.place)))
+    decided, state = {}, None
+    for version in settled:
+        state = next_state(state, version)
+        decided[version.place] = state.decided_at
+    deletion = last_deletion(settled)
+    known = {place: at for place, at in decided.items() if deletion is None or place >= deletion}
+    unread = [UnreadVersion(v.mode, v.place, 0) for v in settled]
+    return superseded(unread, known, has_stand_in=any(v.mode is Mode.DELETE and v.place in stand_ins for v in settled))
+
+
+def gone_in_parts(history, batches, size):
+    """As `gone_of`, where the first so many versions are looked at alone, then what is left of all."""
+    first = gone_of(sorted(history, key=lambda v: v.place)[:size], batches)
+    rest = gone_of([v for v in history if v.place not in first], batches, set(first.values()))
+    return {place: rest.get(heir, heir) for place, heir in first.items()} | rest
+
+
 @anytime
-@example(equal_ones((Mode.DELETE, 5), (Mode.MERGE, 4), (Mode.MERGE, 9), (Mode.MERGE, 3)), {1}, set())
-@given(histories, st.sets(st.integers(1, 2)), st.sets(st.integers(0, 9)))
-def test_superseded_versions_are_missed_by_nothing_whatever_else_goes(history, settled, reverted):
+@example(equal_ones((Mode.DELETE, 5), (Mode.MERGE, 4), (Mode.MERGE, 9), (Mode.MERGE, 3)), {1}, set(), 0)
+@example(equal_ones((Mode.REPLACE, 5), *[(Mode.DELETE, n) for n in (4, 3, 9, 2)]), {1}, set(), 3)
+@example(equal_ones(*[(Mode.DELETE, n) for n in (4, 3, 9, 2)], (Mode.REPLACE, 5)), {1}, set(), 2)
+@given(histories, st.sets(st.integers(1, 2)), st.sets(st.integers(0, 9)), st.integers(0, 6))
+def test_superseded_versions_are_missed_by_nothing_whatever_else_goes(history, settled, reverted, size):
     """State, retracted ties and sightings are the same with and without them, also once versions of batches that are not settled are gone."""
     settled = {UUID(int=n) for n in settled}
-    gone = superseded(history, settled)
+    gone = gone_in_parts(history, settled, size)
     left = [v for v in history if v.place not in gone]
     stood_for = {}
     for place, heir in gone.items():
@@ -170,9 +193,15 @@ def test_superseded_versions_are_missed_by_nothing_whatever_else_goes(history, s
 
 
 @anytime
+@example(equal_ones((Mode.REPLACE, 0), *[(Mode.DELETE, n) for n in range(1, 9)]))
 @given(histories)
 def test_of_versions_that_are_all_settled_few_are_left(history):
-    left = [v for v in history if v.place not in superseded(history, {UUID(int=1), UUID(int=2)})]
+    both = {UUID(int=1), UUID(int=2)}
+    gone = gone_of(history, both)
+    left = [v for v in history if v.place not in gone]
     after_reset = [v for v in left if v.mode is not Mode.MERGE]
     assert len([v for v in after_reset if v.mode is Mode.REPLACE]) <= 2
-    assert superseded(left, {UUID(int=1), UUID(int=2)}) == {}
+    deletion = last_deletion(history)
+    if any(deletion is not None and v.place < deletion and v.mode is not Mode.DELETE for v in history):
+        assert len([v for v in left if v.mode is Mode.DELETE]) <= 2
+    assert gone_of(left, both, set(gone.values())) == {}
