@@ -1,6 +1,8 @@
 """Documents of profiles and of events with the values of computed attributes, which are computed where they are selected and only then."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -17,6 +19,7 @@ from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules import selectors
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.selectors import Selector
+from gateway.runtime.slices import in_time_slices
 
 _READ: Final[Mapping[type, Callable[..., Awaitable[list[Document]]]]] = {
     Profile: with_values_of_people,
@@ -46,12 +49,12 @@ async def _json_of_all(
 ) -> list[Document]:
     selector = selector_of(info.context, select)
     if selector is None:
-        return [record.document for record in records]
+        return await in_time_slices(attrgetter("document"), records)
     names = attributes_selected(selector, info.context.config, type(records[0]))
-    documents = (
-        [record.document for record in records] if names is None else await documents_with(info.context, names, records)
-    )
-    return [selectors.apply(selector, document) for document in documents]
+    if names is None:
+        return await in_time_slices(lambda record: selectors.apply(selector, record.document), records)
+    documents = await documents_with(info.context, names, records)
+    return await in_time_slices(partial(selectors.apply, selector), documents)
 
 
 @for_all(_json_of_all)

@@ -16,12 +16,14 @@ from gateway.api.jobs import SystemJobNode, started_job
 from gateway.api.mutations import UserError, changed, mutation, user_errors
 from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
+from gateway.api.projections import related
 from gateway.api.scalars import Long
 from gateway.domain.facts import batch_lists, batches
 from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus
 from gateway.domain.facts.ingest_errors import ErrorPage, IngestError
 from gateway.domain.operations import batch_removal
 from gateway.domain.work.jobs import Started
+from gateway.projection.tree import Format
 from gateway.xdm.classes import XdmClass
 
 BatchId = Annotated[strawberry.ID, strawberry.argument(name="id", description="The `id` of a batch.")]
@@ -63,18 +65,21 @@ class BatchType(Node):
 
     id: strawberry.ID = id_field("Global id, which stays when the key names another batch.", "Batch", "batch_id")
     key: str | None = plain(
-        "The client's name for it. Null for a rolling batch: the one of a day that takes the documents of calls which name no batch."
+        "The client's name for it. Null for a rolling batch: the one of a day that takes the documents of calls which name no batch.",
+        Format.TEXT,
     )
-    dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.")
-    status: BatchStatus = plain("Where the batch stands.")
+    dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.", reads=related("dataset"))
+    status: BatchStatus = plain("Where the batch stands.", Format.TEXT)
     record_count: Long = plain(
-        "How many accepted documents are there now, without duplicates and refused ones: it falls to 0 while a job takes them back."
+        "How many accepted documents are there now, without duplicates and refused ones: it falls to 0 while a job takes them back.",
+        Format.NUMBER,
     )
-    failed_count: Long = plain("How many documents were refused; `errors` says why.")
-    created_at: datetime = plain("When the batch was made.")
-    completed_at: datetime | None = plain("When it was completed or aborted; null while it is loading.")
+    failed_count: Long = plain("How many documents were refused; `errors` says why.", Format.NUMBER)
+    created_at: datetime = plain("When the batch was made.", Format.TIME)
+    completed_at: datetime | None = plain("When it was completed or aborted; null while it is loading.", Format.TIME)
     created_by: str | None = plain(
-        "Who made it: the subject of a token, or the user of a command; null where that is not known."
+        "Who made it: the subject of a token, or the user of a command; null where that is not known.",
+        Format.TEXT,
     )
     revertible_until: datetime | None = resolved_by(
         _revertible_until,

@@ -108,10 +108,10 @@ class Precondition(NamedTuple):
 class SelectedRecords(Protocol):
     """What is selected below a field that reads records: see `execution/lookahead.py`."""
 
-    def bound(self, variables: Any, conditions: Conditions) -> Projection | None:
-        """Return the projection for the values of the variables, and the operation's conditions."""
+    def bound(self, context: Context, variables: Any) -> Projection | None:
+        """Return the projection for a request and the values of its variables, if it can be projected."""
 
-    def page_of(self, rows: Rows) -> Page | None:
+    def page_of(self, context: Context, variables: Any, rows: Rows) -> Page | None:
         """Return the whole connection that the field gives, if it can be projected."""
 
 
@@ -132,13 +132,15 @@ def projection_of(info: Info, everything: Projection) -> Projection:
     selected = info.selected if isinstance(info, CompiledInfo) else None
     if selected is None or not isinstance(info, CompiledInfo):
         return everything
-    return selected.bound(info.variables, info.context.conditions) or everything
+    return selected.bound(info.context, info.variables) or everything
 
 
 def page_of(info: Info, rows: Rows) -> Page | None:
     """Return the whole connection that the field gives, for a page of it; None where it cannot be read as one text."""
     selected = info.selected if isinstance(info, CompiledInfo) else None
-    return None if selected is None else selected.page_of(rows)
+    if selected is None or not isinstance(info, CompiledInfo):
+        return None
+    return selected.page_of(info.context, info.variables, rows)
 
 
 def for_all(function: Callable[..., Any]) -> Callable[[_Resolver], _Resolver]:

@@ -43,8 +43,9 @@ from gateway.api.ids import parse_id
 from gateway.api.loaders import Loaders, Xids
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, EdgeType, First, Last, Listing, OrderDirection, Slice
-from gateway.api.projections import EVERYTHING, document_of, each_of, related, whole_document
+from gateway.api.projections import EVERYTHING, document_json, document_of, each_of, related
 from gateway.api.scalars import JSON, described
+from gateway.api.selectors import subset_of
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading import events, people
 from gateway.domain.reading.events import (
@@ -150,9 +151,9 @@ def request_of(
     return EventRequest(_filter(given, conditions), order, _listing(order).window(**page))
 
 
-def rows_of(given: EventFilterInput | None = None, order_by: EventOrderInput | None = None, **others: Any) -> Rows:
-    """Return the page that a field's arguments describe, for a projection, as `request_of` does."""
-    return _rows(request_of(given, order_by, **others))
+def rows_of(context: Context | None, **given: Any) -> Rows:
+    """Return the page that a field's arguments describe, for a projection, as `request_of` does; no context has no conditions."""
+    return _rows(request_of(conditions=context.conditions if context else NO_CONDITIONS, **given))
 
 
 def _filter(given: EventFilterInput, conditions: Conditions) -> EventFilter:
@@ -289,7 +290,7 @@ class EventType(Node):
     dataset: DatasetType = resolved_by(
         dataset_of, "The dataset that it was sent to.", reads=related("dataset"), raw=KEY
     )
-    batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", raw=KEY)
+    batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", reads=related("batch"), raw=KEY)
     ingested_at: datetime = plain("When it came in first.", Format.TIME)
     entity: ExperienceEventEntity = resolved_by(
         entity_of,
@@ -300,7 +301,7 @@ class EventType(Node):
     entity_json: JSON = resolved_by(
         entity_json_of,
         "The event as it was sent, as JSON, cut down by a selector. It has values of computed attributes where the selector names these, or `ComputedAttributes`.",
-        reads=whole_document,
+        reads=document_json(partial(subset_of, XdmClass.EXPERIENCE_EVENT)),
         raw=EVERYTHING,
     )
 

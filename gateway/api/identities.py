@@ -40,7 +40,8 @@ from gateway.domain.reading.people import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Vanished
-from gateway.projection.tree import Format
+from gateway.projection.predicates import Predicate, one_of
+from gateway.projection.tree import Column, Format
 
 described(
     LinkRefusal,
@@ -234,10 +235,21 @@ async def identities_of(info: Info, xids: Sequence[UUID], namespaces: Sequence[s
     """
     if namespaces is None:
         return await _read_known(info, xids)
+    wanted = _ids_of(info.context, namespaces)
+    return [identity for identity in await _read_known(info, xids) if identity.namespace_id in wanted]
+
+
+def of_namespaces(context: Context, namespaces: Sequence[str] | None = None) -> tuple[Predicate, ...]:
+    """Return the condition on identities `i` that they are of these namespaces, as `identities_of` does. Raises BadInput, LimitExceeded."""
+    if namespaces is None:
+        return ()
+    return (one_of("i.namespace_id", "integer", sorted(_ids_of(context, namespaces))),)
+
+
+def _ids_of(context: Context, namespaces: Sequence[str]) -> set[int]:
     if len(namespaces) > MAX_KEYS:
         raise LimitExceeded(f"At most {MAX_KEYS:,} namespaces at once; {len(namespaces):,} were given.")
-    wanted = {known_namespace(info.context.config, code).namespace_id for code in namespaces}
-    return [identity for identity in await _read_known(info, xids) if identity.namespace_id in wanted]
+    return {known_namespace(context.config, code).namespace_id for code in namespaces}
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:
@@ -294,15 +306,20 @@ class IdentityNode(Node):
     is_primary: bool = resolved_by(
         _is_primary,
         "Whether at least one record or event is stored under it; others are only named beside it.",
+        reads=Column("is_primary", Format.BOOLEAN, is_derived=True),
         weight=Weight(OBJECT),
     )
     first_seen_at: datetime = resolved_by(
         _first_seen_at,
         "The earliest time of anything that names it: of events when they happened, of records when they were last updated at their source, else when they came in.",
+        reads=Column("first_seen_at", Format.TIME, is_derived=True),
         weight=Weight(OBJECT),
     )
     last_seen_at: datetime = resolved_by(
-        _last_seen_at, "The latest time of anything that names it, in the same way.", weight=Weight(OBJECT)
+        _last_seen_at,
+        "The latest time of anything that names it, in the same way.",
+        reads=Column("last_seen_at", Format.TIME, is_derived=True),
+        weight=Weight(OBJECT),
     )
     profile: Any = resolved_by(
         _profile, "The person it belongs to; null where no person has data under this policy.", ProfileField
@@ -385,7 +402,7 @@ class IdentityGraphNode:
     identities: list[IdentityNode] = resolved_by(
         _graph_identities,
         "The person's identities, at most 50: people's own first, then those of devices and browsers.",
-        reads=related("identities", is_list=True),
+        reads=related("identities", is_list=True, passing=of_namespaces),
         raw=GRAPH,
     )
     links: list[IdentityLinkType] = resolved_by(

@@ -44,6 +44,7 @@ from gateway.api.identities import (
     input_keys,
     input_xid,
     named_datasets,
+    of_namespaces,
     policy_in,
     profile_at,
 )
@@ -53,10 +54,10 @@ from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
 from gateway.api.profile_limits import ProfileLimitsType
-from gateway.api.projections import EVERYTHING, document_of, object_of, related, whole_document
+from gateway.api.projections import EVERYTHING, document_json, document_of, object_of, related
 from gateway.api.record_versions import RecordVersionType, versions_of
 from gateway.api.scalars import JSON, described
-from gateway.api.selectors import SelectArgument, selector_of
+from gateway.api.selectors import SelectArgument, selector_of, subset_of
 from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.reading import profiles, search
@@ -235,7 +236,7 @@ class ProfileType(Node):
     identities: list[IdentityNode] = resolved_by(
         _identities,
         "All identities of the person, at most 50: people's own first, then those of devices and browsers.",
-        reads=related("identities", is_list=True),
+        reads=related("identities", is_list=True, passing=of_namespaces),
         raw=GRAPH,
     )
     identity_graph: IdentityGraphNode = resolved_by(
@@ -267,7 +268,7 @@ class ProfileType(Node):
     entity_json: JSON = resolved_by(
         entity_json_of,
         "The merged document as JSON, cut down by a selector. It has values of computed attributes where the selector names these, or `ComputedAttributes`.",
-        reads=whole_document,
+        reads=document_json(partial(subset_of, XdmClass.INDIVIDUAL_PROFILE)),
         raw=EVERYTHING,
     )
     fragments: list[ProfileFragmentType] = resolved_by(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
 from gateway.domain.reading.people import DOCUMENT, PERSON
+from gateway.projection.predicates import Predicate
 from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
 
 
@@ -22,8 +23,12 @@ class Selected(Protocol):
     def document(self) -> Node:
         """Return what is selected of a document's part, whose fields take their values by key."""
 
+    def given(self, read: Callable[..., Any]) -> Any:
+        """Return what stands for what `read` gives of the context of a request and the field's arguments. It raises NotProjected."""
+
     def page(self, read: Callable[..., Rows]) -> Page:
-        """Return the page that the field's connection is; `read` returns which one, for the field's arguments."""
+        """Return the page that the field's connection is; `read` returns which one, for the context of a request and the field's arguments,
+        and for no context where they depend on nothing."""
 
     def require_page(self) -> Rows:
         """Return the page around the field."""
@@ -66,13 +71,18 @@ def object_of(field: Selected) -> Node:
     return field.object()
 
 
-def related(name: str, *, is_list: bool = False) -> Callable[[Selected], Node]:
-    """Declare that a field is another record, or a list of some, which the source of the record calls `name`."""
+def related(
+    name: str, *, is_list: bool = False, passing: Callable[..., tuple[Predicate, ...]] | None = None
+) -> Callable[[Selected], Node]:
+    """Declare that a field is another record, or a list of some, which the source of the record calls `name`; `passing` returns their filter
+    for the context of a request and the field's arguments."""
 
     def node(field: Selected) -> Node:
-        if field.has_arguments:
+        if not field.has_arguments:
+            return Related(name, field.object(), is_list)
+        if passing is None:
             raise NotProjected
-        return Related(name, field.object(), is_list)
+        return Related(name, field.object(), is_list, field.given(passing))
 
     return node
 
@@ -99,8 +109,7 @@ def document_of(field: Selected) -> Node:
     return Document(field.document())
 
 
-def whole_document(field: Selected) -> Node:
-    """Declare that a field is the document of a record as JSON, unless an argument cuts it down."""
-    if field.has_arguments:
-        raise NotProjected
-    return Document(Leaf("JSON"))
+def document_json(read: Callable[..., Node]) -> Callable[[Selected], Node]:
+    """Declare that a field is the document of a record as JSON; `read` returns what of it, for the context of a request and the field's
+    arguments."""
+    return lambda field: Document(field.given(read) if field.has_arguments else Leaf("JSON"))

@@ -1,11 +1,15 @@
 """The argument `select`, which names the wanted fields of a document."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import strawberry
 
 from gateway.api.context import Context
+from gateway.api.projections import NotProjected
 from gateway.domain.rules.selectors import Selector
+from gateway.projection.tree import Items, Leaf, Node, Subset
+from gateway.xdm.classes import XdmClass
+from gateway.xdm.fields import Field, below
 
 ARGUMENT = "select"
 """The name of every argument that takes a selector, and of no other."""
@@ -19,6 +23,33 @@ SelectArgument = Annotated[
 ]
 
 
+MAX_CHARACTERS_PROJECTED: Final = 4_000
+"""The most characters of a selector that a statement reads by: with more, the whole document is the lesser evil."""
+
+
 def selector_of(context: Context, select: str | None) -> Selector | None:
     """Return the parsed selector of an argument; None, which selects everything, where there is none."""
     return None if select is None else context.selectors[select]
+
+
+def subset_of(xdm_class: XdmClass, context: Context, select: str | None = None) -> Node:
+    """Return what the argument selects of a document of a class, as a projection. Raises NotProjected for very much, and for values
+    that no stored document has, which are computed."""
+    selector = selector_of(context, select)
+    if selector is None:
+        return Leaf("JSON")
+    if len(select or "") > MAX_CHARACTERS_PROJECTED:
+        raise NotProjected
+    return _subset(selector, context.config.union(xdm_class))
+
+
+def _subset(selector: Selector, field: Field) -> Subset:
+    return Subset(tuple((name, _part(inner, below(field, name))) for name, inner in selector.items()))
+
+
+def _part(inner: Selector | None, field: Field | None) -> Node:
+    if field is None:
+        raise NotProjected
+    if inner is None:
+        return Leaf("JSON")
+    return Items(_part(inner, field["items"])) if field["meta:xdmType"] == "array" else _subset(inner, field)

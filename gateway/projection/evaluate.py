@@ -25,6 +25,7 @@ from gateway.projection.tree import (
     Page,
     Place,
     Rows,
+    Subset,
     Under,
 )
 
@@ -46,46 +47,47 @@ Lists = Mapping[Page | Count, Any]
 """What was read of a record's lists: of a page a `Found`, or its JSON as an `orjson.Fragment`; of a count the number."""
 
 
-def evaluate(node: Node, record: Any, lists: Lists | None = None) -> Any:  # noqa: PLR0911 (a kind of node each)
-    """Return what is wanted of a record, for `orjson.dumps`. The record has an attribute for each column, and `document`."""
+def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None = None) -> Any:  # noqa: C901, PLR0911, PLR0912 (a kind of node each)
+    """Return what is wanted, for `orjson.dumps`: of a record, which has an attribute for each column, and `document`; of a part of a document
+    as `orjson.loads` gives it, where what is missing is None; or of the page that was read for `rows`, and of its records."""
     match node:
         case Constant(text):
             return text
+        case Object(fields, present):
+            if of is None or (present is not None and not getattr(of, present)):
+                return None
+            return {name: evaluate(below, of, lists, rows) for name, below in fields}
+        case Document(below):
+            return evaluate(below, of.document)
+        case Leaf() | Under() | Items() | Subset() if of is None:
+            return None
+        case Leaf(scalar):
+            return _NUMBERS[scalar](of) if scalar in _NUMBERS else of
+        case Under(key, below):
+            return evaluate(below, of.get(key))
+        case Items(below):
+            return [evaluate(below, item) for item in of]
+        case Subset(fields):
+            return {name: evaluate(below, of[name]) for name, below in fields if name in of}
         case Column(name, form):
-            value = getattr(record, name)
+            value = getattr(of, name)
             return None if value is None else _FORMATS[form](value)
         case Packed():
-            return pack(node, record)
-        case Document(of):
-            return pick(of, record.document)
-        case Object(fields, present):
-            if present is not None and not getattr(record, present):
-                return None
-            return {name: evaluate(below, record, lists) for name, below in fields}
-        case Page(rows, of):
-            found = _read(node, lists)
-            return _of_page(of, rows, found, lists) if isinstance(found, Found) else found
+            return pack(node, of)
         case Count():
-            return _read(node, lists)
-    raise TypeError(f"{node} is no part of a record")
-
-
-def pick(node: Node, value: Any) -> Any:
-    """Return what is wanted of a document, or of a part of it, as `orjson.loads` gives it. What is missing is None."""
-    match node:
-        case Constant(text):
-            return text
-        case _ if value is None:
-            return None
-        case Object(fields):
-            return {name: pick(below, value) for name, below in fields}
-        case Under(key, of):
-            return pick(of, value.get(key))
-        case Items(of):
-            return [pick(of, item) for item in value]
-        case Leaf(scalar):
-            return _NUMBERS[scalar](value) if scalar in _NUMBERS else value
-    raise TypeError(f"{node} is no part of a document")
+            return (lists or {})[node]
+        case Page(asked, below):
+            found = (lists or {})[node]
+            return evaluate(below, found, lists, asked) if isinstance(found, Found) else found
+        case Each(below):
+            return [evaluate(below, item, rows=rows) for item in of.items]
+        case HasMore(behind):
+            return of.has_next if behind else of.has_previous
+        case Place() if rows:
+            return pack(rows.key, of)
+        case End(is_first) if rows:
+            return pack(rows.key, of.items[0 if is_first else -1]) if of.items else None
+    raise TypeError(f"only the store can tell {node}")
 
 
 def printed(at: datetime) -> str:
@@ -116,33 +118,3 @@ _PACKINGS: Final[Mapping[Packing, Callable[[Any], bytes]]] = {
     Packing.LONG: lambda value: value.to_bytes(8, signed=True),
     Packing.MICROSECONDS: lambda at: str((at - EPOCH) // MICROSECOND).encode(),
 }
-
-
-def _read(node: Page | Count, lists: Lists | None) -> Any:
-    return (lists or {})[node]
-
-
-def _of_page(node: Node, rows: Rows, found: Found, lists: Lists | None) -> Any:
-    match node:
-        case Constant(text):
-            return text
-        case Object(fields):
-            return {name: _of_page(below, rows, found, lists) for name, below in fields}
-        case Each(of):
-            return [_of_item(of, rows, item) for item in found.items]
-        case HasMore(behind):
-            return found.has_next if behind else found.has_previous
-        case End(is_first):
-            return pack(rows.key, found.items[0 if is_first else -1]) if found.items else None
-        case Count():
-            return _read(node, lists)
-    raise TypeError(f"{node} is no part of a page")
-
-
-def _of_item(node: Node, rows: Rows, item: Any) -> Any:
-    match node:
-        case Place():
-            return pack(rows.key, item)
-        case Object(fields):
-            return {name: _of_item(below, rows, item) for name, below in fields}
-    return evaluate(node, item)

@@ -35,6 +35,7 @@ from gateway.projection.tree import (
     Place,
     Related,
     Rows,
+    Subset,
     Under,
     nodes_of,
 )
@@ -173,6 +174,8 @@ class _Writer:
         instead = {} if source.identity_map is None else {IDENTITY_MAP: source.identity_map}
         if isinstance(of, Object):
             yield from _object(of, source.document, _NULL, instead)
+        elif isinstance(of, Subset):
+            yield False, _subset(of, source.document, instead)
         elif isinstance(of, Leaf) and instead:
             text, comma = (
                 f"left({source.document}::text, -1)",
@@ -185,7 +188,7 @@ class _Writer:
     def related(self, node: Related) -> str:
         relation = self._source.related[node.name]
         text = _joined(_Writer(relation.source, self._values).pieces(node.of))
-        found = relation.sql(owner=self._source.alias)
+        found = relation.sql(owner=self._source.alias) + self._values.conditions(node.filter)
         if node.is_list:
             return f"(select '[' || coalesce(string_agg({text}, ',' order by {relation.order}), '') || ']' {found})"
         return f"coalesce((select {text} {found}), {_NULL})"
@@ -338,9 +341,14 @@ def _pieces(node: Node, value: str, missing: str) -> Iterator[_Piece]:
         case Constant(text):
             yield True, orjson.dumps(text).decode()
         case Under(key, of):
-            yield from _pieces(of, f"{value} -> {literal(key)}", missing)
+            yield from _under(key, of, value, missing, None)
         case Object():
             yield False, f"coalesce({_object_or_null(node, value)}, {missing})"
+        case Subset():
+            yield (
+                False,
+                f"coalesce(case when jsonb_typeof({value}) = 'object' then {_subset(node, value, {})} end, {missing})",
+            )
         case Items(of) if not _is_leaf(of):
             yield False, f"coalesce({_array(of, value)}, {missing})"
         case _:
@@ -362,13 +370,34 @@ def _object(node: Object, value: str, missing: str, instead: Mapping[str, str] |
 
     def pieces(place: int, below: Node) -> Iterator[_Piece]:
         absent = missing if place == first else _NULL
-        if isinstance(below, Under) and instead and below.key in instead:
-            # whole it stays as it is, since jsonb would put its keys into another order
-            kind = "" if isinstance(below.of, Leaf) else "::jsonb"
-            return _pieces(below.of, instead[below.key] + kind, absent)
-        return _pieces(below, value, absent)
+        return (
+            _under(below.key, below.of, value, absent, instead)
+            if isinstance(below, Under)
+            else _pieces(below, value, absent)
+        )
 
     return _braced((name, pieces(place, below)) for place, (name, below) in enumerate(node.fields))
+
+
+def _subset(node: Subset, value: str, instead: Mapping[str, str]) -> str:
+    """What is missing is null in SQL, which `concat_ws` passes over."""
+    fields = [
+        _joined(chain([(True, f"{orjson.dumps(name).decode()}:")], _under(name, below, value, "null", instead)))
+        for name, below in node.fields
+    ]
+    while len(fields) > _WIDTH:
+        fields = [
+            f"nullif(concat_ws(',', {', '.join(fields[at : at + _WIDTH])}), '')" for at in range(0, len(fields), _WIDTH)
+        ]
+    return f"('{{' || concat_ws(',', {', '.join(fields)}) || '}}')"
+
+
+def _under(key: str, of: Node, value: str, missing: str, instead: Mapping[str, str] | None) -> Iterator[_Piece]:
+    """Yield what is wanted of the field of an object with this key."""
+    if instead and key in instead:
+        # whole it stays as it is, since jsonb would put its keys into another order
+        return _pieces(of, instead[key] + ("" if isinstance(of, Leaf) else "::jsonb"), missing)
+    return _pieces(of, f"{value} -> {literal(key)}", missing)
 
 
 def _braced(values: Iterable[tuple[str, Iterable[_Piece]]]) -> Iterator[_Piece]:

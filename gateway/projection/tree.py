@@ -59,6 +59,12 @@ class Object:
     def _hash(self) -> int:
         return hash((self.fields, self.present))
 
+    @cached_property
+    def is_fixed(self) -> bool:
+        """Whether `replaced` leaves it as it is."""
+        below = (each for _, field in self.fields for each in nodes_of(field))
+        return not any(isinstance(each, Page | Count | Related | Document) for each in below)
+
 
 # ------------------------------------------------------------------------------------------------ parts of a document
 
@@ -85,6 +91,13 @@ class Items:
     """Each item of an array."""
 
     of: "Node"
+
+
+@dataclass(frozen=True, slots=True)
+class Subset:
+    """Those of some fields of an object that are there, under their own keys: null where there is no object."""
+
+    fields: tuple[tuple[str, "Node"], ...]
 
 
 # ------------------------------------------------------------------------------------------------ parts of a record
@@ -174,11 +187,13 @@ class Count:
 
 @dataclass(frozen=True, slots=True)
 class Related:
-    """What the source of the record calls `name`: another record, or if so a list of some. Null where there is no such record."""
+    """What the source of the record calls `name`: another record, or if so a list of some that pass a filter. Null where there is no such
+    record."""
 
     name: str
     of: "Node"
     is_list: bool = False
+    filter: tuple[Predicate, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------ parts of a page
@@ -216,6 +231,7 @@ Node: TypeAlias = (
     | Leaf
     | Under
     | Items
+    | Subset
     | Document
     | Column
     | Packed
@@ -233,7 +249,7 @@ def nodes_of(node: Node) -> Iterator[Node]:
     """Yield a node and all nodes below it, but those of related records."""
     yield node
     match node:
-        case Object(fields):
+        case Object(fields) | Subset(fields):
             for _, below in fields:
                 yield from nodes_of(below)
         case Under(_, of) | Items(of) | Document(of) | Page(_, of) | Each(of):
@@ -252,17 +268,21 @@ def computed_in(node: Node) -> list[str] | None:
     return list(dict.fromkeys(each.key for each in fields if isinstance(each, Under))) if objects else None
 
 
-def with_rows(node: Node, changed: Callable[[Rows], Rows]) -> Node:
-    """Return a node with other pages in it."""
+def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR0911 (a kind of node each)
+    """Return a node with others of what may depend on a request: rows, filters of related records, and what is wanted of documents."""
     match node:
-        case Object(fields):
-            new = tuple((name, with_rows(below, changed)) for name, below in fields)
-            is_same = all(one is other for (_, one), (_, other) in zip(fields, new, strict=True))
-            return node if is_same else replace(node, fields=new)
+        case Object(fields) if not node.is_fixed:
+            return replace(node, fields=tuple((name, replaced(below, changed)) for name, below in fields))
         case Page(rows, of):
-            return Page(changed(rows), with_rows(of, changed))
+            return Page(changed(rows), replaced(of, changed))
         case Count(rows):
             return Count(changed(rows))
+        case Each(of):
+            return Each(replaced(of, changed))
+        case Document(of):
+            return Document(changed(of))
+        case Related(of=of, filter=filter_):
+            return replace(node, of=replaced(of, changed), filter=changed(filter_))
     return node
 
 
@@ -294,16 +314,20 @@ class Projection:
         """The projection with slots for the values of conditions, which has the same SQL, and these values by the places of the slots."""
         values = list[Any]()
 
-        def slotted(predicate: Predicate) -> Predicate:
-            first = len(values)
-            values.extend(predicate.values)
-            return replace(predicate, values=tuple(map(Slot, range(first, len(values)))))
+        def slotted(given: Any) -> Any:
+            match given:
+                case Predicate():
+                    first = len(values)
+                    values.extend(given.values)
+                    return replace(given, values=tuple(map(Slot, range(first, len(values)))))
+                case tuple():
+                    return tuple(map(slotted, given))
+                case Rows():
+                    filter_, after, before = map(slotted, (given.filter, given.after, given.before))
+                    return replace(given, filter=filter_, after=after, before=before)
+            return given
 
-        def of_rows(rows: Rows) -> Rows:
-            after, before = (bound and slotted(bound) for bound in (rows.after, rows.before))
-            return replace(rows, filter=tuple(map(slotted, rows.filter)), after=after, before=before)
-
-        parts = tuple(with_rows(part, of_rows) for part in self.parts)
+        parts = tuple(replaced(part, slotted) for part in self.parts)
         return (replace(self, parts=parts), tuple(values)) if values else (self, ())
 
     @cached_property

@@ -1,5 +1,10 @@
 -- Batches: documents that came in together and can be undone together.
 
+-- part: batch
+-- The batch `b` that brought something.
+from gateway.batch b
+ where b.sandbox_id = $1 and b.batch_id = {owner}.batch_id
+
 -- name: read_batches(sandbox_id, batch_ids) -> rows
 -- The batches with these ids, existing ones only. Walks batch_pkey.
 select batch_id, dataset_id, key, status, record_count, failed_count, created_at, completed_at, created_by, settled_at

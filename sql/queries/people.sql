@@ -32,11 +32,11 @@ cross join lateral (
 -- part: members
 -- The identities `i` of a person, in the order of the graph.
 from unnest(g.xids) with ordinality member (xid, place)
- cross join lateral (
+  join lateral (
          select xid, namespace_id, value
            from gateway.identity
           where sandbox_id = $1 and xid = member.xid
-          limit 1) i
+          limit 1) i on true
 
 -- part: sources
 -- The datasets `d` of the records in a profile; of a person without records, those of the events.
@@ -122,8 +122,7 @@ select profile_id, document, sources, modified_at
 select i.xid, i.namespace_id, i.value, i.profile_id
   from gateway.identity i
  where i.sandbox_id = $1 and i.xid > $2 and i.xid < $3
-   and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
-                (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1))
+   and {is_primary}
  order by i.xid {direction}
  limit $4;
 

@@ -24,11 +24,6 @@ from gateway.identity k
                 json_build_object(n.code, json_build_array(json_build_object('id', k.value))) as identity_map) g
  cross join lateral (select k.xid as profile_id) person
 
--- part: is_primary
--- Whether a live fragment or an event is stored under an identity.
-and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = k.xid and not f.is_deleted limit 1),
-             (select true from gateway.event e where e.sandbox_id = $1 and e.xid = k.xid limit 1))
-
 -- part: reach
 -- How far a statement looks: the last of its people, and the one behind.
 (select case when ends[2] is not null then ends[1] end as last, coalesce(ends[2], {end}::uuid) as bound

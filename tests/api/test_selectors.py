@@ -8,11 +8,11 @@ import pytest
 from graphql import is_object_type
 from world import record
 
-from gateway.api import profiles
-from gateway.api.execution import resolvers, selector_arguments
+from gateway.api.execution import selector_arguments
 from gateway.api.execution.operations import Outcome
 from gateway.api.schema import build_schema
-from gateway.api.selectors import ARGUMENT
+from gateway.api.selectors import ARGUMENT, MAX_CHARACTERS_PROJECTED
+from gateway.domain.rules import selectors
 from gateway.runtime import slices
 from gateway.runtime.threads import DOCUMENTS
 
@@ -112,7 +112,7 @@ async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, mo
     monkeypatch.setattr(slices, "SLICE_SECONDS", 1e-9)
     names = [("Email", f"p{number}@example.com") for number in range(60)]
     await client.world.records(*(record(name, first_name="Ana") for name in names))
-    turn, picked, selected = 0, Counter[int](), profiles.selected
+    turn, picked, apply = 0, Counter[int](), selectors.apply
 
     async def others():
         nonlocal turn
@@ -122,14 +122,15 @@ async def test_what_is_selected_of_many_documents_is_picked_in_slices(client, mo
 
     def spy(*given):
         picked[turn] += 1
-        return selected(*given)
+        return apply(*given)
 
-    monkeypatch.setattr(profiles, "selected", spy)
+    monkeypatch.setattr(selectors, "apply", spy)
     watching = asyncio.create_task(others())
     found = await client.data(
-        'query($n: Int) { searchProfiles(first: $n) { nodes { profileId sources { name } entityJson(select: "person") } } }',
+        "query($n: Int, $s: String) { searchProfiles(first: $n) { nodes { profileId sources { name } entityJson(select: $s) } } }",
         n=60,
+        s="person" + " " * MAX_CHARACTERS_PROJECTED,
     )
     watching.cancel()
     assert len(found["searchProfiles"]["nodes"]) == sum(picked.values()) == 60
-    assert max(picked.values()) == resolvers.FEW
+    assert max(picked.values()) == 1

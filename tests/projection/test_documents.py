@@ -25,10 +25,11 @@ from hypothesis.strategies import SearchStrategy
 
 from gateway.api.entities import ByKey
 from gateway.api.schema import build_schema
-from gateway.projection.evaluate import pick
+from gateway.domain.rules.selectors import apply
+from gateway.projection.evaluate import evaluate
 from gateway.projection.predicates import Values
 from gateway.projection.sql import Source, columns, literal
-from gateway.projection.tree import Constant, Document, Items, Leaf, Node, Object, Under
+from gateway.projection.tree import Constant, Document, Items, Leaf, Node, Object, Subset, Under
 
 SCALARS = build_schema().type_map | specified_scalar_types
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=8)
@@ -47,14 +48,20 @@ LEAVES: dict[str, SearchStrategy[Any]] = {
 }  # fmt: skip
 
 
+WHOLE = Leaf("JSON")
+
+
 @dataclass(frozen=True)
 class Part:
-    """A type, the values that validation lets in there, and what a document asks for: as GraphQL, and as a projection."""
+    """A type, the values that validation lets in there, and what a document asks for: as GraphQL, and as a projection; and a selector's
+    tree, with the projection that it is."""
 
     type: Any
     values: SearchStrategy[Any]
     selection: str
     node: Node
+    tree: Any = None
+    subset: Node = WHOLE
 
 
 @st.composite
@@ -66,7 +73,12 @@ def leaves(draw):
 def lists(parts):
     return parts.map(
         lambda part: Part(
-            GraphQLList(GraphQLNonNull(part.type)), st.lists(part.values, max_size=3), part.selection, Items(part.node)
+            GraphQLList(GraphQLNonNull(part.type)),
+            st.lists(part.values, max_size=3),
+            part.selection,
+            Items(part.node),
+            part.tree,
+            Leaf("JSON") if part.tree is None else Items(part.subset),
         )
     )
 
@@ -83,7 +95,11 @@ def objects(draw, parts):
         fields.append((f"a{place}", Under(below[field][0], below[field][1].node) if field in below else Constant(name)))
     values = st.fixed_dictionaries({}, optional={key: part.values for key, part in below.values()})
     resolved = {field: GraphQLField(part.type, resolve=ByKey(key)) for field, (key, part) in below.items()}
-    return Part(GraphQLObjectType(name, resolved), values, f"{{ {' '.join(selection)} }}", Object(tuple(fields)))
+    within = [(*below[field], draw(st.booleans())) for field in draw(st.lists(st.sampled_from([*below]), unique=True))]
+    tree = {key: part.tree if is_within else None for key, part, is_within in within}
+    subset = Subset(tuple((key, part.subset if is_within else Leaf("JSON")) for key, part, is_within in within))
+    kind, asks = GraphQLObjectType(name, resolved), f"{{ {' '.join(selection)} }}"
+    return Part(kind, values, asks, Object(tuple(fields)), tree, subset)
 
 
 NUMBERED: Iterator[int] = count()
@@ -128,11 +144,21 @@ async def test_three_ways_give_one_answer(connection, example):
     part, sent = example
     document = orjson.loads(await connection.fetchval("select $1::jsonb", orjson.dumps(sent).decode()))
     there = await picked_there(connection, part.node, document)
-    here = orjson.dumps(pick(part.node, document))
+    here = orjson.dumps(evaluate(part.node, document))
     stock = execute_sync(GraphQLSchema(part.type), parse(part.selection), root_value=document)
     assert not stock.errors
     assert here == orjson.dumps(stock.data)
     assert told(there) == told(here)
+
+
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@given(documents())
+async def test_a_selector_takes_the_same_wherever_it_is_applied(connection, example):
+    part, sent = example
+    document = orjson.loads(await connection.fetchval("select $1::jsonb", orjson.dumps(sent).decode()))
+    expected = told(orjson.dumps(apply(part.tree, document)))
+    assert told(orjson.dumps(evaluate(part.subset, document))) == expected
+    assert told(await picked_there(connection, part.subset, document)) == expected
 
 
 @pytest.mark.parametrize("number", ["25209225899428890", "1e300", "123456789012345678901234567890.5", "-0.0", "1e-400"])
@@ -141,7 +167,7 @@ async def test_a_number_of_any_size_is_shown_as_it_is_stored(connection, number)
     node = Object((("n", Under("n", Leaf("Float"))),))
     sql = expression(node, "document")
     there = await connection.fetchval(f"select {sql} from (select $1::jsonb as document) d", document)
-    assert told(there) == told(orjson.dumps(pick(node, orjson.loads(document))))
+    assert told(there) == told(orjson.dumps(evaluate(node, orjson.loads(document))))
 
 
 NODE = Object(
@@ -163,7 +189,7 @@ NODE = Object(
     ],
 )
 async def test_what_is_not_there_is_null_and_what_is_empty_is_empty(connection, document, expected):
-    assert pick(NODE, document) == expected
+    assert evaluate(NODE, document) == expected
     assert orjson.loads(await picked_there(connection, NODE, document)) == expected
 
 
@@ -185,14 +211,16 @@ async def test_an_object_is_null_or_not_whatever_is_selected_of_it(connection, w
             "outer": {"inner": None},
         }
     else:
-        assert orjson.loads(await picked_there(connection, around, document)) == pick(around, document)
+        assert orjson.loads(await picked_there(connection, around, document)) == evaluate(around, document)
 
 
 async def test_an_object_has_any_number_of_fields(connection):
     """A sum of 3,000 texts is deeper than Postgres reads, and a function takes 100 arguments."""
     node = Object(tuple((f"a{n}", Under(f"k{n}", Leaf("Int"))) for n in range(3_000)))
+    subset = Subset(tuple((f"k{n}", Leaf("JSON")) for n in range(3_000)))
     document = {f"k{n}": n for n in range(0, 3_000, 7)}
-    assert orjson.loads(await picked_there(connection, node, document)) == pick(node, document)
+    for each in (node, subset):
+        assert orjson.loads(await picked_there(connection, each, document)) == evaluate(each, document)
 
 
 async def test_the_identity_map_is_taken_from_elsewhere(connection):
@@ -204,6 +232,9 @@ async def test_the_identity_map_is_taken_from_elsewhere(connection):
     )
     sql = expression(node, "'{}'::jsonb", """'{"Email": [1]}'::jsonb""")
     assert orjson.loads(await connection.fetchval(f"select {sql}")) == {"ids": {"Email": [1]}, "more": {"mail": [1]}}
+    subset = Subset((("a", Leaf("JSON")), ("identityMap", Subset((("Email", Leaf("JSON")), ("ECID", Leaf("JSON")))))))
+    part = expression(subset, "'{}'::jsonb", """'{"Email": [1], "Phone": []}'::json""")
+    assert orjson.loads(await connection.fetchval(f"select {part}")) == {"identityMap": {"Email": [1]}}
     whole = expression(Leaf("JSON"), """'{"a": 2}'::jsonb""", """'{"Email": [1]}'::jsonb""")
     assert orjson.loads(await connection.fetchval(f"select {whole}")) == {"a": 2, "identityMap": {"Email": [1]}}
 

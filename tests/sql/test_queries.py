@@ -11,6 +11,7 @@ from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
+    "is_primary": "true", "first_at": "now()", "last_at": "now()", "sightings": "",
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
     "name": "search_1", "partition": "profile_0", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
     "in_order": "", "indexed": "sandbox_id",

@@ -6,13 +6,14 @@ parts, as far as they can be, and resolvers give the others from the columns tha
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, cast
 
 from graphql import GraphQLField, GraphQLList, GraphQLNonNull, GraphQLObjectType, get_named_type
 from graphql.execution.collect_fields import FieldDetails, GroupedFieldSet
 from graphql.execution.values import VariableValues
 
-from gateway.api.conditions import Conditions
+from gateway.api.context import Context
 from gateway.api.entities import ByKey
 from gateway.api.execution.condition_arguments import conditions_of
 from gateway.api.execution.inputs import Arguments
@@ -35,7 +36,7 @@ from gateway.projection.tree import (
     computed_in,
     is_in_store,
     nodes_of,
-    with_rows,
+    replaced,
 )
 
 TYPENAME: Final = "__typename"
@@ -48,10 +49,10 @@ Below = Callable[[GraphQLObjectType, list[FieldDetails]], GroupedFieldSet]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Unbound:
-    """Stands for a page until the values of an operation's variables, and its conditions, are known."""
+    """Stands for what `read` gives of a request's context and the values of a field's arguments."""
 
     arguments: Arguments
-    read: Callable[..., Rows]
+    read: Callable[..., Any]
 
 
 AROUND: Final[Any] = object()
@@ -71,30 +72,31 @@ class Lookahead:
     page: Page | None
     is_bound: bool
 
-    def bound(self, variables: Any, conditions: Conditions) -> Projection | None:
-        """Return the projection for these values of the operation's variables, and its conditions.
+    def bound(self, context: Context, variables: Any) -> Projection | None:
+        """Return the projection for a request and the values of its variables.
 
-        None where arguments of pages in it are wrong: then all is read, and the fields of the pages raise the errors.
+        None where arguments of fields in it are wrong, or what they ask for is not projected: then all is read, and the fields tell.
         """
         if self.is_bound:
             return self.projection
         try:
-            parts = tuple(
-                with_rows(part, lambda rows: _bind(rows, variables, conditions)) for part in self.projection.parts
-            )
-        except Exception:  # noqa: BLE001 (the field of the page raises it again)
+            parts = tuple(replaced(part, partial(_bind, context, variables)) for part in self.projection.parts)
+        except Exception:  # noqa: BLE001 (the field with the arguments raises it again)
             return None
         return replace(self.projection, parts=parts)
 
-    def page_of(self, rows: Rows) -> Page | None:
-        """Return the whole connection, for the page that is asked for."""
-        return None if self.page is None else cast("Page", with_rows(self.page, lambda _: rows))
+    def page_of(self, context: Context, variables: Any, rows: Rows) -> Page | None:
+        """Return the whole connection, for the page that is asked for; None where it is not projected."""
+        if self.page is None:
+            return None
+        try:
+            return cast("Page", replaced(self.page, lambda of: rows if of is AROUND else _bind(context, variables, of)))
+        except Exception:  # noqa: BLE001 (the field with the arguments raises it again)
+            return None
 
 
-def _bind(rows: Rows | Unbound, variables: VariableValues, conditions: Conditions) -> Rows:
-    if not isinstance(rows, Unbound):
-        return rows
-    return rows.read(conditions=conditions, **rows.arguments.read(variables))
+def _bind(context: Context, variables: VariableValues, of: Any) -> Any:
+    return of.read(context, **of.arguments.read(variables)) if isinstance(of, Unbound) else of
 
 
 def reading_of(field: GraphQLField) -> Reading:
@@ -124,8 +126,12 @@ class Walk:
         self._collect(named, details, (), parts, raw)
         page = self._page(named, details)
         projection = Projection(tuple(parts.values()), frozenset(raw), is_text=() in parts)
-        is_bound = not any(isinstance(node, Page) and isinstance(node.rows, Unbound) for node in projection.nodes)
-        return Lookahead(projection, {path: place for place, path in enumerate(parts)}, page, is_bound)
+        return Lookahead(
+            projection,
+            {path: place for place, path in enumerate(parts)},
+            page,
+            not any(map(is_unbound, parts.values())),
+        )
 
     def projected(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
         """Return what a field is of a record in the store; `rows` is the page around it. Raises NotProjected."""
@@ -204,6 +210,18 @@ class Walk:
             yield key, inner[0].node.name.value, inner
 
 
+def is_unbound(node: Node) -> bool:
+    """Return whether something of a node depends on a request."""
+    found = list[Any]()
+
+    def note(of: Any) -> Any:
+        found.append(of)
+        return of
+
+    replaced(node, note)
+    return any(isinstance(of, Unbound) for of in found)
+
+
 def _is_worth_reading(node: Node) -> bool:
     """Whether the store has to do something for it: columns alone come with each record."""
     return is_in_store(node) or any(isinstance(below, Document | Page | Count) for below in nodes_of(node))
@@ -230,15 +248,16 @@ class _Field:
     def document(self) -> Node:
         return _part_of_document(self._field.type, self._details, self._walk.below)
 
+    def given(self, read: Callable[..., Any]) -> Any:
+        return Unbound(Arguments(self._field, self._details[0].node), read)
+
     def page(self, read: Callable[..., Rows]) -> Page:
-        arguments, rows = Arguments(self._field, self._details[0].node), cast("Any", None)
-        if arguments.fixed is not None and not any(conditions_of(self._field, self._details[0].node)):
+        rows: Any = self.given(read)
+        if rows.arguments.fixed is not None and not any(conditions_of(self._field, self._details[0].node)):
             try:
-                rows = read(**arguments.fixed)
+                rows = read(None, **rows.arguments.fixed)
             except GatewayError as error:
                 raise NotProjected from error
-        else:
-            rows = Unbound(arguments, read)
         return Page(rows, self._walk.object(get_named_type(self._field.type), self._details, rows))
 
 

@@ -15,7 +15,7 @@ from gateway.api.execution.columns import Resolver, Run, parts_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.execution.lookahead import Lookahead
 from gateway.api.finished import Finished
-from gateway.projection.evaluate import evaluate, pick
+from gateway.projection.evaluate import evaluate
 from gateway.projection.tree import Document, Node
 from gateway.runtime.slices import in_time_slices
 
@@ -104,7 +104,7 @@ class WithAttributes(Resolver):
         return await _called(self._text, documents, fail)
 
     def _text(self, document: Any) -> Finished:
-        return Finished(orjson.dumps(pick(self._wanted, document)).decode())
+        return Finished(orjson.dumps(evaluate(self._wanted, document)).decode())
 
 
 class Function(Resolver):

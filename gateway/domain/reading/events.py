@@ -293,7 +293,12 @@ NO_KEY: Final = Packed("", ())
 PAGE, UNPACKED, COUNT_ALL = (part(f"events.{name}") for name in ("page", "unpacked", "count"))
 DOCUMENT_COLUMN: Final = f"e.{DOCUMENT}"
 OF_DATASET: Final = Relation(partial(fill, part("events.dataset")), Source("d"), ("dataset_id",))
-SOURCE: Final = Source("e", "unpacked.document", related={"identity": OF_FACT, "dataset": OF_DATASET})
+OF_BATCH: Final = Relation(
+    partial(fill, part("batches.batch")), Source("b", related={"dataset": OF_DATASET}), ("batch_id",)
+)
+SOURCE: Final = Source(
+    "e", "unpacked.document", related={"identity": OF_FACT, "dataset": OF_DATASET, "batch": OF_BATCH}
+)
 
 
 def _page_sql(*, carried: str, **gaps: str) -> str:

@@ -22,15 +22,33 @@ from gateway.storage.database import Database, Reader
 from gateway.storage.queries import fill, part, query
 
 NAMESPACE: Final = Relation(partial(fill, part("identities.namespace")), Source("n"), ("namespace_id",))
-IDENTITY: Final = Source("i", related={"namespace": NAMESPACE})
+
+
+def is_primary(alias: str) -> str:
+    """Return SQL of whether a live fragment or an event is stored under the identity with this alias."""
+    return fill(part("identities.is_primary"), identity=alias)
+
+
+_SIGHTINGS: Final = fill(part("identities.sightings"), identity="i")
+_FIRST_AT, _LAST_AT = part("identities.first_at"), part("identities.last_at")
+
+IDENTITY: Final = Source(
+    "i",
+    related={"namespace": NAMESPACE},
+    derived={
+        "is_primary": is_primary("i"),
+        "first_seen_at": f"(select {_FIRST_AT} from (values (1)) one {_SIGHTINGS})",
+        "last_seen_at": f"(select {_LAST_AT} from (values (1)) one {_SIGHTINGS})",
+    },
+)
 """Identities, as projections read them."""
 
 OF_FACT: Final = Relation(partial(fill, part("identities.identity")), IDENTITY, ("xid",))
 """The identity under which a fact is stored."""
 
 READ = query("identities.read_identities")
-READ_PRIMARIES = query("identities.read_primaries")
-READ_SIGHTINGS = query("identities.read_sightings")
+READ_PRIMARIES = query("identities.read_primaries").filled(is_primary=is_primary("i"))
+READ_SIGHTINGS = query("identities.read_sightings").filled(first_at=_FIRST_AT, last_at=_LAST_AT, sightings=_SIGHTINGS)
 
 
 class Identity(NamedTuple):

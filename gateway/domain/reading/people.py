@@ -16,7 +16,7 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.events import LISTS, OF_DATASET
-from gateway.domain.reading.identities import IDENTITY, Identity, read_known_identities, read_primaries
+from gateway.domain.reading.identities import IDENTITY, Identity, is_primary, read_known_identities, read_primaries
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
 from gateway.domain.reading.statements import Made, Statements
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
@@ -206,7 +206,7 @@ async def list_people(
         found = await list_projected(db, scope, asked, policy, WHOLE)
         return Page([each.person for each in found.items if each.person], found.has_next, found.has_previous)
     scope.require(Permission.PROFILE_READ)
-    statement = LIST_PRIMARIES.filled(direction=_direction(asked))
+    statement = LIST_PRIMARIES.filled(direction=_direction(asked), is_primary=is_primary("i"))
     identities = [Identity(*row) for row in await db.rows(statement, scope.sandbox_id, *_bounds(asked))]
     return page_of_rows(await _each_without_graph(db, scope, config, identities, policy), asked)
 

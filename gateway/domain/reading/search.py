@@ -14,6 +14,7 @@ from uuid import UUID
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.reading.conditions import Condition
+from gateway.domain.reading.identities import is_primary
 from gateway.domain.reading.people import FIRST, LAST, WHOLE
 from gateway.domain.reading.profiles import Profile, project_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
@@ -170,7 +171,7 @@ def statement_of(
         "key": key,
         "low": "reach.bound" if backward else "$4",
         "high": "$5" if backward else "reach.bound",
-        "where": conditions if is_graph else f"{part('search.is_primary')}{conditions}",
+        "where": conditions if is_graph else f"and {is_primary('k')}{conditions}",
         "direction": direction,
         "reach": fill(
             part("search.reach" if candidates is None else "search.whole"),

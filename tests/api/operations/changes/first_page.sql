@@ -1,5 +1,5 @@
--- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, p.document, p.sources, p.modified_at
+-- people.read_texts
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3) as is_current, string_agg(coalesce(case when person.is_found then '{"profileId":' || coalesce('"' || person.profile_id || '"', 'null') || ',"entityJson":' || ('{' || concat_ws(',', '"person":' || coalesce(case when jsonb_typeof(kept.document -> 'person') = 'object' then ('{' || concat_ws(',', '"name":' || coalesce((kept.document -> 'person' -> 'name')::text, null)) || '}') end, null)) || '}') || '}' end, ''), E'\x01' order by asked.place) as texts
   from unnest($4::uuid[]) with ordinality asked (xid, place)
   left join lateral (
          select namespace_id, value, profile_id
@@ -11,16 +11,11 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
                 case when i.profile_id is not null then 'FOUND'
                      when i.namespace_id is not null and i.value is null then 'ERASED'
                      else 'NOT_FOUND' end as status) person
-  left join lateral (
-         select xids, event_xids, identity_map, size, is_contested
-           from gateway.graph
-          where sandbox_id = $1 and profile_id = person.profile_id
-          limit 1) g on true
+  
   left join lateral (
          select document || '{}' as document, sources, modified_at
            from gateway.profile
           where sandbox_id = $1 and profile_id = person.profile_id
             and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
           limit 1) p on true
- cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept
- order by asked.place;
+ cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept;

@@ -1,9 +1,16 @@
+-- identities.read_primaries
+select i.xid
+  from gateway.identity i
+ where i.sandbox_id = $1 and i.xid = any($2::uuid[])
+   and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
+         (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1), false);
+
 -- people.list_primaries
 select i.xid, i.namespace_id, i.value, i.profile_id
   from gateway.identity i
  where i.sandbox_id = $1 and i.xid > $2 and i.xid < $3
    and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
-                (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1))
+         (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1), false)
  order by i.xid asc
  limit $4;
 
