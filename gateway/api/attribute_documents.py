@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from operator import attrgetter
 from typing import Any, Final
 
 import orjson
@@ -49,12 +48,17 @@ async def _json_of_all(
 ) -> list[Document]:
     selector = selector_of(info.context, select)
     if selector is None:
-        return await in_time_slices(attrgetter("document"), records)
+        return await in_time_slices(_document, records)
     names = attributes_selected(selector, info.context.config, type(records[0]))
     if names is None:
-        return await in_time_slices(lambda record: selectors.apply(selector, record.document), records)
+        return await in_time_slices(lambda record: selectors.apply(selector, _document(record)), records)
     documents = await documents_with(info.context, names, records)
     return await in_time_slices(partial(selectors.apply, selector), documents)
+
+
+def _document(record: Any) -> Document:
+    document: Document = record.document
+    return document
 
 
 @for_all(_json_of_all)

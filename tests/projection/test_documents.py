@@ -95,7 +95,10 @@ def objects(draw, parts):
         fields.append((f"a{place}", Under(below[field][0], below[field][1].node) if field in below else Constant(name)))
     values = st.fixed_dictionaries({}, optional={key: part.values for key, part in below.values()})
     resolved = {field: GraphQLField(part.type, resolve=ByKey(key)) for field, (key, part) in below.items()}
-    within = [(*below[field], draw(st.booleans())) for field in draw(st.lists(st.sampled_from([*below]), unique=True))]
+    within = [
+        (*below[field], draw(st.booleans()))
+        for field in draw(st.lists(st.sampled_from([*below]), min_size=1, unique=True))
+    ]
     tree = {key: part.tree if is_within else None for key, part, is_within in within}
     subset = Subset(tuple((key, part.subset if is_within else Leaf("JSON")) for key, part, is_within in within))
     kind, asks = GraphQLObjectType(name, resolved), f"{{ {' '.join(selection)} }}"

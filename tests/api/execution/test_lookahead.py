@@ -71,8 +71,8 @@ async def test_whatever_can_be_projected_is_read_by_one_statement(people, statem
     ("fields", "more"),
     [
         (
-            f"{NAME} identities {{ isPrimary profile {{ {NAME} }} }} limits {{ eventCount }}",
-            ["identities.read_identities", *TEXTS, "identities.read_primaries"],
+            f"{NAME} identities {{ value profile {{ {NAME} }} }} limits {{ eventCount }}",
+            ["identities.read_identities", *TEXTS],
         ),
         (
             f"{NAME} events {{ nodes {{ batch {{ revertibleUntil }} identity {{ value }} }} }} lastModifiedAt",
