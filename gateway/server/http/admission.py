@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Scope
 
+from gateway.api.execution.stages import Stages
 from gateway.errors import Unavailable
 from gateway.server.http.responses import error_response
 from gateway.settings import Settings
@@ -108,9 +109,9 @@ class Admission:
             await self.wait(turn, tenant)
         return partial(self.leave, tenant)
 
-    def place(self, tenant: Tenant, weight: int = 1) -> "Place":
-        """Return a context manager that holds `weight` places as long as its block runs."""
-        return Place(self, tenant, weight)
+    def place(self, tenant: Tenant, weight: int = 1, stages: Stages | None = None) -> "Place":
+        """Return a context manager that holds `weight` places as long as its block runs; `stages` note how long it waited."""
+        return Place(self, tenant, weight, stages)
 
     def _queue(self, tenant: Tenant, weight: int) -> "asyncio.Future[None]":
         queue = self._queues.get(tenant, ())
@@ -169,49 +170,28 @@ class Admission:
 
 
 class Place:
-    """A place, or several, for the block of `async with`. To enter it raises Unavailable."""
+    """A place, or several, or none, for the block of `async with`. To enter it raises Unavailable."""
 
-    __slots__ = ("_admission", "_tenant", "_weight")
+    __slots__ = ("_admission", "_stages", "_tenant", "_weight")
 
-    def __init__(self, admission: Admission, tenant: Tenant, weight: int) -> None:
+    def __init__(self, admission: Admission, tenant: Tenant, weight: int, stages: Stages | None) -> None:
         self._admission = admission
         self._tenant = tenant
         self._weight = weight
+        self._stages = stages
 
     async def __aenter__(self) -> None:
-        if (turn := self._admission.enter(self._tenant, self._weight)) is not None:
-            await self._admission.wait(turn, self._tenant, self._weight)
+        if not self._weight or (turn := self._admission.enter(self._tenant, self._weight)) is None:
+            return
+        if self._stages:
+            self._stages.begin("wait")
+        await self._admission.wait(turn, self._tenant, self._weight)
+        if self._stages:
+            self._stages.end()
 
     async def __aexit__(self, *_: object) -> None:
-        self._admission.leave(self._tenant, self._weight)
-
-
-class RequestPlace:
-    """A place for a request of an authenticated caller, and room for its body if that is large, for the block of `async with`.
-
-    To enter it raises Unavailable.
-    """
-
-    __slots__ = ("_admissions", "_tenant", "_units")
-
-    def __init__(self, admissions: "Admissions", tenant: Tenant, units: int) -> None:
-        self._admissions = admissions
-        self._tenant = tenant
-        self._units = units
-
-    async def __aenter__(self) -> None:
-        self._admissions.requests.enter(self._tenant)  # which has no queue
-        if self._units:
-            try:
-                await self._admissions.bodies.place(self._tenant, self._units).__aenter__()
-            except BaseException:
-                self._admissions.requests.leave(self._tenant)
-                raise
-
-    async def __aexit__(self, *_: object) -> None:
-        if self._units:
-            self._admissions.bodies.leave(self._tenant, self._units)
-        self._admissions.requests.leave(self._tenant)
+        if self._weight:
+            self._admission.leave(self._tenant, self._weight)
 
 
 class Admissions:
@@ -249,10 +229,10 @@ class Admissions:
         )
         self.probes = queue("probes", places=MAX_PROBES, share=MAX_PROBES, waiting=quarter, waiting_share=quarter)
 
-    def request(self, tenant: Tenant, size: int) -> "RequestPlace":
-        """Return a context manager that holds a place for a request, and room for its body, which has at most `size` bytes."""
-        units = min(size // BODY_UNIT_BYTES + 1, MAX_BODY_UNITS_SHARE) if size > BODY_UNIT_BYTES else 0
-        return RequestPlace(self, tenant, units)
+
+def body_units(size: int) -> int:
+    """Return how many places a body of at most `size` bytes takes among large bodies, none if it is small."""
+    return min(size // BODY_UNIT_BYTES + 1, MAX_BODY_UNITS_SHARE) if size > BODY_UNIT_BYTES else 0
 
 
 def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:

@@ -1,12 +1,10 @@
 """Responses compressed by gzip, where the caller accepts that."""
 
 import sys
-from collections.abc import Sequence
 from typing import Final
 
 from starlette.middleware.gzip import GZipResponder
-from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.runtime.threads import Thread
 from gateway.server.http.negotiation import Codings
@@ -26,55 +24,31 @@ COMPRESSOR: Final = Thread("packers", waiting=sys.maxsize)
 """A thread, which holds no interpreter lock while it compresses. As many responses wait for it at most as requests are admitted."""
 
 
-def compressed(response: Response, accepted: Codings) -> ASGIApp:
-    """Return what sends a response whose body is there, compressed if the caller accepts that and it is worth it."""
-    least = _least(accepted)
-    if len(response.body) < least:
-        return response
-    if accepted.gzip:
-        return _GzipResponder(response, least, compresslevel=LEVEL)
-    response.raw_headers = _varied(response.raw_headers)
-    return response
+class Compressing:
+    """Sends the messages of a response, compressed if the caller accepts that and it is worth it."""
 
+    __slots__ = ("_accepted", "_send")
 
-def compressing(send: Send, accepted: Codings) -> Send:
-    """Return what sends the messages of any response, compressed if the caller accepts that and it is worth it."""
-    return _GzipSender(send, _least(accepted)) if accepted.gzip else _PlainSender(send)
-
-
-def _least(accepted: Codings) -> int:
-    """Return from how many bytes on a body is compressed; an empty one never is."""
-    return MIN_BYTES if accepted.identity else 1
-
-
-class _PlainSender:
-    """Sends a response as it is, and tells caches that other callers may get it compressed."""
-
-    __slots__ = ("_send",)
-
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, accepted: Codings) -> None:
         self._send = send
+        self._accepted = accepted
 
     async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _may_have(message, MIN_BYTES):
-            message["headers"] = _varied(message["headers"])
+        if message["type"] == "http.response.start":
+            self._begin(message)
         await self._send(message)
 
-
-class _GzipSender:
-    """Sends a response compressed, unless its head says that the body has fewer than `least` bytes."""
-
-    __slots__ = ("_least", "_send")
-
-    def __init__(self, send: Send, least: int) -> None:
-        self._send = send
-        self._least = least
-
-    async def __call__(self, message: Message) -> None:
-        if message["type"] == "http.response.start" and _may_have(message, self._least):
-            responder = _GzipResponder(_nothing, self._least, compresslevel=LEVEL)
+    def _begin(self, head: Message) -> None:
+        least = MIN_BYTES if self._accepted.identity else 1  # an empty body never is compressed
+        if not _may_have(head, least):
+            return
+        if self._accepted.gzip:
+            responder = _GzipResponder(_nothing, least, compresslevel=LEVEL)
             responder.send, self._send = self._send, responder.send_with_compression
-        await self._send(message)
+        else:  # caches are told that other callers may get it compressed
+            vary = [value for name, value in head["headers"] if name == b"vary"]
+            others = [header for header in head["headers"] if header[0] != b"vary"]
+            head["headers"] = [*others, (b"vary", b", ".join([*vary, b"Accept-Encoding"]))]
 
 
 class _GzipResponder(GZipResponder):
@@ -100,12 +74,3 @@ def _may_have(head: Message, least: int) -> bool:
         if name == b"content-length":
             return int(value) >= least
     return True
-
-
-def _varied(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """Return the headers with one that says that the response depends on the codings that callers accept."""
-    others = [one for one in headers if one[0] != b"vary"]
-    return [
-        *others,
-        (b"vary", b", ".join([*(value for name, value in headers if name == b"vary"), b"Accept-Encoding"])),
-    ]

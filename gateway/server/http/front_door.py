@@ -11,7 +11,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadInput
-from gateway.server.http.compression import compressing
+from gateway.server.http.compression import Compressing
 from gateway.server.http.hosts import FOR_OPERATORS, HostNames
 from gateway.server.http.negotiation import codings
 from gateway.server.http.request_head import read_headers
@@ -40,7 +40,7 @@ class FrontDoor:
         elif not any(accepted):
             await error_response(BadInput(NO_CODING), HTTPStatus.NOT_ACCEPTABLE)(scope, receive, send)
         elif path == self._route.path:
-            scope["route"], scope["read_headers"], scope["codings"] = self._route, headers, accepted
-            await self._route.app(scope, receive, send)
+            scope["route"], scope["read_headers"] = self._route, headers
+            await self._route.app(scope, receive, Compressing(send, accepted))
         else:
-            await self._app(scope, receive, compressing(send, accepted))
+            await self._app(scope, receive, Compressing(send, accepted))

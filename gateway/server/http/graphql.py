@@ -26,9 +26,8 @@ from gateway.api.execution.operations import Outcome
 from gateway.api.execution.stages import Stages
 from gateway.errors import BadInput, GatewayError
 from gateway.runtime.deadlines import Block, Deadlines
-from gateway.server.http.admission import address
+from gateway.server.http.admission import address, body_units
 from gateway.server.http.auth import Caller
-from gateway.server.http.compression import compressed
 from gateway.server.http.graphql_request import request_of_body, request_of_parameters
 from gateway.server.http.negotiation import GRAPHQL, JSON, is_json, negotiate
 from gateway.server.http.request_body import announced_size, check_size, read_body
@@ -73,7 +72,7 @@ class GraphQL:
                 response = await self._respond(scope, headers, media_type, receive, stages)
             except GatewayError as refused:
                 response = error_response(refused, stages=stages)
-        await compressed(response, scope["codings"])(scope, receive, send)
+        await response(scope, receive, send)
 
     async def _respond(
         self, scope: Scope, headers: Mapping[str, str], media_type: str, receive: Receive, stages: Stages
@@ -91,18 +90,13 @@ class GraphQL:
             caller = await here.meet(headers, address(scope))
             stages.end()
         tenant = caller.scope.sandbox_id
-        async with admission.request(tenant, limit if size is None else size):
+        units = body_units(limit if size is None else size)
+        async with admission.requests.place(tenant), admission.bodies.place(tenant, units):
             body = await read_body(receive, limit, self._bodies) if parameters is None else b""
-            if (turn := admission.operations.enter(tenant)) is not None:
-                stages.begin("wait")
-                await admission.operations.wait(turn, tenant)
-                stages.end()
-            try:
+            async with admission.operations.place(tenant, stages=stages):
                 request, answer = await _run(here, caller, body, parameters, stages)
                 is_large = len(request.query) > here.limits.document_bytes
                 return _response_of(answer, media_type, stages, is_large=is_large)
-            finally:
-                admission.operations.leave(tenant)
 
 
 async def _run(

@@ -14,7 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from gateway.errors import Unavailable
-from gateway.server.http.compression import COMPRESSOR, PIECE_BYTES, compressed
+from gateway.server.http.compression import COMPRESSOR, PIECE_BYTES, Compressing
 from gateway.server.http.negotiation import codings
 
 ORIGIN = "https://shop.example"
@@ -138,7 +138,11 @@ async def test_a_long_response_is_compressed_in_a_thread_in_turns_with_others():
     """While the thread is busy a long answer waits, a short one does not; of two long ones the pieces take turns."""
     texts = [number.to_bytes(4) * (3 * PIECE_BYTES // 4) + b"end" for number in range(2)]
     busy, sent = Event(), []
-    long, short = compressed(Response(b"".join(texts)), GZIP), compressed(PlainTextResponse("short " * 1_000), GZIP)
+
+    def compressed(response):
+        return lambda scope, receive, send: response(scope, receive, Compressing(send, GZIP))
+
+    long, short = compressed(Response(b"".join(texts))), compressed(PlainTextResponse("short " * 1_000))
     blocker = asyncio.ensure_future(COMPRESSOR.run(busy.wait))
     waiting = asyncio.ensure_future(ask(long, "GET", "/", lines(accept_encoding="gzip")))
     while COMPRESSOR._waiting < 2 and not waiting.done():  # noqa: ASYNC110 (nobody says when it has come so far)
