@@ -131,5 +131,4 @@ select i.xid, i.namespace_id, i.value, i.profile_id
 select count(*)
   from gateway.identity i
  where i.sandbox_id = $1
-   and coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
-                (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1));
+   and {is_primary};

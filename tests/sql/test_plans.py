@@ -33,7 +33,7 @@ from gateway.projection.tree import (
     Projection,
     Under,
 )
-from gateway.storage.queries import all_queries, part
+from gateway.storage.queries import all_queries, fill, part
 
 LARGE = (
     *("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change"),
@@ -62,6 +62,10 @@ PARTS = {
     "sandbox": "sandbox_id",
     "nearest": "e.timestamp desc, e.event_id desc fetch first ($3) rows with ties",
     "tied": part("erasure.tied"),
+    **{
+        name: fill(part(f"identities.{name}"), identity="i")
+        for name in ("is_primary", "first_at", "last_at", "sightings")
+    },
     **REMOVAL_PARTS,
 }
 """What is put into braces of other statements."""

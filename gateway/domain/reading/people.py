@@ -37,7 +37,7 @@ LIST = query("people.list_people")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
 LIST_PRIMARIES = query("people.list_primaries")
-COUNT_PRIMARIES = query("people.count_primaries")
+COUNT_PRIMARIES = query("people.count_primaries").filled(is_primary=is_primary("i"))
 
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these

@@ -1,8 +1,8 @@
 -- people.read_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.identity_map, g.size, g.is_contested, coalesce(to_char(coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)),
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.xid, person.namespace_id, person.value, person.profile_id, g.xids, g.event_xids, g.identity_map, g.size, g.is_contested, coalesce(to_char(coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)),
          (select max(f.ingested_at) from gateway.fragment f where f.sandbox_id = $1 and f.xid = any(g.xids) and not f.is_deleted)) at time zone 'UTC', '\"YYYY-MM-DD"T"HH24:MI:SS.MS"Z\""'), 'null'), (select '[' || coalesce(string_agg('{"name":' || coalesce(to_json(d.name)::text, 'null') || '}', ',' order by d.name collate "C"), '') || ']' from gateway.dataset d
  where d.sandbox_id = $1
-   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids))))), (select '[' || coalesce(string_agg('{"value":' || coalesce(to_json(i.value)::text, 'null') || ',"isPrimary":' || coalesce(coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
+   and d.dataset_id = any(coalesce(p.sources, (select array_agg(e.dataset_id) from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids))))), (select '[' || coalesce(string_agg('{"value":' || coalesce(to_json(i.value)::text, 'null') || ',"isPrimary":' || coalesce(coalesce((select true from gateway.fragment f where f.sandbox_id = $1 and f.xid = i.xid and not f.is_deleted limit 1),
          (select true from gateway.event e where e.sandbox_id = $1 and e.xid = i.xid limit 1), false)::text, 'null') || ',"firstSeenAt":' || coalesce(to_char((select coalesce(least(r.first_at, e.first_at, t.first_at), least(r.ever_first_at, t.ever_first_at)) from (values (1)) one cross join lateral (
          select min(v.first_at) filter (where not v.is_deleted) as first_at, max(v.last_at) filter (where not v.is_deleted) as last_at,
                 min(v.first_at) as ever_first_at, max(v.last_at) as ever_last_at
@@ -56,7 +56,7 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
                      when i.namespace_id is not null and i.value is null then 'ERASED'
                      else 'NOT_FOUND' end as status) person
   left join lateral (
-         select xids, identity_map, size, is_contested
+         select xids, event_xids, identity_map, size, is_contested
            from gateway.graph
           where sandbox_id = $1 and profile_id = person.profile_id
           limit 1) g on true
@@ -70,5 +70,5 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
          select event_count, array_to_json(array_remove(array[case when g.size > 50 then 'IDENTITIES' end,
                                                               case when event_count > 5000 then 'EVENTS' end,
                                                               case when octet_length(p.document::text) > 50000000 then 'DOCUMENT_SIZE' end], null)) as exceeded
-           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.xids)) e) size
+           from (select count(*) as event_count from gateway.event e where e.sandbox_id = $1 and e.xid = any(g.event_xids)) e) size
  order by asked.place;
