@@ -24,7 +24,7 @@ from gateway.api.context import (
 from gateway.api.datasets import DatasetType
 from gateway.api.finished import Finished
 from gateway.api.ids import parse_id
-from gateway.api.namespaces import NamespaceType
+from gateway.api.namespaces import NamespacesArgument, NamespaceType, namespace_ids, of_namespaces
 from gateway.api.nodes import Node, id_field
 from gateway.api.projections import related
 from gateway.api.rows import column_of
@@ -34,13 +34,12 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.identities import Identity, Sighting, known_namespace, resolve_xid, resolve_xids
+from gateway.domain.reading.identities import Identity, Sighting, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import Link, Members
 from gateway.domain.reading.people import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Vanished
-from gateway.projection.predicates import Predicate, one_of
 from gateway.projection.tree import Column, Format
 
 described(
@@ -90,13 +89,6 @@ class IdentityInput:
 
 IdentityArgument = Annotated[
     IdentityInput, strawberry.argument(name="identity", description="The identity that is asked for.")
-]
-NamespacesArgument = Annotated[
-    list[str] | None,
-    strawberry.argument(
-        name="namespaces",
-        description="Codes of namespaces, at most 1,000: only identities of these are told, of an empty list none. Left out, all are. A namespace that the sandbox lacks is BAD_INPUT.",
-    ),
 ]
 IdentitiesArgument = Annotated[
     list[IdentityInput],
@@ -235,21 +227,8 @@ async def identities_of(info: Info, xids: Sequence[UUID], namespaces: Sequence[s
     """
     if namespaces is None:
         return await _read_known(info, xids)
-    wanted = _ids_of(info.context, namespaces)
+    wanted = namespace_ids(info.context, namespaces)
     return [identity for identity in await _read_known(info, xids) if identity.namespace_id in wanted]
-
-
-def of_namespaces(context: Context, namespaces: Sequence[str] | None = None) -> tuple[Predicate, ...]:
-    """Return the condition on identities `i` that they are of these namespaces, as `identities_of` does. Raises BadInput, LimitExceeded."""
-    if namespaces is None:
-        return ()
-    return (one_of("i.namespace_id", "integer", sorted(_ids_of(context, namespaces))),)
-
-
-def _ids_of(context: Context, namespaces: Sequence[str]) -> set[int]:
-    if len(namespaces) > MAX_KEYS:
-        raise LimitExceeded(f"At most {MAX_KEYS:,} namespaces at once; {len(namespaces):,} were given.")
-    return {known_namespace(context.config, code).namespace_id for code in namespaces}
 
 
 def _namespace(identity: strawberry.Parent[Identity], info: Info) -> Namespace:

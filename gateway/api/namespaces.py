@@ -1,6 +1,7 @@
 """Identity namespaces: what kind of identity a value is."""
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import Annotated, Final
 
 import strawberry
 
@@ -13,10 +14,15 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Slice
 from gateway.api.scalars import described
 from gateway.domain.config import namespaces
 from gateway.domain.config.namespaces import Namespace
+from gateway.domain.reading.identities import known_namespace
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.normalization import IdentityNormalization
-from gateway.errors import NotFound
+from gateway.errors import LimitExceeded, NotFound
+from gateway.projection.predicates import Predicate, one_of
 from gateway.projection.tree import Format
+
+MAX_CODES: Final = 1_000
+"""The most codes of namespaces in an argument."""
 
 described(
     IdentityType,
@@ -39,9 +45,31 @@ described(
     E164="When they are one phone number: `+` and 8 to 15 digits, whatever blanks, dashes and brackets stand between them, and `00` for `+`. A value that is no such number is compared as with EXACT.",
 )
 
+NamespacesArgument = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        name="namespaces",
+        description="Codes of namespaces, at most 1,000: only identities of these are told, of an empty list none. Left out, all are. A namespace that the sandbox lacks is BAD_INPUT.",
+    ),
+]
+
 ByCode = Annotated[
     str | None, strawberry.argument(description="Its code, case included. Exactly one argument is given.")
 ]
+
+
+def of_namespaces(context: Context, namespaces: Sequence[str] | None = None) -> tuple[Predicate, ...]:
+    """Return the condition on identities `i` that they are of the namespaces with these codes, none without codes. Raises BadInput, LimitExceeded."""
+    if namespaces is None:
+        return ()
+    return (one_of("i.namespace_id", "integer", sorted(namespace_ids(context, namespaces))),)
+
+
+def namespace_ids(context: Context, codes: Sequence[str]) -> set[int]:
+    """Return the ids of the namespaces with these codes. Raises BadInput for a code that no namespace has, LimitExceeded for more than 1,000."""
+    if len(codes) > MAX_CODES:
+        raise LimitExceeded(f"At most {MAX_CODES:,} namespaces at once; {len(codes):,} were given.")
+    return {known_namespace(context.config, code).namespace_id for code in codes}
 
 
 def _number(context: Context, key: tuple[int, int]) -> int | None:

@@ -37,19 +37,18 @@ from gateway.api.identities import (
     IdentityNode,
     IdentityRef,
     IdentityRefType,
-    NamespacesArgument,
     PolicyArgument,
     ShownProfile,
     identities_of,
     input_keys,
     input_xid,
     named_datasets,
-    of_namespaces,
     policy_in,
     profile_at,
 )
 from gateway.api.loaders import size_of_profile
 from gateway.api.merge import FieldProvenanceType, ProfileFragmentType
+from gateway.api.namespaces import NamespacesArgument, of_namespaces
 from gateway.api.nodes import Node, id_field
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, Slice
 from gateway.api.policies import MergePolicyType
