@@ -95,7 +95,7 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Subset:
-    """Those of some fields of an object that are there, under their own keys: null where there is no object."""
+    """Some fields of an object under their own keys, as far as they are there: null where there is no object."""
 
     fields: tuple[tuple[str, "Node"], ...]
 
