@@ -20,8 +20,8 @@ from gateway.domain.config import identity_settings, namespaces
 from gateway.domain.facts import appending, batch_lists, batches
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
+from gateway.domain.reading import attribute_previews, events, identity_graphs
 from gateway.domain.reading import computed_attributes as values
-from gateway.domain.reading import events, identity_graphs
 from gateway.domain.rules import durations, graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
@@ -90,6 +90,7 @@ SERVICE_LIMITS: Final = tuple(
         ("idLength", MAX_ID_CHARACTERS, "characters", "An id as a caller gives it."),
         ("simulatedEvents", simulation.MAX_EVENTS, "events", "Events of one simulation."),
         ("simulatedIdentities", simulation.MAX_NAMED, "identities", "Identities of all events of one simulation."),
+        ("previewSample", attribute_previews.MAX_SAMPLE, "people", "The `sample` of a preview of a computed attribute."),
         ("diffSample", diffs.MAX_SAMPLE, "people", "The `sample` of a comparison of merge policies."),
         ("diffPaths", diffs.MAX_COUNTED_PATHS, "paths", "Paths that a comparison counts."),
         ("diffFields", diffs.MAX_FIELDS, "fields", "Fields that a comparison tells."),

@@ -21,6 +21,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition
 
 from gateway.api.api_keys import ApiKeyMutation, ApiKeyQuery, read_api_keys
+from gateway.api.attribute_previews import AttributePreviewQuery
 from gateway.api.audit import AuditQuery, read_entries
 from gateway.api.batches import BatchMutation, BatchQuery, read_batches
 from gateway.api.changes import ChangeQuery
@@ -108,6 +109,7 @@ class Query(
     DiffQuery,
     ComputedAttributeQuery,
     ExpressionQuery,
+    AttributePreviewQuery,
     WarningQuery,
     ServiceLimitQuery,
     SystemJobQuery,

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import orjson
 import typer
 from rich.table import Table
 
@@ -19,9 +20,11 @@ from gateway.domain.config.computed_attributes import (
     update_attribute,
 )
 from gateway.domain.config.configuration import Configuration, Configurations
-from gateway.domain.rules.durations import parse_duration
+from gateway.domain.reading.attribute_previews import DEFAULT_SAMPLE, Preview, preview_attribute
+from gateway.domain.rules.durations import Duration, parse_duration
 from gateway.domain.rules.scope import Scope
 from gateway.errors import NotFound
+from gateway.pql.types import name_of
 from gateway.server.deployment import open_deployment
 from gateway.settings import Settings
 from gateway.storage.database import Database
@@ -40,6 +43,10 @@ Lookback = Annotated[
 
 ALL = "all"
 """The look-back of a lifetime."""
+
+PREVIEW_SECONDS: Final = 30.0
+SHOWN: Final = 5
+"""Values that a preview shows."""
 
 attributes = command_group()
 
@@ -84,6 +91,20 @@ def create(
     xdm_class = XdmClass.EXPERIENCE_EVENT if of_events else XdmClass.INDIVIDUAL_PROFILE
     made = AttributeSettings(name=name, expression=expression, xdm_class=xdm_class, **given)
     run(_create(settings_of(data_dir=data_dir), sandbox, made, publish=publish))
+
+
+@attributes.command()
+def preview(
+    expression: Annotated[str, typer.Argument(help="What would be computed, in PQL, as in `xEvent.count()`.")],
+    *,
+    lookback: Lookback = None,
+    sample: Annotated[int, typer.Option(help="How many people to look at.")] = DEFAULT_SAMPLE,
+    sandbox: SandboxName = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Show what an expression would give for a sample of people, and store nothing."""
+    window = _window(lookback).get("lookback")
+    results.print(_previewed(run(_preview(settings_of(data_dir=data_dir), sandbox, expression, window, sample))))
 
 
 @attributes.command()
@@ -168,6 +189,19 @@ async def _create(settings: Settings, sandbox: str | None, made: AttributeSettin
         await create_attribute(place.db, place.scope, place.config.unions, made, most=most, publish=publish)
 
 
+async def _preview(
+    settings: Settings, sandbox: str | None, expression: str, lookback: Duration | None, sample: int
+) -> Preview:
+    async with _opened(settings, sandbox) as place:
+        return await preview_attribute(
+            *(place.db, place.scope, place.config, place.config.default_policy),
+            text=expression,
+            lookback=lookback,
+            sample=sample,
+            seconds=PREVIEW_SECONDS,
+        )
+
+
 async def _update(
     settings: Settings,
     sandbox: str | None,
@@ -206,6 +240,25 @@ def _computed(attribute: ComputedAttribute) -> tuple[str, ...]:
         derived.return_type,
         ALL if lookback is None else str(lookback),
     )
+
+
+def _previewed(found: Preview) -> Table:
+    computation = found.computation
+    function = "-" if computation.aggregate is None else computation.aggregate.function.value
+    values = [orjson.dumps(each.value).decode() for each in found.examples[:SHOWN]]
+    table = Table("what", "value", box=None, pad_edge=False, show_header=False)
+    for row in (
+        ("function", function),
+        ("type", name_of(computation.return_type)),
+        ("reads", " ".join(computation.expression.paths) or "-"),
+        ("cost", f"{computation.expression.cost:,} values a person, {found.seconds:.3f} s for all"),
+        ("people", f"{found.people_sampled:,}{'' if found.is_complete else ', then time was up'}"),
+        ("with events", f"{found.people_with_events:,}"),
+        ("with a value", f"{found.people_with_value:,}"),
+        ("such as", " ".join(values) or "-"),
+    ):
+        table.add_row(*row)
+    return table
 
 
 def _details(attribute: ComputedAttribute) -> Table:

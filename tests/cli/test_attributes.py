@@ -17,6 +17,10 @@ def test_an_attribute_is_made_published_shown_and_deleted(gateway_here):
         name, _, *rest = attributes("list")[1].split()
         return [name, *rest[:4]]
 
+    shown = dict(
+        line.split(maxsplit=1) for line in attributes("preview", COUNT, "--lookback", "P30D", "--sample", "10")
+    )
+    assert (shown["function"].strip(), shown["type"].strip(), shown["people"].strip()) == ("COUNT", "long", "0")
     attributes("create", "visits", COUNT, "--lookback", "P30D", "--description", "How often?")
     assert row() == ["visits", "DRAFT", "COUNT", "long", "P30D"]
     attributes(

@@ -154,6 +154,15 @@ def make_programs(unions: Unions, definitions: Sequence[Definition]) -> Programs
     return Programs(made.programs, events, {**faults, **made.faults})
 
 
+def program_of(defined: Definition, unions: Unions, known: Programs) -> tuple[Program, Computation]:
+    """Return the program of an attribute of people, which may read known ones, and what it computes. Raises Invalid with line and column."""
+    computed = computation_of(defined.expression, defined.xdm_class, unions, known.readable)
+    level = 1 + max((known.programs[need].level for need in computed.needs), default=-1)
+    told = explained(computed.expression, computed.aggregate), computed.expression
+    window, is_of_events = Window(defined.lookback), computed.aggregate is not None
+    return Program(defined.name, *told, window, is_of_events, computed.return_type, computed.needs, level), computed
+
+
 def _programs_of_people(
     unions: Unions, definitions: Mapping[str, Definition], events: Mapping[str, Expression]
 ) -> Programs:
@@ -161,17 +170,12 @@ def _programs_of_people(
     waiting, faults = dict(definitions), dict[str, Invalid]()
     while waiting:
         found = dict[str, Program]()
-        readable = Programs(made, events).readable
+        known = Programs(made, events)
         for name, defined in waiting.items():
             try:
-                computed = computation_of(defined.expression, defined.xdm_class, unions, readable)
+                found[name], _ = program_of(defined, unions, known)
             except Invalid as fault:
                 faults[name] = fault
-            else:
-                level = 1 + max((made[need].level for need in computed.needs), default=-1)
-                told = explained(computed.expression, computed.aggregate), computed.expression
-                window, is_of_events = Window(defined.lookback), computed.aggregate is not None
-                found[name] = Program(name, *told, window, is_of_events, computed.return_type, computed.needs, level)
         if not found:
             break
         made |= found

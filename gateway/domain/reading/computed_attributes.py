@@ -1,7 +1,7 @@
 """Values of computed attributes: computed as they are read, from the events that are there, so that they are right at once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import groupby
@@ -107,21 +107,28 @@ async def values_in(
 ) -> list[list[ComputedValue]]:
     """Compute these attributes for each profile, as `compute_values` does, in a session that sees one moment."""
     programs = in_order(config.programs.programs, [attribute.name for attribute in attributes])
+    moment = Moment.of(tx, scope, config, await read_instant(tx))
+    found = await results_in(moment, programs, profiles)
+    return [[_value(each, told[each.name], moment) for each in attributes] for told in found]
+
+
+async def results_in(
+    moment: "Moment", programs: Sequence[Program], profiles: Sequence[Profile]
+) -> list[dict[str, Result]]:
+    """Compute programs, each behind those that it reads, for each profile: what each gives, by its name. Raises BadPql for a value that is out of range."""
     found: list[dict[str, Result]] = [{} for _ in profiles]
-    at = await read_instant(tx)
-    windows = {each.name: _since(each, at) for each in config.attributes.values()}
     for start in range(0, len(profiles), PEOPLE_AT_ONCE):
         some = slice(start, start + PEOPLE_AT_ONCE)
         with within_range("a computed attribute has"):
-            await _compute(_Moment(tx, scope, config, at, windows), programs, profiles[some], found[some])
-    return [[_value(each, told[each.name], at, windows[each.name]) for each in attributes] for told in found]
+            await _compute(moment, programs, profiles[some], found[some])
+    return found
 
 
 # ------------------------------------------------------------------------------------------------ computing
 
 
 @dataclass(frozen=True, slots=True)
-class _Moment:
+class Moment:
     """Where and when values are computed: the beginnings of windows by attribute, and their end."""
 
     tx: Session
@@ -130,9 +137,22 @@ class _Moment:
     at: datetime
     windows: Mapping[str, datetime | None]
 
+    @classmethod
+    def of(
+        cls,
+        tx: Session,
+        scope: Scope,
+        config: Configuration,
+        at: datetime,
+        others: Mapping[str, datetime | None] | None = None,
+    ) -> "Moment":
+        """Return the moment for the attributes of the configuration, and others, whose windows are given."""
+        windows = {each.name: _since(each, at) for each in config.attributes.values()}
+        return cls(tx, scope, config, at, {**windows, **(others or {})})
+
 
 async def _compute(
-    moment: _Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
+    moment: Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
 ) -> None:
     """Compute programs for some profiles, and add to what was found of each. One statement for aggregations, and one for each level above."""
     of_events = tuple(program for program in programs if program.is_of_events)
@@ -195,13 +215,18 @@ def _since(attribute: ComputedAttribute, at: datetime) -> datetime | None:
     return None if lookback is None else lookback.before(at)
 
 
-def _value(attribute: ComputedAttribute, told: Result, at: datetime, since: datetime | None) -> ComputedValue:
+def _value(attribute: ComputedAttribute, told: Result, moment: Moment) -> ComputedValue:
+    value, is_complete = bounded_value(told)
+    since = moment.windows[attribute.name]
+    return ComputedValue(attribute, value, told.get(AT), moment.at, since, told.get(COUNTED, 0), is_complete)
+
+
+def bounded_value(told: Result) -> tuple[Any, bool]:
+    """Return the value of a result, of a map the first MAX_KEYS keys, and whether that is all of it."""
     value = told[VALUE]
-    made = ComputedValue(attribute, value, told.get(AT), at, since, told.get(COUNTED, 0), is_complete=True)
     if isinstance(value, dict) and len(value) > MAX_KEYS:
-        kept = {key: value[key] for key in sorted(value)[:MAX_KEYS]}
-        return replace(made, value=kept, is_complete=False)
-    return made
+        return {key: value[key] for key in sorted(value)[:MAX_KEYS]}, False
+    return value, True
 
 
 def size_of(values: Iterable[ComputedValue]) -> int:
