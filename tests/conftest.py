@@ -189,8 +189,7 @@ async def module_db(module_dsn: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="module")
 async def generic_plan(module_dsn: str) -> AsyncIterator[Callable[[str, int], Awaitable[str]]]:
     """Return the plan that a prepared statement settles on, for its SQL and the number of its parameters."""
-    # Nulls stand for all parameters, and would prune every partition away.
-    settings = {"jit": "off", "plan_cache_mode": "force_generic_plan", "enable_partition_pruning": "off"}
+    settings = {"jit": "off", "plan_cache_mode": "force_generic_plan"}
     connection = await asyncpg.connect(module_dsn, server_settings=settings)
 
     async def explain(sql: str, parameters: int) -> str:

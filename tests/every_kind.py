@@ -73,7 +73,12 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.EXPIRE_CHANGES: AGAIN | {"changes.move_journal_since", "changes.expire_changes"},
     JobKind.COMPLETE_BATCHES: AGAIN | {"batches.list_idle"},
     JobKind.EXPIRE_JOBS: AGAIN,
-    JobKind.BUILD_SEARCH_INDEX: ONCE | {"configuration.read_version", "search_indexes.mark_ready"},
+    JobKind.BUILD_SEARCH_INDEX: {
+        "leases.claim_job",
+        "configuration.read_version",
+        "search_indexes.mark_ready",
+        "leases.release_job",
+    },
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
 }
 """The last statement before each commit of a kind of job."""
@@ -241,7 +246,7 @@ async def worked(
 TABLES = statement("""
     select c.relname as name, array_agg(quote_ident(a.attname)) filter (where a.attname <> 'sandbox_id') as columns
       from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-     where c.relnamespace = 'gateway'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+     where c.relnamespace = 'gateway'::regnamespace and c.relkind = 'r'
      group by c.oid, c.relname
     having bool_or(a.attname = 'sandbox_id')
      order by c.oid""")

@@ -17,7 +17,7 @@ SETTINGS: Final = {
     "jit": "off",
     "search_path": "gateway",
     "enable_memoize": "off",  # hardly a statement looks for a key twice
-    "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew over partitions takes longer than to run it
+    "plan_cache_mode": "force_generic_plan",  # each statement has one right plan; to plan it anew takes longer than to run it
 }
 
 SESSION_SETTING: Final = "gateway.session"

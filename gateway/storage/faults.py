@@ -142,7 +142,7 @@ def opening_failed(error: Exception) -> GatewayError:
 
 
 def _violated(constraint: str, condition: str, state: str | None) -> GatewayError:
-    """Return the error for a violated constraint. A partition's own constraints have other names, and are none of CONSTRAINTS."""
+    """Return the error for a violated constraint."""
     if constraint not in CONSTRAINTS:
         return ConstraintViolated(constraint, condition=condition, sqlstate=state)
     kind, message, path = CONSTRAINTS[constraint]

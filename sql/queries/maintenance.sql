@@ -14,7 +14,7 @@ select set_config('synchronous_commit', 'off', true), pg_notify(channel, '') fro
 
 -- name: analyze() -> none
 -- Analyze the tables of facts and views that have doubled since they were last analyzed: Postgres chooses bad plans by the statistics of
--- empty tables until autovacuum analyzes them, as it does when they have grown by a tenth. A partition counts for its table. Of the
+-- empty tables until autovacuum analyzes them, as it does when they have grown by a tenth. Of the
 -- columns, those of an index: no plan depends on others, and to compare documents takes most of the time.
 do $$
 declare
@@ -22,19 +22,16 @@ declare
   columns text;
 begin
   for name, columns in
-    select root.relname,
+    select c.relname,
            (select string_agg(distinct quote_ident(a.attname), ', ')
               from pg_index i
               join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any(i.indkey)
-             where i.indrelid = root.oid)
-      from pg_class root
-      left join pg_inherits part on part.inhparent = root.oid
-      join pg_class leaf on leaf.oid = coalesce(part.inhrelid, root.oid)
-     where root.relnamespace = 'gateway'::regnamespace
-       and root.relname in ('identity', 'graph', 'tie', 'record', 'fragment', 'profile', 'event', 'change')
-     group by root.oid, root.relname
-    having sum(pg_relation_size(leaf.oid)) > 2 * sum(greatest(leaf.relpages, 0)) * current_setting('block_size')::bigint
-     order by root.relname
+             where i.indrelid = c.oid)
+      from pg_class c
+     where c.relnamespace = 'gateway'::regnamespace
+       and c.relname in ('identity', 'graph', 'tie', 'record', 'fragment', 'profile', 'event', 'change')
+       and pg_relation_size(c.oid) > 2 * greatest(c.relpages, 0) * current_setting('block_size')::bigint
+     order by c.relname
   loop
     execute format('analyze gateway.%I (%s)', name, columns);
   end loop;

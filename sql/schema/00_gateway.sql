@@ -20,8 +20,8 @@
 -- computed_attribute, ingest_error, ingestion_warning, audit_entry, revocation. Work: job. Of the database itself: migration.
 --
 -- An xid is a keyed hash of (sandbox, namespace, value) made in Python. Facts are stored under the xid of their own primary
--- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. The tables of documents are
--- hash-partitioned from the first day: a table has one TOAST oid space, and running out of it is hard to mend later.
+-- identity and never move; a merge of people touches pointers only. Every key starts with sandbox_id. No table is partitioned: docs/internals.md
+-- tells what that would gain, and what it costs.
 
 create schema gateway;
 

@@ -14,7 +14,7 @@ create table gateway.record (
   first_at    timestamptz,                                                        -- first and last time of the versions that went and that it stands for; null: it stands for itself
   last_at     timestamptz,
   primary key (sandbox_id, xid, dataset_id, ordinal)
-) partition by hash (xid);
+);
 
 create index record_batch_idx on gateway.record (sandbox_id, batch_id);
 
@@ -35,7 +35,7 @@ create table gateway.fragment (
   head_batch_id uuid not null,
   head_ordinal  bigint not null,
   primary key (sandbox_id, xid, dataset_id)
-) partition by hash (xid);
+);
 
 create table gateway.merge_policy (
   sandbox_id        bigint not null references gateway.sandbox on delete cascade,
@@ -69,4 +69,4 @@ create table gateway.profile (
   sources     uuid[] not null,
   modified_at timestamptz not null,                                               -- latest ingestion of the fragments in it
   primary key (sandbox_id, policy_id, profile_id)
-) partition by hash (profile_id);
+);

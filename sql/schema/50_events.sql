@@ -10,12 +10,12 @@ create table gateway.event (
   event_type  text,
   document    jsonb not null,
   ingested_at timestamptz not null,
-  is_redacted boolean not null default false,                                     -- it said something of erased people: any other body is a repetition of it
-  primary key (sandbox_id, xid, dataset_id, event_id)
-) partition by hash (xid);
+  is_redacted boolean not null default false                                      -- it said something of erased people: any other body is a repetition of it
+);
 
 create index event_timeline_idx on gateway.event (sandbox_id, xid, timestamp, event_id);
 create index event_batch_idx on gateway.event (sandbox_id, batch_id);
+alter table gateway.event add primary key (sandbox_id, xid, dataset_id, event_id);  -- made last: where no statistics tell, Postgres takes the newest index
 
 -- A batch that sent a stored event again, under any of its identities. When the batch of the stored event is removed, the first of these
 -- takes its place. The event is removed with the last of its batches.

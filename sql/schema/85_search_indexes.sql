@@ -1,5 +1,5 @@
--- Indexes that somebody's searches asked for. Each is a partial index of Postgres on every partition of gateway.profile or gateway.event, for
--- one sandbox, named search_{sandbox}_{index}_{partition}; one without a row here is dropped.
+-- Indexes that somebody's searches asked for. Each is a partial index of Postgres on gateway.profile or gateway.event, for one sandbox, named
+-- search_{sandbox}_{index}; one without a row here is dropped.
 
 create table gateway.search_index (
   sandbox_id bigint not null references gateway.sandbox on delete cascade,
@@ -7,7 +7,7 @@ create table gateway.search_index (
   policy_id  uuid,                                                                -- of whose profiles; null: of events
   path       text not null,                                                       -- dotted, that of events under xEvent
   type       text not null constraint search_index_type_known check (type in ('string', 'long', 'double', 'date', 'date-time')),
-  is_ready   boolean not null default false,                                      -- a job has made it on all partitions
+  is_ready   boolean not null default false,                                      -- a job has made it
   created_at timestamptz not null,
   created_by text,
   used_at    timestamptz not null,                                                -- when it was last used, to the day; made, if never

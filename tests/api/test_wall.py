@@ -185,7 +185,7 @@ async def state(dsn: str, sandbox_id: int) -> dict[str, str]:
     connection = await asyncpg.connect(dsn)
     tables = await connection.fetch(
         "select c.table_name from information_schema.columns c join pg_class p on p.oid = ('gateway.' || c.table_name)::regclass"
-        " where c.table_schema = 'gateway' and c.column_name = 'sandbox_id' and not p.relispartition"
+        " where c.table_schema = 'gateway' and c.column_name = 'sandbox_id'"
     )
     digests = {
         name: await connection.fetchval(

@@ -38,7 +38,7 @@ PUT_OFF_OTHERS = statement("""
      where sandbox_id = any($1::bigint[]) and sandbox_id || '/' || job_id <> all($2::text[])""")
 MAKE_DUE = statement("update gateway.job set due_at = created_at where sandbox_id || '/' || job_id = any($1::text[])")
 OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
-LEAVE_INDEX = "create index search_{}_0_0 on gateway.profile_0 (modified_at)"
+LEAVE_INDEX = "create index search_{}_0 on gateway.profile (modified_at)"
 """In no list, so that it is to be dropped."""
 LIST_INDEXES = statement("""
     select split_part(relname, '_', 2)::bigint as sandbox_id, indisvalid
@@ -137,7 +137,7 @@ async def test_jobs_end_as_if_nothing_had_been_when_server_and_postgres_are_kill
         assert differences(found[one], found[twins[one]]) == [], stop
         assert await verify(db, await read_own_scope(db, one), Configurations()) == []
     built = [one for one, kind in (unharmed | kinds).items() if kind is JobKind.BUILD_SEARCH_INDEX]
-    assert Counter(await db.rows(LIST_INDEXES)) == {(one, True): 4 for one in built}
+    assert Counter(await db.rows(LIST_INDEXES)) == {(one, True): 1 for one in built}
     for each in (db, then, after):
         await each.close()
 

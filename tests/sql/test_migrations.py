@@ -150,6 +150,37 @@ async def test_a_filled_database_of_the_first_release_becomes_one_of_today_and_k
         assert "1 accepted" in gateway("ingest", file, "--dataset", "CRM", env=env).stdout
 
 
+PARTS_OF_INDEXES = """
+    do $$ begin for part in 0..3 loop
+      execute format('create index search_1_ab_%s on gateway.profile_%s ((document ->> ''city'')) where sandbox_id = 1 and document ->> ''city'' is not null', part, part);
+      execute format('create index search_1_cd_%s on gateway.event_%s ("timestamp") where sandbox_id = 1', part, part);
+    end loop; end $$"""
+INDEXES = """
+    select c.relname, a.attstattarget, pg_get_indexdef(c.oid) as definition
+      from pg_index x join pg_class c on c.oid = x.indexrelid join pg_attribute a on a.attrelid = c.oid
+     where c.relname ~ '^search_[0-9]' order by 1"""
+
+
+async def test_indexes_for_searches_are_of_the_whole_table_once_it_has_no_partitions(empty):
+    older = [one.name for one in migrations() if one.name < "0025"]
+    await run_sql(empty, *((SQL / "migrations" / f"{name}.sql").read_text(encoding="utf-8") for name in older))
+    names = "', '".join(older)
+    await run_sql(empty, f"insert into gateway.migration (name) select unnest(array['{names}'])", PARTS_OF_INDEXES)
+    await migrate(empty)
+    connection = await asyncpg.connect(empty)
+    first, second = await connection.fetch(INDEXES)
+    await connection.close()
+    city = "((document ->> 'city'::text))"
+    assert first["definition"].startswith(
+        f"CREATE INDEX search_1_ab ON gateway.profile USING btree ({city}) WHERE ((sandbox_id = 1) AND ("
+    )
+    assert (
+        second["definition"]
+        == 'CREATE INDEX search_1_cd ON gateway.event USING btree ("timestamp") WHERE (sandbox_id = 1)'
+    )
+    assert (first["relname"], first["attstattarget"], second["relname"]) == ("search_1_ab", 0, "search_1_cd")
+
+
 async def test_of_many_gateways_that_start_at_once_each_migration_is_applied_by_one(empty):
     await run_sql(empty, baseline())
     done = await asyncio.gather(*(migrate(empty) for _ in range(4)))

@@ -13,7 +13,7 @@ PARTS = {
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
     "is_primary": "true", "first_at": "now()", "last_at": "now()", "sightings": "",
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",
-    "name": "search_1", "partition": "profile_0", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
+    "name": "search_1", "of": "sandbox_id = 1", "condition": "true", "subject": "xid", "identity": "",
     "in_order": "", "indexed": "sandbox_id",
     "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),

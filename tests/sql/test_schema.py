@@ -26,8 +26,6 @@ from gateway.pql.aggregates import AggregateFunction
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.violations import ViolationCode
 
-PARTITIONED = {"record", "fragment", "profile", "event"}
-
 KNOWN = {
     "sandbox.type": SandboxType,
     "namespace.id_type": IdentityType,
@@ -82,14 +80,6 @@ async def connection(dsn):
     await connection.close()
 
 
-async def test_each_table_of_documents_has_four_hash_partitions(connection):
-    rows = await connection.fetch(
-        "select p.relname as parent, count(*) as parts from pg_inherits join pg_class c on c.oid = inhrelid"
-        " join pg_class p on p.oid = inhparent where c.relkind = 'r' group by 1"
-    )
-    assert {row["parent"]: row["parts"] for row in rows} == dict.fromkeys(PARTITIONED, 4)
-
-
 async def test_each_table_is_said_to_be_a_fact_a_view_configuration_or_work(connection):
     """The story at the head of the schema names every table once, and as views those that a view of the pipeline writes."""
     story = (ROOT / "sql/schema/00_gateway.sql").read_text("utf-8").partition("create schema")[0]
@@ -99,7 +89,7 @@ async def test_each_table_is_said_to_be_a_fact_a_view_configuration_or_work(conn
     named += [re.findall(r"\w+", part) for part in others]
     rows = await connection.fetch("""
         select relname from pg_class
-         where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p') and not relispartition
+         where relnamespace = 'gateway'::regnamespace and relkind = 'r'
     """)
     assert sorted(table for part in named for table in part) == sorted(row["relname"] for row in rows)
     kinds = (StoreKind.FACT, StoreKind.VIEW, StoreKind.CONFIGURATION, StoreKind.WORK, StoreKind.DATABASE)
@@ -149,7 +139,7 @@ async def test_a_column_with_an_enumeration_is_constrained_to_its_words(connecti
           join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
           left join pg_constraint x on x.conrelid = c.oid and x.contype = 'c' and x.conkey = array[a.attnum]
            and x.conname like '%\\_known'
-         where c.relnamespace = 'gateway'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+         where c.relnamespace = 'gateway'::regnamespace and c.relkind = 'r'
            and a.atttypid in ('text'::regtype, 'text[]'::regtype, 'varchar'::regtype)
     """)
     assert {row["column"] for row in rows} == KNOWN.keys() | FREE
@@ -164,11 +154,11 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
     """No message is left for a constraint that is gone. Writers retry when a key of facts is violated, and some constraints only we can violate."""
     rows = await connection.fetch("""
         select c.relname as table, x.conname as name from pg_constraint x join pg_class c on c.oid = x.conrelid
-         where x.connamespace = 'gateway'::regnamespace and x.contype in ('u', 'f', 'c', 'x') and not c.relispartition
+         where x.connamespace = 'gateway'::regnamespace and x.contype in ('u', 'f', 'c', 'x')
         union all
         select c.relname, i.relname from pg_index x join pg_class c on c.oid = x.indrelid
           join pg_class i on i.oid = x.indexrelid
-         where c.relnamespace = 'gateway'::regnamespace and x.indisunique and not x.indisprimary and not c.relispartition
+         where c.relnamespace = 'gateway'::regnamespace and x.indisunique and not x.indisprimary
            and not exists (select from pg_constraint where conindid = x.indexrelid)
     """)
     names = {row["name"] for row in rows}

@@ -34,7 +34,7 @@ async def test_every_table_is_a_store(connection):
     """One that is missing here is known to no removal, to no reset of a sandbox, and to no verification: say in `work/stores.py` what it is."""
     rows = await connection.fetch("""
         select relname from pg_class
-         where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p', 'm') and not relispartition
+         where relnamespace = 'gateway'::regnamespace and relkind in ('r', 'm')
     """)
     assert {row["relname"] for row in rows} == {store.table for store in STORES}
     others = await connection.fetch("""
@@ -55,14 +55,14 @@ async def test_what_does_not_go_with_its_sandbox_is_emptied_with_it(connection):
            union
           select c.conrelid from pg_constraint as c join going on c.confrelid = going.id where c.contype = 'f' and c.confdeltype = 'c'
         )
-        select relname from pg_class join going on oid = id where not relispartition
+        select relname from pg_class join going on oid = id
     """)
     goes = {row["relname"] for row in rows}
     emptied = {re.search(r"delete from gateway\.(\w+)", statement.sql)[1] for statement in EMPTY_SANDBOX}
     assert not goes & emptied
     of_sandboxes = await connection.fetch("""
         select relname from pg_class join pg_attribute on attrelid = pg_class.oid
-         where attname = 'sandbox_id' and relnamespace = 'gateway'::regnamespace and relkind in ('r', 'p') and not relispartition
+         where attname = 'sandbox_id' and relnamespace = 'gateway'::regnamespace and relkind = 'r'
     """)
     assert {row["relname"] for row in of_sandboxes} - goes - emptied == {"audit_entry"}
 

@@ -7,7 +7,6 @@ statement leaves is dropped, and made anew; an index that is in no list, because
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.search_indexes import SearchIndex, leaf_of_index, list_search_indexes, read_search_indexes
@@ -24,7 +23,7 @@ from gateway.storage.queries import query
 TAKE_TURN = query("search_indexing.take_turn")
 END_TURN = query("search_indexing.end_turn")
 FIND_OLD_TRANSACTION = query("search_indexing.find_old_transaction")
-LIST_PARTS = query("search_indexing.list_parts")
+IS_MADE = query("search_indexing.is_made")
 CREATE = query("search_indexing.create_index")
 FORGET_STATISTICS = query("search_indexing.forget_statistics")
 DROP = query("search_indexing.drop_index")
@@ -38,36 +37,29 @@ WAIT_SECONDS = 45.0
 PAUSE_SECONDS = 10.0
 """Until a job that waits for others tries again."""
 
-_TABLES: Final = {False: "gateway.profile", True: "gateway.event"}
-
 
 async def build_search_index(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
-    """Make an index on each partition of its table, one a piece: a job. The index may be in no list by now; then it is not made."""
+    """Make an index: a job. The index may be in no list by now, or its field be gone; then it is not made."""
     config = await configurations.read(db, scope)
-    while index := (await read_search_indexes(db, scope, [job.subject]))[0]:
-        leaf = leaf_of_index(config, index)
-        if leaf is None:
-            return  # the field is gone, and the index goes next
-        parts = await db.rows(LIST_PARTS, _TABLES[leaf.is_of_events], _prefix(scope, index))
-        missing = next((part for part in parts if not part["is_made"]), None)
-        if missing is not None:
-            await _build(db, scope, index, leaf, missing)
-        done = len(parts) if missing is None else missing["place"] + 1
-        async with db.transaction(scope.sandbox_id) as tx:
-            await leases.advance(tx, job, done, done=done, total=len(parts))
-            if missing is None:
-                await tx.execute(MARK_READY, scope.sandbox_id, index.index_id)
-                return
+    (index,) = await read_search_indexes(db, scope, [job.subject])
+    if index is None or (leaf := leaf_of_index(config, index)) is None:
+        return
+    is_made: bool | None = await db.value(IS_MADE, _name(scope, index))
+    if not is_made:
+        await _build(db, scope, index, leaf, is_broken=is_made is not None)
+    async with db.transaction(scope.sandbox_id) as tx:
+        await leases.advance(tx, job, None, done=1, total=1)
+        await tx.execute(MARK_READY, scope.sandbox_id, index.index_id)
 
 
-async def _build(db: Database, scope: Scope, index: SearchIndex, leaf: Leaf, part: Any) -> None:
-    """Make an index on a partition, in place of what an interrupted job left there."""
-    name = f"{_prefix(scope, index)}{part['place']}"
-    of, indexed = f"{owner_of(scope, index.policy_id)} and {presence(leaf)}", index_columns(leaf)
+async def _build(db: Database, scope: Scope, index: SearchIndex, leaf: Leaf, *, is_broken: bool) -> None:
+    """Make an index, in place of what an interrupted job left if it `is_broken`."""
+    name, of = _name(scope, index), f"{owner_of(scope, index.policy_id)} and {presence(leaf)}"
     async with _turn(db) as session:
-        if part["is_made"] is not None:
+        if is_broken:
             await session.execute(DROP.filled(name=name))
-        await session.execute(CREATE.filled(name=name, partition=part["partition"], indexed=indexed, of=of))
+        table = "gateway.event" if leaf.is_of_events else "gateway.profile"
+        await session.execute(CREATE.filled(name=name, table=table, indexed=index_columns(leaf), of=of))
         if leaf.path != TIME:
             await session.execute(FORGET_STATISTICS.filled(name=name))
 
@@ -113,6 +105,5 @@ async def _check_transactions(session: Session) -> None:
         )
 
 
-def _prefix(scope: Scope, index: SearchIndex) -> str:
-    """Return how the names of an index' parts begin; the number of the partition follows."""
-    return f"search_{scope.sandbox_id}_{index.index_id.hex}_"
+def _name(scope: Scope, index: SearchIndex) -> str:
+    return f"search_{scope.sandbox_id}_{index.index_id.hex}"
