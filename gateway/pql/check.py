@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from gateway.pql import ast
 from gateway.pql.cost import MAX_EXPRESSION_COST, MAX_EXPRESSION_SIZE, cost_of, depth_of, reads, size_of
-from gateway.pql.methods import AGGREGATIONS, aggregate, call, method
-from gateway.pql.names import MISSING, Names, field_of, item_of, meaning
+from gateway.pql.methods import AGGREGATIONS, aggregate, call, is_method, method
+from gateway.pql.names import MISSING, Names, field_of, has_field, item_of, meaning
 from gateway.pql.occurrences import moment, occurs
 from gateway.pql.parser import MAX_EXPRESSION_DEPTH, parse
 from gateway.pql.patterns import like_fault
@@ -200,7 +200,10 @@ class _Checker:
         return _MEANINGS[type(node)](self, node, names)
 
     def member(self, node: ast.Member, names: Names) -> Typed:
-        return field_of(self.value(node.of, names), node.name, node.at)
+        of = self.value(node.of, names)
+        if is_method(node.name) and not has_field(of.type, node.name):
+            raise Refused(f"`{node.name}` is a function: its parentheses are missing, as in `.{node.name}()`.", node.at)
+        return field_of(of, node.name, node.at)
 
     def logic(self, node: ast.Logic, names: Names) -> Typed:
         return Applied(Scalar.BOOLEAN, node.operator, tuple(self.condition(each, names) for each in node.operands))
@@ -293,7 +296,7 @@ class _Checker:
             return _like(node, left, right)
         if not are_comparable(left.type, right.type):
             raise Refused(
-                f"`{sign}` compares {described(left.type)} with {described(right.type)}, which are never equal.{_comparison_hint(left.type, right.type)}",
+                f"`{sign}` compares {described(left.type)} with {described(right.type)}, {'which are never equal' if sign in ('=', '!=') else 'of which none is greater'}.{_comparison_hint(left.type, right.type)}",
                 node.at,
             )
         if sign not in ("=", "!=") and not (_is_ordered(left.type) and _is_ordered(right.type)):

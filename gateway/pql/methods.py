@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from gateway.pql import ast
-from gateway.pql.names import MISSING, Checking, Names, field_of, item_of, item_type, value_type
+from gateway.pql.names import MISSING, Checking, Names, field_of, functions_like, item_of, item_type, value_type
 from gateway.pql.occurrences import NOW, day
 from gateway.pql.patterns import PatternRefused, regex
 from gateway.pql.problems import Refused
@@ -97,11 +97,16 @@ class _Given:
 _Handler = Callable[[_Given], Typed]
 
 
+def is_method(name: str) -> bool:
+    """Return whether there is a function of a value with this name."""
+    return name.lower() in _METHODS
+
+
 def method(checking: Checking, node: ast.Method, of: Typed, names: Names) -> Typed:
     """Return what a function of a value means. Raises Refused for an unknown function, and for wrong arguments."""
     handler = _METHODS.get(node.name.lower())
     if handler is None:
-        raise Refused(f"There is no function `{node.name}`.", node.at, tuple(similar_names(node.name, _SPELLINGS)))
+        raise Refused(f"There is no function `{node.name}`.", node.at, functions_like(node.name, _SPELLINGS))
     receivers, counts, handle = handler
     if receivers and of.type is Scalar.UNKNOWN:
         for each in node.arguments:
@@ -165,7 +170,8 @@ def aggregate(function: str, of: Typed, item: Variable, value: Typed | None, at:
     allowed = (*NUMBERS, *TIMES) if function in ("min", "max") else NUMBERS
     if value.type not in (*allowed, Scalar.UNKNOWN):
         kinds = "numbers or times" if function in ("min", "max") else "numbers"
-        raise Refused(f"`{function}` is of {kinds}; each value is {described(value.type)}.", at)
+        hint = f" It is given the field, as in `.{function}(price)`." if isinstance(value.type, ObjectOf) else ""
+        raise Refused(f"`{function}` is of {kinds}; each value is {described(value.type)}.{hint}", at)
     kind = Scalar.DOUBLE if function == "average" else value.type
     return Aggregated(Scalar.LONG if kind is Scalar.UNKNOWN else kind, name, of, item, value)
 

@@ -1,6 +1,6 @@
 """What names mean at a place of an expression, and reading fields by them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, Protocol
 
@@ -18,6 +18,15 @@ _COMPUTED_DEPTH: Final = 2
 """Steps from a record to the object of its computed fields: a tenant's name, and theirs."""
 _MAX_SUGGESTIONS: Final = 3
 _MAX_LEVELS: Final = 5
+_FUNCTIONS_ELSEWHERE: Final = {
+    **dict.fromkeys(("length", "len", "size"), "count"),
+    **dict.fromkeys(("avg", "mean"), "average"),
+    "first": "head",
+    "has": "includes",
+    "unique": "distinct",
+    "defined": "isNotNull",
+}
+"""Functions of other languages, in small letters, and what they are called here."""
 _ELSEWHERE: Final = {"null": "`.isNull()`", "none": "`.isNull()`", "nil": "`.isNull()`"}
 
 
@@ -106,6 +115,15 @@ def field_of(of: Typed, name: str, at: int) -> Typed:
             )
 
 
+def has_field(kind: Type, name: str) -> bool:
+    """Return whether an object, or each object of an array, has a field of this name; a map, and what is not known, may have any."""
+    while isinstance(kind, ArrayOf):
+        kind = kind.item
+    if isinstance(kind, ObjectOf):
+        return kind.property_type(name) is not None
+    return isinstance(kind, MapOf) or kind is Scalar.UNKNOWN
+
+
 def _computed(of: Typed, name: str, kind: ComputedFields, at: int) -> Typed:
     """Return a computed field of the record that an object of such fields stands in. Raises Refused where no such record is around it."""
     path = of.path if isinstance(of, Read) else ()
@@ -151,6 +169,12 @@ def item_of(of: Typed) -> Variable:
 # ------------------------------------------------------------------------------------------------ mistakes
 
 
+def functions_like(name: str, spellings: Sequence[str]) -> tuple[str, ...]:
+    """Return the functions that may have been meant by a name which none has."""
+    meant = _FUNCTIONS_ELSEWHERE.get(name.lower())
+    return (meant,) if meant else tuple(similar_names(name, spellings))
+
+
 def _unknown(node: ast.Name, kind: ObjectOf, names: Names) -> Refused:
     """Return the mistake of an unknown name in an object of this type."""
     name = node.name
@@ -167,8 +191,13 @@ def _unknown(node: ast.Name, kind: ObjectOf, names: Names) -> Refused:
                 node.at,
                 (f"{hat}{name}",),
             )
-    known = tuple(similar_names(name, names.known))
-    return Refused(_no_field(name, kind), node.at, (known + _suggestions(name, kind))[:_MAX_SUGGESTIONS])
+    near = (tuple(similar_names(name, names.known)) + _suggestions(name, kind))[:_MAX_SUGGESTIONS]
+    hint = (
+        ""
+        if near
+        else f' A string stands in double quotes, `"{name}"`; a variable is named first, as in `exists {name} from xEvent where …`.'
+    )
+    return Refused(f"{_no_field(name, kind)}{hint}", node.at, near)
 
 
 def _no_field(name: str, kind: ObjectOf) -> str:

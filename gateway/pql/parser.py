@@ -55,5 +55,8 @@ def _check_size(tree: ast.Node) -> None:
                 level[0].at,
             )
         if depth > MAX_EXPRESSION_DEPTH:
-            raise Refused(f"The expression has more than {MAX_EXPRESSION_DEPTH} levels in each other.", level[0].at)
+            raise Refused(
+                f"More than {MAX_EXPRESSION_DEPTH} operators, calls and filters stand in each other here; a long sum is written `[a, b, …].sum()`.",
+                level[0].at,
+            )
         level = [child for node in level for child in ast.children(node)]

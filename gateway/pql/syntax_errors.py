@@ -74,6 +74,21 @@ _SLIPS: Final = (
 )
 """Habits of other languages, and how it is written here."""
 
+_UNIT = r"(?:second|minute|hour|day|week|month|year)s?(?!\w)"
+_DISTANCE: Final = "A distance of time stands behind `occurs`, as in `timestamp occurs < 30 days before now`."
+_HABITS: Final = tuple(
+    (re.compile(rf"{before}\s*$", re.IGNORECASE), re.compile(there, re.IGNORECASE), hint)
+    for before, there, hint in (
+        ("", rf"\d+\s+{_UNIT}", _DISTANCE),
+        (r"\d", _UNIT, _DISTANCE),
+        (_UNIT, r"ago(?!\w)", _DISTANCE),
+        (r"(?<!\w)(?:and|or)", r"\w", "`and` and `or` stand between two conditions."),
+        (r"(?<!\w)in\s*\([^()]*", ",", 'A list stands in brackets, as in `["a", "b"]`.'),
+        (r"^\s*select", r"\*", 'A search is the condition alone, as in `person.name.lastName = "Li"`.'),
+    )
+)
+"""What stands before a place and there, of those who are used to other languages, and how it is said here."""
+
 _MAX_SHOWN: Final = 30
 
 
@@ -92,7 +107,14 @@ def unexpected(text: str, error: UnexpectedToken | UnexpectedCharacters) -> Refu
         )
     if isinstance(error, UnexpectedCharacters):
         return Refused(f"`{shown}` means nothing here.", at)
-    return Refused(f"Expected {_list(error)}, found `{shown}`.{_hint(error)}", at)
+    return Refused(f"Expected {_list(error)}, found `{shown}`.{_habit(text, at) or _hint(error)}", at)
+
+
+def _habit(text: str, at: int) -> str:
+    """Return a sentence about what stands around the place, if that is how it is said in other languages."""
+    return next(
+        (f" {hint}" for before, there, hint in _HABITS if before.search(text, 0, at) and there.match(text, at)), ""
+    )
 
 
 def _is_end(error: UnexpectedToken | UnexpectedCharacters) -> bool:

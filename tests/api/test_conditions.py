@@ -108,7 +108,7 @@ fragment Bought on Profile { bought: events(filter: {where: $where}) { totalCoun
             "extensions": {"code": "BAD_PQL", "line": 1, "column": 1},
         },
         {
-            "message": "`bought`: `filter.where`: Line 2, column 40: `>` compares a number with a string, which are never equal.",
+            "message": "`bought`: `filter.where`: Line 2, column 40: `>` compares a number with a string, of which none is greater.",
             "locations": [{"line": 7, "column": 45}],
             "path": ["profile", "bought"],
             "extensions": {"code": "BAD_PQL", "line": 2, "column": 40},

@@ -34,6 +34,8 @@ NODES_PER_PLANNED_FIELD: Final = 5
 """The weight of a plan's field, in nodes of a document."""
 
 _TOO_MANY_TOKENS: Final = "tokens. Parsing aborted"
+_UNTERMINATED: Final = "Unterminated string"
+_QUOTES: Final = ' A string with double quotes in it, such as a condition, stands in three of them, the last ones behind a space: """city = "Rome" """.'
 _TOO_DEEP: Final = "nested too deeply. Parsing aborted"
 
 Key: TypeAlias = tuple[str, bytes]
@@ -165,6 +167,9 @@ class Documents:
                 ) from error
             if _TOO_DEEP in error.message:
                 raise too_nested(self._limits) from error
+            at = next(iter(error.positions or ()), 0)
+            if '"' in source[max(at - 1, 0) : at + 1] or _UNTERMINATED in error.message:
+                error.message += _QUOTES
             raise ParseFailed(error) from error
 
 

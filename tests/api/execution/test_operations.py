@@ -67,6 +67,26 @@ async def test_a_request_that_does_not_come_to_run_has_no_data(client, query, ou
     assert {error["extensions"]["code"] for error in body["errors"]} == {code}
 
 
+@pytest.mark.parametrize(
+    ("where", "is_told"),
+    [
+        ('"homeAddress.city = "Rome""', True),
+        ('"homeAddress.city = "Rome" and true"', True),
+        ('"xEvent.count() > "3""', True),
+        ('"homeAddress.city', True),
+        ('"""homeAddress.city = "Rome"""", first: 1', True),
+        ("homeAddress.city = 3", False),
+    ],
+)
+async def test_an_error_of_a_string_with_quotes_in_it_says_how_to_write_them(client, where, is_told):
+    _, body = await client.answer(f"{{ searchProfiles(where: {where}) {{ nodes {{ id }} }} }}")
+    (error,) = body["errors"]
+    assert error["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
+    assert (
+        'stands in three of them, the last ones behind a space: """city = "Rome" """.' in error["message"]
+    ) is is_told
+
+
 async def test_only_the_named_operation_runs(client):
     both = "query A { viewer { organization } } query B { viewer { scopes } }"
     _, body = await client.answer(both, operation_name="B")
