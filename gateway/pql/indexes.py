@@ -189,7 +189,7 @@ def index_columns(leaf: Leaf) -> str:
     """Return what an index of a leaf is over, as `create index` lists it."""
     if not leaf.is_of_events:
         return f"({_key(leaf)})"
-    return "timestamp, xid" if leaf.path == TIME else f"({_key(leaf)}), timestamp, xid"
+    return "timestamp, xid" if leaf.path == TIME else f"({_key(leaf)}), timestamp"
 
 
 def presence(leaf: Leaf) -> str:
