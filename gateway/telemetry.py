@@ -130,6 +130,15 @@ class OperationRan(NamedTuple):
     plans: int
 
 
+class AttributesComputed(NamedTuple):
+    """Values of computed attributes were computed for so many records, people or events. `seconds`: each attribute's part of the time, by its name."""
+
+    organization: str
+    sandbox: str
+    seconds: Mapping[str, float]
+    records: int
+
+
 class ConnectionRefused(NamedTuple):
     """Postgres refused a connection for good, so that a retry is useless. `reason` is the server's message, which names no person."""
 
@@ -152,6 +161,7 @@ Observation = (
     | JobLeft
     | JobsCounted
     | OperationRan
+    | AttributesComputed
 )
 Listener = Callable[[Observation], None]
 

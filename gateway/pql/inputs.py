@@ -35,14 +35,14 @@ class Inputs:
     computed: Mapping[str, str] = field(default_factory=dict)
 
 
-def event_inputs(name: str, parameters: int = 1) -> Inputs:
-    """Return the inputs of an expression over one event of the store, which has this name in a statement of so many parameters.
+def event_inputs(name: str) -> Inputs:
+    """Return the inputs of an expression over one event of the store, which has this name in a statement.
 
     A large document is decompressed once for all fields that are read of it, and not at all if none is.
     """
     aside = _document_of(name)
     fields = {path: f"{name}.{column}" for path, column in EVENT_COLUMNS.items()}
-    return Inputs(f"{aside.name}.document", parameters=parameters, fields=fields, copied=_COPIED, aside=aside)
+    return Inputs(f"{aside.name}.document", fields=fields, copied=_COPIED, aside=aside)
 
 
 def with_document(aside: Aside | None, sql: str) -> str:

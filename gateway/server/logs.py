@@ -18,6 +18,7 @@ import orjson
 import structlog
 
 from gateway.telemetry import (
+    AttributesComputed,
     ConfigurationBroken,
     ConnectionRefused,
     EmbeddedPostgres,
@@ -34,7 +35,7 @@ from gateway.telemetry import (
 )
 
 PROBES = {"/healthz", "/metrics", "/readyz"}  # requested every few seconds by machines
-FREQUENT = {StatementRan, OperationRan}  # metrics count them
+FREQUENT = {StatementRan, OperationRan, AttributesComputed}  # metrics count them
 MAX_FRAMES = 12  # of a stack, the innermost ones
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}

@@ -12,7 +12,7 @@ from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import HistogramMetricFamily
@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 
 from gateway.telemetry import (
     AdmissionRefused,
+    AttributesComputed,
     ConfigurationBroken,
     ConnectionCut,
     ConnectionRefused,
@@ -107,6 +108,36 @@ def _count(counter: Counter, _: Any) -> None:
     counter.inc()
 
 
+MAX_ATTRIBUTES: Final = 1_000
+"""Computed attributes of all sandboxes that are counted each for itself; the others are counted as one."""
+OTHER_ATTRIBUTES: Final = ("", "", "(others)")
+
+
+class _Attributes:
+    """Counts values of computed attributes, by organization, sandbox and attribute."""
+
+    def __init__(self, counts: Callable[..., Callable[..., Counter]]) -> None:
+        labels = ("organization", "sandbox", "attribute")
+        self._seconds = counts(
+            "gateway_computed_attribute_seconds",
+            "Time that values of computed attributes took as they were read.",
+            *labels,
+        )
+        self._values = counts(
+            "gateway_computed_attribute_values", "Values of computed attributes that were read.", *labels
+        )
+        self._known: set[tuple[str, str, str]] = set()
+
+    def __call__(self, computed: AttributesComputed) -> None:
+        for name, seconds in computed.seconds.items():
+            labels = (computed.organization, computed.sandbox, name)
+            if labels not in self._known and len(self._known) >= MAX_ATTRIBUTES:
+                labels = OTHER_ATTRIBUTES
+            self._known.add(labels)
+            self._seconds(*labels).inc(seconds)
+            self._values(*labels).inc(computed.records)
+
+
 class Metrics:
     """Listens to the telemetry of one process, which may count together with others in a directory."""
 
@@ -160,6 +191,7 @@ class Metrics:
             ).inc(),
             JobLeft: lambda seen: self._jobs(seen.kind, seen.outcome).inc(),
             JobsCounted: self._note_jobs,
+            AttributesComputed: _Attributes(self._counts),
             QueueChanged: lambda seen: self._queues(seen.queue).set(seen.length),
             AdmissionRefused: lambda seen: self._refusals(seen.queue).inc(),
             ConnectionCut: lambda seen: self._cuts(seen.reason).inc(),

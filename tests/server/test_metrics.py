@@ -7,6 +7,7 @@ from typing import get_args
 from gateway.server import metrics
 from gateway.server.metrics import Metrics, count_together, drop_process_gauges
 from gateway.telemetry import (
+    AttributesComputed,
     FaultMasked,
     IssuerKeysFetched,
     JobLeft,
@@ -47,6 +48,24 @@ def test_operations_are_counted_by_how_they_ran_and_timed_by_stage():
         'gateway_operation_stage_seconds_count{stage="execute"} 3.0',
         'gateway_operation_stage_seconds_bucket{le="0.0025",stage="execute"} 2.0',
         "gateway_cached_plans 4.0",
+    }
+
+
+def test_computed_attributes_are_counted_each_for_itself_up_to_a_bound(monkeypatch):
+    monkeypatch.setattr(metrics, "MAX_ATTRIBUTES", 2)
+    counted = Metrics()
+    for seconds in ({"total": 0.5, "visits": 0.25}, {"total": 0.5, "third": 1, "fourth": 2}, {"visits": 1}):
+        counted(AttributesComputed("acme", "prod", seconds, 10))
+    acme = 'organization="acme",sandbox="prod"'
+    assert {
+        line for line in lines(counted) if line.startswith("gateway_computed_attribute") and "_created" not in line
+    } == {
+        f'gateway_computed_attribute_seconds_total{{attribute="total",{acme}}} 1.0',
+        f'gateway_computed_attribute_seconds_total{{attribute="visits",{acme}}} 1.25',
+        'gateway_computed_attribute_seconds_total{attribute="(others)",organization="",sandbox=""} 3.0',
+        f'gateway_computed_attribute_values_total{{attribute="total",{acme}}} 20.0',
+        f'gateway_computed_attribute_values_total{{attribute="visits",{acme}}} 20.0',
+        'gateway_computed_attribute_values_total{attribute="(others)",organization="",sandbox=""} 20.0',
     }
 
 

@@ -8,13 +8,14 @@ import orjson
 
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.attribute_times import timed
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
 from gateway.domain.reading.conditions import within_range
 from gateway.domain.reading.events import Event
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.pql.inputs import event_inputs
+from gateway.pql.inputs import Inputs
 from gateway.pql.sql import compiled
 from gateway.pql.typed import Expression
 from gateway.storage.database import Database
@@ -63,9 +64,11 @@ async def _values_of(
     """Compute the values that each event has of the attributes, one statement for all."""
     if not names:
         return [[] for _ in events]
-    statement, values = _statement(tuple(config.programs.events[name] for name in names))
+    expressions = {name: config.programs.events[name] for name in names}
+    statement, values = _statement(tuple(expressions.values()))
     given = [event.text for event in events], [event.timestamp for event in events]
-    with within_range("a computed attribute has"):
+    costs = {name: expression.cost for name, expression in expressions.items()}
+    with timed(scope, costs, len(events)), within_range("a computed attribute has"):
         rows = await db.rows(statement, scope.sandbox_id, *given, *values)
         return [[None if text is None else orjson.loads(text) for text in row] for row in rows]
 
@@ -75,7 +78,8 @@ def _statement(expressions: tuple[Expression, ...]) -> tuple[Query, tuple[Any, .
     """Return the statement that computes expressions of each event, one column for each, and the values of the parameters behind its own."""
     columns, values = list[str](), list[Any]()
     for expression in expressions:
-        part = compiled(expression, event_inputs("e", len(OF_EACH_EVENT.parameters) + len(values)))
+        parameters = len(OF_EACH_EVENT.parameters) + len(values)
+        part = compiled(expression, Inputs("e.document", parameters=parameters, fields={"timestamp": "e.timestamp"}))
         columns.append(part.sql)
         values += part.values
     return OF_EACH_EVENT.filled(columns=", ".join(columns)), tuple(values)

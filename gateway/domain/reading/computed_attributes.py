@@ -12,6 +12,7 @@ import orjson
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.attribute_times import timed
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
@@ -117,9 +118,10 @@ async def results_in(
 ) -> list[dict[str, Result]]:
     """Compute programs, each behind those that it reads, for each profile: what each gives, by its name. Raises BadPql for a value that is out of range."""
     found: list[dict[str, Result]] = [{} for _ in profiles]
+    costs = {program.name: program.expression.cost for program in programs}
     for start in range(0, len(profiles), PEOPLE_AT_ONCE):
         some = slice(start, start + PEOPLE_AT_ONCE)
-        with within_range("a computed attribute has"):
+        with timed(moment.scope, costs, len(profiles[some])), within_range("a computed attribute has"):
             await _compute(moment, programs, profiles[some], found[some])
     return found
 
