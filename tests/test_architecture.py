@@ -143,6 +143,20 @@ def test_a_noun_has_one_name_in_every_layer():
     assert api - domain <= infrastructure
 
 
+def test_the_engine_of_projections_knows_no_noun():
+    """No name and no text in it is that of a table: what nouns are made of is told by those who use it."""
+    schema = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "sql" / "schema").glob("*.sql"))
+    tables = set(re.findall(r"create table gateway\.(\w+)", schema)) - {"record"}  # as whatever is read is called
+    assert "event" in tables
+    for module in (ROOT / "gateway" / "projection").glob("*.py"):
+        text = re.sub(
+            r"with ties|orjson\.Fragment", "", module.read_text(encoding="utf-8")
+        )  # words of SQL and of a library
+        words = re.findall(r"[a-z_]+", text.lower())
+        singular = {re.sub(r"(ie)?s$", lambda end: "y" if end[1] else "", word) for word in words}
+        assert not tables & {*words, *singular, *(word.removesuffix("es") for word in words)}, module.name
+
+
 def test_the_top_of_the_repository_is_what_its_names_say():
     ours = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")} - {"build", "dist", "node_modules"}
     assert ours >= {

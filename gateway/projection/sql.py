@@ -40,9 +40,6 @@ from gateway.projection.tree import (
     nodes_of,
 )
 
-IDENTITY_MAP: Final = "identityMap"
-"""The field of a document that a source may have elsewhere."""
-
 _WIDTH: Final = 50  # pieces side by side: Postgres reads `a || b || c` as deep as it is long, and its stack has an end
 _FEW: Final = 4
 """Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
@@ -74,12 +71,12 @@ class Relation:
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """Where a statement has the parts of a record: columns behind this alias, the document in jsonb, what stands for its identity map (json), the
-    identities (uuid[]) that its lists are of, how these are read, and what it is related to. `derived` has SQL of columns that are worked out."""
+    """Where a statement has the parts of a record: columns behind this alias, the document in jsonb, fields of it that stand elsewhere (json), the
+    keys (uuid[]) that its lists are of, how these are read, and what it is related to. `derived` has SQL of columns that are worked out."""
 
     alias: str
     document: str = ""
-    identity_map: str | None = None
+    elsewhere: Mapping[str, str] = field(default_factory=dict)
     members: str = ""
     lists: Mapping[str, Listed] = field(default_factory=dict)
     related: Mapping[str, Relation] = field(default_factory=dict)
@@ -170,20 +167,17 @@ class _Writer:
         yield True, '"'
 
     def document(self, of: Node) -> Iterator[_Piece]:
-        source = self._source
-        instead = {} if source.identity_map is None else {IDENTITY_MAP: source.identity_map}
+        document, instead = self._source.document, self._source.elsewhere
         if isinstance(of, Object):
-            yield from _object(of, source.document, _NULL, instead)
+            yield from _object(of, document, _NULL, instead)
         elif isinstance(of, Subset):
-            yield False, _subset(of, source.document, instead)
+            yield False, _subset(of, document, instead)
         elif isinstance(of, Leaf) and instead:
-            text, comma = (
-                f"left({source.document}::text, -1)",
-                f"case when {source.document} = '{{}}' then '' else ',' end",
-            )
-            yield False, f"{text} || {comma} || '\"{IDENTITY_MAP}\":' || {source.identity_map}::text || '}}'"
+            yield False, f"left({document}::text, -1) || case when {document} = '{{}}' then '' else ',' end"
+            (_, first), *rest = _braced((name, [(False, f"{sql}::text")]) for name, sql in instead.items())
+            yield from [(True, first.removeprefix("{")), *rest]
         else:
-            yield from _pieces(of, source.document, _NULL)
+            yield from _pieces(of, document, _NULL)
 
     def related(self, node: Related) -> str:
         relation = self._source.related[node.name]
@@ -218,19 +212,17 @@ class _Page(_Writer):
 
     def sql(self) -> str:
         listed = self._owner.lists[self._node.rows.list]
-        text = _joined(self.page(self._node.of))
+        text = _joined(self.pieces(self._node.of))
         if not self._is_read:
             return f"({text})"
         names = chain.from_iterable(_names(below, self._source) for below in nodes_of(self._node.of))
         parts = page_parts(self._node.rows, names, self._size, self._values)
         return f"(select {text} {listed.page(members=self._owner.members, **parts)})"
 
-    def page(self, node: Node) -> Iterator[_Piece]:
+    def pieces(self, node: Node) -> Iterator[_Piece]:
         match node:
-            case Constant(text):
-                yield True, orjson.dumps(text).decode()
-            case Object(fields):
-                yield from _braced((name, self.page(below)) for name, below in fields)
+            case Place():
+                yield from self.packed(self._node.rows.key)
             case Each(of):
                 yield False, self._each(_joined(self.pieces(of)))
             case HasMore() if _is_open(node, self._node.rows):
@@ -247,10 +239,7 @@ class _Page(_Writer):
             case Count(rows):
                 yield False, _Writer(self._owner, self._values).count(rows)
             case _:
-                raise TypeError(f"{node} is no part of a page")
-
-    def pieces(self, node: Node) -> Iterator[_Piece]:
-        return self.packed(self._node.rows.key) if isinstance(node, Place) else super().pieces(node)
+                yield from super().pieces(node)
 
     def _each(self, text: str) -> str:
         first, last = self._bounds

@@ -124,7 +124,9 @@ async def connection(module_dsn):
 
 def expression(node, document, identity_map=None):
     """The SQL of a part of a document."""
-    (text,) = columns([Document(node)], Source("d", document, identity_map), Values())
+    (text,) = columns(
+        [Document(node)], Source("d", document, {"identityMap": identity_map} if identity_map else {}), Values()
+    )
     return text
 
 

@@ -310,7 +310,7 @@ LISTS: Final = {"events": Listed(_page_sql, lambda **gaps: fill(COUNT_ALL, **gap
 """The lists of a person."""
 
 MEMBERS: Final = "person.xids"
-PEOPLE: Final = Source("person", "", members=MEMBERS, lists=LISTS)
+PEOPLE: Final = Source("person", members=MEMBERS, lists=LISTS)
 """People of whom nothing but the members is known."""
 
 

@@ -68,7 +68,7 @@ _JOINED: Final = {
 _SOURCE: Final = Source(
     "person",
     "kept.document",
-    "g.identity_map",
+    {"identityMap": "g.identity_map"},
     "g.event_xids",
     LISTS,
     related={
