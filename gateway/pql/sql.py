@@ -127,7 +127,7 @@ class _Compiler:
         places = {place: number for number, place in enumerate(used)}
         text = sql.replace("{", "{{").replace("}", "}}")
         text = _MARKED.sub(lambda found: f"{{{places[int(found[1])]}}}", text)
-        return Predicate(text, tuple(self._given[place] for place in used))
+        return Predicate(text, tuple(self._given[place] for place in used), computes=True)
 
     # -------------------------------------------------------------------------------------------- what rows need
 

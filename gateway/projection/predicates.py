@@ -7,10 +7,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Predicate:
-    """A condition: SQL with `{}` in place of each value."""
+    """A condition: SQL with `{}` in place of each value. `computes`: it works out values, which may be out of range."""
 
     sql: str
     values: tuple[Any, ...]
+    computes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +22,11 @@ class Slot:
 
 
 class Values:
-    """The values of a statement's parameters, to which conditions add theirs."""
+    """The values of a statement's parameters, to which conditions add theirs; and whether one of these `computes` values."""
 
     def __init__(self, *given: Any) -> None:
         self.given = list(given)
+        self.computes = False
 
     def bind(self, value: Any) -> str:
         """Add a value, and return its parameter in SQL, such as `$4`."""
@@ -33,7 +35,9 @@ class Values:
 
     def conditions(self, predicates: Iterable[Predicate]) -> str:
         """Return SQL that goes behind another condition: all predicates hold. Their values are added."""
-        return "".join(f" and {each.sql.format(*map(self.bind, each.values))}" for each in predicates)
+        given = list(predicates)
+        self.computes |= any(each.computes for each in given)
+        return "".join(f" and {each.sql.format(*map(self.bind, each.values))}" for each in given)
 
 
 def at_least(column: str, value: Any) -> Predicate:

@@ -136,9 +136,20 @@ async def test_what_it_costs_counts_where_it_stands_and_is_known_before(shop):
     assert (long["extensions"]["code"], "10,000" in long["message"]) == ("LIMIT_EXCEEDED", True)
 
 
-async def test_a_value_out_of_range_is_a_mistake_of_the_condition(shop):
-    query = """query ($where: String) { events(identities: [{key: {namespace: "Email", value: "ana@x.io"}}], filter: {where: $where}) { totalCount } }"""
+KEY = '{key: {namespace: "Email", value: "ana@x.io"}}'
+PAGES = "events(filter: {where: $where}) { nodes { eventId %s } }"
+
+
+@pytest.mark.parametrize(
+    ("field", "path"),
+    [
+        (f"events(identities: [{KEY}], filter: {{where: $where}}) {{ totalCount }}", ["events"]),
+        (f"profile(identity: {KEY}) {{ {PAGES % ''} }}", ["profile"]),
+        (f"profile(identity: {KEY}) {{ {PAGES % 'batch { revertibleUntil }'} }}", ["profile", "events"]),
+    ],
+)
+async def test_a_value_out_of_range_is_a_mistake_of_the_condition(shop, field, path):
     large = f"let A = (productListItems.sum(priceTotal) * 1.0e300) in let B = ({'*'.join('A' * 25)}) in ({'*'.join('B' * 20)}) > 1"
-    error = await shop.error(query, where=large)
-    assert error["extensions"]["code"] == "BAD_PQL"
+    error = await shop.error(f"query ($where: String) {{ {field} }}", where=large)
+    assert (error["extensions"]["code"], error["path"]) == ("BAD_PQL", path)
     assert "out of range" in error["message"]

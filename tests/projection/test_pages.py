@@ -162,8 +162,10 @@ def test_projections_that_differ_in_values_share_a_statement(several):
     made = Statements(events.lists_statement)
     statements = [made.of(selections(values)) for values in several]
     assert statements == [events.lists_statement(selections(values)) for values in several]
-    assert {id(statement) for statement, _ in statements} == {id(statements[0][0])}
-    assert made.of(Projection((Count(newest(1).rows(rows_of(None).key)),), frozenset()))[0] is not statements[0][0]
+    assert {id(each.query) for each in statements} == {id(statements[0].query)}
+    assert (
+        made.of(Projection((Count(newest(1).rows(rows_of(None).key)),), frozenset())).query is not statements[0].query
+    )
 
 
 async def test_profile_read_is_needed(world):

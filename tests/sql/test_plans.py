@@ -74,18 +74,18 @@ PARTS = {
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
     if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
-        made, values = people.statement_of(PERSON, statement, "desc")
-        return made.sql, len(values)
+        made = people.statement_of(PERSON, statement, "desc")
+        return made.query.sql, len(made.values)
     if statement.name == "events.list_events":
         asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(10))
-        made, values = events.list_statement(asked, Projection((ENTITY,), frozenset()), Values(*[None] * 4))
-        return made.sql, len(values.given) - 4
+        made = events.list_statement(asked, Projection((ENTITY,), frozenset()), Values(*[None] * 4))
+        return made.query.sql, len(made.values) - 4
     if statement.name == "events.read_lists":
-        made, values = events.lists_statement(Projection((PAGE, Count(ROWS)), frozenset()))
-        return made.sql, len(values)
+        made = events.lists_statement(Projection((PAGE, Count(ROWS)), frozenset()))
+        return made.query.sql, len(made.values)
     if statement.name in {"search.find_people", "search.count_people"}:
-        made, values = search.statement_of(statement, search.IdentityGraphType.PDG, [WHERE], backward=False)
-        return made.sql, len(values)
+        made = search.statement_of(statement, search.IdentityGraphType.PDG, [WHERE], backward=False)
+        return made.query.sql, len(made.values)
     if statement.name == "removal.list_remaining_people":
         selected = erasure.facts_of([], datetime.now(UTC))
         return selected.list_remaining.sql, len(selected.arguments)

@@ -31,7 +31,7 @@ from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import ATTRIBUTES, DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, BadPql, Timeout, Unstorable, Vanished
+from gateway.errors import BadInput, Timeout, Vanished
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES
@@ -206,7 +206,7 @@ class Operations:
         self._observe(operation, reason, stages)
         body: dict[str, Any] = {"data": data}
         if errors:
-            body["errors"] = error_entries(map(_as_computed, errors) if context.conditions else errors)
+            body["errors"] = error_entries(errors)
         if reason and self._explains and operation.is_query:
             body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
         return Response(Outcome.ANSWERED, body)
@@ -261,14 +261,6 @@ class Operations:
 def _has_vanished(errors: Sequence[GraphQLError]) -> bool:
     """Whether statements of a request saw different moments, and one of them missed what another had found."""
     return any(isinstance(error.original_error, Vanished) for error in errors)
-
-
-def _as_computed(error: GraphQLError) -> GraphQLError:
-    """Return an error of an operation with conditions: a value that cannot be stored is one that a condition computes."""
-    if not isinstance(error.original_error, Unstorable):
-        return error
-    cause = BadPql("A value that a condition computes is out of range.")
-    return GraphQLError(cause.message, error.nodes, path=error.path, original_error=cause)
 
 
 async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:

@@ -25,7 +25,7 @@ from gateway.projection.sql import Listed, Relation, Source, columns, page_parts
 from gateway.projection.tree import Count, Order, Packed, Projection, Rows
 from gateway.projection.tree import Page as PageNode
 from gateway.storage.database import Database
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import fill, part, query
 from gateway.xdm.fields import Field, below, names_below
 from gateway.xdm.leaves import FORMED_TIME, formed_time
 
@@ -252,9 +252,9 @@ async def list_events(
     if db.is_distributed:
         pages = await _list_on_cluster(db, scope, people, rows)
         return pages if projection.is_in_store else [_projected(page, projection) for page in pages]
-    statement, values = list_statement(asked, projection, Values(scope.sandbox_id, *slices(people)))
+    made = list_statement(asked, projection, Values(scope.sandbox_id, *slices(people)))
     found: list[list[Event]] = [[] for _ in people]
-    for place, *row in await db.rows(statement, *values.given):
+    for place, *row in await made.rows(db):
         found[place - 1].append(_event(row, projection))
     return [_page(each, rows) for each in found]
 
@@ -272,8 +272,7 @@ async def read_lists(
     if db.is_distributed:
         found = [await _read_list_on_cluster(db, scope, people, node) for node in nodes]
         return [dict(zip(nodes, each, strict=True)) for each in zip(*found, strict=True)]
-    statement, values = _LISTS.of(Projection(tuple(nodes), frozenset()))
-    rows = await db.rows(statement, scope.sandbox_id, *slices(people), *values)
+    rows = await _LISTS.of(Projection(tuple(nodes), frozenset())).rows(db, scope.sandbox_id, *slices(people))
     return [dict(zip(nodes, map(orjson.Fragment, row), strict=True)) for row in rows]
 
 
@@ -321,19 +320,19 @@ def slices(people: Sequence[tuple[UUID, ...]]) -> tuple[list[UUID], list[int], l
     return list(chain(*members)), [1, *(stop + 1 for stop in stops[:-1])], stops
 
 
-def list_statement(asked: EventRequest, projection: Projection, values: Values) -> tuple[Query, Values]:
-    """Return the statement that lists a page of each person's events, and the values of its parameters, to which it adds. Raises BadCursor."""
+def list_statement(asked: EventRequest, projection: Projection, values: Values) -> Made:
+    """Return the statement that lists a page of each person's events, with `values` of its own parameters, to which it adds. Raises BadCursor."""
     rows = asked.rows(NO_KEY)
     chosen = _columns(projection, values, SOURCE.document)
     parts = page_parts(rows, (*COLUMNS, DOCUMENT), values.bind(asked.window.fetch), values)
-    return LIST.filled(columns=chosen, page=_page_sql(members=MEMBERS, **parts)), values
+    return Made.of(LIST.filled(columns=chosen, page=_page_sql(members=MEMBERS, **parts)), values, 0)
 
 
 def lists_statement(projection: Projection) -> Made:
     """Return the statement that reads pages and counts of each person's events, the parts of the projection."""
     values = Values(*([None] * len(READ_LISTS.parameters)))
     found = ", ".join(columns(projection.parts, PEOPLE, values))
-    return READ_LISTS.filled(columns=found), values.given[len(READ_LISTS.parameters) :]
+    return Made.of(READ_LISTS.filled(columns=found), values, len(READ_LISTS.parameters))
 
 
 _LISTS: Final = Statements(lists_statement)
@@ -360,9 +359,8 @@ async def _list_on_cluster(
     parts = page_parts(rows, COLUMNS, "$3", values)
     chosen = _columns(WHOLE, values, "e.document")
     found: dict[UUID, list[Event]] = {}
-    for row in await db.rows(
-        LIST_OF_CLUSTER.filled(columns=chosen, where=parts["where"], nearest=parts["nearest"]), *values.given
-    ):
+    statement = LIST_OF_CLUSTER.filled(columns=chosen, where=parts["where"], nearest=parts["nearest"])
+    for row in await Made.of(statement, values, 0).rows(db):
         found.setdefault(row["xid"], []).append(Event(*row))
     return [_page(chain.from_iterable(found.get(xid, ()) for xid in set(xids)), rows) for xids in people]
 
@@ -383,8 +381,8 @@ async def _count(
 ) -> list[int]:
     xids = list({xid for members in people for xid in members})
     values = Values(scope.sandbox_id, xids)
-    statement = COUNT.filled(where=values.conditions(predicates))
-    rows = await db.rows(statement, *values.given) if xids else []
+    statement = Made.of(COUNT.filled(where=values.conditions(predicates)), values, 0)
+    rows = await statement.rows(db) if xids else []
     counts: dict[UUID, int] = dict(map(tuple, rows))
     return [sum(counts.get(xid, 0) for xid in set(members)) for members in people]
 

@@ -161,8 +161,7 @@ async def project_people(
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    statement, values = _STATEMENTS.of(projection, READ)
-    rows = await db.rows(statement, scope.sandbox_id, *policy, xids, *values)
+    rows = await _STATEMENTS.of(projection, READ).rows(db, scope.sandbox_id, *policy, xids)
     return _found(rows, projection)
 
 
@@ -176,8 +175,7 @@ async def project_texts(
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    statement, values = _STATEMENTS.of(projection, READ_TEXTS)
-    row: Any = await db.row(statement, scope.sandbox_id, *policy, xids, *values)
+    row = await _STATEMENTS.of(projection, READ_TEXTS).row(db, scope.sandbox_id, *policy, xids)
     return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
 
 
@@ -219,8 +217,8 @@ async def list_projected(
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
-    statement, values = _STATEMENTS.of(projection, LIST, _direction(asked))
-    rows = await db.rows(statement, scope.sandbox_id, *policy, *_bounds(asked), *values)
+    statement = _STATEMENTS.of(projection, LIST, _direction(asked))
+    rows = await statement.rows(db, scope.sandbox_id, *policy, *_bounds(asked))
     if rows and projection is not WHOLE and not rows[0][0]:
         return Page([], has_next=False, has_previous=False)
     return page_of_rows([Found(None, *_read_row(row, projection, 1)) for row in rows], asked)
@@ -251,7 +249,7 @@ def statement_of(projection: Projection, query: Query, direction: str = "") -> M
         "keys": _KEYS,
         "direction": direction,
     }
-    return query.filled(**gaps, **joined), values.given[len(query.parameters) :]
+    return Made.of(query.filled(**gaps, **joined), values, len(query.parameters))
 
 
 _STATEMENTS: Final = Statements(statement_of)

@@ -18,6 +18,7 @@ from gateway.domain.reading.identities import is_primary
 from gateway.domain.reading.people import FIRST, LAST, WHOLE
 from gateway.domain.reading.profiles import Profile, project_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
+from gateway.domain.reading.statements import Made
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.work.job_lists import read_jobs
@@ -126,14 +127,14 @@ async def _rows(
     where, graph = [search.where.predicate], policy.settings.identity_graph
     at = search.where.instant or datetime.now(UTC)  # without one, the condition is the same at any
     candidates = await find_candidates(db, scope, policy, search.where.expression, at)
-    statement, values = statement_of(query, graph, where, candidates.profile_ids, backward=asked.backward)
+    statement = statement_of(query, graph, where, candidates.profile_ids, backward=asked.backward)
     after, before = asked.bounds(UUID)
     after, before, due = after or FIRST, before or LAST, clock.time() + search.seconds
     for number in itertools.count():
         given = (policy.policy_id, policy.version, after, before, search.people)
         size = () if missing is None else (missing(),)
         try:
-            row: Any = await db.row(statement, scope.sandbox_id, *given, *size, *values)
+            row = await statement.row(db, scope.sandbox_id, *given, *size)
         except Timeout as error:
             raise Timeout(_SLOW) from error
         if not row["is_current"]:
@@ -153,7 +154,7 @@ def statement_of(
     candidates: list[UUID] | None = None,
     *,
     backward: bool,
-) -> tuple[Query, list[Any]]:
+) -> Made:
     """Return a statement that searches all people of a kind of graph, and the values behind its own parameters.
 
     With `candidates` it looks at these people alone, and at all of them at once.
@@ -181,4 +182,4 @@ def statement_of(
             direction=direction,
         ),
     }
-    return query.filled(**gaps), values.given[len(query.parameters) :]
+    return Made.of(query.filled(**gaps), values, len(query.parameters))

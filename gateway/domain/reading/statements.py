@@ -1,18 +1,40 @@
 """The statements that read projections, made once for all that differ in the values of conditions alone: cursors, filters."""
 
-from collections.abc import Callable
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import Any, Final, NamedTuple
 
-from gateway.projection.predicates import Slot
+from gateway.domain.reading.conditions import within_range
+from gateway.projection.predicates import Slot, Values
 from gateway.projection.tree import Projection
 from gateway.runtime.cache import WeightedCache
+from gateway.storage.database import Reader
 from gateway.storage.queries import Query
 
 MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
 """Of the statements of one noun."""
 
-Made = tuple[Query, list[Any]]
-"""A statement, and the values behind its own parameters."""
+
+class Made(NamedTuple):
+    """A statement, the values behind its own parameters, and whether a condition in it computes values."""
+
+    query: Query
+    values: Sequence[Any]
+    computes: bool
+
+    @classmethod
+    def of(cls, query: Query, values: Values, own: int) -> "Made":
+        """Return a statement that has `own` parameters, with the values of all."""
+        return cls(query, values.given[own:], values.computes)
+
+    async def rows(self, db: Reader, *own: Any) -> Sequence[Any]:
+        """Read the rows for the values of its own parameters. Raises BadPql for a value that a condition computes and that is out of range."""
+        with within_range(computes=self.computes):
+            return await db.rows(self.query, *own, *self.values)
+
+    async def row(self, db: Reader, *own: Any) -> Any:
+        """Read the one row, as `rows` does."""
+        with within_range(computes=self.computes):
+            return await db.row(self.query, *own, *self.values)
 
 
 class Statements:
@@ -28,6 +50,5 @@ class Statements:
         made = self._made.get((structure, *more))
         if made is None:
             made = self._make(structure, *more)
-            self._made.put((structure, *more), made, len(made[0].sql))
-        statement, values = made
-        return statement, [given[value.place] if isinstance(value, Slot) else value for value in values]
+            self._made.put((structure, *more), made, len(made.query.sql))
+        return made._replace(values=[given[value.place] if isinstance(value, Slot) else value for value in made.values])
