@@ -18,3 +18,4 @@ create table gateway.change (
 );
 
 create index change_tx_idx on gateway.change (sandbox_id, tx);
+create index change_xids_idx on gateway.change using gin ((xids || former_ids));          -- what it says of an identity that is erased

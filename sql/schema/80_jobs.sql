@@ -30,3 +30,4 @@ create index job_due_idx on gateway.job (due_at) where status in ('NEW', 'PROCES
 create unique index job_open_key on gateway.job (sandbox_id, kind, subject) where status in ('NEW', 'PROCESSING');
 create index job_claimed_idx on gateway.job (sandbox_id, claimed_at);
 create index job_created_idx on gateway.job (sandbox_id, created_at, job_id);
+create index job_naming_idx on gateway.job (sandbox_id) where status not in ('NEW', 'PROCESSING') and input::jsonb ? 'identities';   -- none, unless a job left whom it erased
