@@ -1,6 +1,7 @@
-"""Whatever a text is, it is an expression, or refused with a place in it: nothing else comes out of the parser, and of the check."""
+"""Whatever a text is, it is an expression, or refused with a place in it, in bounded time: nothing else comes out of the parser, and of the check."""
 
 from itertools import chain
+from time import thread_time
 
 import pytest
 from hypothesis import example, given
@@ -17,6 +18,8 @@ PIECES = sorted(
     | set("^$`\"'\\{}[]().,:;=<>!+-*/%&|#\n\x00é€𝄞")
     | {"\ud800", "^^^", "$1", "=>", "1e9", "9" * 40, "(?i)", "\u2028"}
 )  # fmt: skip
+MAX_SECONDS = 1
+"""Of the CPU, that any text of the greatest length may take: more than ten times what the worst one does."""
 HOSTILE = [
     sign * MAX_EXPRESSION_LENGTH for sign in ("(", "[", "{", "!", "-", "^", "$", '"', "`", "\\", "a", "1", " ", ".", "é")
 ] + [
@@ -41,8 +44,10 @@ HOSTILE = [
 
 
 def examined(text):
-    """Check a text; the mistakes that it has lie inside it."""
+    """Check a text, within a time; the mistakes that it has lie inside it."""
+    begin = thread_time()
     found = checked(text)
+    assert thread_time() - begin < MAX_SECONDS
     assert (found.expression is None) == bool(found.errors)
     lines = text.split("\n")
     for problem in (*found.errors, *found.warnings):
