@@ -1,15 +1,17 @@
 """What an expression will do, known before it is done: what it reads, and about how many values it computes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from gateway.pql.typed import (
     EVENTS,
     Aggregated,
+    Applied,
     Chained,
     Computed,
     ComputedFields,
+    Constant,
     Distinct,
     Every,
     Filtered,
@@ -25,6 +27,7 @@ from gateway.pql.typed import (
     Typed,
     children,
     path_of,
+    value_sought,
 )
 from gateway.pql.types import ArrayOf, MapOf, ObjectOf
 
@@ -37,6 +40,9 @@ MAX_EXPRESSION_SIZE: Final = 5_000
 EVENTS_OF_A_PERSON: Final = 100
 ITEMS_OF_AN_ARRAY: Final = 10
 """How long arrays are taken to be."""
+
+FEW: Final = 10
+"""One in so many items is taken to have a value that a condition names."""
 
 
 def cost_of(expression: Typed) -> int:
@@ -128,10 +134,34 @@ def _cost(node: Typed, cost: Callable[[Typed], int]) -> int:
             return cost(value) + cost(of) + _length(of)
         case Chained(of=of, order=order, steps=steps):  # goes through the array for each step
             return sum(cost(of) + _length(of) * (1 + cost(order) + cost(step)) for step in steps)
+        case Applied(function="and", arguments=parts):
+            return _cost_of_all(parts, cost)
+        case Some(of=of) if value_sought(node):
+            return cost(of) + _length(of)
         case Filtered() | Some() | Every() | Mapped() | Grouped() | Top() | MapMade() | Aggregated() | Distinct():
             of, *each = children(node)
             return cost(of) + _length(of) * (1 + sum(map(cost, each)))
     return 1 + sum(map(cost, children(node)))
+
+
+def _cost_of_all(parts: Iterable[Typed], cost: Callable[[Typed], int]) -> int:
+    """Return the cost of conditions in their order: behind one that names a value, few items are left."""
+    found, share = 1, 1
+    for part in parts:
+        found += -(-cost(part) // share)
+        if _names_value(part):
+            share = FEW
+    return found
+
+
+def _names_value(condition: Typed) -> bool:
+    """Return whether a condition only holds for what has a value, or one of several, that stands in the expression."""
+    match condition:
+        case Applied(function="=", arguments=arguments):
+            return any(isinstance(each, Constant) and not isinstance(each.value, bool) for each in arguments)
+        case Member(of=MadeList()):
+            return True
+    return isinstance(condition, Some) and value_sought(condition) is not None
 
 
 def _size(node: Typed, size: Callable[[Typed], int]) -> int:

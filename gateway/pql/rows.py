@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 from gateway.pql.names import item_type, value_type
 from gateway.pql.typed import (
-    Applied,
     Constant,
     Distinct,
     Entries,
@@ -16,13 +15,12 @@ from gateway.pql.typed import (
     MadeList,
     MapMade,
     Mapped,
-    Read,
     Some,
     Top,
     Typed,
     Variable,
     parts_of,
-    path_from,
+    value_sought,
 )
 from gateway.pql.types import ArrayOf, ObjectOf, Scalar
 from gateway.pql.values import Value, as_json, as_text, from_json, missing, quoted, sql_type
@@ -181,17 +179,14 @@ def contained(source: Source, node: Some) -> str | None:
 
     Postgres looks for such an item without making rows of them.
     """
-    match node.condition:
-        case Applied(function="=", arguments=(Read() | Variable() as field, Constant() as sought)):
-            path = path_from(node.item, field)
-        case _:
-            return None
-    if path is None or isinstance(node.of, MADE) or source.rows_of(node.of):
+    sought = value_sought(node)
+    if sought is None or isinstance(node.of, MADE) or source.rows_of(node.of):
         return None
     array = source.value(node.of)
     if not array.is_stored:
         return None
-    item = as_json(source.value(sought))
+    path, value = sought
+    item = as_json(source.value(value))
     for step in reversed(path):
         item = f"jsonb_build_object({quoted(step)}, {item})"
     return f"coalesce({array.sql} @> jsonb_build_array({item}), false)"

@@ -352,3 +352,12 @@ def parts_of(condition: Typed) -> Iterator[Typed]:
             yield from parts_of(each)
     else:
         yield condition
+
+
+def value_sought(node: Some) -> tuple[Path, Constant] | None:
+    """Return the field of an item and the value that it has to have, where a condition says just that; None for another condition."""
+    match node.condition:
+        case Applied(function="=", arguments=(Read() | Variable() as of, Constant() as value)):
+            path = path_from(node.item, of)
+            return None if path is None else (path, value)
+    return None

@@ -54,6 +54,24 @@ async def test_people_are_found_by_profile_events_and_identities(people):
     assert len((await found(people, "xEvent.min(timestamp) occurs before now"))[0]) == 11
 
 
+async def test_people_are_found_who_bought_one_thing_and_not_another_within_days(client):
+    def bought(number, at, name, thing):
+        return event(f"{number}", at, who(name), productListItems=[{"SKU": "other"}, {"SKU": thing}])
+
+    lines = [
+        (1, "soon", "X"),
+        (9, "soon", "Y"),
+        (1, "late", "X"),
+        (40, "late", "Y"),
+        (1, "never", "X"),
+        (1, "not", "Y"),
+    ]
+    await client.world.events(*(bought(n, day(at), name, thing) for n, (at, name, thing) in enumerate(lines)))
+    then = 'B.productListItems[SKU = "Y"] and B.timestamp occurs <= 30 days after A.timestamp'
+    asked = f'exists A from xEvent where A.productListItems[SKU = "X"] and not (exists B from xEvent where {then})'
+    assert (await found(client, asked))[0] == ["late", "never"]
+
+
 async def test_a_page_that_ends_before_it_is_full_says_where_it_goes_on(people, monkeypatch):
     monkeypatch.setattr(search, "MAX_PEOPLE", 7)
     monkeypatch.setattr("gateway.api.profiles.SEARCH_SHARE", -1.0)  # no time for a second statement

@@ -170,6 +170,16 @@ def test_cost_grows_with_arrays_in_each_other_and_is_bounded():
     assert "at most" in checked(f"let A0 = (1) in {doubled} A29").errors[0].message
 
 
+def test_behind_a_value_that_is_named_an_expression_costs_less():
+    asked = 'not (exists B from xEvent where B._acme.note = "b" and B.timestamp occurs <= 30 days after A.timestamp)'
+    named = checked(f'exists A from xEvent where A.productListItems[SKU = "a"] and {asked}').expression
+    assert named.cost < checked(f"exists A from xEvent where A._acme.amount > 1 and {asked}").expression.cost / 5
+    assert (
+        named.cost
+        < checked(f'exists A from xEvent where {asked} and A.productListItems[SKU = "a"]').expression.cost / 5
+    )
+
+
 def test_slow_expressions_are_warned_of():
     sums = " + ".join(["_acme.scores.sum()"] * (MANY_AGGREGATIONS + 1))
     assert checked(sums).warnings[0].column == sums.rindex("sum") + 1

@@ -103,7 +103,7 @@ def check_cost(cost: int, limits: Limits) -> None:
     """Raise LimitExceeded if the cost is above the limit."""
     if cost > limits.cost:
         raise LimitExceeded(
-            f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_PAGE_SIZE} items where neither `first` nor `last` is given."
+            f"The operation may cost {cost:,}, which is about the number of objects to load; at most {limits.cost:,} are allowed. Ask for smaller pages: a page in a page multiplies, and has {DEFAULT_PAGE_SIZE} items where neither `first` nor `last` is given; a condition in PQL costs what `checkExpression` tells."
         )
 
 
