@@ -161,6 +161,29 @@ async def test_a_search_over_many_people_asks_once_for_the_index_that_it_lacks(w
     assert (index.is_ready, index.created_by) == (True, world.scope.actor)
 
 
+async def test_searches_at_once_ask_for_no_more_indexes_than_a_sandbox_may_have(world, monkeypatch):
+    monkeypatch.setattr(search_candidates, "MANY_PEOPLE", 2)
+    for module in (search_candidates, search_indexes):
+        monkeypatch.setattr(module, "SEARCH_INDEXES", 2)
+    leaves = ('homeAddress.city = "Rome"', 'person.name.lastName = "Li"', 'xEvent[eventType = "buy"]')
+    lacking, policy = [(await found(world, text))[1] for text in leaves * 5], (await world.config()).default_policy
+    at = await now(world)
+    await asyncio.gather(*(note_candidates(world.db, world.scope, policy, each, at) for each in lacking))
+    listed = await search_indexes.list_search_indexes(world.db, world.scope)
+    assert len({index.job_id for index in listed} - {None}) == len(listed) == 2
+
+
+async def test_an_index_over_a_field_of_another_type_by_now_is_not_used_nor_made_and_goes(world):
+    await built(world)
+    await created(world, "person.birthDate")
+    await world.db.rows(Query("test.type", "update gateway.search_index set type = 'double'", (), (), "rows", "For tests."))  # fmt: skip
+    assert (await found(world, 'homeAddress.city = "Rome"'))[0] is None
+    await work_off(world.db, world.configurations)
+    assert [index.is_ready for index in await search_indexes.list_search_indexes(world.db, world.scope)] == [True, False]  # fmt: skip
+    await expire(world)
+    assert (await search_indexes.list_search_indexes(world.db, world.scope), await world.db.rows(MADE)) == ([], [])
+
+
 async def test_an_index_stays_as_long_as_searches_use_it(world, later):
     await built(world)
     policy = (await world.config()).default_policy
@@ -178,23 +201,27 @@ async def test_an_index_stays_as_long_as_searches_use_it(world, later):
 
 
 @pytest.mark.parametrize("how", ["index", "policy", "sandbox", "cancelled"])
-async def test_what_is_in_no_list_is_dropped(world, db, how):
-    other = await World.create(db)
-    index, job_id = await created(world) if how == "cancelled" else (await built(world))
-    if how == "cancelled":
-        await jobs.cancel_job(db, world.scope, job_id)
-    elif how == "index":
-        await search_indexes.delete_search_index(db, world.scope, index.index_id)
-    elif how == "policy":
-        await sandboxes.reset_sandbox(db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
-    else:
-        await db.rows(Query("test.gone", "delete from gateway.sandbox where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."), world.scope.sandbox_id)  # fmt: skip
+async def test_what_is_in_no_list_is_dropped_also_if_it_went_while_it_was_made(world, db, how, monkeypatch):
+    other, (index, job_id), build = await World.create(db), await created(world), search_indexing._build
+
+    async def build_and_lose(*given, **named):
+        await build(*given, **named)
+        if how == "cancelled":
+            await jobs.cancel_job(db, world.scope, job_id)
+        elif how == "index":
+            await search_indexes.delete_search_index(db, world.scope, index.index_id)
+        elif how == "policy":
+            await sandboxes.reset_sandbox(db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
+        else:
+            await db.rows(Query("test.gone", "delete from gateway.sandbox where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."), world.scope.sandbox_id)  # fmt: skip
+
+    monkeypatch.setattr(search_indexing, "_build", build_and_lose)
+    await work_off(db, world.configurations)
     assert await search_indexes.list_search_indexes(db, world.scope) == []
-    stray = 0 if how == "cancelled" else 1
-    assert len(await db.rows(MADE)) == stray
+    assert len(await db.rows(MADE)) == 1
     if how != "sandbox":
         await expire(other)
-        assert len(await db.rows(MADE)) == stray  # each sandbox looks for its own
+        assert len(await db.rows(MADE)) == 1  # each sandbox looks for its own
         other = world
     await expire(other)
     assert await db.rows(MADE) == []
