@@ -16,17 +16,26 @@ from crashes import killed_after
 from world import World, event, record
 
 from gateway.domain.config import datasets, policies, sandboxes, search_indexes
+from gateway.domain.config.computed_attributes import (
+    AttributeSettings,
+    AttributeStatus,
+    ComputedAttribute,
+    create_attribute,
+    update_attribute,
+)
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.identity_settings import NamespaceRule, update_identity_settings
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.facts import batches
 from gateway.domain.operations import (
+    attribute_backfill,
     change_retention,
     erasure,
     erasure_redaction,
     event_retention,
     ingest_error_retention,
+    partial_retention,
     policy_materialization,
     profile_retention,
     removal,
@@ -80,6 +89,8 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
         "leases.release_job",
     },
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
+    JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE | {"configuration.read_version", "attribute_backfill.list_xids"},
+    JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
 }
 """The last statement before each commit of a kind of job."""
 
@@ -110,6 +121,8 @@ SMALL = [
     (sandbox_regrouping, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "DELETED_PER_PIECE", 3),
+    (attribute_backfill, "XIDS_PER_PIECE", 4),
+    (partial_retention, "PARTIALS_PER_PIECE", 3),
 ]
 
 
@@ -189,17 +202,10 @@ def _ago(days: float) -> str:
     return (datetime.now(UTC) - timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:  # noqa: C901 (a way for each kind)
+async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:
     """Ask for a job of this kind, or let it be due."""
     db, scope = world.db, world.scope
-    if kind is JobKind.EXPIRE_VERSIONS:
-        again = await world.batch("again")
-        await world.records(record(ANA, first_name="Anna"), record(BOB, PHONE), batch_id=again)
-        for each in (batch_id, again):
-            await batches.complete_batch(db, scope, each)
-    if kind in {JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES}:
-        config = await world.config()
-        await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
+    await _prepare(world, batch_id, kind)
     if RULES[kind].every:
         return await jobs.schedule(db)
     if kind is JobKind.MATERIALIZE_POLICY:
@@ -216,9 +222,34 @@ async def _start(world: World, batch_id: UUID, kind: JobKind) -> object:  # noqa
     if kind is JobKind.DELETE_PROFILE:
         xids = [await world.xid(*one) for one in (ANA, CARL, DEVICES[1])]
         return await delete_profiles(db, scope, xids, reach=DeleteScope.IDENTITY)
-    if kind is JobKind.BUILD_SEARCH_INDEX:
+    if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.BUILD_SEARCH_INDEX}:
         return None
     raise AssertionError(f"Say here what starts {kind}, and above where it commits.")
+
+
+async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
+    """Bring into the sandbox what only a job of this kind works on."""
+    db, scope = world.db, world.scope
+    if kind is JobKind.EXPIRE_VERSIONS:
+        again = await world.batch("again")
+        await world.records(record(ANA, first_name="Anna"), record(BOB, PHONE), batch_id=again)
+        for each in (batch_id, again):
+            await batches.complete_batch(db, scope, each)
+    if kind in {JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES}:
+        config = await world.config()
+        await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
+    if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.EXPIRE_COMPUTED_PARTIALS}:
+        made, off = await _publish(world), AttributeStatus.DISABLED
+        if kind is JobKind.EXPIRE_COMPUTED_PARTIALS:
+            await update_attribute(db, scope, (await world.config()).unions, made.attribute_id, {}, most=1, status=off)
+
+
+async def _publish(world: World) -> ComputedAttribute:
+    """Publish an attribute, and add some events to its partials."""
+    unions, settings = (await world.config()).unions, AttributeSettings("a", "a", "xEvent.count()")
+    made = await create_attribute(world.db, world.scope, unions, settings, most=1, publish=True)
+    await world.events(*(event(f"new{n}", _ago(1), device) for n, device in enumerate(DEVICES)))
+    return made
 
 
 Committed = dict[tuple[int, UUID], list[str]]

@@ -27,6 +27,7 @@ BUILDS_SQL = {
     "pql/rows.py",
     "pql/values.py",
     "pql/indexes.py",
+    "pql/partials.py",
 }
 BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need
 READS_ENVIRONMENT = {"settings.py", "postgres/directories.py"}  # the latter only where a home directory is

@@ -20,6 +20,7 @@ from gateway.domain.facts import batches
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
 from gateway.domain.operations import erasure
+from gateway.domain.operations.attribute_backfill import backfill_computed_attribute
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, empty_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset, empty_dataset
 from gateway.domain.reading import identity_graphs
@@ -152,10 +153,18 @@ class World:
         lookback: Duration | None = None,
         xdm_class: XdmClass = XdmClass.INDIVIDUAL_PROFILE,
     ) -> ComputedAttribute:
-        """Make a computed attribute and publish it."""
+        """Make a computed attribute and publish it, and do the job that reads the past for it."""
         settings = AttributeSettings(name, name, expression, lookback=lookback, xdm_class=xdm_class)
         unions = (await self.config()).unions
-        return await create_attribute(self.db, self.scope, unions, settings, most=ATTRIBUTES, publish=True)
+        made = await create_attribute(self.db, self.scope, unions, settings, most=ATTRIBUTES, publish=True)
+        await self.backfill()
+        return made
+
+    async def backfill(self) -> None:
+        """Do the jobs that read the past for computed attributes."""
+        while job := await leases.claim(self.db, [JobKind.BACKFILL_COMPUTED_ATTRIBUTE]):
+            work = backfill_computed_attribute(self.db, self.scope, self.configurations, job)
+            await leases.carry_out(self.db, job, work)
 
     async def empty_batches(self) -> None:
         """Do the jobs that empty batches."""

@@ -10,6 +10,7 @@ import strawberry
 from gateway.api.catalog import ById, ByName, Catalog, Filter, among, condition, configured, contains, equals
 from gateway.api.context import Context, Info, attribute, for_all, plain, resolved_by
 from gateway.api.ids import input_id
+from gateway.api.jobs import SystemJobNode
 from gateway.api.mutations import (
     DeleteInput,
     DeletePayload,
@@ -30,6 +31,7 @@ from gateway.domain.config.retention_warnings import warnings_of_attribute
 from gateway.domain.reading.computed_attributes import ComputedValue, compute_values, published_attributes, size_of
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import Duration
+from gateway.domain.work.jobs import Job
 from gateway.xdm.classes import XdmClass
 
 described(
@@ -37,8 +39,11 @@ described(
     "ComputedAttributeStatus",
     "Where a computed attribute stands.",
     DRAFT="Not published: it may change in everything, and nobody has a value.",
-    NEW="What `updateComputedAttribute` sets to publish a DRAFT, or a DISABLED one again. Nothing stays NEW: values are computed as they are read.",
-    PROCESSED="Published: every person has a value, or every event, which is right at the moment of reading.",
+    NEW="Published: every person has a value, right at the moment of reading. What `updateComputedAttribute` sets to publish a DRAFT, or a DISABLED or FAILED one again.",
+    INITIALIZING="Published, with values; a job waits until all who write events know of it.",
+    PROCESSING="Published, with values that are computed from events as long as a job reads the history of people for it.",
+    PROCESSED="Published: every person has a value, or every event, which is right at the moment of reading. Nothing is left to do.",
+    FAILED="Published, with values that are still computed from events: the job that was to read their history failed, or was cancelled while others read this one. It can be published anew.",
     DISABLED="Switched off: nobody has a value until it is published again.",
 )
 
@@ -101,6 +106,22 @@ def _dependents(parent: strawberry.Parent[ComputedAttribute], info: Info) -> lis
     return dependents(parent, info.context.config.attributes.values())
 
 
+async def _job(parent: strawberry.Parent[ComputedAttribute], info: Info) -> Job | None:
+    return None if parent.job_id is None else await info.context.loaders.job_by_id.load(parent.job_id)
+
+
+async def _progress(parent: strawberry.Parent[ComputedAttribute], info: Info) -> float | None:
+    if not parent.is_published or parent.status is AttributeStatus.PROCESSED:
+        return 1.0 if parent.is_published else None
+    job = await _job(parent, info)
+    return None if job is None else job.progress
+
+
+async def _error(parent: strawberry.Parent[ComputedAttribute], info: Info) -> str | None:
+    job = await _job(parent, info)
+    return None if job is None else job.error
+
+
 @strawberry.type(
     name="ComputedAttribute",
     description="A value that is computed for each person: one aggregation of their events, or an expression over the profile and other computed attributes. Or, of class EXPERIENCE_EVENT, one that is computed for each event, from that event alone.",
@@ -123,7 +144,22 @@ class ComputedAttributeType(Edited, Node):
     keep_current: bool = attribute(
         "settings.keep_current", "As it was given; without effect, since values always are current."
     )
-    status: AttributeStatus = plain("Whether it has values.")
+    status: AttributeStatus = plain("Whether it has values, and what is still to be done for it.")
+    job: SystemJobNode | None = resolved_by(
+        _job,
+        "What reads the history of people for it, or did so last; null where nothing is to be read, or the job is forgotten.",
+    )
+    progress: float | None = resolved_by(
+        _progress,
+        "How much of that history is read, from 0 to 1; null for an attribute that is not published, and until the job has begun.",
+    )
+    error: str | None = resolved_by(
+        _error, "Why the job failed, or its last attempt was put off; null where it gets on, or is done."
+    )
+    last_evaluated_at: datetime | None = attribute(
+        "backfilled_at",
+        "When the history of people was read for it to its end; null until then, and where nothing is to be read. What comes in later is in the values at once.",
+    )
     merge_function: str | None = attribute(
         "derived.merge_function",
         "What it makes of events: SUM, COUNT, MIN, MAX, AVERAGE, MOST_RECENT, LIST, DISTINCT, MOST_FREQUENT or GROUPBY; null for an expression over the profile or over one event.",
@@ -294,7 +330,7 @@ class UpdateComputedAttributeInput:
     )
     keep_current: bool | None = plain("Without effect: values always are current.", default=None)
     status: AttributeStatus | None = plain(
-        "NEW publishes a DRAFT, or a DISABLED one again; DISABLED switches a published one off.", default=None
+        "NEW publishes a DRAFT, or a DISABLED or FAILED one again; DISABLED switches a published one off.", default=None
     )
     current_version: int | None = current_version()
 

@@ -18,6 +18,7 @@ from gateway.api.mutations import MutationResult, UserError, changed, mutation, 
 from gateway.api.nodes import Node, id_field, look_up
 from gateway.api.pagination import After, Before, Connection, First, Last, Listing, OrderDirection, Slice
 from gateway.api.scalars import Long, described
+from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.search_indexes import SearchIndex
@@ -64,6 +65,7 @@ class SystemJobType(StrEnum):
     EXPIRE_VERSIONS = "EXPIRE_VERSIONS"
     BUILD_SEARCH_INDEX = "BUILD_SEARCH_INDEX"
     EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
+    EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
 
 
 described(
@@ -77,7 +79,7 @@ described(
     ABORT_BATCH="Takes back all that came with a batch that `abortBatch` gave up.",
     MATERIALIZE_POLICY="Merges everybody by a merge policy whose profiles are kept from now on, or drops what it kept.",
     REGROUP_IDENTITIES="Builds the identity graphs of everybody anew, after a change of the identity settings.",
-    BACKFILL_COMPUTED_ATTRIBUTE="Computes an attribute over the events that are there. Not yet: no job is of this type.",
+    BACKFILL_COMPUTED_ATTRIBUTE="Reads the events that are there for a computed attribute that was published.",
     EXPIRE_EVENTS="Removes events that are older than the `eventRetentionDays` of their dataset, and people of whom nothing is left.",
     EXPIRE_PROFILES="Removes pseudonymous people about whom nothing has come in for the days of their sandbox's `pseudonymousExpiry`.",
     BACKFILL_PROJECTION="Brings everybody to a new projection. Not yet: no job is of this type.",
@@ -88,6 +90,7 @@ described(
     EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
     BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
     EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
+    EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more.",
 )
 
 
@@ -129,6 +132,11 @@ def _policy(job: strawberry.Parent[Job], info: Info) -> MergePolicy | None:
 async def _search_index(job: strawberry.Parent[Job], info: Info) -> SearchIndex | None:
     index_id = _subject(job, About.SEARCH_INDEX)
     return None if index_id is None else await info.context.loaders.search_index_by_id.load(index_id)
+
+
+def _computed_attribute(job: strawberry.Parent[Job], info: Info) -> ComputedAttribute | None:
+    attribute_id = _subject(job, About.ATTRIBUTE)
+    return None if attribute_id is None else info.context.config.attributes.find(attribute_id)
 
 
 @strawberry.type(description="What a job has done so far.")
@@ -209,6 +217,11 @@ class SystemJobNode(Node):
         _policy,
         "The merge policy that it works on; null where it works on none, or that is gone.",
         later("gateway.api.policies", "MergePolicyType") | None,
+    )
+    computed_attribute: Any = resolved_by(
+        _computed_attribute,
+        "The computed attribute for which it reads the history of people; null where it reads none, or that is gone.",
+        later("gateway.api.computed_attributes", "ComputedAttributeType") | None,
     )
     search_index: Any = resolved_by(
         _search_index,

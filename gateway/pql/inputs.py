@@ -21,7 +21,8 @@ class Inputs:
     `document` is jsonb, and may be the one `aside`. `fields` are those of its fields that stand elsewhere; of `copied` ones the document
     says the same. `now` is the instant of evaluation: without one, it becomes a parameter, whose value is NOW. `parameters` is how many
     parameters the statement around it has, and the first one is the sandbox. A profile has the events of `xids`, an array; with `since`,
-    those from that time up to `now`. `computed` is SQL, as jsonb, of the values of computed fields that the statement has, by name.
+    those from that time up to `now`; with `event`, the row of this name alone, beside which its document stands. `computed` is SQL, as jsonb,
+    of the values of computed fields that the statement has, by name.
     """
 
     document: str
@@ -29,6 +30,7 @@ class Inputs:
     parameters: int = 1
     xids: str = "'{}'::uuid[]"
     since: str | None = None
+    event: str | None = None
     fields: Mapping[str, str] = field(default_factory=dict)
     copied: frozenset[str] = frozenset()
     aside: Aside | None = None
@@ -40,7 +42,7 @@ def event_inputs(name: str) -> Inputs:
 
     A large document is decompressed once for all fields that are read of it, and not at all if none is.
     """
-    aside = _document_of(name)
+    aside = document_of(name)
     fields = {path: f"{name}.{column}" for path, column in EVENT_COLUMNS.items()}
     return Inputs(f"{aside.name}.document", fields=fields, copied=_COPIED, aside=aside)
 
@@ -50,7 +52,8 @@ def with_document(aside: Aside | None, sql: str) -> str:
     return f"(select {sql} from {aside.sql})" if aside and aside.is_in(sql) else sql
 
 
-def _document_of(name: str) -> Aside:
+def document_of(name: str) -> Aside:
+    """Return the document of an event, whose row has this name in a statement."""
     return Aside(f"{name}d", f"lateral (select {name}.document #> '{{}}' as document offset 0) {name}d")
 
 
@@ -70,9 +73,12 @@ def record(kind: Type, inputs: Inputs) -> Value:
 def event_rows(name: str, of: Type, inputs: Inputs) -> Rows:
     """Return the events of a person, the oldest first; the table has this name."""
     kind = of.item if isinstance(of, ArrayOf) else of
+    name = inputs.event or name
+    order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
+    if inputs.event is not None:
+        return Rows((), record(kind, event_inputs(name)), order)
     conditions = [f"{name}.sandbox_id = $1", f"{name}.xid = any({inputs.xids})"]
     if inputs.since is not None:
         conditions.append(f"({name}.timestamp between {inputs.since} and {inputs.now})")
-    order = tuple(f"{name}.{column}" for column in ("timestamp", "event_id", "xid", "dataset_id"))
-    events = Sought(name, "gateway.event", _document_of(name), tuple(conditions))
+    events = Sought(name, "gateway.event", document_of(name), tuple(conditions))
     return Rows((events,), record(kind, event_inputs(name)), order)

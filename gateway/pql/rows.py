@@ -70,7 +70,10 @@ class Sought:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The items of an array: one for each row of the tables under the conditions. A table may look at the tables before it."""
+    """The items of an array: one for each row of the tables under the conditions; without a table, one at most.
+
+    A table may look at the tables before it.
+    """
 
     tables: tuple[str | Sought, ...]
     item: Value
@@ -85,14 +88,15 @@ class Rows:
         for table in reversed(self.tables):
             tables.insert(0, table if isinstance(table, str) else table.sql(mentioned))
             mentioned += tables[0]
-        return f"select {columns} from {' cross join '.join(tables)}{where}{tail}"
+        source = f" from {' cross join '.join(tables)}" if tables else ""
+        return f"select {columns}{source}{where}{tail}"
 
     def where(self, *conditions: str) -> "Rows":
         """Return the rows for which conditions hold as well."""
-        *before, last = self.tables
+        last = self.tables[-1] if self.tables else None
         added = tuple(f"({each})" for each in conditions)
         if isinstance(last, Sought):
-            return replace(self, tables=(*before, replace(last, conditions=last.conditions + added)))
+            return replace(self, tables=(*self.tables[:-1], replace(last, conditions=last.conditions + added)))
         return replace(self, conditions=self.conditions + added)
 
     @property

@@ -15,6 +15,7 @@ from time import monotonic
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import read_own_scope
 from gateway.domain.operations import (
+    attribute_backfill,
     batch_completion,
     batch_removal,
     change_retention,
@@ -23,6 +24,7 @@ from gateway.domain.operations import (
     event_retention,
     ingest_error_retention,
     job_retention,
+    partial_retention,
     policy_materialization,
     profile_retention,
     sandbox_regrouping,
@@ -71,6 +73,8 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.COMPLETE_BATCHES: batch_completion.complete_batches,
         JobKind.EXPIRE_JOBS: partial(job_retention.expire_jobs, days=settings.job_days),
         JobKind.BUILD_SEARCH_INDEX: search_indexing.build_search_index,
+        JobKind.BACKFILL_COMPUTED_ATTRIBUTE: attribute_backfill.backfill_computed_attribute,
+        JobKind.EXPIRE_COMPUTED_PARTIALS: partial_retention.expire_computed_partials,
         JobKind.EXPIRE_SEARCH_INDEXES: partial(search_indexing.expire_search_indexes, days=settings.search_index_days),
     }
 

@@ -3,24 +3,51 @@
 -- name: list_attributes(sandbox_id) -> rows
 -- All computed attributes of the sandbox by name. Walks computed_attribute_name_key.
 select attribute_id, name, display_name, description, class, expression, lookback, keep_current, merge_function, return_type, dependencies,
-       status, version, created_at, updated_at, created_by
+       status, slot, job_id, backfilled_at, version, created_at, updated_at, created_by
   from gateway.computed_attribute
  where sandbox_id = $1
  order by name;
 
--- name: create_attribute(sandbox_id, attribute_id, name, display_name, description, class, expression, lookback, keep_current, merge_function, return_type, dependencies, status, created_by) -> none
+-- name: create_attribute(sandbox_id, attribute_id, name, display_name, description, class, expression, lookback, keep_current, merge_function, return_type, dependencies, status, slot, job_id, created_by) -> none
 -- Creates an attribute. Walks computed_attribute_name_key.
 insert into gateway.computed_attribute (sandbox_id, attribute_id, name, display_name, description, class, expression, lookback, keep_current,
-                                        merge_function, return_type, dependencies, status, created_by, created_at, updated_at)
-select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, stamp, stamp
+                                        merge_function, return_type, dependencies, status, slot, job_id, created_by, created_at,
+                                        updated_at)
+select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, stamp, stamp
   from gateway.now() as stamp;
 
--- name: update_attribute(sandbox_id, attribute_id, name, display_name, description, class, expression, lookback, keep_current, merge_function, return_type, dependencies, status) -> none
+-- name: update_attribute(sandbox_id, attribute_id, name, display_name, description, class, expression, lookback, keep_current, merge_function, return_type, dependencies, status, slot, job_id) -> none
 -- Changes an attribute; its version grows by one. Walks computed_attribute_pkey.
 update gateway.computed_attribute
    set name = $3, display_name = $4, description = $5, class = $6, expression = $7, lookback = $8, keep_current = $9, merge_function = $10,
-       return_type = $11, dependencies = $12, status = $13, version = version + 1, updated_at = gateway.now()
+       return_type = $11, dependencies = $12, status = $13, slot = $14, job_id = $15, version = version + 1, updated_at = gateway.now()
  where sandbox_id = $1 and attribute_id = $2;
+
+-- name: find_backfilled(sandbox_id, attribute_id) -> row
+-- How long an attribute with partials looks back, as long as their history is not read to its end; no row for any other. Walks computed_attribute_pkey.
+select lookback
+  from gateway.computed_attribute
+ where sandbox_id = $1 and attribute_id = $2 and status in ('NEW', 'INITIALIZING', 'PROCESSING');
+
+-- name: advance_attribute(sandbox_id, attribute_id, status) -> none
+-- Says how far the partials of an attribute are. Walks computed_attribute_pkey.
+update gateway.computed_attribute
+   set status = $3, backfilled_at = case $3 when 'PROCESSED' then gateway.now() end
+ where sandbox_id = $1 and attribute_id = $2 and status in ('NEW', 'INITIALIZING', 'PROCESSING');
+
+-- name: give_up_backfill(sandbox_id, job_id) -> none
+-- Switches the attribute off whose history a job was to read; one that failed, or that others read, has values that are computed of its
+-- events. Walks job_pkey and computed_attribute_pkey.
+update gateway.computed_attribute as a
+   set slot = null,
+       status = case when j.status = 'FAILED'
+                       or exists (select from gateway.computed_attribute as o
+                                   where o.sandbox_id = $1 and o.status not in ('DRAFT', 'DISABLED')
+                                     and exists (select from unnest(o.dependencies) as path where path || '.' like '%.ComputedAttributes.' || a.name || '.%'))
+                     then 'FAILED' else 'DISABLED' end
+  from gateway.job as j
+ where j.sandbox_id = $1 and j.job_id = $2 and a.sandbox_id = $1 and a.attribute_id = j.subject
+   and a.status in ('NEW', 'INITIALIZING', 'PROCESSING');
 
 -- name: delete_attribute(sandbox_id, attribute_id) -> none
 -- Deletes an attribute. Walks computed_attribute_pkey.

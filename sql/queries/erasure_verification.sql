@@ -4,8 +4,8 @@
 -- When the identity was erased, and for each table that holds something of people whether something of the identity is in it from up to then;
 -- of one that was not erased, whether anything is. An identity that is used again has its value, its graph and its profile from later on. The
 -- journal's rows of people who went, refused documents of which only the keys are kept, and jobs that are yet to erase it are no traces. `is true`
--- keeps other indexes of the journal out, which would be read from end to end. Walks change_xids_idx, job_naming_idx, identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, event_timeline_idx,
--- event_resend_pkey and ingest_error_xids_idx.
+-- keeps other indexes of the journal out, which would be read from end to end. Walks change_xids_idx, job_naming_idx, identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, computed_partial_pkey,
+-- event_timeline_idx, event_resend_pkey and ingest_error_xids_idx.
 with asked as materialized (
   select i.value is not null as has_value, i.profile_id, i.erased_at, coalesce(i.erased_at, 'infinity') as until
     from (select) as one
@@ -31,6 +31,8 @@ select f.erased_at, f.is_used_again,
          and exists (select from gateway.profile as p
                       where p.sandbox_id = $1 and p.policy_id = any(array(select m.policy_id from gateway.merge_policy as m where m.sandbox_id = $1))
                         and p.profile_id = any(array[$2, f.profile_id])) as profile,
+       not f.is_used_again
+         and exists (select from gateway.computed_partial as p where p.sandbox_id = $1 and p.xid = $2) as computed_partial,
        exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = $2 and e.ingested_at <= f.until) as event,
        exists (select from gateway.event_resend as d where d.sandbox_id = $1 and d.xid = $2 and d.ingested_at <= f.until) as event_resend,
        coalesce((select bool_or(c.kind <> 'DELETED' and c.at <= f.until)

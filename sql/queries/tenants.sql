@@ -175,6 +175,11 @@ delete from gateway.fragment
 delete from gateway.profile
  where sandbox_id = $1;
 
+-- name: empty_computed_partial(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.computed_partial
+ where sandbox_id = $1;
+
 -- name: empty_event(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.event

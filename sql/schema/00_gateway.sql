@@ -14,6 +14,7 @@
 --   graph          the person: its xids, its lock, its existence
 --   fragment       what one record says now: its last version, or the fold of several
 --   profile        the merged document, for policies that are materialized
+--   computed_partial  what computed attributes make of an identity's events, by time
 --   change         the journal of what happened to people; kept for some days, never rebuilt
 --
 -- Configuration: organization, sandbox, api_key, namespace, identity_settings, xdm_schema, dataset, batch, merge_policy, search_index,

@@ -14,11 +14,29 @@ create table gateway.computed_attribute (
                  check (merge_function in ('SUM', 'COUNT', 'MIN', 'MAX', 'AVERAGE', 'MOST_RECENT', 'LIST', 'DISTINCT', 'MOST_FREQUENT', 'GROUPBY')),
   return_type    text not null,
   dependencies   text[] not null,                                                 -- dotted paths that the expression reads
-  status         text not null constraint computed_attribute_status_known check (status in ('DRAFT', 'NEW', 'PROCESSED', 'DISABLED')),
+  status         text not null constraint computed_attribute_status_known check (status in ('DRAFT', 'NEW', 'INITIALIZING', 'PROCESSING', 'PROCESSED', 'FAILED', 'DISABLED')),
+  slot           smallint,                                                        -- where its partials stand; null: it has none
+  job_id         uuid,                                                            -- of the job that reads the events of the past for them, last
+  backfilled_at  timestamptz,                                                     -- when it had read them
   version        integer not null default 1,
   created_at     timestamptz not null,
   updated_at     timestamptz not null,
   created_by     text,                                                            -- the actor; null: unknown
   primary key (sandbox_id, attribute_id),
-  constraint computed_attribute_name_key unique (sandbox_id, name)
+  constraint computed_attribute_name_key unique (sandbox_id, name),
+  constraint computed_attribute_slot_key unique (sandbox_id, slot)
 );
+
+-- What attributes make of the events of one identity in one bucket of time: those with buckets of this size, each at its slot of the arrays.
+-- A person's value is folded of the rows of its identities; a row that a window cuts is read from the events instead.
+create table gateway.computed_partial (
+  sandbox_id     bigint not null,
+  xid            uuid not null,
+  bucket_seconds integer not null,                                                -- how long it is; 0: it has no bounds
+  bucket         timestamptz not null,                                            -- when it begins; the epoch, if it has no bounds
+  first_at       timestamptz not null,                                            -- of the oldest event in it that some attribute counts
+  last_at        timestamptz not null,                                            -- of the newest one
+  numbers        numeric[] not null,                                              -- three of each slot: events; values; their sum, least or largest
+  newest         jsonb[] not null,                                                -- of each slot with a value of the newest event: its time, its key, the value
+  primary key (sandbox_id, xid, bucket_seconds, bucket)
+) with (fillfactor = 80);

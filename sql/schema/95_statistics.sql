@@ -13,3 +13,6 @@ alter table gateway.ingest_error
   alter column paths set statistics 0,
   alter column messages set statistics 0;
 alter table gateway.ingestion_warning alter column message set statistics 0;
+alter table gateway.computed_partial
+  alter column numbers set statistics 0,
+  alter column newest set statistics 0;

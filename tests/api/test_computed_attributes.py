@@ -58,7 +58,7 @@ async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client
     changed = await answer(client, UPDATE, **this, name="lastVisit", expression="xEvent.max(timestamp)", lookback=None)
     assert changed == {"name": "lastVisit", "status": "DRAFT", "version": 2, "returnType": "date-time"}
     assert (await answer(client, UPDATE, **this, status="PROCESSED"))[0] == "INVALID"
-    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "PROCESSED"
+    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "NEW"
     (value,) = (await values(client)).values()
     assert (value["value"], value["windowStart"], value["eventsCounted"]) == ("2026-01-01T00:00:00.000Z", None, 1)
     assert await answer(client, UPDATE, **this, status="NEW") == ("CONFLICT", ["status"], None, None)
@@ -69,7 +69,7 @@ async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client
     assert (await answer(client, UPDATE, **this, status="DISABLED", currentVersion=4))["status"] == "DISABLED"
     assert await values(client) == {}
     assert (await answer(client, UPDATE, **this, expression=COUNT))[0] == "CONFLICT"
-    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "PROCESSED"
+    assert (await answer(client, UPDATE, **this, status="NEW"))["status"] == "NEW"
     assert list(await values(client)) == ["lastVisit"]
     await answer(client, UPDATE, **this, status="DISABLED")
     assert await answer(client, DELETE, **this) == made["id"]
@@ -176,7 +176,7 @@ async def test_as_many_are_published_as_a_setting_allows(client):
     assert (await create(few, "d", COUNT, publish=True))[0] == "LIMIT_EXCEEDED"
     assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))[0] == "LIMIT_EXCEEDED"
     await answer(few, UPDATE, id=first["id"], status="DISABLED")
-    assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))["status"] == "PROCESSED"
+    assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))["status"] == "NEW"
     assert (await create(few, "a", COUNT))[0] == "TAKEN"
 
 

@@ -27,7 +27,7 @@ def test_an_attribute_is_made_published_shown_and_deleted(gateway_here):
         "edit", "visits", "--lookback", "all", "--expression", "xEvent.max(timestamp)", "--display-name", "Last visit"
     )
     attributes("publish", "visits")
-    assert row() == ["visits", "PROCESSED", "MAX", "date-time", "all"]
+    assert row() == ["visits", "NEW", "MAX", "date-time", "all"]
     shown = dict(
         line.split(maxsplit=1) for line in attributes("show", "visits") if not line.startswith(("display", "created"))
     )
@@ -44,7 +44,7 @@ def test_an_attribute_is_made_published_shown_and_deleted(gateway_here):
     attributes("delete", "visits")
     assert len(attributes("list")) == 1
     attributes("create", "visits", COUNT, "--publish")
-    assert row()[1] == "PROCESSED"
+    assert row()[1] == "NEW"
     for wrong, error in (("xEvent.cuont()", Invalid), (COUNT, BadInput)):
         with pytest.raises(error):
             gateway_here(

@@ -13,6 +13,7 @@ from properties.test_one_truth import policies_of
 
 from gateway.domain.config import policies
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.operations.verification import verify
 from gateway.domain.reading import events, profiles, search
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
 from gateway.domain.reading.conditions import check_condition, now_in
@@ -132,6 +133,7 @@ async def test_values_are_those_of_the_events_that_are_there_and_searches_find_b
     if undone:
         await computing.undo(history[place % len(history)], undone)
     config = await computing.world.config()
+    assert await verify(computing.world.db, computing.world.scope, computing.world.configurations) == []
     for at, db in instants.items():
         world = replace(computing.world, db=db)
         for policy in [*config.materialized, *policies_of(config)[1:]]:

@@ -6,16 +6,22 @@ sandbox_id; what a statement walks is said in its comment, and held against the 
 
 import re
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 
 from gateway.domain.config import api_keys
+from gateway.domain.config.attribute_expressions import Readable, Unions, computation_of
+from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.reading import events, people, search
+from gateway.domain.reading import computed_partials, events, people, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.rules.buckets import size_of_buckets
+from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.keyset import Window
+from gateway.domain.views import computed_partials as views
 from gateway.domain.work import audit, job_lists
 from gateway.projection.predicates import Predicate, Values
 from gateway.projection.tree import (
@@ -34,9 +40,21 @@ from gateway.projection.tree import (
     Under,
 )
 from gateway.storage.queries import all_queries, fill, part
+from gateway.xdm.classes import XdmClass, compose
 
 LARGE = (
-    *("identity", "graph", "tie", "record", "fragment", "profile", "event", "event_resend", "change"),
+    *(
+        "identity",
+        "graph",
+        "tie",
+        "record",
+        "fragment",
+        "profile",
+        "computed_partial",
+        "event",
+        "event_resend",
+        "change",
+    ),
     *("ingest_error", "audit_entry", "revocation"),
 )
 WHOLE_SANDBOX = re.compile(
@@ -50,6 +68,27 @@ PAGE = Page(ROWS, Object((("nodes", Each(ENTITY)), ("on", HasMore(behind=True)),
 PERSON = Projection(
     (Object((("entity", ENTITY), ("events", PAGE), ("count", Count(ROWS)))),), frozenset({"person", "document"})
 )
+PROFILE, EVENT = (
+    compose(each, None, None, "acme") for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT)
+)
+UNIONS = Unions("acme", PROFILE, EVENT)
+KEPT = tuple(
+    KeptPartial(text, slot, lookback, size_of_buckets(lookback), computation.partial, is_complete=True)
+    for slot, (text, lookback) in enumerate(
+        [
+            ("xEvent.topN(timestamp, 1).head().eventType", None),
+            ("xEvent.sum(commerce.order.priceTotal)", Duration(30, "D")),
+        ]
+    )
+    for computation in [computation_of(text, XdmClass.INDIVIDUAL_PROFILE, UNIONS, Readable())]
+)
+PARTIALS = {
+    "computed_partials.fold": computed_partials.folding,
+    "computed_partials.add_events": views.adding,
+    "computed_partials.make_held": partial(views.of_xids, views.MAKE_HELD),
+    "computed_partials.compare": partial(views.of_xids, views.COMPARE),
+}
+"""What fills statements about partials."""
 WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",))
 PARTS = {
     "columns": "1",
@@ -89,6 +128,9 @@ def filled(statement):
     if statement.name == "removal.list_remaining_people":
         selected = erasure.facts_of([], datetime.now(UTC))
         return selected.list_remaining.sql, len(selected.arguments)
+    if statement.name in PARTIALS:
+        made, values = PARTIALS[statement.name](KEPT)
+        return made.sql, len(values)
     own = {"columns": "g.xids, p.document"} if statement.name == "people.read_people_by_id" else {}
     return statement.filled(**(PARTS | own)).sql, 0
 

@@ -8,6 +8,7 @@ import pytest
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
+MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
@@ -17,7 +18,10 @@ PARTS = {
     "in_order": "", "indexed": "sandbox_id",
     "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
-    "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS,
+    "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
+    "numbers": "when 0 then p.numbers", "newest": "when 0 then p.newest",
+    "document": "(select) d", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="(select) d", made=MADE), "is_cut": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
+    "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 
 

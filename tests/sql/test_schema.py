@@ -166,6 +166,7 @@ async def test_each_constraint_that_a_caller_can_violate_has_an_error_message(co
         "sandbox_secret_size",
         "sandbox_default_key",
         "job_open_key",
+        "computed_attribute_slot_key",
         "batch_key_key",
         "change_profile_id_given",
         "api_key_id_key",

@@ -13,6 +13,7 @@ from gateway.domain.rules.durations import Duration
 from gateway.errors import Invalid
 from gateway.pql.aggregates import Aggregate, aggregate_of, explained
 from gateway.pql.check import check, event_type, profile_type
+from gateway.pql.partials import PartialOf, partial_of
 from gateway.pql.problems import Problem
 from gateway.pql.typed import EVENTS, ComputedFields, Expression, Window
 from gateway.pql.types import ArrayOf, MapOf, ObjectOf, Type
@@ -63,16 +64,25 @@ class Computation:
     return_type: Type
     needs: tuple[str, ...]
 
+    @property
+    def partial(self) -> PartialOf | None:
+        """Its partials, None where it has none."""
+        return partial_of(self.expression, self.aggregate)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Program:
-    """A published attribute of people as it is evaluated. `expression` gives what `pql.aggregates.explained` says, `value` the value alone; `level` is more than those of all attributes that it reads."""
+    """A published attribute of people as it is evaluated. `expression` gives what `pql.aggregates.explained` says, `value` the value alone; `level` is more than those of all attributes that it reads.
+
+    `partial`: None where it has no partials.
+    """
 
     name: str
     expression: Expression
     value: Expression
     window: Window
     is_of_events: bool
+    partial: PartialOf | None
     return_type: Type
     needs: tuple[str, ...]
     level: int
@@ -160,7 +170,8 @@ def program_of(defined: Definition, unions: Unions, known: Programs) -> tuple[Pr
     level = 1 + max((known.programs[need].level for need in computed.needs), default=-1)
     told = explained(computed.expression, computed.aggregate), computed.expression
     window, is_of_events = Window(defined.lookback), computed.aggregate is not None
-    return Program(defined.name, *told, window, is_of_events, computed.return_type, computed.needs, level), computed
+    kind, needs = computed.return_type, computed.needs
+    return Program(defined.name, *told, window, is_of_events, computed.partial, kind, needs, level), computed
 
 
 def _programs_of_people(

@@ -10,8 +10,10 @@ import asyncio
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from enum import StrEnum
-from typing import Any, Final
+from itertools import count
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from gateway.domain.config.attribute_expressions import (
@@ -30,8 +32,10 @@ from gateway.domain.rules.edited import Edited, check_version
 from gateway.domain.rules.limits import ATTRIBUTES, check_room
 from gateway.domain.rules.names import check_description, check_name
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.domain.work import audit
+from gateway.domain.work import audit, jobs
 from gateway.domain.work.audit import Subject
+from gateway.domain.work.job_kinds import JobKind
+from gateway.domain.work.jobs import JobStatus
 from gateway.errors import BadInput, Conflict, Invalid, NotFound, Taken, TooMany
 from gateway.pql.typed import EVENTS
 from gateway.pql.types import field_of, name_of
@@ -50,15 +54,23 @@ _NAME: Final = re.compile("[A-Za-z][A-Za-z0-9]*")
 
 
 class AttributeStatus(StrEnum):
-    """The state of an attribute, by the names of the model. DRAFT: not published. PROCESSED: it has values. DISABLED: it has none any more.
+    """The state of an attribute, by the names of the model. DRAFT: not published. DISABLED: not any more. All others have values.
 
-    NEW is what a caller sets to publish one. Values are computed as they are read, so that it is PROCESSED at once.
+    NEW: published. INITIALIZING: a job waits until every writer knows of it. PROCESSING: the job reads the events of the past. PROCESSED:
+    its values are folded of partials, where it has some. FAILED: they will not be, and are computed from events as before.
     """
 
     DRAFT = "DRAFT"
     NEW = "NEW"
+    INITIALIZING = "INITIALIZING"
+    PROCESSING = "PROCESSING"
     PROCESSED = "PROCESSED"
+    FAILED = "FAILED"
     DISABLED = "DISABLED"
+
+
+PUBLISHED: Final = frozenset(AttributeStatus) - {AttributeStatus.DRAFT, AttributeStatus.DISABLED}
+"""The states of attributes that have values."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +100,16 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class ComputedAttribute(Edited):
-    """A computed attribute."""
+    """A computed attribute. `slot`: where its partials stand, None if it has none. `job_id`: what read the events of the past for them last, or is at it."""
 
     attribute_id: UUID
     tenant_code: str
     settings: AttributeSettings
     derived: Derived
     status: AttributeStatus
+    slot: int | None = None
+    job_id: UUID | None = None
+    backfilled_at: datetime | None = None
 
     @property
     def name(self) -> str:
@@ -113,7 +128,7 @@ class ComputedAttribute(Edited):
     @property
     def is_published(self) -> bool:
         """Whether it has values."""
-        return self.status is AttributeStatus.PROCESSED
+        return self.status in PUBLISHED
 
     def reads(self, other: "ComputedAttribute") -> bool:
         """Return whether it reads another attribute."""
@@ -166,11 +181,13 @@ async def create_attribute(
     async with db.transaction(scope.sandbox_id) as tx:
         others = await _locked(tx, scope, {})
         check_room(len(others), ATTRIBUTES, "computed attributes; delete one first", "A sandbox")
-        derived = await _check(settings, unions, others)
+        checked = await _check(settings, unions, others)
+        stands = _Standing(AttributeStatus.DRAFT)
         if publish:
             _check_active(others, most)
-        status = AttributeStatus.PROCESSED if publish else AttributeStatus.DRAFT
-        await tx.execute(CREATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, status), scope.actor)
+            stands = await _publish(tx, scope, attribute_id, checked, others)
+        columns = _columns(settings, checked.derived, stands)
+        await tx.execute(CREATE, scope.sandbox_id, attribute_id, *columns, scope.actor)
         made = _find(await load_attributes(tx, scope), attribute_id)
         await audit.record(tx, scope, "createComputedAttribute", _subject(made), after=_told(made))
         return made
@@ -206,14 +223,20 @@ async def update_attribute(
         if settings == attribute.settings and after is attribute.status:
             return attribute
         _check_change(attribute, settings)
-        derived = attribute.derived
-        if attribute.status is AttributeStatus.DRAFT or after is AttributeStatus.PROCESSED:
-            derived = await _check(settings, unions, others)
+        derived, stands = attribute.derived, _Standing(after, attribute.slot, attribute.job_id)
+        is_published = after is AttributeStatus.NEW is not attribute.status
+        if attribute.status is AttributeStatus.DRAFT or is_published:
+            checked = await _check(settings, unions, others)
+            derived = checked.derived
+            if is_published:
+                _check_active(others, most)
+                stands = await _publish(tx, scope, attribute_id, checked, others)
         else:
             _check_texts(settings)
-        if after is AttributeStatus.PROCESSED is not attribute.status:
-            _check_active(others, most)
-        await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, after))
+        if after is AttributeStatus.DISABLED:
+            await jobs.end(tx, scope, JobKind.BACKFILL_COMPUTED_ATTRIBUTE, attribute_id, JobStatus.CANCELLED)
+            stands = _Standing(after, None, attribute.job_id)
+        await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, stands))
         changed = _find(await load_attributes(tx, scope), attribute_id)
         before, now = _told(attribute), _told(changed)
         await audit.record(tx, scope, "updateComputedAttribute", _subject(changed), before=before, after=now)
@@ -221,7 +244,7 @@ async def update_attribute(
 
 
 async def delete_attribute(db: Database, scope: Scope, attribute_id: UUID, current_version: int | None = None) -> None:
-    """Delete an attribute that is a DRAFT or DISABLED. Needs `config:write`.
+    """Delete an attribute that is a DRAFT, DISABLED, or FAILED. Needs `config:write`.
 
     Raises Forbidden, NotFound, Stale unless `current_version` is None or the attribute's version, and Conflict for a published one, and for
     one that others read.
@@ -233,7 +256,9 @@ async def delete_attribute(db: Database, scope: Scope, attribute_id: UUID, curre
         refuse_change(broken, attribute_id)
         attribute = _find(attributes, attribute_id)
         check_version(attribute.version, current_version)
-        if attribute.is_published:
+        if attribute.status is AttributeStatus.FAILED:
+            _check_unread(attribute, attributes, "id")
+        elif attribute.is_published:
             raise Conflict("It is published: set its status to DISABLED first.", path=["id"])
         await tx.execute(DELETE, scope.sandbox_id, attribute_id)
         await audit.record(tx, scope, "deleteComputedAttribute", _subject(attribute), before=_told(attribute))
@@ -268,23 +293,27 @@ def _next_status(
     attribute: ComputedAttribute, wanted: AttributeStatus | None, others: Iterable[ComputedAttribute]
 ) -> AttributeStatus:
     """Return the status that an attribute has after a caller wanted one. Raises Conflict, Invalid."""
-    if wanted in (None, attribute.status):
+    if wanted is None or wanted is attribute.status is not AttributeStatus.NEW:
         return attribute.status
     match attribute.status, wanted:
-        case ((AttributeStatus.DRAFT | AttributeStatus.DISABLED), AttributeStatus.NEW):
-            return AttributeStatus.PROCESSED
-        case AttributeStatus.PROCESSED, AttributeStatus.NEW:
+        case ((AttributeStatus.DRAFT | AttributeStatus.DISABLED | AttributeStatus.FAILED), AttributeStatus.NEW):
+            return wanted
+        case _, AttributeStatus.NEW:
             raise Conflict("It is published already.", path=["status"])
-        case AttributeStatus.PROCESSED, AttributeStatus.DISABLED:
-            if reading := dependents(attribute, others):
-                names = ", ".join(repr(each.name) for each in reading)
-                raise Conflict(f"It is read by {names}: disable or delete that first.", path=["status"])
-            return AttributeStatus.DISABLED
+        case _, AttributeStatus.DISABLED if attribute.is_published:
+            _check_unread(attribute, others, "status")
+            return wanted
     raise Invalid(
         f"An attribute that is {attribute.status} does not become {wanted}: NEW publishes a DRAFT or a DISABLED one, DISABLED switches a "
         "published one off.",
         path=["status"],
     )
+
+
+def _check_unread(attribute: ComputedAttribute, others: Iterable[ComputedAttribute], field: str) -> None:
+    if reading := dependents(attribute, others):
+        names = ", ".join(repr(each.name) for each in reading)
+        raise Conflict(f"It is read by {names}: disable or delete that first.", path=[field])
 
 
 def _check_change(attribute: ComputedAttribute, settings: AttributeSettings) -> None:
@@ -295,7 +324,29 @@ def _check_change(attribute: ComputedAttribute, settings: AttributeSettings) -> 
         raise Conflict(message, path=["id"])
 
 
-async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
+class _Checked(NamedTuple):
+    derived: Derived
+    has_partials: bool
+
+
+class _Standing(NamedTuple):
+    status: AttributeStatus
+    slot: int | None = None
+    job_id: UUID | None = None
+
+
+async def _publish(
+    tx: Session, scope: Scope, attribute_id: UUID, checked: _Checked, others: Iterable[ComputedAttribute]
+) -> _Standing:
+    """Return where an attribute stands that is published, and have a job read the events of the past for its partials, if it has some."""
+    if not checked.has_partials:
+        return _Standing(AttributeStatus.PROCESSED)
+    job_id = await jobs.enqueue(tx, scope, JobKind.BACKFILL_COMPUTED_ATTRIBUTE, attribute_id)
+    taken = {other.slot for other in others}
+    return _Standing(AttributeStatus.NEW, next(slot for slot in count() if slot not in taken), job_id)
+
+
+async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> _Checked:
     """Check an attribute beside the others, and return what follows from its expression. Raises Invalid, Taken, Conflict."""
     if len(settings.name) > MAX_NAME_CHARACTERS or not _NAME.fullmatch(settings.name):
         message = (
@@ -307,9 +358,9 @@ async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[C
         raise Taken(f"There is a computed attribute {settings.name!r} already.", path=["name"])
     if has_own_field(unions, settings.xdm_class):
         raise Conflict(f"A schema has a custom field {ATTRIBUTES_FIELD}, where computed attributes would stand.")
-    derived = await asyncio.to_thread(_derived, settings, unions, others)
-    _check_lookback(settings, derived)
-    return derived
+    checked = await asyncio.to_thread(_derived, settings, unions, others)
+    _check_lookback(settings, checked.derived)
+    return checked
 
 
 def _check_texts(settings: AttributeSettings) -> None:
@@ -318,12 +369,13 @@ def _check_texts(settings: AttributeSettings) -> None:
     check_description(settings.description)
 
 
-def _derived(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> Derived:
+def _derived(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> _Checked:
     """Return what follows from an expression, which may read the published ones of other attributes. Slow."""
     readable = programs_of(unions, others).readable
     computed = computation_of(settings.expression, settings.xdm_class, unions, readable)
     function = None if computed.aggregate is None else computed.aggregate.function.value
-    return Derived(function, name_of(computed.return_type), computed.expression.paths)
+    derived = Derived(function, name_of(computed.return_type), computed.expression.paths)
+    return _Checked(derived, computed.partial is not None)
 
 
 def _check_lookback(settings: AttributeSettings, derived: Derived) -> None:
@@ -345,11 +397,11 @@ def _check_active(others: Iterable[ComputedAttribute], most: int) -> None:
 # ------------------------------------------------------------------------------------------------ rows
 
 
-def _columns(settings: AttributeSettings, derived: Derived, status: AttributeStatus) -> tuple[Any, ...]:
+def _columns(settings: AttributeSettings, derived: Derived, stands: _Standing) -> tuple[Any, ...]:
     lookback = None if settings.lookback is None else str(settings.lookback)
     shown = (settings.name, settings.display_name, settings.description, settings.xdm_class.value)
     computed = (settings.expression, lookback, settings.keep_current)
-    return (*shown, *computed, derived.merge_function, derived.return_type, list(derived.dependencies), status)
+    return (*shown, *computed, derived.merge_function, derived.return_type, list(derived.dependencies), *stands)
 
 
 def _told(attribute: ComputedAttribute) -> Mapping[str, Any]:
@@ -375,6 +427,9 @@ def _attribute(scope: Scope, row: Any) -> ComputedAttribute:
         settings=settings,
         derived=Derived(row["merge_function"], row["return_type"], tuple(row["dependencies"])),
         status=AttributeStatus(row["status"]),
+        slot=row["slot"],
+        job_id=row["job_id"],
+        backfilled_at=row["backfilled_at"],
         version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cached_property, lru_cache
 from operator import attrgetter
 from typing import Any, Never, TypeVar
@@ -24,14 +25,17 @@ from gateway.domain.config.attribute_expressions import (
     with_attributes,
 )
 from gateway.domain.config.broken_rows import Broken, BrokenRow
-from gateway.domain.config.computed_attributes import ComputedAttribute, fields_of, load_attributes
+from gateway.domain.config.computed_attributes import AttributeStatus, ComputedAttribute, fields_of, load_attributes
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
 from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable
+from gateway.domain.rules.buckets import size_of_buckets
+from gateway.domain.rules.durations import EARLIEST, Duration
 from gateway.domain.rules.graphs import Rules
 from gateway.domain.rules.scope import Scope
 from gateway.errors import BadInput, Conflict, Forbidden, Misconfigured, NotFound, Unavailable
+from gateway.pql.partials import PartialOf
 from gateway.pql.types import ObjectOf
 from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
@@ -72,6 +76,25 @@ class UsableRows(dict[K, V]):
             if row.name == name:
                 raise Misconfigured(row.message)
         return next((value for value in self.values() if read(value) == name), None)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPartial:
+    """The partials of a published attribute: where they stand, how far they are looked back on, and how long their buckets are in seconds.
+
+    `is_complete`: the history of its events was read to its end.
+    """
+
+    name: str
+    slot: int
+    lookback: Duration | None
+    seconds: int
+    partial: PartialOf
+    is_complete: bool
+
+    def since(self, at: datetime) -> datetime:
+        """Return the beginning of the window that ends at an instant."""
+        return EARLIEST if self.lookback is None else self.lookback.before(at)
 
 
 @dataclass(frozen=True)
@@ -191,6 +214,18 @@ class Configuration:
             )
             for xdm_class in XdmClass
         }
+
+    @cached_property
+    def partials(self) -> tuple[KeptPartial, ...]:
+        """The partials of published computed attributes, by their slots."""
+        found = []
+        for each in self.attributes.values():
+            partial = self.programs.programs[each.name].partial if each.is_published and each.slot is not None else None
+            if partial is not None and each.slot is not None:
+                lookback, is_complete = each.settings.lookback, each.status is AttributeStatus.PROCESSED
+                size = size_of_buckets(lookback)
+                found.append(KeptPartial(each.name, each.slot, lookback, size, partial, is_complete))
+        return tuple(sorted(found, key=attrgetter("slot")))
 
     @cached_property
     def composites(self) -> Composites:

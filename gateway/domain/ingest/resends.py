@@ -88,8 +88,9 @@ class StoredEvent(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Appended:
-    """The outcome of a call: the xids with new events, the number of resends, and a warning for each resend with another document."""
+    """The outcome of a call: the new events, their xids, the number of resends, and a warning for each resend with another document."""
 
+    new: Sequence[ValidDocument]
     xids: set[UUID]
     resent: int
     differing: list[DocumentProblem]
@@ -125,7 +126,7 @@ async def append_events(
     await _append_resends(tx, stamp.scope, stamp.dataset_id, resends)
     differing = {event.position.ordinal for event, first in resends if event.body != first.body}
     warnings = [_differing(document) for document in documents if stamp.ordinal(document.position) in differing]
-    return Appended({document.xid for document in new}, len(resends), warnings)
+    return Appended(new, {document.xid for document in new}, len(resends), warnings)
 
 
 async def _lock(tx: Session, stamp: IngestStamp, several: Iterable[ValidDocument]) -> None:

@@ -43,7 +43,7 @@ class CallWrites:
     `first_index`: the index of the call's first document in the client's whole input. Appending sets `stamp` and `duplicates` (a
     count), and adds to `warnings`. It also sets: `newcomers`, the xids that the call made known; `before`, the records that it appended
     versions to, with their former states, None for a new one; `late`, those with a version that is older than the newest one; and
-    `event_xids`, under which it stored events.
+    `event_xids`, under which it stored the events `added`.
     """
 
     stamp: IngestStamp
@@ -67,6 +67,7 @@ class CallWrites:
             config.schemas[config.datasets[dataset_id].schema_id].xdm_class is XdmClass.INDIVIDUAL_PROFILE
         )
         self.newcomers, self.event_xids = set[UUID](), set[UUID]()
+        self.added: list[tuple[UUID, Sequence[ValidDocument]]] = []
         self.before, self.late = dict[RecordKey, RecordState | None](), set[RecordKey]()
         self.warnings: list[DocumentProblem] = []
 
@@ -101,6 +102,7 @@ class CallWrites:
             newcomers=newcomers,
             before=self.before,
             event_xids=self.event_xids,
+            added=self.added,
         )
         return await refresh(change)
 
@@ -181,6 +183,7 @@ class CallWrites:
         appended = await append_events(self._tx, self.stamp, self.documents, self.newcomers, is_shared=is_shared)
         self.warnings += appended.differing
         self.duplicates, self.event_xids = appended.resent, appended.xids
+        self.added = [(self._dataset_id, appended.new)]
 
 
 async def refresh_calls(tx: Session, appended: Sequence[CallWrites], states: RecordStates) -> Effects:
@@ -196,6 +199,7 @@ async def refresh_calls(tx: Session, appended: Sequence[CallWrites], states: Rec
         change.newcomers |= call.newcomers
         change.seeds |= {named.xid for document in call.documents for named in document.identities}
         change.event_xids |= call.event_xids
+        change.added += call.added
     change.known = {xid for xid, _ in change.before}
     change.recount = any(call.mode is Mode.DELETE for call in appended)
     effects = await refresh(change)

@@ -11,13 +11,13 @@ import orjson
 from gateway.domain.config.attribute_expressions import Program
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.computed_attributes import (
-    EARLIEST,
     ComputedValue,
     published_attributes,
     values_in,
 )
 from gateway.domain.reading.events import EventKey, slices
 from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.merge import Candidate, MergeRule, Path
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.aggregates import events_of

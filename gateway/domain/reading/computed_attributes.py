@@ -1,8 +1,8 @@
-"""Values of computed attributes: computed as they are read, from the events that are there, so that they are right at once."""
+"""Values of computed attributes, right at the moment of reading: folded of partials where these are complete, else computed from events."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeAlias
@@ -11,11 +11,13 @@ import orjson
 
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
-from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.attribute_times import timed
+from gateway.domain.reading.computed_partials import fold
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.names import did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
@@ -30,9 +32,6 @@ OF_DOCUMENTS = query("computed_attributes.compute_of_documents")
 
 PEOPLE_AT_ONCE: Final = 100
 """People whose values one statement computes; each has up to some thousand events."""
-
-EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
-"""Before every event."""
 
 MAX_KEYS: Final = 1_000
 """Keys of a map that are told; of more, the first ones by code point."""
@@ -157,22 +156,29 @@ async def _compute(
     moment: Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
 ) -> None:
     """Compute programs for some profiles, and add to what was found of each. One statement for aggregations, and one for each level above."""
-    of_events = tuple(program for program in programs if program.is_of_events)
+    people = slices([profile.person.xids for profile in profiles])
+    folded = {program.partial for program in programs}
+    kept = tuple(each for each in moment.config.partials if each.is_complete and each.partial in folded)
+    if kept:
+        _add(found, kept, await fold(moment.tx, moment.scope, kept, people, moment.at))
+    known = {each.name for each in kept}
+    of_events = tuple(program for program in programs if program.is_of_events and program.name not in known)
     if of_events:
-        people = [profile.person.xids for profile in profiles]
-        since = [moment.windows[program.name] or EARLIEST for program in of_events]
+        times = [moment.windows[program.name] or EARLIEST for program in of_events]
         statement, values = _statement(OF_EVENTS, moment.config.tenant_code, of_events)
-        rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *slices(people), moment.at, since, *values)
+        rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *people, moment.at, times, *values)
         _add(found, of_events, rows)
-    others = [program for program in programs if not program.is_of_events]
-    for _, level in groupby(others, lambda program: program.level):
+    above = [program for program in programs if not program.is_of_events]
+    for _, level in groupby(above, lambda program: program.level):
         chosen = tuple(level)
         documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
         statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
         _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
 
 
-def _add(found: Sequence[dict[str, Result]], programs: Iterable[Program], rows: Sequence[Sequence[str]]) -> None:
+def _add(
+    found: Sequence[dict[str, Result]], programs: Iterable[Program | KeptPartial], rows: Sequence[Sequence[str]]
+) -> None:
     for told, row in zip(found, rows, strict=True):
         told.update((program.name, orjson.loads(text)) for program, text in zip(programs, row, strict=True))
 

@@ -4,7 +4,7 @@ import re
 from calendar import monthrange
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.errors import BadInput
@@ -13,6 +13,9 @@ LOOKBACK_HOURS: Final = 1
 """Hours that a look-back has at least."""
 LOOKBACK_YEARS: Final = 3
 """Years that a look-back has at most."""
+
+EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
+"""Before every event."""
 
 _FORM: Final = re.compile(r"P([0-9]{1,9})([DWMY])|P(T[0-9]{1,9})([HMS])")
 _UNITS: Final[Mapping[str, timedelta]] = {

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.facts.documents import ValidDocument
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import RecordKey, RecordState, RecordStates
 from gateway.domain.views.effects import Effects, GraphChange
@@ -29,6 +30,7 @@ class FactChange:
         before       the records that it appended versions to, with their former states, None for a new one
         refolded     without locked people: the records to fold anew from all versions, since one came late or went
         event_xids   identities under which events came or went
+        added        the events by dataset, where all of them came and none went
         policies     write the profiles of all locked people under these policies alone; some people may have none yet
 
     Set by the views:
@@ -56,6 +58,7 @@ class FactChange:
     before: dict[RecordKey, RecordState | None] = field(default_factory=dict)
     refolded: set[RecordKey] = field(default_factory=set)
     event_xids: set[UUID] = field(default_factory=set)
+    added: list[tuple[UUID, Sequence[ValidDocument]]] = field(default_factory=list)
     policies: Sequence[MergePolicy] | None = None
 
     changed: set[RecordKey] = field(default_factory=set)

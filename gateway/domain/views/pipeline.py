@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final, Protocol
 
 from gateway.domain.views.check import Check, Piece
+from gateway.domain.views.computed_partials import COMPUTED_PARTIALS
 from gateway.domain.views.effects import Effects
 from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import FRAGMENTS
@@ -33,7 +34,7 @@ class View(Protocol):
         """Report the rows that were compared for no identity. To be called once all identities were compared."""
 
 
-VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, JOURNAL)
+VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, COMPUTED_PARTIALS, JOURNAL)
 """Every view, each after those that it reads: whether a person exists depends on fragments, a profile on both, and the journal tells the effects of all."""
 
 

@@ -28,6 +28,8 @@ class JobKind(StrEnum):
     DELETE_PROFILE = "DELETE_PROFILE"
     BUILD_SEARCH_INDEX = "BUILD_SEARCH_INDEX"
     EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
+    BACKFILL_COMPUTED_ATTRIBUTE = "BACKFILL_COMPUTED_ATTRIBUTE"
+    EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
 
 
 class Equal(StrEnum):
@@ -51,6 +53,7 @@ class About(StrEnum):
     POLICY = "MergePolicy"
     PROFILE = "Profile"
     SEARCH_INDEX = "SearchIndex"
+    ATTRIBUTE = "ComputedAttribute"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,7 @@ class KindRules:
     is empty for a kind that somebody may cancel, and that fails after MAX_JOB_ATTEMPTS attempts without progress. `every`: each sandbox
     has one such job, which is due again after this time. `about`: what the subject is. `may_be_withdrawn`: although it must complete, it can be
     cancelled until its first attempt. `is_single`: one such job works in a sandbox at a time, and the others wait for its end. `give_back` opens the subject again where the job ends CANCELLED or FAILED; it takes sandbox and job.
+    `changes_configuration`: that changes the sandbox's configuration, which is locked before the job.
     """
 
     equal: Equal
@@ -72,6 +76,7 @@ class KindRules:
     may_be_withdrawn: bool = False
     is_single: bool = False
     give_back: Query | None = None
+    changes_configuration: bool = False
 
 
 def _recurring(every: timedelta, *, is_long: bool = False) -> KindRules:
@@ -124,4 +129,12 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         Equal.JOIN, is_long=True, about=About.SEARCH_INDEX, give_back=query("search_indexes.give_up_index")
     ),
     JobKind.EXPIRE_SEARCH_INDEXES: _recurring(timedelta(hours=1), is_long=True),
+    JobKind.BACKFILL_COMPUTED_ATTRIBUTE: KindRules(
+        Equal.REPLACE,
+        is_long=True,
+        about=About.ATTRIBUTE,
+        give_back=query("computed_attributes.give_up_backfill"),
+        changes_configuration=True,
+    ),
+    JobKind.EXPIRE_COMPUTED_PARTIALS: _recurring(timedelta(days=1), is_long=True),
 }

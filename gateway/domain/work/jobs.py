@@ -29,6 +29,7 @@ END = query("jobs.end_jobs")
 SCHEDULE = query("jobs.schedule_jobs")
 READ = query("jobs.read_jobs")
 LOCK = query("jobs.lock_job")
+LOCK_CONFIGURATION = query("tenants.lock_configuration")
 
 READ_JOBS = (*READ_CONFIGURATION, Permission.PROFILE_WRITE, Permission.JOBS_WRITE)
 """The permissions that allow seeing jobs: a caller that may start one may watch it."""
@@ -208,6 +209,9 @@ async def cancel_job(db: Database, scope: Scope, job_id: UUID) -> Job:
     """
     scope.require(Permission.JOBS_WRITE)
     async with db.transaction(scope.sandbox_id) as tx:
+        kinds = [JobKind(row["kind"]) for row in await tx.rows(READ, scope.sandbox_id, [job_id])]
+        if any(RULES[kind].changes_configuration for kind in kinds):
+            await tx.value(LOCK_CONFIGURATION, scope.sandbox_id)
         found = jobs_of_rows(await tx.rows(LOCK, scope.sandbox_id, job_id))
         if not found:
             raise NotFound("There is no job with this id.", path=["id"])

@@ -19,8 +19,8 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.work.job_kinds import RULES, JobKind
-from gateway.domain.work.jobs import NOTHING_DONE, JobMetrics, JobStatus, loads
+from gateway.domain.work.job_kinds import RULES, JobKind, KindRules
+from gateway.domain.work.jobs import LOCK_CONFIGURATION, NOTHING_DONE, JobMetrics, JobStatus, loads
 from gateway.domain.work.receipts import DeletionReceipt, receipt_of
 from gateway.errors import GatewayError, Timeout, Unavailable
 from gateway.storage.database import Database, Session
@@ -209,19 +209,21 @@ async def _complete(db: Database, claim: LeasedJob) -> str:
 async def _release(
     db: Database, claim: LeasedJob, status: JobStatus, *, seconds: float = 0, error: str | None = None
 ) -> str:
-    give_back = RULES[claim.kind].give_back if status is JobStatus.FAILED else None
-    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, claim.attempt, give_back=give_back):
+    rules = RULES[claim.kind] if status is JobStatus.FAILED else None
+    if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, claim.attempt, given_back=rules):
         return "lost"
     return "put off" if status is JobStatus.NEW else status.lower()
 
 
-async def _is_stored(db: Database, statement: Query, *args: Any, give_back: Query | None = None) -> bool:
+async def _is_stored(db: Database, statement: Query, *args: Any, given_back: KindRules | None = None) -> bool:
     """Return whether the end of a lease could be stored; else it runs out, and another worker comes to the same end."""
     with suppress(Timeout, Unavailable):
         async with db.transaction() as tx:
+            if given_back and given_back.changes_configuration:
+                await tx.value(LOCK_CONFIGURATION, args[0])
             is_held = await tx.value(statement, *args) is not None
-            if is_held and give_back:
-                await tx.execute(give_back, *args[:2])
+            if is_held and given_back and given_back.give_back:
+                await tx.execute(given_back.give_back, *args[:2])
             return is_held
     return False
 

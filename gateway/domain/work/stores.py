@@ -56,6 +56,7 @@ STORES: Final = (
     _fact("record", "batch_removal", "erasure", "profile_retention", "version_retention"),
     _view("fragment"),
     _view("profile"),
+    _view("computed_partial"),
     _fact("event", "batch_removal", "erasure", "event_retention", "profile_retention"),
     _fact("event_resend", "batch_removal", "erasure", "event_retention", "profile_retention"),
     _view("change"),

@@ -45,6 +45,7 @@ async def erased(world, identity):
 
 async def filled(world):
     """Bring something of Ana into every store but jobs."""
+    await world.publish("visits", "xEvent.count()")
     await world.records(record(ANA, PHONE, first_name="Ana"), record(ANA, unknown="x"))
     await world.events(event("e", day(1), ANA))
     await world.events(event("e", day(1), ANA), batch_id=await world.batch("again", world.shop))

@@ -1,0 +1,174 @@
+"""Partials of computed attributes: what each makes of the events of one identity in one bucket of time, so that values are folded of few rows.
+
+Facts do not move between identities, so that nothing is to be done where people merge or split. Events that come are added to the rows of
+their buckets; where events went, the partials of their identities are made anew. Either way a row is locked until the end of the
+transaction, rows in the order of their keys: of two that write one row the second waits, and loses nothing.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+from uuid import UUID
+
+from gateway.domain.config.configuration import KeptPartial
+from gateway.domain.rules.buckets import ALL_TIMES
+from gateway.domain.rules.durations import EARLIEST
+from gateway.domain.rules.scope import Scope
+from gateway.domain.views.check import Check, Piece
+from gateway.domain.views.fact_change import FactChange
+from gateway.pql.inputs import document_of
+from gateway.pql.partials import NUMBERS, Parts, added, made
+from gateway.runtime.uuids import NIL
+from gateway.storage.database import Session
+from gateway.storage.queries import Query, fill, part, query
+
+READ_INSTANT = query("expressions.read_instant")
+ADD_EVENTS = query("computed_partials.add_events")
+HOLD = query("computed_partials.hold")
+MAKE_HELD = query("computed_partials.make_held")
+FORGET = query("computed_partials.forget")
+COMPARE = query("computed_partials.compare")
+LIST = query("computed_partials.list_partials")
+
+OF_SIZE = part("computed_partials.of_size")
+OF_XIDS = part("computed_partials.of_xids")
+
+DOCUMENT: Final = document_of("e").sql
+"""The document of an event `e` in statements."""
+_EPOCH: Final = "'epoch'::timestamptz"
+
+
+class ComputedPartials:
+    """The view of partials."""
+
+    name = "partials"
+    tables = ("computed_partial",)
+
+    async def refresh(self, change: FactChange) -> None:
+        """Add the events that came, and make the partials of identities anew under which events went."""
+        tx, scope, partials = change.tx, change.scope, change.config.partials
+        if change.event_xids and not change.added:
+            await make_anew(tx, scope, partials, change.event_xids)
+        elif change.event_xids and partials:
+            keys = [(dataset_id, each.xid, each.body["_id"]) for dataset_id, new in change.added for each in new]
+            statement, values = adding(partials)
+            await tx.execute(statement, scope.sandbox_id, *map(list, zip(*keys, strict=True)), *values)
+
+    async def verify(self, check: Check, piece: Piece) -> None:
+        """Compare partials with what the events make, but not those of attributes whose history is still being read."""
+        kept = tuple(each for each in check.config.partials if each.is_complete)
+        if not kept:
+            return
+        statement, values = of_xids(COMPARE, kept)
+        at = await check.tx.value(READ_INSTANT)
+        oldest = dict(zip(*reach(kept, at), strict=True))
+        for row in await check.tx.rows(statement, check.scope.sandbox_id, list(piece.xids), *values):
+            key = (row["xid"], row["bucket_seconds"], row["bucket"])
+            check.compared[self.name] += 1
+            check.make("computed_partial", [key])
+            if key[2] + timedelta(seconds=key[1]) <= oldest.get(key[1], at):
+                continue  # read no more, and on its way out
+            if _compared(kept, row, "") != _compared(kept, row, "stored_"):
+                check.differs("computed_partial", key, "is not what its events make")
+
+    async def verify_rest(self, check: Check) -> None:
+        """Report partials under identities that no fact names."""
+        after: tuple[Any, ...] = (NIL, ALL_TIMES, EARLIEST)
+        sizes = {each.seconds for each in check.config.partials if each.is_complete}
+        for key in await check.strays("computed_partial", LIST, *after):
+            if key[1] in sizes:
+                check.differs("computed_partial", key, "no fact names its identity")
+
+
+COMPUTED_PARTIALS = ComputedPartials()
+
+
+async def make_anew(
+    tx: Session, scope: Scope, partials: Sequence[KeptPartial], xids: Collection[UUID], *, size: int | None = None
+) -> None:
+    """Make the partials of these identities from their events, beside writers who add some; only those with buckets of this `size`, if one is given."""
+    asked = scope.sandbox_id, sorted(xids)
+    kept = tuple(each for each in partials if size in (None, each.seconds))
+    if not kept:
+        await tx.execute(FORGET, *asked)
+        return
+    sizes = {each.seconds for each in partials}
+    others = sizes - {size} if size is not None else ()
+    await tx.execute(HOLD, *asked, sorted({each.seconds for each in kept}), sorted(others))
+    statement, values = of_xids(MAKE_HELD, kept)
+    await tx.execute(statement, *asked, *values)
+
+
+# ------------------------------------------------------------------------------------------------ statements
+
+
+def reach(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], list[datetime]]:
+    """Return the sizes of buckets, and of each when the longest window begins that ends at an instant: older ones are read no more."""
+    oldest: dict[int, datetime] = {}
+    for each in partials:
+        since = each.since(at)
+        oldest[each.seconds] = min(since, oldest.get(each.seconds, since))
+    return list(oldest), list(oldest.values())
+
+
+def by_size(partials: Iterable[KeptPartial]) -> dict[int, Parts]:
+    """Return what stands in the rows of each size."""
+    found: dict[int, dict[int, Any]] = {}
+    for each in partials:
+        found.setdefault(each.seconds, {})[each.slot] = each.partial
+    return dict(sorted(found.items()))
+
+
+def columns_of(partials: Sequence[KeptPartial], parameters: int) -> tuple[str, tuple[Any, ...]]:
+    """Return the columns that partials take of an event `e`, and the values of the parameters behind those of the statement."""
+    columns, values = list[str](), list[Any]()
+    for each in partials:
+        found = each.partial.columns(each.slot, "e", parameters + len(values))
+        columns.append(found.sql)
+        values += found.values
+    return ", ".join(columns), tuple(values)
+
+
+@lru_cache(maxsize=64)
+def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that adds events, and the values of the parameters behind its own."""
+    columns, values = columns_of(partials, len(ADD_EVENTS.parameters))
+    together = {seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}
+    statement = ADD_EVENTS.filled(
+        columns=columns,
+        document=DOCUMENT,
+        made=_made(partials),
+        numbers=" ".join(f"when {seconds} then {each.numbers}" for seconds, each in together.items()),
+        newest=" ".join(f"when {seconds} then {each.newest}" for seconds, each in together.items()),
+    )
+    return statement, values
+
+
+@lru_cache(maxsize=64)
+def of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return a statement about what all events of identities make, and the values of the parameters behind its own."""
+    columns, values = columns_of(partials, len(statement.parameters))
+    return statement.filled(of_xids=fill(OF_XIDS, columns=columns, document=DOCUMENT, made=_made(partials))), values
+
+
+def _made(partials: Iterable[KeptPartial]) -> str:
+    """Return a statement that gives the rows which the events in `taken` make."""
+    selects = []
+    for seconds, parts in by_size(partials).items():
+        packed = made(parts)
+        bucket = _EPOCH if seconds == ALL_TIMES else f"date_bin(interval '{seconds} seconds', t.timestamp, {_EPOCH})"
+        counts = " or ".join(f"t.c{slot}" for slot in parts)
+        selects.append(fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=counts, **packed._asdict()))
+    return " union all ".join(selects)
+
+
+def _compared(partials: Iterable[KeptPartial], row: Any, stored: str) -> list[Any] | None:
+    """Return what a row says of attributes that count some of its events; None if none of them does."""
+    numbers, newest = row[f"{stored}numbers"] or (), row[f"{stored}newest"] or ()
+    found = []
+    for each in partials:
+        own = list(numbers[NUMBERS * each.slot : NUMBERS * (each.slot + 1)])
+        if each.seconds == row["bucket_seconds"] and own and own[0]:
+            found.append((each.slot, own, newest[each.slot] if each.partial.is_newest else None))
+    return found or None

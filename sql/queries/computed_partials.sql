@@ -1,0 +1,150 @@
+-- Partials of computed attributes: what each makes of the events of an identity in a bucket of time, and the values that they come to.
+
+-- part: of_size
+-- The partials of the events in `taken` by buckets of one size.
+select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.timestamp) as first_at, max(t.timestamp) as last_at,
+       {numbers} as numbers, {newest} as newest
+  from taken as t
+ where {counts}
+ group by t.xid, {bucket}
+
+-- part: of_cut
+-- The partials of the events in `taken` by person, as rows of `part`.
+select t.place, {seconds}::integer as bucket_seconds, null::timestamptz as first_at, null::timestamptz as last_at, {numbers} as numbers,
+       {newest} as newest, true as is_cut
+  from taken as t
+ where t.bucket_seconds = {seconds}
+ group by t.place
+
+-- part: of_xids
+-- The partials that all events of some identities make.
+with taken as materialized (
+  select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
+    from gateway.event as e
+   cross join {document}
+   where e.sandbox_id = $1 and e.xid = any($2::uuid[])
+), made as materialized ({made})
+
+-- name: add_events(sandbox_id, dataset_ids, xids, event_ids) -> none
+-- Adds these events to the partials of their identities; rows are locked in the order of their key. Walks event_pkey and computed_partial_pkey.
+with taken as materialized (
+  select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
+    from unnest($2::uuid[], $3::uuid[], $4::text[]) as given (dataset_id, xid, event_id)
+    join gateway.event as e on e.sandbox_id = $1 and e.xid = given.xid and e.dataset_id = given.dataset_id and e.event_id = given.event_id
+   cross join {document}
+)
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+select $1, made.* from ({made}) as made
+ order by xid, bucket_seconds, bucket
+on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
+   set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
+       numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end;
+
+-- name: hold(sandbox_id, xids, sizes, others) -> none
+-- Locks the partials of these identities in the order of their key, and empties them: those that are there, but those with buckets of the
+-- `others`' sizes, and those that their events may make in buckets of these `sizes`. Walks event_timeline_idx and computed_partial_pkey.
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+select $1, held.*, 'epoch', 'epoch', '{}', '{}'
+  from (select e.xid, size.seconds, case size.seconds when 0 then 'epoch' else date_bin(make_interval(secs => size.seconds), e.timestamp, 'epoch') end
+          from gateway.event as e
+         cross join unnest($3::integer[]) as size (seconds)
+         where e.sandbox_id = $1 and e.xid = any($2::uuid[])
+         union
+        select o.xid, o.bucket_seconds, o.bucket
+          from gateway.computed_partial as o
+         where o.sandbox_id = $1 and o.xid = any($2::uuid[]) and o.bucket_seconds <> all($4::integer[])
+       ) as held (xid, seconds, bucket)
+ order by held.xid, held.seconds, held.bucket
+on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{}', newest = '{}';
+
+-- name: make_held(sandbox_id, xids) -> none
+-- Makes the partials of these identities that are held from their events, and removes those of no event. Walks event_timeline_idx and
+-- computed_partial_pkey.
+{of_xids}, gone as (
+  delete from gateway.computed_partial as p
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.numbers = '{}'
+     and not exists (select from made where made.xid = p.xid and made.bucket_seconds = p.bucket_seconds and made.bucket = p.bucket)
+)
+update gateway.computed_partial as p
+   set first_at = made.first_at, last_at = made.last_at, numbers = made.numbers, newest = made.newest
+  from made
+ where p.sandbox_id = $1 and p.xid = made.xid and p.bucket_seconds = made.bucket_seconds and p.bucket = made.bucket and p.numbers = '{}';
+
+-- name: forget(sandbox_id, xids) -> none
+-- Removes the partials of these identities. Walks computed_partial_pkey.
+delete from gateway.computed_partial
+ where sandbox_id = $1 and xid = any($2::uuid[]);
+
+-- name: compare(sandbox_id, xids) -> rows
+-- The partials that the events of these identities make, and those that are stored; either is null where it is missing. Walks
+-- event_timeline_idx and computed_partial_pkey.
+{of_xids}
+select coalesce(made.xid, p.xid) as xid, coalesce(made.bucket_seconds, p.bucket_seconds) as bucket_seconds, coalesce(made.bucket, p.bucket) as bucket,
+       made.first_at, made.last_at, made.numbers, made.newest,
+       p.first_at as stored_first_at, p.last_at as stored_last_at, p.numbers as stored_numbers, p.newest as stored_newest
+  from made
+  full join (select * from gateway.computed_partial where sandbox_id = $1 and xid = any($2::uuid[])) as p
+    on p.xid = made.xid and p.bucket_seconds = made.bucket_seconds and p.bucket = made.bucket;
+
+-- name: list_partials(sandbox_id, after, after_seconds, after_bucket, size) -> rows
+-- List the keys of partials after this one. Walks computed_partial_pkey.
+select xid, bucket_seconds, bucket
+  from gateway.computed_partial
+ where sandbox_id = $1 and (xid, bucket_seconds, bucket) > ($2, $3, $4)
+ order by xid, bucket_seconds, bucket
+ limit $5;
+
+-- name: expire_partials(sandbox_id, after, after_seconds, after_bucket, size, sizes, oldest) -> row
+-- Remove those of the partials after this one whose bucket lies before `oldest` for its size, or is of none of these sizes. Returns how many went,
+-- and the last one that was looked at; no row if there is none. Walks computed_partial_pkey.
+with seen as materialized (
+  select xid, bucket_seconds, bucket
+    from gateway.computed_partial
+   where sandbox_id = $1 and (xid, bucket_seconds, bucket) > ($2, $3, $4)
+   order by xid, bucket_seconds, bucket
+   limit $5
+), gone as (
+  delete from gateway.computed_partial as p
+   using seen
+    left join unnest($6::integer[], $7::timestamptz[]) as kept (seconds, oldest) on kept.seconds = seen.bucket_seconds
+   where p.sandbox_id = $1 and p.xid = seen.xid and p.bucket_seconds = seen.bucket_seconds and p.bucket = seen.bucket
+     and (kept.seconds is null or seen.bucket + make_interval(secs => kept.seconds) <= kept.oldest)
+  returning p.xid
+)
+select xid, bucket_seconds, bucket, (select count(*) from gone) as gone
+  from seen
+ order by xid desc, bucket_seconds desc, bucket desc
+ limit 1;
+
+-- name: fold(sandbox_id, xids, starts, stops, at, since, sizes, oldest) -> rows
+-- What partials come to for each person, a person being a slice of the xids: one column for each attribute, over events from its own time in
+-- `since` up to `at`. `oldest`: the earliest of these times for each of the sizes. Rows that a window cuts are read from the events. Walks
+-- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+with person as (
+  select slice.place, ($2::uuid[])[slice.start:slice.stop] as xids
+    from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
+), held as materialized (
+  select person.place, p.xid, p.bucket_seconds, p.first_at, p.last_at, p.numbers, p.newest
+    from person
+   cross join unnest(person.xids) as member (xid)
+   cross join unnest($7::integer[], $8::timestamptz[]) as size (seconds, oldest)
+    join gateway.computed_partial as p
+      on p.sandbox_id = $1 and p.xid = member.xid and p.bucket_seconds = size.seconds
+     and p.bucket > size.oldest - make_interval(secs => size.seconds)
+   where p.last_at >= size.oldest and p.first_at <= $5::timestamptz
+), taken as materialized (
+  select h.place, h.bucket_seconds, h.first_at, h.last_at, e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
+    from held as h
+    join gateway.event as e on e.sandbox_id = $1 and e.xid = h.xid and e.timestamp between h.first_at and h.last_at
+   cross join {document}
+   where {is_cut}
+), part as (
+  select place, bucket_seconds, first_at, last_at, numbers, newest, false as is_cut from held
+   union all
+  {cut}
+)
+select {values}
+  from person
+  left join part as p on p.place = person.place
+ group by person.place
+ order by person.place;

@@ -1,0 +1,144 @@
+"""Partials of computed attributes: they are what the events make, whoever writes at once, and values are the same as without them."""
+
+import asyncio
+
+import pytest
+from every_kind import statement
+from world import event
+
+from gateway.domain.config.computed_attributes import (
+    AttributeSettings,
+    AttributeStatus,
+    create_attribute,
+    load_attributes,
+    update_attribute,
+)
+from gateway.domain.operations import attribute_backfill
+from gateway.domain.operations.verification import verify
+from gateway.domain.reading.computed_attributes import compute_values, published_attributes
+from gateway.domain.reading.profiles import read_profiles
+from gateway.domain.rules.durations import parse_duration
+from gateway.domain.work import jobs
+
+ADA, BOB = ("Email", "ada@example.com"), ("Email", "bob@example.com")
+SUM, MONTH = "xEvent.sum(commerce.order.priceTotal)", parse_duration("P30D")
+ROWS = statement(
+    "select bucket_seconds, numbers, newest from gateway.computed_partial order by xid, bucket_seconds, bucket"
+)
+
+
+def priced(name, price, identity=ADA, at="2026-11-01T00:00:00Z"):
+    return event(name, at, identity, eventType="a", commerce={"order": {"priceTotal": price}})
+
+
+async def create(world, name, expression, lookback=None):
+    """Publish an attribute without reading the past for it."""
+    settings, unions = AttributeSettings(name, name, expression, lookback=lookback), (await world.config()).unions
+    return await create_attribute(world.db, world.scope, unions, settings, most=9, publish=True)
+
+
+async def switch(world, attribute, status):
+    unions = (await world.config()).unions
+    return await update_attribute(world.db, world.scope, unions, attribute.attribute_id, {}, most=9, status=status)
+
+
+async def values(world, identity=ADA):
+    config = await world.config()
+    (found,) = await read_profiles(world.db, world.scope, config, config.default_policy, [await world.xid(*identity)])
+    (told,) = await compute_values(world.db, world.scope, config, published_attributes(config, None), [found.profile])
+    return {each.attribute.name: each.value for each in told}
+
+
+async def checked(world):
+    """List the differences between views and facts."""
+    return [each.message for each in await verify(world.db, world.scope, world.configurations)]
+
+
+async def statuses(world):
+    async with world.db.transaction() as tx:
+        return {each.name: each.status for each in await load_attributes(tx, world.scope)}
+
+
+async def test_writers_of_one_row_at_the_same_time_lose_nothing(world, monkeypatch):
+    """Calls that add to one row, a removal that makes it anew, and a job that reads the past for another attribute."""
+    monkeypatch.setattr(attribute_backfill, "XIDS_PER_PIECE", 1)
+    await world.publish("spent", SUM)
+    batch = await world.batch("gone", world.shop)
+    await world.events(*(priced(f"gone {n}", 1000, (ADA, BOB)[n % 2]) for n in range(20)), batch_id=batch)
+    await world.events(priced("first", 1), priced("other", 1, BOB))
+
+    async def send(sender):
+        for n in range(5):
+            await world.events(priced(f"{sender} {n}", 1), priced(f"{sender} {n}", 1, BOB))
+
+    await create(world, "lately", SUM, MONTH)
+    await asyncio.gather(*(send(sender) for sender in range(6)), world.revert(batch), world.backfill())
+    assert await checked(world) == []
+    assert (await values(world))["spent"] == (await values(world, BOB))["spent"] == 31
+    assert await statuses(world) == {"spent": AttributeStatus.PROCESSED, "lately": AttributeStatus.PROCESSED}
+
+
+async def test_a_value_is_right_before_its_past_was_read_and_after_it_was_published_anew(world):
+    await world.events(priced("1", 1))
+    first = await create(world, "spent", SUM)
+    await world.events(priced("2", 2))
+    assert (await values(world), await statuses(world)) == ({"spent": 3}, {"spent": AttributeStatus.NEW})
+    await world.backfill()
+    await world.events(priced("3", 3))
+    assert (await values(world), await statuses(world)) == ({"spent": 6}, {"spent": AttributeStatus.PROCESSED})
+    await switch(world, first, AttributeStatus.DISABLED)
+    await world.events(priced("4", 4))
+    await world.publish("dear", "xEvent[commerce.order.priceTotal > 2].count()")  # at the slot of the other
+    await world.events(priced("5", 5))
+    assert (await values(world), await checked(world)) == ({"dear": 3}, [])
+    await switch(world, first, AttributeStatus.NEW)
+    await world.backfill()
+    assert (await values(world), await checked(world)) == ({"dear": 3, "spent": 15}, [])
+
+
+async def test_an_attribute_whose_job_is_cancelled_is_switched_off_unless_others_read_it(world):
+    tenant = f"_{world.scope.organization.code}.ComputedAttributes"
+    await world.events(priced("1", 1))
+    for name in ("alone", "read"):
+        await create(world, name, SUM)
+    await create(world, "double", f"{tenant}.read * 2")
+    async with world.db.transaction() as tx:
+        attributes = {each.name: each for each in await load_attributes(tx, world.scope)}
+    for name in ("alone", "read"):
+        await jobs.cancel_job(world.db, world.scope, attributes[name].job_id)
+    found = await statuses(world)
+    assert (found["alone"], found["read"]) == (AttributeStatus.DISABLED, AttributeStatus.FAILED)
+    assert await values(world) == {"read": 1, "double": 2}
+    await switch(world, attributes["read"], AttributeStatus.NEW)
+    await world.backfill()
+    assert (await statuses(world))["read"] is AttributeStatus.PROCESSED
+    assert await values(world) == {"read": 1, "double": 2}
+
+
+async def test_nothing_is_kept_without_attributes_nor_of_events_that_went(world, statements):
+    with statements() as ran:
+        await world.events(priced("1", 1))
+    assert not [name for name in ran if "partials" in name]
+    batch = await world.batch("gone", world.shop)
+    await world.events(priced("2", 2, BOB), batch_id=batch)
+    await world.publish("last", "xEvent.topN(timestamp, 1).head().commerce.order.priceTotal")
+    assert len(await world.db.rows(ROWS)) == 2
+    await world.revert(batch)
+    await world.erase(await world.xid(*ADA))
+    assert await world.db.rows(ROWS) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("update gateway.computed_partial set numbers[3] = 7", "is not what its events make"),
+        ("delete from gateway.computed_partial", "is not what its events make"),
+        ("update gateway.computed_partial set xid = gen_random_uuid()", "no fact names its identity"),
+    ],
+)
+async def test_a_partial_that_is_not_what_its_events_make_is_found(world, change, message):
+    await world.publish("spent", SUM)
+    await world.events(priced("1", 1))
+    assert await checked(world) == []
+    await world.db.rows(statement(change))
+    assert message in await checked(world)
