@@ -118,6 +118,8 @@ async def _progress(parent: strawberry.Parent[ComputedAttribute], info: Info) ->
 
 
 async def _error(parent: strawberry.Parent[ComputedAttribute], info: Info) -> str | None:
+    if parent.fault is not None:
+        return parent.fault
     job = await _job(parent, info)
     return None if job is None else job.error
 
@@ -154,7 +156,8 @@ class ComputedAttributeType(Edited, Node):
         "How much of that history is read, from 0 to 1; null for an attribute that is not published, and until the job has begun.",
     )
     error: str | None = resolved_by(
-        _error, "Why the job failed, or its last attempt was put off; null where it gets on, or is done."
+        _error,
+        "Why the job failed, or its last attempt was put off; or what is wrong by now with the expression of one that is published, which then has no values. Null where all is well.",
     )
     last_evaluated_at: datetime | None = attribute(
         "backfilled_at",

@@ -12,6 +12,7 @@ from gateway.pql.names import item_of
 from gateway.pql.typed import (
     EVENTS,
     Aggregated,
+    Computed,
     Distinct,
     Entries,
     Expression,
@@ -175,6 +176,19 @@ def _is_most_frequent(body: Read, top: Top, entry: Variable, made: Typed) -> boo
 
 def _is_part(node: Typed, entry: Variable, name: str) -> bool:
     return isinstance(node, Read) and node.of is entry and node.path == (name,)
+
+
+def takes_whole_input(expression: Expression) -> bool:
+    """Return whether an expression takes all of its input as a value, and not fields of it alone."""
+    seen, open_ = set[int](), [expression.body]
+    while open_:
+        node = open_.pop()
+        below = list(_below(node))
+        if node is expression.input or (expression.input in below and not isinstance(node, Read | Computed)):
+            return True
+        open_ += [each for each in below if each is not expression.input and id(each) not in seen]
+        seen |= set(map(id, below))
+    return False
 
 
 def _mentions(node: Typed, variable: Variable) -> bool:

@@ -1,5 +1,8 @@
 """The life of a computed attribute through the API, and its values beside the profile."""
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 from client import Client
 from world import World, event, record
@@ -10,6 +13,8 @@ from gateway.api.ids import global_id
 from gateway.api.schema import build_schema
 from gateway.domain.config import policies
 from gateway.domain.config.policies import DEFAULT, IdentityGraphType
+from gateway.domain.config.tenants import read_sandbox
+from gateway.storage.queries import Query
 
 CREATE = """mutation ($given: ComputedAttributeInput!) { createComputedAttribute(input: $given) {
   computedAttribute { id name displayName status mergeFunction returnType path lookback keepCurrent class dependencies version
@@ -20,6 +25,14 @@ UPDATE = """mutation ($given: UpdateComputedAttributeInput!) { updateComputedAtt
 DELETE = "mutation ($given: DeleteInput!) { deleteComputedAttribute(input: $given) { deletedId userErrors { code message path } } }"
 VALUES = """query ($who: IdentityInput!, $names: [String!], $policy: ID) { profile(identity: $who, mergePolicyId: $policy) { computedAttributes(names: $names) {
   attribute { name } value valueAt asOf windowStart windowEnd eventsCounted isComplete } } }"""
+BREAK = Query(
+    "test.break",
+    "update gateway.computed_attribute set expression = 'xEvent.gone.count()' where sandbox_id = $1 and name = 'wrong'",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For these tests.",
+)
 ADA, COOKIE = ("Email", "ada@example.com"), ("ECID", "7" * 38)
 WHO = {"key": {"namespace": "Email", "value": "ada@example.com"}}
 COUNT = "xEvent.count()"
@@ -83,7 +96,7 @@ async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client
         ({"displayName": " "}, ["displayName"]), ({"class": "EXPERIENCE_EVENT"}, ["expression"]), ({"lookback": "PT90M"}, ["lookback"]),
         ({"class": "EXPERIENCE_EVENT", "expression": "eventType", "lookback": "P1D"}, ["lookback"]),
         ({"class": "EXPERIENCE_EVENT", "expression": "timestamp occurs today"}, ["expression"]),
-        ({"expression": "{}"}, ["expression"]), ({"expression": '{"a b": 1}'}, ["expression"]), ({"expression": "xEvent._id\u0000"}, ["expression"]),
+        ({"expression": "{}"}, ["expression"]), ({"expression": "this"}, ["expression"]), ({"expression": '{"a": $1}'}, ["expression"]), ({"expression": '{"a b": 1}'}, ["expression"]), ({"expression": "xEvent._id\u0000"}, ["expression"]),
         ({"lookback": "P4Y"}, ["lookback"]), ({"expression": "homeAddress.city", "lookback": "P1D"}, ["lookback"]),
         ({"expression": "xEvent.count() + 1"}, ["expression"]), ({"expression": "xEvent[^person.isNull()].count()"}, ["expression"]),
         ({"expression": "xEvent[timestamp occurs < 7 days before now].count()"}, ["expression"]), ({"expression": ""}, ["expression"]),
@@ -165,6 +178,51 @@ async def test_windows_beyond_the_retention_of_events_are_warned_of_on_both_side
     assert await warned(dataset, **shop, eventRetentionDays=None) == []
 
 
+async def test_a_schema_that_would_take_fields_from_attributes_waits_for_them(client):
+    """The union of a class has all shipped fields until its first schema is enabled, which may have fewer."""
+    world = client.world
+    await client.data('mutation { createSandbox(input: {name: "fresh"}) { userErrors { message } } }')
+    sandbox = await read_sandbox(world.db, world.scope.organization.organization_id, "fresh")
+    assert sandbox is not None
+    fresh = Client(replace(world, scope=replace(world.scope, sandbox=sandbox)), client.operations)
+    spent = await create(fresh, "spent", "xEvent.sum(commerce.order.priceTotal)", publish=True)
+    await create(fresh, "visits", COUNT, publish=True)
+    text = "mutation ($given: CreateSchemaInput!) { createSchema(input: $given) { schema { id } userErrors { code path message } } }"
+    given = {"title": "Visits", "class": "EXPERIENCE_EVENT", "fieldGroups": []}
+    payload = (await fresh.data(text, given=given))["createSchema"]
+    assert [
+        (each["code"], "'spent'" in each["message"], "'visits'" in each["message"]) for each in payload["userErrors"]
+    ] == [("CONFLICT", True, False)]
+    await answer(fresh, UPDATE, id=spent["id"], status="DISABLED")
+    assert (await fresh.data(text, given=given))["createSchema"]["userErrors"] == []
+    assert (await answer(fresh, UPDATE, id=spent["id"], status="NEW"))[0] == "INVALID"
+
+
+async def test_an_attribute_whose_expression_is_wrong_by_now_says_so_and_hides_no_other(client):
+    world = client.world
+    await world.records(record(ADA, first_name="Ada"))
+    wrong, right = (
+        await create(client, "wrong", COUNT, publish=True),
+        await create(client, "right", "person.name.firstName", publish=True),
+    )
+    await create(client, "reader", f"{wrong['path']} + 1", publish=True)
+    await world.db.rows(BREAK, world.scope.sandbox_id)
+    await answer(client, UPDATE, id=right["id"], displayName="Right")  # another version of the configuration
+    data = await client.data(
+        "{ computedAttributes(orderBy: {field: NAME, direction: ASC}) { nodes { name status error progress } } }"
+    )
+    told = {each["name"]: (each["status"], bool(each["error"])) for each in data["computedAttributes"]["nodes"]}
+    assert told["wrong"] == told["reader"] == ("FAILED", True)
+    assert not told["right"][1]
+    assert {name: each["value"] for name, each in (await values(client)).items()} == {"right": "Ada"}
+    assert (await client.error(VALUES, who=WHO, names=["wrong"]))["message"].endswith("'wrong'. It is FAILED.")
+    assert await answer(client, UPDATE, id=wrong["id"], status="DISABLED") == ("CONFLICT", ["status"], None, None)
+    (reader,) = (await client.data('{ computedAttribute(name: "reader") { id } }')).values()
+    assert (await answer(client, UPDATE, id=reader["id"], status="DISABLED"))["status"] == "DISABLED"
+    assert (await answer(client, UPDATE, id=wrong["id"], status="DISABLED"))["status"] == "DISABLED"
+    assert await answer(client, DELETE, id=wrong["id"]) == wrong["id"]
+
+
 async def test_as_many_are_published_as_a_setting_allows(client):
     few = Client(
         client.world,
@@ -178,6 +236,9 @@ async def test_as_many_are_published_as_a_setting_allows(client):
     await answer(few, UPDATE, id=first["id"], status="DISABLED")
     assert (await answer(few, UPDATE, id=draft["id"], status="NEW"))["status"] == "NEW"
     assert (await create(few, "a", COUNT))[0] == "TAKEN"
+    await answer(few, UPDATE, id=draft["id"], status="DISABLED")
+    raced = await asyncio.gather(*(create(few, f"r{number}", COUNT, publish=True) for number in range(4)))
+    assert sorted(each[0] if isinstance(each, tuple) else "made" for each in raced) == 3 * ["LIMIT_EXCEEDED"] + ["made"]
 
 
 async def test_values_come_in_the_order_of_their_names_under_any_policy_on_every_way(client):

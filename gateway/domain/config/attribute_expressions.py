@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from gateway.domain.rules.durations import Duration
 from gateway.errors import Invalid
-from gateway.pql.aggregates import Aggregate, aggregate_of, explained
+from gateway.pql.aggregates import Aggregate, aggregate_of, explained, takes_whole_input
 from gateway.pql.check import check, event_type, profile_type
 from gateway.pql.partials import PartialOf, partial_of
 from gateway.pql.problems import Problem
@@ -119,7 +119,8 @@ def computation_of(text: str, xdm_class: XdmClass, unions: Unions, readable: Rea
         raise _refused(_MIXED)
     if aggregate is not None and expression.reads_time:
         raise _refused(_TIMED)
-    if {unions.prefix.removesuffix("."), f"_{unions.tenant_code}"} & set(expression.paths):
+    whole = {unions.prefix.removesuffix("."), f"_{unions.tenant_code}"}
+    if takes_whole_input(expression) or whole & set(expression.paths):
         raise _refused(_ALL)
     needs = tuple(path.removeprefix(unions.prefix) for path in expression.paths if path.startswith(unions.prefix))
     names = tuple(dict.fromkeys(each.split(".")[0] for each in needs))

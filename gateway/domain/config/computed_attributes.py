@@ -100,7 +100,9 @@ class Derived:
 
 @dataclass(frozen=True, slots=True)
 class ComputedAttribute(Edited):
-    """A computed attribute. `slot`: where its partials stand, None if it has none. `job_id`: what read the events of the past for them last, or is at it."""
+    """A computed attribute. `slot`: where its partials stand, None if it has none. `job_id`: what read the events of the past for them last, or is at it.
+    `fault`: why a published one has no values although it is not DISABLED, since what it reads is no longer there; None as a rule.
+    """
 
     attribute_id: UUID
     tenant_code: str
@@ -110,6 +112,7 @@ class ComputedAttribute(Edited):
     slot: int | None = None
     job_id: UUID | None = None
     backfilled_at: datetime | None = None
+    fault: str | None = None
 
     @property
     def name(self) -> str:
@@ -128,7 +131,7 @@ class ComputedAttribute(Edited):
     @property
     def is_published(self) -> bool:
         """Whether it has values."""
-        return self.status in PUBLISHED
+        return self.status in PUBLISHED and self.fault is None
 
     def reads(self, other: "ComputedAttribute") -> bool:
         """Return whether it reads another attribute."""

@@ -29,7 +29,7 @@ from gateway.domain.config.computed_attributes import AttributeStatus, ComputedA
 from gateway.domain.config.datasets import Dataset, DatasetStatus, load_datasets
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.policies import MergePolicy, load_policies
-from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable
+from gateway.domain.config.registry import XdmSchema, load_schemas, select_usable, union_of
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import EARLIEST, Duration
 from gateway.domain.rules.graphs import Rules
@@ -41,8 +41,8 @@ from gateway.runtime.cache import WeightedCache
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 from gateway.telemetry import ConfigurationBroken, observe
-from gateway.xdm import evolution, paths
-from gateway.xdm.classes import XdmClass, compose
+from gateway.xdm import paths
+from gateway.xdm.classes import XdmClass
 from gateway.xdm.fields import Field
 from gateway.xdm.paths import Composites
 from gateway.xdm.validation import Validator
@@ -254,9 +254,7 @@ class Configuration:
 
 @lru_cache(maxsize=64)
 def _union(xdm_class: XdmClass, tenant_code: str, members: tuple[XdmSchema, ...]) -> Field:
-    if members:
-        return evolution.union([schema.json_schema for schema in members])
-    return compose(xdm_class, None, None, tenant_code)
+    return union_of(xdm_class, tenant_code, members)
 
 
 @lru_cache(maxsize=64)
@@ -345,17 +343,18 @@ def _prepared(loaded: Configuration) -> Configuration:
 
 
 def _with_usable_attributes(config: Configuration) -> Configuration:
-    """Return the configuration without published attributes whose expression is wrong by now, their programs computed."""
+    """Return the configuration with its programs computed. Published attributes whose expression is wrong by now are FAILED in it."""
     faults = config.programs.faults
     if not faults:
         return config
-    broken = {row.key: row for row in config.broken if row.table == "computed_attribute"}
+    attributes, rows = dict(config.attributes), list[BrokenRow]()
     for key, attribute in config.attributes.items():
         if attribute.is_published and attribute.name in faults:
-            broken[key] = BrokenRow.of("computed_attribute", key, attribute.name, faults[attribute.name])
-    usable = {key: attribute for key, attribute in config.attributes.items() if key not in broken}
-    others = (row for row in config.broken if row.table != "computed_attribute")
-    config = replace(config, attributes=UsableRows(usable, broken), broken=(*others, *broken.values()))
+            row = BrokenRow.of("computed_attribute", key, attribute.name, faults[attribute.name])
+            attributes[key] = replace(attribute, status=AttributeStatus.FAILED, fault=row.message)
+            rows.append(row)
+    unusable = {row.key: row for row in config.broken if row.table == "computed_attribute"}
+    config = replace(config, attributes=UsableRows(attributes, unusable), broken=(*config.broken, *rows))
     _ = config.programs
     return config
 

@@ -13,8 +13,9 @@ from uuid import UUID, uuid4
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
+from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Unions
 from gateway.domain.config.broken_rows import Broken, BrokenRow, parse_rows, refuse_change
+from gateway.domain.config.computed_attributes import load_attributes, programs_of
 from gateway.domain.config.namespaces import Namespace, load_namespaces, unknown_namespace
 from gateway.domain.config.tenants import lock_configuration
 from gateway.domain.config.validator_cache import VALIDATORS
@@ -109,6 +110,13 @@ def check_usable(schema: XdmSchema, codes: Collection[str]) -> None:
         _check_descriptor(schema, descriptor, codes, ["identities", str(place)])
 
 
+def union_of(xdm_class: XdmClass, tenant_code: str, members: Sequence[XdmSchema]) -> Field:
+    """Return the union of the profile-enabled schemas of a class; if there are none, all fields that ship for the class."""
+    if members:
+        return union([schema.json_schema for schema in members])
+    return compose(xdm_class, None, None, tenant_code)
+
+
 async def create_schema(
     db: Database,
     scope: Scope,
@@ -143,6 +151,7 @@ async def create_schema(
         await asyncio.to_thread(_check_bounds, schema, schemas)
         titles = {each.title for each in schemas} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, schema, schemas, titles, codes)  # thousands of fields take a while
+        await _check_attributes(tx, scope, schema, schemas)
         _check_primary(schema, codes)
         await tx.execute(CREATE, scope.sandbox_id, *_columns(schema), xdm_class.value, now, scope.actor)
         await audit.record(tx, scope, "createSchema", Subject("XdmSchema", (schema.schema_id,)), after=schema)
@@ -192,6 +201,7 @@ async def update_schema(
         await asyncio.to_thread(_check_growth, old, new)
         titles = {each.title for each in others} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, new, others, titles, codes)
+        await _check_attributes(tx, scope, new, others)
         if new.primary != old.primary:
             _check_primary(new, codes)
         if new != old:
@@ -257,6 +267,25 @@ def _check(schema: XdmSchema, others: Collection[XdmSchema], titles: Collection[
     if peers:
         _refuse_first(Conflict, schema, conflicts(union(peers), schema.json_schema))
     _try(schema, peers)
+
+
+async def _check_attributes(tx: Session, scope: Scope, schema: XdmSchema, others: Sequence[XdmSchema]) -> None:
+    """Refuse the first profile-enabled schema of a class while published attributes read fields that the union has without one alone."""
+    enabled = [other for other in others if other.is_profile_enabled]
+    if not schema.is_profile_enabled or any(other.xdm_class is schema.xdm_class for other in enabled):
+        return
+    attributes = await load_attributes(tx, scope, {})
+    members = [schema, *enabled]
+    profile, event = (
+        union_of(each, schema.tenant_code, [member for member in members if member.xdm_class is each])
+        for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT)
+    )
+    found = await asyncio.to_thread(programs_of, Unions(schema.tenant_code, profile, event), attributes)
+    if found.faults:
+        names = ", ".join(map(repr, sorted(found.faults)))
+        raise Conflict(
+            f"Its class would lack fields that computed attributes read: {names}. Take more field groups, or disable them."
+        )
 
 
 def _try(schema: XdmSchema, peers: Sequence[Field]) -> None:
