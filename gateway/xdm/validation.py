@@ -89,8 +89,19 @@ class Validator:
         return form_of(self._schema)
 
     @cached_property
+    def names(self) -> frozenset[str]:
+        """The names of all fields of the schema, at whatever place."""
+        return frozenset(_names(self._schema))
+
+    @cached_property
     def _partial(self) -> Draft7Validator:
         return _compiled(self._schema, partial=True)
+
+
+def _names(field: Field) -> Iterator[str]:
+    for name, child in children(field):
+        yield name
+        yield from _names(child)
 
 
 def first_of(violations: Iterable[Violation]) -> list[Violation]:

@@ -4,6 +4,7 @@ No sentence quotes a value of the document: sentences go to logs, terminals and 
 """
 
 import re
+from ast import literal_eval
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -14,6 +15,7 @@ from jsonschema_rs import ValidationError
 
 MAX_DOCUMENT_DEPTH: Final = 32
 _MAX_QUOTED: Final = 40
+_STEP: Final = re.compile(r"""\.([^.[]+)|\[('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")\]""")
 _MAX_KEY: Final = 100
 
 # RFC 3339 in the part of it that Python and Postgres share: four-digit years from 1000, and no offset and no leap second where it would
@@ -225,6 +227,12 @@ def step_to(key: str) -> str:
     if len(key) > _MAX_KEY:
         key = key[:_MAX_KEY] + "…"
     return f".{key}" if key.isidentifier() else f"[{key!r}]"
+
+
+def keys_in(path: str) -> Iterator[str]:
+    """Yield the keys of objects by which a JSON path leads, as `step_to` writes them: those that are too long to be whole are cut."""
+    for name, quoted in _STEP.findall(path):
+        yield name or literal_eval(quoted)
 
 
 def _shortened(key: str) -> str:

@@ -154,7 +154,8 @@ async def send_events_again(story: Story, whose: list[Sent], draw: Any) -> None:
 
 async def send_refused(story: Story, whose: list[Sent], _: Any) -> None:
     wrong = [{**story.record(sent), "colour": f"red {sent.number}"} for sent in whose]
-    await story.world.records(*wrong, orjson.dumps(wrong[0])[:-1], batch_id=await story.batch(story.world.crm))
+    keyed = [{**record((sent.owner[0], "somebody else"), ("Unknown", "1")), sent.owner[1]: {"a": 1}} for sent in whose]
+    await story.world.records(*wrong, *keyed, orjson.dumps(wrong[0])[:-1], batch_id=await story.batch(story.world.crm))
 
 
 async def send_warned(story: Story, whose: list[Sent], _: Any) -> None:
@@ -270,5 +271,6 @@ async def test_of_erased_people_nothing_is_left_anywhere(db, later, logged, data
     again = [replace(sent, number=next(_numbers)) for sent in before]
     await world.records(*(story.record(sent) for sent in again), dataset=world.crm)
     await world.events(*(story.event(sent) for sent in again))
+    await send_refused(story, [Sent(one, []) for one in erased if one[0] in OF_PEOPLE], None)
     still = await assert_nothing_is_left(story, story.sent, logged())
     assert {one for one in erased if one[0] in OF_PEOPLE} <= set(still)

@@ -24,6 +24,7 @@ from gateway.runtime.uuids import uuid_of
 from gateway.storage import copy_rows
 from gateway.storage.database import Session
 from gateway.storage.queries import query
+from gateway.xdm.violations import Violation
 
 STAMP = query("appending.stamp")
 TIE = query("appending.tie")
@@ -163,17 +164,30 @@ def _tie_id(stamp: IngestStamp, origin: UUID, tied: Sequence[UUID], salt: bytes)
 async def store_failures(
     tx: Session, stamp: IngestStamp, failures: Sequence[DocumentProblem], erased: AbstractSet[UUID]
 ) -> None:
-    """Store the refused documents of the batch; of those that name an `erased` identity what was wrong, without the document."""
+    """Store the refused documents of the batch; of those that name an `erased` identity what was wrong, without the document.
+
+    Where a key may be its value, not where that was either.
+    """
     rows = [
         (
             *(stamp.scope.sandbox_id, stamp.batch_id, stamp.ordinal(failure.index), failure.index),
-            *([getattr(each, part) for each in failure.violations] for part in ("path", "code", "message")),
-            *(_kept(failure.document) if erased.isdisjoint(failure.xids) else None, stamp.at, list(failure.xids)),
+            *([getattr(each, part) for each in _told(failure, erased)] for part in ("path", "code", "message")),
+            *(_kept(failure.document) if erased.isdisjoint(failure.found_by) else None, stamp.at),
+            list(failure.found_by),
         )
         for failure in failures
     ]
     if rows:
         await tx.copy("ingest_error", ERROR_COLUMNS, rows)
+
+
+def _told(failure: DocumentProblem, erased: AbstractSet[UUID]) -> Sequence[Violation]:
+    if erased.isdisjoint(failure.keyed_xids):
+        return failure.violations
+    return [
+        Violation("$", each.code, "What was wrong is not kept: it may tell of somebody who was erased.")
+        for each in failure.violations
+    ]
 
 
 async def store_warnings(tx: Session, stamp: IngestStamp, warnings: Sequence[DocumentProblem]) -> None:

@@ -16,13 +16,20 @@ class DocumentProblem:
     """Why a document is refused or warned of: the rules that it breaks, one or more, and of many the first ones.
 
     `index` is the document's index in the client's whole input, from 0. `document` is what to store with a refusal, None if nothing. `xids`
-    are the identities that it names: what is stored of it is found by these when one of them is erased.
+    are the identities that it names: what is stored of it is found by these when one of them is erased. `keyed_xids`: those whose values may stand in
+    paths and messages of the violations, as keys that the schema does not have.
     """
 
     index: int
     violations: tuple[Violation, ...]
     document: Any = None
     xids: tuple[UUID, ...] = ()
+    keyed_xids: tuple[UUID, ...] = ()
+
+    @property
+    def found_by(self) -> tuple[UUID, ...]:
+        """The identities by which what is stored of it is found."""
+        return *self.xids, *self.keyed_xids
 
     @property
     def path(self) -> str:

@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import orjson
 
-from gateway.xdm.violations import ViolationCode, is_readable, unreadable
+from gateway.domain.config.configuration import Configuration
+from gateway.domain.rules.scope import Sandbox
+from gateway.xdm.violations import Violation, ViolationCode, is_readable, keys_in, unreadable
 
 Places: TypeAlias = "Mapping[str, Places | None]"
 """A tree of field names down to the places of identities (None)."""
@@ -33,6 +37,17 @@ def at_places(document: Any, places: Places) -> dict[str, Any]:
             if found or not isinstance(child, dict):
                 part[step] = found
     return part
+
+
+def unknown_keys(violations: Iterable[Violation], names: AbstractSet[str]) -> set[str]:
+    """Return the keys by which these violations lead and that are no names of fields: what a document says, not its schema."""
+    return {key for violation in violations for key in keys_in(violation.path) if is_readable(key)} - names
+
+
+def keyed_xids(config: Configuration, sandbox: Sandbox, keys: AbstractSet[str]) -> tuple[UUID, ...]:
+    """Return the xid of each of these keys as a value in each namespace, each once."""
+    found = (namespace.xids(sandbox, keys) for namespace in config.namespaces.values()) if keys else ()
+    return tuple({xid: None for xids in found for xid in xids})
 
 
 def storable(value: Any) -> Any:

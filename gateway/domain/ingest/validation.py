@@ -17,7 +17,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated, warning
-from gateway.domain.ingest.refusals import at_places, places_of, storable
+from gateway.domain.ingest.refusals import at_places, keyed_xids, places_of, storable, unknown_keys
 from gateway.domain.rules.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.normalization import RULES, IdentityNormalization, is_international
@@ -138,8 +138,9 @@ class Reader:
             given = orjson.loads(document) if isinstance(document, bytes) else document
         except orjson.JSONDecodeError:
             return DocumentProblem(index, refused.violations)
-        xids = self._xids_in(given)
-        return DocumentProblem(index, refused.violations, storable(given) if xids else None, xids)
+        xids, keys = self._xids_in(given), unknown_keys(refused.violations, self._validator.names)
+        keyed = keyed_xids(self._config, self._sandbox, keys)
+        return DocumentProblem(index, refused.violations, storable(given) if xids else None, xids, keyed)
 
     def _xids_in(self, given: Any) -> tuple[UUID, ...]:
         """Return the xids of all identities that a refused document names, each once; none if one cannot be read, or there are too many."""
@@ -444,7 +445,5 @@ def future_times(documents: Iterable[ValidDocument], now: datetime) -> list[Docu
 
 def _future_time(document: ValidDocument) -> DocumentProblem:
     path = "$.timestamp" if "timestamp" in document.body else "$.extSourceSystemAudit.lastUpdatedDate"
-    message = (
-        "This time lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
-    )
+    message = "It lies in the future, so it counts as the time of ingestion; look for a wrong clock or time zone."
     return warning(document, Violation(path, ViolationCode.FUTURE_TIME, message))
