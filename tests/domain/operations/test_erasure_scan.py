@@ -1,10 +1,17 @@
 """A scan tells in which columns of which tables something of an identity stands, without telling what."""
 
+import asyncio
+
 from world import World, day, event, record
 
 from gateway.domain.operations import erasure_scan
+from gateway.domain.operations.erasure import DeleteScope
 from gateway.domain.operations.erasure_scan import GivenIdentity, Place, scan_for_erased
 from gateway.domain.operations.manual_links import link_identities
+from gateway.domain.rules.traces import SoughtValues
+from gateway.postgres.account import server_account
+from gateway.postgres.binaries import server_binaries
+from gateway.postgres.dumps import dump
 from gateway.storage.queries import Query
 
 ANA, BOB, PHONE = ("Email", "Ana.Lee@example.com"), ("Email", "bob@example.com"), ("Phone", "+49151000001")
@@ -107,6 +114,35 @@ async def test_what_is_erased_is_in_no_statistics(world):
         await tx.execute(Query("test.analyze", "analyze", (), (), "none", "For tests."))
     await world.erase(*[await world.xid(*one) for one in people])
     assert columns(await scanned(world, *people)) == set()
+
+
+async def dumped(dsn, file):
+    """The text of a dump of the whole database, with the statistics of its tables."""
+    await dump(dsn, file)
+    program = server_binaries(server_account()).program("pg_restore")
+    restored = await asyncio.create_subprocess_exec(program, "--file=-", file, stdout=asyncio.subprocess.PIPE)
+    text, _ = await restored.communicate()
+    file.unlink()
+    assert restored.returncode == 0
+    return text.decode()
+
+
+async def test_a_dump_holds_people_until_they_are_erased_and_nothing_of_them_afterwards(world, dsn, cluster):
+    people = [("Email", f"{number}@example.com") for number in range(30)]
+    await world.records(*(record(one, ("Phone", f"+4915100{n:04}")) for n, one in enumerate(people)))
+    await world.records(*(record(BOB, one, first_name="Bob") for one in people), dataset=world.loyalty)
+    await world.records(*(record(one, nothing="red") for one in people))
+    await world.events(*(event(value, day(1), (namespace, value), BOB) for namespace, value in people))
+    async with world.db.transaction() as tx:
+        await tx.execute(Query("test.analyze", "analyze", (), (), "none", "For tests."))
+    file = cluster.data_dir / "test.dump"
+    before = await dumped(dsn, file)
+    assert all(SoughtValues([value]).are_in(before) for _, value in people)
+    await world.erase(*[await world.xid(*one) for one in people], reach=DeleteScope.IDENTITY)
+    after = await dumped(dsn, file)
+    assert "pg_restore_attribute_stats" in after
+    assert not SoughtValues(value for _, value in people).are_in(after)
+    assert SoughtValues([BOB[1]]).are_in(after)
 
 
 async def test_a_scan_leaves_other_sandboxes_alone(world):
