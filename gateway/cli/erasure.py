@@ -31,7 +31,7 @@ def erasure_of(identities: Sequence[tuple[str, str]], reach: DeleteScope) -> Rem
         with _naming(identities):
             return await delete_profiles(db, scope, xids(scope, config), reach=reach, graph=graph)
 
-    return Removal(lambda config, _: config, preview, start, is_final=True)
+    return Removal(lambda config, _: config, preview, start, is_final=True, counts_people=True)
 
 
 @contextmanager

@@ -38,13 +38,15 @@ T = TypeVar("T")
 class Removal(Generic[T]):
     """What a command removes: how what it is given is found, what would go with it, and what starts the job.
 
-    `is_final`: what is gone cannot come back by sending it again, so that the command asks.
+    `is_final`: what is gone cannot come back by sending it again, so that the command asks. `counts_people`: the preview tells identities and people
+    who would vanish, too.
     """
 
     find: Callable[[Configuration, str], T]
     preview: Callable[[Database, Scope, T], Awaitable[DeletionReceipt]]
     start: Callable[[Database, Scope, T], Awaitable[Job]]
     is_final: bool
+    counts_people: bool = False
 
 
 def batch_of(_: Configuration, text: str) -> UUID:
@@ -68,7 +70,7 @@ def remove(
         asks = removal.is_final and not yes
         preview = _preview(removal, settings, text, sandbox) if dry_run else None
         job, receipt = run(preview or _remove(removal, settings, text, sandbox, bar, asks=asks))
-    typer.echo(_json(job, receipt) if as_json else _line(job, receipt))
+    typer.echo(_json(job, receipt) if as_json else _line(job, receipt, counts_people=removal.counts_people))
     if job and job.status is not JobStatus.COMPLETED:
         raise typer.Exit(1)
 
@@ -106,9 +108,10 @@ def _confirm(text: str, there_is: DeletionReceipt, bar: Progress) -> None:
     bar.start()
 
 
-def _line(job: Job | None, receipt: DeletionReceipt) -> str:
+def _line(job: Job | None, receipt: DeletionReceipt, *, counts_people: bool) -> str:
     if job is None:
-        return f"would go: {counted(receipt)}; identities and people who vanish with it are not counted"
+        rest = "" if counts_people else "; identities and people who vanish with it are not counted"
+        return f"would go: {counted(receipt)}{rest}"
     return f"{job.status}: {job.error or f'{counted(receipt)} went'}"
 
 

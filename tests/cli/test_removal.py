@@ -61,14 +61,16 @@ def test_a_batch_is_reverted_and_a_dataset_deleted_without_a_server(command, bat
 
 def test_people_are_erased_by_namespace_and_value_or_by_a_file(command, batch_id, tmp_path):
     told = command("delete", "profile", "Email", "ana@example.com", "--dry-run").stdout
-    assert told.startswith("would go: 1 record versions, 1 identities, 1 profiles;")
+    assert told == "would go: 1 record versions, 1 identities, 1 profiles\n"
     with pytest.raises(BadInput, match="--yes"):
         command("delete", "profile", "Email", "ana@example.com")
     with pytest.raises(NotFound, match=r"'cleo@example\.com' of Email"):
         command("delete", "profile", "Email", "ana@example.com", "cleo@example.com", "--yes")
     listed = tmp_path / "people.txt"
     listed.write_text('Email,ana@example.com\n\n{"namespace": "Email", "value": "bob@example.com"}\n')
+    would = json.loads(command("delete", "profile", "--file", str(listed), "--dry-run", "--json").stdout)
     done = json.loads(command("delete", "profile", "--file", str(listed), "--yes", "--json").stdout)
+    assert (would["isDryRun"], would["receipt"]) == (True, done["receipt"])
     assert (done["type"], done["status"], done["receipt"]["profiles"]) == ("DELETE_PROFILE", "COMPLETED", 2)
     assert re.search("about +people", command("jobs", "show", done["id"]).stdout)
     for wrong in ((), ("Email",), ("Email", "x", "--file", str(listed))):
