@@ -197,6 +197,11 @@ def _packed(parts: Parts, number: Callable[[int, int, Fold | None], str], newest
     return Packed(f"array[{', '.join(numbers)}]::numeric[]", f"array[{', '.join(entries)}]::jsonb[]")
 
 
+def count_place(slot: int) -> int:
+    """Return where the number of events that count stands among the numbers of a row, for a slot."""
+    return _index(slot, 0)
+
+
 def _index(slot: int, place: int) -> int:
     return NUMBERS * slot + place + 1
 

@@ -148,3 +148,19 @@ select {values}
   left join part as p on p.place = person.place
  group by person.place
  order by person.place;
+
+-- name: list_buckets(sandbox_id, xids, starts, stops, sizes, places, since, at) -> rows
+-- The newest 100 partials that values are folded of, a value being of a slice of the xids, of buckets of one size, of a window; `places` are
+-- those of the numbers of events. Walks computed_partial_pkey.
+select given.number, p.xid, p.bucket, p.first_at >= given.since and p.last_at <= given.at as is_whole, p.numbers[given.place]::bigint as counted
+  from unnest($3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::timestamptz[], $8::timestamptz[]) with ordinality
+       as given (start, stop, seconds, place, since, at, number)
+ cross join lateral (
+   select k.xid, k.bucket, k.first_at, k.last_at, k.numbers
+     from gateway.computed_partial as k
+    where k.sandbox_id = $1 and k.xid = any(($2::uuid[])[given.start:given.stop]) and k.bucket_seconds = given.seconds
+      and k.last_at >= given.since and k.first_at <= given.at and k.numbers[given.place] > 0
+    order by k.bucket desc, k.xid
+    limit 100
+ ) p
+ order by given.number, p.bucket desc, p.xid;

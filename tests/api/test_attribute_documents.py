@@ -165,6 +165,30 @@ async def test_an_explanation_tells_the_newest_events_in_their_order(clients):
     assert (explained["value"], listed) == (26, [f"e{number:02}" for number in reversed(range(40)) if number % 3][:20])
 
 
+async def test_an_explanation_tells_what_is_kept_and_a_value_is_folded_of(clients):
+    world = clients[0].world
+    for name, text, lookback in (
+        ("buys", 'xEvent[eventType = "buy"].count()', "P3Y"),
+        ("ever", "xEvent.count()", None),
+    ):
+        await world.publish(name, text, lookback and parse_duration(lookback))
+    text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { explain(select: "_own.ComputedAttributes(buys,ever,kinds)") {
+        value computed { eventsCounted buckets { identity { value } start end eventsCounted isWhole } } } } } }"""
+    ada, bob = (each["profile"]["explain"] for each in (await told(clients, text, **WHO))["profiles"])
+    buys, ever, kinds = (each["computed"]["buckets"] for each in ada)
+    assert (
+        [sum(bucket["eventsCounted"] for bucket in each) for each in (buys, ever)]
+        == [each["value"] for each in ada[:2]]
+        == [1, 3]
+    )
+    assert [(each["identity"]["value"], each["start"], each["end"], each["isWhole"]) for each in ever] == [
+        (ADA[1], None, None, True)
+    ]
+    ((start, end),) = ((datetime.fromisoformat(each["start"]), datetime.fromisoformat(each["end"])) for each in buys)
+    assert start <= datetime.fromisoformat("2026-01-03T00:00:00Z") < end
+    assert (kinds, [each["computed"]["buckets"] for each in bob]) == ([], [[], [], []])
+
+
 async def test_publishing_and_disabling_change_the_schema_of_the_sandbox(client):
     world, code = client.world, client.world.scope.organization.code
     text = """{ __type(name: "XdmProfile%sComputedAttributes") { fields { name type { name } description } }

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.config.attribute_expressions import Program
-from gateway.domain.config.configuration import Configuration
+from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.computed_attributes import (
     ComputedValue,
     published_attributes,
@@ -17,17 +18,20 @@ from gateway.domain.reading.computed_attributes import (
 )
 from gateway.domain.reading.events import EventKey, slices
 from gateway.domain.reading.profiles import Profile
+from gateway.domain.rules.buckets import ALL_TIMES
 from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.merge import Candidate, MergeRule, Path
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.aggregates import events_of
 from gateway.pql.inputs import Inputs
+from gateway.pql.partials import count_place
 from gateway.pql.rows import newest_keys
 from gateway.pql.sql import written
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 OF_EVENTS = query("computed_attributes.compute_of_events")
+LIST_BUCKETS = query("computed_partials.list_buckets")
 
 EVENTS_TOLD: Final = 20
 """Events that are told of those that a value is of."""
@@ -42,6 +46,7 @@ class ComputedProvenance:
 
     path: Path
     computed: ComputedValue
+    xids: tuple[UUID, ...]
     events: tuple[EventKey, ...]
 
     rule = MergeRule.COMPUTED
@@ -51,6 +56,20 @@ class ComputedProvenance:
     @property
     def value(self) -> Any:
         return self.computed.value
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """What is kept of an identity's events in a span of time, and a value is folded of. Without bounds, it is of all times.
+
+    `is_whole`: all of its events lie in the window; of another one those that do are read again.
+    """
+
+    xid: UUID
+    start: datetime | None
+    end: datetime | None
+    events_counted: int
+    is_whole: bool
 
 
 async def explain_values(
@@ -71,11 +90,48 @@ async def explain_values(
         keys = await _keys(tx, scope, of_events, values, profiles)
     return [
         [
-            ComputedProvenance(tuple(each.attribute.path.split(".")), each, found.get(each.attribute.name, ()))
+            ComputedProvenance(
+                tuple(each.attribute.path.split(".")), each, profile.person.xids, found.get(each.attribute.name, ())
+            )
             for each in told
         ]
-        for told, found in zip(values, keys, strict=True)
+        for profile, told, found in zip(profiles, values, keys, strict=True)
     ]
+
+
+async def read_buckets(
+    db: Database, scope: Scope, config: Configuration, explained: Sequence[ComputedProvenance]
+) -> list[list[Bucket]]:
+    """Read the buckets that each value is folded of, the newest first, at most 100; none of a value that is computed from events.
+
+    Needs `profile:read`; raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    kept = {each.name: each for each in config.partials if each.is_complete}
+    found: list[list[Bucket]] = [[] for _ in explained]
+    folded = [place for place, each in enumerate(explained) if each.computed.attribute.name in kept]
+    if not folded:
+        return found
+    values = [explained[place].computed for place in folded]
+    partials = [kept[value.attribute.name] for value in values]
+    given = (
+        [partial.seconds for partial in partials],
+        [count_place(partial.slot) for partial in partials],
+        [value.window_start or EARLIEST for value in values],
+        [value.as_of for value in values],
+    )
+    people = slices([explained[place].xids for place in folded])
+    for row in await db.rows(LIST_BUCKETS, scope.sandbox_id, *people, *given):
+        number = row["number"] - 1
+        found[folded[number]].append(_bucket(partials[number], row))
+    return found
+
+
+def _bucket(partial: KeptPartial, row: Any) -> Bucket:
+    is_of_all = partial.seconds == ALL_TIMES
+    start = None if is_of_all else row["bucket"]
+    end = None if is_of_all else row["bucket"] + timedelta(seconds=partial.seconds)
+    return Bucket(row["xid"], start, end, row["counted"], row["is_whole"])
 
 
 async def _keys(
