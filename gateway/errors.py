@@ -286,6 +286,7 @@ CONSTRAINTS: Mapping[str, tuple[type[UserFault], str, tuple[str, ...]]] = {
     "job_sandbox_id_fkey": (NotFound, _GONE, ()),
     "search_index_path_key": (Taken, "There is an index over this path already.", ("path",)),
     "search_index_sandbox_id_fkey": (NotFound, _GONE, ()),
+    "kept_attribute_sandbox_id_fkey": (NotFound, _GONE, ()),
     "search_index_sandbox_id_policy_id_fkey": (NotFound, "The merge policy has just been deleted.", ("mergePolicyId",)),
 }
 """For each constraint and unique index: the class, message and path of the error that a caller gets when a row breaks it."""

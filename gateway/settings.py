@@ -241,7 +241,7 @@ class Settings(BaseModel):
         ge=1,
         le=36_500,
         allow_inf_nan=False,
-        description="How many days an index for searches is kept that no search uses.",
+        description="How many days an index for searches, or the values of a computed attribute, are kept that no search uses.",
     )
     computed_attributes: Annotated[int, Limit("attributes")] = Field(
         25, ge=1, le=ATTRIBUTES, description="Computed attributes of a sandbox that may be published."

@@ -35,6 +35,7 @@ from gateway.domain.operations import (
     erasure_redaction,
     event_retention,
     ingest_error_retention,
+    kept_values,
     partial_retention,
     policy_materialization,
     profile_retention,
@@ -45,6 +46,11 @@ from gateway.domain.operations import (
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
 from gateway.domain.operations.erasure import DeleteScope, delete_profiles
+from gateway.domain.reading import kept_values as reading_kept_values
+from gateway.domain.reading.conditions import check_condition
+from gateway.domain.reading.search import Search, find_profiles
+from gateway.domain.rules.durations import Duration, parse_duration
+from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
 from gateway.domain.work import jobs, leases
 from gateway.domain.work.job_kinds import RULES, JobKind
@@ -53,6 +59,7 @@ from gateway.server.worker import handlers
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
+from gateway.xdm.classes import XdmClass
 
 HANDLERS = handlers(Settings())
 LEASE = {"leases.claim_job", "leases.advance_job"}
@@ -88,6 +95,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
         "search_indexes.mark_ready",
         "leases.release_job",
     },
+    JobKind.REFRESH_KEPT_VALUES: AGAIN | {"configuration.read_version", "kept_values.note_kept"},
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
     JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE | {"configuration.read_version", "attribute_backfill.list_xids"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
@@ -123,6 +131,8 @@ SMALL = [
     (policy_materialization, "DELETED_PER_PIECE", 3),
     (attribute_backfill, "XIDS_PER_PIECE", 4),
     (partial_retention, "PARTIALS_PER_PIECE", 3),
+    (reading_kept_values, "PEOPLE_PER_PIECE", 2),
+    (kept_values, "DROPPED_PER_PIECE", 3),
 ]
 
 
@@ -238,18 +248,39 @@ async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
     if kind in {JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES}:
         config = await world.config()
         await search_indexes.create_search_index(db, scope, config, config.default_policy, "homeAddress.city")
+    if kind is JobKind.REFRESH_KEPT_VALUES:
+        await _keep_values(world)
     if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.EXPIRE_COMPUTED_PARTIALS}:
         made, off = await _publish(world), AttributeStatus.DISABLED
         if kind is JobKind.EXPIRE_COMPUTED_PARTIALS:
             await update_attribute(db, scope, (await world.config()).unions, made.attribute_id, {}, most=1, status=off)
 
 
-async def _publish(world: World) -> ComputedAttribute:
+async def _publish(world: World, name: str = "a", lookback: Duration | None = None) -> ComputedAttribute:
     """Publish an attribute, and add some events to its partials."""
-    unions, settings = (await world.config()).unions, AttributeSettings("a", "a", "xEvent.count()")
-    made = await create_attribute(world.db, world.scope, unions, settings, most=1, publish=True)
+    unions, settings = (await world.config()).unions, AttributeSettings(name, name, "xEvent.count()", lookback=lookback)
+    made = await create_attribute(world.db, world.scope, unions, settings, most=2, publish=True)
     await world.events(*(event(f"new{n}", _ago(1), device) for n, device in enumerate(DEVICES)))
     return made
+
+
+async def _keep_values(world: World) -> None:
+    """Let searches read two attributes: one to the end, with people who changed since and windows that slide; and one no more."""
+    own = f"_{world.scope.organization.code}.ComputedAttributes"
+    for name, lookback in (("recent", parse_duration("P1Y")), ("all", None)):
+        await _publish(world, name, lookback)
+        config = await world.config()
+        condition = await check_condition(config, (XdmClass.INDIVIDUAL_PROFILE, f"{own}.{name} > 0"))
+        search = Search(config.default_policy, condition.at(datetime.now(UTC)), 60)
+        await find_profiles(world.db, world.scope, config, search, Window(1))
+    recent = next(each for each in config.attributes.values() if each.name == "recent")
+    await world.db.rows(READ_ON, world.scope.sandbox_id, recent.attribute_id)
+    await world.events(*[event(f"new{n}", _ago(30), device) for n, device in enumerate(DEVICES)])
+
+
+READ_ON = statement(
+    "update gateway.kept_attribute set used_at = used_at + interval '200 days' where sandbox_id = $1 and attribute_id = $2"
+)
 
 
 Committed = dict[tuple[int, UUID], list[str]]
@@ -295,6 +326,7 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT[\d:.]+\+00:00")
 ITS_OWN = (
     "sandbox_id",
     "config_version",
+    "position",
     "tx",
     "seq",
     "entry_id",

@@ -66,6 +66,7 @@ class SystemJobType(StrEnum):
     BUILD_SEARCH_INDEX = "BUILD_SEARCH_INDEX"
     EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
+    REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
 
 
 described(
@@ -89,6 +90,7 @@ described(
     EXPIRE_JOBS="Removes jobs that ended some days ago, but for those that deleted something.",
     EXPIRE_VERSIONS="Ends the time in which batches of records can be reverted, and removes versions of records that were replaced before.",
     BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
+    REFRESH_KEPT_VALUES="Brings the values of computed attributes that searches read up to date, tells of those whose window has slid, and drops those that no search read for some weeks.",
     EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
     EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more.",
 )
@@ -156,7 +158,7 @@ class DeletionReceiptType:
     ties: Long = plain("Documents' statements that identities belong together; equal ones of a batch count once.")
     identities: Long = plain("Identities that no document names any more.")
     profiles: Long = plain("People of whom nothing is left, counted once each time that they were gone.")
-    computed_values: Long = plain("Values of computed attributes. 0: this version of the gateway has none.")
+    computed_values: Long = plain("Values of computed attributes that were stored for searches.")
     projections: Long = plain("Projections at edges. 0: this version of the gateway has none.")
     errors: Long = plain("Documents that had been refused, and were kept with their batch.")
     redacted_mentions: Long = plain(

@@ -409,7 +409,7 @@ async def _search_profiles(
         condition = context.conditions[XdmClass.INDIVIDUAL_PROFILE, where]
         asked = Search(policy, condition, context.seconds_left * SEARCH_SHARE)
         page = await search.find_profiles(*own, context.config, asked, window, projection=projection)
-        count = partial(search.count_profiles, *own, asked)
+        count = partial(search.count_profiles, *own, context.config, asked)
     context.loaders.budget.spend(sum(map(size_of_profile, page.items)))
     return listing.paged(page, count)
 

@@ -24,6 +24,7 @@ from gateway.domain.operations import (
     event_retention,
     ingest_error_retention,
     job_retention,
+    kept_values,
     partial_retention,
     policy_materialization,
     profile_retention,
@@ -76,6 +77,7 @@ def handlers(settings: Settings) -> Mapping[JobKind, Handler]:
         JobKind.BACKFILL_COMPUTED_ATTRIBUTE: attribute_backfill.backfill_computed_attribute,
         JobKind.EXPIRE_COMPUTED_PARTIALS: partial_retention.expire_computed_partials,
         JobKind.EXPIRE_SEARCH_INDEXES: partial(search_indexing.expire_search_indexes, days=settings.search_index_days),
+        JobKind.REFRESH_KEPT_VALUES: partial(kept_values.refresh_kept_values, days=settings.search_index_days),
     }
 
 

@@ -4,7 +4,7 @@
 -- When the identity was erased, and for each table that holds something of people whether something of the identity is in it from up to then;
 -- of one that was not erased, whether anything is. An identity that is used again has its value, its graph and its profile from later on. The
 -- journal's rows of people who went, refused documents of which only the keys are kept, and jobs that are yet to erase it are no traces. `is true`
--- keeps other indexes of the journal out, which would be read from end to end. Walks change_xids_idx, job_naming_idx, identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, computed_partial_pkey,
+-- keeps other indexes of the journal out, which would be read from end to end. Walks change_xids_idx, job_naming_idx, identity_pkey, graph_pkey, tie_pkey, unlinked_pair_pkey, record_pkey, fragment_pkey, profile_pkey, computed_partial_pkey, kept_value_pkey,
 -- event_timeline_idx, event_resend_pkey and ingest_error_xids_idx.
 with asked as materialized (
   select i.value is not null as has_value, i.profile_id, i.erased_at, coalesce(i.erased_at, 'infinity') as until
@@ -33,6 +33,11 @@ select f.erased_at, f.is_used_again,
                         and p.profile_id = any(array[$2, f.profile_id])) as profile,
        not f.is_used_again
          and exists (select from gateway.computed_partial as p where p.sandbox_id = $1 and p.xid = $2) as computed_partial,
+       not f.is_used_again
+         and exists (select from gateway.kept_attribute as a
+                       join gateway.kept_value as v
+                         on v.sandbox_id = $1 and v.identity_graph = a.identity_graph and v.attribute_id = a.attribute_id
+                      where a.sandbox_id = $1 and v.profile_id = any(array[$2, f.profile_id])) as kept_value,
        exists (select from gateway.event as e where e.sandbox_id = $1 and e.xid = $2 and e.ingested_at <= f.until) as event,
        exists (select from gateway.event_resend as d where d.sandbox_id = $1 and d.xid = $2 and d.ingested_at <= f.until) as event_resend,
        coalesce((select bool_or(c.kind <> 'DELETED' and c.at <= f.until)

@@ -15,6 +15,12 @@ select job_id
   from gateway.job
  where sandbox_id = $1 and kind = $2 and subject = $3 and status in ('NEW', 'PROCESSING');
 
+-- name: hasten_job(sandbox_id, kind, subject) -> none
+-- Let the job of this kind about this subject be due now, if it waits. Walks job_open_key.
+update gateway.job
+   set due_at = least(due_at, gateway.now())
+ where sandbox_id = $1 and kind = $2 and subject = $3 and status = 'NEW';
+
 -- name: end_jobs(sandbox_id, kind, subject, status) -> none
 -- End the open job of this kind about this subject: the lease of a running one is gone at its next piece. Walks job_open_key.
 update gateway.job

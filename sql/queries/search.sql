@@ -1,5 +1,5 @@
 -- Searches: people for whom a condition in PQL is true. `{people}` are all people `k` of one kind of identity graph, `{key}` is their id
--- and `{table}` the table that has it; `{where}` are conditions on them, put together by pql/sql.py, and `{profile}` is the part of this
+-- and `{table}` the table that has it; `{computed}` is the part `document` of kept_values.sql, or nothing; `{where}` are conditions on them, put together by pql/sql.py, and `{profile}` is the part of this
 -- name in people.sql, or nothing where no condition looks at it.
 --
 -- A statement looks at no more than `people` people, so that it ends in time whoever is searched for; `last` is the last one looked at, or
@@ -49,6 +49,7 @@ select {is_kept} as is_current, reach.last,
        array(select k.{key}
                {people}
                {profile}
+               {computed}
               where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}
               order by k.{key} {direction}
               limit $7) as ids
@@ -60,5 +61,6 @@ select {is_kept} as is_current, reach.last,
        (select count(*)
           {people}
           {profile}
+          {computed}
          where k.sandbox_id = $1 and k.{key} > {low} and k.{key} < {high} {where}) as count
   from {reach};

@@ -180,6 +180,11 @@ delete from gateway.profile
 delete from gateway.computed_partial
  where sandbox_id = $1;
 
+-- name: empty_kept_value(sandbox_id) -> none
+-- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
+delete from gateway.kept_value
+ where sandbox_id = $1;
+
 -- name: empty_event(sandbox_id) -> none
 -- Removes a sandbox's rows of this table, when the sandbox goes. Walks the sandbox_id of its key.
 delete from gateway.event

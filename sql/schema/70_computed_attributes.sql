@@ -40,3 +40,29 @@ create table gateway.computed_partial (
   newest         jsonb[] not null,                                                -- of each slot with a value of the newest event: its time, its key, the value
   primary key (sandbox_id, xid, bucket_seconds, bucket)
 ) with (fillfactor = 80);
+
+-- The attributes whose values are kept because searches read them, for people by the identity graph, or for identities alone.
+create table gateway.kept_attribute (
+  sandbox_id     bigint not null references gateway.sandbox on delete cascade,
+  identity_graph text not null constraint kept_attribute_identity_graph_known check (identity_graph in ('NONE', 'PDG')),
+  attribute_id   uuid not null,
+  position       json not null,                                                   -- of the journal: values are those of the facts there, or of later ones
+  built_to       uuid,                                                            -- the last person whose value was computed first; null: everybody's was
+  built          bigint not null,                                                 -- how many people that were
+  as_of          timestamptz not null,                                            -- no instant at which a value was computed is later
+  used_at        timestamptz not null,                                            -- when a search last read it, to the day
+  primary key (sandbox_id, identity_graph, attribute_id)
+);
+
+-- What a kept attribute gives for a person: derived from events, and anew when its window slides.
+create table gateway.kept_value (
+  sandbox_id     bigint not null,
+  identity_graph text not null constraint kept_value_identity_graph_known check (identity_graph in ('NONE', 'PDG')),
+  attribute_id   uuid not null,
+  profile_id     uuid not null,                                                   -- under NONE: an identity
+  value          jsonb,                                                           -- null: missing
+  next_change_at timestamptz,                                                     -- when a window next leaves an event behind, or one in the future comes into it; null: never
+  primary key (sandbox_id, identity_graph, attribute_id, profile_id)
+);
+
+create index kept_value_due_idx on gateway.kept_value (sandbox_id, identity_graph, attribute_id, next_change_at) where next_change_at is not null;

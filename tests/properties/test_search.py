@@ -105,7 +105,7 @@ async def test_pages_and_counts_agree_with_the_evaluator(kept, history, pages, b
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(search, "MAX_PEOPLE", people)
             found = await walk(world, config, searched, size, backward=backward)
-            count = await search.count_profiles(world.db, world.scope, searched._replace(seconds=600))
+            count = await search.count_profiles(world.db, world.scope, config, searched._replace(seconds=600))
         ids = [each.profile_id for each in found]
         assert ids == sorted(expected), text
         assert {each.profile_id: canonical(each.document) for each in found} == expected

@@ -38,6 +38,8 @@ KNOWN = {
     "record.mode": Mode,
     "merge_policy.class": XdmClass,
     "merge_policy.identity_graph": IdentityGraphType,
+    "kept_attribute.identity_graph": IdentityGraphType,
+    "kept_value.identity_graph": IdentityGraphType,
     "merge_policy.merge_type": AttributeMergeType,
     "merge_policy.status": PolicyStatus,
     "computed_attribute.class": XdmClass,

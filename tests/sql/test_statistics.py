@@ -7,7 +7,13 @@ from gateway.domain.work.stores import OF_PEOPLE
 from gateway.storage.queries import SQL, Query
 
 OF_CLOSED_LISTS_OR_OURS = {
-    *(("change", "kind"), ("record", "mode"), ("ingest_error", "codes"), ("ingestion_warning", "code")),
+    *(
+        ("change", "kind"),
+        ("kept_value", "identity_graph"),
+        ("record", "mode"),
+        ("ingest_error", "codes"),
+        ("ingestion_warning", "code"),
+    ),
     *(("job", column) for column in ("kind", "status", "error", "created_by")),
 }
 """Columns of text in which no value of a document stands."""

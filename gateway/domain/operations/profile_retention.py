@@ -69,7 +69,7 @@ async def _remove(pieces: ExclusivePieces, job: LeasedJob, profile_ids: Sequence
         rows = expiry and await tx.rows(LIST_EXPIRED, sandbox_id, *expiry, profile_ids)
         removed, receipt = await _remove_facts(change, sorted({xid for row in rows or () for xid in row["xids"]}))
         people, facts = len((await refresh(change)).people), removed.total()
-        receipt = replace(receipt, identities=change.dropped, profiles=people)
+        receipt = replace(receipt, identities=change.dropped, profiles=people, computed_values=change.forgotten_values)
         await note_removed(tx, job, removed, receipt, done=job.done + people, records=facts, profiles=people)
 
 

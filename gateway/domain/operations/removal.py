@@ -186,12 +186,13 @@ class _Removal:
                 if await tx.value(IS_RESEND_STRAY, self._scope.sandbox_id, gone):
                     raise RetryTransaction("an event was sent again")
                 change = await change_of(tx, self._scope, config, unchanged_people({}))
-                change.event_xids = set(gone)
+                change.event_xids, change.is_removal = set(gone), True
                 await refresh(change)
                 removed = Counter[UUID]()
                 for row in rows:
                     removed[row["batch_id"]] += row["gone"]
-                await self._advance(tx, removed.total(), removed, DeletionReceipt(events=removed.total()))
+                receipt = DeletionReceipt(events=removed.total(), computed_values=change.forgotten_values)
+                await self._advance(tx, removed.total(), removed, receipt)
         self._concurrent.learn(size, perf_counter() - begin)
         return [
             EventRef(row["dataset_id"], row["xid"], event_id) for row in rows for event_id in row["event_ids"] or ()
@@ -259,6 +260,7 @@ class _Removal:
             events=events,
             ties=sum(row["is_of_origin"] for row in tied),
             identities=change.dropped,
+            computed_values=change.forgotten_values,
             profiles=sum(person.kind is ChangeKind.DELETED for person in effects.people.values()),
         )
         facts = sum(max(n, 0) for n in removed.values())

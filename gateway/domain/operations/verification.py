@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.namespaces import STANDARD
 from gateway.domain.operations.event_verification import verify_events
+from gateway.domain.operations.kept_values import verify_kept_values
 from gateway.domain.rules.normalization import NEWEST, RULES
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.check import Check, Difference, Piece
@@ -61,6 +62,7 @@ async def verify(
         if sample is None:
             for view in VIEWS:
                 await view.verify_rest(check)
+            await verify_kept_values(check)
             progress(check.compared)
         return check.differences
 

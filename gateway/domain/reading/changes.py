@@ -29,7 +29,7 @@ from gateway.domain.rules.scope import Permission, Scope
 from gateway.domain.views.effects import ChangeKind
 from gateway.domain.views.journal import XIDS_PER_ROW
 from gateway.errors import BadInput
-from gateway.storage.database import Database
+from gateway.storage.database import Database, Reader
 from gateway.storage.notifications import Channel
 from gateway.storage.queries import query
 
@@ -97,7 +97,7 @@ class ChangePage(NamedTuple):
     end: Position
 
 
-async def list_changes(db: Database, scope: Scope, policy: MergePolicy, asked: Window) -> ChangePage:
+async def list_changes(db: Reader, scope: Scope, policy: MergePolicy, asked: Window) -> ChangePage:
     """List changes of people as a policy sees them, from the oldest one kept on. Keys of the window are those of positions.
 
     Under a policy without a graph each identity of a changed person may have changed. Needs `profile:read`. Raises Forbidden; BadCursor;
@@ -138,7 +138,7 @@ async def iterate_changes(
 class _Reading:
     """A read of the journal as a policy sees people, up to what has ended at present."""
 
-    db: Database
+    db: Reader
     scope: Scope
     policy: MergePolicy
     is_by_identity: bool
@@ -147,7 +147,7 @@ class _Reading:
     journal_since: datetime
 
     @classmethod
-    async def begin(cls, db: Database, scope: Scope, policy: MergePolicy) -> "_Reading":
+    async def begin(cls, db: Reader, scope: Scope, policy: MergePolicy) -> "_Reading":
         row: Any = await db.row(READ_PRESENT, scope.sandbox_id)
         if row is None:
             raise BadInput("The sandbox is gone.")

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
 from typing import Any, Final, TypeAlias
+from uuid import UUID
 
 import orjson
 
@@ -125,6 +126,28 @@ async def results_in(
     return found
 
 
+async def values_of_events(
+    tx: Session,
+    scope: Scope,
+    config: Configuration,
+    attributes: Sequence[ComputedAttribute],
+    *,
+    people: Sequence[tuple[UUID, ...]],
+    at: datetime,
+) -> list[dict[str, Any]]:
+    """Return the values of published attributes of events by name, for each person, given as xids. Needs no permission.
+
+    A missing value is left out, as in a document. Raises BadPql for a value that is out of range.
+    """
+    moment, programs = Moment.of(tx, scope, config, at), [config.programs.programs[each.name] for each in attributes]
+    found: list[dict[str, Result]] = [{} for _ in people]
+    for start in range(0, len(people), PEOPLE_AT_ONCE):
+        some = slice(start, start + PEOPLE_AT_ONCE)
+        with within_range("a computed attribute has"):
+            await _compute_of_events(moment, programs, people[some], found[some])
+    return [_present(told) for told in found]
+
+
 # ------------------------------------------------------------------------------------------------ computing
 
 
@@ -156,7 +179,20 @@ async def _compute(
     moment: Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
 ) -> None:
     """Compute programs for some profiles, and add to what was found of each. One statement for aggregations, and one for each level above."""
-    people = slices([profile.person.xids for profile in profiles])
+    await _compute_of_events(moment, programs, [profile.person.xids for profile in profiles], found)
+    above = [program for program in programs if not program.is_of_events]
+    for _, level in groupby(above, lambda program: program.level):
+        chosen = tuple(level)
+        documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
+        statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
+        _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
+
+
+async def _compute_of_events(
+    moment: Moment, programs: Sequence[Program], members: Sequence[tuple[UUID, ...]], found: Sequence[dict[str, Result]]
+) -> None:
+    """Compute those of the programs that are of events for people, given by their members, and add to what was found of each."""
+    people = slices(members)
     folded = {program.partial for program in programs}
     kept = tuple(each for each in moment.config.partials if each.is_complete and each.partial in folded)
     if kept:
@@ -168,12 +204,6 @@ async def _compute(
         statement, values = _statement(OF_EVENTS, moment.config.tenant_code, of_events)
         rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *people, moment.at, times, *values)
         _add(found, of_events, rows)
-    above = [program for program in programs if not program.is_of_events]
-    for _, level in groupby(above, lambda program: program.level):
-        chosen = tuple(level)
-        documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
-        statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
-        _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
 
 
 def _add(
@@ -200,9 +230,14 @@ def _statement(statement: Query, tenant_code: str, programs: tuple[Program, ...]
 def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:
     """Return the document of a profile as JSON text, with the values of attributes that are known by now."""
     tenant = f"_{config.tenant_code}"
-    values = {name: _without_nulls(each[VALUE]) for name, each in told.items() if each[VALUE] is not None}
+    values = _present(told)
     own = {**profile.document.get(tenant, {}), ATTRIBUTES_FIELD: values}
     return orjson.dumps({**profile.document, tenant: own}).decode()
+
+
+def _present(told: Mapping[str, Result]) -> dict[str, Any]:
+    """Return the values that are there, by the names of their attributes."""
+    return {name: _without_nulls(each[VALUE]) for name, each in told.items() if each[VALUE] is not None}
 
 
 def _without_nulls(value: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import orjson
 
+from gateway.domain.config.attribute_expressions import in_order
 from gateway.domain.config.configuration import Configuration
 from gateway.errors import BadPql, Unstorable
 from gateway.pql.check import check
@@ -15,6 +16,7 @@ from gateway.pql.inputs import Inputs, event_inputs
 from gateway.pql.problems import Problem
 from gateway.pql.sql import at_instant, condition
 from gateway.pql.typed import Expression
+from gateway.pql.values import quoted
 from gateway.projection.predicates import Predicate
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.threads import COMPUTATIONS
@@ -35,11 +37,15 @@ EVENT: Final = event_inputs("e")
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """An expression that people or events satisfy only if it is true for them, and the predicate that it is in SQL; at an `instant`, once it has one."""
+    """An expression that people or events satisfy only if it is true for them, and the predicate that it is in SQL; at an `instant`, once it has one.
+
+    `attributes`: the names of those of events whose values the predicate reads of `computed.document`.
+    """
 
     expression: Expression
     predicate: Predicate
     instant: datetime | None = None
+    attributes: frozenset[str] = frozenset()
 
     def at(self, instant: datetime) -> "Condition":
         """Return the condition as it is at an instant."""
@@ -95,5 +101,15 @@ def _check(config: Configuration, key: ConditionKey) -> Condition | tuple[Proble
     checked = check(text, config.input_type(xdm_class), is_condition=True)
     if checked.expression is None:
         return checked.errors
-    inputs = EVENT if xdm_class is XdmClass.EXPERIENCE_EVENT else PERSON
-    return Condition(checked.expression, condition(checked.expression, inputs))
+    if xdm_class is XdmClass.EXPERIENCE_EVENT:
+        return Condition(checked.expression, condition(checked.expression, EVENT))
+    attributes = _attributes_in(config, checked.expression)
+    inputs = replace(PERSON, computed={name: f"(computed.document -> {quoted(name)})" for name in attributes})
+    return Condition(checked.expression, condition(checked.expression, inputs), attributes=attributes)
+
+
+def _attributes_in(config: Configuration, expression: Expression) -> frozenset[str]:
+    """Return the names of the attributes of events that an expression over a profile reads, directly or in another one."""
+    prefix = config.unions.prefix
+    names = {path.removeprefix(prefix).split(".")[0] for path in expression.paths if path.startswith(prefix)}
+    return frozenset(each.name for each in in_order(config.programs.programs, names) if each.is_of_events)

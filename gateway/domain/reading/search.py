@@ -15,6 +15,7 @@ from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.reading.conditions import Condition
 from gateway.domain.reading.identities import is_primary
+from gateway.domain.reading.kept_values import at_one_moment, document_part, note_use, values_of
 from gateway.domain.reading.people import FIRST, LAST, WHOLE
 from gateway.domain.reading.profiles import Profile, project_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
@@ -86,7 +87,7 @@ async def find_profiles(
     def missing() -> int:
         return asked.fetch - len(found)
 
-    async for row in _rows(db, scope, search, asked, missing):
+    async for row in _rows(db, scope, config, search, asked=asked, missing=missing):
         found += row["ids"]
         last = row["last"] if missing() else None
     page = page_of_rows(found, asked)
@@ -101,12 +102,12 @@ async def find_profiles(
     return Page(same, has_next=True, has_previous=page.has_previous, start=start, end=(last,))
 
 
-async def count_profiles(db: Database, scope: Scope, search: Search) -> int:
+async def count_profiles(db: Database, scope: Scope, config: Configuration, search: Search) -> int:
     """Count the people who are searched for. Needs `profile:read`. Raises Forbidden, BadInput, Unavailable, Timeout."""
     scope.require(Permission.PROFILE_READ)
     await check_search(db, scope, search.policy)
     count, last = 0, None
-    async for row in _rows(db, scope, search, Window()):
+    async for row in _rows(db, scope, config, search, asked=Window()):
         count, last = count + row["count"], row["last"]
     if last is not None:
         raise Timeout(f"{_SLOW} Leave `totalCount` out, and go through the pages.")
@@ -117,7 +118,13 @@ async def count_profiles(db: Database, scope: Scope, search: Search) -> int:
 
 
 async def _rows(
-    db: Database, scope: Scope, search: Search, asked: Window, missing: Callable[[], int] | None = None
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    search: Search,
+    *,
+    asked: Window,
+    missing: Callable[[], int] | None = None,
 ) -> AsyncIterator[Any]:
     """Yield what one statement after the other finds, until nobody is left or the time is over.
 
@@ -127,20 +134,23 @@ async def _rows(
     where, graph = [search.where.predicate], policy.settings.identity_graph
     at = search.where.instant or datetime.now(UTC)  # without one, the condition is the same at any
     candidates = await find_candidates(db, scope, policy, search.where.expression, at)
-    statement = statement_of(query, graph, where, candidates.profile_ids, backward=asked.backward)
     after, before = asked.bounds(UUID)
     after, before, due = after or FIRST, before or LAST, clock.time() + search.seconds
     for number in itertools.count():
         given = (policy.policy_id, policy.version, after, before, search.people)
         size = () if missing is None else (missing(),)
-        try:
-            row = await statement.row(db, scope.sandbox_id, *given, *size)
-        except Timeout as error:
-            raise Timeout(_SLOW) from error
+        async with at_one_moment(db, scope, config, policy, search.where.attributes) as moment:
+            kept = values_of(moment)
+            statement = statement_of(query, graph, where, candidates.profile_ids, kept, backward=asked.backward)
+            try:
+                row = await statement.row(moment.reader, scope.sandbox_id, *given, *size)
+            except Timeout as error:
+                raise Timeout(_SLOW) from error
         if not row["is_current"]:
             raise Unavailable("The merge policy has just changed; try again.")
         if number == 0:
             await note_candidates(db, scope, policy, candidates, at)
+            await note_use(db, scope, moment, at)
         yield row
         if row["last"] is None or (missing and not missing()) or clock.time() > due:
             return
@@ -152,12 +162,13 @@ def statement_of(
     graph: IdentityGraphType,
     where: Sequence[Predicate],
     candidates: list[UUID] | None = None,
+    kept: Sequence[Any] = (),
     *,
     backward: bool,
 ) -> Made:
     """Return a statement that searches all people of a kind of graph, and the values behind its own parameters.
 
-    With `candidates` it looks at these people alone, and at all of them at once.
+    With `candidates` it looks at these people alone, and at all of them at once. `kept`: what `values_of` gives for conditions on attributes.
     """
     values = Values(*([None] * len(query.parameters)))
     is_graph = graph is IdentityGraphType.PDG
@@ -165,10 +176,12 @@ def statement_of(
     among = Predicate(fill(part("search.among"), key=key, place="{0}"), (candidates,))
     conditions = values.conditions(where if candidates is None else [among, *where])
     direction, end = ("desc", "$4") if backward else ("asc", "$5")
+    computed = document_part(key).format(*map(values.bind, kept)) if kept else ""
     gaps = {
         "is_kept": part("people.is_current"),
         "people": part("search.graphs" if is_graph else "search.primaries"),
         "profile": part("people.profile") if "kept." in conditions else "",
+        "computed": computed,
         "key": key,
         "low": "reach.bound" if backward else "$4",
         "high": "$5" if backward else "reach.bound",

@@ -28,6 +28,8 @@ _UNITS: Final[Mapping[str, timedelta]] = {
 _MONTHS: Final[Mapping[str, int]] = {"M": 1, "Y": 12}
 _LONGEST_YEAR: Final = 366
 _LONGEST_MONTH: Final = 31
+_MILLISECOND: Final = timedelta(milliseconds=1)
+_DAY: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,20 @@ class Duration:
             return self.count * (_UNITS[self.unit] / timedelta(days=1))
         years, months = divmod(self.count * _MONTHS[self.unit], 12)
         return years * _LONGEST_YEAR + months * _LONGEST_MONTH
+
+    def left_behind(self, time: datetime, at: datetime) -> datetime:
+        """Return the first whole millisecond behind `at` at which `time` is more than so long ago, as long as months and years are as long as at `at`."""
+        behind = at + (time - self.before(at)) + _MILLISECOND
+        return behind - timedelta(microseconds=behind.microsecond % 1_000)
+
+    def next_leap(self, at: datetime) -> datetime | None:
+        """Return the first midnight behind `at` from which on months or years are of another length; None for a duration that is of one length."""
+        if self.unit in _UNITS:
+            return None
+        midnight = at.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY
+        while self.before(midnight) - self.before(midnight - _MILLISECOND) == _MILLISECOND:
+            midnight += _DAY
+        return midnight
 
     def __str__(self) -> str:
         time, letter = ("T", self.unit[1:]) if self.unit.startswith("T") else ("", self.unit)

@@ -31,6 +31,7 @@ class FactChange:
         refolded     without locked people: the records to fold anew from all versions, since one came late or went
         event_xids   identities under which events came or went
         added        the events by dataset, where all of them came and none went
+        is_removal   facts went, and with them what is kept of the people that they were of
         policies     write the profiles of all locked people under these policies alone; some people may have none yet
 
     Set by the views:
@@ -40,6 +41,7 @@ class FactChange:
         former_members   the members of the people before, by profile id
         excluded         identities that join nobody from now on
         dropped          how many identities no fact names any more
+        forgotten_values how many values of computed attributes went
         effects          what happened to people
     """
 
@@ -59,6 +61,7 @@ class FactChange:
     refolded: set[RecordKey] = field(default_factory=set)
     event_xids: set[UUID] = field(default_factory=set)
     added: list[tuple[UUID, Sequence[ValidDocument]]] = field(default_factory=list)
+    is_removal: bool = False
     policies: Sequence[MergePolicy] | None = None
 
     changed: set[RecordKey] = field(default_factory=set)
@@ -66,4 +69,5 @@ class FactChange:
     former_members: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
     excluded: set[UUID] = field(default_factory=set)
     dropped: int = 0
+    forgotten_values: int = 0
     effects: Effects = field(default_factory=Effects)

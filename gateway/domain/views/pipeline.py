@@ -10,6 +10,7 @@ from gateway.domain.views.fact_change import FactChange
 from gateway.domain.views.fragments import FRAGMENTS
 from gateway.domain.views.graphs import GRAPHS
 from gateway.domain.views.journal import JOURNAL
+from gateway.domain.views.kept_values import KEPT_VALUES
 from gateway.domain.views.profiles import PROFILES
 
 
@@ -34,7 +35,7 @@ class View(Protocol):
         """Report the rows that were compared for no identity. To be called once all identities were compared."""
 
 
-VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, COMPUTED_PARTIALS, JOURNAL)
+VIEWS: Final[Sequence[View]] = (FRAGMENTS, GRAPHS, PROFILES, COMPUTED_PARTIALS, KEPT_VALUES, JOURNAL)
 """Every view, each after those that it reads: whether a person exists depends on fragments, a profile on both, and the journal tells the effects of all."""
 
 

@@ -30,6 +30,7 @@ class JobKind(StrEnum):
     EXPIRE_SEARCH_INDEXES = "EXPIRE_SEARCH_INDEXES"
     BACKFILL_COMPUTED_ATTRIBUTE = "BACKFILL_COMPUTED_ATTRIBUTE"
     EXPIRE_COMPUTED_PARTIALS = "EXPIRE_COMPUTED_PARTIALS"
+    REFRESH_KEPT_VALUES = "REFRESH_KEPT_VALUES"
 
 
 class Equal(StrEnum):
@@ -137,4 +138,5 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         changes_configuration=True,
     ),
     JobKind.EXPIRE_COMPUTED_PARTIALS: _recurring(timedelta(days=1), is_long=True),
+    JobKind.REFRESH_KEPT_VALUES: _recurring(timedelta(minutes=5), is_long=True),
 }

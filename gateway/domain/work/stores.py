@@ -57,6 +57,7 @@ STORES: Final = (
     _view("fragment"),
     _view("profile"),
     _view("computed_partial"),
+    _view("kept_value"),
     _fact("event", "batch_removal", "erasure", "event_retention", "profile_retention"),
     _fact("event_resend", "batch_removal", "erasure", "event_retention", "profile_retention"),
     _view("change"),
@@ -67,7 +68,7 @@ STORES: Final = (
         Store(table, StoreKind.CONFIGURATION)
         for table in (
             *("organization", "sandbox", "api_key", "revocation", "audit_entry", "namespace", "identity_settings"),
-            *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute"),
+            *("xdm_schema", "dataset", "batch", "merge_policy", "search_index", "computed_attribute", "kept_attribute"),
         )
     ),
     Store("migration", StoreKind.DATABASE),

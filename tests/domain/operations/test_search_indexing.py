@@ -354,7 +354,7 @@ async def test_a_search_finds_the_same_people_by_an_index_as_by_going_through_al
         return (
             shown,
             [(page.has_next, page.has_previous) for page in pages],
-            await count_profiles(world.db, world.scope, search),
+            await count_profiles(world.db, world.scope, config, search),
         )
 
     through_all = await searched()

@@ -1,0 +1,178 @@
+"""Values that searches read: kept from the first search on, right for every later one, told when a window slides, and gone with what they are of."""
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from working import work_off
+from world import event, record
+
+from gateway.domain.operations.erasure_verification import verify_erasure
+from gateway.domain.operations.verification import verify
+from gateway.domain.reading import kept_values
+from gateway.domain.reading.changes import list_changes
+from gateway.domain.reading.conditions import check_condition, now_in, read_instant
+from gateway.domain.reading.search import Search, find_profiles
+from gateway.domain.rules.durations import parse_duration
+from gateway.domain.rules.keyset import Window
+from gateway.domain.views.effects import ChangeKind
+from gateway.domain.work import jobs
+from gateway.errors import Unavailable
+from gateway.settings import Settings
+from gateway.storage.database import Database
+from gateway.storage.queries import Query
+from gateway.xdm.classes import XdmClass
+
+ANA, BOB, CLEO = [("Email", f"{name}@example.com") for name in ("ana", "bob", "cleo")]
+VALUES = Query(
+    "test.values", "select profile_id, value, next_change_at from gateway.kept_value where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests.",
+)  # fmt: skip
+DUE = Query(
+    "test.due", "update gateway.job set due_at = created_at where sandbox_id = $1 and kind = 'REFRESH_KEPT_VALUES'", ("sandbox_id",), (), "rows",
+    "For tests.",
+)  # fmt: skip
+SPOIL = Query(
+    "test.spoil",
+    "update gateway.kept_value set value = '99' where sandbox_id = $1",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For tests.",
+)
+
+
+@pytest.fixture
+async def clock(world, dsn):
+    """The world as of any moment: `clock(datetime)`."""
+    opened = []
+
+    async def at(moment):
+        later = await Database.connect(f"{dsn}&gateway.now={moment.strftime('%Y-%m-%dT%H:%M:%S.%fZ')}", size=3)
+        opened.append(later)
+        return replace(world, db=later)
+
+    yield at
+    for each in opened:
+        await each.close()
+
+
+def own(world):
+    return f"_{world.scope.organization.code}.ComputedAttributes"
+
+
+async def found(world, text):
+    """The e-mail addresses of the people for whom a condition holds."""
+    config, key = await world.config(), (XdmClass.INDIVIDUAL_PROFILE, text.format(own=own(world)))
+    condition = (await now_in(world.db, {key: await check_condition(config, key)}))[key]
+    page = await find_profiles(world.db, world.scope, config, Search(config.default_policy, condition, 60), Window(100))
+    return {each.document.get("person", {}).get("name", {}).get("firstName") for each in page.items}
+
+
+async def visited(world, who, name, *days, at):
+    """Let somebody with a name visit so many days ago."""
+    await world.records(record(who, first_name=name))
+    await world.events(*[event(f"{name}{number}", (at - timedelta(days=number)).isoformat(), who) for number in days])
+
+
+async def changed(world, after):
+    config = await world.config()
+    return await list_changes(world.db, world.scope, config.default_policy, Window(100, after=after))
+
+
+async def test_a_window_that_slides_is_a_change_of_those_whose_value_is_another(world, clock):
+    now = await read_instant(world.db)
+    await visited(world, ANA, "Ana", 1, 9.5, at=now)
+    await visited(world, BOB, "Bob", 1, at=now)
+    await visited(world, CLEO, "Cleo", 9.5, at=now)
+    await world.publish("recent", "xEvent.count()", parse_duration("P10D"))
+    assert await found(world, "{own}.recent = 1") == {"Bob", "Cleo"}
+    present = (await changed(world, None)).end.key
+    later = await clock(now + timedelta(days=0.5))
+    assert await found(later, "{own}.recent = 1") == {"Bob", "Cleo"}, "both ends count"
+    later = await clock(now + timedelta(days=0.5, milliseconds=1))
+    assert await found(later, "{own}.recent = 1") == {"Ana", "Bob"}
+    await jobs.schedule(later.db)
+    await later.db.rows(DUE, world.scope.sandbox_id)
+    await work_off(later.db, later.configurations)
+    page = await changed(later, present)
+    path = f"{own(world)}.recent".split(".")
+    assert {(each.profile_id, each.kind) for each in page.items} == {
+        (await world.xid(*who), ChangeKind.UPDATED) for who in (ANA, CLEO)
+    }
+    assert [each.changed_paths for each in page.items] == [[path], [path]]
+    await later.db.rows(DUE, world.scope.sandbox_id)
+    await work_off(later.db, later.configurations)
+    assert (await changed(later, page.end.key)).items == [], "it is told once"
+    assert await found(later, "{own}.recent = 1") == {"Ana", "Bob"}
+
+
+async def test_what_is_erased_leaves_the_values_and_is_counted(world):
+    now = await read_instant(world.db)
+    await visited(world, ANA, "Ana", 1, 2, at=now)
+    await visited(world, BOB, "Bob", 1, at=now)
+    await world.publish("visits", "xEvent.count()")
+    assert await found(world, "{own}.visits = 2") == {"Ana"}
+    ana = await world.xid(*ANA)
+    assert "kept_value" in (await verify_erasure(world.db, world.scope, ana)).traces
+    job = await world.erase(ana)
+    assert job.receipt.computed_values == 1
+    check = await verify_erasure(world.db, world.scope, ana)
+    assert (check.is_erased, check.traces) == (True, ())
+    assert {row["profile_id"] for row in await world.db.rows(VALUES, world.scope.sandbox_id)} == {await world.xid(*BOB)}
+    assert await found(world, "{own}.visits > 0") == {"Bob"}
+
+
+async def test_very_many_people_are_left_to_a_job_which_says_how_far_it_is(world, monkeypatch):
+    now = await read_instant(world.db)
+    for who, name in ((ANA, "Ana"), (BOB, "Bob"), (CLEO, "Cleo")):
+        await visited(world, who, name, 1, at=now)
+    await world.publish("visits", "xEvent.count()")
+    monkeypatch.setattr(kept_values, "MAX_FOLDED", 2)
+    monkeypatch.setattr(kept_values, "PEOPLE_PER_PIECE", 2)
+    with pytest.raises(Unavailable, match="'visits' are being computed for searches: 0 of 3 people are done"):
+        await found(world, "{own}.visits = 1")
+    await work_off(world.db, world.configurations)
+    assert await found(world, "{own}.visits = 1") == {"Ana", "Bob", "Cleo"}
+    assert await verify(world.db, world.scope, world.configurations) == []
+    await world.db.rows(SPOIL, world.scope.sandbox_id)
+    spoiled = await verify(world.db, world.scope, world.configurations)
+    assert {(each.table, each.message) for each in spoiled} == {
+        ("kept_value", "differs from what is computed of the events")
+    }
+    assert len(spoiled) == 3
+
+
+async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
+    now = await read_instant(world.db)
+    await visited(world, ANA, "Ana", 1, at=now)
+    await world.publish("visits", "xEvent.count()")
+    assert await found(world, "{own}.visits = 1") == {"Ana"}
+    await jobs.schedule(world.db)
+    unread = Settings().search_index_days
+    for days, left in ((unread - 1, 1), (unread + 1, 0)):
+        later = await clock(now + timedelta(days=days))
+        await later.db.rows(DUE, world.scope.sandbox_id)
+        await work_off(later.db, later.configurations)
+        assert len(await world.db.rows(VALUES, world.scope.sandbox_id)) == left
+        assert len(await kept_values.list_kept(world.db, world.scope)) == left
+    assert await found(later, "{own}.visits = 1") == {"Ana"}
+
+
+@pytest.mark.parametrize("given", [0, 100])
+async def test_a_search_finds_what_was_written_before_it_beside_other_writers(world, monkeypatch, given):
+    """Each writer finds what it has written, by what is kept of all."""
+    monkeypatch.setattr(kept_values, "MAX_GIVEN", given)
+    await world.publish("visits", "xEvent.count()")
+    now = await read_instant(world.db)
+
+    async def write(number):
+        name, who = f"N{number}", ("Email", f"n{number}@example.com")
+        for visit in range(3):
+            await visited(world, who, name, visit, at=now)
+            if given or visit == 2:
+                assert name in await found(world, f"{{own}}.visits = {visit + 1}")
+
+    await asyncio.gather(*map(write, range(4)))
+    assert await found(world, "{own}.visits = 3") == {f"N{number}" for number in range(4)}
+    assert await verify(world.db, world.scope, world.configurations) == []
