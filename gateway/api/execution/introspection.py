@@ -4,7 +4,7 @@ The answer about a schema with thousands of fields takes a good part of a second
 made in a thread, has a limit of values, and is kept with the plan as JSON text.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -13,17 +13,13 @@ from graphql import (
     ExecutionResult,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLResolveInfo,
     GraphQLSchema,
     OperationDefinitionNode,
     SelectionSetNode,
     Undefined,
-    VariableNode,
-    Visitor,
     execute,
-    visit,
 )
 
 from gateway.api.execution.columns import FAILED, Fault, Resolver, Run
@@ -62,19 +58,13 @@ class Introspection(Resolver):
     ) -> None:
         self._schema = schema
         self._key = key
-        used = _Used()
-        for node in used.all_of(nodes, fragments):
-            visit(node, used)
-        own = {each.variable.name.value: each for each in operation.variable_definitions or ()}
-        self._names = tuple(sorted(used.variables & own.keys()))
         selected = OperationDefinitionNode(
             operation=operation.operation,
-            variable_definitions=tuple(own[name] for name in self._names),
+            variable_definitions=operation.variable_definitions,
             directives=(),
             selection_set=SelectionSetNode(selections=tuple(nodes)),
         )
-        spread = [fragments[name] for name in sorted(used.fragments & fragments.keys())]
-        self._document = DocumentNode(definitions=(selected, *spread))
+        self._document = DocumentNode(definitions=(selected, *fragments.values()))
         self._kept: WeightedCache[bytes, _Answer] = WeightedCache(MAX_CACHED_ANSWERS)
         self._making: Once[bytes, _Answer] = Once()
 
@@ -86,7 +76,7 @@ class Introspection(Resolver):
     async def values(self, run: Run, parents: list[Any], fail: Callable[[Exception, int], Any]) -> list[Any]:  # noqa: ARG002
         """Return a list with the one value as JSON text. Raises LimitExceeded, Unavailable."""
         sources = run.variables.sources
-        given = {name: sources[name].value for name in self._names if sources[name].value is not Undefined}
+        given = {name: source.value for name, source in sources.items() if source.value is not Undefined}
         answer = await self._answer(given)
         run.faults += [Fault(error, stays=answer.text is not None) for error in answer.errors]
         run.weigh(len(answer.text or b""))
@@ -131,28 +121,3 @@ class _Budget:
 
 class _Spent(BaseException):
     """The budget of values is used up. No `Exception`, which would become an error of each remaining field."""
-
-
-class _Used(Visitor):
-    """Finds the variables and fragments that selections use."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.variables = set[str]()
-        self.fragments = set[str]()
-
-    def all_of(
-        self, nodes: Sequence[FieldNode], fragments: Mapping[str, FragmentDefinitionNode]
-    ) -> Iterator[FieldNode | FragmentDefinitionNode]:
-        """Yield the nodes, then each fragment that was found in a node or fragment before."""
-        yield from nodes
-        done = set[str]()
-        while rest := self.fragments - done:
-            done |= rest
-            yield from (fragments[name] for name in sorted(rest) if name in fragments)
-
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.variables.add(node.name.value)
-
-    def enter_fragment_spread(self, node: FragmentSpreadNode, *_: object) -> None:
-        self.fragments.add(node.name.value)

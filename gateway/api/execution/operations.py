@@ -181,9 +181,7 @@ class Operations:
         reason, errors = None, list[GraphQLError]()
         try:
             self._check_compiles(operation)
-            variables = await _read(operation, given)
-            if operation.preconditions:
-                await _check(operation, given, variables, context.config)
+            variables = await _read(operation, given, context.config)
             plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
             stages.begin("execute")
             run = await plan.run(context, variables, self._limits.answer_bytes)
@@ -235,7 +233,7 @@ class Operations:
     ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
         check_values(operation.schema, operation.node, given)
         if operation.preconditions:
-            await _check(operation, given, await _read(operation, given), context.config)
+            await _read(operation, given, context.config)
         result = execute(
             operation.schema,
             operation.document,
@@ -263,21 +261,13 @@ def _has_vanished(errors: Sequence[GraphQLError]) -> bool:
     return any(isinstance(error.original_error, Vanished) for error in errors)
 
 
-async def _read(operation: Prepared, given: Mapping[str, Any]) -> VariableValues:
-    """Return the values of the variables, read in a thread where they are many. Raises VariablesRefused, LimitExceeded, Unavailable."""
-    if operation.variables.are_many(given):
-        return await DOCUMENTS.run(operation.variables.read, given)
-    return operation.variables.read(given)
+async def _read(operation: Prepared, given: Mapping[str, Any], config: Configuration) -> VariableValues:
+    """Return the values of the variables, with which all preconditions hold; in a thread where they are many.
 
-
-async def _check(
-    operation: Prepared, given: Mapping[str, Any], variables: VariableValues, config: Configuration
-) -> None:
-    """Check pages, filters and policies among the arguments, in a thread where values are many. Raises BadInput, Unavailable."""
-    if operation.variables.are_many(given):
-        await DOCUMENTS.run(operation.preconditions.check, variables, config)
-    else:
-        operation.preconditions.check(variables, config)
+    Raises VariablesRefused, LimitExceeded, BadInput, Unavailable.
+    """
+    is_many = operation.variables.are_many(given)
+    return await DOCUMENTS.run(operation.read, given, config) if is_many else operation.read(given, config)
 
 
 def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:

@@ -1,5 +1,6 @@
 """An operation of a valid document, with what is computed once for it: its cost, its checks, its variables, its plans."""
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -23,6 +24,7 @@ from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
+from gateway.domain.config.configuration import Configuration
 from gateway.runtime.cache import WeightedCache
 
 MAX_CACHED_PLANS: Final = 16
@@ -73,6 +75,12 @@ class Prepared:
     def variables(self) -> Variables:
         """Its variables, with the coercion of their values."""
         return Variables(self.schema, self.node, self._max_errors)
+
+    def read(self, given: Mapping[str, Any], config: Configuration) -> VariableValues:
+        """Return the values of the variables, with which all preconditions hold. Raises VariablesRefused, LimitExceeded, BadInput."""
+        values = self.variables.read(given)
+        self.preconditions.check(values, config)
+        return values
 
     @property
     def plans(self) -> int:

@@ -10,7 +10,7 @@ from world import event, record
 from gateway.api.context import PRECONDITION
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
-from gateway.api.execution.preconditions import Preconditions
+from gateway.api.execution.prepared import Prepared
 from gateway.api.schema import build_schema
 from gateway.domain.config import registry
 from gateway.runtime.threads import DOCUMENTS
@@ -141,7 +141,7 @@ async def test_many_values_are_checked_beside_the_event_loop(client, monkeypatch
     query = f"query ($f: EventFilter) {{ {NOBODY} {{ events(filter: $f) {{ totalCount }} }} }}"
     error = await client.error(query, f={"datasetIds": ["x"] * 19_000, **given()})
     assert error["extensions"]["code"] == "BAD_INPUT"
-    assert Preconditions.check in [getattr(work, "__func__", None) for work in ran]
+    assert Prepared.read in [getattr(work, "__func__", None) for work in ran]
 
 
 def test_every_filter_of_events_and_every_policy_declares_its_precondition():
