@@ -3,88 +3,66 @@
 An ingested document with such a value is refused by itself, so a request may have them there, and nowhere else.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import orjson
 from graphql import (
     DocumentNode,
+    GraphQLSchema,
     ListValueNode,
-    ObjectFieldNode,
     OperationDefinitionNode,
-    TypeNode,
+    Undefined,
     ValueNode,
     VariableNode,
-    Visitor,
-    visit,
+    get_named_type,
+    value_from_ast_untyped,
 )
+
+from gateway.api.execution.fields import fields_of
 
 DOCUMENTS: Final = "documents"
 """The field of TAKING that has the documents, and of no other input type."""
 TAKING: Final = {"IngestRecordsInput", "IngestEventsInput"}
-JSON: Final = "JSON"
 
 
 def is_readable(value: Any) -> bool:
-    """Return whether the value can be written as JSON in UTF-8."""
+    """Return whether the value can be written as JSON in UTF-8. A variable in it that is not given counts as null."""
     try:
-        orjson.dumps(value)
+        orjson.dumps(value, default=_of_absent)
     except TypeError:
         return False
     return True
 
 
-def without_documents(
-    document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return the values of the variables without the documents to ingest."""
-    uses = _Uses()
-    visit(document, uses)
-    kinds = {each.variable.name.value: _named(each.type) for each in operation.variable_definitions or ()}
-    only_documents = {name for name in uses.in_documents - uses.elsewhere if kinds.get(name) == JSON}
-    return {
-        name: _without_documents(value) if kinds.get(name) in TAKING else value
-        for name, value in given.items()
-        if name not in only_documents
-    }
-
-
-def _without_documents(value: Any) -> Any:
-    return {name: part for name, part in value.items() if name != DOCUMENTS} if isinstance(value, dict) else value
-
-
-def _named(kind: TypeNode) -> str:
-    while hasattr(kind, "type"):
-        kind = kind.type
-    return str(kind.name.value)  # type: ignore[attr-defined]
-
-
-class _Uses(Visitor):
-    """Finds the variables used as documents or as a list of them, and the variables used anywhere else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.in_documents: set[str] = set()
-        self.elsewhere: set[str] = set()
-
-    def enter_object_field(self, node: ObjectFieldNode, *_: object) -> Any:
-        if node.name.value != DOCUMENTS:
-            return None
-        self.in_documents |= {each.name.value for each in _whole(node.value) if isinstance(each, VariableNode)}
-        for each in _whole(node.value):
-            if not isinstance(each, VariableNode):
-                visit(each, self)
+def is_readable_beside_documents(
+    schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any]
+) -> bool:
+    """Return whether all arguments of an operation's fields, but for documents to ingest, and values that it does not ask for can be
+    written as JSON in UTF-8."""
+    values, known = dict(given), {each.variable.name.value for each in operation.variable_definitions or ()}
+    if not is_readable([value for name, value in given.items() if name not in known]):
         return False
+    for each in fields_of(schema, document, operation):
+        for argument in each.node.arguments or ():
+            takes = get_named_type(each.field.args[argument.name.value].type).name in TAKING
+            read = _without_documents if takes else value_from_ast_untyped
+            if not is_readable(read(argument.value, values)):
+                return False
+    return True
 
-    def enter_variable_definition(self, *_: object) -> bool:
-        return False
 
-    def enter_variable(self, node: VariableNode, *_: object) -> None:
-        self.elsewhere.add(node.name.value)
+def _without_documents(node: ValueNode, values: dict[str, Any]) -> Any:
+    """Return an input that takes documents, without those that are values of variables as they stand."""
+    value = value_from_ast_untyped(node, values)
+    if not isinstance(value, dict):
+        return value
+    stated = [each.value for each in getattr(node, "fields", ()) if each.name.value == DOCUMENTS]
+    items = [item for each in stated for item in (each.values if isinstance(each, ListValueNode) else [each])]
+    rest = [value_from_ast_untyped(item, values) for item in items if not isinstance(item, VariableNode)]
+    return {**value, DOCUMENTS: rest}
 
 
-def _whole(value: ValueNode) -> Iterator[ValueNode]:
-    if isinstance(value, ListValueNode):
-        yield from value.values
-    else:
-        yield value
+def _of_absent(value: Any) -> None:
+    if value is not Undefined:
+        raise TypeError
