@@ -99,17 +99,28 @@ class Asked:
     coordinate: str
 
 
-class Completion(ABC):
-    """Makes finished values of what a field gave, for one type with its modifiers."""
+class Completion:
+    """Makes finished values of what a field gave, for one type with its modifiers; this one of what is JSON text already."""
 
     def __init__(self, asked: Asked, *, nullable: bool, waits: bool = False) -> None:
         self.asked = asked
         self.nullable = nullable
         self.waits = waits
 
-    @abstractmethod
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """Return as many finished values as were given; None only where the type allows it."""
+        numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
+        if len(numbers) == len(values):
+            return self._absorbed(run, await self.complete(run, values, places), places)
+        finished = [self._whole(run, value, places, index) for index, value in enumerate(values)]
+        if numbers:
+            some = [values[number] for number in numbers]
+            _fill(finished, numbers, await self.complete(run, some, places_of_subset(places, numbers)))
+        return self._absorbed(run, finished, places)
+
+    async def complete(self, run: Run, values: list[Any], places: Places) -> list[Any]:  # noqa: ARG002
+        """Return the finished values of a column in which nothing is missing or JSON text, FAILED where something inside has failed."""
+        return values
 
     def fail(self, run: Run, error: Exception, path: Path) -> Any:
         """Note an error, and return what takes the value's place."""
@@ -123,19 +134,13 @@ class Completion(ABC):
         message = f"Cannot return null for non-nullable field {self.asked.coordinate}."
         return self.fail(run, TypeError(message), places(index))
 
-    def without(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """Return the column before its objects are finished: with what takes the place of missing ones, and with those that are JSON text."""
-        return [self.whole(run, value, places, index) for index, value in enumerate(values)]
-
-    def whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
-        """Return a value that nothing is left to be done with."""
-        if value is FAILED:
-            return FAILED
+    def _whole(self, run: Run, value: Any, places: Places, index: int) -> Any:
+        """Return what is left of a value to be finished, or what takes its place."""
         if type(value) is Finished:
             return run.splice(value)
         return self.nothing(run, places, index) if value is None else value
 
-    def absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
+    def _absorbed(self, run: Run, finished: list[Any], places: Places) -> list[Any]:
         """Return the column when something inside its values has failed."""
         if not self.nullable or not run.faults:
             return finished
@@ -212,18 +217,12 @@ class Listed(Completion):
         super().__init__(asked, nullable=nullable, waits=item.waits)
         self._item = item
 
-    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+    async def complete(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """Finish the items of all lists together."""
-        lists = [() if _is_finished(value) else value for value in values]
-        items = list(chain.from_iterable(lists))
-        rest = iter(await self._item.finish(run, items, places_of_items(places, lists))) if items else iter(())
-        finished = [
-            self.whole(run, value, places, index) if _is_finished(value) else list(islice(rest, len(value)))
-            for index, value in enumerate(values)
-        ]
-        if run.faults:
-            finished = [FAILED if isinstance(each, list) and _has_failed(each) else each for each in finished]
-        return self.absorbed(run, finished, places)
+        items = list(chain.from_iterable(values))
+        rest = iter(await self._item.finish(run, items, places_of_items(places, values)) if items else ())
+        finished = [list(islice(rest, len(value))) for value in values]
+        return [FAILED if _has_failed(each) else each for each in finished] if run.faults else finished
 
 
 class Objects(Completion):
@@ -235,19 +234,14 @@ class Objects(Completion):
         self._part = part
 
     async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """Finish the objects that are not JSON text yet."""
+        """Finish the objects; what was read of a record as one text is finished."""
         if self._part is not None:
             values = [value if _is_finished(value) else self._read(value, self._part) for value in values]
-        numbers = [number for number, value in enumerate(values) if not _is_finished(value)]
-        if len(numbers) == len(values):
-            return self.absorbed(run, await self._selection.finish(run, values, places), places)
-        finished = self.without(run, values, places)
-        if numbers:
-            rows = await self._selection.finish(
-                run, [values[number] for number in numbers], places_of_subset(places, numbers)
-            )
-            _fill(finished, numbers, rows)
-        return self.absorbed(run, finished, places)
+        return await super().finish(run, values, places)
+
+    async def complete(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+        """Finish the objects that are not JSON text yet."""
+        return await self._selection.finish(run, values, places)
 
     @staticmethod
     def _read(record: Any, part: int) -> Any:
@@ -256,25 +250,12 @@ class Objects(Completion):
         return record if parts is None else Finished(parts[part])
 
 
-class Spliced(Completion):
-    """What is JSON text already."""
-
-    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """Return the texts as parts of the answer."""
-        return self.without(run, values, places)
-
-
 class Written(Completion):
     """Leaves that are JSON text already, or are finished as others are where the records around them were read whole."""
 
     def __init__(self, otherwise: Leaf) -> None:
         super().__init__(otherwise.asked, nullable=otherwise.nullable)
-        self._otherwise = otherwise
-
-    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
-        """Return the texts as parts of the answer."""
-        is_text = any(type(value) is Finished for value in values)
-        return self.without(run, values, places) if is_text else await self._otherwise.finish(run, values, places)
+        self.complete = otherwise.finish  # type: ignore[method-assign]
 
 
 class Abstract(Completion):
@@ -284,22 +265,21 @@ class Abstract(Completion):
         super().__init__(asked, nullable=nullable, waits=True)
         self._of = of
 
-    async def finish(self, run: Run, values: list[Any], places: Places) -> list[Any]:
+    async def complete(self, run: Run, values: list[Any], places: Places) -> list[Any]:
         """Finish the objects of each type together."""
-        finished = self.without(run, values, places)
         groups: dict[Completion, list[int]] = {}
         for number, value in enumerate(values):
-            if not _is_finished(value):
-                groups.setdefault(self._of(value), []).append(number)
-        rows = await together(
+            groups.setdefault(self._of(value), []).append(number)
+        columns = await together(
             [
                 completion.finish(run, [values[number] for number in numbers], places_of_subset(places, numbers))
                 for completion, numbers in groups.items()
             ]
         )
-        for numbers, column in zip(groups.values(), rows, strict=True):
+        finished: list[Any] = [None] * len(values)
+        for numbers, column in zip(groups.values(), columns, strict=True):
             _fill(finished, numbers, column)
-        return self.absorbed(run, finished, places)
+        return finished
 
 
 class Resolver(ABC):

@@ -48,7 +48,6 @@ from gateway.api.execution.columns import (
     Resolver,
     Run,
     Selection,
-    Spliced,
     Text,
     Written,
 )
@@ -177,7 +176,7 @@ class _Compiler:
         if document is not None:
             names = computed_in(document)
             resolver: Resolver = Evaluated(document) if names is None else WithAttributes(document, names)
-            completion = Spliced(asked, nullable=not isinstance(field.type, GraphQLNonNull))
+            completion = Completion(asked, nullable=not isinstance(field.type, GraphQLNonNull))
         else:
             selected = self._walk.look_ahead(field, details)
             resolver = self._resolver(field, details, selected)

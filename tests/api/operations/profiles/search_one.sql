@@ -1,5 +1,5 @@
 -- people.list_people
-select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.profile_id, case when person.is_found then '{"profileId":' || coalesce('"' || person.profile_id || '"', 'null') || ',"entityJson":' || left(kept.document::text, -1) || case when kept.document = '{}' then '' else ',' end || '"identityMap":' || g.identity_map::text || '}' || '}' end
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3), person.profile_id, case when person.is_found then '{"profileId":' || coalesce('"' || person.profile_id || '"', 'null') || ',"entityJson":' || left(kept.document::text, -1) || case when kept.document = '{}' then '' else ',' end || '"identityMap":' || g.identity_map::text || '}}' end
   from gateway.graph g
  cross join lateral (select g.profile_id, $2::uuid as policy_id, $3::integer as version, true as is_found) person
   left join lateral (
