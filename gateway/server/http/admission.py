@@ -18,7 +18,6 @@ from starlette.types import Scope
 
 from gateway.api.execution.stages import Stages
 from gateway.errors import Unavailable
-from gateway.server.http.responses import error_response
 from gateway.settings import Settings
 from gateway.telemetry import AdmissionRefused, QueueChanged, observe
 
@@ -236,15 +235,12 @@ def body_units(size: int) -> int:
 
 
 def admitted(probe: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
-    """Return a route that calls the probe once it is admitted, or responds that too many wait."""
+    """Return a route that calls the probe once it is admitted. It raises Unavailable where too many wait."""
 
     async def answer(request: Request) -> Response:
         admission: Admissions = request.app.state.services.admission
-        try:
-            async with admission.probes.place(address(request.scope)):
-                return await probe(request)
-        except Unavailable as error:
-            return error_response(error)
+        async with admission.probes.place(address(request.scope)):
+            return await probe(request)
 
     return answer
 

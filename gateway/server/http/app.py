@@ -19,7 +19,7 @@ from gateway.api.execution.limits import Limits
 from gateway.api.execution.operations import Operations
 from gateway.api.schema import build_schema
 from gateway.domain.config.configuration import Configurations
-from gateway.errors import BadInput
+from gateway.errors import BadInput, GatewayError
 from gateway.server.credentials import read_signing_keys
 from gateway.server.deployment import connect
 from gateway.server.http import health
@@ -108,7 +108,7 @@ def _routes(settings: Settings, graphql: Route) -> list[BaseRoute]:
 
 def _around(router: Router, settings: Settings, graphql: Route) -> ASGIApp:
     """Return what every request passes before it comes to a route. Starlette's own outermost layer is left out: Observability does its work."""
-    routes = ExceptionMiddleware(router, handlers={HTTPException: _refuse})
+    routes = ExceptionMiddleware(router, handlers={HTTPException: _refuse, GatewayError: _refuse})
     door = FrontDoor(routes, HostNames(settings.hosts), graphql)
     if not settings.cors_origins:
         return Observability(door)
@@ -117,9 +117,9 @@ def _around(router: Router, settings: Settings, graphql: Route) -> ASGIApp:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
-    """Return the error response for requests that Starlette refuses: an unknown route, or a method that a route lacks."""
+    """Return the response to an error of ours, or to a request that Starlette refuses: an unknown route, or a method that a route lacks."""
     if not isinstance(error, HTTPException):
-        raise error
+        return error_response(error)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
         return method_refused(request.method, (error.headers or {})["Allow"])
     message = error.detail
