@@ -25,7 +25,7 @@ from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
 from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
-from gateway.api.execution.unreadable import is_readable_beside_documents
+from gateway.api.execution.unreadable import are_arguments_readable
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
 from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
@@ -128,7 +128,7 @@ class Operations:
                 Outcome.NOT_A_QUERY, {"errors": single_error_entries(BadInput("Only a query can be run here."))}
             )
         given = request.variables or {}
-        if request.unreadable and not is_readable_beside_documents(
+        if request.unreadable and not are_arguments_readable(
             operation.schema, operation.document, operation.node, given
         ):
             return Response(Outcome.NOT_JSON, {"errors": single_error_entries(BadInput(request.unreadable))})

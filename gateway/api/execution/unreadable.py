@@ -35,7 +35,7 @@ def is_readable(value: Any) -> bool:
     return True
 
 
-def is_readable_beside_documents(
+def are_arguments_readable(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, given: Mapping[str, Any]
 ) -> bool:
     """Return whether all arguments of an operation's fields, but for documents to ingest, and values that it does not ask for can be
