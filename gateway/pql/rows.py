@@ -1,6 +1,7 @@
 """Arrays in SQL: rows of tables, in an order, under conditions, so that a filter of a filter is one WHERE and no array is put together
 that is only gone through."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -23,7 +24,7 @@ from gateway.pql.typed import (
     value_sought,
 )
 from gateway.pql.types import ArrayOf, ObjectOf, Scalar
-from gateway.pql.values import Value, as_json, as_text, from_json, missing, quoted, sql_type
+from gateway.pql.values import Value, as_json, as_text, from_json, missing, sql_type
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +190,12 @@ def contained(source: Source, node: Some) -> str | None:
     array = source.value(node.of)
     if not array.is_stored:
         return None
-    path, value = sought
-    item = as_json(source.value(value))
+    path, constant = sought
+    value = constant.value
+    item = json.dumps(value) if isinstance(value, str | bool) else str(value)
     for step in reversed(path):
-        item = f"jsonb_build_object({quoted(step)}, {item})"
-    return f"coalesce({array.sql} @> jsonb_build_array({item}), false)"
+        item = f"{{{json.dumps(step)}: {item}}}"
+    return f"coalesce({array.sql} @> {source.parameter(f'[{item}]', 'jsonb')}, false)"
 
 
 def _filtered(source: Source, node: Filtered) -> Rows:

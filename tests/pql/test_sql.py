@@ -23,8 +23,8 @@ def statement_of(text):
 def test_what_a_caller_writes_is_a_parameter():
     sql, values = statement_of(LISTED)
     assert "Neil" not in sql
-    assert values == (3, "O'Neil")
-    assert sorted(set(re.findall(r"\$(\d+)", sql)), key=int) == [str(place) for place in range(1, 8)]
+    assert values == (3, '[{"SKU": "O\'Neil"}]', "O'Neil")
+    assert sorted(set(re.findall(r"\$(\d+)", sql)), key=int) == [str(place) for place in range(1, 9)]
     assert statement_of(LISTED.replace("O'Neil", "x").replace("3", "4"))[0] == sql
 
 
