@@ -74,3 +74,13 @@ def test_an_item_with_a_value_is_looked_for_without_a_row_for_each_item():
     sql, _ = statement_of('xEvent[productListItems[SKU = "a"]].count()')
     assert "@>" in sql
     assert "jsonb_array_elements" not in sql
+
+
+async def test_conditions_on_a_document_are_tested_in_their_order(generic_plan):
+    """Else Postgres looks for the other event beside each one, and not only beside those that have the item."""
+    then = 'exists B from xEvent where B._acme.note = "b" and B.timestamp occurs <= 30 days after A.timestamp'
+    sql, values = statement_of(f'exists A from xEvent where A.productListItems[SKU = "a"] and not ({then})')
+    plan = await generic_plan(sql, len(EVALUATE.parameters) + len(values))
+    filters = [line for line in plan.splitlines() if "Filter" in line and "EXISTS" in line]
+    assert filters
+    assert all(0 < line.find("@>") < line.find("EXISTS") for line in filters), plan
