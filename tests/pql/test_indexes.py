@@ -179,7 +179,10 @@ GOLDEN = {
     "any_event_in_a_window": "xEvent[timestamp occurs < 30 days before now]",
     "count_of_events_in_a_window": 'xEvent[eventType = "a" and timestamp occurs < 30 days before now].count() >= 3',
     "range_of_events": "xEvent[_acme.amount > 1]",
+    "event_without_graphs": 'xEvent[eventType = "a"]',
+    "count_of_events_in_a_window_without_graphs": 'xEvent[eventType = "a" and timestamp occurs < 30 days before now].count() >= 3',
 }
+"""Conditions by the names of their plans; `without_graphs`, under a policy that has none."""
 
 
 @pytest.mark.parametrize("name", GOLDEN)
@@ -197,7 +200,8 @@ async def test_postgres_walks_the_index_by_the_plan_that_it_settles_on(empty, na
         await empty.execute(
             f"create index {index} on gateway.{table} ({index_columns(leaf)}) where {owner} and {presence(leaf)}"
         )
-    statement, values = statement_of(SCOPE, policy(), expression, way)
+    graph = IdentityGraphType.NONE if name.endswith("without_graphs") else IdentityGraphType.PDG
+    statement, values = statement_of(SCOPE, policy(graph), expression, way)
     await empty.execute(f"prepare examined as {statement.sql}")
     given = ", ".join(["15", f"'{NOW}'", "5001", *map(literal, values)])
     rows = await empty.fetch(f"explain (costs off) execute examined ({given})")

@@ -7,6 +7,7 @@ sandbox_id; what a statement walks is said in its comment, and held against the 
 import re
 from datetime import UTC, datetime
 from functools import partial
+from uuid import UUID
 
 import pytest
 
@@ -59,7 +60,7 @@ LARGE = (
 )
 WHOLE_SANDBOX = re.compile(
     r"^tenants\.empty_|^maintenance\.|^search_candidates\.find_"
-)  # about all rows, whatever way is shortest; or by indexes that a job makes: tests/pql/test_index_plans.py
+)  # about all rows, whatever way is shortest; or by indexes that a job makes: tests/pql/test_indexes.py
 ENTITY = Document(
     Object((("a", Under("a", Leaf("String"))), ("b", Under("b", Items(Object((("c", Under("c", Leaf("Int"))),)))))))
 )
@@ -170,6 +171,17 @@ async def test_no_large_table_is_read_from_end_to_end(generic_plan, statement):
     plan = await plan_of(generic_plan, statement)
     read_whole = re.findall(r"Seq Scan on (\w+) ", plan + " ")
     assert not set(read_whole) & set(LARGE), plan
+
+
+@pytest.mark.parametrize("candidates", [None, [UUID(int=1)]], ids=["everybody", "candidates"])
+@pytest.mark.parametrize("graph", search.IdentityGraphType)
+async def test_a_search_walks_the_key_of_its_people_in_the_order_of_the_page(generic_plan, graph, candidates):
+    key = "graph_pkey" if graph is search.IdentityGraphType.PDG else "identity_pkey"
+    for backward in (False, True):
+        made = search.statement_of(search.FIND, graph, [WHERE], candidates, backward=backward)
+        plan = await generic_plan(made.query.sql, len(search.FIND.parameters) + len(made.values))
+        assert f"Scan {'Backward ' if backward else ''}using {key}" in plan, plan
+        assert not set(re.findall(r"Seq Scan on (\w+) ", plan + " ")) & set(LARGE), plan
 
 
 @pytest.mark.parametrize(
