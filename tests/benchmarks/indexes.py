@@ -8,6 +8,7 @@ the machine; for ingestion as a whole, the CPU of this process comes to it.
 """
 
 import argparse
+import gc
 import sys
 import tempfile
 import time
@@ -36,6 +37,11 @@ WARM = 2
 """Rounds that do not count."""
 SOME_TYPES = ("commerce.purchases", "web.webpagedetails.pageViews", "commerce.productViews", "commerce.productListAdds")
 PID = Query("benchmark.pid", "select pg_backend_pid()", (), (), "value", "For this benchmark.")
+HOT = Query(
+    "benchmark.hot",
+    "select (select 100 * n_tup_hot_upd / greatest(n_tup_upd, 1) from pg_stat_user_tables where relname = 'profile')",
+    (), (), "value", "For this benchmark.",
+)  # fmt: skip
 SETTLE = Query("benchmark.settle", "vacuum analyze", (), (), "none", "For this benchmark.")
 Documents = list[dict[str, Any]]
 
@@ -75,6 +81,7 @@ class Side:
     taken: list[Taken] = field(default_factory=list)
 
     async def take(self, documents: Documents, *, are_events: bool) -> None:
+        gc.collect()
         before = self._used()
         ingest = self.world.events if are_events else self.world.records
         assert (await ingest(*documents)).accepted == len(documents)
@@ -104,13 +111,17 @@ async def compare(cluster: Cluster, world: World, path: str, name: str, rounds: 
         for number, documents in enumerate(rounds):
             for side in sides[:: 1 if number % 2 else -1]:
                 await side.take(documents, are_events=are_events)
-    told = [each(side, lambda taken: taken.backend) for side in reversed(sides)]
-    whole = [each(side, lambda taken: taken.backend + taken.process) for side in reversed(sides)]
+        indexed, plain = (each(side, lambda taken: taken.backend) for side in sides)
+        process = min(each(side, lambda taken: taken.process) for side in sides)
+        hot = [await side.world.db.value(HOT) for side in reversed(sides)]
+    more = indexed - plain
+    parts = [more / plain, more / (plain + process)]
     cells = [
-        f"{plain:10.1f} {indexed - plain:+8.1f} {(indexed / plain - 1) * 100:+6.1f} %"
-        for plain, indexed in (told, whole)
+        f"{plain:8.1f} {process:8.1f} {more:+8.1f}",
+        *(f"{100 * part:+6.1f} %" for part in parts),
+        f"{hot[0]}, {hot[1]}",
     ]
-    print(f"{name:16} {path:32} {' '.join(cells)}", flush=True)
+    print(f"{name:14} {path:32} {' '.join(cells)}", flush=True)
 
 
 def each(side: Side, of: Callable[[Taken], int]) -> float:
@@ -132,14 +143,22 @@ async def main(people: int, rounds: int) -> None:
             async with db.altering(wait_seconds=60) as session:
                 await session.execute(SETTLE)
             await db.close()
-            print(f"{'':16} {'index over':32} {'backend, µs each':28} {'with the process':28}")
+            print(
+                "what, index over; µs of the backend, of the process, more of the backend; of the one, of both; HOT updates in %"
+            )
             new = [range(people + start, people + start + SIZE) for start in range(0, rounds * SIZE, SIZE)]
-            again = [range(start, start + SIZE) for start in range(0, min(people, rounds * SIZE), SIZE)]
+            again = [range(n % 4 * SIZE, n % 4 * SIZE + SIZE) for n in range(rounds)]
             for path in ("xEvent.eventType", "xEvent.commerce.order.priceTotal"):
                 await compare(cluster, world, path, "events", ([purchase(n, people) for n in each] for each in new))
             for path in ("homeAddress.city", "personalEmail.address"):
                 await compare(cluster, world, path, "new people", ([person(n, 0) for n in each] for each in new))
-                await compare(cluster, world, path, "people again", ([person(n, 1) for n in each] for each in again))
+                await compare(
+                    cluster,
+                    world,
+                    path,
+                    "people again",
+                    ([person(n, version) for n in each] for version, each in enumerate(again, 1)),
+                )
 
 
 if __name__ == "__main__":
