@@ -1,7 +1,7 @@
 """Indexes that serve an expression: which conditions of it an index could answer, and the SQL of the index and of asking it.
 
-An index finds no fewer people than a condition holds for, and the whole expression decides: so texts are kept by their first characters, times
-to the millisecond or the day, and bounds are always included. A leaf is indexed where it stands in objects, not in arrays or maps.
+An index finds no fewer people than a condition holds for, and the whole expression decides: so texts are kept by their first characters, numbers
+as doubles, times to the millisecond or the day, and bounds are always included. A leaf is indexed where it stands in objects, not in arrays or maps.
 """
 
 from collections.abc import Iterator, Sequence
@@ -194,6 +194,8 @@ def index_columns(leaf: Leaf) -> str:
 
 def presence(leaf: Leaf) -> str:
     """Return the condition of the rows that an index of a leaf has: those with the leaf. So an index of another leaf never looks as good."""
+    if leaf.type in NUMBERS:  # which takes half the time of making the number
+        return f"document{_steps(leaf.path[:-1])} ? {quoted(leaf.path[-1])}"
     return f"({_key(leaf)}) is not null"
 
 
@@ -215,11 +217,15 @@ def _key(leaf: Leaf) -> str:
     """Return SQL of what an index has of a leaf. It fails for no document, also of a time when the leaf had another type."""
     if leaf.is_of_events and leaf.path == TIME:
         return "timestamp"
-    steps = "".join(f" -> {quoted(step)}" for step in leaf.path)
     if leaf.type in NUMBERS:
-        return f"case when jsonb_typeof(document{steps}) = 'number' then (document{steps})::numeric end"
-    text = f"document{steps[: steps.rindex(' -> ')]} ->> {quoted(leaf.path[-1])}"
+        value = f"document #> array[{', '.join(map(quoted, leaf.path))}]"
+        return f"case when jsonb_typeof({value}) = 'number' then ({value})::double precision end"
+    text = f"document{_steps(leaf.path[:-1])} ->> {quoted(leaf.path[-1])}"
     return f'left({text}, {MAX_INDEXED_CHARACTERS}) collate "C"'
+
+
+def _steps(path: Path) -> str:
+    return "".join(f" -> {quoted(step)}" for step in path)
 
 
 def _compared(key: str, kind: Scalar, bound: Bound, source: Source) -> str:
@@ -235,4 +241,6 @@ def _keyed(kind: Scalar, node: Typed, source: Source) -> str:
     if kind in _FORMS:
         within = f"least(greatest({as_time(value)}, {_FIRST}), {_LAST})"
         return f"to_char({within} at time zone 'UTC', '{_FORMS[kind]}')"
-    return f"left({value.sql}, {MAX_INDEXED_CHARACTERS})" if kind is Scalar.STRING else value.sql
+    return (
+        f"left({value.sql}, {MAX_INDEXED_CHARACTERS})" if kind is Scalar.STRING else f"({value.sql})::double precision"
+    )

@@ -10,7 +10,9 @@ import pytest
 from catalogue import read_catalogue
 from places import reachable_directory
 from program import environment, gateway
+from world import World
 
+from gateway.domain.config.search_indexes import create_search_index, list_search_indexes
 from gateway.errors import SchemaError
 from gateway.storage.database import Database
 from gateway.storage.migrations import check_schema, expected_version, migrate, migrations
@@ -179,6 +181,33 @@ async def test_indexes_for_searches_are_of_the_whole_table_once_it_has_no_partit
         == 'CREATE INDEX search_1_cd ON gateway.event USING btree ("timestamp") WHERE (sandbox_id = 1)'
     )
     assert (first["relname"], first["attstattarget"], second["relname"]) == ("search_1_ab", 0, "search_1_cd")
+
+
+async def test_indexes_over_numbers_are_made_anew_by_jobs_and_others_stay(empty):
+    older = [one.name for one in migrations() if one.name < "0029_indexes"]
+    await run_sql(empty, *((SQL / "migrations" / f"{name}.sql").read_text(encoding="utf-8") for name in older))
+    names = "', '".join(older)
+    await run_sql(empty, f"insert into gateway.migration (name) select unnest(array['{names}'])")
+    db = await Database.connect(empty, size=2)
+    world = await World.create(db)
+    config, made = await world.config(), {}
+    for path in ("person.birthDate", "xEvent.commerce.order.priceTotal"):
+        index, _ = await create_search_index(db, world.scope, config, config.default_policy, path)
+        made[path] = f"search_{world.scope.sandbox_id}_{index.index_id.hex}"
+        await run_sql(empty, f"create index {made[path]} on gateway.event (timestamp)")
+    await run_sql(
+        empty, "update gateway.search_index set is_ready = true", "update gateway.job set status = 'COMPLETED'"
+    )
+    await migrate(empty)
+    listed = await list_search_indexes(db, world.scope)
+    assert [(index.path, index.is_ready, index.job_id is None) for index in listed] == [
+        ("person.birthDate", True, True),
+        ("xEvent.commerce.order.priceTotal", False, False),
+    ]
+    await db.close()
+    connection = await asyncpg.connect(empty)
+    assert [row["relname"] for row in await connection.fetch(INDEXES)] == [made["person.birthDate"]]
+    await connection.close()
 
 
 async def test_of_many_gateways_that_start_at_once_each_migration_is_applied_by_one(empty):

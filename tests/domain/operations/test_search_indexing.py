@@ -307,6 +307,12 @@ async def test_writers_go_on_with_any_value_under_an_index(world):
     """No value is too long for an index, and none of another type, from a time when the field had that, makes it fail."""
     await built(world)
     await built(world, "person.birthDate")
+    await built(world, "xEvent.commerce.order.priceTotal")
+    for number in (1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2**63, None):
+        order = {} if number is None else {"commerce": {"order": {"priceTotal": number}}}
+        assert (await world.events(event(f"{number}", "2026-01-01T00:00:00Z", CARL, **order))).accepted == 1
+    for text in ("= 0.1", f"= {2**63}", "> 99999999999999999999"):
+        assert (await found(world, f"xEvent[commerce.order.priceTotal {text}]"))[0] == await ids(world, CARL), text
     city = "R" * 20_000
     assert (await world.records(record(ANA, homeAddress={"city": city}))).accepted == 1
     assert (await found(world, f'homeAddress.city = "{city[:9_000]}"'))[0] == await ids(
