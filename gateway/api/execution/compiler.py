@@ -162,7 +162,7 @@ class _Compiler:
                 self._schema, self._operation, self._definitions(), key, [each.node for each in details]
             )
             self.introspections.append(resolver)
-            return Column(key, resolver, Leaf(asked, _same, nullable=name == "__type"))
+            return Column(key, resolver, Completion(asked, nullable=name == "__type"))
         return self._field(parent_type.fields[name], key, asked, details, place)
 
     def _field(
@@ -265,10 +265,6 @@ def _function(resolver: StrawberryResolver[Any], arguments: Arguments, selected:
         info=info.name if info else None,
         waits=resolver.is_async,
     )
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 def _enum_serializer(enum_type: GraphQLEnumType) -> Callable[[Any], Any]:

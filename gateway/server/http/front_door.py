@@ -11,14 +11,21 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.errors import BadInput
+from gateway.server.http.auth import HEADERS
 from gateway.server.http.compression import Compressing
 from gateway.server.http.hosts import FOR_OPERATORS, HostNames
 from gateway.server.http.negotiation import codings
-from gateway.server.http.request_head import read_headers
 from gateway.server.http.responses import error_response
 
 OTHER_HOST: Final = "This server does not answer to the name in `Host`; `GATEWAY_ALLOWED_HOSTS` lists those it has."
 NO_CODING: Final = "This answers packed by gzip or as it is, and `accept-encoding` refuses both."
+
+
+READ: Final = {
+    name.encode(): name
+    for name in (*HEADERS, "accept", "accept-encoding", "content-length", "content-type", "host", "transfer-encoding")
+}
+"""The headers that the gateway reads itself, by their bytes."""
 
 
 class FrontDoor:
@@ -33,7 +40,7 @@ class FrontDoor:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers, path = read_headers(scope), scope["path"]
+        headers, path = _read_headers(scope), scope["path"]
         accepted = codings(headers.get("accept-encoding"))
         if headers.get("host") not in self._hosts and path not in FOR_OPERATORS:
             await error_response(BadInput(OTHER_HOST))(scope, receive, send)
@@ -44,3 +51,8 @@ class FrontDoor:
             await self._route.app(scope, receive, Compressing(send, accepted))
         else:
             await self._app(scope, receive, Compressing(send, accepted))
+
+
+def _read_headers(scope: Scope) -> dict[str, str]:
+    """Return the values of the headers of READ that a request has, by lower-case names; of several with one name the first counts."""
+    return {READ[name]: value.decode("latin-1") for name, value in reversed(scope["headers"]) if name in READ}
