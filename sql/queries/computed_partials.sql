@@ -1,11 +1,11 @@
 -- Partials of computed attributes: what each makes of the events of an identity in a bucket of time, and the values that they come to.
 
 -- part: of_size
--- The partials of the events in `taken` by buckets of one size.
+-- The partials of the events in `taken` by buckets of one size, from a time on.
 select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.timestamp) as first_at, max(t.timestamp) as last_at,
        {numbers} as numbers, {newest} as newest
   from taken as t
- where {counts}
+ where ({counts}){since}
  group by t.xid, {bucket}
 
 -- part: of_cut
@@ -20,8 +20,7 @@ select t.place, {seconds}::integer as bucket_seconds, null::timestamptz as first
 -- The partials that all events of some identities make.
 with taken as materialized (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
-    from gateway.event as e
-   cross join {document}
+    from gateway.event as e{document}
    where e.sandbox_id = $1 and e.xid = any($2::uuid[])
 ), made as materialized ({made})
 
@@ -30,8 +29,10 @@ with taken as materialized (
 with taken as materialized (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from unnest($2::uuid[], $3::uuid[], $4::text[]) as given (dataset_id, xid, event_id)
-    join gateway.event as e on e.sandbox_id = $1 and e.xid = given.xid and e.dataset_id = given.dataset_id and e.event_id = given.event_id
-   cross join {document}
+   cross join lateral (select o.*
+                         from gateway.event as o
+                        where o.sandbox_id = $1 and o.xid = given.xid and o.dataset_id = given.dataset_id and o.event_id = given.event_id
+                       offset 0) as e{document}
 )
 insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
 select $1, made.* from ({made}) as made
@@ -40,35 +41,49 @@ on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
    set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
        numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end;
 
--- name: hold(sandbox_id, xids, sizes, others) -> none
--- Locks the partials of these identities in the order of their key, and empties them: those that are there, but those with buckets of the
--- `others`' sizes, and those that their events may make in buckets of these `sizes`. Walks event_timeline_idx and computed_partial_pkey.
+-- name: hold(sandbox_id, xids, sizes, oldest, held) -> none
+-- Locks the partials of these identities in the order of their key, and empties them: those that are there with buckets of the sizes `held`, and
+-- those that their events may make in buckets of these `sizes`, from the `oldest` time of each on. Walks event_timeline_idx and
+-- computed_partial_pkey.
 insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
 select $1, held.*, 'epoch', 'epoch', '{}', '{}'
   from (select e.xid, size.seconds, case size.seconds when 0 then 'epoch' else date_bin(make_interval(secs => size.seconds), e.timestamp, 'epoch') end
           from gateway.event as e
-         cross join unnest($3::integer[]) as size (seconds)
+          join unnest($3::integer[], $4::timestamptz[]) as size (seconds, oldest) on e.timestamp >= size.oldest
          where e.sandbox_id = $1 and e.xid = any($2::uuid[])
          union
         select o.xid, o.bucket_seconds, o.bucket
           from gateway.computed_partial as o
-         where o.sandbox_id = $1 and o.xid = any($2::uuid[]) and o.bucket_seconds <> all($4::integer[])
+         where o.sandbox_id = $1 and o.xid = any($2::uuid[]) and o.bucket_seconds = any($5::integer[])
        ) as held (xid, seconds, bucket)
  order by held.xid, held.seconds, held.bucket
 on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{}', newest = '{}';
 
--- name: make_held(sandbox_id, xids) -> none
--- Makes the partials of these identities that are held from their events, and removes those of no event. Walks event_timeline_idx and
+-- name: make_held(sandbox_id, xids, oldest, held) -> none
+-- Makes the partials of these identities that are held, with buckets of the sizes `held`, from their events from the `oldest` time of each size
+-- on, and removes those of no event. `is true` keeps Postgres from joining what it takes for one row. Walks event_timeline_idx and
 -- computed_partial_pkey.
-{of_xids}, gone as (
+{of_xids}, held as materialized (
+  select p.xid, p.bucket_seconds, p.bucket
+    from gateway.computed_partial as p
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket_seconds = any($4::integer[]) and p.numbers = '{}'
+), gone as (
   delete from gateway.computed_partial as p
-   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.numbers = '{}'
-     and not exists (select from made where made.xid = p.xid and made.bucket_seconds = p.bucket_seconds and made.bucket = p.bucket)
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket_seconds = any($4::integer[]) and p.numbers = '{}'
+     and (p.xid, p.bucket_seconds, p.bucket) not in (select made.xid, made.bucket_seconds, made.bucket from made)
 )
-update gateway.computed_partial as p
-   set first_at = made.first_at, last_at = made.last_at, numbers = made.numbers, newest = made.newest
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+select $1, made.*
   from made
- where p.sandbox_id = $1 and p.xid = made.xid and p.bucket_seconds = made.bucket_seconds and p.bucket = made.bucket and p.numbers = '{}';
+ where ((made.xid, made.bucket_seconds, made.bucket) in (select held.xid, held.bucket_seconds, held.bucket from held)) is true
+    on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
+   set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, newest = excluded.newest;
+
+-- name: give_up_slots(sandbox_id, attribute_ids) -> none
+-- Says that these attributes have no partials. Walks computed_attribute_pkey.
+update gateway.computed_attribute
+   set slot = null
+ where sandbox_id = $1 and attribute_id = any($2::uuid[]) and slot is not null;
 
 -- name: forget(sandbox_id, xids) -> none
 -- Removes the partials of these identities. Walks computed_partial_pkey.
@@ -128,15 +143,19 @@ with person as (
     from person
    cross join unnest(person.xids) as member (xid)
    cross join unnest($7::integer[], $8::timestamptz[]) as size (seconds, oldest)
-    join gateway.computed_partial as p
-      on p.sandbox_id = $1 and p.xid = member.xid and p.bucket_seconds = size.seconds
-     and p.bucket > size.oldest - make_interval(secs => size.seconds)
+   cross join lateral (select o.*
+                         from gateway.computed_partial as o
+                        where o.sandbox_id = $1 and o.xid = member.xid and o.bucket_seconds = size.seconds
+                          and o.bucket > size.oldest - make_interval(secs => size.seconds)
+                       offset 0) as p
    where p.last_at >= size.oldest and p.first_at <= $5::timestamptz
 ), taken as materialized (
   select h.place, h.bucket_seconds, h.first_at, h.last_at, e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from held as h
-    join gateway.event as e on e.sandbox_id = $1 and e.xid = h.xid and e.timestamp between h.first_at and h.last_at
-   cross join {document}
+   cross join lateral (select o.*
+                         from gateway.event as o
+                        where o.sandbox_id = $1 and o.xid = h.xid and o.timestamp between h.first_at and h.last_at
+                       offset 0) as e{document}
    where {is_cut}
 ), part as (
   select place, bucket_seconds, first_at, last_at, numbers, newest, false as is_cut from held

@@ -8,7 +8,7 @@ import pytest
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
-MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
+MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
@@ -20,9 +20,16 @@ PARTS = {
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "newest": "when 0 then p.newest",
-    "document": "(select) d", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="(select) d", made=MADE), "is_cut": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
+    "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", made=MADE), "is_cut": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
     "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
+SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($3::timestamptz[])[1]")
+OWN = {
+    "computed_partials.make_held": {
+        "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", made=SINCE)
+    }
+}
+"""What stands in the braces of one statement alone."""
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +42,7 @@ async def connection(module_dsn):
 
 @pytest.mark.parametrize("statement", all_queries(), ids=lambda statement: statement.name)
 async def test_the_statement_fits_the_schema(connection, statement):
-    text = statement.with_rows(1) if statement.columns else statement.filled(**PARTS).sql
+    text = statement.with_rows(1) if statement.columns else statement.filled(**PARTS | OWN.get(statement.name, {})).sql
     prepared = await connection.prepare(text)
     assert len(prepared.get_parameters()) == len(statement.parameters) + len(statement.columns)
     assert bool(prepared.get_attributes()) == (statement.shape != "none")

@@ -215,6 +215,11 @@ class Configuration:
             for xdm_class in XdmClass
         }
 
+    @property
+    def faulty_attributes(self) -> list[UUID]:
+        """The computed attributes that cannot be used, by their ids."""
+        return [row.key for row in self.broken if row.table == "computed_attribute"]
+
     @cached_property
     def partials(self) -> tuple[KeptPartial, ...]:
         """The partials of published computed attributes, by their slots."""

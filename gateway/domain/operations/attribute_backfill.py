@@ -12,6 +12,7 @@ from uuid import UUID
 from gateway.domain.config.computed_attributes import AttributeStatus
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.tenants import lock_configuration
+from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.scope import Scope
@@ -68,7 +69,8 @@ async def _make_some(db: Database, scope: Scope, configurations: Configurations,
         size = size_of_buckets(found["lookback"] and parse_duration(found["lookback"]))
         if events:
             xids = [row["xid"] for row in seen if row["events"]]
-            await make_anew(tx, scope, config.partials, xids, size=size)
+            partials = [each for each in config.partials if each.seconds == size]
+            await make_anew(tx, scope, partials, xids, at=await read_instant(tx))
         await leases.advance(tx, job, str(seen[-1]["xid"]), done=job.done + events, records=events)
         return True
 

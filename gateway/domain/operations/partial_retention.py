@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
-from gateway.domain.reading.conditions import READ_INSTANT
+from gateway.domain.reading.conditions import read_instant
 from gateway.domain.rules.buckets import ALL_TIMES
 from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.scope import Scope
@@ -34,7 +34,7 @@ async def _expire_some(db: Database, scope: Scope, configurations: Configuration
     async with shared_transaction(db, scope, configurations) as (tx, config):
         xid, seconds, bucket = job.cursor or (str(NIL), ALL_TIMES, EARLIEST.isoformat())
         after = UUID(xid), seconds, datetime.fromisoformat(bucket)
-        sizes = reach(config.partials, await tx.value(READ_INSTANT))
+        sizes = reach(config.partials, await read_instant(tx))
         last: Any = await tx.row(EXPIRE, scope.sandbox_id, *after, PARTIALS_PER_PIECE, *sizes)
         if last is None:
             return False

@@ -10,7 +10,7 @@ from typing import Any
 
 from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.computed_partials import DOCUMENT, by_size, columns_of, reach
+from gateway.domain.views.computed_partials import by_size, columns_of, reach, table_of_document
 from gateway.pql.partials import made, results
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, fill, part, query
@@ -58,7 +58,7 @@ def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     ]
     statement = FOLD.filled(
         columns=columns,
-        document=DOCUMENT,
+        document=table_of_document(columns),
         is_cut=" or ".join(f"(h.bucket_seconds = {size[slot]} and {is_cut('h', slot)})" for slot in size),
         cut=" union all ".join(cut),
         values=results({each.slot: each.partial for each in partials}, counts_row),

@@ -1,10 +1,11 @@
 """Buckets: spans of time, equally long and one behind the other, by which what is counted of events is kept."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from gateway.domain.rules.durations import Duration
 
+_FIRST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ALL_TIMES: Final = 0
 """The size of the one bucket that has no bounds."""
 
@@ -16,6 +17,13 @@ SIZES: Final = tuple(
 
 MAX_WHOLE_BUCKETS: Final = 32
 """How many buckets lie in a window, at most."""
+
+
+def begin_of_bucket(at: datetime, size: int) -> datetime:
+    """Return when the bucket of this size begins that a time lies in; the time itself, if there is one bucket for all times."""
+    if size == ALL_TIMES:
+        return at
+    return _FIRST + (at - _FIRST) // timedelta(seconds=size) * timedelta(seconds=size)
 
 
 def size_of_buckets(lookback: Duration | None) -> int:

@@ -8,11 +8,12 @@ transaction, rows in the order of their keys: of two that write one row the seco
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import KeptPartial
-from gateway.domain.rules.buckets import ALL_TIMES
+from gateway.domain.rules.buckets import ALL_TIMES, SIZES, begin_of_bucket
 from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
@@ -27,6 +28,7 @@ READ_INSTANT = query("expressions.read_instant")
 ADD_EVENTS = query("computed_partials.add_events")
 HOLD = query("computed_partials.hold")
 MAKE_HELD = query("computed_partials.make_held")
+GIVE_UP_SLOTS = query("computed_partials.give_up_slots")
 FORGET = query("computed_partials.forget")
 COMPARE = query("computed_partials.compare")
 LIST = query("computed_partials.list_partials")
@@ -34,8 +36,9 @@ LIST = query("computed_partials.list_partials")
 OF_SIZE = part("computed_partials.of_size")
 OF_XIDS = part("computed_partials.of_xids")
 
-DOCUMENT: Final = document_of("e").sql
-"""The document of an event `e` in statements."""
+OLDEST: Final = {MAKE_HELD.name: "$3"}
+"""The parameter of a statement that has the time of each size from which on events are read; others read all."""
+_DOCUMENT: Final = document_of("e")
 _EPOCH: Final = "'epoch'::timestamptz"
 
 
@@ -48,6 +51,8 @@ class ComputedPartials:
     async def refresh(self, change: FactChange) -> None:
         """Add the events that came, and make the partials of identities anew under which events went."""
         tx, scope, partials = change.tx, change.scope, change.config.partials
+        if change.event_xids and (faulty := change.config.faulty_attributes):  # their partials fall behind from now on
+            await tx.execute(GIVE_UP_SLOTS, scope.sandbox_id, faulty)
         if change.event_xids and not change.added:
             await make_anew(tx, scope, partials, change.event_xids)
         elif change.event_xids and partials:
@@ -85,19 +90,25 @@ COMPUTED_PARTIALS = ComputedPartials()
 
 
 async def make_anew(
-    tx: Session, scope: Scope, partials: Sequence[KeptPartial], xids: Collection[UUID], *, size: int | None = None
+    tx: Session, scope: Scope, partials: Sequence[KeptPartial], xids: Collection[UUID], *, at: datetime | None = None
 ) -> None:
-    """Make the partials of these identities from their events, beside writers who add some; only those with buckets of this `size`, if one is given."""
-    asked = scope.sandbox_id, sorted(xids)
-    kept = tuple(each for each in partials if size in (None, each.seconds))
+    """Make these partials of identities from their events, beside writers who add some.
+
+    With `at` others stay as they are, and only buckets are made that windows reach which end then; without it, all others go.
+    """
+    asked, kept = (scope.sandbox_id, sorted(xids)), tuple(partials)
     if not kept:
         await tx.execute(FORGET, *asked)
         return
-    sizes = {each.seconds for each in partials}
-    others = sizes - {size} if size is not None else ()
-    await tx.execute(HOLD, *asked, sorted({each.seconds for each in kept}), sorted(others))
+    if at is None:
+        sizes, held = list(by_size(kept)), [ALL_TIMES, *SIZES]
+        oldest = [EARLIEST for _ in sizes]
+    else:
+        sizes, since = reach(kept, at)
+        oldest, held = [begin_of_bucket(each, size) for size, each in zip(sizes, since, strict=True)], sizes
+    await tx.execute(HOLD, *asked, sizes, oldest, held)
     statement, values = of_xids(MAKE_HELD, kept)
-    await tx.execute(statement, *asked, *values)
+    await tx.execute(statement, *asked, oldest, held, *values)
 
 
 # ------------------------------------------------------------------------------------------------ statements
@@ -106,7 +117,7 @@ async def make_anew(
 def reach(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], list[datetime]]:
     """Return the sizes of buckets, and of each when the longest window begins that ends at an instant: older ones are read no more."""
     oldest: dict[int, datetime] = {}
-    for each in partials:
+    for each in sorted(partials, key=attrgetter("seconds")):
         since = each.since(at)
         oldest[each.seconds] = min(since, oldest.get(each.seconds, since))
     return list(oldest), list(oldest.values())
@@ -118,6 +129,11 @@ def by_size(partials: Iterable[KeptPartial]) -> dict[int, Parts]:
     for each in partials:
         found.setdefault(each.seconds, {})[each.slot] = each.partial
     return dict(sorted(found.items()))
+
+
+def table_of_document(columns: str) -> str:
+    """Return the document of an event `e` as a table beside it, if these columns mention it."""
+    return f" cross join {_DOCUMENT.sql}" if _DOCUMENT.is_in(columns) else ""
 
 
 def columns_of(partials: Sequence[KeptPartial], parameters: int) -> tuple[str, tuple[Any, ...]]:
@@ -137,7 +153,7 @@ def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     together = {seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}
     statement = ADD_EVENTS.filled(
         columns=columns,
-        document=DOCUMENT,
+        document=table_of_document(columns),
         made=_made(partials),
         numbers=" ".join(f"when {seconds} then {each.numbers}" for seconds, each in together.items()),
         newest=" ".join(f"when {seconds} then {each.newest}" for seconds, each in together.items()),
@@ -149,17 +165,23 @@ def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
 def of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return a statement about what all events of identities make, and the values of the parameters behind its own."""
     columns, values = columns_of(partials, len(statement.parameters))
-    return statement.filled(of_xids=fill(OF_XIDS, columns=columns, document=DOCUMENT, made=_made(partials))), values
+    made_of_xids = fill(
+        OF_XIDS, columns=columns, document=table_of_document(columns), made=_made(partials, OLDEST.get(statement.name))
+    )
+    return statement.filled(of_xids=made_of_xids), values
 
 
-def _made(partials: Iterable[KeptPartial]) -> str:
-    """Return a statement that gives the rows which the events in `taken` make."""
+def _made(partials: Iterable[KeptPartial], oldest: str | None = None) -> str:
+    """Return a statement that gives the rows which the events in `taken` make, from the `oldest` time of each size on, a parameter."""
     selects = []
-    for seconds, parts in by_size(partials).items():
+    for place, (seconds, parts) in enumerate(by_size(partials).items(), start=1):
+        since = f" and t.timestamp >= ({oldest}::timestamptz[])[{place}]" if oldest else ""
         packed = made(parts)
         bucket = _EPOCH if seconds == ALL_TIMES else f"date_bin(interval '{seconds} seconds', t.timestamp, {_EPOCH})"
         counts = " or ".join(f"t.c{slot}" for slot in parts)
-        selects.append(fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=counts, **packed._asdict()))
+        selects.append(
+            fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=counts, since=since, **packed._asdict())
+        )
     return " union all ".join(selects)
 
 

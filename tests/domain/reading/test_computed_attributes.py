@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from world import event, record
@@ -84,8 +84,9 @@ async def test_values_are_those_of_the_window_at_any_instant_to_the_millisecond(
         for place, (_, kind, price) in enumerate(sent)
     ])  # fmt: skip
     duration = lookback and parse_duration(lookback)
+    early = await clock(datetime(2026, 1, 1, tzinfo=UTC))
     for name, text in FUNCTIONS.items():
-        await world.publish(name, text, duration)
+        await early.publish(name, text, duration)
     spans = [timedelta(0), timedelta(hours=24), timedelta(weeks=4), timedelta(days=28), timedelta(days=31)]
     instants = {at + span + step * MILLISECOND for at, _, _ in sent for span in spans for step in (-1, 0, 1)}
     for at in sorted(instants):

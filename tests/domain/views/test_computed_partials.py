@@ -22,6 +22,9 @@ from gateway.domain.work import jobs
 
 ADA, BOB = ("Email", "ada@example.com"), ("Email", "bob@example.com")
 SUM, MONTH = "xEvent.sum(commerce.order.priceTotal)", parse_duration("P30D")
+EXPRESS = statement("""
+    with changed as (update gateway.sandbox set config_version = config_version + 1)
+    update gateway.computed_attribute set expression = $1""")
 ROWS = statement(
     "select bucket_seconds, numbers, newest from gateway.computed_partial order by xid, bucket_seconds, bucket"
 )
@@ -126,6 +129,15 @@ async def test_nothing_is_kept_without_attributes_nor_of_events_that_went(world,
     await world.revert(batch)
     await world.erase(await world.xid(*ADA))
     assert await world.db.rows(ROWS) == []
+
+
+async def test_a_value_is_right_once_an_expression_that_nobody_could_compute_for_a_while_is_good_again(world):
+    await world.publish("spent", SUM)
+    await world.events(priced("1", 1))
+    await world.db.rows(EXPRESS, "xEvent.nothing.count()")
+    await world.events(priced("2", 2))
+    await world.db.rows(EXPRESS, SUM)
+    assert (await values(world), await checked(world)) == ({"spent": 3}, [])
 
 
 @pytest.mark.parametrize(
