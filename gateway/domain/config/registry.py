@@ -201,7 +201,8 @@ async def update_schema(
         await asyncio.to_thread(_check_growth, old, new)
         titles = {each.title for each in others} | {row.name for row in broken.values()}
         await asyncio.to_thread(_check, new, others, titles, codes)
-        await _check_attributes(tx, scope, new, others)
+        if not old.is_profile_enabled:
+            await _check_attributes(tx, scope, new, others)
         if new.primary != old.primary:
             _check_primary(new, codes)
         if new != old:
