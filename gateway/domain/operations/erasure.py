@@ -202,9 +202,12 @@ async def _run_dry(db: Database, scope: Scope, configurations: Configurations, j
 
 async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Asked) -> DeletionReceipt:
     erased, _ = await find_to_erase(tx, scope, config, asked.identities, is_whole=asked.is_whole)
-    facts = await preview(tx, scope, facts_of(list(erased), EVER))
+    receipt = await count_related(tx, scope, erased)
+    for at in {member.marked_at for member in erased.values()}:
+        xids = [xid for xid, member in erased.items() if member.marked_at == at]
+        receipt += await preview(tx, scope, facts_of(xids, at or EVER))
     mentions = await Redaction(scope, list(erased), EVER).count(tx, config)
-    return facts + await count_related(tx, scope, erased) + DeletionReceipt(redacted_mentions=mentions)
+    return receipt + DeletionReceipt(redacted_mentions=mentions)
 
 
 def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:

@@ -47,7 +47,7 @@ RECORDS_AT_ONCE: Final = 100
 SPANS_AT_ONCE: Final = 50
 """Of how many records the versions are read together, and of how many spans the events."""
 
-VERSIONS_PER_PIECE: Final = 1_000
+VERSIONS_PER_PIECE: Final = 2_000
 BYTES_PER_PIECE: Final = 4_000_000
 EVENTS_PER_PIECE: Final = 500
 """How many versions one piece reads, of how many bytes where they are stored; and how many events, or resends."""
