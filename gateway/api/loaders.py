@@ -3,8 +3,9 @@
 A `Loaders` lives as long as what it has read may be taken for current: one query, or one field of a mutation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from functools import cached_property, partial
+from itertools import islice
 from operator import attrgetter
 from typing import Final, TypeAlias
 from uuid import UUID
@@ -12,7 +13,7 @@ from uuid import UUID
 import orjson
 
 from gateway.api.finished import PEOPLE_PER_PIECE, Budget
-from gateway.api.loading import Kept, Loader, Shared, grouped
+from gateway.api.loading import Alike, Kept, Loader, Shared, grouped
 from gateway.domain.config import api_keys, datasets, identity_settings, sandboxes, search_indexes
 from gateway.domain.config.api_keys import ApiKey
 from gateway.domain.config.configuration import Configuration
@@ -27,6 +28,7 @@ from gateway.domain.reading.identities import Identity, Sighting
 from gateway.domain.reading.identity_graphs import IdentityGraph, Members
 from gateway.domain.reading.profiles import Origin, Profile, ProfileResult
 from gateway.domain.reading.record_versions import Input, RecordVersion, VersionKey
+from gateway.domain.reading.statements import kinds_of
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import Fragment
 from gateway.domain.rules.scope import Scope
@@ -76,7 +78,7 @@ class CoalescedLoaders:
 
     @cached_property
     def profiles_by_xids(self) -> Shared[ProfileQuery, UUID, ProfileResult | str | None]:
-        return Shared(self.read_profiles, people_at_once)
+        return Shared(self.read_profiles, people_at_once, Alike(_kind_of_profiles, self.read_profiles_alike))
 
     @cached_property
     def events_by_people(self) -> Shared[EventQuery, Xids, Page[Event]]:
@@ -91,6 +93,16 @@ class CoalescedLoaders:
         policy, projection = self.config.policy(asked[0]), asked[1]
         read = profiles.project_texts if projection.is_text else profiles.project_profiles
         return await read(self._db, self.scope, self.config, policy, xids, projection=projection)
+
+    async def read_profiles_alike(
+        self, groups: Sequence[tuple[ProfileQuery, Sequence[UUID]]]
+    ) -> list[list[ProfileResult | str | None]] | None:
+        """Read profiles by projections that differ in values of conditions alone, such as cursors; None where one statement cannot."""
+        policy = self.config.policy(groups[0][0][0])
+        asked = [(xid, projection) for (_, projection), xids in groups for xid in xids]
+        texts = await profiles.project_texts_alike(self._db, self.scope, policy, asked)
+        rest = iter(texts or ())
+        return None if texts is None else [list(islice(rest, len(xids))) for _, xids in groups]
 
     async def read_events(self, asked: EventQuery, people: Sequence[Xids]) -> list[Page[Event]]:
         """Read the page that is asked for of each person's events."""
@@ -267,6 +279,13 @@ def _size_of_part(part: str | None) -> int:
 def people_at_once(asked: ProfileQuery) -> int:
     """Return how many people one statement reads where many are asked for."""
     return min(PEOPLE_PER_PIECE, _pages_at_once(asked[1].page_size))
+
+
+def _kind_of_profiles(asked: ProfileQuery) -> Hashable:
+    """Return what is equal for projections that one statement can read: only values of conditions differ among these."""
+    policy_id, projection = asked
+    kinds = kinds_of(projection) if projection.is_text else ()
+    return (policy_id, projection.structure[0], kinds) if kinds else asked
 
 
 def _pages_at_once(size: int) -> int:

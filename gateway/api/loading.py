@@ -5,10 +5,11 @@ of them was answered.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, NamedTuple, TypeVar, cast
 
 from aiodataloader import DataLoader
 
@@ -58,16 +59,28 @@ class Loader(DataLoader[K, V], Generic[K, V]):
 
 class Shared(Generic[G, K, V]):
     """A way to `read`, for requests that ask at the same moment. `small` is for a small part of what one statement may read for one request,
-    which is a `piece`; `large` for up to a piece, and nobody with little waits for that."""
+    which is a `piece`; `large` for up to a piece, and nobody with little waits for that. `alike`: how arguments that differ share a read."""
 
-    def __init__(self, read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]], piece: Callable[[G], int]) -> None:
+    def __init__(
+        self,
+        read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
+        piece: Callable[[G], int],
+        alike: "Alike[G, K, V] | None" = None,
+    ) -> None:
         self.read = read
         self.piece = piece
-        together = grouped(by_levels(read))
+        together = grouped(by_levels(read), alike and Alike(alike.kind, alike_by_levels(alike.read)))
         self.small: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(together)
         self.large: Coalescer[tuple[G, tuple[K, ...]], list[V]] = Coalescer(
             together, weight=lambda asked: len(asked[1]) / piece(asked[0]), most=PIECES_AT_ONCE
         )
+
+
+class Alike(NamedTuple, Generic[G, K, V]):
+    """How several arguments share a read. `kind` is equal for those that can. `read` answers for the keys of each; with None where it cannot."""
+
+    kind: Callable[[G], Hashable]
+    read: Callable[[Sequence[tuple[G, Sequence[K]]]], Awaitable[Sequence[Sequence[V]] | None]]
 
 
 class Kept(Generic[G, K, V]):
@@ -122,10 +135,11 @@ class Kept(Generic[G, K, V]):
 
 def grouped(
     read: Callable[[G, Sequence[K]], Awaitable[Sequence[V]]],
+    alike: Alike[G, K, V] | None = None,
 ) -> Callable[[Sequence[tuple[G, K]]], Awaitable[Sequence[V | Exception]]]:
     """Return a function that reads pairs of arguments and key, for fields with arguments: one call of `read` for each arguments.
 
-    Calls go side by side, and one that fails fails for its own keys alone.
+    Calls go side by side, and one that fails fails for its own keys alone. Arguments that are `alike` share a call.
     """
 
     async def read_group(arguments: G, keys: Sequence[K]) -> Sequence[V | Exception]:
@@ -134,14 +148,28 @@ def grouped(
         except Exception as error:  # noqa: BLE001 (the loader raises it where the keys were asked for)
             return [error] * len(keys)
 
+    async def read_kind(groups: Sequence[tuple[G, Sequence[K]]]) -> Sequence[Sequence[V | Exception]]:
+        if alike and len(groups) > 1:
+            with suppress(Exception):  # which of them fails is told by a call for each
+                if (answers := await alike.read(groups)) is not None:
+                    return answers
+        return await together([read_group(*group) for group in groups])
+
     async def read_groups(pairs: Sequence[tuple[G, K]]) -> Sequence[V | Exception]:
         groups: dict[G, list[K]] = {}
         for arguments, key in pairs:
             groups.setdefault(arguments, []).append(key)
-        answers = await together([read_group(arguments, keys) for arguments, keys in groups.items()])
-        if len(answers) == 1:
-            return answers[0]
-        rest = dict(zip(groups, map(iter, answers), strict=True))
+        if len(groups) == 1:
+            return await read_group(*groups.popitem())
+        kinds: dict[Hashable, list[tuple[G, list[K]]]] = {}
+        for group in groups.items():
+            kinds.setdefault(alike.kind(group[0]) if alike else group[0], []).append(group)
+        answers = await together([read_kind(kind) for kind in kinds.values()])
+        rest = {
+            arguments: iter(answer)
+            for kind, found in zip(kinds.values(), answers, strict=True)
+            for (arguments, _), answer in zip(kind, found, strict=True)
+        }
         return [next(rest[arguments]) for arguments, _ in pairs]
 
     return read_groups
@@ -153,10 +181,28 @@ def by_levels(
     """Return a function that reads tuples of keys in one call of `read`, and gives the values of each tuple."""
 
     async def read_levels(arguments: G, levels: Sequence[tuple[K, ...]]) -> list[list[V]]:
-        values = iter(await read(arguments, [key for level in levels for key in level]))
-        return [list(islice(values, len(level))) for level in levels]
+        return _by_level(levels, await read(arguments, [key for level in levels for key in level]))
 
     return read_levels
+
+
+def alike_by_levels(
+    read: Callable[[Sequence[tuple[G, Sequence[K]]]], Awaitable[Sequence[Sequence[V]] | None]],
+) -> Callable[[Sequence[tuple[G, Sequence[tuple[K, ...]]]]], Awaitable[Sequence[Sequence[list[V]]] | None]]:
+    """Return a function that does for `Alike.read` what `by_levels` does for other reads."""
+
+    async def read_levels(groups: Sequence[tuple[G, Sequence[tuple[K, ...]]]]) -> Sequence[Sequence[list[V]]] | None:
+        found = await read([(arguments, [key for level in levels for key in level]) for arguments, levels in groups])
+        if found is None:
+            return None
+        return [_by_level(levels, values) for (_, levels), values in zip(groups, found, strict=True)]
+
+    return read_levels
+
+
+def _by_level(levels: Sequence[tuple[K, ...]], values: Iterable[V]) -> list[list[V]]:
+    rest = iter(values)
+    return [list(islice(rest, len(level))) for level in levels]
 
 
 async def together(calls: Sequence[Coroutine[Any, Any, T]]) -> list[T]:

@@ -22,14 +22,20 @@ class Slot:
 
 
 class Values:
-    """The values of a statement's parameters, to which conditions add theirs; and whether one of these `computes` values."""
+    """The values of a statement's parameters, to which conditions add theirs; and whether one of these `computes` values.
 
-    def __init__(self, *given: Any) -> None:
+    `slots`: SQL with a gap for the place of a slot, where slots stand for columns and not for parameters.
+    """
+
+    def __init__(self, *given: Any, slots: str = "") -> None:
         self.given = list(given)
         self.computes = False
+        self._slots = slots
 
     def bind(self, value: Any) -> str:
         """Add a value, and return its parameter in SQL, such as `$4`."""
+        if self._slots and isinstance(value, Slot):
+            return self._slots.format(value.place)
         self.given.append(value)
         return f"${len(self.given)}"
 

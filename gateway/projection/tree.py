@@ -302,7 +302,8 @@ class Projection:
 
     @cached_property
     def _hash(self) -> int:
-        return hash((self.parts, self.raw, self.is_text))
+        structure, values = self.structure
+        return hash((structure, values)) if values else hash((self.parts, self.raw, self.is_text))
 
     @cached_property
     def nodes(self) -> tuple[Node, ...]:
@@ -328,7 +329,11 @@ class Projection:
             return given
 
         parts = tuple(replaced(part, slotted) for part in self.parts)
-        return (replace(self, parts=parts), tuple(values)) if values else (self, ())
+        if not values:
+            return self, ()
+        structure = replace(self, parts=parts)
+        vars(structure)["structure"] = structure, ()  # slots have no slots
+        return structure, tuple(values)
 
     @cached_property
     def is_in_store(self) -> bool:

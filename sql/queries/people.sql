@@ -55,8 +55,8 @@ coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.
 exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
 
 -- part: keys
--- Where each of these xids leads, unknown ones included.
-from unnest($4::uuid[]) with ordinality asked (xid, place)
+-- Where each of these xids leads, unknown ones included. `{arrays}` and `{names}` are values of conditions that differ among them.
+from unnest($4::uuid[]{arrays}) with ordinality asked (xid{names}, place)
   left join lateral (
          select namespace_id, value, profile_id
            from gateway.identity

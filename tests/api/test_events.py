@@ -1,7 +1,12 @@
 """Events in GraphQL: of one person, of several as one list, filtered, in both directions."""
 
+import asyncio
+
+import orjson
 import pytest
 from world import day, event, record
+
+from gateway.api.execution.operations import Request
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 EVENTS = """query ($asked: [IdentityInput!]!, $policy: ID, $filter: EventFilter, $order: EventOrder,
@@ -45,6 +50,35 @@ async def test_events_of_identities_are_those_of_the_whole_persons_each_once(his
 async def test_without_a_graph_they_are_those_of_the_identities_alone(history):
     policy = (await history.changed(CREATE_POLICY, WITHOUT_GRAPH))["mergePolicy"]["id"]
     assert await ids(history, ANA, policy=policy) == ["view", "late"]
+
+
+OF_PERSON = """query ($key: IdentityInput!, $since: DateTime, $type: [String!], $first: Int, $after: String) { profile(identity: $key) {
+  entity { person { name { firstName } } }
+  events(first: $first, after: $after, filter: {since: $since, eventTypes: $type}) {
+    totalCount nodes { eventId } pageInfo { hasNextPage hasPreviousPage endCursor } } } }"""
+
+
+async def test_pages_behind_other_cursors_that_are_asked_for_at_the_same_moment_share_a_statement(history, statements):
+    """And so do those since other times; others than these alone, such as types, have their own."""
+    scope = await history.scope()
+
+    async def answered(person, **variables):
+        asked = Request(OF_PERSON, {"key": keys(person)[0], **variables})
+        response = await history.operations.run(scope, asked, only_queries=True)
+        return orjson.loads(orjson.dumps(response.body))["data"]["profile"]
+
+    ends = [(await answered(ANA, first=size))["events"]["pageInfo"]["endCursor"] for size in (1, 2, 3)]
+    behind = [*((ANA, {"first": 1, "after": end}) for end in ends), (BEN, {"first": 1, "after": ends[0]})]
+    since = [(ANA, {"since": day(date)}) for date in (1, 2, 4)]
+    typed = [(ANA, {"type": [kind]}) for kind in ("commerce.purchases", "none")]
+    for asked, most in ((behind, 2), (since, 2), (typed, 2), (behind + since + typed, 4)):
+        alone = [await answered(person, **variables) for person, variables in asked]
+        with statements() as names:
+            together = await asyncio.gather(*(answered(person, **variables) for person, variables in asked))
+        assert together == alone
+        assert names.count("people.read_texts") <= most
+    found = [[node["eventId"] for node in each["events"]["nodes"]] for each in together]
+    assert found == [["buy"], ["late"], [], ["buy"], ["view", "buy", "late"], ["buy", "late"], ["late"], ["buy"], []]
 
 
 async def test_an_event_shows_its_person_and_its_sources(history):

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from gateway.api.finished import READS_PER_PIECE, Budget
-from gateway.api.loading import FEW, PIECES_AT_ONCE, Kept, Shared
+from gateway.api.loading import FEW, PIECES_AT_ONCE, Alike, Kept, Shared
 from gateway.errors import LimitExceeded
 
 LARGE, SMALL = 2, FEW * READS_PER_PIECE  # keys of a piece
@@ -75,3 +75,25 @@ async def test_each_request_pays_for_its_part_of_a_shared_read():
     assert await modest == [20]
     with pytest.raises(LimitExceeded):
         await greedy
+
+
+@pytest.mark.parametrize("outcome", [None, ValueError()])
+async def test_what_cannot_be_read_together_is_read_one_at_a_time(outcome):
+    """Because it says so, or fails: then each arguments fail for themselves."""
+
+    async def read(arguments, keys):
+        if arguments == "bad":
+            raise LookupError
+        return [(arguments, key) for key in keys]
+
+    async def read_alike(groups):
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    shared = Shared(read, lambda _: SMALL, Alike(len, read_alike))
+    asked = [
+        Kept(shared, Budget(1_000), lambda _: 1).load((arguments, (1,))) for arguments in ("one", "bad", "two", "four")
+    ]
+    one, bad, two, four = await asyncio.gather(*asked, return_exceptions=True)
+    assert (one, two, four, type(bad)) == ([("one", 1)], [("two", 1)], [("four", 1)], LookupError)

@@ -10,7 +10,7 @@ from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
-    "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": part("people.keys"), "graph": "", "profile": "", "owner": "e",
+    "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": fill(part("people.keys"), arrays="", names=""), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
     "is_primary": "true", "first_at": "now()", "last_at": "now()", "sightings": "",
     "cells": "key", "table": "gateway.batch", "sandbox": "sandbox_id", "value": "null::jsonb",

@@ -18,13 +18,13 @@ from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.reading.events import LISTS, OF_DATASET
 from gateway.domain.reading.identities import IDENTITY, Identity, is_primary, read_known_identities, read_primaries
 from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
-from gateway.domain.reading.statements import Made, Statements
+from gateway.domain.reading.statements import Made, Statements, kinds_of
 from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable
-from gateway.projection.predicates import Values
+from gateway.projection.predicates import Slot, Values
 from gateway.projection.sql import Relation, Source, columns
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database, Reader
@@ -175,8 +175,20 @@ async def project_texts(
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    row = await _STATEMENTS.of(projection, READ_TEXTS).row(db, scope.sandbox_id, *policy, xids)
-    return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
+    return await _texts(_STATEMENTS.of(projection, READ_TEXTS), db, scope, policy, xids)
+
+
+async def project_texts_alike(
+    db: Reader, scope: Scope, asked: Sequence[tuple[UUID, Projection]], policy: PolicyVersion
+) -> list[str | None] | None:
+    """Read for each xid the one JSON text of a projection of its own, as `project_texts` does. None as well if a condition computes values.
+
+    The projections have one structure, and values of some `kinds_of` it. One statement. Needs `profile:read`. Raises Forbidden.
+    """
+    scope.require(Permission.PROFILE_READ)
+    xids, projections = zip(*asked, strict=True)
+    made = _STATEMENTS.of_each(projections, READ_TEXTS, "", kinds_of(projections[0]))
+    return None if made.computes else await _texts(made, db, scope, policy, xids)
 
 
 async def read_members(
@@ -234,9 +246,15 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
 # ------------------------------------------------------------------------------------------------ statements
 
 
-def statement_of(projection: Projection, query: Query, direction: str = "") -> Made:
-    """Return a statement on people that reads a projection, and the values behind its own parameters."""
-    values = Values(*([None] * len(query.parameters)))
+def statement_of(projection: Projection, query: Query, direction: str = "", kinds: Sequence[str] = ()) -> Made:
+    """Return a statement on people that reads a projection, and the values behind its own parameters.
+
+    With `kinds`, the types of all slots, each stands for an array of values, one for each key.
+    """
+    own_values = [None] * len(query.parameters)
+    values = Values(*own_values, *map(Slot, range(len(kinds))), slots="asked.value_{}" if kinds else "")
+    arrays = [f", ${place}::{kind}[]" for place, kind in enumerate(kinds, len(own_values) + 1)]
+    names = [f", value_{place}" for place in range(len(kinds))]
     texts = columns(projection.parts, _SOURCE, values)
     raw = [column for name in _raw_of(projection) for column in _RAW[name]]
     joined = _joined(", ".join([*raw, *texts]))
@@ -246,13 +264,20 @@ def statement_of(projection: Projection, query: Query, direction: str = "") -> M
         "columns": ", ".join([is_current, own, *raw, *texts]),
         "is_current": is_current,
         "text": texts[0] if texts else "null",
-        "keys": _KEYS,
+        "keys": fill(_KEYS, arrays="".join(arrays), names="".join(names)),
         "direction": direction,
     }
     return Made.of(query.filled(**gaps, **joined), values, len(query.parameters))
 
 
 _STATEMENTS: Final = Statements(statement_of)
+
+
+async def _texts(
+    made: Made, db: Reader, scope: Scope, policy: PolicyVersion, xids: Sequence[UUID]
+) -> list[str | None] | None:
+    row = await made.row(db, scope.sandbox_id, *policy, xids)
+    return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
 
 
 def _joined(looked_at: str) -> dict[str, str]:

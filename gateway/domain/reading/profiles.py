@@ -215,6 +215,18 @@ async def project_texts(
     return [each if each.parts is None else each.parts[0] for each in results]
 
 
+async def project_texts_alike(
+    db: Database, scope: Scope, policy: MergePolicy, asked: Sequence[tuple[UUID, Projection]]
+) -> Sequence[str | None] | None:
+    """Read for each xid the one JSON text of a projection of its own. They differ in values of conditions alone. One statement.
+
+    None where `project_texts` has to read them one projection at a time. Needs `profile:read`. Raises Forbidden.
+    """
+    if not _is_kept(db, policy, asked[0][1]):
+        return None
+    return await people.project_texts_alike(db, scope, asked, _version_kept(policy))
+
+
 async def search_profiles(
     db: Database,
     scope: Scope,

@@ -1,7 +1,9 @@
 """The statements that read projections, made once for all that differ in the values of conditions alone: cursors, filters."""
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any, Final, NamedTuple
+from uuid import UUID
 
 from gateway.domain.reading.conditions import within_range
 from gateway.projection.predicates import Slot, Values
@@ -12,6 +14,10 @@ from gateway.storage.queries import Query
 
 MAX_CACHED_SQL_CHARACTERS: Final = 8_000_000
 """Of the statements of one noun."""
+
+
+KINDS: Final = {datetime: "timestamptz", str: "text", UUID: "uuid"}
+"""The types of values that may differ among the keys of one statement: those of cursors and of windows of time, with their types in SQL."""
 
 
 class Made(NamedTuple):
@@ -46,9 +52,22 @@ class Statements:
 
     def of(self, projection: Projection, *more: Any) -> Made:
         """Return the statement that reads a projection, and the values behind its own parameters."""
-        structure, given = projection.structure
+        return self._filled(*projection.structure, *more)
+
+    def of_each(self, projections: Sequence[Projection], *more: Any) -> Made:
+        """Return the statement that reads one of these projections for each of as many keys. All have one structure, and `kinds_of` some kinds."""
+        structures, values = zip(*(projection.structure for projection in projections), strict=True)
+        return self._filled(structures[0], [list(column) for column in zip(*values, strict=True)], *more)
+
+    def _filled(self, structure: Projection, given: Sequence[Any], *more: Any) -> Made:
         made = self._made.get((structure, *more))
         if made is None:
             made = self._make(structure, *more)
             self._made.put((structure, *more), made, len(made.query.sql))
         return made._replace(values=[given[value.place] if isinstance(value, Slot) else value for value in made.values])
+
+
+def kinds_of(projection: Projection) -> tuple[str, ...]:
+    """Return the types in SQL of the values of conditions; none if there is no such value, or one that may not differ among keys."""
+    values = projection.structure[1]
+    return tuple(KINDS[type(value)] for value in values) if all(type(value) in KINDS for value in values) else ()
