@@ -24,8 +24,8 @@ with taken as materialized (
    where e.sandbox_id = $1 and e.xid = any($2::uuid[])
 ), made as materialized ({made})
 
--- name: add_events(sandbox_id, dataset_ids, xids, event_ids) -> none
--- Adds these events to the partials of their identities; rows are locked in the order of their key. Walks event_pkey and computed_partial_pkey.
+-- name: add_events(sandbox_id, dataset_ids, xids, event_ids, oldest) -> none
+-- Adds these events to the partials of their identities, from the `oldest` time of each size on; rows are locked in the order of their key. Walks event_pkey and computed_partial_pkey.
 with taken as materialized (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from unnest($2::uuid[], $3::uuid[], $4::text[]) as given (dataset_id, xid, event_id)

@@ -25,9 +25,10 @@ PARTS = {
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($3::timestamptz[])[1]")
 OWN = {
+    "computed_partials.add_events": {"made": SINCE.replace("$3", "$5")},
     "computed_partials.make_held": {
         "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", made=SINCE)
-    }
+    },
 }
 """What stands in the braces of one statement alone."""
 

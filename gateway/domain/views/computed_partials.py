@@ -36,7 +36,7 @@ LIST = query("computed_partials.list_partials")
 OF_SIZE = part("computed_partials.of_size")
 OF_XIDS = part("computed_partials.of_xids")
 
-OLDEST: Final = {MAKE_HELD.name: "$3"}
+OLDEST: Final = {ADD_EVENTS.name: "$5", MAKE_HELD.name: "$3"}
 """The parameter of a statement that has the time of each size from which on events are read; others read all."""
 _DOCUMENT: Final = document_of("e")
 _EPOCH: Final = "'epoch'::timestamptz"
@@ -58,7 +58,8 @@ class ComputedPartials:
         elif change.event_xids and partials:
             keys = [(dataset_id, each.xid, each.body["_id"]) for dataset_id, new in change.added for each in new]
             statement, values = adding(partials)
-            await tx.execute(statement, scope.sandbox_id, *map(list, zip(*keys, strict=True)), *values)
+            _, oldest = _reached(partials, change.at)
+            await tx.execute(statement, scope.sandbox_id, *map(list, zip(*keys, strict=True)), oldest, *values)
 
     async def verify(self, check: Check, piece: Piece) -> None:
         """Compare partials with what the events make, but not those of attributes whose history is still being read."""
@@ -104,8 +105,8 @@ async def make_anew(
         sizes, held = list(by_size(kept)), [ALL_TIMES, *SIZES]
         oldest = [EARLIEST for _ in sizes]
     else:
-        sizes, since = reach(kept, at)
-        oldest, held = [begin_of_bucket(each, size) for size, each in zip(sizes, since, strict=True)], sizes
+        sizes, oldest = _reached(kept, at)
+        held = sizes
     await tx.execute(HOLD, *asked, sizes, oldest, held)
     statement, values = of_xids(MAKE_HELD, kept)
     await tx.execute(statement, *asked, oldest, held, *values)
@@ -121,6 +122,12 @@ def reach(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], lis
         since = each.since(at)
         oldest[each.seconds] = min(since, oldest.get(each.seconds, since))
     return list(oldest), list(oldest.values())
+
+
+def _reached(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], list[datetime]]:
+    """Return the sizes of buckets, and of each when the oldest bucket begins that a window reaches which ends at an instant."""
+    sizes, since = reach(partials, at)
+    return sizes, [begin_of_bucket(each, size) for size, each in zip(sizes, since, strict=True)]
 
 
 def by_size(partials: Iterable[KeptPartial]) -> dict[int, Parts]:
@@ -154,7 +161,7 @@ def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     statement = ADD_EVENTS.filled(
         columns=columns,
         document=table_of_document(columns),
-        made=_made(partials),
+        made=_made(partials, OLDEST[ADD_EVENTS.name]),
         numbers=" ".join(f"when {seconds} then {each.numbers}" for seconds, each in together.items()),
         newest=" ".join(f"when {seconds} then {each.newest}" for seconds, each in together.items()),
     )
