@@ -138,5 +138,5 @@ RULES: Final[Mapping[JobKind, KindRules]] = {
         changes_configuration=True,
     ),
     JobKind.EXPIRE_COMPUTED_PARTIALS: _recurring(timedelta(days=1), is_long=True),
-    JobKind.REFRESH_KEPT_VALUES: _recurring(timedelta(minutes=5), is_long=True),
+    JobKind.REFRESH_KEPT_VALUES: _recurring(timedelta(hours=1), is_long=True),
 }

@@ -31,7 +31,7 @@ def dsn(module_dsn):
 
 @pytest.mark.parametrize("kind", HANDLERS)
 async def test_a_job_whose_worker_is_killed_after_any_commit_ends_as_if_it_had_not_been(kind, waiting, db, later):
-    then, after = await later(timedelta(days=200)), await later(timedelta(days=200, minutes=4))
+    then, after = await later(timedelta(days=200)), await later(timedelta(days=200, minutes=30))
     (unharmed,) = await copies(db, waiting[kind], 1)
     committed = await worked(then, [kind])
     assert {point for points in committed.values() for point in points} == COMMIT_POINTS[kind]
