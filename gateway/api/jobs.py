@@ -157,7 +157,7 @@ class DeletionReceiptType:
     events: Long = plain("Events, and copies of events that were sent again.")
     ties: Long = plain("Documents' statements that identities belong together; equal ones of a batch count once.")
     identities: Long = plain("Identities that no document names any more.")
-    profiles: Long = plain("People of whom nothing is left, counted once each time that they were gone.")
+    profiles: Long = plain("People of whom nothing is left; of people who were erased, as they were before.")
     computed_values: Long = plain("Values of computed attributes that were stored for searches.")
     projections: Long = plain("Projections at edges. 0: this version of the gateway has none.")
     errors: Long = plain("Documents that had been refused, and were kept with their batch.")
