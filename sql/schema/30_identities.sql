@@ -15,7 +15,7 @@ create table gateway.identity (
   refused_count bigint,                                                           -- documents under it that were refused since; null: none
   has_events   boolean not null default false,                                    -- never false while events are stored under it; may be true once they are gone
   primary key (sandbox_id, xid)
-);
+) with (fillfactor = 90);
 
 create index identity_erased_idx on gateway.identity (sandbox_id, erased_at, xid) where erased_at is not null;
 
@@ -29,7 +29,7 @@ create table gateway.graph (
   size         integer not null,                                                  -- true number of members, beyond the cap too
   event_xids   uuid[] not null,                                                   -- those of xids that have events, in no order: reads look under no others
   primary key (sandbox_id, profile_id)
-);
+) with (fillfactor = 75);
 
 -- The identities that one document named together, with a row per member. Ties are removed with their batch.
 create table gateway.tie (

@@ -69,4 +69,4 @@ create table gateway.profile (
   sources     uuid[] not null,
   modified_at timestamptz not null,                                               -- latest ingestion of the fragments in it
   primary key (sandbox_id, policy_id, profile_id)
-);
+) with (fillfactor = 75);
