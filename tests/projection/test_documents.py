@@ -156,7 +156,7 @@ async def test_three_ways_give_one_answer(connection, example):
     assert told(there) == told(here)
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(max_examples=75, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(documents())
 async def test_a_selector_takes_the_same_wherever_it_is_applied(connection, example):
     part, sent = example
