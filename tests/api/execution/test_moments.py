@@ -144,7 +144,9 @@ async def test_what_an_operation_that_is_given_up_reads_is_given_up_too(parting,
     async with asyncio.timeout(20), db.transaction() as tx, AsyncExitStack() as lent:
         await tx.execute(LOCK)
         asked = [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
-        running = asyncio.create_task(client.data(PEOPLE % "identities { isPrimary profile { profileId } }", asked=asked))
+        running = asyncio.create_task(
+            client.data(PEOPLE % "identities { isPrimary profile { profileId } }", asked=asked)
+        )
         await has_begun.wait()
         running.cancel()
         for _ in range(db._pool._size - 1):
