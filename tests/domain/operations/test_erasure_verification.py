@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from domain.reading.test_kept_values import found
 from world import day, event, record
 
 from gateway.domain.operations.erasure_verification import verify_erasure
@@ -50,6 +51,7 @@ async def filled(world):
     await world.events(event("e", day(1), ANA))
     await world.events(event("e", day(1), ANA), batch_id=await world.batch("again", world.shop))
     await unlink_identities(world.db, world.scope, world.configurations, await world.xid(*ANA), await world.xid(*PHONE))
+    assert await found(world, "{own}.visits = 1") == {"Ana"}  # a search has values of attributes kept
 
 
 async def test_each_store_that_holds_something_is_named_until_it_does_no_longer(world):
