@@ -19,7 +19,7 @@ OPENED_BY = {
     **dict.fromkeys(("node", "nodes", "schemas", "unionSchema", "datasets", "dataset", "identityNamespaces", "identityNamespace"), CONFIGURATION),
     **dict.fromkeys(("schema", "computedAttributes", "computedAttribute", "mergePolicies", "mergePolicy", "serviceLimits", "fieldGroups", "searchIndexes"), CONFIGURATION),
     **dict.fromkeys(("batch", "batches"), CONFIGURATION | SEND),
-    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings", "testExpression"), PEOPLE),
+    **dict.fromkeys(("profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "identityGraphs", "profileChanges", "ingestionWarnings", "testExpression", "previewComputedAttribute"), PEOPLE),
     **dict.fromkeys(("systemJobs", "systemJob"), ANY),
     **dict.fromkeys(("createSystemJob", "cancelSystemJob", "liftErasure"), RUN_JOBS),
     "erasedIdentities": PEOPLE | RUN_JOBS,
