@@ -216,7 +216,7 @@ class TenantMutation:
     )
     reset_sandbox: SandboxPayload = mutation(
         _reset,
-        "Removes everything from a sandbox, its configuration included; it is as new. Needs the scope `admin`, and a token for that sandbox.",
+        "Removes everything from a sandbox, its configuration included; it is as new, but identities that were erased stay so, and their namespaces stay. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )
     delete_sandbox: DeletePayload = mutation(

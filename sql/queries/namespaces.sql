@@ -16,6 +16,13 @@ select $1, $2, $3, $4, $5, $6, $7, $8, $9, stamp, stamp
   from gateway.now() as stamp
 returning version, created_at, updated_at, created_by;
 
+-- name: list_namespaces_of_erased(sandbox_id) -> rows
+-- The custom namespaces of identities that were erased. Walks namespace_pkey and identity_erased_idx.
+select namespace_id, code, name, description, id_type, normalization, is_custom, created_by
+  from gateway.namespace
+ where sandbox_id = $1 and is_custom
+   and namespace_id = any(array(select i.namespace_id from gateway.identity as i where i.sandbox_id = $1 and i.erased_at is not null));
+
 -- name: next_namespace(sandbox_id, first) -> value
 -- The next free id of a custom namespace, from `first` on. Called under the lock of the configuration. Walks namespace_pkey.
 select coalesce(max(namespace_id) + 1, $2::integer)

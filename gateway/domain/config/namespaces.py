@@ -26,6 +26,7 @@ from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
 LIST = query("namespaces.list_namespaces")
+LIST_OF_ERASED = query("namespaces.list_namespaces_of_erased")
 CREATE = query("namespaces.create_namespace")
 NEXT = query("namespaces.next_namespace")
 UPDATE = query("namespaces.update_namespace")
@@ -123,6 +124,17 @@ async def create_standard(tx: Session, sandbox_id: int) -> None:
     """Create the namespaces that every new sandbox starts with."""
     for namespace in STANDARD:
         await tx.execute(CREATE, sandbox_id, *_columns(namespace), None)
+
+
+async def list_of_erased(tx: Session, sandbox_id: int) -> list[Sequence[Any]]:
+    """List the custom namespaces of identities that were erased, for `recreate`. An xid holds the number of its namespace, not the code."""
+    return await tx.rows(LIST_OF_ERASED, sandbox_id)
+
+
+async def recreate(tx: Session, sandbox_id: int, rows: Iterable[Sequence[Any]]) -> None:
+    """Create namespaces that went with their sandbox anew, under their former numbers."""
+    for row in rows:
+        await tx.execute(CREATE, sandbox_id, *row)
 
 
 async def load_namespaces(tx: Session, scope: Scope, broken: Broken[int] | None = None) -> list[Namespace]:

@@ -186,7 +186,7 @@ def _check_name(sandbox: Sandbox, confirm_name: str, verb: str) -> None:
 async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_name: str) -> Sandbox:
     """Delete a sandbox's facts, views and configuration; keep its id, name, title, type, secret and maker. Return it. Needs `admin`.
 
-    Identities that were erased stay so.
+    Identities that were erased stay so, and custom namespaces of theirs stay with them.
 
     Raises Forbidden, NotFound, and Invalid unless `confirm_name` is the sandbox's name.
     """
@@ -198,6 +198,7 @@ async def reset_sandbox(db: Database, scope: Scope, sandbox_id: int, confirm_nam
 async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
     async with lock_exclusive(db, sandbox_id) as tx:  # running writes finish first; later ones find no dataset
         (expiry,) = await read_expiries(tx, scope, [sandbox_id])
+        kept = await namespaces.list_of_erased(tx, sandbox_id)
         row = await tx.row(TAKE_SANDBOX, sandbox_id)
         if row is None:
             raise NotFound("The sandbox has just been deleted.", path=["id"])
@@ -207,6 +208,7 @@ async def _reset(db: Database, scope: Scope, sandbox_id: int) -> Sandbox:
         restored = {**row, **grown}
         sandbox = sandbox_of(await tx.row(RESTORE_SANDBOX, *(restored[name] for name in RESTORE_SANDBOX.parameters)))
         await _configure(tx, sandbox_id)
+        await namespaces.recreate(tx, sandbox_id, kept)
         states = {"before": _told(sandbox_of(row), expiry), "after": _told(sandbox, None)}
         await audit.record(tx, scope, "resetSandbox", _subject(sandbox), **states)
     return sandbox

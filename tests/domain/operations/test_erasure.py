@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from crashes import killed_after
 from properties.histories import lower_limits
 from world import World, event, record
 
-from gateway.domain.config import sandboxes
+from gateway.domain.config import namespaces, sandboxes
 from gateway.domain.config.policies import IdentityGraphType
 from gateway.domain.config.registry import IdentityDescriptor
 from gateway.domain.facts.warnings import WarningPage, list_warnings
@@ -20,6 +21,7 @@ from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.manual_links import link_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.profiles import read_profiles
+from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.versions import Mode
 from gateway.domain.work import jobs, leases
@@ -328,3 +330,17 @@ async def test_a_reset_sandbox_still_refuses_erased_identities(world):
     await world.erase(await world.xid(*DEVICE), reach=DeleteScope.IDENTITY)
     await sandboxes.reset_sandbox(world.db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
     assert [(row["value"], row["erased_at"] is None) for row in (await identities(world)).values()] == [(None, False)]
+
+
+async def test_a_reset_sandbox_keeps_the_namespaces_of_erased_identities(world):
+    for code in ("Card", "Seat"):
+        await namespaces.create_namespace(world.db, world.scope, code=code, name=code, kind=IdentityType.CROSS_DEVICE)
+    await world.records(record(("Seat", "1")), record(("Card", "1")))
+    seat = await world.xid("Seat", "1")
+    await world.erase(seat)
+    await sandboxes.reset_sandbox(world.db, world.scope, world.scope.sandbox_id, world.scope.sandbox.name)
+    scope = replace(world.scope, sandbox=await world.fresh_sandbox())
+    again = await World.inside(world.db, scope)
+    await namespaces.create_namespace(world.db, scope, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
+    refused = await again.records(record(("Seat", "1")), record(("Card", "1")))
+    assert ([each.index for each in refused.failed], await again.xid("Seat", "1")) == ([0], seat)
