@@ -131,13 +131,15 @@ select xid, bucket_seconds, bucket, (select count(*) from gone) as gone
  order by xid desc, bucket_seconds desc, bucket desc
  limit 1;
 
--- name: fold(sandbox_id, xids, starts, stops, at, since, sizes, oldest) -> rows
+-- name: fold(sandbox_id, xids, starts, stops, at, since, sizes, oldest, version) -> rows
 -- What partials come to for each person, a person being a slice of the xids: one column for each attribute, over events from its own time in
--- `since` up to `at`. `oldest`: the earliest of these times for each of the sizes. Rows that a window cuts are read from the events. Walks
--- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+-- `since` up to `at`. `oldest`: the earliest of these times for each of the sizes. No rows if the configuration is of another `version` by now:
+-- others may stand at the slots. Rows that a window cuts are read from the events. Walks sandbox_pkey, computed_partial_pkey, and
+-- event_timeline_idx for the rows that are cut.
 with person as (
   select slice.place, ($2::uuid[])[slice.start:slice.stop] as xids
     from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
+   where exists (select from gateway.sandbox where sandbox_id = $1 and config_version = $9)
 ), held as materialized (
   select person.place, p.xid, p.bucket_seconds, p.first_at, p.last_at, p.numbers, p.newest
     from person

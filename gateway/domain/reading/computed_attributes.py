@@ -195,9 +195,11 @@ async def _compute_of_events(
     people = slices(members)
     folded = {program.partial for program in programs}
     kept = tuple(each for each in moment.config.partials if each.is_complete and each.partial in folded)
-    if kept:
-        _add(found, kept, await fold(moment.tx, moment.scope, kept, people, moment.at))
-    known = {each.name for each in kept}
+    asked = moment.tx, moment.scope, moment.config
+    rows = await fold(*asked, kept, people=people, at=moment.at) if kept else ()
+    if rows:
+        _add(found, kept, rows)
+    known = {each.name for each in kept} if rows else set[str]()
     of_events = tuple(program for program in programs if program.is_of_events and program.name not in known)
     if of_events:
         times = [moment.windows[program.name] or EARLIEST for program in of_events]

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from gateway.domain.config.configuration import KeptPartial
+from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.computed_partials import by_size, columns_of, reach, table_of_document
 from gateway.pql.partials import made, results
@@ -22,17 +22,20 @@ OF_CUT = part("computed_partials.of_cut")
 async def fold(
     tx: Session,
     scope: Scope,
+    config: Configuration,
     partials: tuple[KeptPartial, ...],
+    *,
     people: tuple[Any, Any, Any],
     at: datetime,
 ) -> Sequence[Sequence[str]]:
     """Return what partials come to, a row for each person with a column for each attribute, as `pql.aggregates.explained` has it in JSON.
 
-    `people`: slices of xids. `at`: where windows end.
+    `people`: slices of xids. `at`: where windows end. `partials`: some of the configuration's; no rows if that is not the present one: writers
+    may add nothing to them any more, and others may stand at their slots.
     """
     statement, values = folding(partials)
     since = [each.since(at) for each in partials]
-    return await tx.rows(statement, scope.sandbox_id, *people, at, since, *reach(partials, at), *values)
+    return await tx.rows(statement, scope.sandbox_id, *people, at, since, *reach(partials, at), config.version, *values)
 
 
 @lru_cache(maxsize=64)

@@ -75,7 +75,8 @@ class ComputedPartials:
             check.make("computed_partial", [key])
             if key[2] + timedelta(seconds=key[1]) <= oldest.get(key[1], at):
                 continue  # read no more, and on its way out
-            if _compared(kept, row, "") != _compared(kept, row, "stored_"):
+            made = _compared(kept, row, "")
+            if made != _compared(kept, row, "stored_") or (made and not _spans(row)):
                 check.differs("computed_partial", key, "is not what its events make")
 
     async def verify_rest(self, check: Check) -> None:
@@ -199,5 +200,10 @@ def _compared(partials: Iterable[KeptPartial], row: Any, stored: str) -> list[An
     for each in partials:
         own = list(numbers[NUMBERS * each.slot : NUMBERS * (each.slot + 1)])
         if each.seconds == row["bucket_seconds"] and own and own[0]:
-            found.append((each.slot, own, newest[each.slot] if each.partial.is_newest else None))
+            found.append((each.slot, own, newest[each.slot : each.slot + 1] if each.partial.is_newest else None))
     return found or None
+
+
+def _spans(row: Any) -> bool:
+    """Return whether the times of a stored row enclose its events, those of attributes that are switched off by now perhaps among others."""
+    return bool(row["stored_first_at"] <= row["first_at"] and row["last_at"] <= row["stored_last_at"])

@@ -45,8 +45,8 @@ async def switch(world, attribute, status):
     return await update_attribute(world.db, world.scope, unions, attribute.attribute_id, {}, most=9, status=status)
 
 
-async def values(world, identity=ADA):
-    config = await world.config()
+async def values(world, identity=ADA, config=None):
+    config = config or await world.config()
     (found,) = await read_profiles(world.db, world.scope, config, config.default_policy, [await world.xid(*identity)])
     (told,) = await compute_values(world.db, world.scope, config, published_attributes(config, None), [found.profile])
     return {each.attribute.name: each.value for each in told}
@@ -140,16 +140,33 @@ async def test_a_value_is_right_once_an_expression_that_nobody_could_compute_for
     assert (await values(world), await checked(world)) == ({"spent": 3}, [])
 
 
+async def test_a_value_is_right_for_a_reader_whose_configuration_is_old(world):
+    """Nobody adds to the partials that it knows any more, and then those of another attribute stand at their slot."""
+    first = await world.publish("spent", SUM)
+    await world.events(priced("1", 1))
+    old = await world.config()
+    await switch(world, first, AttributeStatus.DISABLED)
+    await world.events(priced("2", 2))
+    assert await values(world, config=old) == {"spent": 3}
+    await world.publish("dear", "xEvent[commerce.order.priceTotal > 1].count()")
+    assert await values(world, config=old) == {"spent": 3}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ("update gateway.computed_partial set numbers[3] = 7", "is not what its events make"),
+        ("update gateway.computed_partial set numbers = '{}'", "is not what its events make"),
+        ("update gateway.computed_partial set newest = '{}'", "is not what its events make"),
+        ("update gateway.computed_partial set first_at = first_at + interval '1 day'", "is not what its events make"),
+        ("update gateway.computed_partial set last_at = last_at - interval '1 day'", "is not what its events make"),
         ("delete from gateway.computed_partial", "is not what its events make"),
         ("update gateway.computed_partial set xid = gen_random_uuid()", "no fact names its identity"),
     ],
 )
 async def test_a_partial_that_is_not_what_its_events_make_is_found(world, change, message):
     await world.publish("spent", SUM)
+    await world.publish("last", "xEvent.topN(timestamp, 1).head().commerce.order.priceTotal")
     await world.events(priced("1", 1))
     assert await checked(world) == []
     await world.db.rows(statement(change))
