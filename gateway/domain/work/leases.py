@@ -42,6 +42,9 @@ MAX_JOB_ATTEMPTS = 10
 MAX_WAIT_SECONDS = 600.0
 """The longest pause between two attempts."""
 
+LOST = "lost"
+"""How an attempt ended whose job is another worker's by now, was cancelled, or is gone."""
+
 
 @dataclass(slots=True)
 class LeasedJob:
@@ -161,7 +164,7 @@ async def extend_lease(db: Database, claim: LeasedJob) -> bool:
 
 
 async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> None:
-    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises, but for the end of the lease.
+    """Run the work of a leased job with a heartbeat, and store how it ended. Raises what the work raises while it has the lease.
 
     A job whose work raises is put off: for 2 ** `attempt` seconds, up to MAX_WAIT_SECONDS. One that may fail does so after
     MAX_JOB_ATTEMPTS without progress. One that waits (JobWaits) tells for what, and that attempt does not count. If the call itself is
@@ -169,7 +172,7 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
     """
     began = perf_counter()
     beating = asyncio.create_task(_beat(db, claim))
-    outcome = "lost"
+    outcome = LOST
     try:
         await work
         outcome = await _complete(db, claim)
@@ -185,7 +188,8 @@ async def carry_out(db: Database, claim: LeasedJob, work: Awaitable[None]) -> No
         raise
     except Exception as error:
         outcome = await _put_off(db, claim, error)
-        raise
+        if outcome != LOST:
+            raise
     finally:
         beating.cancel()
         observe(JobLeft(claim.kind, outcome, perf_counter() - began))
@@ -203,7 +207,7 @@ async def _put_off(db: Database, claim: LeasedJob, error: Exception) -> str:
 async def _complete(db: Database, claim: LeasedJob) -> str:
     if RULES[claim.kind].every is None:
         return await _release(db, claim, JobStatus.COMPLETED)
-    return "completed" if await _is_stored(db, REARM, *_key(claim)) else "lost"
+    return "completed" if await _is_stored(db, REARM, *_key(claim)) else LOST
 
 
 async def _release(
@@ -211,7 +215,7 @@ async def _release(
 ) -> str:
     rules = RULES[claim.kind] if status is JobStatus.FAILED else None
     if not await _is_stored(db, RELEASE, *_key(claim), status, seconds, error, claim.attempt, given_back=rules):
-        return "lost"
+        return LOST
     return "put off" if status is JobStatus.NEW else status.lower()
 
 

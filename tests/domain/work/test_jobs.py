@@ -14,7 +14,7 @@ from gateway.domain.work.job_kinds import RULES, Equal, JobKind
 from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus
 from gateway.domain.work.leases import LEASE_SECONDS, MAX_JOB_ATTEMPTS, MAX_WAIT_SECONDS, LeaseLost
-from gateway.errors import Conflict, Forbidden, JobOpen
+from gateway.errors import Conflict, Forbidden, JobOpen, NotFound
 
 KIND = JobKind.MATERIALIZE_POLICY
 POLICY = uuid4()
@@ -156,6 +156,17 @@ async def test_a_job_that_raises_is_tried_again_ever_later_and_fails_in_the_end(
     (job,) = (await list_jobs(db, scope)).items
     assert (job.status, job.error) == (JobStatus.FAILED, "Not now.")
     assert await leases.claim(await later(timedelta(days=1)), [KIND]) is None
+
+
+async def test_what_a_job_raises_that_is_open_no_more_is_nobody_s_fault(db, scope):
+    await enqueued(db, scope)
+    claim = await leases.claim(db, [KIND])
+    await enqueued(db, scope)  # it takes the place of the first, as when a sandbox goes with its jobs
+    await leases.carry_out(db, claim, failing(NotFound("It went with the job.")))
+    assert sorted((job.status, job.error) for job in (await list_jobs(db, scope)).items) == [
+        (JobStatus.CANCELLED, None),
+        (JobStatus.NEW, None),
+    ]
 
 
 async def test_progress_resets_the_count_of_attempts(db, scope, later):
