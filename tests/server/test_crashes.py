@@ -36,6 +36,10 @@ COMMITTED_IS_KEPT = {"fsync": "off", "max_connections": "300"}
 PUT_OFF_OTHERS = statement("""
     update gateway.job set due_at = $3
      where sandbox_id = any($1::bigint[]) and sandbox_id || '/' || job_id <> all($2::text[])""")
+PUT_OFF_RECURRING = statement("""
+    update gateway.job set due_at = $3
+     where sandbox_id = any($1::bigint[]) and sandbox_id || '/' || job_id <> all($2::text[]) and every is not null""")
+"""Of those that come again, as some do by the time when another server goes on, the ones that are not to stop."""
 MAKE_DUE = statement("update gateway.job set due_at = created_at where sandbox_id || '/' || job_id = any($1::text[])")
 OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
 LEAVE_INDEX = "create index search_{}_0 on gateway.profile (modified_at)"
@@ -127,6 +131,7 @@ async def test_jobs_end_as_if_nothing_had_been_when_server_and_postgres_are_kill
         assert started.end(signal.SIGKILL) == -signal.SIGKILL
     await cluster.start()
     after = await connect(later)
+    await after.rows(PUT_OFF_RECURRING, list(twins), list(stops), later + timedelta(days=1))
     with held_server(cluster.data_dir, {}) as (started, told):
         while await db.rows(ARE_DUE, list(twins), later):
             next(told)
