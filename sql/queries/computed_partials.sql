@@ -80,10 +80,17 @@ select $1, made.*
    set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, newest = excluded.newest;
 
 -- name: give_up_slots(sandbox_id, attribute_ids) -> none
--- Says that these attributes have no partials. Walks computed_attribute_pkey.
-update gateway.computed_attribute
-   set slot = null
- where sandbox_id = $1 and attribute_id = any($2::uuid[]) and slot is not null;
+-- Says that these attributes have no partials, and that the configuration is another one, if that is new. Walks computed_attribute_pkey and
+-- sandbox_pkey.
+with given_up as (
+  update gateway.computed_attribute
+     set slot = null
+   where sandbox_id = $1 and attribute_id = any($2::uuid[]) and slot is not null
+  returning 1
+)
+update gateway.sandbox
+   set config_version = config_version + 1
+ where sandbox_id = $1 and exists (select from given_up);
 
 -- name: forget(sandbox_id, xids) -> none
 -- Removes the partials of these identities. Walks computed_partial_pkey.

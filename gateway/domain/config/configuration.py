@@ -215,10 +215,14 @@ class Configuration:
             for xdm_class in XdmClass
         }
 
-    @property
+    @cached_property
     def faulty_attributes(self) -> list[UUID]:
-        """The computed attributes that cannot be used, by their ids."""
-        return [row.key for row in self.broken if row.table == "computed_attribute"]
+        """The computed attributes to whose partials nobody can add: they cannot be used, or have no partials by the types of today. By their ids."""
+        slots = {each.slot for each in self.partials}
+        added = (
+            each.attribute_id for each in self.attributes.values() if each.slot is not None and each.slot not in slots
+        )
+        return [*(row.key for row in self.broken if row.table == "computed_attribute"), *added]
 
     @cached_property
     def partials(self) -> tuple[KeptPartial, ...]:
