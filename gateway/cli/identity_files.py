@@ -16,15 +16,18 @@ BYTE_ORDER_MARK: Final = "\ufeff"
 def read_identities(file: Path, most: int) -> list[tuple[str, str]]:
     """Read the namespaces and values of at most so many identities, one a line: `namespace,value`, or a JSON object with both.
 
-    `-` is standard input. Raises BadInput for another line, for too many, and for a file that cannot be read or is not UTF-8.
+    `-` is standard input. Raises BadInput for another line, for none, for too many, and for a file that cannot be read or is not UTF-8.
     """
     try:
         with nullcontext(sys.stdin.buffer) if str(file) == "-" else file.open("rb") as lines:
-            return list(_listed(file, lines, most))
+            identities = list(_listed(file, lines, most))
     except UnicodeDecodeError as error:
         raise BadInput(f"{file}: it is not UTF-8.") from error
     except OSError as error:
         raise BadInput(f"{file}: it cannot be read: {error.strerror}.") from error
+    if not identities:
+        raise BadInput(f"{file}: it lists no identity.")
+    return identities
 
 
 def _listed(file: Path, lines: Iterable[bytes], most: int) -> Iterator[tuple[str, str]]:

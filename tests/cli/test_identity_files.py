@@ -27,6 +27,7 @@ def test_lines_are_read_with_or_without_a_byte_order_mark(tmp_path, monkeypatch)
     ("content", "said"),
     [
         (b"Email,jos\xe9@example.com", "UTF-8"),
+        (b"\n", "lists no identity"),
         (b"Email", "line 1"),
         (b'{"namespace": "Email"}', "line 1"),
         (b'{"namespace": "Email", "value": 1}', "line 1"),
