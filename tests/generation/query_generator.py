@@ -37,8 +37,20 @@ DEPTH = 7
 RARE = {"diffMergePolicies": 0.8, "unionSchema": 0.4, "sdl": 0.2, "jsonSchema": 0.2}
 """Probability, relative to other fields, of fields that take long or return much."""
 
-OFTEN = {"profile", "profiles", "searchProfiles", "events", "identity", "identityGraph", "node", "nodes", "entity"}
-"""Fields that are chosen more often than others, as are fields of documents that have a value somewhere."""
+OFTEN = {
+    "profile",
+    "profiles",
+    "searchProfiles",
+    "events",
+    "identity",
+    "identityGraph",
+    "node",
+    "nodes",
+    "entity",
+    "computed",
+    "buckets",
+}
+"""Fields that are chosen more often than others, as are fields of documents that have a value somewhere; the last two are seldom come to."""
 
 
 class QueryGenerator:
