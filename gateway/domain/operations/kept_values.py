@@ -8,7 +8,16 @@ from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
-from gateway.domain.reading.kept_values import Folded, Kept, fold, list_kept, people_of, stale_people, value_of
+from gateway.domain.reading.kept_values import (
+    Folded,
+    Kept,
+    fold,
+    latest_changes,
+    list_kept,
+    people_of,
+    stale_people,
+    value_of,
+)
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check
@@ -89,14 +98,22 @@ async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale
     after = NIL
     while rows := await check.tx.rows(LIST_VALUES, check.scope.sandbox_id, *kept[:2], after, VALUES_PER_READ):
         after = rows[-1]["profile_id"]
-        stored = {row["profile_id"]: value_of(row) for row in rows if row["profile_id"] not in stale}
+        stored = {row["profile_id"]: row for row in rows if row["profile_id"] not in stale}
         people = {row["profile_id"]: tuple(row["xids"]) for row in await people_of(check.tx, check.scope, kept, stored)}
         members = list(people.values())
         found = await values_of_events(check.tx, check.scope, check.config, [attribute], people=members, at=at)
-        made = dict(zip(people, found, strict=True))
-        for profile_id, value in stored.items():
-            if profile_id not in made or made[profile_id].get(attribute.name) != value:
+        latest = await latest_changes(check.tx, check.scope, attribute, members, at)
+        made = dict(zip(people, zip(found, latest, strict=True), strict=True))
+        for profile_id, row in stored.items():
+            value, change_at = made.get(profile_id, (None, None))
+            if value is None or value.get(attribute.name) != value_of(row):
                 check.differs("kept_value", (attribute.name, profile_id), "differs from what is computed of the events")
+            elif change_at is not None and (row["next_change_at"] is None or row["next_change_at"] > change_at):
+                check.differs(
+                    "kept_value",
+                    (attribute.name, profile_id),
+                    "would be kept beyond the time at which its window slides",
+                )
         check.compared["kept values"] += len(stored)
 
 

@@ -27,7 +27,7 @@ from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.identities import is_primary
-from gateway.domain.rules.durations import EARLIEST
+from gateway.domain.rules.durations import EARLIEST, Duration
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
@@ -363,13 +363,31 @@ class _Piece:
         edges = await self.tx.rows(EDGES, self.scope.sandbox_id, *slices(people), self.at, since, near)
         found = list[datetime | None]()
         for first, nearest, following in edges:
-            times = [following] if following else []
-            if lookback is not None and first is not None:
-                times.append(lookback.left_behind(first, self.at))
+            times = _edges(lookback, first, following, self.at)
             if leap is not None and nearest is not None:
                 times.append(leap)
             found.append(min(times, default=None))
         return found
+
+
+def _edges(
+    lookback: Duration | None, first: datetime | None, following: datetime | None, at: datetime
+) -> list[datetime]:
+    """Return when the next event comes into the window that ends at a time, and when its first one is left behind."""
+    times = [following] if following else []
+    return [*times, lookback.left_behind(first, at)] if lookback is not None and first is not None else times
+
+
+async def latest_changes(
+    tx: Session, scope: Scope, attribute: ComputedAttribute, people: Sequence[tuple[UUID, ...]], at: datetime
+) -> list[datetime | None]:
+    """Return for each person, given as xids, the time at which the value has to be computed anew at the latest. Needs no permission."""
+    if not people:
+        return []
+    lookback = attribute.settings.lookback
+    since = EARLIEST if lookback is None else lookback.before(at)
+    edges = await tx.rows(EDGES, scope.sandbox_id, *slices(people), at, since, since)
+    return [min(_edges(lookback, first, following, at), default=None) for first, _, following in edges]
 
 
 async def people_of(tx: Session, scope: Scope, kept: Kept, profile_ids: Iterable[UUID]) -> Sequence[Any]:

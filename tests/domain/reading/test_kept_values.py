@@ -32,6 +32,10 @@ DUE = Query(
     "test.due", "update gateway.job set due_at = created_at where sandbox_id = $1 and kind = 'REFRESH_KEPT_VALUES'", ("sandbox_id",), (), "rows",
     "For tests.",
 )  # fmt: skip
+LATER = Query(
+    "test.later", "update gateway.kept_value set next_change_at = next_change_at + interval '1 year' where sandbox_id = $1", ("sandbox_id",), (),
+    "rows", "For tests.",
+)  # fmt: skip
 SPOIL = Query(
     "test.spoil",
     "update gateway.kept_value set value = '99' where sandbox_id = $1",
@@ -141,6 +145,21 @@ async def test_very_many_people_are_left_to_a_job_which_says_how_far_it_is(world
         ("kept_value", "differs from what is computed of the events")
     }
     assert len(spoiled) == 3
+
+
+async def test_a_value_that_would_outlast_its_window_is_found(world, monkeypatch):
+    monkeypatch.setattr(kept_values, "MAX_GIVEN", 0)
+    now = await read_instant(world.db)
+    for days, (name, lookback) in enumerate([("lately", "P10D"), ("lastMonths", "P2M")], start=1):
+        await visited(world, ANA, "Ana", days, at=now)  # the value that is kept by then is old, and is compared no more
+        assert await verify(world.db, world.scope, world.configurations) == []
+        await world.publish(name, "xEvent.count()", parse_duration(lookback))
+        assert await found(world, f"{{own}}.{name} = {days}") == {"Ana"}
+    assert await found(world, "{own}.lately = 2") == {"Ana"}
+    assert await verify(world.db, world.scope, world.configurations) == []
+    await world.db.rows(LATER, world.scope.sandbox_id)
+    late = await verify(world.db, world.scope, world.configurations)
+    assert [each.message for each in late] == 2 * ["would be kept beyond the time at which its window slides"]
 
 
 async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
