@@ -23,6 +23,7 @@ from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
+from gateway.errors import BadPql
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -42,15 +43,23 @@ EVERYBODY: Final = 1_000_000
 async def refresh_kept_values(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, *, days: float
 ) -> None:
-    """Bring all kept values of the sandbox up to date, and drop those that no search read for `days`, or that nobody computes any more: a job, in pieces."""
-    config = await configurations.read(db, scope)
+    """Bring all kept values of the sandbox up to date, and drop those that no search read for `days`, or that nobody computes any more: a job, in pieces.
+
+    Raises BadPql, once all others are done, for an attribute with a value that is out of range.
+    """
+    config, failed = await configurations.read(db, scope), list[BadPql]()
     for kept in await list_kept(db, scope):
         attribute, policy = _of(config, kept)
         is_used = await read_instant(db) - kept.used_at < timedelta(days=days)
         if attribute is None or policy is None or not is_used:
             await _drop(db, scope, job, kept)
-        else:
+            continue
+        try:
             await _refresh(db, scope, config, job, policy=policy, attribute=attribute)
+        except BadPql as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 async def _refresh(

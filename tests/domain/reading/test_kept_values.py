@@ -3,11 +3,14 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
+from uuid import UUID
 
 import pytest
 from working import work_off
 from world import event, record
 
+from gateway.domain.config import computed_attributes
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import kept_values
@@ -26,7 +29,7 @@ from gateway.xdm.classes import XdmClass
 
 ANA, BOB, CLEO = [("Email", f"{name}@example.com") for name in ("ana", "bob", "cleo")]
 VALUES = Query(
-    "test.values", "select profile_id, value, next_change_at from gateway.kept_value where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests.",
+    "test.values", "select profile_id, value, next_change_at from gateway.kept_value where sandbox_id = $1 order by attribute_id, profile_id", ("sandbox_id",), (), "rows", "For tests.",
 )  # fmt: skip
 DUE = Query(
     "test.due", "update gateway.job set due_at = created_at where sandbox_id = $1 and kind = 'REFRESH_KEPT_VALUES'", ("sandbox_id",), (), "rows",
@@ -160,6 +163,23 @@ async def test_a_value_that_would_outlast_its_window_is_found(world, monkeypatch
     await world.db.rows(LATER, world.scope.sandbox_id)
     late = await verify(world.db, world.scope, world.configurations)
     assert [each.message for each in late] == 2 * ["would be kept beyond the time at which its window slides"]
+
+
+async def test_a_value_out_of_range_does_not_keep_the_job_from_those_of_other_attributes(world, monkeypatch):
+    ids = count(1)
+    monkeypatch.setattr(computed_attributes, "uuid4", lambda: UUID(int=next(ids)))  # the job goes by them
+    now = await read_instant(world.db)
+    await visited(world, ANA, "Ana", 1, at=now)
+    for name, text in (("spent", "xEvent.sum(commerce.order.priceTotal)"), ("visits", "xEvent.count()")):
+        await world.publish(name, text)
+        await found(world, f"{{own}}.{name} = 0")
+    for number in range(2):
+        huge = {"order": {"priceTotal": 1e308}}
+        await world.events(event(f"huge{number}", now.isoformat(), ANA, commerce=huge))
+    await jobs.schedule(world.db)
+    await world.db.rows(DUE, world.scope.sandbox_id)
+    await work_off(world.db, world.configurations)
+    assert [row["value"] for row in await world.db.rows(VALUES, world.scope.sandbox_id)] == ["0", "3"]
 
 
 async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
