@@ -71,7 +71,7 @@ class BatchType(Node):
     dataset: DatasetType = resolved_by(dataset_of, "The dataset that the documents are of.", reads=related("dataset"))
     status: BatchStatus = plain("Where the batch stands.", Format.TEXT)
     record_count: Long = plain(
-        "How many accepted documents are there now, without duplicates and refused ones: it falls to 0 while a job takes them back.",
+        "How many facts of the batch are stored now: of records each version that it brought, of events those that were not there. It falls to 0 when a job takes them back.",
         Format.NUMBER,
     )
     failed_count: Long = plain("How many documents were refused; `errors` says why.", Format.NUMBER)

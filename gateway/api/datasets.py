@@ -116,7 +116,7 @@ class DatasetType(Edited, Node):
     )
     record_count: Long = resolved_by(
         _record_count,
-        "How many records or events were accepted; refused and reverted ones are left out.",
+        "How many facts are stored now: versions of records, or events.",
         weight=Weight(5 * OBJECT),
     )
     batches: Any = resolved_by(

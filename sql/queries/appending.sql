@@ -31,8 +31,8 @@ on conflict (sandbox_id, warning_id) do update
    set count = w.count + excluded.count, last_seen_at = excluded.last_seen_at, batch_id = excluded.batch_id,
        sample = coalesce(w.sample, excluded.sample), xids = case when w.sample is null then excluded.xids else w.xids end;
 
--- name: count_batch(sandbox_id, batch_id, dataset_id, records, failed, at, xids) -> row
--- Adds the documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Returns which of the identities
+-- name: count_batch(sandbox_id, batch_id, dataset_id, stored, failed, at, xids) -> row
+-- Adds the facts and the refused documents of this time to the counts of the batch, unless it is not LOADING: then there is no row. Returns which of the identities
 -- that refused documents name are erased. Calls run it last, so that the batch is locked briefly. Walks batch_pkey and identity_pkey: `is true`
 -- keeps the index of a dataset's batches out.
 update gateway.batch

@@ -60,12 +60,10 @@ select batch_id
  limit $3;
 
 -- name: complete_batches(sandbox_id, batch_ids) -> rows
--- Completes those of the batches that are LOADING, and returns their new states. One has FAILED unless a document was accepted or is a duplicate. Walks batch_pkey,
--- record_batch_idx, event_batch_idx and event_resend_batch_idx.
+-- Completes those of the batches that are LOADING, and returns their new states. One has FAILED unless a document was accepted or is a duplicate. Walks batch_pkey
+-- and event_resend_batch_idx.
 update gateway.batch as b
    set status = case when record_count > 0
-                       or exists (select from gateway.record as r where r.sandbox_id = $1 and r.batch_id = b.batch_id)
-                       or exists (select from gateway.event as e where e.sandbox_id = $1 and e.batch_id = b.batch_id)
                        or exists (select from gateway.event_resend as r where r.sandbox_id = $1 and r.batch_id = b.batch_id)
                      then 'ACTIVE' else 'FAILED' end,
        completed_at = gateway.now()

@@ -21,7 +21,7 @@ returning e.xid, e.batch_id;
 -- name: count_removed(sandbox_id | batch_id uuid, count bigint) -> none
 -- Subtract what went from the counts of batches; of what takes its place, a negative number is added. Walks batch_pkey.
 update gateway.batch as b
-   set record_count = greatest(b.record_count - v.count, 0)
+   set record_count = b.record_count - v.count
   from (values {rows}) as v (batch_id, count)
  where b.sandbox_id = $1 and b.batch_id = v.batch_id;
 

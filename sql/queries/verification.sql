@@ -110,3 +110,14 @@ select seq, place, profile_id, xids
  where sandbox_id = $1 and (seq, place) > ($2, $3)
  order by seq, place
  limit $4;
+
+-- name: count_facts_of_batches(sandbox_id, after, size) -> rows
+-- List batches after this one that no job takes back, with how many facts they count and how many of them are stored. Walks batch_pkey,
+-- record_batch_idx and event_batch_idx.
+select b.batch_id, b.record_count,
+       (select count(*) from gateway.record as r where r.sandbox_id = $1 and r.batch_id = b.batch_id)
+       + (select count(*) from gateway.event as e where e.sandbox_id = $1 and e.batch_id = b.batch_id) as stored
+  from gateway.batch as b
+ where b.sandbox_id = $1 and b.batch_id > $2 and b.status in ('LOADING', 'ACTIVE', 'FAILED')
+ order by b.batch_id
+ limit $3;

@@ -70,7 +70,7 @@ create table gateway.batch (
   key              text,                                                          -- null: a rolling batch, of calls that named none
   status           text not null constraint batch_status_known
                    check (status in ('LOADING', 'ACTIVE', 'FAILED', 'ABORTING', 'ABORTED', 'REVERTING', 'REVERTED', 'DELETING', 'DELETED')),
-  record_count     bigint not null default 0,                                     -- accepted documents that are there now, without duplicates and failures
+  record_count     bigint not null default 0,                                     -- facts of it that are stored now: versions of records, or events
   failed_count     bigint not null default 0,
   created_at       timestamptz not null,
   completed_at     timestamptz,

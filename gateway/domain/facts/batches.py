@@ -66,7 +66,7 @@ COMPLETE_STATUSES = frozenset({BatchStatus.ACTIVE, BatchStatus.FAILED})
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch. `record_count` counts the accepted documents that are there now, without duplicates; `failed_count` refused ones.
+    """A batch. `record_count` counts its facts that are stored now: versions of records, or events; `failed_count` refused ones.
 
     A rolling batch has no key. `created_by` is the actor who made it, None for batches of earlier releases. `settled_at`: it can be
     reverted no longer since then, None while it can.

@@ -365,9 +365,15 @@ class _Prepared:
     async def count(self, tx: Session, writes: CallWrites) -> None:
         """Add to the counts of the batch, and store the failures. Raises as `refuse_batch` if the batch is not LOADING."""
         target, failures = self._target, self._reader.failures
-        accepted = len(self._documents) - writes.duplicates
         named = list({xid for failure in failures for xid in failure.found_by})
-        counted = (target.scope.sandbox_id, self._batch_id, target.dataset_id, accepted, len(failures), writes.stamp.at)
+        counted = (
+            target.scope.sandbox_id,
+            self._batch_id,
+            target.dataset_id,
+            writes.stored,
+            len(failures),
+            writes.stamp.at,
+        )
         batch = await tx.row(COUNT_BATCH, *counted, named)
         if batch is None:
             await target.refuse_batch()

@@ -71,6 +71,11 @@ class CallWrites:
         self.before, self.late = dict[RecordKey, RecordState | None](), set[RecordKey]()
         self.warnings: list[DocumentProblem] = []
 
+    @property
+    def stored(self) -> int:
+        """How many of the documents are facts of the batch now: of records each, which is a version; of events those that were not there."""
+        return len(self.documents) - (0 if self._are_records else self.duplicates)
+
     async def append_and_join(self) -> Effects:
         """Append facts and update the views under shared locks. Return what that did to people.
 

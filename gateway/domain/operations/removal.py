@@ -304,4 +304,9 @@ async def note_removed(
     `removed`: how many fewer facts each batch has now. `done`, `records` and `profiles` are those of `leases.advance`, which says what is raised.
     """
     await leases.advance(tx, job, job.cursor, done=done, records=records, profiles=profiles, receipt=receipt)
+    await count_removed(tx, job, removed)
+
+
+async def count_removed(tx: Session, job: LeasedJob, removed: Counter[UUID]) -> None:
+    """Subtract from the counts of batches how many fewer facts each has now."""
     await tx.update_rows(COUNT_REMOVED, job.sandbox_id, rows=sorted(removed.items()))

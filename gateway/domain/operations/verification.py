@@ -1,7 +1,7 @@
 """Verification: every view rebuilds itself from the facts, and compares what it made with what is stored. Nothing is written.
 
 Facts are read in one snapshot, component by component, so writers go on. Rows that differ from what the facts make, are missing, or are
-stored though no fact makes them are found; and events that are stored twice.
+stored though no fact makes them are found; and events that are stored twice, and batches that count other facts than are stored.
 """
 
 from collections.abc import Callable, Mapping
@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.config.namespaces import STANDARD
+from gateway.domain.operations.batch_verification import verify_batches
 from gateway.domain.operations.event_verification import verify_events
 from gateway.domain.operations.kept_values import verify_kept_values
 from gateway.domain.rules.normalization import NEWEST, RULES
@@ -38,7 +39,7 @@ async def verify(
     """List the differences between the sandbox's views and its facts, for all identities or for about `sample` of them.
 
     Rows of views that no fact makes are looked for only without `sample`. If a row of the configuration cannot be used, list only such
-    rows. `progress` is called with the numbers of rows compared so far: of `identities`, of each view by its name, and of `events`.
+    rows. `progress` is called with the numbers of rows compared so far: of `identities`, of each view by its name, and of `events` and `batches`.
     Profiles of a policy that is being built are skipped. After a change of the identity settings people are listed until the job has
     regrouped them. Needs `admin`. Raises Forbidden.
     """
@@ -63,6 +64,7 @@ async def verify(
             for view in VIEWS:
                 await view.verify_rest(check)
             await verify_kept_values(check)
+            await verify_batches(check)
             progress(check.compared)
         return check.differences
 

@@ -13,7 +13,7 @@ Chains of patches (MERGE) are not folded into one: each input is what one batch 
 a record that never was stays as often as it came.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import takewhile
@@ -21,6 +21,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import Configurations
+from gateway.domain.operations.removal import count_removed
 from gateway.domain.rules.scope import Scope
 from gateway.domain.rules.versions import Mode, RecordKey, RecordState, VersionOrder, superseded
 from gateway.domain.views.folding import follow, unread_of_row
@@ -89,6 +90,8 @@ async def _remove_next(db: Database, scope: Scope, job: LeasedJob) -> bool:
         cursor = {"since": cursor["since"], "after": str(place[0]), "dataset": str(place[1]), "size": size}
         receipt = DeletionReceipt(record_versions=len(gone))
         await leases.advance(tx, job, cursor, done=job.done + len(gone), records=len(gone), receipt=receipt)
+        batches = {(*key, row["ordinal"]): row["batch_id"] for key, rows in listed.items() for row in rows}
+        await count_removed(tx, job, Counter(batches[xid, dataset_id, ordinal] for xid, dataset_id, ordinal, _ in gone))
         return True
 
 

@@ -37,7 +37,7 @@ async def test_every_document_is_accepted_or_a_duplicate_or_failed(world):
     result = await world.records(*sent)
     assert (result.accepted, result.duplicates, len(result.failed)) == (2, 1, 1)
     batch = await batch_of(world, result)
-    assert (batch.record_count, batch.failed_count, batch.status) == (2, 1, BatchStatus.LOADING)
+    assert (batch.record_count, batch.failed_count, batch.status) == (3, 1, BatchStatus.LOADING)
 
 
 async def test_a_failure_is_kept_with_its_batch(world):
@@ -187,7 +187,7 @@ async def test_calls_that_wait_together_share_a_transaction_and_each_has_its_out
     ]
     assert seen.count("graph_component.with_facts") == 1
     assert await world.documents() == [{"person": {"name": {"firstName": "Bob"}}}]
-    assert (await batch_of(world, same)).record_count == 3
+    assert (await batch_of(world, same)).record_count == 4
     assert await verify(world.db, world.scope, world.configurations) == []
 
 

@@ -160,6 +160,17 @@ async def test_a_complete_batch_is_reverted_and_earlier_versions_come_back(world
     assert await verify(world.db, world.scope, world.configurations) == []
 
 
+@pytest.mark.parametrize("mode", Mode)
+async def test_what_a_batch_counts_does_not_depend_on_another_one_that_went(world, mode):
+    first, second = await world.batch("first"), await world.batch("second")
+    await world.records(record(ANA, first_name="Ana"), batch_id=first)
+    await world.records(record(ANA, first_name="Ana"), record(BOB), batch_id=second, mode=mode)
+    assert (await read(world, second)).record_count == 2
+    await world.revert(first)
+    assert (await read(world, second)).record_count == 2
+    assert await verify(world.db, world.scope, world.configurations) == []
+
+
 async def test_a_deleted_batch_is_gone_for_good_and_its_key_is_refused(world):
     batch_id = await world.batch("leaked", world.shop)
     await world.events(event("e1", NOON, ANA, PHONE), event("e2", NOON, ANA), {"nonsense": 1}, batch_id=batch_id)

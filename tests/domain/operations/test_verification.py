@@ -20,6 +20,7 @@ ELSEWHERE = {
     "tie": "update gateway.tie set last_at = last_at + interval '1 day' where dataset_id is not null",
     "identity": "update gateway.identity set degree_limit = 20",
     "graph": "update gateway.graph set event_xids = '{}'",
+    "batch": "update gateway.batch set record_count = record_count + 1",
     "profile": "insert into gateway.profile select sandbox_id, gen_random_uuid(), profile_id, document, sources, modified_at from gateway.profile",
 }
 LOSSES = {
@@ -57,7 +58,7 @@ async def test_a_changed_row_is_found(world, table):
 
 @pytest.mark.parametrize("table", ELSEWHERE)
 async def test_a_changed_row_that_no_rule_uses_is_found_too(world, table):
-    """Degree limits, who has events, and profiles of a policy that keeps none."""
+    """Degree limits, who has events, what batches count, and profiles of a policy that keeps none."""
     assert await broken(world, ELSEWHERE[table]) == {table}
 
 
