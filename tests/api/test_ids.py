@@ -51,7 +51,10 @@ def arguments_of_queries():
         "diffMergePolicies": ', candidate: {name: "C", identityGraph: NONE, attributeMerge: {type: TIMESTAMP_ORDERED}}'
     }
     identity = 'identity: {key: {namespace: "Email", value: "a@x.io"}}'
-    others |= {"testExpression": f', expression: "1", {identity}'}
+    others |= {
+        "testExpression": f', expression: "1", {identity}',
+        "previewComputedAttribute": ', expression: "xEvent.count()"',
+    }
     others |= {"profile": f", {identity}", "profiles": ", identities: []", "events": ", identities: []"}
     for name, field in build_schema().query_type.fields.items():
         for argument, taken in field.args.items():
