@@ -48,6 +48,14 @@ DOCUMENTS = Query(
     "rows",
     "For tests.",
 )
+COUNT_NOTHING = Query(
+    "test.count_nothing",
+    "update gateway.batch set record_count = 0 where sandbox_id = $1",
+    ("sandbox_id",),
+    (),
+    "none",
+    "For tests.",
+)
 PEOPLE = Query(
     "test.people", "select xids from gateway.graph where sandbox_id = $1", ("sandbox_id",), (), "rows", "For tests."
 )
@@ -205,7 +213,7 @@ class World:
     async def empty(self) -> None:
         """Delete all facts and views, and keep the configuration."""
         async with self.db.transaction() as tx:
-            for statement in sandboxes.EMPTY_SANDBOX:
+            for statement in (*sandboxes.EMPTY_SANDBOX, COUNT_NOTHING):
                 await tx.execute(statement, self.scope.sandbox_id)
 
     async def people(self) -> set[tuple[UUID, ...]]:
