@@ -84,7 +84,7 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     JobKind.DELETE_PROFILE: ONCE | OF_PEOPLE,
     JobKind.EXPIRE_EVENTS: AGAIN | REMOVAL | OF_EVENTS,
     JobKind.EXPIRE_PROFILES: AGAIN | REMOVAL,
-    JobKind.EXPIRE_VERSIONS: AGAIN | {"version_retention.find_last"},
+    JobKind.EXPIRE_VERSIONS: AGAIN | {"version_retention.find_last", "removal.count_removed"},
     JobKind.EXPIRE_ERRORS: AGAIN,
     JobKind.EXPIRE_CHANGES: AGAIN | {"changes.move_journal_since", "changes.expire_changes"},
     JobKind.COMPLETE_BATCHES: AGAIN | {"batches.list_idle"},

@@ -41,7 +41,7 @@ def test_verify_lists_the_profiles_that_differ_from_the_facts(shared, place):
         known = gateway("verify", "--erased", listed, "--json", "--data-dir", data_dir)
         listed.write_text("Email\n")
         unreadable = gateway("verify", "--erased", listed, "--data-dir", data_dir)
-    compared = "prod: compared identities 5 · fragments 5 · graphs 5 · profiles 5 · events 0 · journal 5\n"
+    compared = "prod: compared identities 5 · fragments 5 · graphs 5 · profiles 5 · events 0 · journal 5 · batches 1\n"
     assert (right.returncode, right.stdout) == (0, compared + "every view is what the facts make of it\n")
     assert wrong.returncode == 1
     assert wrong.stdout.startswith(compared + "prod: profile ")
