@@ -35,7 +35,9 @@ DELETE = query("search_indexes.delete_index")
 WAIT_SECONDS = 45.0
 """How long a statement waits for one transaction, which is longer than one of a request is open by default."""
 PAUSE_SECONDS = 10.0
-"""Until a job that waits for others tries again."""
+"""Until a job that waits for transactions tries again."""
+TURN_SECONDS = 1.0
+"""Until a job tries again that waits for another index, which mostly takes less: those that wait meet again, and only one goes on each time."""
 
 
 async def build_search_index(db: Database, scope: Scope, configurations: Configurations, job: LeasedJob) -> None:
@@ -86,7 +88,7 @@ async def _turn(db: Database) -> AsyncIterator[Session]:
     """Give a connection on which indexes are made and dropped, while no other does that. Raises JobWaits."""
     async with db.altering(wait_seconds=WAIT_SECONDS) as session:
         if not await session.value(TAKE_TURN):
-            raise JobWaits("Another index for searches is being made or dropped.", PAUSE_SECONDS)
+            raise JobWaits("Another index for searches is being made or dropped.", TURN_SECONDS)
         await _check_transactions(session)
         try:
             yield session

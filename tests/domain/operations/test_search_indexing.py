@@ -260,6 +260,7 @@ async def test_indexes_are_made_one_at_a_time_and_wait_for_old_transactions_as_j
     for each in worlds:
         await created(each)
     monkeypatch.setattr(search_indexing, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(search_indexing, "TURN_SECONDS", 0)
     old, young = await asyncpg.connect(dsn), await asyncpg.connect(dsn)
     await old.execute("begin isolation level repeatable read; select from gateway.profile")
     for wait_seconds, find_old, reason in [
@@ -276,7 +277,7 @@ async def test_indexes_are_made_one_at_a_time_and_wait_for_old_transactions_as_j
     assert any(not each["is_valid"] for each in await world.db.rows(MADE))  # the first waits left what they had begun
     await old.close()
     monkeypatch.undo()
-    monkeypatch.setattr(search_indexing, "PAUSE_SECONDS", 0)
+    monkeypatch.setattr(search_indexing, "TURN_SECONDS", 0)
     await young.execute("begin; lock table gateway.profile in row exclusive mode")
     told = await made_at_once(worlds, ended_once_both_wait(young))
     assert {error for _, error in told} == {None, ANOTHER}
