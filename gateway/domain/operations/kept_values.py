@@ -12,9 +12,9 @@ from gateway.domain.reading.kept_values import (
     Folded,
     Kept,
     fold,
-    latest_changes,
     list_kept,
-    people_of,
+    read_next_changes,
+    read_people,
     stale_people,
     value_of,
 )
@@ -108,14 +108,15 @@ async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale
     while rows := await check.tx.rows(LIST_VALUES, check.scope.sandbox_id, *kept[:2], after, VALUES_PER_READ):
         after = rows[-1]["profile_id"]
         stored = {row["profile_id"]: row for row in rows if row["profile_id"] not in stale}
-        people = {row["profile_id"]: tuple(row["xids"]) for row in await people_of(check.tx, check.scope, kept, stored)}
+        present = await read_people(check.tx, check.scope, kept.identity_graph, stored)
+        people = {row["profile_id"]: tuple(row["xids"]) for row in present}
         members = list(people.values())
         found = await values_of_events(check.tx, check.scope, check.config, [attribute], people=members, at=at)
-        latest = await latest_changes(check.tx, check.scope, attribute, members, at)
+        latest = await read_next_changes(check.tx, check.scope, attribute, members, at, leaps=False)
         made = dict(zip(people, zip(found, latest, strict=True), strict=True))
         for profile_id, row in stored.items():
             value, change_at = made.get(profile_id, (None, None))
-            if value is None or value.get(attribute.name) != value_of(row):
+            if value is None or value.get(attribute.name) != value_of(row["value"]):
                 check.differs("kept_value", (attribute.name, profile_id), "differs from what is computed of the events")
             elif change_at is not None and (row["next_change_at"] is None or row["next_change_at"] > change_at):
                 check.differs(

@@ -1,22 +1,22 @@
 """Documents with the values of computed attributes, as if these were fields of them."""
 
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import orjson
 
-from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.reading.attribute_times import timed
-from gateway.domain.reading.computed_attributes import compute_values, published_attributes
+from gateway.domain.reading.computed_attributes import compute_values, published_attributes, with_values
 from gateway.domain.reading.conditions import within_range
 from gateway.domain.reading.events import Event
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.merge import Document
 from gateway.domain.rules.scope import Permission, Scope
+from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
-from gateway.pql.sql import compiled
+from gateway.pql.sql import Compiled, compiled
 from gateway.pql.typed import Expression
 from gateway.storage.database import Database
 from gateway.storage.queries import Query, query
@@ -37,7 +37,7 @@ async def with_values_of_people(
     attributes = published_attributes(config, names)
     found = await compute_values(db, scope, config, attributes, profiles)
     return [
-        _with_values(config, profile.document, {each.attribute.name: each.value for each in values})
+        with_values(config, profile.document, _as_stored({each.attribute.name: each.value for each in values}))
         for profile, values in zip(profiles, found, strict=True)
     ]
 
@@ -54,7 +54,8 @@ async def with_values_of_events(
     for start in range(0, len(events), EVENTS_AT_ONCE):
         some = events[start : start + EVENTS_AT_ONCE]
         for event, values in zip(some, await _values_of(db, scope, config, names, some), strict=True):
-            documents.append(_with_values(config, event.document, dict(zip(names, values, strict=True))))
+            told = _as_stored(dict(zip(names, values, strict=True)))
+            documents.append(with_values(config, event.document, told))
     return documents
 
 
@@ -76,20 +77,12 @@ async def _values_of(
 @lru_cache(maxsize=64)
 def _statement(expressions: tuple[Expression, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that computes expressions of each event, one column for each, and the values of the parameters behind its own."""
-    columns, values = list[str](), list[Any]()
-    for expression in expressions:
-        parameters = len(OF_EACH_EVENT.parameters) + len(values)
-        part = compiled(expression, Inputs("e.document", parameters=parameters, fields={"timestamp": "e.timestamp"}))
-        columns.append(part.sql)
-        values += part.values
-    return OF_EACH_EVENT.filled(columns=", ".join(columns)), tuple(values)
 
+    def column(expression: Expression, parameters: int) -> Compiled:
+        return compiled(expression, Inputs("e.document", parameters=parameters, fields={"timestamp": "e.timestamp"}))
 
-def _with_values(config: Configuration, document: Document, values: Mapping[str, Any]) -> Document:
-    """Return a document with values of attributes, by their names."""
-    tenant = f"_{config.tenant_code}"
-    own = {**document.get(tenant, {}), ATTRIBUTES_FIELD: _as_stored(values)}
-    return {**document, tenant: own}
+    made = as_columns((partial(column, each) for each in expressions), len(OF_EACH_EVENT.parameters))
+    return OF_EACH_EVENT.filled(columns=made.sql), made.values
 
 
 def _as_stored(value: Any) -> Any:

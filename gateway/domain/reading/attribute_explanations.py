@@ -12,7 +12,9 @@ import orjson
 from gateway.domain.config.attribute_expressions import Program
 from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.reading.computed_attributes import (
+    OF_EVENTS,
     ComputedValue,
+    person_inputs,
     published_attributes,
     values_in,
 )
@@ -23,14 +25,14 @@ from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.merge import Candidate, MergeRule, Path
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.pql.aggregates import events_of
-from gateway.pql.inputs import Inputs
+from gateway.pql.columns import as_columns
 from gateway.pql.partials import count_place
 from gateway.pql.rows import newest_keys
-from gateway.pql.sql import written
+from gateway.pql.sql import Compiled, written
+from gateway.pql.typed import Expression
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
-OF_EVENTS = query("computed_attributes.compute_of_events")
 LIST_BUCKETS = query("computed_partials.list_buckets")
 
 EVENTS_TOLD: Final = 20
@@ -145,19 +147,17 @@ async def _keys(
     if not programs:
         return [{} for _ in profiles]
     windows = {each.attribute.name: each.window_start or EARLIEST for each in values[0]}
-    columns, given = list[str](), list[Any]()
-    for place, program in enumerate(programs, start=1):
-        parameters = len(OF_EVENTS.parameters) + len(given)
-        inputs = Inputs("person.document", "person.at", parameters, "person.xids", f"person.since[{place}]")
-        part = written(
-            program.expression, inputs, partial(newest_keys, of=events_of(program.expression), most=EVENTS_TOLD)
-        )
-        columns.append(part.sql)
-        given += part.values
+
+    def column(place: int, expression: Expression, parameters: int) -> Compiled:
+        keys = partial(newest_keys, of=events_of(expression), most=EVENTS_TOLD)
+        return written(expression, person_inputs(place, parameters), keys)
+
+    parts = (partial(column, place, program.expression) for place, program in enumerate(programs, start=1))
+    made = as_columns(parts, len(OF_EVENTS.parameters))
     people = slices([profile.person.xids for profile in profiles])
     since = [windows[program.name] for program in programs]
-    statement = OF_EVENTS.filled(columns=", ".join(columns))
-    found = await tx.rows(statement, scope.sandbox_id, *people, values[0][0].as_of, since, *given)
+    statement = OF_EVENTS.filled(columns=made.sql)
+    found = await tx.rows(statement, scope.sandbox_id, *people, values[0][0].as_of, since, *made.values)
     return [
         {program.name: tuple(map(_key, orjson.loads(text))) for program, text in zip(programs, row, strict=True)}
         for row in found

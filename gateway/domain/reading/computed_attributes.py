@@ -1,9 +1,9 @@
 """Values of computed attributes, right at the moment of reading: folded of partials where these are complete, else computed from events."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from typing import Any, Final, TypeAlias
 from uuid import UUID
@@ -19,10 +19,12 @@ from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import EARLIEST
+from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
 from gateway.pql.aggregates import AT, COUNTED, VALUE
+from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
 from gateway.pql.sql import Compiled, compiled
 from gateway.storage.database import Database, Session
@@ -218,23 +220,30 @@ def _add(
 @lru_cache(maxsize=64)
 def _statement(statement: Query, tenant_code: str, programs: tuple[Program, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that computes programs, one column for each, and the values of the parameters behind its own."""
-    columns, values = list[str](), list[Any]()
-    for place, program in enumerate(programs, start=1):
-        count = len(statement.parameters) + len(values)
+
+    def column(place: int, program: Program, parameters: int) -> Compiled:
         known = {name: f"(person.document #> '{{_{tenant_code},{ATTRIBUTES_FIELD},{name}}}')" for name in program.needs}
-        given = Inputs("person.document", "person.at", count, "person.xids", f"person.since[{place}]", computed=known)
-        part: Compiled = compiled(program.expression, given)
-        columns.append(part.sql)
-        values += part.values
-    return statement.filled(columns=", ".join(columns)), tuple(values)
+        return compiled(program.expression, replace(person_inputs(place, parameters), computed=known))
+
+    parts = (partial(column, place, program) for place, program in enumerate(programs, start=1))
+    made = as_columns(parts, len(statement.parameters))
+    return statement.filled(columns=made.sql), made.values
+
+
+def person_inputs(place: int, parameters: int) -> Inputs:
+    """Return what a column of OF_EVENTS or OF_DOCUMENTS is over: a person, with the events of the window at this place among those given."""
+    return Inputs("person.document", "person.at", parameters, "person.xids", f"person.since[{place}]")
 
 
 def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:
     """Return the document of a profile as JSON text, with the values of attributes that are known by now."""
+    return orjson.dumps(with_values(config, profile.document, _present(told))).decode()
+
+
+def with_values(config: Configuration, document: Document, values: Mapping[str, Any]) -> Document:
+    """Return a document with values of attributes, by their names, where these stand."""
     tenant = f"_{config.tenant_code}"
-    values = _present(told)
-    own = {**profile.document.get(tenant, {}), ATTRIBUTES_FIELD: values}
-    return orjson.dumps({**profile.document, tenant: own}).decode()
+    return {**document, tenant: {**document.get(tenant, {}), ATTRIBUTES_FIELD: values}}
 
 
 def _present(told: Mapping[str, Result]) -> dict[str, Any]:

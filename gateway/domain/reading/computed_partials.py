@@ -41,7 +41,7 @@ async def fold(
 @lru_cache(maxsize=64)
 def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that folds these partials, and the values of the parameters behind its own."""
-    columns, values = columns_of(partials, len(FOLD.parameters))
+    taken = columns_of(partials, len(FOLD.parameters))
     since = {each.slot: f"($6::timestamptz[])[{place}]" for place, each in enumerate(partials, start=1)}
     size = {each.slot: each.seconds for each in partials}
 
@@ -60,10 +60,10 @@ def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
         for seconds, parts in by_size(partials).items()
     ]
     statement = FOLD.filled(
-        columns=columns,
-        document=table_of_document(columns),
+        columns=taken.sql,
+        document=table_of_document(taken.sql),
         is_cut=" or ".join(f"(h.bucket_seconds = {size[slot]} and {is_cut('h', slot)})" for slot in size),
         cut=" union all ".join(cut),
         values=results({each.slot: each.partial for each in partials}, counts_row),
     )
-    return statement, values
+    return statement, taken.values

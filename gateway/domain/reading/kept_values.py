@@ -27,7 +27,8 @@ from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.identities import is_primary
-from gateway.domain.rules.durations import EARLIEST, Duration
+from gateway.domain.reading.people import COUNT
+from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.effects import ChangeKind, Effects, PersonChange
@@ -53,7 +54,6 @@ DUE = query("kept_values.find_due")
 READ = query("kept_values.read_values")
 WRITE = query("kept_values.write_values")
 REMOVE = query("kept_values.remove_values")
-COUNT_PEOPLE = query("people.count_people")
 HAS_PEOPLE = query("search_candidates.has_people")
 
 MAX_GIVEN: Final = 100
@@ -174,7 +174,7 @@ async def _given(
         stale |= changed
     if len(stale) > MAX_GIVEN:
         return None
-    people = await _read_people(tx, scope, graph, stale) if stale else []
+    people = await read_people(tx, scope, graph, stale) if stale else []
     at = max(at, *(kept[each.attribute_id].as_of for each in attributes))
     members = [tuple(row["xids"]) for row in people]
     values = await values_of_events(tx, scope, config, attributes, people=members, at=at)
@@ -218,7 +218,7 @@ async def _bring_up(
             async with db.transaction(scope.sandbox_id) as tx:
                 await enqueue(tx, scope, JobKind.REFRESH_KEPT_VALUES)
                 await hasten(tx, scope, JobKind.REFRESH_KEPT_VALUES)
-            total = await db.value(COUNT_PEOPLE, scope.sandbox_id)
+            total = await db.value(COUNT, scope.sandbox_id)
             far = f"{done.built:,} of {total:,} people are done" if done.is_first else "many people have changed"
             raise Unavailable(
                 f"The values of {attribute.name!r} are being computed for searches: {far}. Try again later."
@@ -303,7 +303,7 @@ class _Piece:
             return await self.build(self.kept.built_to)
         changed = {xid for change in page.items for xid in (change.profile_id, *change.former_profile_ids)}
         if changed:
-            await self.write(await _read_people(self.tx, self.scope, self.graph, changed), changed)
+            await self.write(await read_people(self.tx, self.scope, self.graph, changed), changed)
         elif not page.has_next and (due := await self.due()):
             await self.slide(due)
             changed = due
@@ -333,7 +333,8 @@ class _Piece:
             await self.tx.execute(REMOVE, *self._key, list(gone))
         if values:
             texts = [None if value is None else orjson.dumps(value).decode() for value in values.values()]
-            await self.tx.execute(WRITE, *self._key, list(values), texts, await self._next_changes(members))
+            next_changes = await read_next_changes(self.tx, self.scope, self.attribute, members, self.at, leaps=True)
+            await self.tx.execute(WRITE, *self._key, list(values), texts, next_changes)
         return values
 
     async def slide(self, due: set[UUID]) -> None:
@@ -341,8 +342,8 @@ class _Piece:
         locked = await self.tx.rows(LOCK_PEOPLE, self.scope.sandbox_id, self.graph, list(due))
         stamp = await read_stamp(self.tx, self.scope)
         before = {row["profile_id"]: row["value"] for row in await self.tx.rows(READ, *self._key, list(due))}
-        values = await self.write(await _read_people(self.tx, self.scope, self.graph, due), due)
-        others = {key for key, value in values.items() if value != _loaded(before.get(key))}
+        values = await self.write(await read_people(self.tx, self.scope, self.graph, due), due)
+        others = {key for key, value in values.items() if value != value_of(before.get(key))}
         path = tuple(self.attribute.path.split("."))
         changes = {
             row["profile_id"]: PersonChange(ChangeKind.UPDATED, row["profile_id"], tuple(row["xids"]), paths=(path,))
@@ -354,53 +355,39 @@ class _Piece:
     async def note(self, position: Any, built_to: UUID | None, built: int) -> None:
         await self.tx.execute(NOTE, *self._key, _position(position), built_to, built, self.at)
 
-    async def _next_changes(self, people: Sequence[tuple[UUID, ...]]) -> list[datetime | None]:
-        """Return for each person when the value may be another without any change of events."""
-        lookback = self.attribute.settings.lookback
-        since = EARLIEST if lookback is None else lookback.before(self.at)
-        leap = None if lookback is None else lookback.next_leap(self.at)
-        near = since if leap is None else since - _DAY  # a leap may set a window back, by a day at most
-        edges = await self.tx.rows(EDGES, self.scope.sandbox_id, *slices(people), self.at, since, near)
-        found = list[datetime | None]()
-        for first, nearest, following in edges:
-            times = _edges(lookback, first, following, self.at)
-            if leap is not None and nearest is not None:
-                times.append(leap)
-            found.append(min(times, default=None))
-        return found
 
-
-def _edges(
-    lookback: Duration | None, first: datetime | None, following: datetime | None, at: datetime
-) -> list[datetime]:
-    """Return when the next event comes into the window that ends at a time, and when its first one is left behind."""
-    times = [following] if following else []
-    return [*times, lookback.left_behind(first, at)] if lookback is not None and first is not None else times
-
-
-async def latest_changes(
-    tx: Session, scope: Scope, attribute: ComputedAttribute, people: Sequence[tuple[UUID, ...]], at: datetime
+async def read_next_changes(
+    tx: Session,
+    scope: Scope,
+    attribute: ComputedAttribute,
+    people: Sequence[tuple[UUID, ...]],
+    at: datetime,
+    *,
+    leaps: bool,
 ) -> list[datetime | None]:
-    """Return for each person, given as xids, the time at which the value has to be computed anew at the latest. Needs no permission."""
+    """Return for each person, given as xids, when the value at a time may be another without any change of events. Needs no permission.
+
+    Without `leaps`, the days on which months change their length are left out, when a value is computed anew to be sure.
+    """
     if not people:
         return []
     lookback = attribute.settings.lookback
     since = EARLIEST if lookback is None else lookback.before(at)
-    edges = await tx.rows(EDGES, scope.sandbox_id, *slices(people), at, since, since)
-    return [min(_edges(lookback, first, following, at), default=None) for first, _, following in edges]
+    leap = lookback.next_leap(at) if leaps and lookback is not None else None
+    near = since if leap is None else since - _DAY  # a leap may set a window back, by a day at most
+    found = list[datetime | None]()
+    for first, nearest, following in await tx.rows(EDGES, scope.sandbox_id, *slices(people), at, since, near):
+        times = [following] if following else []
+        if lookback is not None and first is not None:
+            times.append(lookback.left_behind(first, at))
+        if leap is not None and nearest is not None:
+            times.append(leap)
+        found.append(min(times, default=None))
+    return found
 
 
-async def people_of(tx: Session, scope: Scope, kept: Kept, profile_ids: Iterable[UUID]) -> Sequence[Any]:
-    """Read those of these people that exist in the kept attribute's graph, with their xids. Needs no permission."""
-    return await _read_people(tx, scope, kept.identity_graph, profile_ids)
-
-
-def value_of(row: Any) -> Any:
-    """Return the value in a row of values, None for a missing one."""
-    return _loaded(row["value"])
-
-
-async def _read_people(tx: Session, scope: Scope, graph: str, profile_ids: Iterable[UUID]) -> Sequence[Any]:
+async def read_people(tx: Session, scope: Scope, graph: str, profile_ids: Iterable[UUID]) -> Sequence[Any]:
+    """Read those of these people that exist in a kind of graph, with their xids. Needs no permission."""
     return await tx.rows(PEOPLE.filled(kept=_people(graph)), scope.sandbox_id, list(profile_ids))
 
 
@@ -414,5 +401,6 @@ def _position(key: Any) -> str:
     return orjson.dumps(key).decode()
 
 
-def _loaded(text: str | None) -> Any:
+def value_of(text: str | None) -> Any:
+    """Return the value that is stored as a text, None for a missing one."""
     return None if text is None else orjson.loads(text)

@@ -7,7 +7,7 @@ transaction, rows in the order of their keys: of two that write one row the seco
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final
 from uuid import UUID
@@ -18,8 +18,10 @@ from gateway.domain.rules.durations import EARLIEST
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
+from gateway.pql.columns import as_columns
 from gateway.pql.inputs import document_of
 from gateway.pql.partials import NUMBERS, Parts, added, made
+from gateway.pql.sql import Compiled
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, fill, part, query
@@ -144,39 +146,32 @@ def table_of_document(columns: str) -> str:
     return f" cross join {_DOCUMENT.sql}" if _DOCUMENT.is_in(columns) else ""
 
 
-def columns_of(partials: Sequence[KeptPartial], parameters: int) -> tuple[str, tuple[Any, ...]]:
+def columns_of(partials: Iterable[KeptPartial], parameters: int) -> Compiled:
     """Return the columns that partials take of an event `e`, and the values of the parameters behind those of the statement."""
-    columns, values = list[str](), list[Any]()
-    for each in partials:
-        found = each.partial.columns(each.slot, "e", parameters + len(values))
-        columns.append(found.sql)
-        values += found.values
-    return ", ".join(columns), tuple(values)
+    return as_columns((partial(each.partial.columns, each.slot, "e") for each in partials), parameters)
 
 
 @lru_cache(maxsize=64)
 def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that adds events, and the values of the parameters behind its own."""
-    columns, values = columns_of(partials, len(ADD_EVENTS.parameters))
+    taken = columns_of(partials, len(ADD_EVENTS.parameters))
     together = {seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}
     statement = ADD_EVENTS.filled(
-        columns=columns,
-        document=table_of_document(columns),
+        columns=taken.sql,
+        document=table_of_document(taken.sql),
         made=_made(partials, OLDEST[ADD_EVENTS.name]),
         numbers=" ".join(f"when {seconds} then {each.numbers}" for seconds, each in together.items()),
         newest=" ".join(f"when {seconds} then {each.newest}" for seconds, each in together.items()),
     )
-    return statement, values
+    return statement, taken.values
 
 
 @lru_cache(maxsize=64)
 def of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return a statement about what all events of identities make, and the values of the parameters behind its own."""
-    columns, values = columns_of(partials, len(statement.parameters))
-    made_of_xids = fill(
-        OF_XIDS, columns=columns, document=table_of_document(columns), made=_made(partials, OLDEST.get(statement.name))
-    )
-    return statement.filled(of_xids=made_of_xids), values
+    taken = columns_of(partials, len(statement.parameters))
+    rows, document = _made(partials, OLDEST.get(statement.name)), table_of_document(taken.sql)
+    return statement.filled(of_xids=fill(OF_XIDS, columns=taken.sql, document=document, made=rows)), taken.values
 
 
 def _made(partials: Iterable[KeptPartial], oldest: str | None = None) -> str:
