@@ -5,4 +5,4 @@
 update gateway.batch as b
    set record_count = (select count(*) from gateway.record as r where r.sandbox_id = b.sandbox_id and r.batch_id = b.batch_id)
                     + (select count(*) from gateway.event as e where e.sandbox_id = b.sandbox_id and e.batch_id = b.batch_id)
- where b.status in ('LOADING', 'ACTIVE', 'FAILED');
+ where b.status not in ('ABORTED', 'REVERTED', 'DELETED');
