@@ -61,6 +61,9 @@ from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
 
+OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
+"""Kinds of jobs that make or drop indexes."""
+
 HANDLERS = handlers(Settings())
 LEASE = {"leases.claim_job", "leases.advance_job"}
 ONCE, AGAIN = LEASE | {"leases.release_job"}, LEASE | {"leases.rearm_job"}

@@ -9,14 +9,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 
 from crashes import at_commits
-from every_kind import small_pieces
+from every_kind import OF_INDEXES, small_pieces
 
 from gateway.cli import main
 from gateway.domain.config.configuration import Configurations
@@ -24,7 +23,7 @@ from gateway.domain.operations import search_indexing
 from gateway.domain.work.leases import LeasedJob
 from gateway.server import worker
 from gateway.server.worker import Handler
-from gateway.storage.database import Database, Session
+from gateway.storage.database import Database
 
 HOLD_AT: dict[str, tuple[int, str]] = {
     name: (number, when) for name, (number, when) in json.loads(os.environ["HOLD_AT"]).items()
@@ -36,10 +35,11 @@ do_job = worker.do_job
 
 @dataclass
 class Doing:
-    """A job that is done, in a task of its own; heartbeats are sent by another one."""
+    """A job that is done, in a task of its own; heartbeats are sent by another one. `alone`: what lets others go on once it stops or ends."""
 
     name: str
     task: asyncio.Task[None] | None
+    alone: AsyncExitStack
     commits: int = 0
 
 
@@ -53,6 +53,7 @@ def tell(word: str) -> None:
 async def hold(number: int, when: str) -> None:
     here = doing.get()
     if HOLD_AT.get(here.name) == (number, when):
+        await here.alone.aclose()
         tell("held")
         await (stdin_ended() if when == "before" else asyncio.Future())
 
@@ -86,27 +87,26 @@ async def after(_: str) -> None:
 
 
 async def do_held_job(db: Database, configurations: Configurations, handler: Handler, claim: LeasedJob) -> None:
-    """Do a job whose claim was its first commit."""
-    doing.set(Doing(f"{claim.sandbox_id}/{claim.job_id}", asyncio.current_task()))
-    await after("leases.claim_job")
-    try:
-        await do_job(db, configurations, handler, claim)
-    finally:
-        tell("left")
+    """Do a job whose claim was its first commit.
+
+    Those that make or drop indexes go one at a time: Postgres lets each wait until the transaction has ended of whoever was reading
+    when it began, and that of another one may be about to stop.
+    """
+    async with AsyncExitStack() as alone:
+        if claim.kind in OF_INDEXES:
+            await alone.enter_async_context(in_order)
+        doing.set(Doing(f"{claim.sandbox_id}/{claim.job_id}", asyncio.current_task(), alone))
+        await after("leases.claim_job")
+        try:
+            await do_job(db, configurations, handler, claim)
+        finally:
+            tell("left")
 
 
-_turn, in_order = search_indexing._turn, asyncio.Lock()
-
-
-@asynccontextmanager
-async def turn_in_order(db: Database) -> AsyncIterator[Session]:
-    """Let jobs that make or drop indexes wait for each other, where each would be put off, and counts its commits anew then."""
-    async with in_order, _turn(db) as session:
-        yield session
+in_order = asyncio.Lock()
 
 
 if __name__ == "__main__":
-    search_indexing._turn = turn_in_order
     search_indexing.WAIT_SECONDS = 600
     worker.do_job = do_held_job
     worker._Pool.has_room = True

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 from data_directories import initialize
-from every_kind import HANDLERS, contents, copies, differences, patterns, small_pieces, statement, worked
+from every_kind import HANDLERS, OF_INDEXES, contents, copies, differences, patterns, small_pieces, statement, worked
 from places import reachable_directory
 from program import environment, server
 
@@ -41,7 +41,6 @@ PUT_OFF_RECURRING = statement("""
      where sandbox_id = any($1::bigint[]) and sandbox_id || '/' || job_id <> all($2::text[]) and every is not null""")
 """Of those that come again, as some do by the time when another server goes on, the ones that are not to stop."""
 MAKE_DUE = statement("update gateway.job set due_at = created_at where sandbox_id || '/' || job_id = any($1::text[])")
-OF_INDEXES = (JobKind.BUILD_SEARCH_INDEX, JobKind.EXPIRE_SEARCH_INDEXES)
 LEAVE_INDEX = "create index search_{}_0 on gateway.profile (modified_at)"
 """In no list, so that it is to be dropped."""
 LIST_INDEXES = statement("""
