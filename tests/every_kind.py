@@ -100,7 +100,8 @@ COMMIT_POINTS: Mapping[JobKind, set[str]] = {
     },
     JobKind.REFRESH_KEPT_VALUES: AGAIN | {"configuration.read_version", "kept_values.note_kept"},
     JobKind.EXPIRE_SEARCH_INDEXES: AGAIN | {"configuration.read_version"},
-    JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE | {"configuration.read_version", "attribute_backfill.list_xids"},
+    JobKind.BACKFILL_COMPUTED_ATTRIBUTE: ONCE
+    | {"configuration.read_version", "expressions.read_instant", "appending.stamp"},
     JobKind.EXPIRE_COMPUTED_PARTIALS: AGAIN | {"configuration.read_version", "computed_partials.expire_partials"},
 }
 """The last statement before each commit of a kind of job."""
@@ -132,7 +133,8 @@ SMALL = [
     (sandbox_regrouping, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "PEOPLE_PER_PIECE", 3),
     (policy_materialization, "DELETED_PER_PIECE", 3),
-    (attribute_backfill, "XIDS_PER_PIECE", 4),
+    (attribute_backfill, "XIDS_PER_LOOK", 4),
+    (attribute_backfill, "EVENTS_PER_PIECE", 1),
     (partial_retention, "PARTIALS_PER_PIECE", 3),
     (reading_kept_values, "PEOPLE_PER_PIECE", 2),
     (kept_values, "DROPPED_PER_PIECE", 3),
@@ -255,7 +257,7 @@ async def _prepare(world: World, batch_id: UUID, kind: JobKind) -> None:
     if kind is JobKind.REFRESH_KEPT_VALUES:
         await _keep_values(world)
     if kind in {JobKind.BACKFILL_COMPUTED_ATTRIBUTE, JobKind.EXPIRE_COMPUTED_PARTIALS}:
-        made, off = await _publish(world), AttributeStatus.DISABLED
+        made, off = await _publish(world, lookback=parse_duration("P1Y")), AttributeStatus.DISABLED
         if kind is JobKind.EXPIRE_COMPUTED_PARTIALS:
             await update_attribute(db, scope, (await world.config()).unions, made.attribute_id, {}, most=1, status=off)
 

@@ -173,6 +173,20 @@ def added(parts: Parts, kept: str, new: str) -> Packed:
     return _packed(parts, number, newest)
 
 
+def replaced(parts: Parts, kept: str, new: str) -> Packed:
+    """Return a row of a name with these partials from another one, and all others as they are."""
+    slots = range(max(parts) + 1)
+    numbers = [
+        f"{new if slot in parts else kept}.numbers[{_index(slot, place)}]" for slot in slots for place in range(NUMBERS)
+    ]
+    rest = f"{kept}.numbers[{len(numbers) + 1}:]"
+    if not any(part.is_newest for part in parts.values()):
+        return Packed(f"array[{', '.join(numbers)}] || {rest}", f"{kept}.newest")
+    newest = [f"{new if slot in parts else kept}.newest[{slot + 1}]" for slot in slots]
+    rest_of_newest = f"{kept}.newest[{len(newest) + 1}:]"
+    return Packed(f"array[{', '.join(numbers)}] || {rest}", f"array[{', '.join(newest)}] || {rest_of_newest}")
+
+
 def results(parts: Parts, within: Callable[[int], str]) -> str:
     """Return columns of values that the rows `p` of a statement come to, as `aggregates.explained` has them; of each slot, those `within` a condition."""
     columns = []

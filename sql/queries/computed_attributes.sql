@@ -23,12 +23,6 @@ update gateway.computed_attribute
        return_type = $11, dependencies = $12, status = $13, slot = $14, job_id = $15, version = version + 1, updated_at = gateway.now()
  where sandbox_id = $1 and attribute_id = $2;
 
--- name: find_backfilled(sandbox_id, attribute_id) -> row
--- How long an attribute with partials looks back, as long as their history is not read to its end; no row for any other. Walks computed_attribute_pkey.
-select lookback
-  from gateway.computed_attribute
- where sandbox_id = $1 and attribute_id = $2 and status in ('NEW', 'INITIALIZING', 'PROCESSING');
-
 -- name: advance_attribute(sandbox_id, attribute_id, status) -> none
 -- Says how far the partials of an attribute are. Walks computed_attribute_pkey.
 update gateway.computed_attribute

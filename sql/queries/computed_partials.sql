@@ -17,12 +17,16 @@ select t.place, {seconds}::integer as bucket_seconds, null::timestamptz as first
  group by t.place
 
 -- part: of_xids
--- The partials that all events of some identities make.
+-- The partials that events of some identities make, those within a time if one is given.
 with taken as materialized (
   select e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
     from gateway.event as e{document}
-   where e.sandbox_id = $1 and e.xid = any($2::uuid[])
+   where e.sandbox_id = $1 and e.xid = any($2::uuid[]) {within}
 ), made as materialized ({made})
+
+-- part: within
+-- From a time to before another.
+and e.timestamp >= {since} and e.timestamp < {until}
 
 -- name: add_events(sandbox_id, dataset_ids, xids, event_ids, oldest) -> none
 -- Adds these events to the partials of their identities, from the `oldest` time of each size on; rows are locked in the order of their key. Walks event_pkey and computed_partial_pkey.
@@ -41,35 +45,33 @@ on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
    set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
        numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end;
 
--- name: hold(sandbox_id, xids, sizes, oldest, held) -> none
--- Locks the partials of these identities in the order of their key, and empties them: those that are there with buckets of the sizes `held`, and
--- those that their events may make in buckets of these `sizes`, from the `oldest` time of each on. Walks event_timeline_idx and
--- computed_partial_pkey.
+-- name: hold(sandbox_id, xids, sizes) -> none
+-- Locks the partials of these identities in the order of their key, and empties them: those that are there, and those that their events may make
+-- in buckets of these `sizes`. Walks event_timeline_idx and computed_partial_pkey.
 insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
 select $1, held.*, 'epoch', 'epoch', '{}', '{}'
   from (select e.xid, size.seconds, case size.seconds when 0 then 'epoch' else date_bin(make_interval(secs => size.seconds), e.timestamp, 'epoch') end
           from gateway.event as e
-          join unnest($3::integer[], $4::timestamptz[]) as size (seconds, oldest) on e.timestamp >= size.oldest
+         cross join unnest($3::integer[]) as size (seconds)
          where e.sandbox_id = $1 and e.xid = any($2::uuid[])
          union
         select o.xid, o.bucket_seconds, o.bucket
           from gateway.computed_partial as o
-         where o.sandbox_id = $1 and o.xid = any($2::uuid[]) and o.bucket_seconds = any($5::integer[])
+         where o.sandbox_id = $1 and o.xid = any($2::uuid[])
        ) as held (xid, seconds, bucket)
  order by held.xid, held.seconds, held.bucket
 on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{}', newest = '{}';
 
--- name: make_held(sandbox_id, xids, oldest, held) -> none
--- Makes the partials of these identities that are held, with buckets of the sizes `held`, from their events from the `oldest` time of each size
--- on, and removes those of no event. `is true` keeps Postgres from joining what it takes for one row. Walks event_timeline_idx and
--- computed_partial_pkey.
+-- name: make_held(sandbox_id, xids, since, until) -> none
+-- Makes the partials of these identities that are held, from their events within a time, and removes those of no event. `is true` keeps Postgres
+-- from joining what it takes for one row. Walks event_timeline_idx and computed_partial_pkey.
 {of_xids}, held as materialized (
   select p.xid, p.bucket_seconds, p.bucket
     from gateway.computed_partial as p
-   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket_seconds = any($4::integer[]) and p.numbers = '{}'
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.numbers = '{}'
 ), gone as (
   delete from gateway.computed_partial as p
-   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket_seconds = any($4::integer[]) and p.numbers = '{}'
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.numbers = '{}'
      and (p.xid, p.bucket_seconds, p.bucket) not in (select made.xid, made.bucket_seconds, made.bucket from made)
 )
 insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
@@ -78,6 +80,45 @@ select $1, made.*
  where ((made.xid, made.bucket_seconds, made.bucket) in (select held.xid, held.bucket_seconds, held.bucket from held)) is true
     on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
    set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, newest = excluded.newest;
+
+-- name: make_some(sandbox_id, xids, since, until) -> value
+-- Makes the partials of some attributes from the events of these identities within a time, and leaves those of others in their rows as they are.
+-- Rows are locked once all are made, in the order of their key; those are among them in which an attribute that is no more stood at the same
+-- place. Returns the snapshot of the events that were read. Walks event_timeline_idx and computed_partial_pkey.
+{of_xids}, stale as (
+  select p.xid, p.bucket_seconds, p.bucket, p.first_at, p.last_at, '{}'::numeric[], '{}'::jsonb[]
+    from gateway.computed_partial as p
+   where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket >= $3 and p.bucket < $4 and ({is_used})
+     and ((p.xid, p.bucket_seconds, p.bucket) not in (select made.xid, made.bucket_seconds, made.bucket from made)) is true
+), written as (
+  insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+  select $1, each.* from (select * from made union all select * from stale) as each
+   order by xid, bucket_seconds, bucket
+      on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
+     set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
+         numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end
+)
+select pg_current_snapshot();
+
+-- name: empty_changed(sandbox_id, xids, snapshot) -> rows
+-- Empties, of the partials of these identities that this transaction wrote, those of identities that changed behind a snapshot, and lists these
+-- identities. Walks change_tx_idx and computed_partial_pkey.
+with changed as materialized (
+  select distinct named.xid
+    from (select c.xids
+            from gateway.change as c
+           where c.sandbox_id = $1 and (c.tx >= pg_snapshot_xmax($3) or c.tx = any(array(select pg_snapshot_xip($3))))
+          offset 0) as c
+   cross join unnest(c.xids) as named (xid)
+   where named.xid = any($2::uuid[])
+), emptied as (
+  update gateway.computed_partial as p
+     set numbers = '{}', newest = '{}'
+    from changed
+   where p.sandbox_id = $1 and p.xid = changed.xid and p.xmin = pg_current_xact_id()::xid
+  returning p.xid
+)
+select distinct xid from emptied;
 
 -- name: give_up_slots(sandbox_id, attribute_ids) -> none
 -- Says that these attributes have no partials, and that the configuration is another one, if that is new. Walks computed_attribute_pkey and

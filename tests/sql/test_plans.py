@@ -86,6 +86,7 @@ KEPT = tuple(
 PARTIALS = {
     "computed_partials.fold": computed_partials.folding,
     "computed_partials.add_events": views.adding,
+    "computed_partials.make_some": views.making,
     "computed_partials.make_held": partial(views.of_xids, views.MAKE_HELD),
     "computed_partials.compare": partial(views.of_xids, views.COMPARE),
 }

@@ -6,6 +6,7 @@ import asyncpg
 import pytest
 
 from gateway.domain.operations.removal import REMOVAL_PARTS
+from gateway.domain.views import computed_partials
 from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
@@ -20,15 +21,15 @@ PARTS = {
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "newest": "when 0 then p.newest",
-    "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", made=MADE), "is_cut": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
+    "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_cut": "true", "is_used": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
     "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
-SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($3::timestamptz[])[1]")
+SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
+WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=computed_partials.WITHIN, made=MADE)}  # fmt: skip
 OWN = {
-    "computed_partials.add_events": {"made": SINCE.replace("$3", "$5")},
-    "computed_partials.make_held": {
-        "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", made=SINCE)
-    },
+    "computed_partials.add_events": {"made": SINCE},
+    "computed_partials.make_held": WITHIN,
+    "computed_partials.make_some": WITHIN,
 }
 """What stands in the braces of one statement alone."""
 

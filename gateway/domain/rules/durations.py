@@ -17,6 +17,9 @@ LOOKBACK_YEARS: Final = 3
 EARLIEST: Final = datetime.min.replace(tzinfo=UTC)
 """Before every event."""
 
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+"""Behind every event."""
+
 _FORM: Final = re.compile(r"P([0-9]{1,9})([DWMY])|P(T[0-9]{1,9})([HMS])")
 _UNITS: Final[Mapping[str, timedelta]] = {
     "TS": timedelta(seconds=1),

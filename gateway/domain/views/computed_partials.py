@@ -5,7 +5,7 @@ their buckets; where events went, the partials of their identities are made anew
 transaction, rows in the order of their keys: of two that write one row the second waits, and loses nothing.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from operator import attrgetter
@@ -13,14 +13,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from gateway.domain.config.configuration import KeptPartial
-from gateway.domain.rules.buckets import ALL_TIMES, SIZES, begin_of_bucket
-from gateway.domain.rules.durations import EARLIEST
+from gateway.domain.rules.buckets import ALL_TIMES, begin_of_bucket
+from gateway.domain.rules.durations import EARLIEST, LATEST
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
 from gateway.pql.columns import as_columns
 from gateway.pql.inputs import document_of
-from gateway.pql.partials import NUMBERS, Parts, added, made
+from gateway.pql.partials import NUMBERS, Packed, Parts, added, count_place, made, replaced
 from gateway.pql.sql import Compiled
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
@@ -32,14 +32,14 @@ HOLD = query("computed_partials.hold")
 MAKE_HELD = query("computed_partials.make_held")
 GIVE_UP_SLOTS = query("computed_partials.give_up_slots")
 FORGET = query("computed_partials.forget")
+MAKE_SOME = query("computed_partials.make_some")
+EMPTY_CHANGED = query("computed_partials.empty_changed")
 COMPARE = query("computed_partials.compare")
 LIST = query("computed_partials.list_partials")
 
 OF_SIZE = part("computed_partials.of_size")
 OF_XIDS = part("computed_partials.of_xids")
-
-OLDEST: Final = {ADD_EVENTS.name: "$5", MAKE_HELD.name: "$3"}
-"""The parameter of a statement that has the time of each size from which on events are read; others read all."""
+WITHIN: Final = fill(part("computed_partials.within"), since="$3", until="$4")
 _DOCUMENT: Final = document_of("e")
 _EPOCH: Final = "'epoch'::timestamptz"
 
@@ -60,7 +60,7 @@ class ComputedPartials:
         elif change.event_xids and partials:
             keys = [(dataset_id, each.xid, each.body["_id"]) for dataset_id, new in change.added for each in new]
             statement, values = adding(partials)
-            _, oldest = _reached(partials, change.at)
+            oldest = [begin_of_bucket(since, size) for size, since in zip(*reach(partials, change.at), strict=True)]
             await tx.execute(statement, scope.sandbox_id, *map(list, zip(*keys, strict=True)), oldest, *values)
 
     async def verify(self, check: Check, piece: Piece) -> None:
@@ -93,26 +93,39 @@ class ComputedPartials:
 COMPUTED_PARTIALS = ComputedPartials()
 
 
-async def make_anew(
-    tx: Session, scope: Scope, partials: Sequence[KeptPartial], xids: Collection[UUID], *, at: datetime | None = None
-) -> None:
-    """Make these partials of identities from their events, beside writers who add some.
-
-    With `at` others stay as they are, and only buckets are made that windows reach which end then; without it, all others go.
-    """
+async def make_anew(tx: Session, scope: Scope, partials: Sequence[KeptPartial], xids: Collection[UUID]) -> None:
+    """Make these partials of identities from their events, beside writers who add some, and remove all others of theirs."""
     asked, kept = (scope.sandbox_id, sorted(xids)), tuple(partials)
     if not kept:
         await tx.execute(FORGET, *asked)
         return
-    if at is None:
-        sizes, held = list(by_size(kept)), [ALL_TIMES, *SIZES]
-        oldest = [EARLIEST for _ in sizes]
-    else:
-        sizes, oldest = _reached(kept, at)
-        held = sizes
-    await tx.execute(HOLD, *asked, sizes, oldest, held)
+    await tx.execute(HOLD, *asked, list(by_size(kept)))
     statement, values = of_xids(MAKE_HELD, kept)
-    await tx.execute(statement, *asked, oldest, held, *values)
+    await tx.execute(statement, *asked, EARLIEST, LATEST, *values)
+
+
+async def make_one(
+    tx: Session,
+    scope: Scope,
+    partials: Sequence[KeptPartial],
+    made: KeptPartial,
+    xids: Collection[UUID],
+    *,
+    since: datetime,
+    until: datetime,
+) -> None:
+    """Make the partials `made` of identities from their events within a time, at whose ends buckets begin, beside writers who add some.
+
+    The transaction holds the shared lock of the facts from before its first statement on. Events are read first and rows locked then, so that
+    writers do not wait for the reading: identities that others changed meanwhile, as the journal says, are read once more, with their rows locked.
+    """
+    asked = scope.sandbox_id, sorted(xids)
+    statement, values = making((made,))
+    snapshot = await tx.value(statement, *asked, since, until, *values)
+    changed = [row["xid"] for row in await tx.rows(EMPTY_CHANGED, *asked, snapshot)]
+    if changed:
+        statement, values = of_xids(MAKE_HELD, tuple(each for each in partials if each.seconds == made.seconds))
+        await tx.execute(statement, scope.sandbox_id, changed, since, until, *values)
 
 
 # ------------------------------------------------------------------------------------------------ statements
@@ -125,12 +138,6 @@ def reach(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], lis
         since = each.since(at)
         oldest[each.seconds] = min(since, oldest.get(each.seconds, since))
     return list(oldest), list(oldest.values())
-
-
-def _reached(partials: Iterable[KeptPartial], at: datetime) -> tuple[list[int], list[datetime]]:
-    """Return the sizes of buckets, and of each when the oldest bucket begins that a window reaches which ends at an instant."""
-    sizes, since = reach(partials, at)
-    return sizes, [begin_of_bucket(each, size) for size, each in zip(sizes, since, strict=True)]
 
 
 def by_size(partials: Iterable[KeptPartial]) -> dict[int, Parts]:
@@ -148,30 +155,53 @@ def table_of_document(columns: str) -> str:
 
 def columns_of(partials: Iterable[KeptPartial], parameters: int) -> Compiled:
     """Return the columns that partials take of an event `e`, and the values of the parameters behind those of the statement."""
-    return as_columns((partial(each.partial.columns, each.slot, "e") for each in partials), parameters)
+    taken = as_columns((partial(each.partial.columns, each.slot, "e") for each in partials), parameters)
+    aside, stored = f"{_DOCUMENT.name}.document", "e.document"
+    is_read_once = taken.sql.count(aside) == 1 and "select" not in taken.sql
+    return Compiled(taken.sql.replace(aside, stored), taken.values) if is_read_once else taken
 
 
 @lru_cache(maxsize=64)
 def adding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that adds events, and the values of the parameters behind its own."""
     taken = columns_of(partials, len(ADD_EVENTS.parameters))
-    together = {seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}
     statement = ADD_EVENTS.filled(
         columns=taken.sql,
         document=table_of_document(taken.sql),
-        made=_made(partials, OLDEST[ADD_EVENTS.name]),
-        numbers=" ".join(f"when {seconds} then {each.numbers}" for seconds, each in together.items()),
-        newest=" ".join(f"when {seconds} then {each.newest}" for seconds, each in together.items()),
+        made=_made(partials, "$5"),
+        **_of_each_size({seconds: added(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}),
     )
     return statement, taken.values
 
 
 @lru_cache(maxsize=64)
+def making(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that makes some partials of a row, and the values of the parameters behind its own."""
+    made, values = _of_xids(MAKE_SOME, partials)
+    is_used = (f"(p.bucket_seconds = {each.seconds} and p.numbers[{count_place(each.slot)}] <> 0)" for each in partials)
+    together = {seconds: replaced(parts, "p", "excluded") for seconds, parts in by_size(partials).items()}
+    return MAKE_SOME.filled(of_xids=made, is_used=" or ".join(is_used), **_of_each_size(together)), values
+
+
+@lru_cache(maxsize=64)
 def of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
-    """Return a statement about what all events of identities make, and the values of the parameters behind its own."""
+    """Return a statement about what events of identities make, and the values of the parameters behind its own."""
+    made, values = _of_xids(statement, partials)
+    return statement.filled(of_xids=made), values
+
+
+def _of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[str, tuple[Any, ...]]:
     taken = columns_of(partials, len(statement.parameters))
-    rows, document = _made(partials, OLDEST.get(statement.name)), table_of_document(taken.sql)
-    return statement.filled(of_xids=fill(OF_XIDS, columns=taken.sql, document=document, made=rows)), taken.values
+    within, document = WITHIN if "since" in statement.parameters else "", table_of_document(taken.sql)
+    return fill(OF_XIDS, columns=taken.sql, document=document, within=within, made=_made(partials)), taken.values
+
+
+def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:
+    """Return the arrays of a row, each by the size of its bucket."""
+    return {
+        name: " ".join(f"when {seconds} then {getattr(row, name)}" for seconds, row in rows.items())
+        for name in Packed._fields
+    }
 
 
 def _made(partials: Iterable[KeptPartial], oldest: str | None = None) -> str:

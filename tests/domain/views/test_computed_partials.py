@@ -1,6 +1,7 @@
 """Partials of computed attributes: they are what the events make, whoever writes at once, and values are the same as without them."""
 
 import asyncio
+from datetime import timedelta
 
 import pytest
 from every_kind import statement
@@ -16,6 +17,7 @@ from gateway.domain.config.computed_attributes import (
 from gateway.domain.operations import attribute_backfill
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
+from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.durations import parse_duration
 from gateway.domain.work import jobs
@@ -28,6 +30,9 @@ EXPRESS = statement("""
 ROWS = statement(
     "select bucket_seconds, numbers, newest from gateway.computed_partial order by xid, bucket_seconds, bucket"
 )
+
+LOCK_ROW = statement("select from gateway.computed_partial where xid = $1 for update")
+WAITING = statement("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
 
 
 def priced(name, price, identity=ADA, at="2026-11-01T00:00:00Z"):
@@ -64,7 +69,7 @@ async def statuses(world):
 
 async def test_writers_of_one_row_at_the_same_time_lose_nothing(world, monkeypatch):
     """Calls that add to one row, a removal that makes it anew, and a job that reads the past for another attribute."""
-    monkeypatch.setattr(attribute_backfill, "XIDS_PER_PIECE", 1)
+    monkeypatch.setattr(attribute_backfill, "XIDS_PER_LOOK", 1)
     await world.publish("spent", SUM)
     batch = await world.batch("gone", world.shop)
     await world.events(*(priced(f"gone {n}", 1000, (ADA, BOB)[n % 2]) for n in range(20)), batch_id=batch)
@@ -79,6 +84,56 @@ async def test_writers_of_one_row_at_the_same_time_lose_nothing(world, monkeypat
     assert await checked(world) == []
     assert (await values(world))["spent"] == (await values(world, BOB))["spent"] == 31
     assert await statuses(world) == {"spent": AttributeStatus.PROCESSED, "lately": AttributeStatus.PROCESSED}
+
+
+async def test_an_event_that_comes_between_reading_the_past_and_writing_partials_counts_once(world):
+    """The reader waits for the row of the first identity, as somebody holds it, when an event comes for the second one."""
+    first, second = sorted([(await world.xid(*each), each) for each in (ADA, BOB)])
+    await world.publish("other", "xEvent.count()")
+    await world.events(priced("1", 1, ADA), priced("2", 2, BOB))
+    await create(world, "spent", SUM)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks, world.db.transaction() as tx:
+        await tx.rows(LOCK_ROW, first[0])
+        tasks.create_task(world.backfill())
+        while not await world.db.rows(WAITING):
+            pass
+        await world.events(priced("3", 4, second[1]))
+    assert await checked(world) == []
+    assert (await values(world, second[1]))["spent"] == 4 + (1 if second[1] is ADA else 2)
+    assert await statuses(world) == dict.fromkeys(["other", "spent"], AttributeStatus.PROCESSED)
+
+
+async def test_the_past_of_one_identity_is_read_bucket_after_bucket(world, monkeypatch):
+    monkeypatch.setattr(attribute_backfill, "EVENTS_PER_PIECE", 3)
+    days = [*range(1, 9), 3, 3, 3, 3, 20, 20, 20]
+    now = await read_instant(world.db)
+    at = [(now - timedelta(days=day, minutes=n)).isoformat() for n, day in enumerate(days)]
+    await world.events(*(priced(f"{n}", n, at=time) for n, time in enumerate(at)), priced("other", 1, BOB))
+    await create(world, "lately", SUM, MONTH)
+    pieces = []
+    monkeypatch.setattr(attribute_backfill, "make_one", noting(attribute_backfill.make_one, pieces))
+    await world.backfill()
+    of_one = [(since, until) for xids, since, until in pieces if xids == [await world.xid(*ADA)]]
+    assert len(of_one) > 4
+    assert [since for since, _ in of_one[1:]] == [until for _, until in of_one[:-1]]
+    assert (await values(world), await checked(world)) == ({"lately": sum(range(len(days)))}, [])
+
+
+def noting(make, pieces):
+    async def noted(tx, scope, partials, made, xids, *, since, until):
+        pieces.append((xids, since, until))
+        await make(tx, scope, partials, made, xids, since=since, until=until)
+
+    return noted
+
+
+async def test_a_value_is_right_though_nobody_could_compute_it_while_its_past_was_read(world):
+    await world.events(priced("1", 1))
+    await create(world, "spent", SUM)
+    await world.db.rows(EXPRESS, "xEvent.nothing.count()")
+    await world.backfill()
+    await world.db.rows(EXPRESS, SUM)
+    assert (await values(world), await checked(world)) == ({"spent": 1}, [])
 
 
 async def test_a_value_is_right_before_its_past_was_read_and_after_it_was_published_anew(world):
