@@ -17,7 +17,7 @@ from gateway.api.scalars import Long
 from gateway.api.weights import Weight
 from gateway.domain.config import computed_attributes as attributes
 from gateway.domain.config import identity_settings, namespaces
-from gateway.domain.facts import appending, batch_lists, batches
+from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
 from gateway.domain.reading import attribute_previews, events, identity_graphs
@@ -75,6 +75,7 @@ SERVICE_LIMITS: Final = tuple(
         ("documentIdentities", validation.MAX_IDENTITIES, "identities", "Identities that one document names."),
         ("identityValue", namespaces.MAX_VALUE_CHARACTERS, "characters", "The value of an identity."),
         ("eventId", validation.MAX_EVENT_ID_CHARACTERS, "characters", "The `_id` of an event."),
+        ("eventType", documents.MAX_EVENT_TYPE_CHARACTERS, "characters", "The `eventType` of an event."),
         ("countedBatches", batch_lists.MAX_SORTED, "batches", "Batches that a list puts in order by a count."),
         ("idleBatch", batches.MAX_IDLE_DAYS, "days", "How long a batch stays open that nothing comes into."),
         ("graphIdentities", graphs.MAX_GRAPH_SIZE, "identities", "Identities of one graph; others become people of their own."),

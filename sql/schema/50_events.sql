@@ -7,13 +7,14 @@ create table gateway.event (
   event_id    text collate "C" not null,                                          -- the sender's _id; the first body stays. "C": sorted as Python sorts
   batch_id    uuid not null,
   timestamp   timestamptz not null,
-  event_type  text,
+  event_type  text,                                                               -- of one from before the limit: its first 128 characters
   document    jsonb not null,
   ingested_at timestamptz not null,
   is_redacted boolean not null default false                                      -- it said something of erased people: any other body is a repetition of it
 );
 
-create index event_timeline_idx on gateway.event (sandbox_id, xid, timestamp, event_id);
+alter table gateway.event set (toast_tuple_target = 4080);                        -- up to half a page, a document is not compressed: see docs/internals.md
+create index event_timeline_idx on gateway.event (sandbox_id, xid, timestamp, event_id) include (event_type);
 create index event_batch_idx on gateway.event (sandbox_id, batch_id);
 alter table gateway.event add primary key (sandbox_id, xid, dataset_id, event_id);  -- made last: where no statistics tell, Postgres takes the newest index
 

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.rules.merge import Document
 from gateway.xdm.leaves import instant
 from gateway.xdm.violations import Violation, ViolationCode
+
+MAX_EVENT_TYPE_CHARACTERS: Final = 128
+"""Characters of an event's `eventType`, which stands in the index of a person's events."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +77,12 @@ class ValidDocument(NamedTuple):
     def named_xids(self) -> tuple[UUID, ...]:
         """The xids of all identities that it names."""
         return tuple([named.xid for named in self.identities])
+
+
+def event_type_of(body: Document) -> str | None:
+    """Return the type of an event as it stands beside the document: cut, in one from before the limit that has more characters."""
+    event_type: str | None = body.get("eventType")
+    return event_type and event_type[:MAX_EVENT_TYPE_CHARACTERS]
 
 
 def warning(document: ValidDocument, doubt: Violation) -> DocumentProblem:

@@ -18,7 +18,7 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.facts.appending import IngestStamp
-from gateway.domain.facts.documents import DocumentProblem, ValidDocument, warning
+from gateway.domain.facts.documents import DocumentProblem, ValidDocument, event_type_of, warning
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.graph_union import canonical_order
@@ -293,7 +293,7 @@ async def store_successors(
     rows = [
         (
             *(scope.sandbox_id, event.origin, dataset_id, event.event_id, event.position.batch_id),
-            *(event.timestamp, event.body.get("eventType"), event.text, event.position.ingested_at, event.is_redacted),
+            *(event.timestamp, event_type_of(event.body), event.text, event.position.ingested_at, event.is_redacted),
         )
         for event in new
     ]

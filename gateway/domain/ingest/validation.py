@@ -16,7 +16,14 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.namespaces import Namespace
-from gateway.domain.facts.documents import DocumentProblem, NamedIdentity, ValidDocument, last_updated, warning
+from gateway.domain.facts.documents import (
+    MAX_EVENT_TYPE_CHARACTERS,
+    DocumentProblem,
+    NamedIdentity,
+    ValidDocument,
+    last_updated,
+    warning,
+)
 from gateway.domain.ingest.refusals import at_places, keyed_xids, places_of, storable, unknown_keys
 from gateway.domain.rules.graphs import IdentityType, xid_of, xids_in
 from gateway.domain.rules.merge import Document
@@ -27,17 +34,11 @@ from gateway.errors import Misconfigured
 from gateway.xdm.classes import XdmClass
 from gateway.xdm.leaves import changed_leaves, instant
 from gateway.xdm.validation import MAX_VIOLATIONS, first_of
-from gateway.xdm.violations import (
-    MAX_DOCUMENT_DEPTH,
-    OUT_OF_RANGE,
-    Violation,
-    ViolationCode,
-    path_of,
-    unreadable,
-)
+from gateway.xdm.violations import MAX_DOCUMENT_DEPTH, OUT_OF_RANGE, Violation, ViolationCode, path_of, unreadable
 
 MAX_IDENTITIES = 20
 MAX_EVENT_ID_CHARACTERS = 512  # characters of an `_id`, which is part of a key
+_INDEXED = (("_id", MAX_EVENT_ID_CHARACTERS), ("eventType", MAX_EVENT_TYPE_CHARACTERS))
 MAX_DOCUMENT_BYTES: Mapping[XdmClass, int] = {XdmClass.INDIVIDUAL_PROFILE: 100_000, XdmClass.EXPERIENCE_EVENT: 10_000}
 
 
@@ -167,10 +168,10 @@ class Reader:
 
     def _observed_at(self, body: Document) -> datetime | None:
         if self._are_events:
-            if len(body["_id"]) > MAX_EVENT_ID_CHARACTERS:
-                raise invalid(
-                    "$._id", ViolationCode.LENGTH, f"An event's _id has at most {MAX_EVENT_ID_CHARACTERS} characters."
-                )
+            for name, most in _INDEXED:
+                if len(body.get(name, "")) > most:
+                    message = f"An event's {name} has at most {most} characters."
+                    raise invalid(f"$.{name}", ViolationCode.LENGTH, message)
             at = instant(body["timestamp"])
             if self._oldest is not None and at < self._oldest:
                 message = f"The event is older than the {self._retention:,} d for which its dataset keeps events."

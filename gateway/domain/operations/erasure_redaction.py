@@ -17,6 +17,7 @@ from uuid import UUID
 import orjson
 
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.facts.documents import event_type_of
 from gateway.domain.ingest.redaction import redact, redact_as_sent
 from gateway.domain.ingest.validation import Reader
 from gateway.domain.rules.merge import Document
@@ -171,7 +172,7 @@ class _Editor:
         body, paths = self._redacted(row["dataset_id"], row["document"])
         if not paths:
             return None
-        return row["xid"], row["dataset_id"], row["event_id"], body.get("eventType"), orjson.dumps(body).decode()
+        return row["xid"], row["dataset_id"], row["event_id"], event_type_of(body), orjson.dumps(body).decode()
 
     def resend(self, row: Any) -> tuple[Any, ...]:
         """Return the row of a resend as it is to be written."""

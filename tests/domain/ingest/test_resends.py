@@ -2,6 +2,7 @@
 
 import asyncio
 
+import orjson
 import pytest
 from world import World, event
 
@@ -22,6 +23,16 @@ EVENTS = Query(
     ("sandbox_id",),
     (),
     "rows",
+    "For tests.",
+)
+
+
+LENGTHEN = Query(
+    "test.lengthen",
+    "update gateway.event_resend set document = jsonb_set(document, '{eventType}', to_jsonb($2::text)) where sandbox_id = $1",
+    ("sandbox_id", "event_type"),
+    (),
+    "none",
     "For tests.",
 )
 
@@ -116,6 +127,17 @@ async def test_the_first_resend_succeeds_an_event_whose_batch_is_removed(world):
         (await world.xid(*PHONE), batches[2], 1, "c"),
     ]
     assert await stored(world) == []
+
+
+async def test_of_a_type_from_before_it_had_a_limit_the_column_has_the_beginning(world):
+    batches = [await world.batch(str(n), world.shop) for n in range(2)]
+    await world.events(event("e1", NOON, EMAIL, eventType="a"), batch_id=batches[0])
+    await world.events(event("e1", NOON, EMAIL, eventType="b"), batch_id=batches[1])
+    async with world.db.transaction(world.scope.sandbox_id) as tx:
+        await tx.execute(LENGTHEN, world.scope.sandbox_id, "b" * 3_000)
+    await world.abort(batches[0])
+    ((*_, event_type, _, document),) = await stored(world)
+    assert (event_type, orjson.loads(document)["eventType"]) == ("b" * 128, "b" * 3_000)
 
 
 async def test_a_stored_event_becomes_a_resend_of_the_successor_that_it_repeats(world):

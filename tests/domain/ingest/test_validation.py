@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import orjson
 import pytest
@@ -70,6 +71,7 @@ async def test_a_bad_record_fails_and_the_others_are_stored(world, document, pat
     [
         ({"_id": None}, "$._id", "EMPTY_VALUE"),
         ({"_id": "x" * 513}, "$._id", "LENGTH"),
+        ({"eventType": "x" * 129}, "$.eventType", "LENGTH"),
         ({"timestamp": "yesterday"}, "$.timestamp", "FORMAT"),
         ({"timestamp": "2026-01-01T00:00:00"}, "$.timestamp", "FORMAT"),
         ({"eventType": "x" * 10_000}, "$", "SIZE"),
@@ -80,6 +82,14 @@ async def test_a_bad_event_fails_and_the_others_are_stored(world, change, path, 
     result = await world.events(good, {**good, "_id": "e2", **change})
     assert await failure_of(result) == (path, code)
     assert result.accepted == 1
+
+
+async def test_the_longest_id_and_type_of_an_event_fit_in_an_index(world):
+    """Of characters that take four bytes each, and that Postgres cannot compress."""
+    signs = [chr(0x10000 + Random(n).randrange(0x100000)) for n in range(640)]
+    longest = event("".join(signs[:512]), "2026-01-01T00:00:00Z", ("ECID", ECID), eventType="".join(signs[512:]))
+    result = await world.events(longest)
+    assert (result.accepted, result.failed) == (1, [])
 
 
 async def test_only_stored_documents_have_warnings(world):
