@@ -218,9 +218,10 @@ select {values}
  group by person.place
  order by person.place;
 
--- name: list_buckets(sandbox_id, xids, starts, stops, sizes, places, since, at) -> rows
+-- name: list_buckets(sandbox_id, xids, starts, stops, sizes, places, since, at, version) -> rows
 -- The newest 100 partials that values are folded of, a value being of a slice of the xids, of buckets of one size, of a window; `places` are
--- those of the numbers of events. Walks computed_partial_pkey.
+-- those of the numbers of events. No rows if the configuration is of another `version` by now: others may stand there. Walks sandbox_pkey and
+-- computed_partial_pkey.
 select given.number, p.xid, p.bucket, p.first_at >= given.since and p.last_at <= given.at as is_whole, p.numbers[given.place]::bigint as counted
   from unnest($3::integer[], $4::integer[], $5::integer[], $6::integer[], $7::timestamptz[], $8::timestamptz[]) with ordinality
        as given (start, stop, seconds, place, since, at, number)
@@ -232,4 +233,5 @@ select given.number, p.xid, p.bucket, p.first_at >= given.since and p.last_at <=
     order by k.bucket desc, k.xid
     limit 100
  ) p
+ where exists (select from gateway.sandbox where sandbox_id = $1 and config_version = $9)
  order by given.number, p.bucket desc, p.xid;

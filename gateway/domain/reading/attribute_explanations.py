@@ -104,7 +104,8 @@ async def explain_values(
 async def read_buckets(
     db: Database, scope: Scope, config: Configuration, explained: Sequence[ComputedProvenance]
 ) -> list[list[Bucket]]:
-    """Read the buckets that each value is folded of, the newest first, at most 100; none of a value that is computed from events.
+    """Read the buckets that each value is folded of, the newest first, at most 100; none of a value that is computed from events, and none if the
+    configuration is not the present one, as values are not folded then.
 
     Needs `profile:read`; raises Forbidden.
     """
@@ -123,7 +124,7 @@ async def read_buckets(
         [value.as_of for value in values],
     )
     people = slices([explained[place].xids for place in folded])
-    for row in await db.rows(LIST_BUCKETS, scope.sandbox_id, *people, *given):
+    for row in await db.rows(LIST_BUCKETS, scope.sandbox_id, *people, *given, config.version):
         number = row["number"] - 1
         found[folded[number]].append(_bucket(partials[number], row))
     return found

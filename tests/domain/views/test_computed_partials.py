@@ -16,6 +16,7 @@ from gateway.domain.config.computed_attributes import (
 )
 from gateway.domain.operations import attribute_backfill
 from gateway.domain.operations.verification import verify
+from gateway.domain.reading.attribute_explanations import explain_values, read_buckets
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.profiles import read_profiles
@@ -55,6 +56,15 @@ async def values(world, identity=ADA, config=None):
     (found,) = await read_profiles(world.db, world.scope, config, config.default_policy, [await world.xid(*identity)])
     (told,) = await compute_values(world.db, world.scope, config, published_attributes(config, None), [found.profile])
     return {each.attribute.name: each.value for each in told}
+
+
+async def counted_in_buckets(world, config, name="spent"):
+    """List how many events each bucket has that a value of ADA is folded of."""
+    asked = world.db, world.scope, config
+    (found,) = await read_profiles(*asked, config.default_policy, [await world.xid(*ADA)])
+    (explained,) = await explain_values(*asked, [name], [found.profile])
+    (buckets,) = await read_buckets(*asked, explained)
+    return [each.events_counted for each in buckets]
 
 
 async def checked(world):
@@ -205,11 +215,13 @@ async def test_a_value_is_right_for_a_reader_whose_configuration_is_old(world):
     first = await world.publish("spent", SUM)
     await world.events(priced("1", 1))
     old = await world.config()
+    assert await counted_in_buckets(world, old) == [1]
     await switch(world, first, AttributeStatus.DISABLED)
     await world.events(priced("2", 2))
     assert await values(world, config=old) == {"spent": 3}
     await world.publish("dear", "xEvent[commerce.order.priceTotal > 1].count()")
     assert await values(world, config=old) == {"spent": 3}
+    assert await counted_in_buckets(world, old) == [], "it is computed from events, and the bucket is another attribute's"
 
 
 @pytest.mark.parametrize(
