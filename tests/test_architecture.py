@@ -27,6 +27,8 @@ BUILDS_SQL = {
     "pql/rows.py",
     "pql/values.py",
     "pql/indexes.py",
+    "pql/folds.py",
+    "pql/partial_items.py",
     "pql/partials.py",
 }
 BEFORE_QUERIES = {"storage/migrations.py"}  # makes the schema that named statements need

@@ -88,7 +88,7 @@ def aggregate_of(expression: Expression) -> Aggregate | None:
         inner.append(of.condition if isinstance(of, Filtered) else of.value)
         of = of.of
     is_whole = isinstance(of, Read) and of.path == (EVENTS,) and of.of is expression.input
-    if not is_whole or any(_mentions(each, expression.input) for each in inner if each is not None):
+    if not is_whole or any(mentions(each, expression.input) for each in inner if each is not None):
         return None
     return Aggregate(shape.function, events or of, shape.newest)
 
@@ -191,7 +191,7 @@ def takes_whole_input(expression: Expression) -> bool:
     return False
 
 
-def _mentions(node: Typed, variable: Variable) -> bool:
+def mentions(node: Typed, variable: Variable) -> bool:
     """Return whether a variable stands anywhere in an expression."""
     seen, open_ = set[int](), [node]
     while open_:

@@ -3,7 +3,7 @@
 -- part: of_size
 -- The partials of the events in `taken` by buckets of one size, from a time on.
 select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.timestamp) as first_at, max(t.timestamp) as last_at,
-       {numbers} as numbers, {newest} as newest
+       {numbers} as numbers, {items} as items
   from taken as t
  where ({counts}){since}
  group by t.xid, {bucket}
@@ -11,7 +11,7 @@ select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.ti
 -- part: of_cut
 -- The partials of the events in `taken` by person, as rows of `part`.
 select t.place, {seconds}::integer as bucket_seconds, null::timestamptz as first_at, null::timestamptz as last_at, {numbers} as numbers,
-       {newest} as newest, true as is_cut
+       {items} as items, true as is_cut
   from taken as t
  where t.bucket_seconds = {seconds}
  group by t.place
@@ -38,17 +38,17 @@ with taken as materialized (
                         where o.sandbox_id = $1 and o.xid = given.xid and o.dataset_id = given.dataset_id and o.event_id = given.event_id
                        offset 0) as e{document}
 )
-insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, items)
 select $1, made.* from ({made}) as made
  order by xid, bucket_seconds, bucket
 on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
    set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
-       numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end;
+       numbers = case p.bucket_seconds {numbers} end, items = case p.bucket_seconds {items} end;
 
 -- name: hold(sandbox_id, xids, sizes) -> none
 -- Locks the partials of these identities in the order of their key, and empties them: those that are there, and those that their events may make
 -- in buckets of these `sizes`. Walks event_timeline_idx and computed_partial_pkey.
-insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, items)
 select $1, held.*, 'epoch', 'epoch', '{}', '{}'
   from (select e.xid, size.seconds, case size.seconds when 0 then 'epoch' else date_bin(make_interval(secs => size.seconds), e.timestamp, 'epoch') end
           from gateway.event as e
@@ -60,7 +60,7 @@ select $1, held.*, 'epoch', 'epoch', '{}', '{}'
          where o.sandbox_id = $1 and o.xid = any($2::uuid[])
        ) as held (xid, seconds, bucket)
  order by held.xid, held.seconds, held.bucket
-on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{}', newest = '{}';
+on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{}', items = '{}';
 
 -- name: make_held(sandbox_id, xids, since, until) -> none
 -- Makes the partials of these identities that are held, from their events within a time, and removes those of no event. `is true` keeps Postgres
@@ -74,12 +74,12 @@ on conflict (sandbox_id, xid, bucket_seconds, bucket) do update set numbers = '{
    where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.numbers = '{}'
      and (p.xid, p.bucket_seconds, p.bucket) not in (select made.xid, made.bucket_seconds, made.bucket from made)
 )
-insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, items)
 select $1, made.*
   from made
  where ((made.xid, made.bucket_seconds, made.bucket) in (select held.xid, held.bucket_seconds, held.bucket from held)) is true
     on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
-   set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, newest = excluded.newest;
+   set first_at = excluded.first_at, last_at = excluded.last_at, numbers = excluded.numbers, items = excluded.items;
 
 -- name: make_some(sandbox_id, xids, since, until) -> value
 -- Makes the partials of some attributes from the events of these identities within a time, and leaves those of others in their rows as they are.
@@ -91,12 +91,12 @@ select $1, made.*
    where p.sandbox_id = $1 and p.xid = any($2::uuid[]) and p.bucket >= $3 and p.bucket < $4 and ({is_used})
      and ((p.xid, p.bucket_seconds, p.bucket) not in (select made.xid, made.bucket_seconds, made.bucket from made)) is true
 ), written as (
-  insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, newest)
+  insert into gateway.computed_partial as p (sandbox_id, xid, bucket_seconds, bucket, first_at, last_at, numbers, items)
   select $1, each.* from (select * from made union all select * from stale) as each
    order by xid, bucket_seconds, bucket
       on conflict (sandbox_id, xid, bucket_seconds, bucket) do update
      set first_at = least(p.first_at, excluded.first_at), last_at = greatest(p.last_at, excluded.last_at),
-         numbers = case p.bucket_seconds {numbers} end, newest = case p.bucket_seconds {newest} end
+         numbers = case p.bucket_seconds {numbers} end, items = case p.bucket_seconds {items} end
 )
 select pg_current_snapshot();
 
@@ -113,7 +113,7 @@ with changed as materialized (
    where named.xid = any($2::uuid[])
 ), emptied as (
   update gateway.computed_partial as p
-     set numbers = '{}', newest = '{}'
+     set numbers = '{}', items = '{}'
     from changed
    where p.sandbox_id = $1 and p.xid = changed.xid and p.xmin = pg_current_xact_id()::xid
   returning p.xid
@@ -143,8 +143,8 @@ delete from gateway.computed_partial
 -- event_timeline_idx and computed_partial_pkey.
 {of_xids}
 select coalesce(made.xid, p.xid) as xid, coalesce(made.bucket_seconds, p.bucket_seconds) as bucket_seconds, coalesce(made.bucket, p.bucket) as bucket,
-       made.first_at, made.last_at, made.numbers, made.newest,
-       p.first_at as stored_first_at, p.last_at as stored_last_at, p.numbers as stored_numbers, p.newest as stored_newest
+       made.first_at, made.last_at, made.numbers, {items} as items,
+       p.first_at as stored_first_at, p.last_at as stored_last_at, p.numbers as stored_numbers, {stored_items} as stored_items
   from made
   full join (select * from gateway.computed_partial where sandbox_id = $1 and xid = any($2::uuid[])) as p
     on p.xid = made.xid and p.bucket_seconds = made.bucket_seconds and p.bucket = made.bucket;
@@ -189,7 +189,7 @@ with person as (
     from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
    where exists (select from gateway.sandbox where sandbox_id = $1 and config_version = $9)
 ), held as materialized (
-  select person.place, p.xid, p.bucket_seconds, p.first_at, p.last_at, p.numbers, p.newest
+  select person.place, p.xid, p.bucket_seconds, p.first_at, p.last_at, p.numbers, p.items
     from person
    cross join unnest(person.xids) as member (xid)
    cross join unnest($7::integer[], $8::timestamptz[]) as size (seconds, oldest)
@@ -208,7 +208,7 @@ with person as (
                        offset 0) as e{document}
    where {is_cut}
 ), part as (
-  select place, bucket_seconds, first_at, last_at, numbers, newest, false as is_cut from held
+  select place, bucket_seconds, first_at, last_at, numbers, items, false as is_cut from held
    union all
   {cut}
 )

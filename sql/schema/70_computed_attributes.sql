@@ -37,7 +37,7 @@ create table gateway.computed_partial (
   first_at       timestamptz not null,                                            -- of the oldest event in it that some attribute counts
   last_at        timestamptz not null,                                            -- of the newest one
   numbers        numeric[] not null,                                              -- three of each slot: events; values; their sum, least or largest
-  newest         jsonb[] not null,                                                -- of each slot with a value of the newest event: its time, its key, the value
+  items          jsonb[] not null,                                                -- of each slot that needs more: its newest events, or what those with each key come to
   primary key (sandbox_id, xid, bucket_seconds, bucket)
 ) with (fillfactor = 80);
 

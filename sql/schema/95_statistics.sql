@@ -16,4 +16,4 @@ alter table gateway.ingest_error
 alter table gateway.ingestion_warning alter column message set statistics 0;
 alter table gateway.computed_partial
   alter column numbers set statistics 0,
-  alter column newest set statistics 0;
+  alter column items set statistics 0;

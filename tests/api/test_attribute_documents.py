@@ -186,7 +186,7 @@ async def test_an_explanation_tells_what_is_kept_and_a_value_is_folded_of(client
     ]
     ((start, end),) = ((datetime.fromisoformat(each["start"]), datetime.fromisoformat(each["end"])) for each in buys)
     assert start <= datetime.fromisoformat("2026-01-03T00:00:00Z") < end
-    assert (kinds, [each["computed"]["buckets"] for each in bob]) == ([], [[], [], []])
+    assert (kinds, [each["computed"]["buckets"] for each in bob]) == (ever, [[], [], []])
 
 
 async def test_publishing_and_disabling_change_the_schema_of_the_sandbox(client):

@@ -6,7 +6,6 @@ sandbox_id; what a statement walks is said in its comment, and held against the 
 
 import re
 from datetime import UTC, datetime
-from functools import partial
 from uuid import UUID
 
 import pytest
@@ -79,6 +78,8 @@ KEPT = tuple(
         [
             ("xEvent.topN(timestamp, 1).head().eventType", None),
             ("xEvent.sum(commerce.order.priceTotal)", Duration(30, "D")),
+            ("xEvent.groupBy(eventType).map((K, G) => mapEntry(K, G.max(timestamp)))", None),
+            ("xEvent.topN(timestamp, 5).map(eventType)", Duration(30, "D")),
         ]
     )
     for computation in [computation_of(text, XdmClass.INDIVIDUAL_PROFILE, UNIONS, Readable())]
@@ -87,8 +88,8 @@ PARTIALS = {
     "computed_partials.fold": computed_partials.folding,
     "computed_partials.add_events": views.adding,
     "computed_partials.make_some": views.making,
-    "computed_partials.make_held": partial(views.of_xids, views.MAKE_HELD),
-    "computed_partials.compare": partial(views.of_xids, views.COMPARE),
+    "computed_partials.make_held": views.making_held,
+    "computed_partials.compare": views.comparing,
 }
 """What fills statements about partials."""
 WHERE = Predicate("(kept.document ->> 'a') = {0} and g.xids is not null", ("a",))

@@ -9,7 +9,7 @@ from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.views import computed_partials
 from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
 
-MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]")  # fmt: skip
+MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", items="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
     "columns": "1", "is_current": "true", "text": "'{}'::text", "keys": fill(part("people.keys"), arrays="", names=""), "graph": "", "profile": "", "owner": "e",
     "where": "", "nearest": "e.timestamp limit $3", "page": "from gateway.event e", "direction": "asc", "between": "", "order": "1",
@@ -20,14 +20,15 @@ PARTS = {
     "computed": "", "kept": part("kept_values.graphs"), "people": part("search.graphs"), "key": "profile_id", "low": "$4", "high": "$5", "is_kept": part("people.is_current"),
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
-    "numbers": "when 0 then p.numbers", "newest": "when 0 then p.newest",
+    "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",
     "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_cut": "true", "is_used": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
-    "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", newest="'{}'::jsonb[]"),
+    "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", items="'{}'::jsonb[]"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
 WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=computed_partials.WITHIN, made=MADE)}  # fmt: skip
 OWN = {
     "computed_partials.add_events": {"made": SINCE},
+    "computed_partials.compare": {"items": "made.items"},
     "computed_partials.make_held": WITHIN,
     "computed_partials.make_some": WITHIN,
 }

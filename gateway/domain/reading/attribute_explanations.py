@@ -112,10 +112,11 @@ async def read_buckets(
     scope.require(Permission.PROFILE_READ)
     kept = {each.name: each for each in config.partials if each.is_complete}
     found: list[list[Bucket]] = [[] for _ in explained]
-    folded = [place for place, each in enumerate(explained) if each.computed.attribute.name in kept]
+    told = [each.computed for each in explained]
+    folded = [place for place, each in enumerate(told) if each.is_folded and each.attribute.name in kept]
     if not folded:
         return found
-    values = [explained[place].computed for place in folded]
+    values = [told[place] for place in folded]
     partials = [kept[value.attribute.name] for value in values]
     given = (
         [partial.seconds for partial in partials],

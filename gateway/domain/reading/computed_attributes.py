@@ -26,6 +26,7 @@ from gateway.errors import BadInput
 from gateway.pql.aggregates import AT, COUNTED, VALUE
 from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
+from gateway.pql.partials import FOLDED
 from gateway.pql.sql import Compiled, compiled
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import Query, query
@@ -48,7 +49,8 @@ class ComputedValue:
     """The value of an attribute for a person at `as_of`, the end of its window; `window_start` is None where it has no beginning.
 
     `value` is a value of JSON, None where it is missing. `value_at` is the time of the event that it is from, if it is from one.
-    `events_counted`: how many events it is of. `is_complete`: nothing of it was left out, as keys beyond MAX_KEYS are.
+    `events_counted`: how many events it is of. `is_complete`: nothing of it was left out, as keys beyond MAX_KEYS are. `is_folded`: it is of
+    partials, and was not computed from events.
     """
 
     attribute: ComputedAttribute
@@ -58,6 +60,7 @@ class ComputedValue:
     window_start: datetime | None
     events_counted: int
     is_complete: bool
+    is_folded: bool
 
     @property
     def window_end(self) -> datetime:
@@ -194,27 +197,29 @@ async def _compute_of_events(
     moment: Moment, programs: Sequence[Program], members: Sequence[tuple[UUID, ...]], found: Sequence[dict[str, Result]]
 ) -> None:
     """Compute those of the programs that are of events for people, given by their members, and add to what was found of each."""
-    people = slices(members)
     folded = {program.partial for program in programs}
     kept = tuple(each for each in moment.config.partials if each.is_complete and each.partial in folded)
     asked = moment.tx, moment.scope, moment.config
-    rows = await fold(*asked, kept, people=people, at=moment.at) if kept else ()
+    rows = await fold(*asked, kept, people=slices(members), at=moment.at) if kept else ()
     if rows:
         _add(found, kept, rows)
-    known = {each.name for each in kept} if rows else set[str]()
-    of_events = tuple(program for program in programs if program.is_of_events and program.name not in known)
-    if of_events:
-        times = [moment.windows[program.name] or EARLIEST for program in of_events]
-        statement, values = _statement(OF_EVENTS, moment.config.tenant_code, of_events)
+    of_events = [program for program in programs if program.is_of_events]
+    lacking = [place for place, told in enumerate(found) if any(program.name not in told for program in of_events)]
+    left = tuple(program for program in of_events if any(program.name not in found[place] for place in lacking))
+    if left:
+        times = [moment.windows[program.name] or EARLIEST for program in left]
+        statement, values = _statement(OF_EVENTS, moment.config.tenant_code, left)
+        people = slices([members[place] for place in lacking])
         rows = await moment.tx.rows(statement, moment.scope.sandbox_id, *people, moment.at, times, *values)
-        _add(found, of_events, rows)
+        _add([found[place] for place in lacking], left, rows)
 
 
 def _add(
-    found: Sequence[dict[str, Result]], programs: Iterable[Program | KeptPartial], rows: Sequence[Sequence[str]]
+    found: Sequence[dict[str, Result]], programs: Iterable[Program | KeptPartial], rows: Sequence[Sequence[str | None]]
 ) -> None:
     for told, row in zip(found, rows, strict=True):
-        told.update((program.name, orjson.loads(text)) for program, text in zip(programs, row, strict=True))
+        texts = zip(programs, row, strict=True)
+        told.update((program.name, orjson.loads(text)) for program, text in texts if text is not None)
 
 
 @lru_cache(maxsize=64)
@@ -271,8 +276,9 @@ def _since(attribute: ComputedAttribute, at: datetime) -> datetime | None:
 
 def _value(attribute: ComputedAttribute, told: Result, moment: Moment) -> ComputedValue:
     value, is_complete = bounded_value(told)
-    since = moment.windows[attribute.name]
-    return ComputedValue(attribute, value, told.get(AT), moment.at, since, told.get(COUNTED, 0), is_complete)
+    window = moment.at, moment.windows[attribute.name]
+    counted, is_folded = told.get(COUNTED, 0), told.get(FOLDED, False)
+    return ComputedValue(attribute, value, told.get(AT), *window, counted, is_complete, is_folded)
 
 
 def bounded_value(told: Result) -> tuple[Any, bool]:

@@ -27,8 +27,9 @@ async def fold(
     *,
     people: tuple[Any, Any, Any],
     at: datetime,
-) -> Sequence[Sequence[str]]:
-    """Return what partials come to, a row for each person with a column for each attribute, as `pql.aggregates.explained` has it in JSON.
+) -> Sequence[Sequence[str | None]]:
+    """Return what partials come to, a row for each person with a column for each attribute, as `pql.aggregates.explained` has it in JSON; None
+    for what has to be computed from events, since not all of it is kept.
 
     `people`: slices of xids. `at`: where windows end. `partials`: some of the configuration's; no rows if that is not the present one: writers
     may add nothing to them any more, and others may stand at their slots.

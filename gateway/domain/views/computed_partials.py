@@ -5,8 +5,10 @@ their buckets; where events went, the partials of their identities are made anew
 transaction, rows in the order of their keys: of two that write one row the second waits, and loses nothing.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from functools import lru_cache, partial
 from operator import attrgetter
 from typing import Any, Final
@@ -20,7 +22,7 @@ from gateway.domain.views.check import Check, Piece
 from gateway.domain.views.fact_change import FactChange
 from gateway.pql.columns import as_columns
 from gateway.pql.inputs import document_of
-from gateway.pql.partials import NUMBERS, Packed, Parts, added, count_place, made, replaced
+from gateway.pql.partials import NUMBERS, Packed, Parts, added, count_place, made, normal_items, replaced
 from gateway.pql.sql import Compiled
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Session
@@ -68,7 +70,7 @@ class ComputedPartials:
         kept = tuple(each for each in check.config.partials if each.is_complete)
         if not kept:
             return
-        statement, values = of_xids(COMPARE, kept)
+        statement, values = comparing(kept)
         at = await check.tx.value(READ_INSTANT)
         oldest = dict(zip(*reach(kept, at), strict=True))
         for row in await check.tx.rows(statement, check.scope.sandbox_id, list(piece.xids), *values):
@@ -100,7 +102,7 @@ async def make_anew(tx: Session, scope: Scope, partials: Sequence[KeptPartial], 
         await tx.execute(FORGET, *asked)
         return
     await tx.execute(HOLD, *asked, list(by_size(kept)))
-    statement, values = of_xids(MAKE_HELD, kept)
+    statement, values = making_held(kept)
     await tx.execute(statement, *asked, EARLIEST, LATEST, *values)
 
 
@@ -124,7 +126,7 @@ async def make_one(
     snapshot = await tx.value(statement, *asked, since, until, *values)
     changed = [row["xid"] for row in await tx.rows(EMPTY_CHANGED, *asked, snapshot)]
     if changed:
-        statement, values = of_xids(MAKE_HELD, tuple(each for each in partials if each.seconds == made.seconds))
+        statement, values = making_held(tuple(each for each in partials if each.seconds == made.seconds))
         await tx.execute(statement, scope.sandbox_id, changed, since, until, *values)
 
 
@@ -184,10 +186,19 @@ def making(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
 
 
 @lru_cache(maxsize=64)
-def of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
-    """Return a statement about what events of identities make, and the values of the parameters behind its own."""
-    made, values = _of_xids(statement, partials)
-    return statement.filled(of_xids=made), values
+def making_held(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that makes the partials of rows which are held, and the values of the parameters behind its own."""
+    made, values = _of_xids(MAKE_HELD, partials)
+    return MAKE_HELD.filled(of_xids=made), values
+
+
+@lru_cache(maxsize=64)
+def comparing(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that compares partials with those stored, and the values of the parameters behind its own."""
+    made, values = _of_xids(COMPARE, partials)
+    parts = {each.slot: each.partial for each in partials}
+    items, stored = (normal_items(parts, row) for row in ("made", "p"))
+    return COMPARE.filled(of_xids=made, items=items, stored_items=stored), values
 
 
 def _of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[str, tuple[Any, ...]]:
@@ -220,12 +231,13 @@ def _made(partials: Iterable[KeptPartial], oldest: str | None = None) -> str:
 
 def _compared(partials: Iterable[KeptPartial], row: Any, stored: str) -> list[Any] | None:
     """Return what a row says of attributes that count some of its events; None if none of them does."""
-    numbers, newest = row[f"{stored}numbers"] or (), row[f"{stored}newest"] or ()
+    numbers, items = row[f"{stored}numbers"] or (), row[f"{stored}items"] or ()
     found = []
     for each in partials:
         own = list(numbers[NUMBERS * each.slot : NUMBERS * (each.slot + 1)])
         if each.seconds == row["bucket_seconds"] and own and own[0]:
-            found.append((each.slot, own, newest[each.slot : each.slot + 1] if each.partial.is_newest else None))
+            text = items[each.slot] if each.partial.items else None
+            found.append((each.slot, own, text and json.loads(text, parse_float=Decimal)))
     return found or None
 
 
