@@ -117,15 +117,9 @@ class JobsCounted(NamedTuple):
 
 
 class OperationRan(NamedTuple):
-    """A GraphQL operation ran. Neither its name nor its text is observed.
-
-    `reason` is why graphql-core executed it, one of a few fixed words. `is_kept`: its plan was cached. `plans` is the number of
-    cached plans.
-    """
+    """A GraphQL operation ran. Neither its name nor its text is observed. `is_kept`: its plan was cached. `plans`: how many plans are."""
 
     kind: Literal["query", "mutation", "subscription"]
-    way: Literal["compiled", "stock"]
-    reason: str | None
     is_kept: bool
     plans: int
 

@@ -8,7 +8,6 @@ import orjson
 import strawberry
 
 from gateway.api.context import Context, Info, for_all
-from gateway.api.entities import computed_below
 from gateway.api.selectors import SelectArgument, selector_of
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD
 from gateway.domain.config.configuration import Configuration
@@ -35,12 +34,6 @@ async def documents_with(
     own = f"_{context.config.tenant_code}"
     context.loaders.budget.spend(sum(len(orjson.dumps(each[own][ATTRIBUTES_FIELD])) for each in documents))
     return documents
-
-
-async def entity_of(record: strawberry.Parent[Any], info: Info) -> Document:
-    """Return the document of a record, with the values that are selected, where graphql-core executes the operation."""
-    names = computed_below(info._raw_info)  # noqa: SLF001 (Strawberry says what is selected by names of GraphQL alone)
-    return record.document if names is None else (await documents_with(info.context, names, [record]))[0]
 
 
 async def _json_of_all(

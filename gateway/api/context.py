@@ -34,7 +34,7 @@ class Context:
     `deadline` is the end of the request by the clock of the event loop, in seconds; `answer_bytes` is the most that its answer may have.
     `selectors` are the parsed selectors of the operation by their texts, `conditions` its checked conditions; `service_limits` are all limits
     that callers may see. `revert_days`: how long complete batches of records can be reverted. `most_attributes`: how many computed attributes may
-    be published. `fields` are being resolved in tasks of their own.
+    be published.
     """
 
     db: Database
@@ -51,7 +51,6 @@ class Context:
     revert_days: float
     most_attributes: int
     loaders: Loaders = field(init=False)
-    fields: set["asyncio.Future[Any]"] = field(init=False, default_factory=set)
 
     def __post_init__(self) -> None:
         self.loaders = Loaders(self.db, self.scope, self.config, self.shared, self.answer_bytes)
@@ -71,8 +70,6 @@ class Context:
 
     def give_up(self) -> None:
         """Cancel what is left of the request."""
-        for each in self.fields:
-            each.cancel()
         self.loaders.give_up()
 
     async def renew(self, *, configuration: bool) -> None:
@@ -128,7 +125,7 @@ class CompiledInfo:
 
 
 def projection_of(info: Info, everything: Projection) -> Projection:
-    """Return what is to be read of the field's records; `everything` where graphql-core executes the operation."""
+    """Return what is to be read of the field's records; `everything` where that is not known."""
     selected = info.selected if isinstance(info, CompiledInfo) else None
     if selected is None or not isinstance(info, CompiledInfo):
         return everything

@@ -5,14 +5,12 @@ and give enum members, would no longer do so. So the copy is made here: input ty
 shared with the base schema, and only types with output fields, which can reach an entity, are made anew.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import strawberry
 from graphql import (
-    FieldNode,
-    FragmentSpreadNode,
     GraphQLField,
     GraphQLFloat,
     GraphQLInterfaceType,
@@ -24,8 +22,6 @@ from graphql import (
     GraphQLSchema,
     GraphQLTypeResolver,
     GraphQLUnionType,
-    InlineFragmentNode,
-    SelectionSetNode,
     get_named_type,
     is_introspection_type,
     print_type,
@@ -173,34 +169,6 @@ class FloatByKey(ByKey):
 
     def __call__(self, document: Mapping[str, Any], _: GraphQLResolveInfo[Any] | None = None) -> Any:
         return _nearest(document.get(self.key))
-
-
-def computed_below(info: GraphQLResolveInfo[Any]) -> list[str] | None:
-    """Return the names of the computed attributes that are selected below a field of an entity; None where their object is not selected."""
-    found = [name for node in info.field_nodes for name in _computed(info, info.return_type, node.selection_set)]
-    return [name for name in dict.fromkeys(found) if name] if found else None
-
-
-def _computed(
-    info: GraphQLResolveInfo[Any], output_type: Any, selections: SelectionSetNode | None, *, is_inside: bool = False
-) -> Iterator[str]:
-    """Yield the names that are selected of the object of attributes, and an empty one for itself. `is_inside`: the selections are of it."""
-    named = get_named_type(output_type)
-    for node in selections.selections if selections else ():
-        match node:
-            case FieldNode() if field := getattr(named, "fields", {}).get(node.name.value):
-                resolve = cast("ByKey", field.resolve)
-                if is_inside:
-                    yield resolve.key
-                    continue
-                if resolve.is_computed:
-                    yield ""
-                yield from _computed(info, field.type, node.selection_set, is_inside=resolve.is_computed)
-            case InlineFragmentNode():
-                yield from _computed(info, named, node.selection_set, is_inside=is_inside)
-            case FragmentSpreadNode(name=name):
-                of_fragment = info.fragments[name.value].selection_set
-                yield from _computed(info, named, of_fragment, is_inside=is_inside)
 
 
 def _nearest(value: Any) -> Any:

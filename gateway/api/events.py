@@ -10,7 +10,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.attribute_documents import entity_json_of, entity_of
+from gateway.api.attribute_documents import entity_json_of
 from gateway.api.batches import BatchType, batch_of
 from gateway.api.conditions import NO_CONDITIONS, Conditions, condition_over
 from gateway.api.context import (
@@ -18,6 +18,7 @@ from gateway.api.context import (
     Context,
     Info,
     Precondition,
+    attribute,
     for_all,
     page_of,
     plain,
@@ -292,8 +293,8 @@ class EventType(Node):
     )
     batch: BatchType | None = resolved_by(batch_of, "The batch that brought it first.", reads=related("batch"), raw=KEY)
     ingested_at: datetime = plain("When it came in first.", Format.TIME)
-    entity: ExperienceEventEntity = resolved_by(
-        entity_of,
+    entity: ExperienceEventEntity = attribute(
+        "document",
         "The event as it was sent, typed by the sandbox's union of all event schemas and of computed attributes of events, whose values are computed where they are selected.",
         reads=document_of,
         raw=EVERYTHING,

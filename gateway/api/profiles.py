@@ -10,7 +10,7 @@ from uuid import UUID
 
 import strawberry
 
-from gateway.api.attribute_documents import attributes_selected, entity_json_of, entity_of
+from gateway.api.attribute_documents import attributes_selected, entity_json_of
 from gateway.api.computed_attributes import ComputedAttributeValueType, values_of
 from gateway.api.conditions import condition_over
 from gateway.api.context import Context, Info, attribute, for_all, plain, projection_of, resolved_by
@@ -258,8 +258,8 @@ class ProfileType(Node):
         raw=GRAPH_AND_ORIGIN,
         weight=Weight(OBJECT),
     )
-    entity: ProfileEntity = resolved_by(
-        entity_of,
+    entity: ProfileEntity = attribute(
+        "document",
         "The merged document, typed by the sandbox's union of all profile schemas and of its computed attributes, whose values are computed where they are selected.",
         reads=document_of,
         raw=EVERYTHING,

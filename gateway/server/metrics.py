@@ -42,7 +42,6 @@ from gateway.telemetry import (
 BUCKETS_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BUCKET_LABELS = (*map(str, map(float, BUCKETS_SECONDS)), "+Inf")
 SCRAPE_REST = 19  # an exposition is served again for so many times as long as it took to make
-EXECUTORS = {"compiled": "compiled", "stock": "graphql_core"}
 JOB_GAUGES = {
     "open": ("gateway_open_jobs", "Jobs that wait or are worked on, but for recurring ones."),
     "oldest_seconds": ("gateway_oldest_open_job_seconds", "Age of the oldest of the open jobs."),
@@ -155,8 +154,9 @@ class Metrics:
         self._rows = self._counts("gateway_statement_rows", "Rows that SQL statements returned.", "name")
         self._operations = self._counts(
             "gateway_operations",
-            "GraphQL operations that ran, by why one was not compiled, and whether its plan was cached.",
-            *("kind", "executor", "reason", "plan_cached"),
+            "GraphQL operations that ran, by kind and whether the plan was cached.",
+            "kind",
+            "plan_cached",
         )
         self._stages = self._times(
             "gateway_operation_stage_seconds", "Time of the stages of GraphQL requests.", "stage"
@@ -228,8 +228,7 @@ class Metrics:
             self._stages(stage).observe(seconds)
 
     def _count_operation(self, ran: OperationRan) -> None:
-        is_cached = "true" if ran.is_kept else "false"
-        self._operations(ran.kind, EXECUTORS[ran.way], ran.reason or "", is_cached).inc()
+        self._operations(ran.kind, "true" if ran.is_kept else "false").inc()
         if ran.plans != self._plan_count:
             self._plan_count = ran.plans
             self._plans.set(ran.plans)

@@ -3,12 +3,9 @@
 from datetime import datetime
 
 import pytest
-from client import Client
+from reference import reference
 from world import event, record
 
-from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations
-from gateway.api.schema import build_schema
 from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
 from gateway.domain.rules.durations import parse_duration
 from gateway.xdm.classes import XdmClass
@@ -40,8 +37,7 @@ async def clients(client):
     for xdm_class, texts in ((XdmClass.INDIVIDUAL_PROFILE, OF_PEOPLE), (XdmClass.EXPERIENCE_EVENT, OF_EVENTS)):
         for name, text in texts.items():
             await world.publish(name, text, xdm_class=xdm_class)
-    plain = Operations(world.db, world.configurations, build_schema(), Limits(), compiles=False)
-    return client, Client(world, plain)
+    return client, reference(world)
 
 
 def path(world, name):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 from client import Client
+from reference import reference
 from world import World, event, record
 
 from gateway.api.execution.limits import Limits
@@ -266,7 +267,7 @@ async def test_values_come_in_the_order_of_their_names_under_any_policy_on_every
     assert {name: each["value"] for name, each in found.items()} == {"caller": "Ada", "latest": "a", "visits": 1}
     many = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { profileId computedAttributes { value } } }
                                                 searchProfiles(first: 5) { nodes { computedAttributes(names: ["visits"]) { value } } } }"""
-    stock = Client(world, Operations(world.db, world.configurations, build_schema(), Limits(), compiles=False))
+    stock = reference(world)
     told = await client.data(many, who=[WHO, WHO])
     assert told == await stock.data(many, who=[WHO, WHO])
     assert [each["profile"]["computedAttributes"] for each in told["profiles"]] == 2 * [

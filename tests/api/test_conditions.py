@@ -2,11 +2,11 @@
 
 import pytest
 from client import Client
+from reference import reference
 from world import day, event, record
 
 from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations, Outcome
-from gateway.api.schema import build_schema
+from gateway.api.execution.operations import Outcome
 
 ANA, PHONE, BEN = ("Email", "ana@x.io"), ("Phone", "+49"), ("Email", "ben@x.io")
 
@@ -43,10 +43,7 @@ def page(total, *ids, on=False, back=False):
 
 
 async def test_pages_and_counts_are_of_the_events_for_which_it_is_true(shop):
-    stock = Client(
-        shop.world, Operations(shop.world.db, shop.world.configurations, build_schema(), Limits(), compiles=False)
-    )
-    for client in (shop, stock):
+    for client in (shop, reference(shop.world)):
         found = (
             await client.data(
                 OF_PERSON,

@@ -3,7 +3,7 @@
 from collections import Counter
 
 import pytest
-from client import Client
+from reference import reference
 from world import event, record
 
 from gateway.domain.rules.versions import Mode
@@ -188,8 +188,7 @@ async def test_what_cannot_be_asked_is_explained(module_client, query, variables
 
 
 async def test_people_with_their_events_are_the_same_by_every_policy_however_they_are_read(people, statements):
-    stock = Client.of(people.world)
-    stock.operations._compiles = False
+    stock = reference(people.world)
     fields = (
         "status profile { id profileId entity { person { name { firstName } } } events(last: 2) { nodes { eventId } } }"
     )

@@ -6,8 +6,6 @@ fails first. Both must report at least one.
 """
 
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +22,7 @@ from graphql import (
     parse,
     visit,
 )
+from reference import Reference
 from world import World
 
 from gateway.api.execution.limits import Limits
@@ -32,18 +31,16 @@ from gateway.api.pagination import _unpacked
 from gateway.api.schema import build_schema
 from gateway.domain.rules.changes import position_of
 from gateway.errors import BadCursor
-from gateway.telemetry import Observation, OperationRan, listen
 
 MIN_CURSOR_LENGTH = 40  # of a position in the journal
 
 
 @dataclass
 class ResponseCounts:
-    """Counts of outcomes, error codes and executors: they show whether the compared operations are worth the time."""
+    """Counts of outcomes and error codes: they show whether the compared operations are worth the time."""
 
     outcomes: Counter[str] = field(default_factory=Counter)
     codes: Counter[str] = field(default_factory=Counter)
-    ways: Counter[str] = field(default_factory=Counter)
 
     def note(self, outcome: Outcome, body: dict[str, Any]) -> None:
         errors, data = body.get("errors", ()), body.get("data")
@@ -51,23 +48,9 @@ class ResponseCounts:
         self.outcomes[f"{outcome.name} {whole}" if outcome is Outcome.ANSWERED else outcome.name] += 1
         self.codes.update({error["extensions"]["code"] for error in errors})
 
-    @contextmanager
-    def count_executors(self) -> Iterator[None]:
-        """Count the executors of operations meanwhile: compiled, or the reason why not."""
-
-        def note(seen: Observation) -> None:
-            if isinstance(seen, OperationRan):
-                self.ways[seen.reason or seen.way] += 1
-
-        end = listen(note)
-        try:
-            yield
-        finally:
-            end()
-
 
 class Pair:
-    """A sandbox with two executors, the compiling and the stock one. They share parsed documents and schemas."""
+    """A sandbox whose operations are compiled, or executed by graphql-core. Both share parsed documents and schemas."""
 
     def __init__(self, world: World, compiled: Operations, stock: Operations) -> None:
         compiled._schemas, compiled._documents = stock._schemas, stock._documents
@@ -83,7 +66,7 @@ class Pair:
     @classmethod
     async def of(cls, world: World) -> "Pair":
         given = (world.db, world.configurations, build_schema(), Limits())
-        pair = cls(world, Operations(*given), Operations(*given, compiles=False))
+        pair = cls(world, Operations(*given), Reference(*given))
         pair.known = await read_sandbox_values(pair.stock)
         pair.schema = (await pair.stock.operations._schemas.read(await world.config())).graphql
         return pair
@@ -91,8 +74,7 @@ class Pair:
     async def difference(self, request: Request, scopes: list[str] | None = None) -> str | None:
         """Describe how the two responses to a request differ; None if they are equal."""
         scope = await self.stock.scope(scopes)
-        with self.counts.count_executors():
-            one = await self.compiled.operations.run(scope, request)
+        one = await self.compiled.operations.run(scope, request)
         self.counts.note(one.outcome, one.body)
         other = await self.stock.operations.run(scope, request)
         return difference(self.schema, request.query, one, other)

@@ -23,7 +23,7 @@ from gateway.api.context import Context
 from gateway.api.execution.paths import Path, Places, places_of_field, places_of_items, places_of_subset
 from gateway.api.finished import Finished, too_large
 from gateway.api.loading import together
-from gateway.errors import AnswerTooLarge
+from gateway.errors import AnswerTooLarge, Vanished
 
 SMALL: Final = 10
 """Bytes of a number, a word or a null in an answer, with the quotes and commas around it and its key."""
@@ -48,11 +48,12 @@ class Fault:
 @dataclass(slots=True)
 class Run:
     """One operation that is being run: its context, the values of its variables, what came of it, and what went wrong so far; how large
-    the answer may be and how large it is by now, in about as many bytes."""
+    the answer may be and how large it is by now, in about as many bytes. `changes`: it is a mutation, which goes on whatever its answer is."""
 
     context: Context
     variables: VariableValues
     answer_bytes: int
+    changes: bool = False
     data: dict[str, Any] | None = None
     faults: list[Fault] = field(default_factory=list)
     size: int = 0
@@ -62,11 +63,21 @@ class Run:
         """The errors that the caller gets."""
         return [fault.error for fault in self.faults]
 
+    @property
+    def has_vanished(self) -> bool:
+        """Whether statements saw different moments, and one of them missed what another had found."""
+        return any(isinstance(fault.error.original_error, Vanished) for fault in self.faults)
+
     def weigh(self, size: int) -> None:
-        """Add to the answer. Raises LimitExceeded when it is too large."""
+        """Add to the answer. Raises LimitExceeded when it is too large, unless the operation `changes` something."""
         self.size += size
+        if not self.changes:
+            self.check_size()
+
+    def check_size(self) -> None:
+        """Raise LimitExceeded if the answer is too large."""
         if self.size > self.answer_bytes:
-            raise too_large(self.answer_bytes)
+            raise too_large(self.answer_bytes, is_done=self.changes)
 
     def splice(self, finished: Finished) -> orjson.Fragment:
         """Add a text to the answer, and return it as a part of that. Raises LimitExceeded."""
@@ -311,7 +322,7 @@ class Column:
         below, completion = places_of_field(places, self.key), self.completion
 
         def fail(error: Exception, index: int) -> Any:
-            if isinstance(error, AnswerTooLarge):
+            if isinstance(error, AnswerTooLarge) and not run.changes:
                 raise error
             return completion.fail(run, error, below(index))
 
@@ -320,9 +331,10 @@ class Column:
 
 
 class Selection:
-    """What an operation wants of the objects of one type."""
+    """What an operation wants of the objects of one type. `in_turn`: of one object, each field once the one before it is finished."""
 
-    def __init__(self, columns: Sequence[Column]) -> None:
+    def __init__(self, columns: Sequence[Column], *, in_turn: bool = False) -> None:
+        self._in_turn = in_turn
         self._keys = tuple(column.key for column in columns)
         self._row_size = sum(len(key) + SMALL for key in self._keys)
         self._ready = [(place, column) for place, column in enumerate(columns) if not column.waits]
@@ -340,7 +352,7 @@ class Selection:
         for place, column in self._ready:
             columns[place] = await column.finish(run, parents, places)
         if self._waiting:
-            found = await together([column.finish(run, parents, places) for _, column in self._waiting])
+            found = await self._waited(run, parents, places)
             for (place, _), values in zip(self._waiting, found, strict=True):
                 columns[place] = values
         keys = self._keys
@@ -350,6 +362,15 @@ class Selection:
         if run.faults:
             rows = [FAILED if _has_failed(row.values()) else row for row in rows]
         return rows
+
+    async def _waited(self, run: Run, parents: list[Any], places: Places) -> list[list[Any]]:
+        if not self._in_turn:
+            return await together([column.finish(run, parents, places) for _, column in self._waiting])
+        found: list[list[Any]] = []
+        for _, column in self._waiting:
+            has_failed = bool(found) and _has_failed(found[-1])  # then nothing is left of the object
+            found.append([FAILED] if has_failed else await column.finish(run, parents, places))
+        return found
 
 
 def _fill(finished: list[Any], numbers: Sequence[int], rows: Sequence[Any]) -> None:

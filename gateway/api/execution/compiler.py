@@ -1,7 +1,7 @@
 """From a valid operation to a plan: the fields of all objects that it selects, how they are resolved, how they are completed.
 
 All that does not depend on a request is found out here, once: fields are collected through fragments and directives, arguments are
-coerced, resolvers are taken out of their wrappers. What this does not know how to compile is refused, and runs on the stock executor.
+coerced, resolvers are taken out of their wrappers.
 """
 
 from collections.abc import Callable, Mapping
@@ -82,40 +82,33 @@ class _Place:
 NOWHERE: Final = _Place({})
 
 
-class NotCompiled(Exception):
-    """The operation uses something that only the stock executor knows."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A compiled query, for certain values of the variables that `@skip` and `@include` depend on."""
+    """A compiled operation, for certain values of the variables that `@skip` and `@include` depend on. `changes`: it is a mutation."""
 
     selection: Selection
+    changes: bool
     introspections: tuple[Introspection, ...] = ()
 
     async def run(self, context: Context, variables: VariableValues, answer_bytes: int) -> Run:
-        """Run the query, and return the run with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
-        run = Run(context, variables, answer_bytes)
+        """Run it, and return the run with its `data` and errors. Raises LimitExceeded for an answer of more than so many bytes."""
+        run = Run(context, variables, answer_bytes, self.changes)
         (data,) = await self.selection.finish(run, [None], root)
         if data is FAILED:
             run.absorb([[]])
         else:
             run.data = data
+        run.check_size()
         return run
 
 
-def compile_query(
+def compile_operation(
     schema: GraphQLSchema, document: DocumentNode, operation: OperationDefinitionNode, flags: Mapping[str, Any]
 ) -> Plan:
-    """Return the plan of a query. `flags` are the values of the variables in `@skip` and `@include`. Raises NotCompiled."""
-    if operation.operation is not OperationType.QUERY or schema.query_type is None:
-        raise NotCompiled("not a query")
+    """Return the plan of an operation. `flags` are the values of the variables in `@skip` and `@include`."""
     compiler = _Compiler(schema, document, operation, flags)
-    return Plan(compiler.root(schema.query_type), tuple(compiler.introspections))
+    changes = operation.operation is OperationType.MUTATION
+    return Plan(compiler.root(in_turn=changes), changes, tuple(compiler.introspections))
 
 
 class _Compiler:
@@ -137,9 +130,10 @@ class _Compiler:
             if isinstance(node, FragmentDefinitionNode)
         }
 
-    def root(self, query_type: GraphQLObjectType) -> Selection:
-        fields, *_ = collect_fields(self._schema, self._fragments, self._flags, query_type, self._operation)
-        return self._selection(query_type, fields, NOWHERE)
+    def root(self, *, in_turn: bool) -> Selection:
+        root_type = cast("GraphQLObjectType", self._schema.get_root_type(self._operation.operation))
+        fields, *_ = collect_fields(self._schema, self._fragments, self._flags, root_type, self._operation)
+        return Selection(self._columns(root_type, fields, NOWHERE), in_turn=in_turn)
 
     def _fields(self, parent_type: GraphQLObjectType, details: list[FieldDetails]) -> GroupedFieldSet:
         return collect_subfields(
@@ -147,10 +141,10 @@ class _Compiler:
         ).grouped_field_set
 
     def _below(self, parent_type: GraphQLObjectType, details: list[FieldDetails], place: "_Place") -> Selection:
-        return self._selection(parent_type, self._fields(parent_type, details), place)
+        return Selection(self._columns(parent_type, self._fields(parent_type, details), place))
 
-    def _selection(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet, place: "_Place") -> Selection:
-        return Selection(tuple(self._column(parent_type, key, details, place) for key, details in fields.items()))
+    def _columns(self, parent_type: GraphQLObjectType, fields: GroupedFieldSet, place: "_Place") -> list[Column]:
+        return [self._column(parent_type, key, details, place) for key, details in fields.items()]
 
     def _column(self, parent_type: GraphQLObjectType, key: str, details: list[FieldDetails], place: "_Place") -> Column:
         name = details[0].node.name.value
@@ -205,9 +199,7 @@ class _Compiler:
         definition: StrawberryField = field.extensions["strawberry-definition"]
         if definition.is_basic_field:
             return Attribute(definition.python_name)
-        resolver = definition.base_resolver
-        if resolver is None or definition.extensions:
-            raise NotCompiled("field extensions")
+        resolver = cast("StrawberryResolver[Any]", definition.base_resolver)
         return _function(resolver, Arguments(field, details[0].node), selected)
 
     # -------------------------------------------------------------------------------------------- completion
@@ -229,7 +221,7 @@ class _Compiler:
                 return Objects(asked, self._below(output_type, details, place), nullable=nullable, part=place.part)
             case GraphQLInterfaceType():
                 return Abstract(asked, self._by_type(output_type, asked, details), nullable=nullable)
-        raise NotCompiled("a union")
+        raise TypeError(f"{output_type} is a kind of type that the schema does not have")
 
     def _by_type(
         self, interface: GraphQLInterfaceType, asked: Asked, details: list[FieldDetails]

@@ -1,21 +1,17 @@
 """Execution of operations: text → document → the sandbox's schema → a plan → a body for orjson.
 
-Queries are compiled and run level by level. Mutations, and queries that the compiler does not cover, are run by graphql-core with the
-same resolvers; it is slower, and the reference that compiled operations are tested against.
+Operations are compiled and run level by level. graphql-core, with the same resolvers, is the reference that they are tested against.
 """
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from enum import Enum
-from inspect import isawaitable
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from graphql import ExecutionResult, GraphQLError, GraphQLResolveInfo, GraphQLSchema, execute
+from graphql import GraphQLSchema
 from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
-from gateway.api.execution.compiler import NotCompiled, Plan
+from gateway.api.execution.compiler import Plan
 from gateway.api.execution.condition_arguments import ConditionsRefused
 from gateway.api.execution.costs import check_cost
 from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
@@ -23,7 +19,6 @@ from gateway.api.execution.errors import VariablesRefused, error_entries, single
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
-from gateway.api.execution.sizes import check_answer, check_values
 from gateway.api.execution.stages import Stages
 from gateway.api.execution.unreadable import are_arguments_readable
 from gateway.api.limits import SERVICE_LIMITS, operation_limits
@@ -31,7 +26,7 @@ from gateway.api.loaders import CoalescedLoaders
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.rules.limits import ATTRIBUTES, DAYS, ServiceLimit
 from gateway.domain.rules.scope import Permission, Scope
-from gateway.errors import BadInput, Timeout, Vanished
+from gateway.errors import BadInput, Timeout
 from gateway.runtime.cache import WeightedCache
 from gateway.runtime.deadlines import Deadlines
 from gateway.runtime.slices import SLICES
@@ -75,7 +70,7 @@ class Operations:
     """Runs operations of any sandbox; made once per process.
 
     `serviceLimits` lists `process_limits` with those of the rules and of operations. `revert_days`: how long complete batches of records can
-    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published. Without `compiles` graphql-core runs all of them. `explains`: an answer says in its extensions why its query was not compiled.
+    be reverted; `most_attributes`: how many computed attributes of a sandbox may be published.
     """
 
     def __init__(
@@ -88,16 +83,12 @@ class Operations:
         process_limits: Iterable[ServiceLimit] = (),
         revert_days: float = DAYS,
         most_attributes: int = ATTRIBUTES,
-        compiles: bool = True,
-        explains: bool = False,
     ) -> None:
         self._db = db
         self._configurations = configurations
         self._limits = limits
         self._service_limits = (*SERVICE_LIMITS, *operation_limits(limits), *process_limits)
         self._revert_days, self._most_attributes = revert_days, most_attributes
-        self._compiles = compiles
-        self._explains = explains
         self._schemas = Schemas(base)
         self._documents = Documents(limits)
         self._deadlines = Deadlines(limits.seconds)
@@ -158,16 +149,6 @@ class Operations:
             context.give_up()
             raise
 
-    @asynccontextmanager
-    async def _at_one_moment(self, context: Context) -> AsyncIterator[Context]:
-        """Give the context of a request whose reads all see one moment."""
-        async with self._db.at_one_moment() as db:
-            still = context.reading_from(db)
-            try:
-                yield still
-            finally:
-                still.give_up()
-
     def _shared(self, scope: Scope, config: Configuration) -> CoalescedLoaders:
         """Return the loaders that requests with these permissions share in this sandbox while its configuration stays the same."""
         key = (scope.sandbox_id, scope.permissions)
@@ -180,48 +161,30 @@ class Operations:
     async def _run_operation(
         self, document: Document, operation: Prepared, context: Context, given: Mapping[str, Any], stages: Stages
     ) -> Response:
-        reason, errors = None, list[GraphQLError]()
-        try:
-            self._check_compiles(operation)
-            variables = await _read(operation, given, context.config)
-            plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
-            stages.begin("execute")
-            run = await plan.run(context, variables, self._limits.answer_bytes)
-            if _has_vanished(run.errors):
-                async with self._at_one_moment(context) as still:
+        variables = await _read(operation, given, context.config)
+        plan = operation.kept_plan(variables) or await self._compiled(document, operation, variables, stages)
+        stages.begin("execute")
+        run = await plan.run(context, variables, self._limits.answer_bytes)
+        if operation.is_query and run.has_vanished:
+            async with self._db.at_one_moment() as db:
+                still = context.reading_from(db)
+                try:
                     run = await plan.run(still, variables, self._limits.answer_bytes)
-            data, errors = run.data, run.errors
-            if plan.introspections:
-                self._documents.keep(document)  # with the answers
-        except NotCompiled as refused:
-            reason = refused.reason
-            if operation.introspects and self._compiles:
-                raise BadInput(f"Introspection is not answered in this query: it has {reason}.") from refused
-            stages.begin("execute")
-            data, errors = await self._run_stock(operation, context, given)
-            if operation.is_query and _has_vanished(errors):
-                async with self._at_one_moment(context) as still:
-                    data, errors = await self._run_stock(operation, still, given)
+                finally:
+                    still.give_up()
+        if plan.introspections:
+            self._documents.keep(document)  # with the answers
         stages.end()
-        self._observe(operation, reason, stages)
-        body: dict[str, Any] = {"data": data}
-        if errors:
-            body["errors"] = error_entries(errors)
-        if reason and self._explains and operation.is_query:
-            body["extensions"] = {"execution": {"way": "stock", "reason": reason}}
+        observe(OperationRan(operation.kind, not stages.has("compile"), self._documents.plans))
+        body: dict[str, Any] = {"data": run.data}
+        if run.errors:
+            body["errors"] = error_entries(run.errors)
         return Response(Outcome.ANSWERED, body)
-
-    def _check_compiles(self, operation: Prepared) -> None:
-        """Raise NotCompiled for an operation that is not to be compiled."""
-        if not self._compiles:
-            raise NotCompiled("compiling is off")
-        if not operation.is_query:
-            raise NotCompiled("not a query")
 
     async def _compiled(
         self, document: Document, operation: Prepared, variables: VariableValues, stages: Stages
     ) -> Plan:
-        """Return a new plan, made in a thread for a large document. Raises NotCompiled, Unavailable."""
+        """Return a new plan, made in a thread for a large document. Raises Unavailable."""
         try:
             if document.is_large:
                 return operation.keep(variables, await DOCUMENTS.run(operation.compile, variables, stages))
@@ -229,38 +192,6 @@ class Operations:
                 return operation.plan(variables, stages)
         finally:
             self._documents.keep(document)
-
-    async def _run_stock(
-        self, operation: Prepared, context: Context, given: Mapping[str, Any]
-    ) -> tuple[dict[str, Any] | None, list[GraphQLError]]:
-        check_values(operation.schema, operation.node, given)
-        if operation.preconditions:
-            await _read(operation, given, context.config)
-        result = execute(
-            operation.schema,
-            operation.document,
-            context_value=context,
-            variable_values=dict(given),
-            operation_name=operation.name,
-            middleware=[_apart],
-            max_coercion_errors=self._limits.errors,
-            hide_suggestions=True,
-        )
-        result = result if isinstance(result, ExecutionResult) else await result
-        if result.data is None and result.errors and not any(error.path for error in result.errors):
-            raise VariablesRefused(result.errors)
-        check_answer(result.data, self._limits.answer_bytes, is_done=not operation.is_query)
-        return result.data, result.errors or []
-
-    def _observe(self, operation: Prepared, reason: str | None, stages: Stages) -> None:
-        way: Literal["stock", "compiled"] = "stock" if reason else "compiled"
-        is_kept = not stages.has("compile")
-        observe(OperationRan(operation.kind, way, reason, is_kept, self._documents.plans))
-
-
-def _has_vanished(errors: Sequence[GraphQLError]) -> bool:
-    """Whether statements of a request saw different moments, and one of them missed what another had found."""
-    return any(isinstance(error.original_error, Vanished) for error in errors)
 
 
 async def _read(operation: Prepared, given: Mapping[str, Any], config: Configuration) -> VariableValues:
@@ -270,20 +201,6 @@ async def _read(operation: Prepared, given: Mapping[str, Any], config: Configura
     """
     is_many = operation.variables.are_many(given)
     return await DOCUMENTS.run(operation.read, given, config) if is_many else operation.read(given, config)
-
-
-def _apart(resolve: Callable[..., Any], parent: Any, info: GraphQLResolveInfo[Context], **given: Any) -> Any:
-    """Resolve a field, shielded from cancellation.
-
-    Where a field fails, graphql-core cancels its siblings; without the shield that would cancel loads that other fields wait for, too.
-    """
-    value = resolve(parent, info, **given)
-    if info.path.prev is None or not isawaitable(value):
-        return value
-    resolving, fields = asyncio.ensure_future(value), info.context.fields
-    fields.add(resolving)
-    resolving.add_done_callback(fields.discard)
-    return asyncio.shield(resolving)
 
 
 def _refused(error: Exception) -> Response:

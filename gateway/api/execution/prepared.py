@@ -7,7 +7,6 @@ from typing import Any, Final, Literal
 from graphql import (
     DirectiveNode,
     DocumentNode,
-    FieldNode,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
@@ -15,16 +14,16 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
-from gateway.api.execution.compiler import NotCompiled, Plan, compile_query
+from gateway.api.execution.compiler import Plan, compile_operation
 from gateway.api.execution.condition_arguments import AskedConditions
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Variables
-from gateway.api.execution.introspection import FIELDS
 from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.preconditions import Preconditions
 from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
 from gateway.domain.config.configuration import Configuration
+from gateway.errors import BadInput
 from gateway.runtime.cache import WeightedCache
 
 MAX_CACHED_PLANS: Final = 16
@@ -44,12 +43,7 @@ class Prepared:
         self.kind: Literal["query", "mutation", "subscription"] = node.operation.value
         self.is_query = node.operation is OperationType.QUERY
         self._max_errors = max_errors
-        self._plans: WeightedCache[tuple[Any, ...], Plan | NotCompiled] = WeightedCache(MAX_CACHED_PLANS)
-
-    @cached_property
-    def introspects(self) -> bool:
-        """Whether its document has a field of introspection."""
-        return any(isinstance(node, FieldNode) and node.name.value in FIELDS for node in nodes_of(self.document))
+        self._plans: WeightedCache[tuple[Any, ...], Plan] = WeightedCache(MAX_CACHED_PLANS)
 
     @cached_property
     def cost(self) -> Cost:
@@ -79,6 +73,9 @@ class Prepared:
     def read(self, given: Mapping[str, Any], config: Configuration) -> VariableValues:
         """Return the values of the variables, with which all preconditions hold. Raises VariablesRefused, LimitExceeded, BadInput."""
         values = self.variables.read(given)
+        for name in self._flag_names:
+            if values.coerced.get(name) is None:  # only a variable with a default can be
+                raise BadInput(f"`${name}` decides what is selected, and must not be null.")
         self.preconditions.check(values, config)
         return values
 
@@ -90,35 +87,29 @@ class Prepared:
     @property
     def kept_bytes(self) -> int:
         """Bytes of the answers to introspection that are kept with its plans."""
-        plans = [plan for plan in self._plans.values() if isinstance(plan, Plan)]
-        return sum(each.kept_bytes for plan in plans for each in plan.introspections)
+        return sum(each.kept_bytes for plan in self._plans.values() for each in plan.introspections)
 
     def kept_plan(self, values: VariableValues) -> Plan | None:
-        """Return the kept plan for these values of the variables, None where there is none yet. Raises NotCompiled."""
-        plan = self._plans.get(self._flags(values))
-        return plan if plan is None or type(plan) is Plan else _compiled(plan)
+        """Return the kept plan for these values of the variables, None where there is none yet."""
+        return self._plans.get(self._flags(values))
 
     def plan(self, values: VariableValues, stages: Stages) -> Plan:
-        """Return the compiled plan for these values of the variables, made at first use. Raises NotCompiled."""
+        """Return the plan for these values of the variables, made at first use."""
         return self.kept_plan(values) or self.keep(values, self.compile(values, stages))
 
-    def compile(self, values: VariableValues, stages: Stages) -> Plan | NotCompiled:
-        """Return a new plan for these values of the variables, or why there is none. It may run in a thread; `keep` what it returns."""
-        flags = self._flags(values)
+    def compile(self, values: VariableValues, stages: Stages) -> Plan:
+        """Return a new plan for these values of the variables. It may run in a thread; `keep` what it returns."""
+        flags = dict(zip(self._flag_names, self._flags(values), strict=True))
         stages.begin("compile")
         try:
-            if None in flags:
-                return NotCompiled("a condition that is null")  # an error of the object around it, if there is one
-            return compile_query(self.schema, self.document, self.node, dict(zip(self._flag_names, flags, strict=True)))
-        except NotCompiled as refused:
-            return refused
+            return compile_operation(self.schema, self.document, self.node, flags)
         finally:
             stages.end()
 
-    def keep(self, values: VariableValues, plan: Plan | NotCompiled) -> Plan:
-        """Keep a new plan for these values of the variables, and return it. Raises NotCompiled."""
+    def keep(self, values: VariableValues, plan: Plan) -> Plan:
+        """Keep a new plan for these values of the variables, and return it."""
         self._plans.put(self._flags(values), plan)
-        return _compiled(plan)
+        return plan
 
     def _flags(self, values: VariableValues) -> tuple[Any, ...]:
         names = self._flag_names
@@ -131,9 +122,3 @@ class Prepared:
         values = [argument.value for directive in directives for argument in directive.arguments or ()]
         own = {each.variable.name.value for each in self.node.variable_definitions or ()}
         return tuple(sorted(own & {value.name.value for value in values if isinstance(value, VariableNode)}))
-
-
-def _compiled(plan: Plan | NotCompiled) -> Plan:
-    if isinstance(plan, NotCompiled):
-        raise NotCompiled(plan.reason)  # a new one: the traceback of a kept one would grow with each raise
-    return plan

@@ -1,7 +1,6 @@
-"""Sizes of an operation's variables and of its answer.
+"""Sizes of an operation's variables, which are counted before they are coerced, as that takes time for each value.
 
-Values of variables are counted before they are coerced, which takes time for each. Values inside of `JSON` do not count, since they
-are not coerced. An answer is measured before its text is written.
+Values inside of `JSON` do not count, since they are not coerced.
 """
 
 from collections.abc import Mapping
@@ -18,7 +17,6 @@ from graphql import (
     type_from_ast,
 )
 
-from gateway.api.finished import too_large
 from gateway.errors import LimitExceeded
 
 MAX_INPUT_VALUES: Final = 20_000
@@ -76,22 +74,3 @@ def holds_many(input_type: Any) -> bool:
                 seen.add(kind.name)
                 todo += [(field.type, True) for field in kind.fields.values()]
     return False
-
-
-def check_answer(data: Any, most: int, *, is_done: bool) -> None:
-    """Raise AnswerTooLarge if data would be more than about `most` bytes of JSON. `is_done`: a mutation has already changed something."""
-    size, todo = 0, [data]
-    while todo:
-        match todo.pop():
-            case str() as text:
-                size += len(text) + 2
-            case dict() as values:
-                size += sum(map(len, values)) + 4 * len(values)
-                todo += values.values()
-            case list() as items:
-                size += len(items)
-                todo += items
-            case _:
-                size += 4
-        if size > most:
-            raise too_large(most, is_done=is_done)

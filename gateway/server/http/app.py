@@ -69,7 +69,6 @@ def create_app(settings: Settings, dsn: str, keys: SigningKeys, counts: Path | N
             process_limits=process_limits,
             revert_days=settings.revert_days,
             most_attributes=settings.computed_attributes,
-            explains=settings.is_loopback,
         )
         reread = (lambda: None) if settings.jwt_secret else partial(read_signing_keys, settings.data_dir)
         tokens = TokenReader(keys, settings.jwt_issuers, settings.jwt_leeway_seconds, reread)

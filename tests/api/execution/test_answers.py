@@ -8,9 +8,8 @@ from client import Client
 from world import record
 
 from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations, Outcome
+from gateway.api.execution.operations import Outcome
 from gateway.api.finished import Budget
-from gateway.api.schema import build_schema
 from gateway.errors import AnswerTooLarge
 
 MOST = 100_000
@@ -104,14 +103,6 @@ async def test_many_profiles_are_read_in_pieces_and_answered_as_one_list(client,
         told = (await client.data(query, i=given))["profiles"]
     assert [each["profile"]["entity"]["person"]["name"]["firstName"] for each in told] == [f"N{n}" for n in range(600)]
     assert names.count("people.read_texts") == 3
-
-
-async def test_the_stock_executor_holds_to_the_limit_too(small):
-    world = small.world
-    stock = Client(world, Operations(world.db, world.configurations, build_schema(), Limits(answer_bytes=MOST), compiles=False))  # fmt: skip
-    query = f"query ($i: [IdentityInput!]!) {{ profiles(identities: $i) {{ status profile {{ {NAMES} }} }} }}"
-    assert len((await stock.data(query, i=people(3)))["profiles"]) == 3
-    assert (await stock.error(query, i=people(20)))["extensions"]["code"] == "LIMIT_EXCEEDED"
 
 
 async def test_an_answer_within_the_limit_is_no_longer_than_it(small):

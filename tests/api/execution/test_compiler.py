@@ -1,5 +1,6 @@
 """Plans beside graphql-core's executor, over a small schema in which everything can fail: the same data, the same errors in the same places."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,12 +11,11 @@ import strawberry
 from graphql import execute, parse, validate
 
 from gateway.api.context import Info, for_all, resolved_by
-from gateway.api.execution.compiler import NotCompiled
 from gateway.api.execution.errors import VariablesRefused
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.stages import Stages
 from gateway.api.schema import finish_schema
-from gateway.errors import BadInput
+from gateway.errors import AnswerTooLarge, BadInput
 
 
 class Colour(StrEnum):
@@ -132,7 +132,24 @@ class Query:
     numbers: list[int] | None = resolved_by(lambda: [1, 2**40, 3], "One is too large.")
 
 
-SCHEMA = finish_schema(strawberry.Schema(Query, types=[LeafType, FruitType]))
+DONE = list[str]()
+
+
+async def _done(name: str) -> Leaf:
+    await asyncio.sleep(0)  # whatever runs beside it comes first
+    DONE.append(name)
+    if name == "refused":
+        raise BadInput(f"{name} was not done")
+    return Leaf(name)
+
+
+@strawberry.type
+class Mutation:
+    loose: LeafType | None = resolved_by(_done, "May be null.")
+    tight: LeafType = resolved_by(_done, "May not.")
+
+
+SCHEMA = finish_schema(strawberry.Schema(Query, Mutation, types=[LeafType, FruitType]))
 
 ALL = "name colour loose tight slow slowTight joined __typename"
 
@@ -296,11 +313,34 @@ async def test_lists_of_objects_of_which_one_does_not_fit_are_refused_in_graphql
     assert told(refused.value.errors) == told(result.errors)
 
 
-def test_what_is_not_compiled_says_why():
-    document = parse("subscription { x }")
+@pytest.mark.parametrize(
+    "mutation",
+    [
+        'mutation { b: loose(name: "b") { name slow slowTight } a: tight(name: "a") { tight } __typename }',
+        'mutation { loose(name: "refused") { name } tight(name: "next") { slow } }',
+        'mutation { tight(name: "refused") { name } loose(name: "never") { name } }',
+        'mutation { loose(name: "bad") { slowTight } tight(name: "next") { name loose } }',
+        'mutation { a: loose(name: "a") { name } b: tight(name: "bad") { slowTight } c: loose(name: "never") { name } }',
+        'mutation ($name: String = "given") { tight(name: $name) { name } ...F } fragment F on Mutation { more: loose(name: "x") { slow } }',
+    ],
+)
+async def test_fields_of_a_mutation_are_done_in_turn_until_one_fails_that_may_not(mutation):
+    DONE.clear()
+    compiled, stock = await both(mutation)
+    assert compiled == stock
+    assert DONE[: len(DONE) // 2] == DONE[len(DONE) // 2 :] != []
+    assert "never" not in DONE
+
+
+async def test_a_mutation_goes_on_to_its_end_however_large_its_answer_is():
+    document = parse('mutation { a: loose(name: "a") { name } b: loose(name: "b") { name } }')
     operation = Prepared(SCHEMA, document, document.definitions[0], 5)
-    with pytest.raises(NotCompiled, match="not a query"):
-        operation.plan(operation.variables.read({}), Stages())
+    values = operation.variables.read({})
+    plan = operation.plan(values, Stages())
+    DONE.clear()
+    with pytest.raises(AnswerTooLarge, match="What was to be changed is changed"):
+        await plan.run(None, values, 10)
+    assert DONE == ["a", "b"]
 
 
 def test_a_plan_is_kept_for_each_choice_that_directives_make():

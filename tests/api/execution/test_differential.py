@@ -135,8 +135,6 @@ async def test_generated_operations_are_worth_comparing(pairs):
     assert len(ours - asked) <= len(ours) / 50, ours - asked
     outcomes = sum((pair.counts.outcomes for pair in pairs), Counter())
     assert outcomes["ANSWERED whole"] >= outcomes.total() * 0.4, outcomes
-    ways = sum((pair.counts.ways for pair in pairs), Counter())
-    assert ways["compiled"] >= ways.total() * 0.95, ways
 
 
 # ------------------------------------------------------------------------------------------------ all that the project shows

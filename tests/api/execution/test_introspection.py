@@ -7,11 +7,11 @@ import orjson
 import pytest
 from client import Client
 from graphql import get_introspection_query
+from reference import reference
 
 from gateway.api.execution import introspection
 from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations, Outcome, Request
-from gateway.api.schema import build_schema
+from gateway.api.execution.operations import Outcome, Request
 from gateway.runtime.threads import COMPUTATIONS
 
 DEEP = "fields { name args { name type { name ofType { name } } } type { name kind fields { name description type { name } } } }"
@@ -21,8 +21,7 @@ REPEATED = "query ($x: Boolean!) { __schema { " + " ".join(f"a{n}: types @includ
 @pytest.fixture
 def stock(client):
     """The same sandbox without the compiler."""
-    world = client.world
-    return Client(world, Operations(world.db, world.configurations, build_schema(), Limits(), compiles=False))
+    return reference(client.world)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +85,6 @@ async def test_depth_aliases_and_cost_hold_below_introspection_too(client):
         error = await Client.of(client.world, Limits(cost=20_000)).error(query)
         assert error["extensions"]["code"] == "LIMIT_EXCEEDED"
         assert word in error["message"]
-
-
-async def test_what_is_not_compiled_has_no_introspection_in_it(client):
-    query = "query ($x: Boolean = true) { __schema { types { name } } viewer @include(if: $x) { scopes } }"
-    error = await client.error(query, x=None)
-    assert (error["extensions"]["code"], "a condition that is null" in error["message"]) == ("BAD_INPUT", True)
 
 
 async def test_answers_weigh_with_the_document_that_they_are_kept_with(client):

@@ -72,15 +72,6 @@ async def test_people_who_are_removed_while_they_are_read_are_read_again(parting
     assert {each["status"] for each in answer["profiles"]} == {"FOUND", "NOT_FOUND"}
 
 
-async def test_the_stock_executor_reads_again_too(parting, monkeypatch):
-    client, batches = parting
-    client.operations._compiles = False
-    asked = [{"key": {"namespace": "Email", "value": "ana@x.io"}}]
-    monkeypatch.setattr(identities, "read_identities", aborting(client.world, batches, identities.read_identities))
-    (ana,) = (await client.data(PEOPLE % "identities { value }", asked=asked))["profiles"]
-    assert ana["profile"]["identities"] == [{"value": "ana@x.io"}]
-
-
 async def test_reads_at_one_moment_go_side_by_side_and_see_nothing_that_comes_later(parting):
     client, batches = parting
     xids = [await client.world.xid(*name) for name in (ANA, PHONE, DEVICE)]
@@ -129,11 +120,9 @@ async def test_nothing_is_read_at_a_moment_that_is_over(parting):
             await refused
 
 
-@pytest.mark.parametrize("compiles", [True, False])
-async def test_what_an_operation_that_is_given_up_reads_is_given_up_too(parting, monkeypatch, compiles):
-    """Each of its fields, even where graphql-core resolves it; connections are free while what they wait for is still locked."""
+async def test_what_an_operation_that_is_given_up_reads_is_given_up_too(parting, monkeypatch):
+    """Connections are free while what they wait for is still locked."""
     client, _ = parting
-    client.operations._compiles = compiles
     has_begun, read, db = asyncio.Event(), identities.read_primaries, client.world.db
 
     async def noted(*args):

@@ -4,19 +4,15 @@ import pytest
 from client import Client
 from world import record
 
-from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations
-from gateway.api.schema import build_schema
-
 NOBODY = 'profile(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "stock"])
-async def client(template_world, db, request) -> Client:
+@pytest.fixture
+async def client(template_world, db) -> Client:
     world = template_world.inside_of(db)
     await world.records(record(("Email", "ada@example.com")))
-    return Client(world, Operations(db, world.configurations, build_schema(), Limits(), compiles=request.param))
+    return Client.of(world)
 
 
 @pytest.mark.parametrize("person", [NOBODY, ADA])

@@ -8,8 +8,6 @@ from graphql import get_named_type, is_object_type
 from world import event, record
 
 from gateway.api.context import PRECONDITION
-from gateway.api.execution.limits import Limits
-from gateway.api.execution.operations import Operations
 from gateway.api.execution.prepared import Prepared
 from gateway.api.schema import build_schema
 from gateway.domain.config import registry
@@ -20,12 +18,12 @@ ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'
 GRAPH = 'identityGraph(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 
 
-@pytest.fixture(params=[True, False], ids=["compiled", "stock"])
-async def client(template_world, db, request) -> Client:
+@pytest.fixture
+async def client(template_world, db) -> Client:
     world = template_world.inside_of(db)
     await world.records(record(("Email", "ada@example.com")))
     await world.events(event("1", "2026-01-01T00:00:00Z", ("Email", "ada@example.com"), eventType="a"))
-    return Client(world, Operations(db, world.configurations, build_schema(), Limits(), compiles=request.param))
+    return Client.of(world)
 
 
 def given(path="eventType", value: object = "a", **more):

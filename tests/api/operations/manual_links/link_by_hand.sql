@@ -24,3 +24,25 @@ select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.
           limit 1) p on true
  cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept
  order by asked.place;
+
+-- people.read_texts
+select exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3) as is_current, string_agg(coalesce(case when person.is_found then '{"entity":{"person":' || coalesce('{"name":' || coalesce('{"firstName":' || coalesce((kept.document -> 'person' -> 'name' -> 'firstName')::text, case when jsonb_typeof(kept.document -> 'person' -> 'name') = 'object' then 'null' end) || '}', case when jsonb_typeof(kept.document -> 'person') = 'object' then 'null' end) || '}', 'null') || '}}' end, ''), E'\x01' order by asked.place) as texts
+  from unnest($4::uuid[]) with ordinality asked (xid, place)
+  left join lateral (
+         select namespace_id, value, profile_id
+           from gateway.identity
+          where sandbox_id = $1 and xid = asked.xid
+          limit 1) i on true
+ cross join lateral (
+         select asked.xid, i.namespace_id, i.value, i.profile_id, $2::uuid as policy_id, $3::integer as version, i.profile_id is not null as is_found,
+                case when i.profile_id is not null then 'FOUND'
+                     when i.namespace_id is not null and i.value is null then 'ERASED'
+                     else 'NOT_FOUND' end as status) person
+  
+  left join lateral (
+         select document || '{}' as document, sources, modified_at
+           from gateway.profile
+          where sandbox_id = $1 and profile_id = person.profile_id
+            and policy_id = (select m.policy_id from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
+          limit 1) p on true
+ cross join lateral (select coalesce(p.document, '{}') as document, case when p.document is not null then '' end as unread_document) kept;
