@@ -8,7 +8,7 @@ import pytest
 from graphql import is_object_type
 from world import record
 
-from gateway.api.execution import selector_arguments
+from gateway.api.execution import argument_texts
 from gateway.api.execution.operations import Outcome
 from gateway.api.schema import build_schema
 from gateway.api.selectors import ARGUMENT, MAX_CHARACTERS_PROJECTED
@@ -55,8 +55,8 @@ LONG = ",".join(["person.name.firstName"] * 200)
 async def test_a_selector_is_parsed_once_in_an_operation(client, monkeypatch):
     names = [("Email", f"p{number}@example.com") for number in range(20)]
     await client.world.records(*(record(name, first_name="Ana") for name in names))
-    read, parse = [], selector_arguments.parse
-    monkeypatch.setattr(selector_arguments, "parse", lambda text, schema: read.append(text) or parse(text, schema))
+    read, parse = [], argument_texts.parse
+    monkeypatch.setattr(argument_texts, "parse", lambda text, schema: read.append(text) or parse(text, schema))
     keys = [{"key": {"namespace": namespace, "value": value}} for namespace, value in names]
     found = await client.data(
         "query($k: [IdentityInput!]!, $s: String) { profiles(identities: $k) { profile { entityJson(select: $s) explain(select: $s) { value } } } }",

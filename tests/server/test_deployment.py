@@ -29,7 +29,7 @@ async def test_the_first_start_makes_an_organization_with_headers_that_work(dsn,
         token = new_token("ann", [Permission.PROFILE_READ])
         headers = await request_headers(store, await store.sandbox(None), token)
         given = {name.lower(): value for name, value in headers.items()}
-        scope = await Callers(store.db, TokenReader(store.signing_keys)).scope_of(given)
+        scope = (await Callers(store.db, TokenReader(store.signing_keys)).meet(given)).scope
     assert (scope.organization.code, scope.sandbox.name, scope.sandbox.is_default) == ("local", "prod", True)
     assert scope.permissions == {Permission.PROFILE_READ}
 
@@ -75,7 +75,7 @@ async def test_a_kept_key_that_was_revoked_is_replaced_at_the_next_start(dsn, tm
         assert again.api_key != store.api_key
         headers = await request_headers(again, await again.sandbox(None), new_token("ann", [Permission.ADMIN]))
         given = {name.lower(): value for name, value in headers.items()}
-        assert await Callers(again.db, TokenReader(again.signing_keys)).scope_of(given)
+        assert await Callers(again.db, TokenReader(again.signing_keys)).meet(given)
 
 
 async def test_a_kept_key_of_another_organization_is_refused(dsn, tmp_path):

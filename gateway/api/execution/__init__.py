@@ -7,6 +7,7 @@ prepared      an operation of a document, with its variables, its cost and its p
 compiler      operation → plan: the fields that are selected, their resolvers, and the completion of their values
 inputs        variables and arguments
 sizes         how many values the variables hold
+argument_texts selectors and conditions in PQL among the arguments, checked before anything is read
 preconditions what must hold of arguments before anything is read
 lookahead     what is selected below a field that reads records, as a projection
 resolvers     where the values of a column come from

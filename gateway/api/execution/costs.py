@@ -50,7 +50,7 @@ from graphql import (
 )
 
 from gateway.api.conditions import NO_CONDITIONS, Conditions
-from gateway.api.execution.condition_arguments import AskedCondition, conditions_of
+from gateway.api.execution.argument_texts import AskedText, conditions_of
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.raw_arguments import ArgumentReader, Variables
 from gateway.api.weights import LEAF, OBJECT, is_loaded, weight_of
@@ -200,7 +200,7 @@ class _Counts:
             self.length = self.looked_up if many else self.page if "first" in field.args else usual
 
 
-def _cost_of(asked: AskedCondition, given: ArgumentReader) -> Amount:
+def _cost_of(asked: AskedText, given: ArgumentReader) -> Amount:
     read = asked.read_by(given)
 
     def count(given: Given) -> int:

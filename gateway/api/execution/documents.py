@@ -7,8 +7,9 @@ A refused document is not kept. A long document is read in a thread; concurrent 
 from functools import partial
 from typing import Final, NamedTuple, TypeAlias
 
-from graphql import DocumentNode, GraphQLError, GraphQLSyntaxError, OperationDefinitionNode, parse, validate
+from graphql import DocumentNode, GraphQLSyntaxError, OperationDefinitionNode, parse, validate
 
+from gateway.api.execution.errors import ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits, Size, measure, nodes_of, too_nested
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import SandboxSchema
@@ -39,22 +40,6 @@ _QUOTES: Final = ' A string with double quotes in it, such as a condition, stand
 _TOO_DEEP: Final = "nested too deeply. Parsing aborted"
 
 Key: TypeAlias = tuple[str, bytes]
-
-
-class ParseFailed(Exception):
-    """The text is not GraphQL."""
-
-    def __init__(self, error: GraphQLError) -> None:
-        super().__init__(error.message)
-        self.errors = [error]
-
-
-class ValidationFailed(Exception):
-    """The document is not valid for the schema."""
-
-    def __init__(self, errors: list[GraphQLError]) -> None:
-        super().__init__(errors[0].message)
-        self.errors = errors
 
 
 class Document:
@@ -170,7 +155,7 @@ class Documents:
             at = next(iter(error.positions or ()), 0)
             if '"' in source[max(at - 1, 0) : at + 1] or _UNTERMINATED in error.message:
                 error.message += _QUOTES
-            raise ParseFailed(error) from error
+            raise ParseFailed([error]) from error
 
 
 def _forget_tokens(document: DocumentNode) -> None:

@@ -25,14 +25,36 @@ from gateway.telemetry import FaultMasked, correlation_id, observe
 MASKED = "Something broke inside; the operator finds it under the correlation id."
 
 
-class VariablesRefused(Exception):
-    """The values do not fit the types of the operation's variables."""
+class OperationRefused(Exception):
+    """An operation is not run, because of errors; `code` is that of all of them, None where each has its own."""
 
-    code = BadInput.code
+    code: str | None = None
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(errors[0].message)
         self.errors = errors
+
+
+class ParseFailed(OperationRefused):
+    """The text is not GraphQL."""
+
+    code = "GRAPHQL_PARSE_FAILED"
+
+
+class ValidationFailed(OperationRefused):
+    """The document is not valid for the schema."""
+
+    code = "GRAPHQL_VALIDATION_FAILED"
+
+
+class VariablesRefused(OperationRefused):
+    """The values do not fit the types of the operation's variables."""
+
+    code = BadInput.code
+
+
+class ConditionsRefused(OperationRefused):
+    """A condition has mistakes."""
 
 
 def error_entries(errors: Iterable[GraphQLError], code: str | None = None) -> list[dict[str, Any]]:

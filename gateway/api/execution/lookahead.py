@@ -15,7 +15,7 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.entities import ByKey
-from gateway.api.execution.condition_arguments import conditions_of
+from gateway.api.execution.argument_texts import conditions_of
 from gateway.api.execution.inputs import Arguments
 from gateway.api.projections import METADATA, UNDECLARED, NotProjected, Reading
 from gateway.errors import GatewayError

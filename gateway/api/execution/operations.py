@@ -12,10 +12,15 @@ from graphql.execution.values import VariableValues
 
 from gateway.api.context import Context
 from gateway.api.execution.compiler import Plan
-from gateway.api.execution.condition_arguments import ConditionsRefused
 from gateway.api.execution.costs import check_cost
-from gateway.api.execution.documents import Document, Documents, ParseFailed, ValidationFailed
-from gateway.api.execution.errors import VariablesRefused, error_entries, single_error_entries
+from gateway.api.execution.documents import Document, Documents
+from gateway.api.execution.errors import (
+    OperationRefused,
+    ParseFailed,
+    ValidationFailed,
+    error_entries,
+    single_error_entries,
+)
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.schemas import Schemas
@@ -48,6 +53,9 @@ class Outcome(Enum):
     REFUSED = "the request is wrong otherwise: a limit, the operation's name, the variables"
     NOT_A_QUERY = "only a query was allowed here"
     FAILED = "it never came to an answer, through no fault of the caller"
+
+
+REFUSALS: Final = {ParseFailed: Outcome.NOT_PARSED, ValidationFailed: Outcome.NOT_VALID}
 
 
 class Request(NamedTuple):
@@ -205,12 +213,9 @@ async def _read(operation: Prepared, given: Mapping[str, Any], config: Configura
 
 def _refused(error: Exception) -> Response:
     match error:
-        case ParseFailed():
-            return Response(Outcome.NOT_PARSED, {"errors": error_entries(error.errors, "GRAPHQL_PARSE_FAILED")})
-        case ValidationFailed():
-            return Response(Outcome.NOT_VALID, {"errors": error_entries(error.errors, "GRAPHQL_VALIDATION_FAILED")})
-        case VariablesRefused() | ConditionsRefused():
-            return Response(Outcome.REFUSED, {"errors": error_entries(error.errors, error.code)})
+        case OperationRefused():
+            outcome = REFUSALS.get(type(error), Outcome.REFUSED)
+            return Response(outcome, {"errors": error_entries(error.errors, error.code)})
         case BadInput():
             return Response(Outcome.REFUSED, {"errors": single_error_entries(error)})
         case TimeoutError():

@@ -14,13 +14,12 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues
 
+from gateway.api.execution.argument_texts import AskedConditions, AskedSelectors
 from gateway.api.execution.compiler import Plan, compile_operation
-from gateway.api.execution.condition_arguments import AskedConditions
 from gateway.api.execution.costs import Cost
 from gateway.api.execution.inputs import Variables
 from gateway.api.execution.limits import nodes_of
 from gateway.api.execution.preconditions import Preconditions
-from gateway.api.execution.selector_arguments import Selectors
 from gateway.api.execution.stages import Stages
 from gateway.domain.config.configuration import Configuration
 from gateway.errors import BadInput
@@ -51,9 +50,9 @@ class Prepared:
         return Cost.of(self.schema, self.document, self.node)
 
     @cached_property
-    def selectors(self) -> Selectors:
+    def selectors(self) -> AskedSelectors:
         """The selectors among its arguments."""
-        return Selectors(self.schema, self.document, self.node)
+        return AskedSelectors(self.schema, self.document, self.node)
 
     @cached_property
     def conditions(self) -> AskedConditions:

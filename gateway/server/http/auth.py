@@ -77,7 +77,7 @@ class Caller:
 
 
 class Confirmation:
-    """The check of a known caller against the database; awaiting it gives the scope, and raises as `Callers.scope_of` does.
+    """The check of a known caller against the database; awaiting it gives the scope, and raises as `Callers.meet` does.
 
     The scope is the caller's itself unless something has changed.
     """
@@ -119,17 +119,12 @@ class Callers:
         self._noted: dict[UUID, float] = {}
         self._noting = set[asyncio.Task[None]]()
 
-    async def scope_of(self, headers: Mapping[str, str]) -> Scope:
-        """Return the scope of a caller. `headers` are looked up by lower-case names.
-
-        It is the same object until something about the caller changes. Raises Unauthenticated; Unavailable; Timeout; Forbidden, with one
-        message for a sandbox that the token is not for and one that does not exist.
-        """
-        caller = self.known(headers)
-        return (await self.meet(headers)).scope if caller is None else await self.confirm(caller)
-
     async def meet(self, headers: Mapping[str, str]) -> Caller:
-        """Return the caller who sends these headers for the first time, who is known from then on. Raises as `scope_of` does."""
+        """Return the caller who sends these headers for the first time, who is known from then on.
+
+        `headers` are looked up by lower-case names. The scope is the same object until something about the caller changes. Raises
+        Unauthenticated; Unavailable; Timeout; Forbidden, with one message for a sandbox that the token is not for and one that does not exist.
+        """
         credentials = await self._read(headers)
         return self._admit(credentials, await self._owners.load(credentials.use))
 

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 from graphql import build_schema
 
-from gateway.api.execution.documents import MAX_CHARACTERS_INLINE, Documents, ParseFailed, ValidationFailed
+from gateway.api.execution.documents import MAX_CHARACTERS_INLINE, Documents
+from gateway.api.execution.errors import ParseFailed, ValidationFailed
 from gateway.api.execution.limits import Limits
 from gateway.api.execution.schemas import SandboxSchema
 from gateway.api.execution.stages import Stages

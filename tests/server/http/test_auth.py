@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from time import time
 from uuid import uuid4
 
@@ -67,6 +68,12 @@ async def stranger(module_db):
     return await client_of(module_db, "acme")
 
 
+async def scope_of(callers, headers):
+    """Return the scope of a caller, as routes do."""
+    caller = callers.known(headers)
+    return (await callers.meet(headers)).scope if caller is None else await callers.confirm(caller)
+
+
 @pytest.fixture
 async def callers(db):
     return Callers(db, TOKENS)
@@ -79,7 +86,7 @@ async def client(db):
 
 async def test_the_sandbox_of_headers_is_read_in_one_statement(callers, client, statements):
     with statements() as ran:
-        scope = await callers.scope_of(client.headers())
+        scope = await scope_of(callers, client.headers())
     assert (scope.organization, scope.sandbox.name) == (client.organization, "prod")
     assert scope.permissions == {Permission.PROFILE_READ}
     assert ran == ["tenants.authenticate"]
@@ -87,23 +94,23 @@ async def test_the_sandbox_of_headers_is_read_in_one_statement(callers, client, 
 
 @pytest.mark.parametrize("name", [None, ""])
 async def test_without_a_sandbox_name_the_default_one_answers(callers, client, name):
-    scope = await callers.scope_of(client.headers(**{"x-sandbox-name": name}))
+    scope = await scope_of(callers, client.headers(**{"x-sandbox-name": name}))
     assert scope.sandbox.is_default
 
 
 async def test_the_header_can_select_only_a_sandbox_of_the_token(db, callers, client):
-    admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
+    admin = await scope_of(callers, client.headers(permissions=[Permission.ADMIN]))
     await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
-    assert (await callers.scope_of(client.headers(["dev"], x_sandbox_name="dev"))).sandbox.name == "dev"
-    assert (await callers.scope_of(client.headers(["*"], x_sandbox_name="dev"))).sandbox.name == "dev"
+    assert (await scope_of(callers, client.headers(["dev"], x_sandbox_name="dev"))).sandbox.name == "dev"
+    assert (await scope_of(callers, client.headers(["*"], x_sandbox_name="dev"))).sandbox.name == "dev"
     messages = set()
     for sandboxes_of_token, name in [(["prod"], "dev"), (["*"], "none"), (["none"], "none")]:
         with pytest.raises(Forbidden) as caught:
-            await callers.scope_of(client.headers(sandboxes_of_token, x_sandbox_name=name))
+            await scope_of(callers, client.headers(sandboxes_of_token, x_sandbox_name=name))
         messages.add(caught.value.message.replace(repr(name), "?"))
     assert len(messages) == 1  # whether it exists is not told
     with pytest.raises(Forbidden, match="default sandbox"):
-        await callers.scope_of(client.headers(["dev"], x_sandbox_name=None))
+        await scope_of(callers, client.headers(["dev"], x_sandbox_name=None))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +129,7 @@ async def test_the_header_can_select_only_a_sandbox_of_the_token(db, callers, cl
 )
 async def test_each_error_has_the_code_of_the_profile_service_of_adobe(module_db, stranger, changes, status, code):
     with pytest.raises(Unauthenticated) as caught:
-        await Callers(module_db, TOKENS).scope_of(stranger.headers(**changes))
+        await scope_of(Callers(module_db, TOKENS), stranger.headers(**changes))
     assert (caught.value.status, caught.value.error_code) == (status, code)
 
 
@@ -131,10 +138,10 @@ async def test_credentials_of_one_organization_do_not_open_another(db, callers, 
     theirs = other.headers()
     for name in ["x-gw-ims-org-id", "x-api-key", "authorization"]:
         with pytest.raises(Unauthenticated) as caught:
-            await callers.scope_of(client.headers() | {name: theirs[name]})
+            await scope_of(callers, client.headers() | {name: theirs[name]})
         assert caught.value.error_code == "403025"
         with pytest.raises(Unauthenticated) as caught:
-            await callers.scope_of(theirs | {name: client.headers()[name]})
+            await scope_of(callers, theirs | {name: client.headers()[name]})
         assert caught.value.error_code == "403025"
 
 
@@ -147,19 +154,19 @@ async def noted(callers):
 async def test_a_returning_caller_is_known_and_has_the_same_scope(callers, client, statements):
     headers = client.headers()
     assert callers.known(headers) is None
-    scope = await callers.scope_of(headers)
+    scope = await scope_of(callers, headers)
     await noted(callers)
     with statements() as ran:
         caller = callers.known(headers)
         assert ran == []
         assert await callers.confirm(caller) is caller.scope is scope
-        assert await callers.scope_of(headers) is scope
+        assert await scope_of(callers, headers) is scope
     assert ran == ["tenants.authenticate"] * 2
 
 
 async def test_a_revoked_key_is_refused_from_then_on(db, callers, client):
     headers = client.headers()
-    await callers.scope_of(headers)
+    await scope_of(callers, headers)
     caller = callers.known(headers)
     await revoke_api_key(db, client.admin, client.key.api_key_id)
     with pytest.raises(Unauthenticated) as caught:
@@ -167,18 +174,18 @@ async def test_a_revoked_key_is_refused_from_then_on(db, callers, client):
     assert caught.value.error_code == "403003"
     assert callers.known(headers) is None
     with pytest.raises(Unauthenticated):
-        await callers.scope_of(headers)
+        await scope_of(callers, headers)
 
 
 async def test_a_key_that_expires_is_refused_from_then_on(db, callers, client, monkeypatch):
     key, secret = await create_api_key(db, client.admin, "for a minute", None, datetime.now(UTC) + timedelta(minutes=1))
     headers = client.headers(x_api_key=secret)
-    scope = await callers.scope_of(headers)
+    scope = await scope_of(callers, headers)
     assert (scope.api_key_id, scope.actor) == (key.api_key_id, "ann")
     monkeypatch.setattr(auth, "time", lambda: time() + 60)
     assert callers.known(headers) is None
     with pytest.raises(Unauthenticated, match="has expired") as caught:
-        await callers.scope_of(headers)
+        await scope_of(callers, headers)
     assert caught.value.error_code == "403003"
 
 
@@ -193,21 +200,21 @@ async def test_a_key_narrows_the_sandboxes_of_the_token(db, callers, client):
         opened[(*names,)] = set()
         for name in ("prod", "dev", "test"):
             with suppress(Forbidden):
-                scope = await callers.scope_of(client.headers(names, x_api_key=secret, x_sandbox_name=name))
+                scope = await scope_of(callers, client.headers(names, x_api_key=secret, x_sandbox_name=name))
                 opened[(*names,)].add(scope.sandbox.name)
                 assert scope.sandboxes == ({"dev", "test"} if names == ["*"] else {"dev"})
     assert opened == {("*",): {"dev", "test"}, ("dev", "prod"): {"dev"}, ("prod",): set(), (): set()}
     await sandboxes.delete_sandbox(db, client.admin, made["dev"].sandbox_id, "dev")
     await sandboxes.create_sandbox(db, client.admin, "dev", None, SandboxType.DEVELOPMENT)
     with pytest.raises(Forbidden):  # of the same name, and not the one that the key is bound to
-        await callers.scope_of(client.headers(x_api_key=secret, x_sandbox_name="dev"))
+        await scope_of(callers, client.headers(x_api_key=secret, x_sandbox_name="dev"))
 
 
 async def test_a_revoked_token_is_refused_from_then_on_and_no_other(db, callers, client):
     other = await client_of(db, "other")
     headers, theirs, another = client.headers(), other.headers(), client.headers()
     for each in (headers, theirs, another):
-        await callers.scope_of(each)
+        await scope_of(callers, each)
     caller = callers.known(headers)
     await revoke_token(db, other.admin, token_id(headers))  # of another organization: ours goes on
     assert await callers.confirm(caller)
@@ -216,7 +223,7 @@ async def test_a_revoked_token_is_refused_from_then_on_and_no_other(db, callers,
         await callers.confirm(caller)
     assert (caught.value.status, caught.value.error_code) == (401, "401013")
     assert callers.known(headers) is None
-    found = await asyncio.gather(*map(callers.scope_of, (headers, theirs, another)), return_exceptions=True)
+    found = await asyncio.gather(*map(partial(scope_of, callers), (headers, theirs, another)), return_exceptions=True)
     assert [type(each) for each in found] == [Unauthenticated, Scope, Scope]  # in one statement
 
 
@@ -224,11 +231,11 @@ async def test_tokens_of_a_dropped_secret_are_refused_and_those_of_the_other_are
     former = SigningKey("the former secret of thirty-two bytes")
     callers = Callers(db, TokenReader(SigningKeys(SigningKey(SECRET), former)))
     old = client.headers(secret=former.secret)
-    assert await callers.scope_of(old)
+    assert await scope_of(callers, old)
     await revoke_signing_key(db, client.admin, former.key_id)
     with pytest.raises(Unauthenticated, match="revoked"):
-        await callers.scope_of(old)
-    assert await callers.scope_of(client.headers())
+        await scope_of(callers, old)
+    assert await scope_of(callers, client.headers())
 
 
 async def test_a_revocation_is_forgotten_after_its_token_has_expired(db, client):
@@ -250,7 +257,7 @@ async def test_a_use_of_a_key_is_noted_once_an_hour(db, client, statements, monk
 
     async def used_by(callers):
         with statements() as ran:
-            await callers.scope_of(client.headers())
+            await scope_of(callers, client.headers())
             await noted(callers)
         (key,) = await read_api_keys(db, client.admin, [client.key.api_key_id])
         return key.last_used_at, ran.count("api_keys.note_use")
@@ -266,10 +273,10 @@ async def test_a_use_of_a_key_is_noted_once_an_hour(db, client, statements, monk
 
 
 async def test_a_deleted_sandbox_is_refused_from_then_on(db, callers, client):
-    admin = await callers.scope_of(client.headers(permissions=[Permission.ADMIN]))
+    admin = await scope_of(callers, client.headers(permissions=[Permission.ADMIN]))
     sandbox = await sandboxes.create_sandbox(db, admin, "dev", None, SandboxType.DEVELOPMENT)
     headers = client.headers(x_sandbox_name="dev")
-    await callers.scope_of(headers)
+    await scope_of(callers, headers)
     caller = callers.known(headers)
     await sandboxes.delete_sandbox(db, admin, sandbox.sandbox_id, "dev")
     with pytest.raises(Forbidden):
@@ -279,40 +286,40 @@ async def test_a_deleted_sandbox_is_refused_from_then_on(db, callers, client):
 
 async def test_a_changed_configuration_is_seen_from_then_on(db, callers, client):
     headers = client.headers(permissions=[Permission.CONFIG_WRITE])
-    before = await callers.scope_of(headers)
+    before = await scope_of(callers, headers)
     caller = callers.known(headers)
     await namespaces.create_namespace(db, before, code="Card", name="Card", kind=IdentityType.CROSS_DEVICE)
     after = await callers.confirm(caller)
     assert after.sandbox.config_version == before.sandbox.config_version + 1
     assert callers.known(headers).scope is after
-    assert await callers.scope_of(headers) is after
+    assert await scope_of(callers, headers) is after
 
 
 async def test_a_token_that_expired_meanwhile_is_not_known(callers, client, monkeypatch):
     headers = client.headers()
-    await callers.scope_of(headers)
+    await scope_of(callers, headers)
     monkeypatch.setattr(auth, "time", lambda: time() + LIFETIME.total_seconds())
     assert callers.known(headers) is None
 
 
 async def test_a_request_with_one_other_header_is_another_caller(callers, client):
     headers = client.headers()
-    await callers.scope_of(headers)
+    await scope_of(callers, headers)
     for name in headers:
         assert callers.known({header: value for header, value in headers.items() if header != name}) is None
         assert callers.known(headers | {name: headers[name] + " "}) is None
     fewer = client.headers(permissions=[])
-    assert await callers.scope_of(fewer) != await callers.scope_of(headers)
+    assert await scope_of(callers, fewer) != await scope_of(callers, headers)
 
 
 async def test_the_least_recent_callers_are_forgotten(db, client, monkeypatch):
     monkeypatch.setattr(auth, "MAX_CACHED_CALLERS", 2)
     callers = Callers(db, TOKENS)
     one, two, three = (client.headers(permissions=[permission]) for permission in list(Permission)[:3])
-    await callers.scope_of(one)
-    await callers.scope_of(two)
+    await scope_of(callers, one)
+    await scope_of(callers, two)
     assert callers.known(one)
-    await callers.scope_of(three)
+    await scope_of(callers, three)
     assert [callers.known(headers) is not None for headers in (one, two, three)] == [True, False, True]
 
 
@@ -325,7 +332,7 @@ async def test_concurrent_callers_share_a_statement_and_nothing_else(db, callers
         other.headers(x_sandbox_name="nowhere"),
     ]
     with statements() as ran:
-        found = await asyncio.gather(*map(callers.scope_of, good + wrong), return_exceptions=True)
+        found = await asyncio.gather(*map(partial(scope_of, callers), good + wrong), return_exceptions=True)
     assert ran == ["tenants.authenticate"]
     scopes, faults = found[: len(good)], found[len(good) :]
     assert [one.organization for one in scopes] == [client.organization, other.organization, client.organization] * 5

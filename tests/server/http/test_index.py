@@ -26,7 +26,7 @@ async def test_a_browser_gets_a_page_whose_links_lead_somewhere(gateway):
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "script-src" not in answer.headers["content-security-policy"]
     links = re.findall(r'href="([^"]+)"', answer.text)
-    assert {"graphiql", "docs", "healthz", "readyz", "metrics", "schema.graphql"} == set(links)
+    assert {"graphiql", "docs", "healthz", "readyz", "metrics", "schema.graphql", "#profile-gateway"} == set(links)
     for link in links:
         assert (await gateway.http.get(f"/{link}", follow_redirects=True)).status_code in {
             200,
