@@ -4,15 +4,17 @@ A clone takes a few hundredths of a second and, unlike a rolled-back transaction
 The data directory is made for the server's own user: pytest's tmp_path lies below a directory that only root can enter.
 """
 
+import asyncio
 import gc
 import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from itertools import count
 from pathlib import Path
 from traceback import format_exception
@@ -22,29 +24,34 @@ from urllib.parse import quote
 import asyncpg
 import pytest
 import structlog
+import uvloop
 from crashes import BESIDE
 from data_directories import initialize
 from distribution import Distribution, in_order
 from hypothesis import settings
 from places import reachable_directory
 from program import Server, server
+from repeatable import beginning_at, take_over
 from world import World
 from xdist.scheduler import LoadScopeScheduling
 
 from gateway import telemetry
+from gateway.cli.program import COMMANDS
 from gateway.postgres.cluster import Cluster
 from gateway.runtime.garbage_collection import collect_rarely
 from gateway.storage.database import Database
 from gateway.storage.migrations import migrate
 from gateway.telemetry import FaultMasked, Observation, StatementRan, listen
 
-# The same examples every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
+# The same examples and ids every time, so that a red test is red for everybody; `--hypothesis-profile explore` looks for new ones.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.register_profile("explore", deadline=None, print_blob=True)
 settings.load_profile("repeatable")
+asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the loop that servers run on
 
-# What a test writes need not survive a power cut.
+# What a test writes need not survive a power cut. Nobody tidies up meanwhile: plans and the order of rows would change by chance.
 UNSAFE_AND_FAST = {
+    "autovacuum": "off",
     "fsync": "off",
     "synchronous_commit": "off",
     "full_page_writes": "off",
@@ -57,12 +64,32 @@ TEMPLATE, FURNISHED = "gateway_template", "gateway_furnished"
 _numbers = count(1)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--hypothesis-profile") != "explore":
+        take_over()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items[:] = in_order(items)
 
 
 def pytest_collection_finish() -> None:
+    for command in COMMANDS:
+        import_module(f"gateway.cli.{command}")  # hypothesis draws constants of all modules that are imported by then
     collect_rarely()  # as our own processes do: what was imported is looked through no more
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    with beginning_at(item.nodeid):
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest) -> Iterator[Any]:
+    shared = fixturedef.scope != "function"  # made during whichever test comes first
+    with beginning_at(f"{request.node.nodeid} {fixturedef.argname} {request.param_index}") if shared else nullcontext():
+        return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)

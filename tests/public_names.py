@@ -81,12 +81,17 @@ def names_in(path: str) -> set[str]:
     return {*Path(path).with_suffix("").parts, *map(snake_case, given), *_METRIC.findall(text)}
 
 
-@cache
-def public_names() -> dict[str, set[str]]:
-    """The names that each file gives."""
+def public_files() -> list[str]:
+    """The paths of all files that give names."""
     statements = [
         path.relative_to(ROOT).as_posix()
         for folder in ("schema", "queries")
         for path in (ROOT / "sql" / folder).glob("*.sql")
     ]
-    return {path: names_in(path) for path in (*modules(), *sorted(statements))}
+    return [*modules(), *sorted(statements)]
+
+
+@cache
+def public_names() -> dict[str, set[str]]:
+    """The names that each file gives."""
+    return {path: names_in(path) for path in public_files()}

@@ -39,7 +39,8 @@ IDS = [
     global_id("ExperienceEvent", NIL, NIL, "'"), global_id("IdentityNamespace", 2**40, 2**40), global_id("Profile", NIL, NIL),
 ]  # fmt: skip
 GARBAGE: dict[str, list[Any]] = {
-    "String": [*TEXTS, *CURSORS, 1, True, [], {}],
+    "String": [*TEXTS, 1, True, [], {}],
+    "cursor": [*TEXTS, *CURSORS, 1, True, [], {}],
     "ID": [*IDS, 1, 1.5, [], {}],
     "Int": [-(2**31), -1, 0, 2**31 - 1, 2**31, 1e99, "1", True],
     "Boolean": ["true", 1, []],
@@ -52,13 +53,13 @@ for _ in range(900):
 
 
 def leaves(path: tuple[str, ...], input_type: Any) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Paths to all leaves below, with the names of their types."""
+    """Paths to all leaves below, with what is garbage for them: the names of their types, but for cursors."""
     named = get_named_type(input_type)
     if isinstance(named, GraphQLInputObjectType):
         for name, field in named.fields.items():
             yield from leaves((*path, name), field.type)
     elif not is_enum_type(named):
-        yield path, named.name
+        yield path, "cursor" if path[-1] in {"after", "before"} else named.name
 
 
 def put(values: dict[str, Any], path: tuple[str, ...], input_type: Any, garbage: Any) -> dict[str, Any]:
