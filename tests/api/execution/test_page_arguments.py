@@ -2,17 +2,22 @@
 
 import pytest
 from client import Client
-from world import record
+from world import World, record
 
 NOBODY = 'profile(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'
 
 
-@pytest.fixture
-async def client(template_world, db) -> Client:
-    world = template_world.inside_of(db)
+@pytest.fixture(scope="module")
+async def stored(module_db) -> World:
+    world = await World.create(module_db)
     await world.records(record(("Email", "ada@example.com")))
-    return Client.of(world)
+    return world
+
+
+@pytest.fixture
+def client(stored) -> Client:
+    return Client.of(stored)
 
 
 @pytest.mark.parametrize("person", [NOBODY, ADA])

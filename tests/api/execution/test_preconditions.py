@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from client import Client
 from graphql import get_named_type, is_object_type
-from world import event, record
+from world import World, event, record
 
 from gateway.api.context import PRECONDITION
 from gateway.api.execution.prepared import Prepared
@@ -18,12 +18,17 @@ ADA = 'profile(identity: {key: {namespace: "Email", value: "ada@example.com"}})'
 GRAPH = 'identityGraph(identity: {key: {namespace: "Email", value: "nobody@example.com"}})'
 
 
-@pytest.fixture
-async def client(template_world, db) -> Client:
-    world = template_world.inside_of(db)
+@pytest.fixture(scope="module")
+async def stored(module_db) -> World:
+    world = await World.create(module_db)
     await world.records(record(("Email", "ada@example.com")))
     await world.events(event("1", "2026-01-01T00:00:00Z", ("Email", "ada@example.com"), eventType="a"))
-    return Client.of(world)
+    return world
+
+
+@pytest.fixture
+def client(stored) -> Client:
+    return Client.of(stored)
 
 
 def given(path="eventType", value: object = "a", **more):
@@ -93,6 +98,7 @@ async def test_paths_through_maps_and_arrays_and_of_every_standard_field_can_be(
 
 
 async def test_a_field_of_ones_own_is_known_from_the_moment_that_the_sandbox_has_it(client):
+    client = Client(await World.create(client.world.db), client.operations)
     world, path = client.world, f"_{client.world.scope.organization.code}.score"
     query = f"query ($f: EventFilter) {{ {NOBODY} {{ events(filter: $f) {{ totalCount }} }} }}"
     assert (await client.error(query, f=given(path, 7)))["extensions"]["code"] == "BAD_INPUT"
