@@ -5,12 +5,14 @@ import re
 
 import program
 import pytest
+from recount import spent
 from rich.progress import Progress
 from small_demo import is_loaded
 
 from gateway.demo.catalogue import count, documents
 from gateway.demo.configuration import ATTRIBUTES, DATASETS, MERGE_POLICIES, NAMESPACES, SCHEMAS
 from gateway.demo.loader import load_demo
+from gateway.demo.purchases import NEWEST_BASKETS
 from gateway.demo.setup import set_up
 from gateway.demo.source import Journey
 from gateway.domain.config.configuration import Configurations
@@ -21,6 +23,16 @@ from gateway.server.deployment import open_deployment
 from gateway.settings import read_settings
 
 LOADED = "{ datasets { nodes { name recordCount batches { nodes { status failedCount } } } } }"
+
+POLICIES = "{ mergePolicies { nodes { id name } } }"
+VALUES = """
+    query Values($identities: [IdentityInput!]!, $policy: ID) {
+      profiles(identities: $identities, mergePolicyId: $policy) {
+        profile {
+          computedAttributes(names: ["lifetimeValue"]) { value isComplete }
+        }
+      }
+    }"""
 
 
 @pytest.fixture
@@ -52,6 +64,24 @@ def test_the_next_start_has_nothing_to_load(demo, tmp_path):
         assert second.link.startswith(f"{second.url}/graphiql#token=")
         assert second.end() == 0
     assert not re.search("|".join(re.escape(dataset.name) for dataset in DATASETS), second.log.read_text())
+
+
+def test_lifetime_values_of_real_households_are_those_that_pyarrow_counts(demo):
+    """Under every policy: none of the loaded households is one person with another. `tests/benchmarks/demo_figures.py` compares all of them."""
+    paid = spent(Journey.installed().directory / "transactions.parquet", newest=NEWEST_BASKETS)
+    households = [each for each in paid if is_loaded(each)]
+    keys = [{"key": {"namespace": "Household", "value": str(each)}} for each in households]
+    with demo.client() as client:
+
+        def ask(query, **variables):
+            return client.post("/graphql", json={"query": query, "variables": variables}).json()["data"]
+
+        for policy in ask(POLICIES)["mergePolicies"]["nodes"]:
+            results = ask(VALUES, identities=keys, policy=policy["id"])["profiles"]
+            values = [result["profile"]["computedAttributes"][0] for result in results]
+            assert all(value["isComplete"] for value in values)
+            assert [round(value["value"] * 100) for value in values] == [paid[each] for each in households]
+    assert len(households) > 240
 
 
 async def test_setting_up_twice_makes_everything_once(store):
