@@ -92,7 +92,8 @@ described(
     BUILD_SEARCH_INDEX="Makes an index for searches, which somebody or a search asked for.",
     REFRESH_KEPT_VALUES="Brings the values of computed attributes that searches read up to date, tells of those whose window has slid, and drops those that no search read for some weeks.",
     EXPIRE_SEARCH_INDEXES="Drops indexes for searches that no search used for some weeks, that were deleted, or whose field is gone.",
-    EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more.",
+    EXPIRE_COMPUTED_PARTIALS="Drops what is kept for computed attributes of times that no look-back reaches any more, and starts jobs that "
+    "read the past for attributes of which nothing is kept yet.",
 )
 
 

@@ -43,6 +43,12 @@ update gateway.computed_attribute as a
  where j.sandbox_id = $1 and j.job_id = $2 and a.sandbox_id = $1 and a.attribute_id = j.subject
    and a.status in ('NEW', 'INITIALIZING', 'PROCESSING');
 
+-- name: give_partials(sandbox_id, attribute_id, status, slot, job_id) -> none
+-- Says where the partials of an attribute stand from now on, and which job reads the events of the past for them. Walks computed_attribute_pkey.
+update gateway.computed_attribute
+   set status = $3, slot = $4, job_id = $5
+ where sandbox_id = $1 and attribute_id = $2;
+
 -- name: delete_attribute(sandbox_id, attribute_id) -> none
 -- Deletes an attribute. Walks computed_attribute_pkey.
 delete from gateway.computed_attribute

@@ -185,7 +185,7 @@ async def create_attribute(
         others = await _locked(tx, scope, {})
         check_room(len(others), ATTRIBUTES, "computed attributes; delete one first", "A sandbox")
         checked = await _check(settings, unions, others)
-        stands = _Standing(AttributeStatus.DRAFT)
+        stands = Standing(AttributeStatus.DRAFT)
         if publish:
             _check_active(others, most)
             stands = await _publish(tx, scope, attribute_id, checked, others)
@@ -226,7 +226,7 @@ async def update_attribute(
         if settings == attribute.settings and after is attribute.status:
             return attribute
         _check_change(attribute, settings)
-        derived, stands = attribute.derived, _Standing(after, attribute.slot, attribute.job_id)
+        derived, stands = attribute.derived, Standing(after, attribute.slot, attribute.job_id)
         is_published = after is AttributeStatus.NEW is not attribute.status
         if attribute.status is AttributeStatus.DRAFT or is_published:
             checked = await _check(settings, unions, others)
@@ -238,7 +238,7 @@ async def update_attribute(
             _check_texts(settings)
         if after is AttributeStatus.DISABLED:
             await jobs.end(tx, scope, JobKind.BACKFILL_COMPUTED_ATTRIBUTE, attribute_id, JobStatus.CANCELLED)
-            stands = _Standing(after, None, attribute.job_id)
+            stands = Standing(after, None, attribute.job_id)
         await tx.execute(UPDATE, scope.sandbox_id, attribute_id, *_columns(settings, derived, stands))
         changed = _find(await load_attributes(tx, scope), attribute_id)
         before, now = _told(attribute), _told(changed)
@@ -332,7 +332,9 @@ class _Checked(NamedTuple):
     has_partials: bool
 
 
-class _Standing(NamedTuple):
+class Standing(NamedTuple):
+    """How far an attribute is: its status, where its partials stand, None without any, and the job that reads the events of the past for them."""
+
     status: AttributeStatus
     slot: int | None = None
     job_id: UUID | None = None
@@ -340,13 +342,18 @@ class _Standing(NamedTuple):
 
 async def _publish(
     tx: Session, scope: Scope, attribute_id: UUID, checked: _Checked, others: Iterable[ComputedAttribute]
-) -> _Standing:
+) -> Standing:
     """Return where an attribute stands that is published, and have a job read the events of the past for its partials, if it has some."""
     if not checked.has_partials:
-        return _Standing(AttributeStatus.PROCESSED)
+        return Standing(AttributeStatus.PROCESSED)
+    return await with_partials(tx, scope, attribute_id, others)
+
+
+async def with_partials(tx: Session, scope: Scope, attribute_id: UUID, others: Iterable[ComputedAttribute]) -> Standing:
+    """Have a job read the events of the past for the partials of an attribute, and return where it stands from then on, beside others."""
     job_id = await jobs.enqueue(tx, scope, JobKind.BACKFILL_COMPUTED_ATTRIBUTE, attribute_id)
     taken = {other.slot for other in others}
-    return _Standing(AttributeStatus.NEW, next(slot for slot in count() if slot not in taken), job_id)
+    return Standing(AttributeStatus.NEW, next(slot for slot in count() if slot not in taken), job_id)
 
 
 async def _check(settings: AttributeSettings, unions: Unions, others: Sequence[ComputedAttribute]) -> _Checked:
@@ -400,7 +407,7 @@ def _check_active(others: Iterable[ComputedAttribute], most: int) -> None:
 # ------------------------------------------------------------------------------------------------ rows
 
 
-def _columns(settings: AttributeSettings, derived: Derived, stands: _Standing) -> tuple[Any, ...]:
+def _columns(settings: AttributeSettings, derived: Derived, stands: Standing) -> tuple[Any, ...]:
     lookback = None if settings.lookback is None else str(settings.lookback)
     shown = (settings.name, settings.display_name, settings.description, settings.xdm_class.value)
     computed = (settings.expression, lookback, settings.keep_current)

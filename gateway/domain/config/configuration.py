@@ -225,6 +225,17 @@ class Configuration:
         return [*(row.key for row in self.broken if row.table == "computed_attribute"), *added]
 
     @cached_property
+    def attributes_without_partials(self) -> list[UUID]:
+        """The computed attributes that have no partials, and by their expressions could have some: when they were published there were none of
+        their kind, or nobody could add to them for a while. By their ids."""
+        return [
+            key
+            for key, each in self.attributes.items()
+            if each.is_published and each.status is AttributeStatus.PROCESSED and each.slot is None
+            if (program := self.programs.programs.get(each.name)) is not None and program.partial is not None
+        ]
+
+    @cached_property
     def partials(self) -> tuple[KeptPartial, ...]:
         """The partials of published computed attributes, by their slots."""
         found = []

@@ -17,13 +17,15 @@ from gateway.domain.config.computed_attributes import (
 )
 from gateway.domain.operations import attribute_backfill
 from gateway.domain.operations.erasure import DeleteScope
+from gateway.domain.operations.partial_retention import expire_computed_partials
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading.attribute_explanations import explain_values, read_buckets
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.profiles import read_profiles
 from gateway.domain.rules.durations import parse_duration
-from gateway.domain.work import jobs
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
 from gateway.pql import partial_items
 
 ADA, BOB = ("Email", "ada@example.com"), ("Email", "bob@example.com")
@@ -31,6 +33,10 @@ SUM, MONTH = "xEvent.sum(commerce.order.priceTotal)", parse_duration("P30D")
 EXPRESS = statement("""
     with changed as (update gateway.sandbox set config_version = config_version + 1)
     update gateway.computed_attribute set expression = $1""")
+AS_BEFORE = statement("""
+    with changed as (update gateway.sandbox set config_version = config_version + 1)
+    update gateway.computed_attribute set slot = null""")
+MAKE_DUE = statement("update gateway.job set due_at = created_at where kind = $1")
 ROWS = statement(
     "select bucket_seconds, numbers, items from gateway.computed_partial order by xid, bucket_seconds, bucket"
 )
@@ -59,6 +65,14 @@ async def values(world, identity=ADA, config=None):
     (found,) = await read_profiles(world.db, world.scope, config, config.default_policy, [await world.xid(*identity)])
     (told,) = await compute_values(world.db, world.scope, config, published_attributes(config, None), [found.profile])
     return {each.attribute.name: each.value for each in told}
+
+
+async def look_after(world):
+    """Do the recurring job that looks after partials."""
+    await jobs.schedule(world.db)
+    await world.db.rows(MAKE_DUE, JobKind.EXPIRE_COMPUTED_PARTIALS)
+    job = await leases.claim(world.db, [JobKind.EXPIRE_COMPUTED_PARTIALS])
+    await leases.carry_out(world.db, job, expire_computed_partials(world.db, world.scope, world.configurations, job))
 
 
 async def counted_in_buckets(world, config, name="spent"):
@@ -310,6 +324,7 @@ async def test_values_that_keep_more_than_numbers_are_those_of_the_events_whatev
 async def test_a_value_of_more_keys_or_of_larger_values_than_are_kept_is_computed_from_events(world, monkeypatch):
     monkeypatch.setattr(partial_items, "KEYS", 3)
     monkeypatch.setattr(partial_items, "MAPS", 1)
+    monkeypatch.setattr(partial_items, "VALUE_BYTES", 60)
     for name in ("kinds", "often", "last", "threeKinds", "days"):
         await world.publish(name, KINDS[name])
     await world.publish("newest", "xEvent.topN(timestamp, 1).head().eventType")
@@ -322,7 +337,7 @@ async def test_a_value_of_more_keys_or_of_larger_values_than_are_kept_is_compute
     assert await told(world) == (await computed(world), {"kinds", "often", "last"})
     assert await counted_in_buckets(world, await world.config(), "kinds") == []
     assert await counted_in_buckets(world, await world.config(), "days") == [4]
-    await world.events(event("l", "2026-11-02T00:00:00Z", ADA, eventType="x" * 1_000), batch_id=large)
+    await world.events(event("l", "2026-11-02T00:00:00Z", ADA, eventType="x" * 60), batch_id=large)
     assert await told(world) == (await computed(world), {"kinds", "often", "last", "threeKinds", "newest"})
     assert await checked(world) == []
     await world.events(event("m", "2026-11-03T00:00:00Z", ADA, eventType="m"))
@@ -346,6 +361,32 @@ async def test_nothing_of_an_erased_person_stays_in_partials_of_others(world):
     assert "1" in str(left := await world.db.rows(ROWS))
     assert BOB[1] not in str(left)
     assert (await told(world), await checked(world)) == ((await computed(world), set()), [])
+
+
+async def test_attributes_that_were_published_before_there_were_partials_get_some_and_what_is_no_longer_read_goes(
+    world,
+):
+    await world.events(priced("1", 1), priced("2", 2, at="2020-11-01T00:00:00Z"))
+    await world.publish("spent", SUM)
+    short = await world.publish("kinds", KINDS["kinds"], MONTH)
+    await world.publish("objects", f"xEvent.{ITEMS}.distinct().count()")
+    await world.db.rows(AS_BEFORE)
+    before, config = await computed(world), await world.config()
+    assert (config.partials, await told(world)) == ((), (before, set(before)))
+    await look_after(world)
+    assert await told(world) == (before, set(before))
+    await world.backfill()
+    assert await told(world) == (before, {"objects"})
+    assert await statuses(world) == dict.fromkeys(before, AttributeStatus.PROCESSED)
+    assert await checked(world) == []
+    version = (await world.config()).version
+    await look_after(world)
+    assert (await world.config()).version == version, "nobody lacks any"
+    await switch(world, short, AttributeStatus.DISABLED)
+    assert len(await world.db.rows(ROWS)) == 2
+    await look_after(world)
+    assert len(await world.db.rows(ROWS)) == 1
+    assert await checked(world) == []
 
 
 @pytest.mark.parametrize(
