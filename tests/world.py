@@ -42,7 +42,7 @@ _codes = count(1)
 
 DOCUMENTS = Query(
     "test.documents",
-    "select document from gateway.profile where sandbox_id = $1",
+    "select document from gateway.profile where sandbox_id = $1 order by document::text",
     ("sandbox_id",),
     (),
     "rows",
