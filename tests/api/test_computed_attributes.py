@@ -103,8 +103,8 @@ async def test_an_attribute_is_drafted_published_switched_off_and_deleted(client
         ({"expression": "xEvent[timestamp occurs < 7 days before now].count()"}, ["expression"]), ({"expression": ""}, ["expression"]),
     ],
 )  # fmt: skip
-async def test_what_no_attribute_can_be_is_refused_with_its_place(client, given, path):
-    code, told, line, _ = await answer(client, CREATE, **{"name": "a", "expression": COUNT, **given})
+async def test_what_no_attribute_can_be_is_refused_with_its_place(module_client, given, path):
+    code, told, line, _ = await answer(module_client, CREATE, **{"name": "a", "expression": COUNT, **given})
     assert (code, told, line) == ("INVALID", path, 1 if path == ["expression"] else None)
 
 

@@ -65,18 +65,18 @@ def arguments_of_queries():
 @pytest.mark.parametrize("given", ["nonsense", global_id("IngestionWarning", DATASET)])
 @pytest.mark.parametrize(("field", "argument", "others"), list(arguments_of_queries()))
 async def test_a_text_that_is_no_id_finds_nothing_in_a_look_up_and_is_refused_elsewhere(
-    client, field, argument, others, given
+    module_client, field, argument, others, given
 ):
     query = f'{{ {field}({argument}: "{given}"{others}) {{ __typename }} }}'
     if argument == "id":
-        assert await client.data(query) == {field: None}
+        assert await module_client.data(query) == {field: None}
     else:
-        assert (await client.error(query))["extensions"]["code"] == "BAD_INPUT"
+        assert (await module_client.error(query))["extensions"]["code"] == "BAD_INPUT"
 
 
 @pytest.mark.parametrize("field", ["dataset", "mergePolicy", "batch"])
-async def test_a_text_that_is_no_id_reveals_nothing_without_the_scope(client, field):
-    error = await client.error(f'{{ {field}(id: "nonsense") {{ id }} }}', scopes=[])
+async def test_a_text_that_is_no_id_reveals_nothing_without_the_scope(module_client, field):
+    error = await module_client.error(f'{{ {field}(id: "nonsense") {{ id }} }}', scopes=[])
     assert error["extensions"]["code"] == "FORBIDDEN"
 
 

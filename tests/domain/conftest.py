@@ -1,6 +1,7 @@
 """What the tests of the domain stand on: a caller who may do everything in a fresh organization's default sandbox."""
 
 import pytest
+from world import World
 
 from gateway.domain.config import sandboxes, tenants
 from gateway.domain.rules.scope import EVERY_SANDBOX, Permission, Scope
@@ -16,3 +17,9 @@ async def scope(db):
 @pytest.fixture
 async def world(template_world, db):
     return template_world.inside_of(db)
+
+
+@pytest.fixture(scope="module")
+async def module_world(module_db):
+    """A sandbox for all tests of a module that change nothing there that another would notice."""
+    return await World.create(module_db)

@@ -57,8 +57,8 @@ def observed():
         ),
     ],
 )
-async def test_a_request_that_does_not_come_to_run_has_no_data(client, query, outcome, code):
-    came, body = await client.answer(query)
+async def test_a_request_that_does_not_come_to_run_has_no_data(module_client, query, outcome, code):
+    came, body = await module_client.answer(query)
     assert came is outcome
     assert list(body) == ["errors"]
     assert {error["extensions"]["code"] for error in body["errors"]} == {code}
@@ -75,8 +75,8 @@ async def test_a_request_that_does_not_come_to_run_has_no_data(client, query, ou
         ("homeAddress.city = 3", False),
     ],
 )
-async def test_an_error_of_a_string_with_quotes_in_it_says_how_to_write_them(client, where, is_told):
-    _, body = await client.answer(f"{{ searchProfiles(where: {where}) {{ nodes {{ id }} }} }}")
+async def test_an_error_of_a_string_with_quotes_in_it_says_how_to_write_them(module_client, where, is_told):
+    _, body = await module_client.answer(f"{{ searchProfiles(where: {where}) {{ nodes {{ id }} }} }}")
     (error,) = body["errors"]
     assert error["extensions"]["code"] == "GRAPHQL_PARSE_FAILED"
     assert (

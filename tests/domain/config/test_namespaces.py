@@ -124,25 +124,25 @@ async def test_changing_namespaces_needs_config_write(db, scope):
     ],
     ids=lambda value: str(value)[:20],
 )
-async def test_the_error_for_an_unknown_namespace_suggests_a_similar_one(world, code, meant):
+async def test_the_error_for_an_unknown_namespace_suggests_a_similar_one(module_world, code, meant):
     """In documents, look-ups, descriptors and settings. The error suggests to create the namespace only if no code is similar."""
-    config = await world.config()
+    config = await module_world.config()
     said = config.unknown_namespace(code)
     assert ("Create it first" in said, f"Did you mean {meant!r}" in said) == (meant is None, meant is not None)
     assert len(said) < 200
     if code:
         with pytest.raises(BadInput) as looked_up:
-            identities.resolve_xid(world.scope, config, code, "1")
+            identities.resolve_xid(module_world.scope, config, code, "1")
         with pytest.raises(NotFound) as listed:
-            await update_identity_settings(world.db, world.scope, [NamespaceRule(code, is_unique=False)])
+            await update_identity_settings(module_world.db, module_world.scope, [NamespaceRule(code, is_unique=False)])
         with pytest.raises(NotFound) as described:
             await registry.create_schema(
-                world.db,
-                world.scope,
+                module_world.db,
+                module_world.scope,
                 title="Other",
                 xdm_class=XdmClass.INDIVIDUAL_PROFILE,
                 identities=[registry.IdentityDescriptor("personID", code)],
             )
-        result = await world.records(record((code, "1")))
+        result = await module_world.records(record((code, "1")))
         sayings = [*(str(one.value) for one in (looked_up, listed, described)), result.failed[0].message]
         assert sayings == [said] * 4

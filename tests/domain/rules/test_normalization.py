@@ -191,14 +191,14 @@ async def test_a_phone_number_that_is_not_international_is_taken_with_a_warning(
 
 
 @pytest.mark.parametrize("invisible", [*INVISIBLE, " ", "\u3000"], ids=ascii)
-async def test_a_name_that_looks_empty_is_refused(world, invisible):
+async def test_a_name_that_looks_empty_is_refused(module_world, invisible):
     """Of whatever has a name: they are all checked by one function."""
     with pytest.raises(Invalid):
         check_name(invisible)
     for code in (invisible, f"Shop{invisible}"):
         with pytest.raises(Invalid):
             await namespaces.create_namespace(
-                world.db, world.scope, code=code, name="Shop", kind=IdentityType.CROSS_DEVICE
+                module_world.db, module_world.scope, code=code, name="Shop", kind=IdentityType.CROSS_DEVICE
             )
     check_name(f"Shop{invisible}s")
 
