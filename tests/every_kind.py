@@ -68,7 +68,7 @@ HANDLERS = handlers(Settings())
 LEASE = {"leases.claim_job", "leases.advance_job"}
 ONCE, AGAIN = LEASE | {"leases.release_job"}, LEASE | {"leases.rearm_job"}
 REMOVAL = {"configuration.read_version", "locks.is_awaited"}
-OF_BATCH = REMOVAL | {"batch_removal.remove_resends", "batch_removal.remove_events_concurrently"}
+OF_BATCH = REMOVAL | {"batch_removal.remove_resends"}
 OF_EVENTS = {
     *("event_retention.remove_resends", "event_retention.remove_events_concurrently", "removal.count_removed"),
 }

@@ -55,21 +55,29 @@ delete from gateway.event_resend
    and xid = any(array(select xid from gateway.event_resend where sandbox_id = $1 and batch_id = any($2::uuid[]) limit $3))
 returning xid;
 
--- name: remove_events_concurrently(sandbox_id, batch_ids, size) -> rows
--- Removes, of so many of the batches' events, those that were not sent again, as long as the identity of each keeps another event or a
--- fragment, or ties of other batches to somebody with a fragment; events that a writer holds are passed over. Returns, for each identity
--- and batch, how many went, and the `_id`s that stay. Walks event_batch_idx, event_resend_pkey, fragment_pkey, event_pkey, tie_pkey, identity_pkey and
--- graph_pkey.
+-- name: find_identities_with_events(sandbox_id, batch_ids, size) -> rows
+-- List identities under which the batches stored events: those of so many of them. Walks event_batch_idx.
+select distinct xid from (select xid from gateway.event where sandbox_id = $1 and batch_id = any($2::uuid[]) limit $3) as found order by xid;
+
+-- name: remove_events_concurrently(sandbox_id, batch_ids, given, size) -> rows
+-- Removes, of so many of the batches' events under the given identities, in the order of these, those that were not sent again, as long as the
+-- identity of each keeps another event or a fragment, or ties of other batches to somebody with a fragment; events that a writer holds are passed
+-- over. Returns, for each identity and batch, how many went, and the `_id`s that stay. Walks event_pkey, event_resend_pkey, fragment_pkey, tie_pkey,
+-- identity_pkey and graph_pkey.
 with slice as materialized (
-  select xid, dataset_id, event_id, batch_id
-    from gateway.event
-   where sandbox_id = $1 and batch_id = any($2::uuid[])
-   limit $3
-     for update skip locked
+  select e.*
+    from unnest($3::uuid[]) as asked (xid)
+   cross join lateral (
+         select e.ctid, e.xid, e.dataset_id, e.event_id, e.batch_id
+           from gateway.event as e
+          where e.sandbox_id = $1 and e.xid = asked.xid and (e.batch_id = any($2::uuid[])) is true
+          limit $4
+            for update skip locked) as e
+   limit $4
 ), counted as materialized (
   {counted}
 ), decided as materialized (
-  select c.xid, c.dataset_id, c.event_id, c.batch_id,
+  select c.ctid, c.xid, c.dataset_id, c.event_id, c.batch_id,
          (select true
             from gateway.event_resend as r
            where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id

@@ -137,16 +137,27 @@ delete from gateway.event_resend as r
    and r.event_id = o.event_id and r.batch_id is not distinct from o.batch_id and r.origin = o.origin
 returning r.xid;
 
--- name: remove_events_concurrently(sandbox_id, xids, at, size) -> rows
--- Removes, of so many events under these identities up to a time, those that were not sent again, as long as the identity of each keeps another
--- event, or somebody in its person a fragment; events that a writer holds are passed over. Returns, for each identity and batch, how many
--- went, and the `_id`s that stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey, event_pkey, identity_pkey and graph_pkey.
+-- name: find_identities_with_events(sandbox_id, xids, at, size) -> rows
+-- List those of these identities that have events up to a time: those of so many of them. Walks event_timeline_idx.
+select distinct xid
+  from (select xid from gateway.event where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3 limit $4) as found
+ order by xid;
+
+-- name: remove_events_concurrently(sandbox_id, xids, at, given, size) -> rows
+-- Removes, of so many events under the given identities up to a time, in the order of these, those that were not sent again, as long as the
+-- identity of each keeps another event, or somebody in its person a fragment; events that a writer holds are passed over. Returns, for each
+-- identity and batch, how many went, and the `_id`s that stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey, event_pkey,
+-- identity_pkey and graph_pkey.
 with slice as materialized (
-  select xid, dataset_id, event_id, batch_id
-    from gateway.event
-   where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3
-   limit $4
-     for update skip locked
+  select e.*
+    from unnest($4::uuid[]) as asked (xid)
+   cross join lateral (
+         select e.ctid, e.xid, e.dataset_id, e.event_id, e.batch_id
+           from gateway.event as e
+          where e.sandbox_id = $1 and e.xid = asked.xid and e.xid = any($2::uuid[]) and e.ingested_at <= $3
+          limit $5
+            for update skip locked) as e
+   limit $5
 ), counted as materialized (
   {counted}
 ), held as materialized (
@@ -159,7 +170,7 @@ with slice as materialized (
            where (select true from gateway.fragment as f where f.sandbox_id = $1 and f.xid = m.xid and not f.is_deleted limit 1)
            limit 1)
 ), decided as materialized (
-  select c.xid, c.dataset_id, c.event_id, c.batch_id,
+  select c.ctid, c.xid, c.dataset_id, c.event_id, c.batch_id,
          (select true
             from gateway.event_resend as r
            where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id

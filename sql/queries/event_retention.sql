@@ -61,22 +61,37 @@ delete from gateway.event_resend as r
    and r.batch_id = o.batch_id and r.origin = o.origin
 returning r.xid;
 
--- name: remove_events_concurrently(sandbox_id, at, before, xids, size) -> rows
--- Removes, of so many expired events under these identities, those that were not sent again, as long as the identity of each keeps another
--- event or a fragment; events that a writer holds are passed over. Returns, for each identity and batch, how many went, and the `_id`s that
--- stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey and event_pkey.
+-- name: find_identities_with_events(sandbox_id, at, before, xids, size) -> rows
+-- List those of these identities that have expired events: those of so many of them. Walks event_timeline_idx.
+select distinct xid
+  from (select e.xid
+          from gateway.event as e
+          join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+         where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
+           and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+         limit $5) as found
+ order by xid;
+
+-- name: remove_events_concurrently(sandbox_id, at, before, xids, given, size) -> rows
+-- Removes, of so many expired events under the given identities, in the order of these, those that were not sent again, as long as the identity of
+-- each keeps another event or a fragment; events that a writer holds are passed over. Returns, for each identity and batch, how many went, and the
+-- `_id`s that stay. Walks event_timeline_idx, event_resend_pkey, fragment_pkey and event_pkey.
 with slice as materialized (
-  select e.xid, e.dataset_id, e.event_id, e.batch_id
-    from gateway.event as e
-    join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
-   where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3
-     and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
-   limit $5
-     for update of e skip locked
+  select e.*
+    from unnest($5::uuid[]) as asked (xid)
+   cross join lateral (
+         select e.ctid, e.xid, e.dataset_id, e.event_id, e.batch_id
+           from gateway.event as e
+           join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
+          where e.sandbox_id = $1 and e.xid = asked.xid and e.xid = any($4::uuid[]) and e.timestamp < $3
+            and e.timestamp < $2::timestamptz - make_interval(hours => 24 * d.event_retention_days)
+          limit $6
+            for update of e skip locked) as e
+   limit $6
 ), counted as materialized (
   {counted}
 ), decided as materialized (
-  select c.xid, c.dataset_id, c.event_id, c.batch_id,
+  select c.ctid, c.xid, c.dataset_id, c.event_id, c.batch_id,
          not exists (select from gateway.event_resend as r
                       where r.sandbox_id = $1 and r.xid = c.xid and r.dataset_id = c.dataset_id and r.event_id = c.event_id)
          and (c.place > 1

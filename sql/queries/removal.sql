@@ -27,15 +27,13 @@ update gateway.batch as b
 
 -- part: counted
 -- Each event of a slice with its place among those of its identity, and how many these are.
-select xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
+select ctid, xid, dataset_id, event_id, batch_id, row_number() over (partition by xid) as place, count(*) over (partition by xid) as among
   from slice
 
 -- part: gone
--- Removes the events of which it was decided that they go. Walks event_pkey.
+-- Removes the events of which it was decided that they go, where they lie: they are locked.
 delete from gateway.event as e
- using (select array_agg(xid) as xids, array_agg(dataset_id) as dataset_ids, array_agg(event_id) as event_ids from decided where goes) as d
- cross join unnest(d.xids, d.dataset_ids, d.event_ids) as asked (xid, dataset_id, event_id)
- where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = asked.dataset_id and e.event_id = asked.event_id
+ where e.sandbox_id = $1 and e.ctid = any(array(select ctid from decided where goes))
 
 -- part: told
 -- How many events of each identity and batch went, and the `_id`s of those that stay.

@@ -115,6 +115,7 @@ def facts_of(batch_ids: Sequence[UUID], *, remove_errors: Query | None, end: Que
         count=query("batch_removal.count_facts"),
         remove_errors=remove_errors,
         remove_resends=query("batch_removal.remove_resends"),
+        find_identities=query("batch_removal.find_identities_with_events"),
         remove_concurrently=query("batch_removal.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("batch_removal.staying_tie")),
         find_events=query("batch_removal.find_events"),

@@ -175,6 +175,7 @@ def facts_of(xids: Sequence[UUID], at: datetime) -> Selection:
         arguments=(xids, at),
         count=query("erasure.count_facts").filled(tied=TIED),
         remove_resends=query("erasure.remove_resends").filled(tied=TIED),
+        find_identities=query("erasure.find_identities_with_events"),
         remove_concurrently=query("erasure.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("erasure.staying_tie")),
         find_events=query("erasure.find_events"),

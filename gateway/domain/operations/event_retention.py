@@ -48,6 +48,7 @@ def _expired(at: datetime, before: datetime, xids: Sequence[UUID]) -> Selection:
         arguments=(at, before, xids),
         count=query("event_retention.count_facts"),
         remove_resends=query("event_retention.remove_resends"),
+        find_identities=query("event_retention.find_identities_with_events"),
         remove_concurrently=query("event_retention.remove_events_concurrently").filled(**REMOVAL_PARTS),
         list_remaining=LIST_REMAINING.filled(staying_tie=part("event_retention.staying_tie")),
         find_events=query("event_retention.find_events"),

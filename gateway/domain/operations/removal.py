@@ -3,7 +3,7 @@
 It goes in pieces, each a transaction that leaves every view right, and in two steps:
 
 1. Beside the writers: resends, and events that were not sent again, where the identity of each keeps another event or a fragment, or belongs
-   to somebody with a fragment by ties that stay. They tie nobody, and no person's existence depends on them.
+   to somebody with a fragment by ties that stay. They tie nobody, and no person's existence depends on them. One identity comes after the other.
 2. Alone, under the exclusive lock: what may part people, or make them vanish. A piece takes as many facts as fit PIECE_SECONDS, at least
    one, and then writers who wait have as long a time.
 
@@ -12,7 +12,7 @@ What is left to do is what is left of the facts, so a removal that is interrupte
 
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
@@ -64,14 +64,15 @@ class Selection:
     """Facts to be removed: the statements that count, find and remove them, and the `arguments` of all of these after the sandbox.
 
     `count` returns the numbers of a DeletionReceipt. `remove_errors` is None where refused documents stay.
-    `remove_concurrently` removes events of step 1, and returns those that it looked at and left. `list_remaining` tells whose person is not made
-    by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` is run when
+    `find_identities` tells under which identities there are events; `remove_concurrently` removes those of step 1 under such ones, and returns
+    those that it looked at and left. `list_remaining` tells whose person is not made by selected facts alone. `find_records` and `remove_records` are None where no records are selected. `end` is run when
     nothing is left.
     """
 
     arguments: tuple[Any, ...]
     count: Query
     remove_resends: Query
+    find_identities: Query
     remove_concurrently: Query
     list_remaining: Query
     find_events: Query
@@ -104,8 +105,8 @@ async def remove(
         pass
     while await removal.remove_resends():
         pass
-    while (left := await removal.remove_concurrently()) is not None:
-        await removal.remove_left(left)
+    while await removal.remove_events():
+        pass
     while await removal.remove_rest():
         pass
 
@@ -166,21 +167,41 @@ class _Removal:
                 await self._advance(tx, len(rows), Counter(), DeletionReceipt(events=len(rows)))
             return bool(rows)
 
-    async def remove_concurrently(self) -> list[EventRef] | None:
-        """Remove events of step 1 among the next ones. Return those of them that stay for step 2; None if there are no next ones."""
-        while True:
-            try:
-                return await self._remove_concurrently()
-            except RetryTransaction:
-                continue  # a writer has just sent one of the events again
+    async def remove_events(self) -> bool:
+        """Remove the events of step 1 under the next identities, and then, alone, those that are left of them. Return whether there were some.
 
-    async def _remove_concurrently(self) -> list[EventRef] | None:
+        Events of one identity go together, so that the journal tells of it once.
+        """
+        found = await self._db.rows(self._selection.find_identities, *self._selected, MAX_SIZE)
+        xids, left, were_some = [row["xid"] for row in found], list[EventRef](), False
+        while xids:
+            rows, xids = await self._remove_concurrently(xids)
+            left += [EventRef(row["dataset_id"], row["xid"], _id) for row in rows for _id in row["event_ids"] or ()]
+            were_some |= bool(rows)
+            if len(left) >= MAX_SIZE or not xids:
+                await self._remove_left(left)
+                left = []
+        return were_some
+
+    async def _remove_concurrently(self, xids: list[UUID]) -> tuple[list[Any], list[UUID]]:
+        """Remove a piece under the first of these identities. Return what it looked at, and the identities behind, where it was full."""
+        size = self._concurrent.size
+        while True:
+            with suppress(RetryTransaction):  # a writer has just sent one of the events again
+                rows, seconds = await self._remove_piece(xids, size)
+                break
+        if sum(row["gone"] + len(row["event_ids"] or ()) for row in rows) < size:
+            return rows, []
+        self._concurrent.learn(size, seconds)
+        looked_at = {row["xid"] for row in rows}
+        return rows, xids[1 + max(place for place, xid in enumerate(xids) if xid in looked_at) :]
+
+    async def _remove_piece(self, xids: Sequence[UUID], size: int) -> tuple[list[Any], float]:
+        """Remove a piece of step 1. Return what it looked at, and how many seconds it took. Raises RetryTransaction."""
         async with shared_transaction(self._db, self._scope, self._configurations) as (tx, config):
             await tx.execute(LOCK_REMOVALS, self._scope.sandbox_id)
-            begin, size = perf_counter(), self._concurrent.size
-            rows = await tx.rows(self._selection.remove_concurrently, *self._selected, size)
-            if not rows:
-                return None
+            begin = perf_counter()
+            rows = await tx.rows(self._selection.remove_concurrently, *self._selected, xids, size)
             gone = [row["xid"] for row in rows if row["gone"]]
             if gone:
                 if await tx.value(IS_RESEND_STRAY, self._scope.sandbox_id, gone):
@@ -193,14 +214,11 @@ class _Removal:
                     removed[row["batch_id"]] += row["gone"]
                 receipt = DeletionReceipt(events=removed.total(), computed_values=change.forgotten_values)
                 await self._advance(tx, removed.total(), removed, receipt)
-        self._concurrent.learn(size, perf_counter() - begin)
-        return [
-            EventRef(row["dataset_id"], row["xid"], event_id) for row in rows for event_id in row["event_ids"] or ()
-        ]
+        return rows, perf_counter() - begin
 
     # -------------------------------------------------------------------------------------------- alone
 
-    async def remove_left(self, refs: Sequence[EventRef]) -> None:
+    async def _remove_left(self, refs: Sequence[EventRef]) -> None:
         """Remove these events, those of people who vanish whole first."""
         if not refs:
             return

@@ -16,15 +16,25 @@ from gateway.domain.operations import dataset_removal, removal
 from gateway.domain.operations.batch_removal import abort_batch, delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset, empty_dataset, preview_dataset
 from gateway.domain.operations.verification import verify
+from gateway.domain.reading.changes import READ_PRESENT
 from gateway.domain.work import leases
 from gateway.domain.work.job_kinds import JobKind
 from gateway.domain.work.job_lists import list_jobs
 from gateway.domain.work.jobs import JobStatus, cancel_job
 from gateway.domain.work.receipts import DeletionReceipt
 from gateway.errors import Conflict, JobOpen, NotFound
+from gateway.storage.queries import Query
 
 ANA, BOB, PHONE = ("Email", "ana@example.com"), ("Email", "bob@example.com"), ("Phone", "+1")
 NOON = "2026-01-01T12:00:00Z"
+TOLD = Query(
+    "test.told",
+    "select xid, count(*) from gateway.change cross join unnest(xids) as xid where sandbox_id = $1 and seq > $2 and kind = 'EVENTS' group by xid",
+    ("sandbox_id", "seq"),
+    (),
+    "rows",
+    "How often the journal tells of events of each identity, behind a call.",
+)
 
 
 async def status(world, dataset):
@@ -136,6 +146,19 @@ async def test_a_deletion_that_fails_gives_the_dataset_back(world, monkeypatch):
         await leases.carry_out(world.db, job, break_down())
     assert (await newest_job(world)).status is JobStatus.FAILED
     assert await status(world, world.loyalty) is DatasetStatus.ACTIVE
+
+
+async def test_events_of_an_identity_go_together_so_that_the_journal_tells_of_them_once(world, monkeypatch):
+    monkeypatch.setattr(removal, "FIRST_SIZE", 4)
+    monkeypatch.setattr(removal, "PIECE_SECONDS", 1_000)  # the next piece is twice as large, however long one takes
+    people = [ANA, BOB, PHONE]
+    await world.records(*map(record, people))
+    await world.events(*(event(f"e{n}", NOON, people[n % 3]) for n in range(12)))
+    before = await world.db.row(READ_PRESENT, world.scope.sandbox_id)
+    await world.clear(world.shop)
+    told = await world.db.rows(TOLD, world.scope.sandbox_id, before["seq"])
+    assert dict(told) == {await world.xid(*one): 1 for one in people}
+    assert await verify(world.db, world.scope, world.configurations) == []
 
 
 async def test_a_deletion_that_is_killed_between_any_two_pieces_is_finished_by_another_worker(
