@@ -108,7 +108,7 @@ with slice as materialized (
 
 -- name: find_events(sandbox_id, batch_ids, size) -> rows
 -- List so many of the batches' events. Walks event_batch_idx.
-select dataset_id, xid, event_id from gateway.event where sandbox_id = $1 and batch_id = any($2::uuid[]) limit $3;
+select dataset_id, xid, event_id, batch_id from gateway.event where sandbox_id = $1 and batch_id = any($2::uuid[]) limit $3;
 
 -- name: find_records(sandbox_id, batch_ids, size) -> rows
 -- List identities under which the batches stored record versions: those of so many of them. Walks record_batch_idx.

@@ -194,7 +194,7 @@ with slice as materialized (
 
 -- name: find_events(sandbox_id, xids, at, size) -> rows
 -- List so many of the events under these identities up to a time. Walks event_timeline_idx.
-select dataset_id, xid, event_id
+select dataset_id, xid, event_id, batch_id
   from gateway.event
  where sandbox_id = $1 and xid = any($2::uuid[]) and ingested_at <= $3
  limit $4;

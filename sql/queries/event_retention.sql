@@ -116,7 +116,7 @@ with slice as materialized (
 
 -- name: find_events(sandbox_id, at, before, xids, size) -> rows
 -- List so many of the expired events under these identities. Walks event_timeline_idx.
-select e.dataset_id, e.xid, e.event_id
+select e.dataset_id, e.xid, e.event_id, e.batch_id
   from gateway.event as e
   join gateway.dataset as d on d.sandbox_id = $1 and d.dataset_id = e.dataset_id
  where e.sandbox_id = $1 and e.xid = any($4::uuid[]) and e.timestamp < $3

@@ -11,11 +11,12 @@ select exists (select from gateway.event_resend as r
                   and not exists (select from gateway.event as e
                                    where e.sandbox_id = $1 and e.xid = r.xid and e.dataset_id = r.dataset_id and e.event_id = r.event_id));
 
--- name: remove_events(sandbox_id, dataset_id, xids, event_ids) -> rows
--- Removes these events of a dataset. Returns the identity and the batch of each that was there. Walks event_pkey.
+-- name: remove_events(sandbox_id, dataset_id, xids, event_ids, batch_ids) -> rows
+-- Removes these events of a dataset, as far as these batches brought them. Returns the identity and the batch of each that was there. Walks
+-- event_pkey.
 delete from gateway.event as e
- using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
- where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
+ using unnest($3::uuid[], $4::text[], $5::uuid[]) as asked (xid, event_id, batch_id)
+ where e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id and (e.batch_id = asked.batch_id) is true
 returning e.xid, e.batch_id;
 
 -- name: count_removed(sandbox_id | batch_id uuid, count bigint) -> none

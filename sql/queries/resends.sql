@@ -38,12 +38,13 @@ insert into gateway.event_resend (sandbox_id, dataset_id, xid, event_id, batch_i
 select $1::bigint, $2::uuid, v.* from (values {rows}) as v (xid, event_id, batch_id, ingested_at, ordinal, origin, named_xids, timestamp, document, is_redacted)
 on conflict (sandbox_id, xid, dataset_id, event_id, batch_id, origin) do nothing;
 
--- name: take_successors(sandbox_id, dataset_id, xids, event_ids) -> rows
--- Deletes and returns the resends of these events. Walks event_pkey and event_resend_pkey.
+-- name: take_successors(sandbox_id, dataset_id, xids, event_ids, batch_ids) -> rows
+-- Deletes and returns the resends of these events, as far as these batches brought them. Walks event_pkey and event_resend_pkey.
 delete from gateway.event_resend as r
- using unnest($3::uuid[], $4::text[]) as asked (xid, event_id)
+ using unnest($3::uuid[], $4::text[], $5::uuid[]) as asked (xid, event_id, batch_id)
   join gateway.event as e
     on e.sandbox_id = $1 and e.xid = asked.xid and e.dataset_id = $2 and e.event_id = asked.event_id
+   and (e.batch_id = asked.batch_id) is true
  where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = $2 and r.event_id = asked.event_id
 returning r.event_id, r.batch_id, r.ingested_at, r.ordinal, r.origin, r.named_xids, r.timestamp,
           coalesce(r.document, e.document) as document, case when r.document is null then e.is_redacted else r.is_redacted end as is_redacted;

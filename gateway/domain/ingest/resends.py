@@ -242,8 +242,10 @@ def _differing(document: ValidDocument) -> DocumentProblem:
 # ------------------------------------------------------------------------------------------------ removal
 
 
-async def take_successors(tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[EventKey]) -> list[SentEvent]:
-    """Delete and return the resends of events, the earliest first. To be called before the events are removed."""
+async def take_successors(
+    tx: Session, scope: Scope, dataset_id: UUID, keys: Sequence[tuple[UUID, str, UUID]]
+) -> list[SentEvent]:
+    """Delete and return the resends of events, each with the batch that brought it, the earliest first. To be called before the events are removed."""
     rows = await tx.rows(TAKE_SUCCESSORS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
     return sorted(map(_sent_event, rows), key=lambda event: event.position)
 

@@ -85,11 +85,12 @@ class Selection:
 
 
 class EventRef(NamedTuple):
-    """The key of an event in its sandbox."""
+    """The key of an event in its sandbox, and the batch that brought it: when that goes, another one may take its place under this key."""
 
     dataset_id: UUID
     xid: UUID
     event_id: str
+    batch_id: UUID
 
 
 async def remove(
@@ -176,7 +177,11 @@ class _Removal:
         xids, left, were_some = [row["xid"] for row in found], list[EventRef](), False
         while xids:
             rows, xids = await self._remove_concurrently(xids)
-            left += [EventRef(row["dataset_id"], row["xid"], _id) for row in rows for _id in row["event_ids"] or ()]
+            left += [
+                EventRef(row["dataset_id"], row["xid"], event_id, row["batch_id"])
+                for row in rows
+                for event_id in row["event_ids"] or ()
+            ]
             were_some |= bool(rows)
             if len(left) >= MAX_SIZE or not xids:
                 await self._remove_left(left)
@@ -288,7 +293,7 @@ class _Removal:
         """Remove these events, and put the first resends of each in its place. Return how many went, and how many fewer each batch has now."""
         tx, scope, events, removed = change.tx, change.scope, 0, Counter[UUID]()
         for dataset_id, of_dataset in groupby(sorted(refs), attrgetter("dataset_id")):
-            keys = [(ref.xid, ref.event_id) for ref in of_dataset]
+            keys = [ref[1:] for ref in of_dataset]
             successors = await take_successors(tx, scope, dataset_id, keys)
             rows = await tx.rows(REMOVE_EVENTS, scope.sandbox_id, dataset_id, *map(list, zip(*keys, strict=True)))
             events += len(rows)
