@@ -1,4 +1,4 @@
-"""Measures how fast people are read, compared with a handler written by hand, PostGraphile 5, the stock executor.
+"""Measures how fast people are read, compared with a handler written by hand and PostGraphile 5.
 
     .venv/bin/python tests/benchmarks/reads.py [--quick] [--growth] [--only ours,handler] [--scenario lookup,newest] [--seconds 5] [--rounds 3]
 
@@ -11,7 +11,6 @@ connections, without compression.
     ours         `gateway serve` as it is shipped: one worker, POST /graphql with its four headers, credentials checked each time
     handler      Starlette and asyncpg, one statement written for each question, no credentials (`reading/handler.py`)
     postgraphile PostGraphile 5 on Node, the preset amber
-    stock        `gateway serve` without the compiler: graphql-core's executor and the same resolvers
 
 These two read plain tables with the same content, a column for each value that is asked for (`reading/rows.sql`).
 
@@ -101,8 +100,6 @@ def _starts(
         yield "handler", partial(subjects.handler, dsn)
     if installed:
         yield "postgraphile", partial(subjects.postgraphile, installed, dsn)
-    if "stock" in only:
-        yield "stock", partial(subjects.stock, home / "data")
 
 
 def _postgraphile(chosen: argparse.Namespace) -> Installation | None:
@@ -183,7 +180,7 @@ def machine() -> str:
 
 
 def _options() -> argparse.Namespace:
-    scenarios, everybody = [scenario.name for scenario in SCENARIOS], [BASE, "handler", "postgraphile", "stock"]
+    scenarios, everybody = [scenario.name for scenario in SCENARIOS], [BASE, "handler", "postgraphile"]
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--people", type=int, default=5_000)
     options.add_argument("--events", type=int, default=40, help="of each person")

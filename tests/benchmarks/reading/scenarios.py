@@ -1,6 +1,6 @@
 """The requests to each subject, and how their responses are compared.
 
-Ours, the stock executor and the handler give the same JSON: the same values under the same names in the same order. PostGraphile names
+Ours and the handler give the same JSON: the same values under the same names in the same order. PostGraphile names
 things after its tables, so of its answers the leaves are compared, in the order in which both select them.
 """
 

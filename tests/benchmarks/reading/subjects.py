@@ -19,7 +19,7 @@ from reading.postgraphile import Installation
 from reading.scenarios import Scenario, count, leaves
 
 HERE = Path(__file__).parent
-STOCK, HANDLER = HERE / "stock.py", HERE / "handler.py"
+HANDLER = HERE / "handler.py"
 SHOWN = 160  # characters of an answer that is not as it should be
 
 
@@ -98,13 +98,6 @@ def _part(one: str, other: str) -> tuple[str, str]:
 def ours(data_dir: Path) -> Iterator[Subject]:
     """The gateway as it is shipped, with one worker."""
     with _gateway("ours", [GATEWAY], data_dir) as subject:
-        yield subject
-
-
-@contextmanager
-def stock(data_dir: Path) -> Iterator[Subject]:
-    """The gateway without its compiler."""
-    with _gateway("stock executor", [sys.executable, STOCK], data_dir) as subject:
         yield subject
 
 
