@@ -74,9 +74,14 @@ class Run:
         if not self.changes:
             self.check_size()
 
+    @property
+    def is_too_large(self) -> bool:
+        """Whether the answer is too large by now."""
+        return self.size > self.answer_bytes
+
     def check_size(self) -> None:
         """Raise LimitExceeded if the answer is too large."""
-        if self.size > self.answer_bytes:
+        if self.is_too_large:
             raise too_large(self.answer_bytes, is_done=self.changes)
 
     def splice(self, finished: Finished) -> orjson.Fragment:
@@ -369,7 +374,9 @@ class Selection:
         found: list[list[Any]] = []
         for _, column in self._waiting:
             has_failed = bool(found) and _has_failed(found[-1])  # then nothing is left of the object
-            found.append([FAILED] if has_failed else await column.finish(run, parents, places))
+            finished = [FAILED] if has_failed else await column.finish(run, parents, places)
+            is_dropped = run.is_too_large and not _has_failed(finished)  # none of it will be shown
+            found.append([None] if is_dropped else finished)
         return found
 
 

@@ -11,7 +11,9 @@ import strawberry
 from graphql import execute, parse, validate
 
 from gateway.api.context import Info, for_all, resolved_by
+from gateway.api.execution.columns import Run
 from gateway.api.execution.errors import VariablesRefused
+from gateway.api.execution.paths import root
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.stages import Stages
 from gateway.api.schema import finish_schema
@@ -341,6 +343,8 @@ async def test_a_mutation_goes_on_to_its_end_however_large_its_answer_is():
     with pytest.raises(AnswerTooLarge, match="What was to be changed is changed"):
         await plan.run(None, values, 10)
     assert DONE == ["a", "b"]
+    held = await plan.selection.finish(Run(None, values, 10, changes=True), [None], root)
+    assert held == [{"a": None, "b": None}]  # what is not shown is not kept meanwhile
 
 
 def test_a_plan_is_kept_for_each_choice_that_directives_make():
