@@ -236,7 +236,19 @@ async def mutations(target: Target) -> None:
     query = """mutation ($input: IngestRecordsInput!) { ingestRecords(input: $input) { accepted } }"""
     documents = [json.loads(_record(f"m{random.randrange(10_000)}@example.com")) for _ in range(100)]
     async with target.wire() as wire:
-        await wire.graphql(query, input={"datasetId": target.records, "records": documents})
+        await wire.graphql(query, input={"datasetId": target.records, "documents": documents})
+
+
+@attack("thirty payloads of fifty large profiles")
+async def payloads(target: Target) -> None:
+    fields = " ".join(f"a{n}: linkIdentities(input: {{a: $big, b: {_email(f'p{n}')}}}) {{ ...F }}" for n in range(30))
+    shown = "{ identityGraphs { identities { profile { entityJson } } } }"
+    query = f"mutation ($big: IdentityInput!) {{ {fields} }} fragment F on IdentityGraphPayload {shown}"
+    await _operation(target, query, big={"key": {"namespace": "Email", "value": target.big}})
+
+
+def _email(name: str) -> str:
+    return f'{{key: {{namespace: "Email", value: "{name}@example.com"}}}}'
 
 
 def _fields(fields: dict[str, object]) -> dict[str, object]:
