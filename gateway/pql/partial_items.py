@@ -247,11 +247,16 @@ class Keyed:
     def _by_key(self, elements: str) -> str:
         """Return a statement with a row for each key of maps, which are the elements `m`; without a key, for those that have too many."""
         n, v = self._folds("sum((o.e ->> 0)::numeric)", "(o.e ->> 1)::numeric")
-        return f"select o.k, {n} as n, {v} as v {elements} left join lateral jsonb_each(nullif(m.v, 'null')) as o (k, e) on true group by o.k"
+        return f"select o.k, {n} as n, {v} as v {elements} left join lateral jsonb_each({_as_map('m.v')}) as o (k, e) on true group by o.k"
 
     def _one(self, elements: str) -> str:
         """Return maps as an array of one."""
         return f"(select jsonb_build_array({_bounded()}) from ({self._by_key(elements)}) as g)"
+
+
+def _as_map(element: str) -> str:
+    """Return an element if it is a map; NULL for one of too many keys, and for an item of another attribute that stood at the slot before."""
+    return f"case jsonb_typeof({element}) when 'object' then {element} end"
 
 
 def _bounded() -> str:

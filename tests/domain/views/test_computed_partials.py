@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from itertools import count
 
 import pytest
 from every_kind import statement
@@ -12,6 +13,7 @@ from gateway.domain.config.computed_attributes import (
     AttributeSettings,
     AttributeStatus,
     create_attribute,
+    delete_attribute,
     load_attributes,
     update_attribute,
 )
@@ -347,6 +349,24 @@ async def test_a_value_of_more_keys_or_of_larger_values_than_are_kept_is_compute
     await world.revert(large)
     assert await told(world) == (await computed(world), set())
     assert await checked(world) == []
+
+
+async def test_events_come_though_the_items_of_another_attribute_still_stand_at_the_slot(world, monkeypatch):
+    monkeypatch.setattr(partial_items, "MAPS", 2)
+    number = count()
+    for first, second in (("threeKinds", "kinds"), ("kinds", "threeKinds"), ("last", "often")):
+        former = await world.publish("former", KINDS[first])
+        await world.events(*(sold(next(number), ADA) for _ in range(3)))
+        await switch(world, former, AttributeStatus.DISABLED)
+        made = await create(world, "now", KINDS[second])
+        for _ in range(3):
+            assert (await world.events(sold(next(number), ADA))).accepted == 1
+        await world.backfill()
+        assert await told(world) == (await computed(world), set())
+        assert await checked(world) == []
+        await switch(world, made, AttributeStatus.DISABLED)
+        for each in (former, made):
+            await delete_attribute(world.db, world.scope, each.attribute_id)
 
 
 async def test_nothing_of_an_erased_person_stays_in_partials_of_others(world):
