@@ -161,14 +161,15 @@ def resolved_by(
     *,
     reads: Reads | None = None,
     raw: frozenset[str] | None = None,
+    computes: bool = False,
     weight: Weight | None = None,
 ) -> Any:
     """Return a field whose GraphQL type is the annotation in the class, whatever domain type the resolver returns.
 
-    `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`. `reads` and `raw`
-    say how it is read of a record: see `projections.py`; `weight` what it costs.
+    `of` is its type where that is of a module that imports the class's own: `of=later("gateway.api.batches", "BatchType")`. `reads`, `raw`
+    and `computes` say how it is read of a record: see `projections.py`; `weight` what it costs.
     """
-    metadata = {} if reads is None and raw is None else reading(reads, raw=raw)
+    metadata = {} if reads is None and raw is None else reading(reads, raw=raw, computes=computes)
     if weight is not None:
         metadata[WEIGHT] = weight
     return strawberry.field(resolver=resolver, description=description, graphql_type=of, name=name, metadata=metadata)

@@ -36,7 +36,7 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.reading.identities import Identity, Sighting, resolve_xid, resolve_xids
 from gateway.domain.reading.identity_graphs import Link, Members
-from gateway.domain.reading.people import PERSON, WHOLE
+from gateway.domain.reading.people_statements import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
 from gateway.errors import BadInput, LimitExceeded, Vanished

@@ -100,7 +100,7 @@ class CoalescedLoaders:
         """Read profiles by projections that differ in values of conditions alone, such as cursors; None where one statement cannot."""
         policy = self.config.policy(groups[0][0][0])
         asked = [(xid, projection) for (_, projection), xids in groups for xid in xids]
-        texts = await profiles.project_texts_alike(self._db, self.scope, policy, asked)
+        texts = await profiles.project_texts_alike(self._db, self.scope, self.config, policy, asked)
         rest = iter(texts or ())
         return None if texts is None else [list(islice(rest, len(xids))) for _, xids in groups]
 

@@ -64,7 +64,7 @@ from gateway.domain.reading.attribute_explanations import ComputedProvenance, ex
 from gateway.domain.reading.events import EventFilter
 from gateway.domain.reading.identities import Identity
 from gateway.domain.reading.identity_graphs import Members
-from gateway.domain.reading.people import ORIGIN, PERSON, WHOLE
+from gateway.domain.reading.people_statements import ORIGIN, PERSON, WHOLE
 from gateway.domain.reading.profile_limits import ProfileLimits, limits_of
 from gateway.domain.reading.profiles import (
     InvalidKey,
@@ -263,12 +263,14 @@ class ProfileType(Node):
         "The merged document, typed by the sandbox's union of all profile schemas and of its computed attributes, whose values are computed where they are selected.",
         reads=document_of,
         raw=EVERYTHING,
+        computes=True,
     )
     entity_json: JSON = resolved_by(
         entity_json_of,
         "The merged document as JSON, cut down by a selector. It has values of computed attributes where the selector names these, or `ComputedAttributes`.",
         reads=document_json(partial(subset_of, XdmClass.INDIVIDUAL_PROFILE)),
         raw=EVERYTHING,
+        computes=True,
     )
     fragments: list[ProfileFragmentType] = resolved_by(
         _fragments,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeAlias
 
-from gateway.domain.reading.people import DOCUMENT, PERSON
+from gateway.domain.reading.people_statements import DOCUMENT, PERSON
 from gateway.projection.predicates import Predicate
 from gateway.projection.tree import Count, Document, Each, Format, Leaf, Node, Page, Place, Related, Rows
 
@@ -47,23 +47,25 @@ METADATA: Final = "reading"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How a field is read. `raw` are the columns that its resolver looks at; `is_record`: its objects are the record itself."""
+    """How a field is read. `raw` are the columns that its resolver looks at; `is_record`: its objects are the record itself; `computes`: values
+    that are computed are read with it."""
 
     reads: Reads | None = None
     raw: frozenset[str] = EVERYTHING
     is_record: bool = False
+    computes: bool = False
 
 
 UNDECLARED: Final = Reading()
 
 
 def reading(
-    reads: Reads | None = None, *, raw: frozenset[str] | None = None, is_record: bool = False
+    reads: Reads | None = None, *, raw: frozenset[str] | None = None, is_record: bool = False, computes: bool = False
 ) -> dict[str, Any]:
     """Return the metadata of a field. What is projected needs no raw columns, unless they are named."""
     if raw is None:
         raw = EVERYTHING if reads is None else frozenset()
-    return {METADATA: Reading(reads, raw, is_record)}
+    return {METADATA: Reading(reads, raw, is_record, computes)}
 
 
 def object_of(field: Selected) -> Node:

@@ -7,9 +7,9 @@ import strawberry
 from gateway.api.context import Context
 from gateway.api.projections import NotProjected
 from gateway.domain.rules.selectors import Selector
-from gateway.projection.tree import Items, Leaf, Node, Subset
+from gateway.projection.tree import Computed, Items, Leaf, Node, Subset, computed_in
 from gateway.xdm.classes import XdmClass
-from gateway.xdm.fields import Field, below
+from gateway.xdm.fields import COMPUTED, Field, below, names_below
 
 ARGUMENT = "select"
 """The name of every argument that takes a selector, and of no other."""
@@ -34,13 +34,16 @@ def selector_of(context: Context, select: str | None) -> Selector | None:
 
 def subset_of(xdm_class: XdmClass, context: Context, select: str | None = None) -> Node:
     """Return what the argument selects of a document of a class, as a projection. Raises NotProjected for very much, and for values
-    that no stored document has, which are computed."""
+    that are computed for events."""
     selector = selector_of(context, select)
     if selector is None:
         return Leaf("JSON")
     if len(select or "") > MAX_CHARACTERS_PROJECTED:
         raise NotProjected
-    return _subset(selector, context.config.union(xdm_class))
+    subset = _subset(selector, context.config.full_union(xdm_class))
+    if xdm_class is XdmClass.EXPERIENCE_EVENT and computed_in(subset) is not None:
+        raise NotProjected
+    return subset
 
 
 def _subset(selector: Selector, field: Field) -> Subset:
@@ -50,6 +53,9 @@ def _subset(selector: Selector, field: Field) -> Subset:
 def _part(inner: Selector | None, field: Field | None) -> Node:
     if field is None:
         raise NotProjected
+    if field.get(COMPUTED):
+        names = names_below(field) if inner is None else inner
+        return Computed(Subset(tuple((name, _part(inner and inner[name], below(field, name))) for name in names)))
     if inner is None:
         return Leaf("JSON")
     return Items(_part(inner, field["items"])) if field["meta:xdmType"] == "array" else _subset(inner, field)

@@ -63,14 +63,20 @@ class PartialOf:
 
     def result(self, numbers: tuple[str, ...], items: str) -> str:
         """Return the object that `aggregates.explained` gives, of the numbers and the array of the items of all partials; NULL where items were left out."""
-        counted, count, value = numbers
-        parts = {FOLDED: "true", COUNTED: f"coalesce({counted}, 0)"}
+        parts = {FOLDED: "true", COUNTED: f"coalesce({numbers[0]}, 0)"}
         if self.items is None:
-            function, kind = self.aggregate.function, self.expression.body.type
-            return _object({**parts, VALUE: folded(function, kind, count, value)})
+            return _object({**parts, VALUE: self.value(numbers, items)})
         at = {} if self.aggregate.newest is None else {AT: "r.at"}
         told = _object({**parts, **at, VALUE: "r.value"})
         return f"(select case when r.is_whole then {told} end from ({self.items.result(items)}) as r)"
+
+    def value(self, numbers: tuple[str, ...], items: str) -> str:
+        """Return the value alone, a number or jsonb; of items a JSON null where it is missing, and NULL where some were left out."""
+        if self.items is None:
+            return folded(self.aggregate.function, self.expression.body.type, *numbers[1:])
+        return (
+            f"(select case when r.is_whole then coalesce(r.value, 'null') end from ({self.items.result(items)}) as r)"
+        )
 
 
 Parts: TypeAlias = Mapping[int, PartialOf]
@@ -152,16 +158,23 @@ def replaced(parts: Parts, kept: str, new: str) -> Packed:
 
 
 def results(parts: Parts, within: Callable[[int], str]) -> str:
-    """Return columns of values that the rows `p` of a statement come to, as `aggregates.explained` has them; of each slot, those `within` a condition."""
-    columns = []
-    for slot, part in parts.items():
-        limit = f"filter (where {within(slot)})"
-        numbers = tuple(
-            f"{fold.many.format(f'p.numbers[{_index(slot, place)}]')} {limit}" if fold else "null"
-            for place, fold in enumerate(part.folds)
-        )
-        columns.append(part.result(numbers, f"array_agg({item_of('p', slot)}) {limit}"))
-    return ", ".join(columns)
+    """Return columns of values that the rows `part` of a statement come to, as `aggregates.explained` has them; of each slot, those `within` a condition."""
+    return ", ".join(part.result(*_together(part, slot, within(slot))) for slot, part in parts.items())
+
+
+def values_of(parts: Parts, within: Callable[[int], str]) -> str:
+    """Return the columns of `results` with the values alone, each called `v` and its slot."""
+    return ", ".join(f"{part.value(*_together(part, slot, within(slot)))} as v{slot}" for slot, part in parts.items())
+
+
+def _together(part: PartialOf, slot: int, within: str) -> tuple[tuple[str, ...], str]:
+    """Return what the numbers at a slot of the rows `part` come to that are `within` a condition, and the array of their items."""
+    limit = f"filter (where {within})"
+    numbers = tuple(
+        f"{fold.many.format(f'part.numbers[{_index(slot, place)}]')} {limit}" if fold else "null"
+        for place, fold in enumerate(part.folds)
+    )
+    return numbers, f"array_agg({item_of('part', slot)}) {limit}"
 
 
 def _packed(parts: Parts, number: Callable[[int, int, Fold | None], str], item: Callable[[int, Items], str]) -> Packed:

@@ -9,6 +9,7 @@ import orjson
 
 from gateway.projection.tree import (
     Column,
+    Computed,
     Constant,
     Count,
     Document,
@@ -59,8 +60,10 @@ def evaluate(node: Node, of: Any, lists: Lists | None = None, rows: Rows | None 
             return {name: evaluate(below, of, lists, rows) for name, below in fields}
         case Document(below):
             return evaluate(below, of.document)
-        case Leaf() | Under() | Items() | Subset() if of is None:
+        case Leaf() | Under() | Items() | Subset() | Computed() if of is None:
             return None
+        case Computed(below):
+            return evaluate(below, of)
         case Leaf(scalar):
             return _NUMBERS[scalar](of) if scalar in _NUMBERS else of
         case Under(key, below):

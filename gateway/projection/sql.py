@@ -18,6 +18,7 @@ import orjson
 from gateway.projection.predicates import Values
 from gateway.projection.tree import (
     Column,
+    Computed,
     Constant,
     Count,
     Document,
@@ -43,6 +44,9 @@ from gateway.projection.tree import (
 _WIDTH: Final = 50  # pieces side by side: Postgres reads `a || b || c` as deep as it is long, and its stack has an end
 _FEW: Final = 4
 """Leaves of an object that are looked for before it is known to be there: to ask for that costs about as much as they do."""
+
+COMPUTED: Final = "computed.document"
+"""Where a statement has the object of values that are computed for a record, in jsonb."""
 
 _NULL: Final = "'null'"
 _Piece: TypeAlias = tuple[bool, str]
@@ -331,8 +335,12 @@ def _pieces(node: Node, value: str, missing: str) -> Iterator[_Piece]:
             yield True, orjson.dumps(text).decode()
         case Under(key, of):
             yield from _under(key, of, value, missing, None)
+        case Computed(of):
+            yield from _pieces(of, COMPUTED, missing)
         case Object():
             yield False, f"coalesce({_object_or_null(node, value)}, {missing})"
+        case Subset() if _has_computed(node):
+            yield False, _subset(node, value, {})
         case Subset():
             yield (
                 False,
@@ -347,6 +355,8 @@ def _pieces(node: Node, value: str, missing: str) -> Iterator[_Piece]:
 def _object_or_null(node: Object, value: str) -> str:
     """Of an object that may be missing. Of one with few leaves the first field tells: only where that is missing, the object is asked
     for, and if it is missing, too, the field makes all of it null."""
+    if _has_computed(node):
+        return _joined(_object(node, value, _NULL))
     exists = f"jsonb_typeof({value}) = 'object'"
     if 0 < _leaves(node) <= _FEW:
         return _joined(_object(node, value, f"case when {exists} then {_NULL} end"))
@@ -415,6 +425,12 @@ def _leaves(node: Node) -> int:
         case Under(_, of):
             return _leaves(of)
     return 1
+
+
+def _has_computed(node: Object | Subset) -> bool:
+    """Return whether the object around values that are computed is wanted, which is there whether a document has it or not."""
+    below = (field.of if isinstance(field, Under) else field for _, field in node.fields)
+    return any(isinstance(each, Computed) for each in below)
 
 
 def _is_leaf(node: Node) -> bool:

@@ -1,8 +1,8 @@
 """Projections: what is wanted of a record, as a tree of JSON values.
 
-A record has columns, a document, lists of other records, and related ones. `sql` writes a projection as an expression that gives JSON text;
-`evaluate` gives the equal value for a record in memory, but for what only the store has: derived columns and related records. Trees are frozen
-and can be keys.
+A record has columns, a document, values that are computed for it, lists of other records, and related ones. `sql` writes a projection as an
+expression that gives JSON text; `evaluate` gives the equal value for a record in memory, but for what only the store has: derived columns and
+related records. Trees are frozen and can be keys.
 
 A document has what validation lets in: values of the types that the union of all schemas states, Ints of 32 bits, nothing null.
 """
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 from functools import cached_property
+from itertools import chain
 from typing import Any, TypeAlias
 
 from gateway.projection.predicates import Predicate, Slot
@@ -78,12 +79,10 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Under:
-    """A value under a key of the object around it. `is_computed`: an object that no stored document has, and `evaluate` alone finds in one
-    to which it was added."""
+    """A value under a key of the object around it."""
 
     key: str
     of: "Node"
-    is_computed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +97,13 @@ class Subset:
     """Some fields of an object under their own keys, as far as they are there: null where there is no object."""
 
     fields: tuple[tuple[str, "Node"], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """An object that no stored document has, as its values are computed: `evaluate` finds them in a document to which they were added."""
+
+    of: Object | Subset
 
 
 # ------------------------------------------------------------------------------------------------ parts of a record
@@ -232,6 +238,7 @@ Node: TypeAlias = (
     | Under
     | Items
     | Subset
+    | Computed
     | Document
     | Column
     | Packed
@@ -252,20 +259,28 @@ def nodes_of(node: Node) -> Iterator[Node]:
         case Object(fields) | Subset(fields):
             for _, below in fields:
                 yield from nodes_of(below)
-        case Under(_, of) | Items(of) | Document(of) | Page(_, of) | Each(of):
+        case Under(_, of) | Items(of) | Computed(of) | Document(of) | Page(_, of) | Each(of):
             yield from nodes_of(of)
 
 
 def is_in_store(node: Node) -> bool:
     """Return whether only SQL can tell something of it."""
-    return any(isinstance(each, Related) or (isinstance(each, Column) and each.is_derived) for each in nodes_of(node))
+    return any(
+        isinstance(each, Related | Computed) or (isinstance(each, Column) and each.is_derived)
+        for each in nodes_of(node)
+    )
 
 
 def computed_in(node: Node) -> list[str] | None:
     """Return the keys that are wanted of objects whose values are computed; None where no such object is."""
-    objects = [each for each in nodes_of(node) if isinstance(each, Under) and each.is_computed]
-    fields = [below for each in objects if isinstance(each.of, Object) for _, below in each.of.fields]
-    return list(dict.fromkeys(each.key for each in fields if isinstance(each, Under))) if objects else None
+    objects = [each.of for each in nodes_of(node) if isinstance(each, Computed)]
+    keys = [
+        below.key if isinstance(below, Under) else name
+        for each in objects
+        for name, below in each.fields
+        if not isinstance(below, Constant)
+    ]
+    return list(dict.fromkeys(keys)) if objects else None
 
 
 def replaced(node: Node, changed: Callable[[Any], Any]) -> Node:  # noqa: PLR0911 (a kind of node each)
@@ -339,6 +354,12 @@ class Projection:
     def is_in_store(self) -> bool:
         """Whether a part can only be read by SQL."""
         return any(map(is_in_store, self.parts))
+
+    @cached_property
+    def computed(self) -> tuple[str, ...] | None:
+        """The keys of all values that are computed; None where no object of such is wanted."""
+        found = [names for names in map(computed_in, self.parts) if names is not None]
+        return tuple(dict.fromkeys(chain.from_iterable(found))) if found else None
 
     @cached_property
     def page_size(self) -> int:

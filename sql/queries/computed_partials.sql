@@ -8,13 +8,64 @@ select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.ti
  where ({counts}){since}
  group by t.xid, {bucket}
 
--- part: of_cut
--- The partials of the events in `taken` by person, as rows of `part`.
-select t.place, {seconds}::integer as bucket_seconds, null::timestamptz as first_at, null::timestamptz as last_at, {numbers} as numbers,
-       {items} as items, true as is_cut
-  from taken as t
- where t.bucket_seconds = {seconds}
- group by t.place
+-- part: whole
+-- Whether all events of a row `o` lie in a window, of those with buckets of its size.
+reach.seconds = {seconds} and o.first_at >= {since} and o.last_at <= moment.at
+
+-- part: cut
+-- Whether a window cuts a row `o`, of those with buckets of its size.
+reach.seconds = {seconds} and (o.last_at > moment.at or (o.first_at < {since} and o.last_at >= {since}))
+
+-- part: folded
+-- What partials come to for a person, who has events under the identities `{xids}`: one row with a column for each attribute, over events from the
+-- begin of its window, which is in `moment.since`, up to `moment.at`. `{sizes}`: the sizes of buckets, each with the earliest of these times.
+-- Of a row `{whole}` and `{cut}` say for each window whether it counts whole, or is read from the events. Walks computed_partial_pkey, and
+-- event_timeline_idx for the rows that are cut.
+with held as materialized (
+  select o.xid, o.first_at, o.last_at, o.numbers, o.items, {whole}, {cut}
+    from unnest({xids}) as member (xid)
+   cross join (values {sizes}) as reach (seconds, oldest)
+   cross join lateral (select c.*
+                         from gateway.computed_partial as c
+                        where c.sandbox_id = $1 and c.xid = member.xid and c.bucket_seconds = reach.seconds
+                          and c.bucket > reach.oldest - make_interval(secs => reach.seconds)
+                       offset 0) as o
+   where o.last_at >= reach.oldest and o.first_at <= moment.at
+), taken as materialized (
+  select e.xid, e.dataset_id, e.event_id, e.timestamp, {counted}, {columns}
+    from held as h
+   cross join lateral (select o.*
+                         from gateway.event as o
+                        where o.sandbox_id = $1 and o.xid = h.xid and o.timestamp between h.first_at and h.last_at
+                       offset 0) as e{document}
+   where {is_cut}
+), part as (
+  select numbers, items, {flags} from held
+   union all
+  select {numbers}, {items}, {all} from taken as t
+)
+select {values}
+  from part
+
+-- part: is_known
+-- Whether the configuration is still of a version. If it is not, others may stand at the slots.
+exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {version})
+
+-- part: before
+-- When a window begins that ends at a moment. A day that a month lacks is its last.
+(now.at at time zone 'UTC' - make_interval(months => {months}, secs => {seconds})) at time zone 'UTC'
+
+-- part: document
+-- The values of a person by the names of their attributes, as `computed.document`, at the next whole millisecond, which is the same for all
+-- people; and whether JSON can tell them as they are: nothing was left out, no number is larger than a double, and nothing is null. `{most}`
+-- characters of text have no map with more keys than are told.
+cross join (select now.at, array[{since}]::timestamptz[] as since
+              from (select (select date_trunc('milliseconds', stamp + interval '999 microseconds') from gateway.now() as stamp) as at) as now
+            offset 0) as moment
+ cross join lateral ({folded}) as folded
+ cross join lateral (select jsonb_strip_nulls(jsonb_build_object({values})) as document offset 0) as computed
+ cross join lateral (select {are_whole} and length(computed.document::text) <= {most}
+                            and not jsonb_path_exists(computed.document, '$.** ? (@ == null || @ > {largest} || @ < -{largest})') as is_told) as checked
 
 -- part: of_xids
 -- The partials that events of some identities make, those within a time if one is given. What is taken for buckets of one size alone reads no
@@ -181,44 +232,16 @@ select xid, bucket_seconds, bucket, (select count(*) from gone) as gone
  order by xid desc, bucket_seconds desc, bucket desc
  limit 1;
 
--- name: fold(sandbox_id, xids, starts, stops, at, since, sizes, oldest, version) -> rows
--- What partials come to for each person, a person being a slice of the xids: one column for each attribute, over events from its own time in
--- `since` up to `at`. `oldest`: the earliest of these times for each of the sizes. No rows if the configuration is of another `version` by now:
--- others may stand at the slots. Rows that a window cuts are read from the events. Walks sandbox_pkey, computed_partial_pkey, and
--- event_timeline_idx for the rows that are cut.
-with person as (
-  select slice.place, ($2::uuid[])[slice.start:slice.stop] as xids
-    from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
-   where exists (select from gateway.sandbox where sandbox_id = $1 and config_version = $9)
-), held as materialized (
-  select person.place, p.xid, p.bucket_seconds, p.first_at, p.last_at, p.numbers, p.items
-    from person
-   cross join unnest(person.xids) as member (xid)
-   cross join unnest($7::integer[], $8::timestamptz[]) as size (seconds, oldest)
-   cross join lateral (select o.*
-                         from gateway.computed_partial as o
-                        where o.sandbox_id = $1 and o.xid = member.xid and o.bucket_seconds = size.seconds
-                          and o.bucket > size.oldest - make_interval(secs => size.seconds)
-                       offset 0) as p
-   where p.last_at >= size.oldest and p.first_at <= $5::timestamptz
-), taken as materialized (
-  select h.place, h.bucket_seconds, h.first_at, h.last_at, e.xid, e.dataset_id, e.event_id, e.timestamp, {columns}
-    from held as h
-   cross join lateral (select o.*
-                         from gateway.event as o
-                        where o.sandbox_id = $1 and o.xid = h.xid and o.timestamp between h.first_at and h.last_at
-                       offset 0) as e{document}
-   where {is_cut}
-), part as (
-  select place, bucket_seconds, first_at, last_at, numbers, items, false as is_cut from held
-   union all
-  {cut}
-)
-select {values}
-  from person
-  left join part as p on p.place = person.place
- group by person.place
- order by person.place;
+-- name: fold(sandbox_id, xids, starts, stops, at, since, version) -> rows
+-- What partials come to for each person, a person being a slice of the xids: one column for each attribute, over events from the begin of its
+-- window, which is in `since`, up to `at`. No rows if the configuration is of another `version` by now. Walks sandbox_pkey,
+-- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+select folded.*
+  from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
+ cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids, $5::timestamptz as at, $6::timestamptz[] as since offset 0) as moment
+ cross join lateral ({folded}) as folded
+ where {is_known}
+ order by slice.place;
 
 -- name: list_buckets(sandbox_id, xids, starts, stops, sizes, places, since, at, version) -> rows
 -- The newest 100 partials that values are folded of, a value being of a slice of the xids, of buckets of one size, of a window; `places` are

@@ -54,6 +54,14 @@ coalesce(p.modified_at, (select max(e.ingested_at) from gateway.event e where e.
 -- Whether the policy still has this version: a profile that is missing has no document, unless the policy has changed.
 exists (select from gateway.merge_policy m where m.sandbox_id = $1 and m.policy_id = $2 and m.version = $3)
 
+-- part: is_told
+-- Whether this is so, the configuration is the one that values are computed by, and JSON can tell those of a person.
+{is_current} and {is_known} and coalesce(checked.is_told, true)
+
+-- part: are_told
+-- Whether this is so for all people of a statement.
+{is_current} and {is_known} and bool_and(coalesce(checked.is_told, true))
+
 -- part: keys
 -- Where each of these xids leads, unknown ones included. `{arrays}` and `{names}` are values of conditions that differ among them.
 from unnest($4::uuid[]{arrays}) with ordinality asked (xid{names}, place)

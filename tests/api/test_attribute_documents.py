@@ -111,6 +111,43 @@ async def test_json_has_attributes_where_a_selector_names_them_and_not_else(clie
     assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_SELECTOR", True)
 
 
+async def test_the_statement_that_reads_people_folds_values_of_partials(client, statements):
+    world = client.world
+    await world.records(record(ADA, first_name="Ada"), record(BOB))
+    await world.events(*EVENTS)
+    for name in ("visits", "spent", "byKind"):
+        await world.publish(name, OF_PEOPLE[name], parse_duration("P1Y") if name == "spent" else None)
+    await world.publish("words", 'xEvent.topN(timestamp, 1).map({"words": [eventType, producedBy]}).head()')
+    plain = reference(world)
+    text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile {
+        entity { person { name { firstName } } _own { ComputedAttributes { visits spent byKind more } } } events(first: 1) { nodes { eventType } }
+        entityJson(select: "person,_own.ComputedAttributes") } } }"""
+    some = text.replace("more", "").replace('.ComputedAttributes"', '.ComputedAttributes(visits)"')
+    ada, bob = (each["profile"] for each in (await told((client, plain), some, **WHO))["profiles"])
+    (own,) = set(ada["entity"]) - {"person"}
+    with statements() as seen:
+        await client.data(some.replace("_own", own), **WHO)
+    assert seen == ["tenants.read_sandbox", "people.read_people"]
+    assert ada["entity"][own] == {"ComputedAttributes": {"visits": 3, "spent": 9.5, "byKind": {"look": 1, "buy": 1}}}
+    assert bob["entity"] == {
+        "person": None,
+        own: {"ComputedAttributes": {"visits": 0, "spent": 0, "byKind": {}}},
+    }
+    assert (ada["entityJson"][own], bob["entityJson"]) == (
+        {"ComputedAttributes": {"visits": 3}},
+        {own: {"ComputedAttributes": {"visits": 0}}},
+    )
+    (ada, _) = (await told((client, plain), text.replace("more", "words { words }"), **WHO))["profiles"]
+    assert ada["profile"]["entity"][own]["ComputedAttributes"]["words"] == {
+        "words": ["buy"]
+    }  # no document has a null in it
+    huge = {"order": {"priceTotal": 1e308}}
+    await world.events(*[event(f"huge{n}", f"2026-01-0{n}T00:00:00Z", BOB, commerce=huge) for n in (1, 2)])
+    only_bob = {"who": WHO["who"][1:]}
+    bodies = [(await each.answer(some.replace("_own", own), only_bob))[1] for each in (client, plain)]
+    assert bodies[0] == bodies[1]  # no double is as large as that sum
+
+
 async def test_an_explanation_tells_the_events_that_a_value_is_of_and_its_window(clients):
     world = clients[0].world
     await world.publish("dear", f"xEvent[{path(world, 'double')} > 4].count()", parse_duration("P3Y"))

@@ -16,7 +16,7 @@ from gateway.domain.config.configuration import KeptPartial
 from gateway.domain.facts import batch_lists, ingest_errors
 from gateway.domain.operations import erased_identities, erasure
 from gateway.domain.operations.removal import REMOVAL_PARTS
-from gateway.domain.reading import computed_partials, events, people, search
+from gateway.domain.reading import computed_partials, events, people_statements, search
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
 from gateway.domain.rules.buckets import size_of_buckets
 from gateway.domain.rules.durations import Duration
@@ -25,6 +25,7 @@ from gateway.domain.views import computed_partials as views
 from gateway.domain.work import audit, job_lists
 from gateway.projection.predicates import Predicate, Values
 from gateway.projection.tree import (
+    Computed,
     Count,
     Document,
     Each,
@@ -60,13 +61,15 @@ LARGE = (
 WHOLE_SANDBOX = re.compile(
     r"^tenants\.empty_|^maintenance\.|^search_candidates\.find_"
 )  # about all rows, whatever way is shortest; or by indexes that a job makes: tests/pql/test_indexes.py
-ENTITY = Document(
-    Object((("a", Under("a", Leaf("String"))), ("b", Under("b", Items(Object((("c", Under("c", Leaf("Int"))),)))))))
+FIELDS = (("a", Under("a", Leaf("String"))), ("b", Under("b", Items(Object((("c", Under("c", Leaf("Int"))),))))))
+ENTITY = Document(Object(FIELDS))
+WITH_VALUES = Document(
+    Object((*FIELDS, ("own", Under("own", Object((("values", Under("values", Computed(Object(FIELDS)))),))))))
 )
 ROWS = EventRequest(EventFilter(), EventOrder(descending=True), Window(10)).rows(Packed("", (("xid", Packing.UUID),)))
 PAGE = Page(ROWS, Object((("nodes", Each(ENTITY)), ("on", HasMore(behind=True)), ("last", End(is_first=False)))))
 PERSON = Projection(
-    (Object((("entity", ENTITY), ("events", PAGE), ("count", Count(ROWS)))),), frozenset({"person", "document"})
+    (Object((("entity", WITH_VALUES), ("events", PAGE), ("count", Count(ROWS)))),), frozenset({"person", "document"})
 )
 PROFILE, EVENT = (
     compose(each, None, None, "acme") for each in (XdmClass.INDIVIDUAL_PROFILE, XdmClass.EXPERIENCE_EVENT)
@@ -116,7 +119,10 @@ PARTS = {
 def filled(statement):
     """A statement as it is run, and the number of values behind its own parameters."""
     if statement.name in {"people.read_people", "people.read_texts", "people.list_people"}:
-        made = people.statement_of(PERSON, statement, "desc")
+        names = tuple(each.name for each in KEPT)
+        made = people_statements.statement_of(
+            PERSON, statement, "desc", (), computed_partials.Foldable(1, 1, names, KEPT)
+        )
         return made.query.sql, len(made.values)
     if statement.name == "events.list_events":
         asked = EventRequest(EventFilter(), EventOrder(descending=True), Window(10))

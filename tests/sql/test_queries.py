@@ -21,8 +21,8 @@ PARTS = {
     "reach": fill(part("search.reach"), key="profile_id", table="graph", end="$5", direction="asc"),
     "staying_tie": "true", "tied": part("erasure.tied"), **REMOVAL_PARTS, "made": MADE,
     "numbers": "when 0 then p.numbers", "items": "when 0 then p.items", "stored_items": "p.items",
-    "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_cut": "true", "is_used": "true", "values": "to_jsonb(($6::timestamptz[])[1])",
-    "cut": fill(part("computed_partials.of_cut"), seconds="0", numbers="'{}'::numeric[]", items="'{}'::jsonb[]"),
+    "document": "", "since": "", "of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within="", made=MADE), "is_used": "true",
+    "folded": "select $1::bigint", "is_known": fill(part("computed_partials.is_known"), version="$7"),
 }  # fmt: skip  # what stands in braces, where nothing special is asked for
 SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]")
 WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=computed_partials.WITHIN, made=MADE)}  # fmt: skip

@@ -21,6 +21,7 @@ from gateway.api.projections import METADATA, UNDECLARED, NotProjected, Reading
 from gateway.errors import GatewayError
 from gateway.projection.tree import (
     Column,
+    Computed,
     Constant,
     Count,
     Document,
@@ -136,7 +137,7 @@ class Walk:
     def projected(self, field: GraphQLField, details: list[FieldDetails], rows: Any = None) -> Node:
         """Return what a field is of a record in the store; `rows` is the page around it. Raises NotProjected."""
         node = self.node(field, details, rows)
-        if computed_in(node) is not None:
+        if computed_in(node) is not None and not reading_of(field).computes:
             raise NotProjected
         return node
 
@@ -279,4 +280,5 @@ def _field_of_document(parent: GraphQLObjectType, details: list[FieldDetails], b
         return Constant(parent.name)
     field = parent.fields[name]
     resolve = cast("ByKey", field.resolve)
-    return Under(resolve.key, _part_of_document(field.type, details, below), resolve.is_computed)
+    part = _part_of_document(field.type, details, below)
+    return Under(resolve.key, Computed(part) if resolve.is_computed and isinstance(part, Object) else part)

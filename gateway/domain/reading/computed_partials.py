@@ -3,20 +3,53 @@
 A row counts whole where all of its events lie in the window. A row that the window cuts is read from the events, so that values are exact.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 from gateway.domain.config.configuration import Configuration, KeptPartial
+from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Scope
-from gateway.domain.views.computed_partials import by_size, columns_of, reach, table_of_document
-from gateway.pql.partials import made, results
+from gateway.domain.views.computed_partials import columns_of, table_of_document
+from gateway.pql.partials import made, results, values_of
+from gateway.pql.sql import Compiled
+from gateway.pql.values import quoted
 from gateway.storage.database import Session
 from gateway.storage.queries import Query, fill, part, query
 
 FOLD = query("computed_partials.fold")
-OF_CUT = part("computed_partials.of_cut")
+FOLDED = part("computed_partials.folded")
+DOCUMENT = part("computed_partials.document")
+WHOLE, CUT = part("computed_partials.whole"), part("computed_partials.cut")
+BEFORE = part("computed_partials.before")
+IS_KNOWN = part("computed_partials.is_known")
+
+LARGEST: Final = "1.7976931348623157e308"
+"""The largest number that JSON tells: a double."""
+MAX_CHARACTERS: Final = 6_000
+"""Of the values of a person that are folded in the statement which reads them; a map with more keys than are told has more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foldable:
+    """The attributes of these names, whose values a statement folds of partials, at a version of a sandbox's configuration."""
+
+    sandbox_id: int
+    version: int
+    names: tuple[str, ...]
+    partials: tuple[KeptPartial, ...] = field(hash=False)  # the others tell most of them apart, and sooner
+
+
+def foldable(config: Configuration, names: tuple[str, ...]) -> Foldable | None:
+    """Return how the values of attributes are folded; None if partials do not tell those of all."""
+    known = {each.name: each for each in config.partials if each.is_complete}
+    chosen = [known.get(name) for name in names]
+    partials = tuple(each for each in chosen if each is not None)
+    if not partials or len(partials) < len(chosen):
+        return None
+    return Foldable(config.sandbox_id, config.version, names, partials)
 
 
 async def fold(
@@ -35,36 +68,89 @@ async def fold(
     may add nothing to them any more, and others may stand at their slots.
     """
     statement, values = folding(partials)
-    since = [each.since(at) for each in partials]
-    return await tx.rows(statement, scope.sandbox_id, *people, at, since, *reach(partials, at), config.version, *values)
+    since = [each.since(at) for each in _by_window(partials).values()]
+    return await tx.rows(statement, scope.sandbox_id, *people, at, since, config.version, *values)
 
 
 @lru_cache(maxsize=64)
 def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that folds these partials, and the values of the parameters behind its own."""
-    taken = columns_of(partials, len(FOLD.parameters))
-    since = {each.slot: f"($6::timestamptz[])[{place}]" for place, each in enumerate(partials, start=1)}
-    size = {each.slot: each.seconds for each in partials}
+    folded = _folded(partials, "moment.xids", len(FOLD.parameters), results)
+    return FOLD.filled(folded=folded.sql, is_known=fill(IS_KNOWN, version="$7")), folded.values
 
-    def is_cut(row: str, slot: int) -> str:
-        return f"({row}.last_at > $5 or ({row}.first_at < {since[slot]} and {row}.last_at >= {since[slot]}))"
 
-    def counts_event(slot: int) -> str:
-        return f"t.timestamp between {since[slot]} and $5 and {is_cut('t', slot)}"
+def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int) -> Compiled:
+    """Return SQL to join that gives the values of the person with these xids at this moment as `computed.document`, and as `checked.is_told`
+    whether they may be given so; and the values of its parameters, which come behind those of the statement."""
+    folded = _folded(partials, xids, parameters, values_of)
+    pairs = ", ".join(f"{quoted(each.name)}, folded.v{each.slot}" for each in partials)
+    begins = [_before(each.lookback) for each in _by_window(partials).values()]
+    sql = fill(
+        DOCUMENT,
+        since=", ".join(begins),
+        folded=folded.sql,
+        values=pairs,
+        are_whole=" and ".join(
+            ["true", *(f"folded.v{each.slot} is not null" for each in partials if each.partial.items)]
+        ),
+        most=str(MAX_CHARACTERS),
+        largest=LARGEST,
+    )
+    return Compiled(sql, folded.values)
 
-    def counts_row(slot: int) -> str:
-        is_whole = f"p.first_at >= {since[slot]} and p.last_at <= $5"
-        return f"p.bucket_seconds = {size[slot]} and (p.is_cut or ({is_whole}))"
 
-    cut = [
-        fill(OF_CUT, seconds=str(seconds), **made(parts, counts_event)._asdict())
-        for seconds, parts in by_size(partials).items()
-    ]
-    statement = FOLD.filled(
+# ------------------------------------------------------------------------------------------------
+
+
+def _by_window(partials: Iterable[KeptPartial]) -> dict[tuple[int, Duration | None], KeptPartial]:
+    """Return a partial for each window that some have, by the size of its buckets and how far it looks back."""
+    return {(each.seconds, each.lookback): each for each in partials}
+
+
+def _folded(partials: tuple[KeptPartial, ...], xids: str, parameters: int, values: Callable[..., str]) -> Compiled:
+    """Return the SQL that folds partials for one person."""
+    windows = {window: place for place, window in enumerate(_by_window(partials), start=1)}
+    parts = {each.slot: each.partial for each in partials}
+    window_of = {each.slot: windows[each.seconds, each.lookback] for each in partials}
+    begins: dict[int, list[str]] = {}
+    for (seconds, _), place in windows.items():
+        begins.setdefault(seconds, []).append(_since(place))
+    sizes = [f"({seconds}, least({', '.join(times)}))" for seconds, times in begins.items()]
+
+    def of_each(flag: str, sql: str) -> str:
+        gaps = [(seconds, place) for (seconds, _), place in windows.items()]
+        return ", ".join(
+            f"{fill(sql, seconds=str(seconds), since=_since(place))} as {flag}{place}" for seconds, place in gaps
+        )
+
+    taken = columns_of(partials, parameters)
+    sql = fill(
+        FOLDED,
+        xids=xids,
+        sizes=", ".join(sizes),
+        whole=of_each("w", WHOLE),
+        cut=of_each("x", CUT),
+        counted=", ".join(
+            f"h.x{place} and e.timestamp between {_since(place)} and moment.at as x{place}"
+            for place in windows.values()
+        ),
         columns=taken.sql,
         document=table_of_document(taken.sql),
-        is_cut=" or ".join(f"(h.bucket_seconds = {size[slot]} and {is_cut('h', slot)})" for slot in size),
-        cut=" union all ".join(cut),
-        values=results({each.slot: each.partial for each in partials}, counts_row),
+        is_cut=" or ".join(f"h.x{place}" for place in windows.values()),
+        flags=", ".join(f"w{place}" for place in windows.values()),
+        all=", ".join("true" for _ in windows),
+        values=values(parts, lambda slot: f"part.w{window_of[slot]}"),
+        **made(parts, lambda slot: f"t.x{window_of[slot]}")._asdict(),
     )
-    return statement, taken.values
+    return Compiled(sql, taken.values)
+
+
+def _since(place: int) -> str:
+    return f"moment.since[{place}]"
+
+
+def _before(lookback: Duration | None) -> str:
+    if lookback is None:
+        return "'-infinity'"
+    months, seconds = lookback.parts
+    return fill(BEFORE, months=str(months), seconds=str(seconds))

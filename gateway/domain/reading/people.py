@@ -4,10 +4,9 @@ Under PDG a person is a graph, and any member finds it. Under NONE each identity
 others merely name is none.
 """
 
-import re
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
-from functools import partial
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
@@ -15,25 +14,32 @@ import orjson
 
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType
-from gateway.domain.reading.events import LISTS, OF_DATASET
-from gateway.domain.reading.identities import IDENTITY, Identity, is_primary, read_known_identities, read_primaries
-from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
-from gateway.domain.reading.statements import Made, Statements, kinds_of
-from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
+from gateway.domain.reading.attribute_times import timed
+from gateway.domain.reading.identities import Identity, is_primary, read_known_identities, read_primaries
+from gateway.domain.reading.people_statements import (
+    DOCUMENT,
+    LIST,
+    NO_POLICY,
+    ORIGIN,
+    PERSON,
+    RAW,
+    READ,
+    READ_TEXTS,
+    STATEMENTS,
+    WHOLE,
+    PolicyVersion,
+    Way,
+)
+from gateway.domain.reading.statements import Made, kinds_of
 from gateway.domain.rules.keyset import Page, Window, page_of_rows
 from gateway.domain.rules.merge import Document, Merged
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import Unavailable
-from gateway.projection.predicates import Slot, Values
-from gateway.projection.sql import Relation, Source, columns
 from gateway.projection.tree import Projection
 from gateway.storage.database import Database, Reader
-from gateway.storage.queries import Query, fill, part, query
+from gateway.storage.queries import query
 
-READ = query("people.read_people")
 READ_BY_ID = query("people.read_people_by_id")
-READ_TEXTS = query("people.read_texts")
-LIST = query("people.list_people")
 COUNT = query("people.count_people")
 READ_MERGED = query("people.read_merged")
 LIST_PRIMARIES = query("people.list_primaries")
@@ -42,52 +48,6 @@ COUNT_PRIMARIES = query("people.count_primaries").filled(is_primary=is_primary("
 TRIES = 3
 FIRST, LAST = UUID(int=0), UUID(int=2**128 - 1)  # no hash is ever one of these
 
-PolicyVersion = tuple[UUID | None, int]
-"""A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
-before the policy changed does not mix the two."""
-
-NO_POLICY: Final[PolicyVersion] = (None, 0)
-
-PERSON, ORIGIN, DOCUMENT = "person", "origin", "document"
-"""What may be read of people as it is: their graph; where the profile that a policy keeps is from, without its document; and with it."""
-
-WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
-"""Everything of people."""
-
-_KEYS, _IS_CURRENT = part("people.keys"), part("people.is_current")
-_JOINED: Final = {
-    "graph": (re.compile(r"\bg\."), part("people.graph")),
-    "profile": (re.compile(r"\b(p|kept)\."), part("people.profile")),
-    "size": (
-        re.compile(r"\bsize\."),
-        fill(part("people.size"), identities=str(MAX_GRAPH_SIZE), events=str(EVENTS), bytes=str(DOCUMENT_SIZE)),
-    ),
-}
-"""What statements join by what their columns name."""
-
-_SOURCE: Final = Source(
-    "person",
-    "kept.document",
-    {"identityMap": "g.identity_map"},
-    "g.event_xids",
-    LISTS,
-    related={
-        "identities": Relation(partial(fill, part("people.members")), IDENTITY, order="member.place"),
-        "sources": Relation(partial(fill, part("people.sources")), OF_DATASET.source, order='d.name collate "C"'),
-    },
-    derived={
-        "identity_count": "g.size",
-        "event_count": "size.event_count",
-        "exceeded": "size.exceeded",
-        "modified_at": part("people.modified_at"),
-    },
-)
-_IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
-_RAW: Final = {
-    PERSON: ("g.xids", "g.event_xids", "g.identity_map", "g.size", "g.is_contested"),
-    ORIGIN: ("kept.unread_document", "p.sources", "p.modified_at"),
-    DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
-}
 _BETWEEN: Final = "\x01"  # as in people.read_texts
 _UNREAD: Any = object()
 """Stands for what was not read; whatever looks into it fails."""
@@ -146,49 +106,60 @@ async def read_people(
     elif db.is_distributed:
         found = await _read_in_two_steps(db, scope, distinct, policy)
     else:
-        read = await project_people(db, scope, distinct, policy, WHOLE)
+        read = await project_people(db, scope, distinct, Way(policy))
         found = dict(zip(distinct, read or (), strict=True))
     return [found.get(xid, NOTHING) for xid in xids]
 
 
 async def project_people(
-    db: Reader, scope: Scope, xids: Sequence[UUID], policy: PolicyVersion, projection: Projection
+    db: Reader,
+    scope: Scope,
+    xids: Sequence[UUID],
+    way: Way,
 ) -> list[Found] | None:
-    """Read as much of each xid's person as is projected. None if the policy has another version by now. Not on a cluster.
+    """Read as much of each xid's person as is projected; the values that are `computed` for it are folded in the statement. Not on a cluster.
 
-    Needs `profile:read`. Raises Forbidden.
+    None if the policy or the configuration has another version by now, or JSON has no room for a value. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    rows = await _STATEMENTS.of(projection, READ).rows(db, scope.sandbox_id, *policy, xids)
-    return _found(rows, projection)
+    made = STATEMENTS.of(way.projection, READ, "", (), way.computed)
+    with _timed(scope, way, len(xids)):
+        rows = await made.rows(db, scope.sandbox_id, *way.policy, xids)
+    return _found(rows, way.projection)
 
 
 async def project_texts(
-    db: Reader, scope: Scope, xids: Sequence[UUID], policy: PolicyVersion, projection: Projection
+    db: Reader,
+    scope: Scope,
+    xids: Sequence[UUID],
+    way: Way,
 ) -> list[str | None] | None:
-    """Read of each xid the one JSON text that is projected, None where it is missing. None if the policy has another version by now.
+    """Read of each xid the one JSON text that is projected, None where it is missing; or None, as `project_people` does.
 
     Not on a cluster. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not xids:
         return []
-    return await _texts(_STATEMENTS.of(projection, READ_TEXTS), db, scope, policy, xids)
+    return await _texts(STATEMENTS.of(way.projection, READ_TEXTS, "", (), way.computed), db, scope, way, xids)
 
 
 async def project_texts_alike(
-    db: Reader, scope: Scope, asked: Sequence[tuple[UUID, Projection]], policy: PolicyVersion
+    db: Reader,
+    scope: Scope,
+    asked: Sequence[tuple[UUID, Projection]],
+    way: Way,
 ) -> list[str | None] | None:
     """Read for each xid the one JSON text of a projection of its own, as `project_texts` does. None as well if a condition computes values.
 
-    The projections have one structure, and values of some `kinds_of` it. One statement. Needs `profile:read`. Raises Forbidden.
+    The projections have the structure of that of the way, and values of some `kinds_of` it. One statement. Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     xids, projections = zip(*asked, strict=True)
-    made = _STATEMENTS.of_each(projections, READ_TEXTS, "", kinds_of(projections[0]))
-    return None if made.computes else await _texts(made, db, scope, policy, xids)
+    made = STATEMENTS.of_each(projections, READ_TEXTS, "", kinds_of(way.projection), way.computed)
+    return None if made.computes else await _texts(made, db, scope, way, xids)
 
 
 async def read_members(
@@ -213,7 +184,7 @@ async def list_people(
     Raises Forbidden, BadCursor.
     """
     if graph is IdentityGraphType.PDG:
-        found = await list_projected(db, scope, asked, policy, WHOLE)
+        found = await list_projected(db, scope, asked, Way(policy))
         return Page([each.person for each in found.items if each.person], found.has_next, found.has_previous)
     scope.require(Permission.PROFILE_READ)
     statement = LIST_PRIMARIES.filled(direction=_direction(asked), is_primary=is_primary("i"))
@@ -222,18 +193,22 @@ async def list_people(
 
 
 async def list_projected(
-    db: Reader, scope: Scope, asked: Window, policy: PolicyVersion, projection: Projection
+    db: Reader,
+    scope: Scope,
+    asked: Window,
+    way: Way,
 ) -> Page[Found]:
-    """List as much of each person as is projected, by their id. Gives nobody if the policy has another version by now.
+    """List as much of each person as is projected, by their id. Gives nobody where `project_people` gives None.
 
     Needs `profile:read`. Raises Forbidden, BadCursor.
     """
     scope.require(Permission.PROFILE_READ)
-    statement = _STATEMENTS.of(projection, LIST, _direction(asked))
-    rows = await statement.rows(db, scope.sandbox_id, *policy, *_bounds(asked))
-    if rows and projection is not WHOLE and not rows[0][0]:
+    statement = STATEMENTS.of(way.projection, LIST, _direction(asked), (), way.computed)
+    with _timed(scope, way, asked.fetch):
+        rows = await statement.rows(db, scope.sandbox_id, *way.policy, *_bounds(asked))
+    if way.projection is not WHOLE and not _is_current(rows):
         return Page([], has_next=False, has_previous=False)
-    return page_of_rows([Found(None, *_read_row(row, projection, 1)) for row in rows], asked)
+    return page_of_rows([Found(None, *_read_row(row, way.projection, 1)) for row in rows], asked)
 
 
 async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = IdentityGraphType.PDG) -> int:
@@ -246,57 +221,21 @@ async def count_people(db: Database, scope: Scope, graph: IdentityGraphType = Id
 # ------------------------------------------------------------------------------------------------ statements
 
 
-def statement_of(projection: Projection, query: Query, direction: str = "", kinds: Sequence[str] = ()) -> Made:
-    """Return a statement on people that reads a projection, and the values behind its own parameters.
-
-    With `kinds`, the types of all slots, each stands for an array of values, one for each key.
-    """
-    own_values = [None] * len(query.parameters)
-    values = Values(*own_values, *map(Slot, range(len(kinds))), slots="asked.value_{}" if kinds else "")
-    arrays = [f", ${place}::{kind}[]" for place, kind in enumerate(kinds, len(own_values) + 1)]
-    names = [f", value_{place}" for place in range(len(kinds))]
-    texts = columns(projection.parts, _SOURCE, values)
-    raw = [column for name in _raw_of(projection) for column in _RAW[name]]
-    joined = _joined(", ".join([*raw, *texts]))
-    is_current = _IS_CURRENT if joined["profile"] else "true"
-    own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
-    gaps = {
-        "columns": ", ".join([is_current, own, *raw, *texts]),
-        "is_current": is_current,
-        "text": texts[0] if texts else "null",
-        "keys": fill(_KEYS, arrays="".join(arrays), names="".join(names)),
-        "direction": direction,
-    }
-    return Made.of(query.filled(**gaps, **joined), values, len(query.parameters))
+def _timed(scope: Scope, way: Way, records: int) -> AbstractContextManager[None]:
+    """Observe the time of a statement for the attributes that are folded in it."""
+    if way.computed is None:
+        return nullcontext()
+    return timed(scope, {each.name: each.partial.expression.cost for each in way.computed.partials}, records)
 
 
-_STATEMENTS: Final = Statements(statement_of)
-
-
-async def _texts(
-    made: Made, db: Reader, scope: Scope, policy: PolicyVersion, xids: Sequence[UUID]
-) -> list[str | None] | None:
-    row = await made.row(db, scope.sandbox_id, *policy, xids)
+async def _texts(made: Made, db: Reader, scope: Scope, way: Way, xids: Sequence[UUID]) -> list[str | None] | None:
+    with _timed(scope, way, len(xids)):
+        row = await made.row(db, scope.sandbox_id, *way.policy, xids)
     return [text or None for text in row["texts"].split(_BETWEEN)] if row["is_current"] else None
 
 
-def _joined(looked_at: str) -> dict[str, str]:
-    """Return the parts that are joined for columns of this SQL. A text in it that looks like a name joins one too many, at most."""
-    found = dict[str, str]()
-    for name, (named, sql) in reversed(_JOINED.items()):
-        found[name] = sql if named.search(looked_at) else ""
-        looked_at += found[name]
-    return {"graph": found["graph"], "profile": " ".join(filter(None, (found["profile"], found["size"])))}
-
-
-def _raw_of(projection: Projection) -> tuple[str, ...]:
-    """Return which raw columns are read, in the order of rows: those of the document have its origin, too."""
-    kept = DOCUMENT if DOCUMENT in projection.raw else ORIGIN
-    return tuple(name for name in (PERSON, kept) if name in projection.raw)
-
-
 def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:
-    if projection is not WHOLE and not rows[0][0]:
+    if projection is not WHOLE and not _is_current(rows):
         return None
     found = []
     for row in rows:
@@ -304,6 +243,10 @@ def _found(rows: Sequence[Any], projection: Projection) -> list[Found] | None:
         identity = None if namespace_id is None else Identity(xid, namespace_id, value, profile_id)
         found.append(Found(identity, *_read_row(row, projection, 4)))
     return found
+
+
+def _is_current(rows: Sequence[Any]) -> bool:
+    return all(row[0] for row in rows)
 
 
 def _read_row(
@@ -345,7 +288,7 @@ async def _read_in_two_steps(
     the graph lacks the xid, and both are read again. Raises Unavailable."""
     known: dict[UUID, Found] = {}
     missing = set(xids)
-    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *_RAW[PERSON], *_RAW[DOCUMENT]]))
+    statement = READ_BY_ID.filled(columns=", ".join(["g.profile_id", *RAW[PERSON], *RAW[DOCUMENT]]))
     for _ in range(TRIES):
         found = await read_known_identities(db, scope, missing)
         leads = {xid: identity.profile_id for xid, identity in found.items() if identity.profile_id}

@@ -17,9 +17,11 @@ import orjson
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicyStatus
 from gateway.domain.reading import people
+from gateway.domain.reading.computed_partials import foldable
 from gateway.domain.reading.events import read_lists
 from gateway.domain.reading.identities import Identity
-from gateway.domain.reading.people import NO_POLICY, WHOLE, Person, PolicyVersion
+from gateway.domain.reading.people import Person
+from gateway.domain.reading.people_statements import NO_POLICY, WHOLE, PolicyVersion, Way
 from gateway.domain.rules.keyset import Page, Window
 from gateway.domain.rules.merge import (
     AttributeMerge,
@@ -186,8 +188,8 @@ async def project_profiles(
     """
     if projection is WHOLE:
         return await read_profiles(db, scope, config, policy, xids)
-    if _is_kept(db, policy, projection):
-        found = await people.project_people(db, scope, xids, _version_kept(policy), projection)
+    if way := _way_kept(db, config, policy, projection):
+        found = await people.project_people(db, scope, xids, way)
         if found is not None:
             return [_projected(policy, *each) for each in zip(xids, found, strict=True)]
     results = await read_profiles(db, scope, config, policy, xids)
@@ -207,8 +209,8 @@ async def project_texts(
 ) -> Sequence[str | ProfileResult | None]:
     """Read the one JSON text that is projected of each xid's profile or result, None where it is missing; or whole profiles, as
     `project_profiles` does."""
-    if _is_kept(db, policy, projection):
-        texts = await people.project_texts(db, scope, xids, _version_kept(policy), projection)
+    if way := _way_kept(db, config, policy, projection):
+        texts = await people.project_texts(db, scope, xids, way)
         if texts is not None:
             return texts
     results = await project_profiles(db, scope, config, policy, xids, projection=projection)
@@ -216,15 +218,18 @@ async def project_texts(
 
 
 async def project_texts_alike(
-    db: Database, scope: Scope, policy: MergePolicy, asked: Sequence[tuple[UUID, Projection]]
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    policy: MergePolicy,
+    asked: Sequence[tuple[UUID, Projection]],
 ) -> Sequence[str | None] | None:
     """Read for each xid the one JSON text of a projection of its own. They differ in values of conditions alone. One statement.
 
     None where `project_texts` has to read them one projection at a time. Needs `profile:read`. Raises Forbidden.
     """
-    if not _is_kept(db, policy, asked[0][1]):
-        return None
-    return await people.project_texts_alike(db, scope, asked, _version_kept(policy))
+    way = _way_kept(db, config, policy, asked[0][1])
+    return way and await people.project_texts_alike(db, scope, asked, way)
 
 
 async def search_profiles(
@@ -241,8 +246,9 @@ async def search_profiles(
     Raises Forbidden, BadCursor.
     """
     version = _version_kept(policy)
-    if projection is not WHOLE and _is_kept(db, policy, projection):
-        found = await people.list_projected(db, scope, asked, version, projection)
+    way = None if projection is WHOLE else _way_kept(db, config, policy, projection)
+    if way is not None:
+        found = await people.list_projected(db, scope, asked, way)
         if found.items:
             profiles = [Profile(policy, each.person, each.parts) for each in found.items if each.person]
             return Page(profiles, found.has_next, found.has_previous)
@@ -303,11 +309,16 @@ def _version_kept(policy: MergePolicy) -> PolicyVersion:
     return (policy.policy_id, policy.version) if is_ready else NO_POLICY
 
 
-def _is_kept(db: Database, policy: MergePolicy, projection: Projection) -> bool:
-    """Whether one statement can read the projection: of an identity, its person, and what is kept of that."""
+def _way_kept(db: Database, config: Configuration, policy: MergePolicy, projection: Projection) -> Way | None:
+    """Return how one statement reads the projection: of an identity, its person, and what is kept of that. None if it cannot."""
     is_graph = policy.settings.identity_graph is IdentityGraphType.PDG
-    is_small = len(projection.nodes) <= MAX_NODES
-    return is_graph and is_small and _version_kept(policy) != NO_POLICY and not db.is_distributed
+    is_small, version = len(projection.nodes) <= MAX_NODES, _version_kept(policy)
+    if not (is_graph and is_small) or version == NO_POLICY or db.is_distributed:
+        return None
+    if projection.computed is None:
+        return Way(version, projection)
+    computed = foldable(config, projection.computed)
+    return None if computed is None else Way(version, projection, computed)
 
 
 async def _merged_now(

@@ -16,7 +16,8 @@ from gateway.domain.config.policies import IdentityGraphType, MergePolicy, Polic
 from gateway.domain.reading.conditions import Condition
 from gateway.domain.reading.identities import is_primary
 from gateway.domain.reading.kept_values import at_one_moment, document_part, note_use, values_of
-from gateway.domain.reading.people import FIRST, LAST, WHOLE
+from gateway.domain.reading.people import FIRST, LAST
+from gateway.domain.reading.people_statements import WHOLE
 from gateway.domain.reading.profiles import Profile, project_profiles
 from gateway.domain.reading.search_candidates import find_candidates, note_candidates
 from gateway.domain.reading.statements import Made

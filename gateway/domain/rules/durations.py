@@ -54,6 +54,13 @@ class Duration:
             raise BadInput("The duration reaches back before the year 1.") from error
 
     @property
+    def parts(self) -> tuple[int, int]:
+        """How many months it has, and how many seconds."""
+        if self.unit in _UNITS:
+            return 0, int(self.count * _UNITS[self.unit].total_seconds())
+        return self.count * _MONTHS[self.unit], 0
+
+    @property
     def most_days(self) -> float:
         """How many days it has at most."""
         if self.unit in _UNITS:

@@ -1,0 +1,142 @@
+"""The statements that read people by a projection, one by keys, one for texts by keys, one by page, put together of named parts."""
+
+import re
+from collections.abc import Sequence
+from functools import partial
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from gateway.domain.reading.computed_partials import IS_KNOWN, Foldable, document_part
+from gateway.domain.reading.events import LISTS, OF_DATASET
+from gateway.domain.reading.identities import IDENTITY
+from gateway.domain.reading.profile_limits import DOCUMENT_SIZE, EVENTS
+from gateway.domain.reading.statements import Made, Statements
+from gateway.domain.rules.graphs import MAX_GRAPH_SIZE
+from gateway.projection.predicates import Slot, Values
+from gateway.projection.sql import Relation, Source, columns
+from gateway.projection.tree import Projection
+from gateway.storage.queries import Query, fill, part, query
+
+READ = query("people.read_people")
+READ_TEXTS = query("people.read_texts")
+LIST = query("people.list_people")
+
+PolicyVersion = tuple[UUID | None, int]
+"""A version of a policy that keeps profiles merged. What another version keeps is not given as its own, so that a read that began
+before the policy changed does not mix the two."""
+
+NO_POLICY: Final[PolicyVersion] = (None, 0)
+
+PERSON, ORIGIN, DOCUMENT = "person", "origin", "document"
+"""What may be read of people as it is: their graph; where the profile that a policy keeps is from, without its document; and with it."""
+
+WHOLE: Final = Projection((), frozenset({PERSON, DOCUMENT}))
+"""Everything of people."""
+
+_KEYS, _IS_CURRENT = part("people.keys"), part("people.is_current")
+_IS_TOLD, _ARE_TOLD = part("people.is_told"), part("people.are_told")
+_JOINED: Final = {
+    "graph": (re.compile(r"\bg\."), part("people.graph")),
+    "profile": (re.compile(r"\b(p|kept)\."), part("people.profile")),
+    "size": (
+        re.compile(r"\bsize\."),
+        fill(part("people.size"), identities=str(MAX_GRAPH_SIZE), events=str(EVENTS), bytes=str(DOCUMENT_SIZE)),
+    ),
+}
+"""What statements join by what their columns name."""
+
+_EVENT_XIDS: Final = "g.event_xids"
+_SOURCE: Final = Source(
+    "person",
+    "kept.document",
+    {"identityMap": "g.identity_map"},
+    _EVENT_XIDS,
+    LISTS,
+    related={
+        "identities": Relation(partial(fill, part("people.members")), IDENTITY, order="member.place"),
+        "sources": Relation(partial(fill, part("people.sources")), OF_DATASET.source, order='d.name collate "C"'),
+    },
+    derived={
+        "identity_count": "g.size",
+        "event_count": "size.event_count",
+        "exceeded": "size.exceeded",
+        "modified_at": part("people.modified_at"),
+    },
+)
+_IDENTITY_COLUMNS = "person.xid, person.namespace_id, person.value, person.profile_id"
+RAW: Final = {
+    PERSON: ("g.xids", "g.event_xids", "g.identity_map", "g.size", "g.is_contested"),
+    ORIGIN: ("kept.unread_document", "p.sources", "p.modified_at"),
+    DOCUMENT: ("p.document", "p.sources", "p.modified_at"),
+}
+
+
+class Way(NamedTuple):
+    """How a statement reads people: what this version of a policy keeps of them, how much of that, and what it folds for values that are `computed`."""
+
+    policy: PolicyVersion
+    projection: Projection = WHOLE
+    computed: Foldable | None = None
+
+
+def statement_of(
+    projection: Projection,
+    query: Query,
+    direction: str = "",
+    kinds: Sequence[str] = (),
+    computed: Foldable | None = None,
+) -> Made:
+    """Return a statement on people that reads a projection, and the values behind its own parameters.
+
+    With `kinds`, the types of all slots, each stands for an array of values, one for each key. `computed`: what is folded for the projection.
+    """
+    own_values = [None] * len(query.parameters)
+    values = Values(*own_values, *map(Slot, range(len(kinds))), slots="asked.value_{}" if kinds else "")
+    arrays = [f", ${place}::{kind}[]" for place, kind in enumerate(kinds, len(own_values) + 1)]
+    names = [f", value_{place}" for place in range(len(kinds))]
+    texts = columns(projection.parts, _SOURCE, values)
+    raw = [column for name in raw_of(projection) for column in RAW[name]]
+    folded = _folded(computed, values)
+    joined = _joined(", ".join([*raw, *texts]), folded)
+    is_current = _IS_CURRENT if joined["profile"] else "true"
+    if computed is not None:
+        is_known = fill(IS_KNOWN, version=values.bind(computed.version))
+        is_current = fill(_ARE_TOLD if query is READ_TEXTS else _IS_TOLD, is_current=is_current, is_known=is_known)
+    own = "person.profile_id" if query is LIST else _IDENTITY_COLUMNS
+    gaps = {
+        "columns": ", ".join([is_current, own, *raw, *texts]),
+        "is_current": is_current,
+        "text": texts[0] if texts else "null",
+        "keys": fill(_KEYS, arrays="".join(arrays), names="".join(names)),
+        "direction": direction,
+    }
+    return Made.of(query.filled(**gaps, **joined), values, len(query.parameters))
+
+
+STATEMENTS: Final = Statements(statement_of)
+"""By the projection and all that follows it among the arguments."""
+
+
+def _folded(computed: Foldable | None, values: Values) -> str:
+    """Return the part that folds what is computed; the values of its parameters are added."""
+    if computed is None:
+        return ""
+    folded = document_part(computed.partials, _EVENT_XIDS, len(values.given))
+    values.given += folded.values
+    return folded.sql
+
+
+def _joined(looked_at: str, folded: str) -> dict[str, str]:
+    """Return the parts that are joined for columns of this SQL. A text in it that looks like a name joins one too many, at most."""
+    found, looked_at = {"computed": folded}, looked_at + folded
+    for name, (named, sql) in reversed(_JOINED.items()):
+        found[name] = sql if named.search(looked_at) else ""
+        looked_at += found[name]
+    more = (found["profile"], found["size"], found["computed"])
+    return {"graph": found["graph"], "profile": " ".join(filter(None, more))}
+
+
+def raw_of(projection: Projection) -> tuple[str, ...]:
+    """Return which raw columns are read, in the order of rows: those of the document have its origin, too."""
+    kept = DOCUMENT if DOCUMENT in projection.raw else ORIGIN
+    return tuple(name for name in (PERSON, kept) if name in projection.raw)
