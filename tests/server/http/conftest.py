@@ -14,7 +14,7 @@ import pytest
 from playwright.async_api import Browser, ConsoleMessage, FloatRect, Locator, Page, Request, WebSocket, async_playwright
 
 from gateway.server.http.console import BUILT
-from gateway.server.http.console.hatch_build import is_current
+from hatch_build import is_current
 
 CHROMIUM_FLAGS = [
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),

@@ -8,10 +8,10 @@ from hatchling.bridge.app import Application
 from hatchling.builders.config import BuilderConfig
 from hatchling.builders.wheel import WheelBuilder
 
-from gateway.server.http.console import hatch_build
-from gateway.server.http.console.hatch_build import ConsoleHook
+import hatch_build
+from hatch_build import ConsoleHook
 
-PAGE = Path(hatch_build.__file__).parent / "page"
+PAGE = Path(hatch_build.__file__).parent / hatch_build.PAGE
 
 
 @pytest.fixture
