@@ -4,10 +4,12 @@ An index finds no fewer people than a condition holds for, and the whole express
 as doubles, times to the millisecond or the day, and bounds are always included. A leaf is indexed where it stands in objects, not in arrays or maps.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from gateway.pql.inputs import EVENT_COLUMNS
 from gateway.pql.rows import Source
 from gateway.pql.typed import (
     EVENTS,
@@ -192,18 +194,22 @@ def index_columns(leaf: Leaf) -> str:
     return "timestamp, xid" if leaf.path == TIME else f"({_key(leaf)}), timestamp"
 
 
+def column_of(leaf: Leaf) -> str | None:
+    """Return the column of events that has a leaf as well as the document does; None for a leaf that only the document has."""
+    return EVENT_COLUMNS.get(leaf.path[0]) if leaf.is_of_events and len(leaf.path) == 1 else None
+
+
 def presence(leaf: Leaf) -> str:
     """Return the condition of the rows that an index of a leaf has: those with the leaf. So an index of another leaf never looks as good."""
-    if leaf.type in NUMBERS:  # which takes half the time of making the number
-        return f"document{_steps(leaf.path[:-1])} ? {quoted(leaf.path[-1])}"
-    return f"({_key(leaf)}) is not null"
+    column = column_of(leaf)
+    return f"{column} is not null" if column else f"document{_steps(leaf.path[:-1])} ? {quoted(leaf.path[-1])}"
 
 
 def condition_of(access: Access, source: Source) -> str:
     """Return the condition that an access puts on the rows of the table with its leaf, as an index serves it."""
     key = _key(access.leaf)
     found = [presence(access.leaf)]
-    found += [_compared(key, access.leaf.type, bound, source) for bound in access.bounds]
+    found += [_compared(key, access.leaf, bound, source) for bound in access.bounds]
     found += [f"timestamp {bound.sign} {as_time(source.value(bound.values[0]))}" for bound in access.times]
     return " and ".join(found)
 
@@ -214,12 +220,16 @@ def order_of(access: Access) -> str:
 
 
 def _key(leaf: Leaf) -> str:
-    """Return SQL of what an index has of a leaf. It fails for no document, also of a time when the leaf had another type."""
-    if leaf.is_of_events and leaf.path == TIME:
-        return "timestamp"
+    """Return SQL of what an index has of a leaf. It fails for no document, also of a time when the leaf had another type.
+
+    A number is looked at where it stands and taken out as text: as jsonb it would take a kilobyte each, which costs writers more than the index does.
+    """
+    if column := column_of(leaf):
+        return f'{column} collate "C"' if leaf.type is Scalar.STRING else column
     if leaf.type in NUMBERS:
-        value = f"document #> array[{', '.join(map(quoted, leaf.path))}]"
-        return f"case when jsonb_typeof({value}) = 'number' then ({value})::double precision end"
+        number = f'strict ${"".join(f".{json.dumps(step)}" for step in leaf.path)} ? (@.type() == "number")'
+        text = f"document #>> array[{', '.join(map(quoted, leaf.path))}]"
+        return f"case when document @? {quoted(number)} then ({text})::double precision end"
     text = f"document{_steps(leaf.path[:-1])} ->> {quoted(leaf.path[-1])}"
     return f'left({text}, {MAX_INDEXED_CHARACTERS}) collate "C"'
 
@@ -228,19 +238,19 @@ def _steps(path: Path) -> str:
     return "".join(f" -> {quoted(step)}" for step in path)
 
 
-def _compared(key: str, kind: Scalar, bound: Bound, source: Source) -> str:
-    values = [_keyed(kind, each, source) for each in bound.values]
+def _compared(key: str, leaf: Leaf, bound: Bound, source: Source) -> str:
+    values = [_keyed(leaf, each, source) for each in bound.values]
     if len(values) > 1:
         return f"({key}) = any(array[{', '.join(values)}])"
     return f"({key}) {bound.sign} {values[0]}"
 
 
-def _keyed(kind: Scalar, node: Typed, source: Source) -> str:
-    """Return SQL of a value as an index of a leaf of this type has it."""
+def _keyed(leaf: Leaf, node: Typed, source: Source) -> str:
+    """Return SQL of a value as an index of a leaf has it."""
     value = source.value(node)
-    if kind in _FORMS:
+    if leaf.type in _FORMS:
         within = f"least(greatest({as_time(value)}, {_FIRST}), {_LAST})"
-        return f"to_char({within} at time zone 'UTC', '{_FORMS[kind]}')"
-    return (
-        f"left({value.sql}, {MAX_INDEXED_CHARACTERS})" if kind is Scalar.STRING else f"({value.sql})::double precision"
-    )
+        return f"to_char({within} at time zone 'UTC', '{_FORMS[leaf.type]}')"
+    if leaf.type in NUMBERS:
+        return f"({value.sql})::double precision"
+    return value.sql if column_of(leaf) else f"left({value.sql}, {MAX_INDEXED_CHARACTERS})"

@@ -191,7 +191,7 @@ async def test_indexes_for_searches_are_of_the_whole_table_once_it_has_no_partit
     assert (first["relname"], first["attstattarget"], second["relname"]) == ("search_1_ab", 0, "search_1_cd")
 
 
-async def test_indexes_over_numbers_are_made_anew_by_jobs_and_others_stay(empty):
+async def test_indexes_for_searches_are_made_anew_by_jobs_and_those_over_times_of_events_stay(empty):
     older = [one.name for one in migrations() if one.name < "0029_indexes"]
     await run_sql(empty, *((SQL / "migrations" / f"{name}.sql").read_text(encoding="utf-8") for name in older))
     names = "', '".join(older)
@@ -199,7 +199,7 @@ async def test_indexes_over_numbers_are_made_anew_by_jobs_and_others_stay(empty)
     db = await Database.connect(empty, size=2)
     world = await World.create(db)
     config, made = await world.config(), {}
-    for path in ("person.birthDate", "xEvent.commerce.order.priceTotal"):
+    for path in ("xEvent.timestamp", "person.birthDate", "xEvent.commerce.order.priceTotal"):
         index, _ = await create_search_index(db, world.scope, config, config.default_policy, path)
         made[path] = f"search_{world.scope.sandbox_id}_{index.index_id.hex}"
         await run_sql(empty, f"create index {made[path]} on gateway.event (timestamp)")
@@ -209,12 +209,13 @@ async def test_indexes_over_numbers_are_made_anew_by_jobs_and_others_stay(empty)
     await migrate(empty)
     listed = await list_search_indexes(db, world.scope)
     assert [(index.path, index.is_ready, index.job_id is None) for index in listed] == [
-        ("person.birthDate", True, True),
+        ("person.birthDate", False, False),
         ("xEvent.commerce.order.priceTotal", False, False),
+        ("xEvent.timestamp", True, True),
     ]
     await db.close()
     connection = await asyncpg.connect(empty)
-    assert [row["relname"] for row in await connection.fetch(INDEXES)] == [made["person.birthDate"]]
+    assert [row["relname"] for row in await connection.fetch(INDEXES)] == [made["xEvent.timestamp"]]
     await connection.close()
 
 

@@ -16,7 +16,7 @@ from gateway.domain.work import audit, leases
 from gateway.domain.work.audit import Subject
 from gateway.domain.work.leases import JobWaits, LeasedJob
 from gateway.errors import Contended
-from gateway.pql.indexes import TIME, Leaf, index_columns, presence
+from gateway.pql.indexes import Leaf, column_of, index_columns, presence
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
 
@@ -62,7 +62,7 @@ async def _build(db: Database, scope: Scope, index: SearchIndex, leaf: Leaf, *, 
             await session.execute(DROP.filled(name=name))
         table = "gateway.event" if leaf.is_of_events else "gateway.profile"
         await session.execute(CREATE.filled(name=name, table=table, indexed=index_columns(leaf), of=of))
-        if leaf.path != TIME:
+        if not column_of(leaf):
             await session.execute(FORGET_STATISTICS.filled(name=name))
 
 

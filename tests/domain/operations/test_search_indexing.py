@@ -39,6 +39,14 @@ MADE = Query(
     (), (), "rows", "For tests.",
 )  # fmt: skip
 
+OTHER_TYPE = Query(
+    "test.other_type",
+    "update gateway.event set document = jsonb_set(document, '{commerce}', $2::text::jsonb) where sandbox_id = $1 and event_id = 'None'",
+    ("sandbox_id", "commerce"),
+    (),
+    "rows",
+    "For tests.",
+)
 NO_OLD = Query("test.no_old", "select null from (select $1::double precision) x", ("seconds",), (), "value", "For tests.")  # fmt: skip
 
 
@@ -312,6 +320,8 @@ async def test_writers_go_on_with_any_value_under_an_index(world):
     for number in (1.7976931348623157e308, -1.7976931348623157e308, 5e-324, 0.1, 2**63, None):
         order = {} if number is None else {"commerce": {"order": {"priceTotal": number}}}
         assert (await world.events(event(f"{number}", "2026-01-01T00:00:00Z", CARL, **order))).accepted == 1
+    for commerce in ('{"order": {"priceTotal": "x"}}', '{"order": {"priceTotal": [1, "x"]}}', '[{"order": {"priceTotal": 1}}]', '{"order": 1}', "null"):  # fmt: skip
+        await world.db.rows(OTHER_TYPE, world.scope.sandbox_id, commerce)
     for text in ("= 0.1", f"= {2**63}", "> 99999999999999999999"):
         assert (await found(world, f"xEvent[commerce.order.priceTotal {text}]"))[0] == await ids(world, CARL), text
     city = "R" * 20_000
