@@ -41,6 +41,7 @@ class PreviewedValueType:
     value: JSON | None = plain("The value, as `ComputedAttributeValue.value` would be.")
     value_at: datetime | None = plain("For MOST_RECENT the time of the event that the value is from.")
     events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.")
+    is_complete: bool = plain("As `ComputedAttributeValue.isComplete` would be.")
 
 
 def _merge_function(preview: strawberry.Parent[Preview]) -> str | None:
@@ -76,6 +77,9 @@ class ComputedAttributePreview:
     people_sampled: int = plain("How many people were looked at.")
     people_with_events: int = plain("How many of them have events that count.")
     people_with_value: int = plain("How many of them have a value. A count and a sum of nothing are 0, and values.")
+    people_beyond: int = plain(
+        "How many of them lack a value because a number in it, or in a value that it reads, is beyond any double: a hint at wrong data."
+    )
     is_complete: bool = plain("Whether time sufficed for the sample.")
     is_everybody: bool = plain("Whether there are no other people than those who were looked at.")
     examples: list[PreviewedValueType] = plain(

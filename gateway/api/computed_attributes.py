@@ -198,7 +198,7 @@ class ComputedAttributeValueType:
 
     attribute: ComputedAttributeType = resolved_by(_attribute, "The attribute that it is of.")
     value: JSON | None = plain(
-        "The value; null where what it is made of is missing. Numbers are not rounded, times are text in UTC."
+        "The value; null where what it is made of is missing, and where a number in it is beyond any double. Numbers are not rounded, times are text in UTC."
     )
     value_at: datetime | None = plain(
         "For MOST_RECENT the time of the event that the value is from; null for others, and without an event."
@@ -209,7 +209,9 @@ class ComputedAttributeValueType:
     )
     window_end: datetime = plain("The time up to which events count, itself included: `asOf`.")
     events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.")
-    is_complete: bool = plain("False where the value is a map of more than 1,000 keys, of which the first are told.")
+    is_complete: bool = plain(
+        "False where the value is a map of more than 1,000 keys, of which the first are told; and where a number in it, or in a value that it reads, is beyond any double (1.8e308 either way), so that this one is null."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ values of profiles

@@ -20,8 +20,7 @@ from gateway.domain.config import identity_settings, namespaces
 from gateway.domain.facts import appending, batch_lists, batches, documents
 from gateway.domain.ingest import ingestion, validation
 from gateway.domain.operations import diffs, erasure, simulation
-from gateway.domain.reading import attribute_previews, events, identity_graphs
-from gateway.domain.reading import computed_attributes as values
+from gateway.domain.reading import attribute_previews, attribute_results, events, identity_graphs
 from gateway.domain.rules import durations, graphs, keyset, limits, names, selectors
 from gateway.domain.rules.limits import ServiceLimit
 from gateway.domain.views import profiles
@@ -41,7 +40,7 @@ SERVICE_LIMITS: Final = tuple(
         ("mergePolicies", limits.POLICIES, "policies", "Merge policies of a sandbox."),
         ("draftedAttributes", limits.ATTRIBUTES, "attributes", "Computed attributes of a sandbox, drafts included."),
         ("attributeName", attributes.MAX_NAME_CHARACTERS, "characters", "The name of a computed attribute."),
-        ("attributeKeys", values.MAX_KEYS, "keys", "Keys of a map that a computed attribute gives; more are left out, and `isComplete` is false."),
+        ("attributeKeys", attribute_results.MAX_KEYS, "keys", "Keys of a map that a computed attribute gives; more are left out, and `isComplete` is false."),
         ("schemas", limits.SCHEMAS, "schemas", "Schemas of a sandbox."),
         ("datasets", limits.DATASETS, "datasets", "Datasets of a sandbox."),
         ("searchIndexes", limits.SEARCH_INDEXES, "indexes", "Indexes for searches of a sandbox."),

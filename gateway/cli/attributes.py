@@ -255,6 +255,7 @@ def _previewed(found: Preview) -> Table:
         ("people", f"{found.people_sampled:,}{'' if found.is_complete else ', then time was up'}"),
         ("with events", f"{found.people_with_events:,}"),
         ("with a value", f"{found.people_with_value:,}"),
+        ("beyond a double", f"{found.people_beyond:,}"),
         ("such as", " ".join(values) or "-"),
     ):
         table.add_row(*row)

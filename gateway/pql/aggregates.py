@@ -3,10 +3,9 @@
 What such a function is made of, the events, and what is taken of each, looks at one event alone.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
 from gateway.pql.names import item_of
 from gateway.pql.typed import (
@@ -26,6 +25,7 @@ from gateway.pql.typed import (
     Top,
     Typed,
     Variable,
+    below,
 )
 from gateway.pql.types import ArrayOf, ObjectOf, Scalar
 
@@ -183,11 +183,11 @@ def takes_whole_input(expression: Expression) -> bool:
     seen, open_ = set[int](), [expression.body]
     while open_:
         node = open_.pop()
-        below = list(_below(node))
-        if node is expression.input or (expression.input in below and not isinstance(node, Read | Computed)):
+        inside = below(node)
+        if node is expression.input or (expression.input in inside and not isinstance(node, Read | Computed)):
             return True
-        open_ += [each for each in below if each is not expression.input and id(each) not in seen]
-        seen |= set(map(id, below))
+        open_ += [each for each in inside if each is not expression.input and id(each) not in seen]
+        seen |= set(map(id, inside))
     return False
 
 
@@ -200,16 +200,5 @@ def mentions(node: Typed, variable: Variable) -> bool:
             return True
         if id(each) not in seen:
             seen.add(id(each))
-            open_ += _below(each)
+            open_ += below(each)
     return False
-
-
-def _below(node: Typed) -> Iterator[Typed]:
-    """Yield the expressions that stand directly in one, variables among them."""
-    parts: list[Any] = [getattr(node, each.name) for each in fields(node)]
-    while parts:
-        part = parts.pop()
-        if isinstance(part, Typed):
-            yield part
-        elif isinstance(part, tuple):
-            parts += part

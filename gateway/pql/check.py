@@ -13,6 +13,7 @@ from gateway.pql.occurrences import moment, occurs
 from gateway.pql.parser import MAX_EXPRESSION_DEPTH, parse
 from gateway.pql.patterns import like_fault
 from gateway.pql.problems import MAX_EXPRESSION_PROBLEMS, Problem, Refused, problem_at
+from gateway.pql.ranges import excess_of
 from gateway.pql.typed import (
     EVENTS,
     Applied,
@@ -106,7 +107,7 @@ def _excess(body: Typed, cost: int) -> str | None:
         )
     if size_of(body) > MAX_EXPRESSION_SIZE:
         return f"With what its names stand for, the expression has more than {MAX_EXPRESSION_SIZE:,} names, values, operators and calls."
-    return None
+    return excess_of(body)
 
 
 def _sorted(problems: list[Problem]) -> tuple[Problem, ...]:

@@ -6,7 +6,6 @@ the newest. The partials of several aggregations stand in one row, each at a slo
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Final, NamedTuple, TypeAlias
 
 from gateway.pql.aggregates import AT, COUNTED, VALUE, Aggregate
@@ -15,7 +14,7 @@ from gateway.pql.inputs import Inputs
 from gateway.pql.partial_items import Items, items_of
 from gateway.pql.rows import Rows, Source, bound, rows
 from gateway.pql.sql import Compiled, written
-from gateway.pql.typed import Aggregated, Applied, Constant, Expression, LookUp, Read, Truncated, Typed, children
+from gateway.pql.typed import Aggregated, Expression, Typed
 from gateway.pql.types import NUMBERS as OF_NUMBERS
 from gateway.pql.types import TIMES
 from gateway.pql.values import quoted
@@ -25,14 +24,6 @@ NUMBERS: Final = 3
 
 FOLDED: Final = "folded"
 """A key of what partials come to, beside those of `aggregates.explained`: it is true."""
-
-MAX_DIGITS: Final = 100_000
-"""Digits that a number of an expression may have, taken at the worst: Postgres has room for 131,072."""
-MAX_YEARS: Final = 100_000
-"""Years by which an expression may shift times, taken together: Postgres has room for 294,276."""
-
-_DOUBLE_DIGITS: Final = 350
-_YEARS: Final[Mapping[str, float]] = {"year": 1, "decade": 10, "century": 100, "millennium": 1_000}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,8 +75,8 @@ Parts: TypeAlias = Mapping[int, PartialOf]
 
 
 def partial_of(expression: Expression, aggregate: Aggregate | None) -> PartialOf | None:
-    """Return the partials of an expression that is an aggregation; None where it has none, or might not be computable for some event."""
-    if aggregate is None or not _is_bounded(expression.body):
+    """Return the partials of an expression that is an aggregation; None where it has none."""
+    if aggregate is None:
         return None
     of: Aggregated | Items | None = items_of(expression.body, aggregate)
     match expression.body:
@@ -237,37 +228,3 @@ def _over(source: Source, found: Rows, value: str, aggregate: str) -> str:
 def _holds(found: Rows) -> str:
     """Return whether an event is among rows that are made of it alone."""
     return f"(({' and '.join(found.conditions)}) is true)" if found.conditions else "true"
-
-
-# ------------------------------------------------------------------------------------------------ bounds
-
-
-def _is_bounded(body: Typed) -> bool:
-    """Return whether no number or time of an expression can leave the ranges of Postgres, whatever the event says."""
-    digits, years, seen, open_ = dict[int, int](), 0.0, list[Typed](), [body]
-    known = set[int]()
-    while open_:
-        node = open_.pop()
-        if id(node) not in known:
-            known.add(id(node))
-            seen.append(node)
-            open_ += children(node)
-    years = sum(abs(node.shift) * _YEARS.get(node.unit, 1) for node in seen if isinstance(node, Truncated))
-    return years <= MAX_YEARS and _digits(body, digits) <= MAX_DIGITS
-
-
-def _digits(node: Typed, known: dict[int, int]) -> int:
-    """Return how many digits the numbers in an expression may have at most, each node looked at once."""
-    if id(node) not in known:
-        below = [_digits(each, known) for each in children(node)]
-        match node:
-            case Constant(value=Decimal() as value):
-                found = len(value.as_tuple().digits) + abs(value.adjusted())
-            case Applied(function="*" | "/"):
-                found = sum(below)
-            case Read() | LookUp():
-                found = max(below, default=_DOUBLE_DIGITS)
-            case _:
-                found = 1 + max(below, default=_DOUBLE_DIGITS)
-        known[id(node)] = found
-    return known[id(node)]

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from gateway.pql.inputs import Inputs, event_rows, record, with_document
+from gateway.pql.ranges import as_double
 from gateway.pql.rows import (
     MADE,
     Rows,
@@ -205,10 +206,10 @@ class _Compiler:
         if isinstance(node.of, Variable):
             self.bind(node.input, record)
             with self._within(node.window):
-                return self.value(node.value)
+                return as_double(self, node.value)
         name = self.alias()
         self.bind(node.input, item_from(name, record))
-        found = self.value(node.value)
+        found = as_double(self, node.value)
         sql = as_json(found) if sql_type(found.type) == "jsonb" else found.sql
         return Value(
             node.type, f"(select {sql} from (select {item_columns(record)}) {name})", is_stored=found.is_stored

@@ -307,6 +307,11 @@ class ComputedFields(ObjectOf):
 
 def children(node: Typed) -> list[Typed]:
     """Return the expressions that stand directly in one, in the order of its fields; variables are not among them."""
+    return [each for each in below(node) if not isinstance(each, Variable)]
+
+
+def below(node: Typed) -> list[Typed]:
+    """Return the expressions that stand directly in one, in the order of its fields, variables among them."""
     found: list[Typed] = []
     for each in fields(node):
         _collect(getattr(node, each.name), found)
@@ -315,8 +320,7 @@ def children(node: Typed) -> list[Typed]:
 
 def _collect(value: Any, found: list[Typed]) -> None:
     if isinstance(value, Typed):
-        if not isinstance(value, Variable):
-            found.append(value)
+        found.append(value)
     elif isinstance(value, tuple):
         for each in value:
             _collect(each, found)

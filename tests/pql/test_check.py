@@ -199,6 +199,9 @@ def test_slow_expressions_are_warned_of():
         ("exists A0 from xEvent" + "".join(f", A{n} from xEvent" for n in range(1, 7)) + " where true", "at most 6 arrays"),
         (" ".join(f"let A{n} = (A{n - 1} + 1 + 1 + 1 + 1) in" if n else "let A0 = (1) in" for n in range(15)) + " A14", "parts in each other"),
         ('_acme.in.matches("(a{200}){200}")', "too large"),
+        (f"let A = ({'*'.join(['_acme.ratio'] * 20)}) in ({'/'.join(['A'] * 20)})", "may have 140,000 digits"),
+        (f"[_acme.ratio]{'.map(this * this)' * 9}.sum()", "at most 100,000 are allowed"),
+        ("[_acme.ratio]" + '.map({"a": this * this}).a' * 9 + ".max()", "at most 100,000 are allowed"),
     ],
 )  # fmt: skip
 def test_an_expression_is_bounded_before_anything_walks_it(text, message):

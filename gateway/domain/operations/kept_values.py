@@ -6,6 +6,7 @@ from typing import Any, Final
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration, Configurations
 from gateway.domain.config.policies import MergePolicy
+from gateway.domain.reading.attribute_results import comparable
 from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.kept_values import (
@@ -16,14 +17,12 @@ from gateway.domain.reading.kept_values import (
     read_next_changes,
     read_people,
     stale_people,
-    value_of,
 )
 from gateway.domain.reading.people import COUNT
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.check import Check
 from gateway.domain.work import leases
 from gateway.domain.work.leases import LeasedJob
-from gateway.errors import BadPql
 from gateway.runtime.uuids import NIL
 from gateway.storage.database import Database, Session
 from gateway.storage.queries import query
@@ -43,23 +42,15 @@ EVERYBODY: Final = 1_000_000
 async def refresh_kept_values(
     db: Database, scope: Scope, configurations: Configurations, job: LeasedJob, *, days: float
 ) -> None:
-    """Bring all kept values of the sandbox up to date, and drop those that no search read for `days`, or that nobody computes any more: a job, in pieces.
-
-    Raises BadPql, once all others are done, for an attribute with a value that is out of range.
-    """
-    config, failed = await configurations.read(db, scope), list[BadPql]()
+    """Bring all kept values of the sandbox up to date, and drop those that no search read for `days`, or that nobody computes any more: a job, in pieces."""
+    config = await configurations.read(db, scope)
     for kept in await list_kept(db, scope):
         attribute, policy = _of(config, kept)
         is_used = await read_instant(db) - kept.used_at < timedelta(days=days)
         if attribute is None or policy is None or not is_used:
             await _drop(db, scope, job, kept)
             continue
-        try:
-            await _refresh(db, scope, config, job, policy=policy, attribute=attribute)
-        except BadPql as error:
-            failed.append(error)
-    if failed:
-        raise failed[0]
+        await _refresh(db, scope, config, job, policy=policy, attribute=attribute)
 
 
 async def _refresh(
@@ -116,7 +107,7 @@ async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale
         made = dict(zip(people, zip(found, latest, strict=True), strict=True))
         for profile_id, row in stored.items():
             value, change_at = made.get(profile_id, (None, None))
-            if value is None or value.get(attribute.name) != value_of(row["value"]):
+            if value is None or comparable(value.get(attribute.name)) != comparable(row["value"]):
                 check.differs("kept_value", (attribute.name, profile_id), "differs from what is computed of the events")
             elif change_at is not None and (row["next_change_at"] is None or row["next_change_at"] > change_at):
                 check.differs(

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache, partial
 from typing import Any, Final
 
-import orjson
-
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.reading.attribute_results import value_of
 from gateway.domain.reading.attribute_times import timed
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes, with_values
 from gateway.domain.reading.conditions import within_range
@@ -32,7 +31,7 @@ async def with_values_of_people(
 ) -> list[Document]:
     """Return the documents of profiles with the values of the published attributes of people of these names.
 
-    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    Needs `profile:read`. Raises Forbidden.
     """
     attributes = published_attributes(config, names)
     found = await compute_values(db, scope, config, attributes, profiles)
@@ -47,7 +46,7 @@ async def with_values_of_events(
 ) -> list[Document]:
     """Return the documents of events with the values of the published attributes of events of these names.
 
-    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     documents = list[Document]()
@@ -71,7 +70,7 @@ async def _values_of(
     costs = {name: expression.cost for name, expression in expressions.items()}
     with timed(scope, costs, len(events)), within_range("a computed attribute has"):
         rows = await db.rows(statement, scope.sandbox_id, *given, *values)
-        return [[None if text is None else orjson.loads(text) for text in row] for row in rows]
+        return [[value_of(text) for text in row] for row in rows]
 
 
 @lru_cache(maxsize=64)

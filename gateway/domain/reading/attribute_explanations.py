@@ -79,7 +79,7 @@ async def explain_values(
 ) -> list[list[ComputedProvenance]]:
     """Explain the values that each profile has of published attributes of people: all at one instant, in the order of their names.
 
-    Needs `profile:read`. Raises Forbidden, BadInput; BadPql for a value that is out of range.
+    Needs `profile:read`. Raises Forbidden, BadInput.
     """
     scope.require(Permission.PROFILE_READ)
     attributes = published_attributes(config, names)

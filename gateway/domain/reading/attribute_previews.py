@@ -9,7 +9,8 @@ from typing import Any, Final
 from gateway.domain.config.attribute_expressions import Computation, Definition, in_order, program_of
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import MergePolicy
-from gateway.domain.reading.computed_attributes import PEOPLE_AT_ONCE, Moment, Result, bounded_value, results_in
+from gateway.domain.reading.attribute_results import Result, bounded_value
+from gateway.domain.reading.computed_attributes import PEOPLE_AT_ONCE, Moment, results_in
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.profiles import Profile, search_profiles
 from gateway.domain.rules.durations import Duration, check_lookback
@@ -38,14 +39,15 @@ class PreviewedValue:
     value: Any
     value_at: str | None
     events_counted: int
+    is_complete: bool
 
 
 @dataclass(slots=True)
 class Preview:
     """What an attribute would be, and what it would give for a sample of people.
 
-    `people_with_events` are those with events that count, `people_with_value` those whose value is not missing; `examples` are the first of
-    these. `is_complete`: time sufficed for the sample. `is_everybody`: there are no other people. `seconds`: how long the values took.
+    `people_with_events` are those with events that count, `people_with_value` those whose value is not missing, `people_beyond` those who
+    lack one because a number is beyond any double; `examples` are the first with a value. `is_complete`: time sufficed for the sample. `is_everybody`: there are no other people. `seconds`: how long the values took.
     """
 
     computation: Computation
@@ -54,6 +56,7 @@ class Preview:
     people_sampled: int = 0
     people_with_events: int = 0
     people_with_value: int = 0
+    people_beyond: int = 0
     is_complete: bool = False
     is_everybody: bool = False
     seconds: float = 0.0
@@ -65,6 +68,7 @@ class Preview:
         self.people_sampled += len(told)
         self.people_with_events += sum(each.events_counted > 0 for each in told)
         self.people_with_value += len(having)
+        self.people_beyond += sum(each.value is None and not each.is_complete for each in told)
         self.examples += having[: MAX_EXAMPLES - len(self.examples)]
 
 
@@ -82,7 +86,7 @@ async def preview_attribute(
     """Compute what an attribute of people with this expression would give, for the first `sample` people by their ids, in about so many seconds.
 
     Stores nothing. The ids are hashes, so that the first people are a fair sample. Needs `profile:read`. Raises Forbidden; BadPql for a text
-    that no attribute could have, with its place, and for a value that is out of range; BadInput for another look-back and for a sample
+    that no attribute could have, with its place; BadInput for another look-back and for a sample
     below 1, LimitExceeded for one over MAX_SAMPLE.
     """
     scope.require(Permission.PROFILE_READ)
@@ -124,5 +128,5 @@ def _check_sample(sample: int) -> None:
 
 def _previewed(profile: Profile, found: Mapping[str, Result]) -> PreviewedValue:
     told = found[_PREVIEWED]
-    value, _ = bounded_value(told)
-    return PreviewedValue(profile, value, told.get(AT), told.get(COUNTED, 0))
+    value, is_complete = bounded_value(told)
+    return PreviewedValue(profile, value, told.get(AT), told.get(COUNTED, 0), is_complete)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from itertools import groupby
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
 import orjson
@@ -13,6 +13,14 @@ import orjson
 from gateway.domain.config.attribute_expressions import ATTRIBUTES_FIELD, Program, in_order
 from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration, KeptPartial
+from gateway.domain.reading.attribute_results import (
+    IS_BEYOND,
+    Result,
+    as_fields,
+    bounded_value,
+    exact_values,
+    result_of,
+)
 from gateway.domain.reading.attribute_times import timed
 from gateway.domain.reading.computed_partials import fold
 from gateway.domain.reading.conditions import read_instant, within_range
@@ -23,7 +31,7 @@ from gateway.domain.rules.merge import Document
 from gateway.domain.rules.names import did_you_mean
 from gateway.domain.rules.scope import Permission, Scope
 from gateway.errors import BadInput
-from gateway.pql.aggregates import AT, COUNTED, VALUE
+from gateway.pql.aggregates import AT, COUNTED
 from gateway.pql.columns import as_columns
 from gateway.pql.inputs import Inputs
 from gateway.pql.partials import FOLDED
@@ -37,20 +45,14 @@ OF_DOCUMENTS = query("computed_attributes.compute_of_documents")
 PEOPLE_AT_ONCE: Final = 100
 """People whose values one statement computes; each has up to some thousand events."""
 
-MAX_KEYS: Final = 1_000
-"""Keys of a map that are told; of more, the first ones by code point."""
-
-Result: TypeAlias = Mapping[str, Any]
-"""What an attribute gives for a person, as `pql.aggregates.explained` makes it."""
-
 
 @dataclass(frozen=True, slots=True)
 class ComputedValue:
     """The value of an attribute for a person at `as_of`, the end of its window; `window_start` is None where it has no beginning.
 
     `value` is a value of JSON, None where it is missing. `value_at` is the time of the event that it is from, if it is from one.
-    `events_counted`: how many events it is of. `is_complete`: nothing of it was left out, as keys beyond MAX_KEYS are. `is_folded`: it is of
-    partials, and was not computed from events.
+    `events_counted`: how many events it is of. `is_complete`: nothing of it, or of what it reads, was left out, as keys beyond MAX_KEYS are,
+    and numbers beyond any double. `is_folded`: it is of partials, and was not computed from events.
     """
 
     attribute: ComputedAttribute
@@ -95,7 +97,7 @@ async def compute_values(
 ) -> list[list[ComputedValue]]:
     """Compute these attributes, which are published, for each profile: all at one instant, from what is there then.
 
-    Needs `profile:read`. Raises Forbidden; BadPql for a value that is out of range.
+    Needs `profile:read`. Raises Forbidden.
     """
     scope.require(Permission.PROFILE_READ)
     if not attributes or not profiles:
@@ -121,7 +123,7 @@ async def values_in(
 async def results_in(
     moment: "Moment", programs: Sequence[Program], profiles: Sequence[Profile]
 ) -> list[dict[str, Result]]:
-    """Compute programs, each behind those that it reads, for each profile: what each gives, by its name. Raises BadPql for a value that is out of range."""
+    """Compute programs, each behind those that it reads, for each profile: what each gives, by its name."""
     found: list[dict[str, Result]] = [{} for _ in profiles]
     costs = {program.name: program.expression.cost for program in programs}
     for start in range(0, len(profiles), PEOPLE_AT_ONCE):
@@ -139,18 +141,15 @@ async def values_of_events(
     *,
     people: Sequence[tuple[UUID, ...]],
     at: datetime,
-) -> list[dict[str, Any]]:
-    """Return the values of published attributes of events by name, for each person, given as xids. Needs no permission.
-
-    A missing value is left out, as in a document. Raises BadPql for a value that is out of range.
-    """
+) -> list[dict[str, str]]:
+    """Return the values of published attributes of events by name in JSON, for each person, given as xids; a missing one is left out. Needs no permission."""
     moment, programs = Moment.of(tx, scope, config, at), [config.programs.programs[each.name] for each in attributes]
     found: list[dict[str, Result]] = [{} for _ in people]
     for start in range(0, len(people), PEOPLE_AT_ONCE):
         some = slice(start, start + PEOPLE_AT_ONCE)
         with within_range("a computed attribute has"):
             await _compute_of_events(moment, programs, people[some], found[some])
-    return [_present(told) for told in found]
+    return [exact_values(told) for told in found]
 
 
 # ------------------------------------------------------------------------------------------------ computing
@@ -191,6 +190,10 @@ async def _compute(
         documents = [_document(moment.config, profile, told) for profile, told in zip(profiles, found, strict=True)]
         statement, values = _statement(OF_DOCUMENTS, moment.config.tenant_code, chosen)
         _add(found, chosen, await moment.tx.rows(statement, moment.scope.sandbox_id, documents, moment.at, *values))
+        for told in found:
+            for program in chosen:
+                if any(told[name].get(IS_BEYOND) for name in program.needs):
+                    told[program.name][IS_BEYOND] = True
 
 
 async def _compute_of_events(
@@ -219,7 +222,7 @@ def _add(
 ) -> None:
     for told, row in zip(found, rows, strict=True):
         texts = zip(programs, row, strict=True)
-        told.update((program.name, orjson.loads(text)) for program, text in texts if text is not None)
+        told.update((program.name, result_of(text)) for program, text in texts if text is not None)
 
 
 @lru_cache(maxsize=64)
@@ -242,28 +245,13 @@ def person_inputs(place: int, parameters: int) -> Inputs:
 
 def _document(config: Configuration, profile: Profile, told: Mapping[str, Result]) -> str:
     """Return the document of a profile as JSON text, with the values of attributes that are known by now."""
-    return orjson.dumps(with_values(config, profile.document, _present(told))).decode()
+    return orjson.dumps(with_values(config, profile.document, as_fields(exact_values(told)))).decode()
 
 
 def with_values(config: Configuration, document: Document, values: Mapping[str, Any]) -> Document:
     """Return a document with values of attributes, by their names, where these stand."""
     tenant = f"_{config.tenant_code}"
     return {**document, tenant: {**document.get(tenant, {}), ATTRIBUTES_FIELD: values}}
-
-
-def _present(told: Mapping[str, Result]) -> dict[str, Any]:
-    """Return the values that are there, by the names of their attributes."""
-    return {name: _without_nulls(each[VALUE]) for name, each in told.items() if each[VALUE] is not None}
-
-
-def _without_nulls(value: Any) -> Any:
-    """Return a value as a stored document would have it: its objects have no field that is null."""
-    match value:
-        case dict():
-            return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-        case list():
-            return [_without_nulls(each) for each in value]
-    return value
 
 
 # ------------------------------------------------------------------------------------------------ values
@@ -279,14 +267,6 @@ def _value(attribute: ComputedAttribute, told: Result, moment: Moment) -> Comput
     window = moment.at, moment.windows[attribute.name]
     counted, is_folded = told.get(COUNTED, 0), told.get(FOLDED, False)
     return ComputedValue(attribute, value, told.get(AT), *window, counted, is_complete, is_folded)
-
-
-def bounded_value(told: Result) -> tuple[Any, bool]:
-    """Return the value of a result, of a map the first MAX_KEYS keys, and whether that is all of it."""
-    value = told[VALUE]
-    if isinstance(value, dict) and len(value) > MAX_KEYS:
-        return {key: value[key] for key in sorted(value)[:MAX_KEYS]}, False
-    return value, True
 
 
 def size_of(values: Iterable[ComputedValue]) -> int:

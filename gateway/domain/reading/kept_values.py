@@ -22,6 +22,7 @@ from gateway.domain.config.computed_attributes import ComputedAttribute
 from gateway.domain.config.configuration import Configuration
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy
 from gateway.domain.facts.appending import read_stamp
+from gateway.domain.reading.attribute_results import as_fields, comparable
 from gateway.domain.reading.changes import ChangePage, list_changes
 from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
@@ -178,7 +179,7 @@ async def _given(
     at = max(at, *(kept[each.attribute_id].as_of for each in attributes))
     members = [tuple(row["xids"]) for row in people]
     values = await values_of_events(tx, scope, config, attributes, people=members, at=at)
-    return {str(row["profile_id"]): found for row, found in zip(people, values, strict=True)}
+    return {str(row["profile_id"]): as_fields(found) for row, found in zip(people, values, strict=True)}
 
 
 async def stale_people(
@@ -324,15 +325,15 @@ class _Piece:
     async def due(self) -> set[UUID]:
         return {row["profile_id"] for row in await self.tx.rows(DUE, *self._key, self.at, PEOPLE_PER_PIECE)}
 
-    async def write(self, people: Sequence[Any], asked: Iterable[UUID]) -> dict[UUID, Any]:
-        """Compute and store the values of people, and remove those of people asked for who are there no more. Return the values."""
+    async def write(self, people: Sequence[Any], asked: Iterable[UUID]) -> dict[UUID, str | None]:
+        """Compute and store the values of people, and remove those of people asked for who are there no more. Return the values in JSON."""
         members = [tuple(row["xids"]) for row in people]
         found = await values_of_events(self.tx, self.scope, self.config, [self.attribute], people=members, at=self.at)
-        values = {row["profile_id"]: told.get(self.attribute.name) for row, told in zip(people, found, strict=True)}
+        texts = [told.get(self.attribute.name) for told in found]
+        values = dict(zip((row["profile_id"] for row in people), texts, strict=True))
         if gone := set(asked) - values.keys():
             await self.tx.execute(REMOVE, *self._key, list(gone))
         if values:
-            texts = [None if value is None else orjson.dumps(value).decode() for value in values.values()]
             next_changes = await read_next_changes(self.tx, self.scope, self.attribute, members, self.at, leaps=True)
             await self.tx.execute(WRITE, *self._key, list(values), texts, next_changes)
         return values
@@ -343,7 +344,7 @@ class _Piece:
         stamp = await read_stamp(self.tx, self.scope)
         before = {row["profile_id"]: row["value"] for row in await self.tx.rows(READ, *self._key, list(due))}
         values = await self.write(await read_people(self.tx, self.scope, self.graph, due), due)
-        others = {key for key, value in values.items() if value != value_of(before.get(key))}
+        others = {key for key, text in values.items() if comparable(text) != comparable(before.get(key))}
         path = tuple(self.attribute.path.split("."))
         changes = {
             row["profile_id"]: PersonChange(ChangeKind.UPDATED, row["profile_id"], tuple(row["xids"]), paths=(path,))
@@ -399,8 +400,3 @@ def _people(graph: str) -> str:
 
 def _position(key: Any) -> str:
     return orjson.dumps(key).decode()
-
-
-def value_of(text: str | None) -> Any:
-    """Return the value that is stored as a text, None for a missing one."""
-    return None if text is None else orjson.loads(text)

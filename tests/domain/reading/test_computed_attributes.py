@@ -164,7 +164,7 @@ async def test_an_expression_is_over_the_profile_of_the_policy_and_over_other_at
 
 
 async def test_keys_beyond_the_bound_are_left_out_of_a_map(world, monkeypatch):
-    monkeypatch.setattr("gateway.domain.reading.computed_attributes.MAX_KEYS", 2)
+    monkeypatch.setattr("gateway.domain.reading.attribute_results.MAX_KEYS", 2)
     await world.publish("byKind", "xEvent.groupBy(eventType).map((K, G) => mapEntry(K, G.count()))")
     for kinds, told, is_complete in (("ba", {"a": 1, "b": 1}, True), ("c", {"a": 1, "b": 1}, False)):
         await world.events(*(event(kind, "2026-01-01T00:00:00Z", ADA, eventType=kind) for kind in kinds))

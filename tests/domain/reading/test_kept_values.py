@@ -3,14 +3,11 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
-from uuid import UUID
 
 import pytest
 from working import work_off
 from world import event, record
 
-from gateway.domain.config import computed_attributes
 from gateway.domain.operations.erasure_verification import verify_erasure
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import kept_values
@@ -165,21 +162,24 @@ async def test_a_value_that_would_outlast_its_window_is_found(world, monkeypatch
     assert [each.message for each in late] == 2 * ["would be kept beyond the time at which its window slides"]
 
 
-async def test_a_value_out_of_range_does_not_keep_the_job_from_those_of_other_attributes(world, monkeypatch):
-    ids = count(1)
-    monkeypatch.setattr(computed_attributes, "uuid4", lambda: UUID(int=next(ids)))  # the job goes by them
+@pytest.mark.parametrize("given", [0, 100])
+async def test_a_sum_that_no_double_holds_is_missing_for_that_person_and_for_nobody_else(world, monkeypatch, given):
+    monkeypatch.setattr(kept_values, "MAX_GIVEN", given)
     now = await read_instant(world.db)
-    await visited(world, ANA, "Ana", 1, at=now)
-    for name, text in (("spent", "xEvent.sum(commerce.order.priceTotal)"), ("visits", "xEvent.count()")):
-        await world.publish(name, text)
-        await found(world, f"{{own}}.{name} = 0")
-    for number in range(2):
-        huge = {"order": {"priceTotal": 1e308}}
-        await world.events(event(f"huge{number}", now.isoformat(), ANA, commerce=huge))
+    for who, name in ((ANA, "Ana"), (BOB, "Bob")):
+        await visited(world, who, name, 1, at=now)
+    await world.publish("spent", "xEvent.sum(commerce.order.priceTotal)")
+    assert await found(world, "{own}.spent = 0") == {"Ana", "Bob"}
+    for number, (who, price) in enumerate([(ANA, 1e308), (ANA, 1e308), (BOB, 0.1), (BOB, 2**53), (BOB, 1)]):
+        await world.events(event(f"{number}", now.isoformat(), who, commerce={"order": {"priceTotal": price}}))
+    assert await found(world, "{own}.spent = 9007199254740993.1") == {"Bob"}
+    assert await found(world, "{own}.spent.isNull()") == {"Ana"}
     await jobs.schedule(world.db)
     await world.db.rows(DUE, world.scope.sandbox_id)
     await work_off(world.db, world.configurations)
-    assert [row["value"] for row in await world.db.rows(VALUES, world.scope.sandbox_id)] == ["0", "3"]
+    stored = [row["value"] for row in await world.db.rows(VALUES, world.scope.sandbox_id)]
+    assert sorted(stored, key=str) == ["9007199254740993.1", None]
+    assert await verify(world.db, world.scope, world.configurations) == []
 
 
 async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
