@@ -68,7 +68,10 @@ class ComputedProvenanceType:
     events_counted: Long = attribute(
         "computed.events_counted", "Of how many events the value is; 0 for an expression over the profile."
     )
-    is_complete: bool = attribute("computed.is_complete", "As `ComputedAttributeValue.isComplete`.")
+    is_complete: bool = attribute(
+        "computed.is_complete",
+        "False where something is left out of the value, as `ComputedAttributeValue.isComplete` says.",
+    )
     events: list[EventType] = resolved_by(
         _events, f"The newest of the events that the value is of, the newest first, at most {EVENTS_TOLD}."
     )

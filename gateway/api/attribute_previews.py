@@ -41,7 +41,9 @@ class PreviewedValueType:
     value: JSON | None = plain("The value, as `ComputedAttributeValue.value` would be.")
     value_at: datetime | None = plain("For MOST_RECENT the time of the event that the value is from.")
     events_counted: Long = plain("Of how many events it is; 0 for an expression over the profile.")
-    is_complete: bool = plain("As `ComputedAttributeValue.isComplete` would be.")
+    is_complete: bool = plain(
+        "False where something would be left out of the value, as `ComputedAttributeValue.isComplete` says."
+    )
 
 
 def _merge_function(preview: strawberry.Parent[Preview]) -> str | None:

@@ -3,14 +3,12 @@
 Times need no such bound: those of documents lie in the years 1000 to 9999, and `occurs` leads some thousand years away from them.
 """
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Final
 
 from gateway.pql.rows import Source
 from gateway.pql.typed import Aggregated, Applied, Computed, Constant, Read, Typed, Variable, below, children
-from gateway.pql.types import Scalar
-from gateway.pql.values import Value, as_json
+from gateway.pql.values import Value, limited
 
 BEYOND_DOUBLE: Final = Decimal(2**1024 - 2**970)
 """The least number, either way, that no double holds: it would be rounded to infinity."""
@@ -18,8 +16,6 @@ BEYOND_DOUBLE: Final = Decimal(2**1024 - 2**970)
 MAX_DIGITS: Final = 100_000
 """Digits that a number of an expression may have, taken at the worst: Postgres has room for 131,072."""
 
-_BEYOND: Final = "$.** ? (@ >= $beyond || @ <= - $beyond)"
-"""A number in JSON that no double holds."""
 _DOUBLE_DIGITS: Final = 350
 
 
@@ -39,16 +35,7 @@ def as_double(source: Source, body: Typed) -> Value:
     found = source.value(body)
     if not _may_exceed_double(body):
         return found
-    beyond = source.parameter(BEYOND_DOUBLE, "numeric")
-    match body.type:
-        case Scalar.LONG | Scalar.DOUBLE:
-            limited = f"least(greatest({found.sql}, - {beyond}), {beyond})"
-            return replace(found, sql=f"nullif(nullif({limited}, {beyond}), - {beyond})")
-        case Scalar():
-            return found
-    name = source.alias()
-    is_beyond = f"jsonb_path_exists({name}.v, '{_BEYOND}', jsonb_build_object('beyond', {beyond}))"
-    return Value(body.type, f"(select {name}.v from (select {as_json(found)} as v) {name} where not {is_beyond})")
+    return limited(found, source.parameter(BEYOND_DOUBLE, "numeric"), source.alias())
 
 
 def _may_exceed_double(body: Typed) -> bool:

@@ -8,7 +8,7 @@ SQL NULL is a missing value. Every function uses the text of its argument once, 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from gateway.pql.types import ArrayOf, Entry, MapOf, ObjectOf, Scalar, Type
@@ -23,6 +23,8 @@ SQL_TYPES: Final[Mapping[Scalar, str]] = {
     Scalar.UNKNOWN: "text",
 }
 
+_BEYOND: Final = "$.** ? (@ >= $beyond || @ <= - $beyond)"
+"""A number in JSON that is as large as a limit."""
 _TIME_FORM: Final = 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'
 
 
@@ -110,6 +112,18 @@ def from_json(sql: str, kind: Type, *, is_stored: bool = False) -> Value:
             return Value(kind, f"({sql} #>> '{{}}')::{sql_type(kind)}")
         case ArrayOf() | MapOf() | ObjectOf() | Entry():
             return Value(kind, f"({sql})" if is_stored else f"nullif({sql}, 'null')", is_stored=is_stored)
+
+
+def limited(value: Value, beyond: str, name: str) -> Value:
+    """Return a value that is missing where it, or a number in it, is as large as a limit, either way. `name` is free for a table."""
+    match value.type:
+        case Scalar.LONG | Scalar.DOUBLE:
+            within = f"least(greatest({value.sql}, - {beyond}), {beyond})"
+            return replace(value, sql=f"nullif(nullif({within}, {beyond}), - {beyond})")
+        case Scalar():
+            return value
+    is_beyond = f"jsonb_path_exists({name}.v, '{_BEYOND}', jsonb_build_object('beyond', {beyond}))"
+    return Value(value.type, f"(select {name}.v from (select {as_json(value)} as v) {name} where not {is_beyond})")
 
 
 def quoted(text: str) -> str:

@@ -152,6 +152,15 @@ with found as materialized (
 select count(*)
   from removed;
 
+-- name: count_values(sandbox_id, xids) -> value
+-- Count the values of these identities and of the people that they belong to. Walks kept_attribute_pkey, identity_pkey and kept_value_pkey.
+select count(*)
+  from gateway.kept_attribute a
+  join gateway.kept_value v on v.sandbox_id = $1 and v.identity_graph = a.identity_graph and v.attribute_id = a.attribute_id
+ where a.sandbox_id = $1
+   and v.profile_id = any($2::uuid[] || array(select i.profile_id from gateway.identity i
+                                               where i.sandbox_id = $1 and i.xid = any($2::uuid[]) and i.profile_id is not null));
+
 -- name: drop_values(sandbox_id, identity_graph, attribute_id, size) -> value
 -- Remove some of an attribute's values. Returns how many. Walks kept_value_pkey.
 with removed as (

@@ -1,27 +1,50 @@
 """Values of computed attributes are those of the events that a person has, whatever came, went, was joined or taken apart; and searches find by them."""
 
-from contextlib import AsyncExitStack
-from dataclasses import replace
+import asyncio
+from contextlib import AsyncExitStack, suppress
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from urllib.parse import quote
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties.histories import START, VALUES, by_examples, histories
+from properties.histories import (
+    DATASETS,
+    START,
+    UNDOING,
+    VALUES,
+    Replay,
+    Step,
+    by_examples,
+    histories,
+    identities,
+    identity_rules,
+)
 from properties.test_one_truth import policies_of
+from working import work_off
 
-from gateway.domain.config import policies
+from gateway.domain.config import datasets, policies
+from gateway.domain.config.computed_attributes import AttributeStatus, update_attribute
 from gateway.domain.config.policies import IdentityGraphType, PolicySettings
+from gateway.domain.operations.erased_identities import lift_erasure, list_erased
+from gateway.domain.operations.erasure import DeleteScope
+from gateway.domain.operations.event_retention import expire_events
+from gateway.domain.operations.manual_links import link_identities, unlink_identities
 from gateway.domain.operations.verification import verify
 from gateway.domain.reading import events, kept_values, profiles, search
+from gateway.domain.reading.changes import list_changes
 from gateway.domain.reading.computed_attributes import compute_values, published_attributes
 from gateway.domain.reading.conditions import check_condition, now_in
 from gateway.domain.reading.events import EventFilter, EventOrder, EventRequest
+from gateway.domain.reading.kept_values import fold
 from gateway.domain.reading.search import Search
 from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.keyset import Window
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.work import jobs, leases
+from gateway.domain.work.job_kinds import JobKind
+from gateway.errors import Conflict, Invalid, NotFound
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
 from gateway.xdm.classes import XdmClass
@@ -35,6 +58,9 @@ ATTRIBUTES = {
     "latest": "xEvent.topN(timestamp, 1).head().eventType",
     "kinds": "xEvent.groupBy(eventType).map((K, G) => mapEntry(K, G.count()))",
     "recent": "xEvent.count()",
+    "kindsSeen": "xEvent.eventType.distinct().count()",
+    "favourite": 'xEvent.groupBy(eventType).map((K, G) => {{"key": K, "n": G.count()}}).topN(n, 1).head().key',
+    "lastKinds": "xEvent.topN(timestamp, 2).map(eventType)",
     "score": "{own}.recent * 10 + {own}.visits",
     "label": 'if(person.name.firstName.isNotNull() and {own}.score > 20, person.name.firstName, "none")',
 }
@@ -57,6 +83,14 @@ JOURNAL_SINCE = Query(
     "For these tests.",
 )
 """Says that the journal is kept since a time."""
+DUE = Query(
+    "test.due",
+    "update gateway.job set due_at = '2026-01-01' where sandbox_id = $1 and kind = 'EXPIRE_EVENTS'",
+    ("sandbox_id",),
+    (),
+    "rows",
+    "For these tests.",
+)
 INSTANTS = [START + timedelta(days=day, milliseconds=step) for day, step in [(0, 0), (1, 1), (2, -1), (30, 0)]]
 
 
@@ -74,6 +108,9 @@ def by_hand(document, found, at):
         "latest": newest,
         "kinds": {kind: kinds.count(kind) for kind in kinds if kind is not None},
         "recent": recent,
+        "kindsSeen": len(set(kinds)),
+        "favourite": min(kinds, key=lambda kind: (-kinds.count(kind), kind), default=None),
+        "lastKinds": [event.event_type for event in sorted(found, key=lambda event: event.timestamp, reverse=True)[:2]],
         "score": score,
         "label": name if name is not None and score > 20 else "none",
     }
@@ -124,13 +161,13 @@ async def values_by_hand(world, config, policy, at):
 
 
 async def check_searches(world, config, policy, at):
-    """Compare searches with the values by hand, and these with those told."""
+    """Compare searches with the values by hand, and these with those told. Return them."""
     expected = {}
     for profile_id, (by_us, told) in (await values_by_hand(world, config, policy, at)).items():
         assert told == by_us
         expected[profile_id] = by_us
     if policy not in config.materialized:
-        return
+        return expected
     for text, holds in CONDITIONS.items():
         key = (XdmClass.INDIVIDUAL_PROFILE, text.format(own=own(world)))
         condition = (await now_in(world.db, {key: await check_condition(config, key)}))[key]
@@ -138,31 +175,158 @@ async def check_searches(world, config, policy, at):
         found = sorted(profile_id for profile_id, values in expected.items() if holds(values))
         assert [each.profile_id for each in page.items] == found, text
     assert await search.count_profiles(world.db, world.scope, config, Search(policy, condition, 600)) == len(found)
+    return expected
 
 
-@settings(by_examples, max_examples=10)
+class Follower:
+    """Somebody who reads again whoever a change names, and so knows the values of everybody."""
+
+    def __init__(self, world):
+        self._world, self._key, self._known = world, None, {}
+
+    async def follow(self, db, config, policy, present):
+        """Check that everybody is named whose values are others than before, as far as attributes that searches read are concerned."""
+        for kept in await kept_values.list_kept(db, self._world.scope):
+            attribute = config.attributes.find(kept.attribute_id)
+            while kept.identity_graph == "PDG" and await fold(db, self._world.scope, config, policy, attribute):
+                pass  # as the job does
+        named, has_next = set(), True
+        while has_next:
+            page = await list_changes(db, self._world.scope, policy, Window(100, after=self._key))
+            named |= {xid for change in page.items for xid in (change.profile_id, *change.former_profile_ids)}
+            self._key, has_next = page.end.key, page.has_next
+        others = {key for key in {*self._known, *present} if self._known.get(key) != present.get(key)}
+        assert others <= named
+        self._known = present
+
+
+# ------------------------------------------------------------------------------------------------ what else happens
+
+
+@dataclass
+class Scene:
+    """A sandbox in which a history has run, and the database at its last instant."""
+
+    replay: Replay
+    history: list[Step]
+    later: Database
+
+    @property
+    def world(self):
+        return self.replay.world
+
+    @property
+    def place(self):
+        return self.world.db, self.world.scope
+
+
+async def nothing(scene):
+    """Nothing happens."""
+
+
+async def take_back(scene, how, place):
+    await scene.replay.undo(scene.history[place % len(scene.history)], how)
+
+
+async def erase(scene, one, reach):
+    """A dry run before counts the same, kept values among it."""
+    xid = await scene.world.xid(*one)
+    with suppress(NotFound):
+        counted = await scene.world.erase(xid, reach=reach, is_dry_run=True)
+        assert (await scene.world.erase(xid, reach=reach)).receipt == counted.receipt
+
+
+async def erase_and_lift(scene, one):
+    await erase(scene, one, DeleteScope.GRAPH)
+    for each in (await list_erased(*scene.place, Window(100))).items:
+        await lift_erasure(*scene.place, each.xid)
+    await scene.replay.run(scene.history)
+
+
+async def by_hand_of(scene, verb, pair):
+    with suppress(NotFound, Invalid, Conflict):
+        await verb(*scene.place, scene.world.configurations, *[await scene.world.xid(*one) for one in pair])
+
+
+async def change_rules(scene, rules):
+    await scene.replay.set_rules(rules)
+    await scene.replay.regroup()
+
+
+async def expire(scene, days):
+    """Let events go that are older at the last instant."""
+    await datasets.update_dataset(*scene.place, scene.world.shop.dataset_id, {"event_retention_days": days})
+    await jobs.schedule(scene.world.db)
+    await scene.world.db.rows(DUE, scene.world.scope.sandbox_id)
+    job = await leases.claim(scene.later, [JobKind.EXPIRE_EVENTS])
+    await leases.carry_out(
+        scene.later, job, expire_events(scene.later, scene.world.scope, scene.world.configurations, job)
+    )
+    await datasets.update_dataset(*scene.place, scene.world.shop.dataset_id, {"event_retention_days": None})
+
+
+async def merge_otherwise(scene, dataset):
+    rule = AttributeMerge(AttributeMergeType.DATASET_PRECEDENCE, (getattr(scene.world, dataset).dataset_id,))
+    await prefer(scene.world, rule)
+
+
+async def prefer(world, rule):
+    policy = (await world.config()).default_policy
+    await policies.update_policy(world.db, world.scope, policy.policy_id, {"attribute_merge": rule})
+    await work_off(world.db, world.configurations)
+
+
+async def publish_anew(scene, name):
+    """The job reads the past beside writers who send all once more."""
+    config = await scene.world.config()
+    attribute = next(each for each in config.attributes.values() if each.name == name)
+    for status in (AttributeStatus.DISABLED, AttributeStatus.NEW):
+        await update_attribute(*scene.place, config.unions, attribute.attribute_id, {}, most=25, status=status)
+    await asyncio.gather(scene.world.backfill(), scene.replay.run(scene.history))
+
+
+pairs = st.lists(identities, min_size=2, max_size=2, unique=True)
+HAPPENINGS = st.one_of(
+    st.tuples(st.just(nothing)),
+    st.tuples(st.just(take_back), UNDOING, st.integers(0, 5)),
+    st.tuples(st.just(erase), identities, st.sampled_from(DeleteScope)),
+    st.tuples(st.just(erase_and_lift), identities),
+    st.tuples(st.just(by_hand_of), st.sampled_from([link_identities, unlink_identities]), pairs),
+    st.tuples(st.just(change_rules), identity_rules()),
+    st.tuples(st.just(expire), st.integers(31, 33)),
+    st.tuples(st.just(merge_otherwise), st.sampled_from(DATASETS[:2])),
+    st.tuples(st.just(publish_anew), st.sampled_from(["ofKindA", "lastVisit", "kinds"])),
+)
+"""What happens to a sandbox beside ingestion, and to what of it."""
+
+
+@settings(by_examples, max_examples=12)
 @given(
-    history=histories(vary=True), given=st.sampled_from([0, 100]),
-    undoing=st.tuples(st.sampled_from([None, "abort", "revert", "delete"]), st.integers(0, 5)),
+    halves=st.tuples(histories(vary=True), st.integers(1, 6)), given=st.sampled_from([0, 100]),
+    happenings=st.lists(HAPPENINGS, min_size=3, max_size=3),
 )  # fmt: skip
 async def test_values_are_those_of_the_events_that_are_there_and_searches_find_by_them(
-    computing, instants, history, given, undoing
+    computing, instants, halves, given, happenings
 ):
-    """Searches are made before more comes and something goes, too, so that what is kept of them has to follow."""
-    undone, place = undoing
+    """Searches are made before more comes and something happens, too, so that what is kept of them has to follow; and changes name whose values are others."""
+    history, middle = halves
     await computing.empty()
+    await change_rules(Scene(computing, history, computing.world.db), [])
+    await prefer(computing.world, AttributeMerge(AttributeMergeType.TIMESTAMP_ORDERED))
+    world, follower = computing.world, Follower(computing.world)
+    scene = Scene(computing, history, instants[INSTANTS[-1]])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kept_values, "MAX_GIVEN", given)
         patch.setattr(kept_values, "PEOPLE_PER_PIECE", 2)
-        await computing.run(history[: place + 1])
-        world = computing.world
-        for at, db in instants.items():
+        await computing.run(history[:middle])
+        for (at, db), (happen, *to) in zip(instants.items(), [*happenings, (nothing,)], strict=True):
             config = await world.config()
-            await check_searches(replace(world, db=db), config, config.default_policy, at)
+            present = await check_searches(replace(world, db=db), config, config.default_policy, at)
+            await follower.follow(db, config, config.default_policy, present)
             if at == INSTANTS[0]:
-                await computing.run(history[place + 1 :])
-                if undone:
-                    await computing.undo(history[place % len(history)], undone)
+                await computing.run(history[middle:])
+            await happen(scene, *to)
+        config = await world.config()
         for policy in [*config.materialized[1:], *policies_of(config)[1:]]:
             await check_searches(replace(world, db=instants[INSTANTS[-1]]), config, policy, INSTANTS[-1])
         assert await verify(world.db, world.scope, world.configurations) == []

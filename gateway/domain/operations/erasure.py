@@ -24,7 +24,7 @@ from gateway.domain.facts.ingest_errors import purge_errors
 from gateway.domain.facts.warnings import purge_samples
 from gateway.domain.operations.erasure_people import (
     count_related,
-    count_vanishing,
+    count_with_people,
     find_to_erase,
     read_members,
     read_stored,
@@ -212,16 +212,23 @@ async def _preview(tx: Session, scope: Scope, config: Configuration, asked: Aske
 
 
 def _people_vanished(job: LeasedJob) -> DeletionReceipt | None:
-    """Return what the receipt lacks to count the people who vanished as they were before: pieces may part them, or join what others kept apart."""
-    if job.receipt is None or "people" not in (job.cursor or {}):
+    """Return what the receipt lacks to count the people who vanished, and the values of theirs, as they were before.
+
+    Pieces may part people, or join what others kept apart, and take away values of others, which are made anew.
+    """
+    counted = job.cursor or {}
+    if job.receipt is None or "people" not in counted:
         return None
-    return DeletionReceipt(profiles=job.cursor["people"] - job.receipt.profiles)
+    values = counted.get("values", job.receipt.computed_values)
+    return DeletionReceipt(
+        profiles=counted["people"] - job.receipt.profiles, computed_values=values - job.receipt.computed_values
+    )
 
 
 class _Erasing:
     """The work of one worker.
 
-    The cursor holds how many of the given identities are marked, `since` when and `before` which call; how many `people` will have vanished; and
+    The cursor holds how many of the given identities are marked, `since` when and `before` which call; how many `people` will have vanished, with how many `values`; and
     how far each step is.
     """
 
@@ -330,7 +337,8 @@ class _Erasing:
             total, place = total + counted.record_versions + counted.events, _place(*found)
             marked.update(found[0])
         async with self._db.transaction(self._scope.sandbox_id) as tx:
-            self._cursor = {**self._cursor, "people": await count_vanishing(tx, self._scope, marked)}
+            with_people = await count_with_people(tx, self._scope, marked)
+            self._cursor = {**self._cursor, "people": with_people.profiles, "values": with_people.computed_values}
             await leases.advance(tx, self._job, self._cursor, done=self._job.done, total=total)
 
     async def _marked(self, step: str) -> tuple[list[UUID], datetime] | None:

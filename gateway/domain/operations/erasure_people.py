@@ -19,6 +19,7 @@ READ_GIVEN = query("erasure.read_given")
 READ_UNFINISHED = query("erasure.read_unfinished")
 COUNT_RELATED = query("erasure.count_related")
 LIST_SUCCESSORS = query("erasure.list_successors")
+COUNT_VALUES = query("kept_values.count_values")
 
 
 async def read_stored(tx: Session, scope: Scope, xids: Collection[UUID]) -> dict[UUID, int]:
@@ -101,7 +102,13 @@ def _person_of(groups: Iterable[Collection[UUID]]) -> dict[UUID, UUID]:
 async def count_related(tx: Session, scope: Scope, erased: Collection[UUID]) -> DeletionReceipt:
     """Count what would go with the facts under these identities: they and others that only they name, people, ties of others and refused documents."""
     row: Any = await tx.row(COUNT_RELATED, scope.sandbox_id, list(erased))
-    return DeletionReceipt(**row, profiles=await count_vanishing(tx, scope, erased))
+    return DeletionReceipt(**row) + await count_with_people(tx, scope, erased)
+
+
+async def count_with_people(tx: Session, scope: Scope, erased: Collection[UUID]) -> DeletionReceipt:
+    """Count the people who would vanish with these identities, and the values that are stored of theirs and of the identities."""
+    values = await tx.value(COUNT_VALUES, scope.sandbox_id, list(erased))
+    return DeletionReceipt(profiles=await count_vanishing(tx, scope, erased), computed_values=values)
 
 
 async def count_vanishing(tx: Session, scope: Scope, erased: Collection[UUID]) -> int:

@@ -10,10 +10,12 @@ from gateway.domain.reading.attribute_results import comparable
 from gateway.domain.reading.computed_attributes import values_of_events
 from gateway.domain.reading.conditions import read_instant
 from gateway.domain.reading.kept_values import (
+    READ,
     Folded,
     Kept,
     fold,
     list_kept,
+    list_people_after,
     read_next_changes,
     read_people,
     stale_people,
@@ -92,6 +94,7 @@ async def verify_kept_values(check: Check) -> None:
         stale = await stale_people(check.tx, check.scope, policy, kept, at, most=EVERYBODY)
         if stale is not None:
             await _compare(check, kept, attribute, stale, max(at, kept.as_of))
+            await _find_missing(check, kept, attribute, stale)
 
 
 async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale: set[Any], at: Any) -> None:
@@ -116,6 +119,17 @@ async def _compare(check: Check, kept: Kept, attribute: ComputedAttribute, stale
                     "would be kept beyond the time at which its window slides",
                 )
         check.compared["kept values"] += len(stored)
+
+
+async def _find_missing(check: Check, kept: Kept, attribute: ComputedAttribute, stale: set[Any]) -> None:
+    """Report people who have no kept value, though no change says that theirs is to be computed."""
+    after = NIL
+    while people := await list_people_after(check.tx, check.scope, kept.identity_graph, after, VALUES_PER_READ):
+        after = people[-1]["profile_id"]
+        present = {row["profile_id"] for row in people} - stale
+        rows = await check.tx.rows(READ, check.scope.sandbox_id, *kept[:2], list(present))
+        for profile_id in sorted(present.difference(row["profile_id"] for row in rows)):
+            check.differs("kept_value", (attribute.name, profile_id), "is not there, and no change says so")
 
 
 def _of(config: Configuration, kept: Kept) -> tuple[ComputedAttribute | None, MergePolicy | None]:

@@ -46,8 +46,9 @@ class PreviewedValue:
 class Preview:
     """What an attribute would be, and what it would give for a sample of people.
 
-    `people_with_events` are those with events that count, `people_with_value` those whose value is not missing, `people_beyond` those who
-    lack one because a number is beyond any double; `examples` are the first with a value. `is_complete`: time sufficed for the sample. `is_everybody`: there are no other people. `seconds`: how long the values took.
+    `people_with_events` are those with events that count, `people_with_value` those whose value is not missing, `people_beyond` those
+    whose value is missing because a number is beyond any double; `examples` are the first with a value. `is_complete`: time sufficed for
+    the sample. `is_everybody`: there are no other people. `seconds`: how long the values took.
     """
 
     computation: Computation
@@ -86,8 +87,7 @@ async def preview_attribute(
     """Compute what an attribute of people with this expression would give, for the first `sample` people by their ids, in about so many seconds.
 
     Stores nothing. The ids are hashes, so that the first people are a fair sample. Needs `profile:read`. Raises Forbidden; BadPql for a text
-    that no attribute could have, with its place; BadInput for another look-back and for a sample
-    below 1, LimitExceeded for one over MAX_SAMPLE.
+    that no attribute could have, with its place; BadInput for another look-back and for a sample below 1, LimitExceeded for one over MAX_SAMPLE.
     """
     scope.require(Permission.PROFILE_READ)
     _check_sample(sample)

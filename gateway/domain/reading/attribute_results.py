@@ -1,7 +1,7 @@
 """What an attribute gives for a person, out of the JSON that Postgres makes of it.
 
 Numbers are computed as decimals of any length, kept as they are, and told as doubles. A value is missing if a number in it is beyond any
-double, and says so: what one person's events come to is no mistake of whoever asks for many.
+double, and says so: what one person's events come to is no mistake of a caller who asks for many.
 """
 
 import json

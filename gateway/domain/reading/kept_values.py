@@ -314,8 +314,7 @@ class _Piece:
 
     async def build(self, after: UUID) -> Folded:
         """Compute the values of the next people for the first time."""
-        found = PEOPLE_AFTER.filled(kept=_people(self.graph))
-        people = await self.tx.rows(found, self.scope.sandbox_id, after, PEOPLE_PER_PIECE)
+        people = await list_people_after(self.tx, self.scope, self.graph, after, PEOPLE_PER_PIECE)
         await self.write(people, {row["profile_id"] for row in people})
         last = people[-1]["profile_id"] if len(people) == PEOPLE_PER_PIECE else None
         built = self.kept.built + len(people)
@@ -390,6 +389,11 @@ async def read_next_changes(
 async def read_people(tx: Session, scope: Scope, graph: str, profile_ids: Iterable[UUID]) -> Sequence[Any]:
     """Read those of these people that exist in a kind of graph, with their xids. Needs no permission."""
     return await tx.rows(PEOPLE.filled(kept=_people(graph)), scope.sandbox_id, list(profile_ids))
+
+
+async def list_people_after(tx: Session, scope: Scope, graph: str, after: UUID, size: int) -> Sequence[Any]:
+    """List the next people in a kind of graph, with their xids. Needs no permission."""
+    return await tx.rows(PEOPLE_AFTER.filled(kept=_people(graph)), scope.sandbox_id, after, size)
 
 
 def _people(graph: str) -> str:

@@ -20,14 +20,14 @@ class KeptValues:
     tables = ("kept_value",)
 
     async def refresh(self, change: FactChange) -> None:
-        """Remove the values of people who may have parted, or who lost facts."""
+        """Remove the values of people who may have parted, or who lost facts: of those alone that the journal names, so that readers make them anew."""
         parts = change.locked is None
         if not (parts or change.is_removal) or not change.config.attributes:
             return
         people = change.effects.people.values()
-        xids = {xid for person in people for xid in (person.profile_id, *person.xids, *person.former)}
-        xids.update(xid for former, members in change.former_members.items() for xid in (former, *members))
-        xids |= change.event_xids
+        named = {profile_id for person in people for profile_id in (person.profile_id, *person.former)}
+        xids = named.union(*(person.xids for person in people), change.event_xids)
+        xids.update(xid for each in named for xid in change.former_members.get(each, ()))
         if xids:
             change.forgotten_values += await change.tx.value(FORGET, change.scope.sandbox_id, list(xids))
 
