@@ -11,14 +11,21 @@ select xid, tie_id, batch_id, dataset_id, origin, xids, first_at, last_at
 
 -- name: read_versions(sandbox_id, xids, dataset_ids, at, before_xid, before_dataset_id, before_ordinal, size, bytes) -> rows
 -- Read versions of these records up to a time and before one of them, the last ones first: so many, and no more once they take so many bytes where
--- they are stored. Walks record_pkey.
+-- they are stored. Walks record_pkey once for each record, from the version on where the piece before ended.
 select xid, dataset_id, ordinal, input, as_sent
   from (select v.*, sum(stored) over (order by xid desc, dataset_id desc, ordinal desc) - stored as before
-          from (select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
-                  from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
-                  join gateway.record as r on r.sandbox_id = $1 and r.xid = any($2::uuid[]) and r.xid = asked.xid and r.dataset_id = asked.dataset_id
-                 where r.ingested_at <= $4 and (r.xid, r.dataset_id, r.ordinal) < ($5, $6, $7)
-                 order by r.xid desc, r.dataset_id desc, r.ordinal desc
+          from (select v.*
+                  from (select xid, dataset_id, case when (xid, dataset_id) = ($5, $6) then $7 else 9223372036854775807 end as before
+                          from unnest($2::uuid[], $3::uuid[]) as asked (xid, dataset_id)
+                         where (xid, dataset_id) <= ($5, $6)
+                         order by xid desc, dataset_id desc) as asked
+                 cross join lateral (
+                       select r.xid, r.dataset_id, r.ordinal, r.input, r.as_sent, pg_column_size(r.input) as stored
+                         from gateway.record as r
+                        where r.sandbox_id = $1 and r.xid = asked.xid and r.dataset_id = asked.dataset_id and r.ordinal < asked.before
+                          and r.ingested_at <= $4
+                        order by r.ordinal desc
+                        limit $8) as v
                  limit $8) as v) as v
  where before < $9
  order by xid desc, dataset_id desc, ordinal desc;
