@@ -21,6 +21,7 @@ from gateway.api.pagination import After, Before, Connection, First, Last, Listi
 from gateway.api.tenants import SandboxNode
 from gateway.domain.config import api_keys
 from gateway.domain.config.api_keys import ApiKey
+from gateway.domain.rules.scope import Permission
 from gateway.errors import Invalid
 
 API_KEYS: Listing[ApiKey] = Listing("apiKeys", lambda key: (key.created_at, key.api_key_id))
@@ -119,9 +120,12 @@ async def _revoke(context: Context, given: DeleteInput) -> strawberry.ID:
 @strawberry.type(description="Mutations of API keys.")
 class ApiKeyMutation:
     create_api_key: ApiKeyPayload = mutation(
-        _create, "Makes an API key. Needs the scope `admin`, and a token for all sandboxes that the key is to open."
+        _create,
+        Permission.ADMIN,
+        "Makes an API key. Needs the scope `admin`, and a token for all sandboxes that the key is to open.",
     )
     revoke_api_key: DeletePayload = mutation(
         _revoke,
+        Permission.ADMIN,
         "Revokes an API key for good: whatever request begins from now on is refused with it, by every server. Needs the scope `admin`, and a token for all sandboxes that the key opens. A key has no versions, so `currentVersion` is INVALID.",
     )

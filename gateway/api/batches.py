@@ -22,6 +22,7 @@ from gateway.domain.facts import batch_lists, batches
 from gateway.domain.facts.batches import READ_BATCHES, Batch, BatchStatus
 from gateway.domain.facts.ingest_errors import ErrorPage, IngestError
 from gateway.domain.operations import batch_removal
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Started
 from gateway.projection.tree import Format
 from gateway.xdm.classes import XdmClass
@@ -170,13 +171,16 @@ async def _abort(context: Context, given: BatchInput) -> Started[Batch]:
 class BatchMutation:
     create_batch: BatchPayload = mutation(
         _create,
+        Permission.PROFILE_WRITE,
         "Opens a batch; with a key that was used before, gives that batch again. Calls that name no batch share a rolling one. Needs the scope `profile:write`.",
     )
     complete_batch: BatchPayload = mutation(
         _complete,
+        Permission.PROFILE_WRITE,
         "Ends a batch: it takes no more documents. Doing it again changes nothing. Needs the scope `profile:write`.",
     )
     abort_batch: BatchPayload = mutation(
         _abort,
+        Permission.PROFILE_WRITE,
         "Gives a loading batch up and takes back all that came with it. A rolling batch cannot be aborted: others send into it, too. Needs the scope `profile:write`.",
     )

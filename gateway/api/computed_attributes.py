@@ -31,6 +31,7 @@ from gateway.domain.config.retention_warnings import warnings_of_attribute
 from gateway.domain.reading.computed_attributes import ComputedValue, compute_values, published_attributes, size_of
 from gateway.domain.reading.profiles import Profile
 from gateway.domain.rules.durations import Duration
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job
 from gateway.xdm.classes import XdmClass
 
@@ -395,16 +396,19 @@ async def _delete(context: Context, given: DeleteInput) -> strawberry.ID:
 class ComputedAttributeMutation:
     create_computed_attribute: ComputedAttributePayload = mutation(
         _create,
+        Permission.CONFIG_WRITE,
         "Makes a computed attribute, as a DRAFT or published. What is wrong with its expression comes with line and column. Needs the scope `config:write`.",
         configures=True,
     )
     update_computed_attribute: ComputedAttributePayload = mutation(
         _update,
+        Permission.CONFIG_WRITE,
         "Changes a DRAFT, publishes it, switches a published attribute off, or names one anew. Needs the scope `config:write`.",
         configures=True,
     )
     delete_computed_attribute: DeletePayload = mutation(
         _delete,
+        Permission.CONFIG_WRITE,
         "Deletes a computed attribute that is a DRAFT or DISABLED. Needs the scope `config:write`.",
         configures=True,
     )

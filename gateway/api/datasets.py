@@ -21,6 +21,7 @@ from gateway.domain.config.registry import XdmSchema
 from gateway.domain.config.retention_warnings import warnings_of_dataset
 from gateway.domain.facts.batches import Batch
 from gateway.domain.rules.limits import DAYS
+from gateway.domain.rules.scope import Permission
 from gateway.projection.tree import Format
 
 described(
@@ -238,10 +239,11 @@ async def _update(context: Context, given: UpdateDatasetInput) -> Dataset:
 @strawberry.type(description="Mutations of datasets.")
 class DatasetMutation:
     create_dataset: DatasetPayload = mutation(
-        _create, "Makes a dataset. Needs the scope `config:write`.", configures=True
+        _create, Permission.CONFIG_WRITE, "Makes a dataset. Needs the scope `config:write`.", configures=True
     )
     update_dataset: DatasetPayload = mutation(
         _update,
+        Permission.CONFIG_WRITE,
         "Renames a dataset, describes it, enables it for profile, or says how old its events may be. Needs the scope `config:write`.",
         configures=True,
     )

@@ -6,7 +6,7 @@ from operator import attrgetter
 import strawberry
 
 from gateway.api.context import Context, Info, attribute, plain, resolved_by
-from gateway.api.identities import IdentityInput, input_xid
+from gateway.api.identities import IdentityInput, mutated_xid
 from gateway.api.ids import global_id, naming_jobs
 from gateway.api.jobs import SystemJobNode
 from gateway.api.mutations import DeletePayload, mutation
@@ -16,8 +16,8 @@ from gateway.api.scalars import Long
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.operations import erased_identities
 from gateway.domain.operations.erased_identities import ErasedIdentity
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job
-from gateway.errors import BadInput, Invalid
 
 
 def _xid(erased: strawberry.Parent[ErasedIdentity]) -> str:
@@ -67,10 +67,7 @@ class LiftErasureInput:
 
 
 async def _lift(context: Context, given: LiftErasureInput) -> str:
-    try:
-        xid = input_xid(context, given.identity)
-    except BadInput as error:
-        raise Invalid(error.message, path=["identity"]) from error
+    xid = mutated_xid(context, given.identity, "identity")
     with naming_jobs():
         await erased_identities.lift_erasure(context.db, context.scope, xid)
     return global_id("Identity", xid)
@@ -80,5 +77,6 @@ async def _lift(context: Context, given: LiftErasureInput) -> str:
 class ErasedIdentityMutation:
     lift_erasure: DeletePayload = mutation(
         _lift,
+        Permission.JOBS_WRITE,
         "Lets an erased identity be stored again, as if it had never been: it leaves `erasedIdentities`. What was deleted stays so. NOT_FOUND for one that was not erased, CONFLICT while it is being erased. Needs the scope `jobs:write`.",
     )

@@ -5,14 +5,14 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, plain
-from gateway.api.identities import IdentityInput, input_keys
+from gateway.api.identities import IdentityInput, input_keys, mutated_xid
 from gateway.api.ids import input_id
 from gateway.api.scalars import described
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.operations.erasure import MAX_IDENTITIES, DeleteScope, delete_profiles
 from gateway.domain.reading.profiles import InvalidKey
 from gateway.domain.work.jobs import Job
-from gateway.errors import Invalid, NotFound, TooMany
+from gateway.errors import NotFound, TooMany
 
 described(
     DeleteScope,
@@ -70,5 +70,5 @@ def _xids(context: Context, given: DeleteProfileInput) -> list[UUID]:
     xids, keys = input_keys(context, given.identities)
     for place, key in enumerate(keys):
         if isinstance(key, InvalidKey):
-            raise Invalid(key.message, path=(*path, str(place)))
+            mutated_xid(context, given.identities[place], *path, str(place))
     return xids

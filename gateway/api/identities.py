@@ -39,7 +39,7 @@ from gateway.domain.reading.identity_graphs import Link, Members
 from gateway.domain.reading.people_statements import PERSON, WHOLE
 from gateway.domain.reading.profiles import InvalidKey, Profile, ProfileResult
 from gateway.domain.rules.graphs import LinkRefusal
-from gateway.errors import BadInput, LimitExceeded, Vanished
+from gateway.errors import BadInput, Invalid, LimitExceeded, Vanished
 from gateway.projection.tree import Column, Format
 
 described(
@@ -101,6 +101,16 @@ def input_xid(context: Context, given: IdentityInput) -> UUID:
     if isinstance(given.key, IdentityKeyInput):
         return resolve_xid(context.scope, context.config, given.key.namespace, given.key.value)
     return parse_xid(given.xid or "")
+
+
+def mutated_xid(context: Context, given: IdentityInput, *path: str) -> UUID:
+    """Return the xid of an identity in a mutation's input, where it stands at a path. Raises Invalid, with the path of the field at fault."""
+    try:
+        return input_xid(context, given)
+    except BadInput as error:
+        is_known = given.key and context.config.namespace(given.key.namespace)
+        place = ["key", "value" if is_known else "namespace"] if given.key else ["xid"]
+        raise Invalid(error.message, path=[*path, *place]) from error
 
 
 def input_xids(context: Context, given: Sequence[IdentityInput]) -> list[UUID]:

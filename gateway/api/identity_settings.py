@@ -12,6 +12,7 @@ from gateway.api.namespaces import NamespaceType
 from gateway.api.scalars import described
 from gateway.domain.config import identity_settings
 from gateway.domain.config.identity_settings import IdentitySettingsStatus
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job, Started
 
 described(
@@ -104,6 +105,7 @@ async def _update(context: Context, given: IdentitySettingsInput) -> Started[ide
 class IdentitySettingsMutation:
     update_identity_settings: IdentitySettingsPayload = mutation(
         _update,
+        Permission.CONFIG_WRITE,
         "Replaces the identity settings. New data follows them at once, the people who are there in a job. Needs the scope `config:write`.",
         configures=True,
     )

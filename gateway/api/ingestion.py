@@ -14,6 +14,7 @@ from gateway.api.scalars import JSON, described
 from gateway.domain.facts.batches import Batch
 from gateway.domain.ingest import ingestion
 from gateway.domain.ingest.ingestion import IngestResult
+from gateway.domain.rules.scope import Permission
 from gateway.domain.rules.versions import Mode
 
 described(
@@ -111,9 +112,11 @@ def _batch_id(given: strawberry.ID | None) -> UUID | None:
 class IngestionMutation:
     ingest_records: IngestPayload = mutation(
         _records,
+        Permission.PROFILE_WRITE,
         "Takes records in, up to 1,000; each is answered for, and sending one again changes nothing. Needs the scope `profile:write`.",
     )
     ingest_events: IngestPayload = mutation(
         _events,
+        Permission.PROFILE_WRITE,
         "Takes events in, up to 1,000; each is answered for, and sending one again changes nothing. Needs the scope `profile:write`.",
     )

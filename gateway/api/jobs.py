@@ -26,6 +26,7 @@ from gateway.domain.facts.batches import Batch
 from gateway.domain.operations.batch_removal import delete_batch, revert_batch
 from gateway.domain.operations.dataset_removal import delete_dataset
 from gateway.domain.operations.erasure import DeleteScope
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work import job_lists, jobs
 from gateway.domain.work.job_kinds import RULES, About
 from gateway.domain.work.job_lists import JobFilter, JobOrder, JobOrderField
@@ -374,11 +375,13 @@ async def _cancel(context: Context, given: CancelInput) -> Job:
 class SystemJobMutation:
     create_system_job: SystemJobPayload = mutation(
         _create,
+        Permission.JOBS_WRITE,
         "Starts a job that deletes or takes back what came in, and answers at once. CONFLICT where such a job is open already, or another one is at work on the same batch or dataset. Needs the scope `jobs:write`.",
         configures=True,
     )
     cancel_system_job: SystemJobPayload = mutation(
         _cancel,
+        Permission.JOBS_WRITE,
         "Cancels a job: what it has done stays, nothing more is done. A batch or dataset that it was deleting is given back with what is left; a REVERT_BATCH can be cancelled until it begins. CONFLICT for a job that has ended, and for one on whose end others depend, such as those of ABORT_BATCH, MATERIALIZE_POLICY and REGROUP_IDENTITIES. Needs the scope `jobs:write`.",
         configures=True,
     )

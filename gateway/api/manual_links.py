@@ -6,13 +6,12 @@ from uuid import UUID
 import strawberry
 
 from gateway.api.context import Context, Info, plain, resolved_by
-from gateway.api.identities import IdentityGraphNode, IdentityInput, input_xid
+from gateway.api.identities import IdentityGraphNode, IdentityInput, mutated_xid
 from gateway.api.mutations import MutationResult, UserError, mutation, user_errors
 from gateway.domain.config.configuration import Configurations
 from gateway.domain.operations import manual_links
 from gateway.domain.reading.identity_graphs import Members
-from gateway.domain.rules.scope import Scope
-from gateway.errors import BadInput, NotFound
+from gateway.domain.rules.scope import Permission, Scope
 from gateway.storage.database import Database
 
 
@@ -51,28 +50,20 @@ async def _done(
     context: Context,
     given: LinkIdentitiesInput,
 ) -> list[UUID]:
-    pair = _named(context, given.a, "a"), _named(context, given.b, "b")
+    pair = mutated_xid(context, given.a, "a"), mutated_xid(context, given.b, "b")
     await verb(context.db, context.scope, context.configurations, *pair)
     return list(pair)
-
-
-def _named(context: Context, given: IdentityInput, field: str) -> UUID:
-    """Return the xid of an identity in the input. Raises NotFound with the path for an impossible one."""
-    try:
-        return input_xid(context, given)
-    except BadInput as error:
-        is_known = given.key and context.config.namespace(given.key.namespace)
-        place = ["key", "value" if is_known else "namespace"] if given.key else ["xid"]
-        raise NotFound(error.message, path=[field, *place]) from error
 
 
 @strawberry.type(description="Mutations of manual links.")
 class LinkingMutation:
     unlink_identities: IdentityGraphPayload = mutation(
         _unlink,
+        Permission.PROFILE_WRITE,
         "Keeps two identities apart for good, whatever names both of them, now or later; what others join is not touched. Needs the scope `profile:write`.",
     )
     link_identities: IdentityGraphPayload = mutation(
         _link,
+        Permission.PROFILE_WRITE,
         "Lets two identities join that were unlinked; where no data ties them, or they were not unlinked, ties them by hand, as of now. The identity settings hold all the same. Needs the scope `profile:write`.",
     )

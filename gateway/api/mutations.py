@@ -16,6 +16,7 @@ import strawberry
 from gateway.api.context import Context, Info, plain, resolved_by
 from gateway.api.scalars import described
 from gateway.domain.config.configuration import Configuration
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Started
 from gateway.errors import BadInput, BadPql, BadSelector, LimitExceeded, TooMany, UserFault
 
@@ -82,13 +83,21 @@ class MutationResult:
 INPUT = strawberry.argument(name="input", description="What to do, and to which object.")
 
 
-def mutation(resolver: Callable[[Context, Any], Awaitable[Any]], description: str, *, configures: bool = False) -> Any:
+def mutation(
+    resolver: Callable[[Context, Any], Awaitable[Any]],
+    needs: Permission,
+    description: str,
+    *,
+    configures: bool = False,
+) -> Any:
     """Return a mutation's field, whose payload type is the annotation in the class.
 
-    `configures`: the mutation changes the sandbox's configuration, so that it is read again for the fields of the payload.
+    The caller must have the permission that it `needs`, or gets FORBIDDEN before anything of the input is looked up. `configures`: the
+    mutation changes the sandbox's configuration, so that it is read again for the fields of the payload.
     """
 
     async def answer(info: Info, given: Any) -> MutationResult:
+        info.context.scope.require(needs)
         try:
             done = await resolver(info.context, given)
         except (UserFault, BadInput) as error:

@@ -17,6 +17,7 @@ from gateway.domain.config.namespaces import Namespace
 from gateway.domain.reading.identities import known_namespace
 from gateway.domain.rules.graphs import IdentityType
 from gateway.domain.rules.normalization import IdentityNormalization
+from gateway.domain.rules.scope import Permission
 from gateway.errors import LimitExceeded, NotFound
 from gateway.projection.predicates import Predicate, one_of
 from gateway.projection.tree import Format
@@ -206,8 +207,14 @@ async def _update(context: Context, given: UpdateIdentityNamespaceInput) -> Name
 @strawberry.type(description="Mutations of namespaces.")
 class NamespaceMutation:
     create_identity_namespace: IdentityNamespacePayload = mutation(
-        _create, "Makes a namespace that is never deleted. Needs the scope `config:write`.", configures=True
+        _create,
+        Permission.CONFIG_WRITE,
+        "Makes a namespace that is never deleted. Needs the scope `config:write`.",
+        configures=True,
     )
     update_identity_namespace: IdentityNamespacePayload = mutation(
-        _update, "Renames or describes a custom namespace. Needs the scope `config:write`.", configures=True
+        _update,
+        Permission.CONFIG_WRITE,
+        "Renames or describes a custom namespace. Needs the scope `config:write`.",
+        configures=True,
     )

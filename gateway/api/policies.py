@@ -27,6 +27,7 @@ from gateway.domain.config import policies
 from gateway.domain.config.datasets import Dataset
 from gateway.domain.config.policies import IdentityGraphType, MergePolicy, PolicySettings, PolicyStatus
 from gateway.domain.rules.merge import AttributeMerge, AttributeMergeType
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job, Started
 from gateway.xdm.classes import XdmClass
 
@@ -285,13 +286,20 @@ def _rule(given: AttributeMergeInput) -> AttributeMerge:
 @strawberry.type(description="Mutations of merge policies.")
 class PolicyMutation:
     create_merge_policy: MergePolicyPayload = mutation(
-        _create, "Makes a merge policy; a sandbox has at most five. Needs the scope `config:write`.", configures=True
+        _create,
+        Permission.CONFIG_WRITE,
+        "Makes a merge policy; a sandbox has at most five. Needs the scope `config:write`.",
+        configures=True,
     )
     update_merge_policy: MergePolicyPayload = mutation(
-        _update, "Changes what is given of a merge policy. Needs the scope `config:write`.", configures=True
+        _update,
+        Permission.CONFIG_WRITE,
+        "Changes what is given of a merge policy. Needs the scope `config:write`.",
+        configures=True,
     )
     delete_merge_policy: DeletePayload = mutation(
         _delete,
+        Permission.CONFIG_WRITE,
         "Deletes a merge policy that is neither the default nor in use on edges. Needs the scope `config:write`.",
         configures=True,
     )

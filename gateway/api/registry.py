@@ -16,6 +16,7 @@ from gateway.api.weights import OBJECT, Weight
 from gateway.domain.config import registry
 from gateway.domain.config.namespaces import Namespace
 from gateway.domain.config.registry import IdentityDescriptor, XdmSchema
+from gateway.domain.rules.scope import Permission
 from gateway.xdm.classes import FieldGroup, XdmClass, field_groups
 
 described(
@@ -292,11 +293,13 @@ def _descriptors(given: list[IdentityDescriptorInput] | None) -> list[IdentityDe
 class RegistryMutation:
     create_schema: SchemaPayload = mutation(
         _create,
+        Permission.CONFIG_WRITE,
         "Makes a schema; the sandbox's GraphQL types follow at once. Needs the scope `config:write`.",
         configures=True,
     )
     update_schema: SchemaPayload = mutation(
         _update,
+        Permission.CONFIG_WRITE,
         "Adds to a schema; what it allowed before stays allowed. Needs the scope `config:write`.",
         configures=True,
     )

@@ -15,6 +15,7 @@ from gateway.api.policies import MergePolicyType
 from gateway.domain.config import search_indexes
 from gateway.domain.config.policies import MergePolicy
 from gateway.domain.config.search_indexes import SearchIndex
+from gateway.domain.rules.scope import Permission
 from gateway.domain.work.jobs import Job, Started
 from gateway.errors import NotFound
 
@@ -109,9 +110,11 @@ async def _delete(context: Context, given: DeleteSearchIndexInput) -> str:
 class SearchIndexMutation:
     create_search_index: SearchIndexPayload = mutation(
         _create,
+        Permission.CONFIG_WRITE,
         "Has a job make an index; a sandbox has at most twenty. LIMIT_EXCEEDED beyond. Needs the scope `config:write`.",
     )
     delete_search_index: DeletePayload = mutation(
         _delete,
+        Permission.CONFIG_WRITE,
         "Deletes an index: no search uses it from now on, and it takes no room and no time within the hour. Needs the scope `config:write`.",
     )

@@ -207,20 +207,24 @@ async def _delete(context: Context, given: DeleteSandboxInput) -> strawberry.ID:
 class TenantMutation:
     create_sandbox: SandboxPayload = mutation(
         _create,
+        Permission.ADMIN,
         "Makes an empty sandbox with the standard namespaces and the default merge policy. Needs the scope `admin`, and a token for all sandboxes.",
     )
     update_sandbox: SandboxPayload = mutation(
         _update,
+        Permission.ADMIN,
         "Changes a sandbox's title, or when its pseudonymous people are to go. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )
     reset_sandbox: SandboxPayload = mutation(
         _reset,
+        Permission.ADMIN,
         "Removes everything from a sandbox, its configuration included; it is as new, but identities that were erased stay so, and their namespaces stay. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )
     delete_sandbox: DeletePayload = mutation(
         _delete,
+        Permission.ADMIN,
         "Removes a sandbox and everything in it. The default one stays. Needs the scope `admin`, and a token for that sandbox.",
         configures=True,
     )

@@ -5,6 +5,7 @@ import strawberry
 from gateway.api.context import Context, plain
 from gateway.api.mutations import DeletePayload, mutation
 from gateway.domain.config import tokens
+from gateway.domain.rules.scope import Permission
 
 
 @strawberry.input(description="A token to be revoked.")
@@ -23,5 +24,6 @@ async def _revoke(context: Context, given: RevokeTokenInput) -> strawberry.ID:
 class TokenMutation:
     revoke_token: DeletePayload = mutation(
         _revoke,
+        Permission.ADMIN,
         "Revokes a token of the organization for good, whoever issued it: whatever request begins from now on is refused with it, by every server. Needs the scope `admin`, and a token for all sandboxes.",
     )

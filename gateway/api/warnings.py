@@ -25,6 +25,7 @@ from gateway.domain.facts.warnings import (
     WarningOrderField,
     WarningPage,
 )
+from gateway.domain.rules.scope import Permission
 from gateway.xdm.violations import ViolationCode
 
 described(
@@ -142,5 +143,6 @@ async def _acknowledge(context: Context, given: AcknowledgeInput) -> str:
 class WarningMutation:
     acknowledge_ingestion_warning: DeletePayload = mutation(
         _acknowledge,
+        Permission.PROFILE_WRITE,
         "Takes a warning that was seen to from the list, until it is raised again and counted anew. Needs the scope `profile:write`.",
     )

@@ -129,7 +129,7 @@ async def _read(db: Database, scope: Scope, job_id: UUID) -> Job:
 
 
 def _key(job_id: str) -> UUID:
-    key: UUID = input_id(job_id, "SystemJob", "ID")
+    key: UUID = input_id(job_id, "SystemJob", job_id)
     return key
 
 

@@ -72,7 +72,7 @@ async def _list(settings: Settings) -> list[ApiKey]:
 
 async def _revoke(settings: Settings, key_id: str) -> None:
     async with open_deployment(settings) as deployment:
-        await revoke_api_key(deployment.db, await deployment.scope(), input_id(key_id, "ApiKey", "id"))
+        await revoke_api_key(deployment.db, await deployment.scope(), input_id(key_id, "ApiKey", key_id))
 
 
 def _table(keys: list[ApiKey]) -> Table:

@@ -51,7 +51,7 @@ class Removal(Generic[T]):
 
 def batch_of(_: Configuration, text: str) -> UUID:
     """Return the key of the batch with this id. Raises NotFound."""
-    key: UUID = input_id(text, "Batch", "ID")
+    key: UUID = input_id(text, "Batch", text)
     return key
 
 

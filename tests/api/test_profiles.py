@@ -270,13 +270,21 @@ async def test_a_value_that_no_identity_can_have_is_invalid_in_every_field(modul
             f"query ($given: IdentityInput!) {{ {field}(identity: $given) {{ __typename }} }}", given=given
         )
         assert (error["extensions"]["code"], says in error["message"]) == ("BAD_INPUT", True)
-    for field in ("linkIdentities", "unlinkIdentities"):
-        mutation = (
-            f"mutation ($given: LinkIdentitiesInput!) {{ {field}(input: $given) {{ userErrors {{ path message }} }} }}"
-        )
-        pair = {"a": {"key": {"namespace": "Email", "value": "ana@x.io"}}, "b": given}
-        (told,) = (await module_client.data(mutation, given=pair))[field]["userErrors"]
-        assert (told["path"], says in told["message"]) == (["b", "key", "value"], True)
+    possible = {"key": {"namespace": "Email", "value": "ana@x.io"}}
+    for field, kind, asked, path in (
+        ("linkIdentities", "LinkIdentitiesInput", {"a": possible, "b": given}, ["b"]),
+        ("unlinkIdentities", "LinkIdentitiesInput", {"a": given, "b": possible}, ["a"]),
+        ("liftErasure", "LiftErasureInput", {"identity": given}, ["identity"]),
+        (
+            "createSystemJob",
+            "SystemJobInput",
+            {"deleteProfile": {"identities": [possible, given]}},
+            ["deleteProfile", "identities", "1"],
+        ),
+    ):
+        mutation = f"mutation ($given: {kind}!) {{ {field}(input: $given) {{ userErrors {{ code path message }} }} }}"
+        (told,) = (await module_client.data(mutation, given=asked))[field]["userErrors"]
+        assert (told["code"], told["path"], says in told["message"]) == ("INVALID", [*path, "key", "value"], True)
     taken = await module_client.world.records(record(key))
     assert len(taken.failed) == 1
 

@@ -61,6 +61,13 @@ async def test_without_any_scope_only_the_viewer_and_its_sandbox_can_be_read(sid
             assert ("errors" not in body) == (name in {"viewer", "sandbox"}), (name, body)
 
 
+async def test_a_mutation_reveals_nothing_about_ids_without_its_scope(side):
+    for name, field in root_fields("Mutation"):
+        given = arguments(name, field, dict.fromkeys([*side.ids, "any"], "nonsense"))
+        error = await side.client.error(operation("Mutation", name, field, depth=0), **given, scopes=[])
+        assert error["extensions"]["code"] == "FORBIDDEN", name
+
+
 async def test_a_caller_that_may_only_write_reads_no_documents_of_others(side):
     batch = "query ($id: ID!) { batch(id: $id) { status recordCount failedCount %s } }"
     assert await side.client.data(batch % "", id=side.ids["Batch"], scopes=["profile:write"])

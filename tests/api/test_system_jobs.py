@@ -261,8 +261,8 @@ async def test_a_list_of_people_with_a_fault_is_refused_with_its_place(client):
     known, unknown = ({"key": {"namespace": "Email", "value": f"{name}@example.com"}} for name in ("ana", "bob"))
     for identities, code, path in (
         ([known, unknown], "NOT_FOUND", ["identities", "1"]),
-        ([known, {"key": {"namespace": "Nothing", "value": "x"}}], "INVALID", ["identities", "1"]),
-        ([known, {"xid": "x"}], "INVALID", ["identities", "1"]),
+        ([known, {"key": {"namespace": "Nothing", "value": "x"}}], "INVALID", ["identities", "1", "key", "namespace"]),
+        ([known, {"xid": "x"}], "INVALID", ["identities", "1", "xid"]),
         ([], "INVALID", ["identities"]),
         ([known] * 1001, "LIMIT_EXCEEDED", ["identities"]),
     ):

@@ -83,7 +83,7 @@ def test_people_are_erased_by_namespace_and_value_or_by_a_file(command, batch_id
 
 def test_what_cannot_be_removed_says_why(command, batch_id, in_database):
     for arguments in (("delete", "dataset", "Nothing"), ("delete", "batch", "nonsense"), ("revert", "nonsense")):
-        with pytest.raises(NotFound):
+        with pytest.raises(NotFound, match=arguments[-1]):
             command(*arguments, *(() if arguments[0] == "revert" else ("--yes",)))
 
     async def begun(db, scope):
