@@ -191,9 +191,9 @@ update gateway.sandbox
 delete from gateway.computed_partial
  where sandbox_id = $1 and xid = any($2::uuid[]);
 
--- name: compare(sandbox_id, xids) -> rows
--- The partials that the events of these identities make, and those that are stored; either is null where it is missing. Walks
--- event_timeline_idx and computed_partial_pkey.
+-- name: compare(sandbox_id, xids, since) -> rows
+-- The partials that the events of these identities make, each from its own time in `since` on, and those that are stored; either is null where
+-- it is missing. Walks event_timeline_idx and computed_partial_pkey.
 {of_xids}
 select coalesce(made.xid, p.xid) as xid, coalesce(made.bucket_seconds, p.bucket_seconds) as bucket_seconds, coalesce(made.bucket, p.bucket) as bucket,
        made.first_at, made.last_at, made.numbers, {items} as items,

@@ -28,7 +28,10 @@ SINCE = MADE.replace("(true)", "(true) and t.timestamp >= ($5::timestamptz[])[1]
 WITHIN = {"of_xids": fill(part("computed_partials.of_xids"), columns="1", document="", within=computed_partials.WITHIN, made=MADE)}  # fmt: skip
 OWN = {
     "computed_partials.add_events": {"made": SINCE},
-    "computed_partials.compare": {"items": "made.items"},
+    "computed_partials.compare": {
+        "items": "made.items",
+        "of_xids": PARTS["of_xids"].replace("(true)", "(true and t.timestamp >= ($3::timestamptz[])[1])"),
+    },
     "computed_partials.make_held": WITHIN,
     "computed_partials.make_some": WITHIN,
 }

@@ -6,7 +6,7 @@ transaction, rows in the order of their keys: of two that write one row the seco
 """
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import lru_cache, partial
@@ -72,15 +72,17 @@ class ComputedPartials:
             return
         statement, values = comparing(kept)
         at = await check.tx.value(READ_INSTANT)
-        oldest = dict(zip(*reach(kept, at), strict=True))
-        for row in await check.tx.rows(statement, check.scope.sandbox_id, list(piece.xids), *values):
+        since = [begin_of_bucket(each.since(at), each.seconds) for each in kept]
+        for row in await check.tx.rows(statement, check.scope.sandbox_id, list(piece.xids), since, *values):
             key = (row["xid"], row["bucket_seconds"], row["bucket"])
             check.compared[self.name] += 1
             check.make("computed_partial", [key])
-            if key[2] + timedelta(seconds=key[1]) <= oldest.get(key[1], at):
-                continue  # read no more, and on its way out
-            made = _compared(kept, row, "")
-            if made != _compared(kept, row, "stored_") or (made and not _spans(row)):
+            end = key[2] + timedelta(seconds=key[1])
+            read = [
+                each for each in kept if each.since(at) < end
+            ]  # what no window reaches may be missing, and is on its way out
+            made = _compared(read, row, "")
+            if made != _compared(read, row, "stored_") or (made and not _spans(row)):
                 check.differs("computed_partial", key, "is not what its events make")
 
     async def verify_rest(self, check: Check) -> None:
@@ -195,16 +197,21 @@ def making_held(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ..
 @lru_cache(maxsize=64)
 def comparing(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that compares partials with those stored, and the values of the parameters behind its own."""
-    made, values = _of_xids(COMPARE, partials)
+    begins = {each.slot: f"($3::timestamptz[])[{place}]" for place, each in enumerate(partials, start=1)}
+    made, values = _of_xids(COMPARE, partials, lambda slot: f"t.timestamp >= {begins[slot]}")
     parts = {each.slot: each.partial for each in partials}
     items, stored = (normal_items(parts, row) for row in ("made", "p"))
     return COMPARE.filled(of_xids=made, items=items, stored_items=stored), values
 
 
-def _of_xids(statement: Query, partials: tuple[KeptPartial, ...]) -> tuple[str, tuple[Any, ...]]:
+def _of_xids(
+    statement: Query, partials: tuple[KeptPartial, ...], counts: Callable[[int], str] | None = None
+) -> tuple[str, tuple[Any, ...]]:
     taken = columns_of(partials, len(statement.parameters))
-    within, document = WITHIN if "since" in statement.parameters else "", table_of_document(taken.sql)
-    return fill(OF_XIDS, columns=taken.sql, document=document, within=within, made=_made(partials)), taken.values
+    within, document = WITHIN if "until" in statement.parameters else "", table_of_document(taken.sql)
+    return fill(
+        OF_XIDS, columns=taken.sql, document=document, within=within, made=_made(partials, counts=counts)
+    ), taken.values
 
 
 def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:
@@ -215,17 +222,18 @@ def _of_each_size(rows: Mapping[int, Packed]) -> dict[str, str]:
     }
 
 
-def _made(partials: Iterable[KeptPartial], oldest: str | None = None) -> str:
-    """Return a statement that gives the rows which the events in `taken` make, from the `oldest` time of each size on, a parameter."""
+def _made(
+    partials: Iterable[KeptPartial], oldest: str | None = None, counts: Callable[[int], str] | None = None
+) -> str:
+    """Return a statement that gives the rows which the events in `taken` make, from the `oldest` time of each size on, a parameter; for a slot of
+    those alone for which a condition `counts`."""
     selects = []
     for place, (seconds, parts) in enumerate(by_size(partials).items(), start=1):
         since = f" and t.timestamp >= ({oldest}::timestamptz[])[{place}]" if oldest else ""
-        packed = made(parts)
+        packed = made(parts, counts)
         bucket = _EPOCH if seconds == ALL_TIMES else f"date_bin(interval '{seconds} seconds', t.timestamp, {_EPOCH})"
-        counts = " or ".join(f"t.c{slot}" for slot in parts)
-        selects.append(
-            fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=counts, since=since, **packed._asdict())
-        )
+        some = " or ".join(f"(t.c{slot} and {counts(slot)})" if counts else f"t.c{slot}" for slot in parts)
+        selects.append(fill(OF_SIZE, seconds=str(seconds), bucket=bucket, counts=some, since=since, **packed._asdict()))
     return " union all ".join(selects)
 
 

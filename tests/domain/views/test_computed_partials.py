@@ -148,6 +148,18 @@ async def test_the_past_of_one_identity_is_read_bucket_after_bucket(world, monke
     assert (await values(world), await checked(world)) == ({"lately": sum(range(len(days)))}, [])
 
 
+async def test_a_shorter_look_back_has_no_partials_of_times_that_it_does_not_reach_though_another_one_of_its_size_does(
+    world,
+):
+    now = (await read_instant(world.db)).replace(hour=12)
+    for days in (2, 9):
+        early, late = ((now - timedelta(days=days, hours=hours)).isoformat() for hours in (5, 1))
+        await world.events(priced(f"early{days}", 1, at=early), priced(f"late{days}", days, at=late))
+    await world.publish("lately", "xEvent[commerce.order.priceTotal > 1].count()", MONTH)
+    await world.publish("today", SUM, parse_duration("PT72H"))
+    assert (await values(world), await checked(world)) == ({"lately": 2, "today": 3}, [])
+
+
 def noting(make, pieces):
     async def noted(tx, scope, partials, made, xids, *, since, until):
         pieces.append((xids, since, until))
