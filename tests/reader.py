@@ -38,6 +38,7 @@ from pooler import pgbouncer
 from program import Server, environment
 
 from gateway.server.http.docs import NAMES
+from hatch_build import STATIC, is_current
 
 HERE = Path(__file__).parents[1]
 ADDRESS = "http://127.0.0.1:8000"
@@ -129,8 +130,10 @@ class Reader:
         assert {httpx.get(f"{url}docs/{name}").status_code for name in NAMES} == {200}
 
     def _in_a_fresh_clone(self, text: str) -> None:
-        """Make a directory with the files of a fresh clone."""
+        """Make a directory with the files of a fresh clone, and the console where it was built of the same sources: that takes half of the time."""
         place = self._stack.enter_context(reachable_directory())
+        if is_current(HERE):
+            shutil.copytree(HERE / STATIC, place / STATIC)
         command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
         listed = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=True).stdout
         for name in filter(None, listed.split("\0")):
