@@ -16,6 +16,7 @@ from gateway.api.execution.errors import VariablesRefused
 from gateway.api.execution.paths import root
 from gateway.api.execution.prepared import Prepared
 from gateway.api.execution.stages import Stages
+from gateway.api.finished import too_large
 from gateway.api.schema import finish_schema
 from gateway.errors import AnswerTooLarge, BadInput
 
@@ -142,6 +143,8 @@ async def _done(name: str) -> Leaf:
     DONE.append(name)
     if name == "refused":
         raise BadInput(f"{name} was not done")
+    if name == "large":
+        raise too_large(10)
     return Leaf(name)
 
 
@@ -320,6 +323,7 @@ async def test_lists_of_objects_of_which_one_does_not_fit_are_refused_in_graphql
     [
         'mutation { b: loose(name: "b") { name slow slowTight } a: tight(name: "a") { tight } __typename }',
         'mutation { loose(name: "refused") { name } tight(name: "next") { slow } }',
+        'mutation { loose(name: "large") { name } tight(name: "next") { slow } }',
         'mutation { tight(name: "refused") { name } loose(name: "never") { name } }',
         'mutation { loose(name: "bad") { slowTight } tight(name: "next") { name loose } }',
         'mutation { a: loose(name: "a") { name } b: tight(name: "bad") { slowTight } c: loose(name: "never") { name } }',
