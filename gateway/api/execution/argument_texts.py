@@ -115,8 +115,9 @@ class AskedSelectors:
         they are too long together, Unavailable.
         """
         asked, length = self._texts.read(given, "selectors", MAX_SELECTOR_LENGTH)
-        work = partial(_parsed, asked, config)
-        return work() if length <= MAX_CHARACTERS_INLINE else await DOCUMENTS.run(work)
+        if length > MAX_CHARACTERS_INLINE:
+            return await DOCUMENTS.run(_parsed, asked, config)
+        return _parsed(asked, config)
 
 
 def _selectors_of(schema: GraphQLSchema, selected: SelectedField) -> Iterator[AskedText]:
