@@ -42,7 +42,9 @@ with held as materialized (
 ), part as (
   select numbers, items, {flags} from held
    union all
-  select {numbers}, {items}, {all} from taken as t
+  select made.*
+    from (select {numbers}, {items}, {all} from taken as t) as made
+   where exists (select from taken)
 )
 select {values}
   from part
@@ -55,13 +57,16 @@ exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {
 -- When a window begins that ends at a moment. A day that a month lacks is its last.
 (now.at at time zone 'UTC' - make_interval(months => {months}, secs => {seconds})) at time zone 'UTC'
 
+-- part: moment
+-- This moment, which is the next whole millisecond and the same in all rows, and when windows begin that end at it.
+(select now.at, array[{since}]::timestamptz[] as since
+   from (select (select date_trunc('milliseconds', stamp + interval '999 microseconds') from gateway.now() as stamp) as at) as now
+ offset 0) as moment
+
 -- part: document
--- The values of a person by the names of their attributes, as `computed.document`, at the next whole millisecond, which is the same for all
--- people; and whether JSON can tell them as they are: nothing was left out, no number is larger than a double, and nothing is null. `{most}`
+-- The values of a person by the names of their attributes at this moment, as `computed.document`; and whether JSON can tell them as they are: nothing was left out, no number is larger than a double, and nothing is null. `{most}`
 -- characters of text have no map with more keys than are told.
-cross join (select now.at, array[{since}]::timestamptz[] as since
-              from (select (select date_trunc('milliseconds', stamp + interval '999 microseconds') from gateway.now() as stamp) as at) as now
-            offset 0) as moment
+cross join {moment}
  cross join lateral ({folded}) as folded
  cross join lateral (select jsonb_strip_nulls(jsonb_build_object({values})) as document offset 0) as computed
  cross join lateral (select {are_whole} and length(computed.document::text) <= {most}
@@ -239,6 +244,17 @@ select xid, bucket_seconds, bucket, (select count(*) from gone) as gone
 select folded.*
   from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
  cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids, $5::timestamptz as at, $6::timestamptz[] as since offset 0) as moment
+ cross join lateral ({folded}) as folded
+ where {is_known}
+ order by slice.place;
+
+-- name: fold_now(sandbox_id, xids, starts, stops, version) -> rows
+-- What partials come to for each person, as `fold` has it, at this moment, which comes in front of it. Walks sandbox_pkey,
+-- computed_partial_pkey, and event_timeline_idx for the rows that are cut.
+select moment.at, folded.*
+  from unnest($3::integer[], $4::integer[]) with ordinality as slice (start, stop, place)
+ cross join lateral (select ($2::uuid[])[slice.start:slice.stop] as xids offset 0) as person
+ cross join {moment}
  cross join lateral ({folded}) as folded
  where {is_known}
  order by slice.place;

@@ -116,7 +116,7 @@ async def test_the_statement_that_reads_people_folds_values_of_partials(client, 
     await world.records(record(ADA, first_name="Ada"), record(BOB))
     await world.events(*EVENTS)
     for name in ("visits", "spent", "byKind"):
-        await world.publish(name, OF_PEOPLE[name], parse_duration("P1Y") if name == "spent" else None)
+        await world.publish(name, OF_PEOPLE[name])
     await world.publish("words", 'xEvent.topN(timestamp, 1).map({"words": [eventType, producedBy]}).head()')
     plain = reference(world)
     text = """query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile {
@@ -128,6 +128,10 @@ async def test_the_statement_that_reads_people_folds_values_of_partials(client, 
     with statements() as seen:
         await client.data(some.replace("_own", own), **WHO)
     assert seen == ["tenants.read_sandbox", "people.read_people"]
+    text_of_values = 'query ($who: [IdentityInput!]!) { profiles(identities: $who) { profile { computedAttributes(names: ["visits", "spent"]) { value } } } }'
+    with statements() as seen:
+        await client.data(text_of_values, **WHO)
+    assert seen == ["tenants.read_sandbox", "people.read_people", "computed_partials.fold_now"]
     assert ada["entity"][own] == {"ComputedAttributes": {"visits": 3, "spent": 9.5, "byKind": {"look": 1, "buy": 1}}}
     assert bob["entity"] == {
         "person": None,

@@ -1,9 +1,10 @@
 """Measures what computed attributes cost: ingestion of events with ten active ones, reading the past for one, and reading ten values.
 
-    .venv/bin/python tests/benchmarks/attributes.py [--events 100000]
+    .venv/bin/python tests/benchmarks/attributes.py [--events 100000] [--reads]
 
 On an embedded Postgres of its own (fsync on), in this process, without HTTP: purchases of 1,700 people within a year, in calls of 1,000, of
-people by chance and of 1,000 different ones, in turns with and without attributes. Times are medians, and CPU of this process and Postgres.
+people by chance and of 1,000 different ones, in turns with and without attributes; then people by chance, in turns without and with ten values.
+Times are medians, and CPU of this process and Postgres. With `--reads` no ingestion is measured.
 """
 
 import argparse
@@ -20,12 +21,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from client import Client
 from data_directories import initialize
 from places import reachable_directory
 from world import World
 
-from gateway.domain.reading.computed_attributes import compute_values, published_attributes
-from gateway.domain.reading.profiles import read_profiles
+from gateway.api.execution.operations import Request
 from gateway.domain.rules.durations import parse_duration
 from gateway.postgres.cluster import Cluster
 from gateway.storage.database import Database
@@ -69,6 +70,12 @@ def purchases(count: int, *, are_different: bool) -> Iterator[dict[str, Any]]:
 async def publish(world: World, name: str) -> None:
     text, lookback = TEN[name]
     await world.publish(name, text, lookback and parse_duration(lookback))
+
+
+PERSON = """query ($who: String!) { profile(identity: {key: {namespace: "ECID", value: $who}}) {
+  entity { person { name { firstName } } %s } %s
+  events(first: 10, orderBy: {field: TIMESTAMP, direction: DESC}) { nodes { id timestamp eventType entity { commerce { order { priceTotal } } } } } } }"""
+ROUNDS, READS = 5, 300
 
 
 class Clock:
@@ -126,31 +133,51 @@ async def past_and_reading(cluster: Cluster, events: int, clock: Clock) -> None:
         await publish(world, name)
         seconds, cpu = time.perf_counter() - begin, clock.read() - used
         print(f"events/s read for {name} {TEN[name][1] or ''}: {events / seconds:,.0f}; by CPU {events / cpu:,.0f}")
-    config = await world.config()
-    asked = world.db, world.scope, config
-    xids = [await world.xid("ECID", f"{person:038d}") for person in range(0, PEOPLE, 17)]
-    found = [each.profile for each in await read_profiles(*asked, config.default_policy, xids) if each.profile]
-    attributes = published_attributes(config, None)
-    spent = []
-    for read in (
-        lambda profile: read_profiles(*asked, config.default_policy, [profile.person.xids[0]]),
-        lambda profile: compute_values(*asked, attributes, [profile]),
-    ):
-        used = clock.read()
-        for _ in range(10):
-            for profile in found:
-                await read(profile)
-        spent.append((clock.read() - used) / len(found) * 100)
-    print(f"CPU of a person: {spent[0]:.2f} ms read alone, {spent[1]:.2f} ms for ten values")
+    await reading(world, clock)
     await world.db.close()
 
 
-async def measure(events: int) -> None:
+async def reading(world: World, clock: Clock) -> None:
+    """Ask for people by chance, in turns without and with ten values, with a part of the document and ten events each time."""
+    names = [{"person": {"name": {"firstName": f"F{person}"}}} for person in range(PEOPLE)]
+    people = [
+        {"identityMap": {"ECID": [{"id": f"{person:038d}", "primary": True}]}, **named}
+        for person, named in enumerate(names)
+    ]
+    for start in range(0, PEOPLE, CALL):
+        await world.records(*people[start : start + CALL])
+    client, own = Client.of(world), f"_{world.scope.organization.code}"
+    scope, chance = await client.scope(), random.Random(2)
+    asked = {
+        "without": PERSON % ("", ""),
+        "by entity": PERSON % (f"{own} {{ ComputedAttributes {{ {' '.join(TEN)} }} }}", ""),
+        "by computedAttributes": PERSON % ("", "computedAttributes { value }"),
+    }
+    spent: dict[str, list[tuple[float, float]]] = {name: [] for name in asked}
+    for _ in range(ROUNDS):
+        for name, text in asked.items():
+            times, used = [], clock.read()
+            for _ in range(READS):
+                variables = {"who": f"{chance.randrange(PEOPLE):038d}"}
+                begin = time.perf_counter()
+                await client.operations.run(scope, Request(text, variables))
+                times.append(time.perf_counter() - begin)
+            spent[name].append(((clock.read() - used) / READS, statistics.median(times)))
+    for name, rounds in spent.items():
+        pairs = list(zip(rounds, spent["without"], strict=True))
+        cpu, latency = (statistics.median(each[place] / alone[place] for each, alone in pairs) for place in (0, 1))
+        own_cpu, own_latency = (1000 * statistics.median(each[place] for each in rounds) for place in (0, 1))
+        print(
+            f"a person and 10 events, ten values {name}: {own_cpu:.2f} ms of CPU, {own_latency:.2f} ms; {cpu:.2f} and {latency:.2f} times"
+        )
+
+
+async def measure(events: int, *, reads_only: bool) -> None:
     with reachable_directory() as home:
         initialize(home / "data")
         async with Cluster(home / "data") as cluster:
             clock = Clock(home / "data" / "postgres")
-            for are_different in (False, True):
+            for are_different in () if reads_only else (False, True):
                 await ingestion(cluster, events // 2, are_different=are_different)
             await past_and_reading(cluster, events, clock)
 
@@ -158,4 +185,6 @@ async def measure(events: int) -> None:
 if __name__ == "__main__":
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--events", type=int, default=100_000)
-    asyncio.run(measure(arguments.parse_args().events))
+    arguments.add_argument("--reads", action="store_true")
+    chosen = arguments.parse_args()
+    asyncio.run(measure(chosen.events, reads_only=chosen.reads))

@@ -22,7 +22,7 @@ from gateway.domain.reading.attribute_results import (
     result_of,
 )
 from gateway.domain.reading.attribute_times import timed
-from gateway.domain.reading.computed_partials import fold
+from gateway.domain.reading.computed_partials import fold, fold_now, foldable
 from gateway.domain.reading.conditions import read_instant, within_range
 from gateway.domain.reading.events import slices
 from gateway.domain.reading.profiles import Profile
@@ -102,8 +102,35 @@ async def compute_values(
     scope.require(Permission.PROFILE_READ)
     if not attributes or not profiles:
         return [[] for _ in profiles]
+    if len(profiles) <= PEOPLE_AT_ONCE:
+        folded = await _values_folded(db, scope, config, attributes, profiles)
+        if folded is not None:
+            return folded
     async with db.snapshot() as tx:
         return await values_in(tx, scope, config, attributes, profiles)
+
+
+async def _values_folded(
+    db: Database,
+    scope: Scope,
+    config: Configuration,
+    attributes: Sequence[ComputedAttribute],
+    profiles: Sequence[Profile],
+) -> list[list[ComputedValue]] | None:
+    """Compute these attributes for each profile by one statement; None where partials do not tell the values of all."""
+    computed = foldable(config, tuple(each.name for each in attributes))
+    if computed is None:
+        return None
+    people = slices([profile.person.event_xids for profile in profiles])
+    costs = {each.name: each.partial.expression.cost for each in computed.partials}
+    with timed(scope, costs, len(profiles)), within_range("a computed attribute has"):
+        rows = await fold_now(db, scope, computed, people)
+        if not rows or any(None in row for _, row in rows):
+            return None
+        told = [(at, [orjson.loads(text or "") for text in row]) for at, row in rows]
+        return [
+            [_value(*each, at, _since(each[0], at)) for each in zip(attributes, row, strict=True)] for at, row in told
+        ]
 
 
 async def values_in(
@@ -117,7 +144,8 @@ async def values_in(
     programs = in_order(config.programs.programs, [attribute.name for attribute in attributes])
     moment = Moment.of(tx, scope, config, await read_instant(tx))
     found = await results_in(moment, programs, profiles)
-    return [[_value(each, told[each.name], moment) for each in attributes] for told in found]
+    at, windows = moment.at, moment.windows
+    return [[_value(each, told[each.name], at, windows[each.name]) for each in attributes] for told in found]
 
 
 async def results_in(
@@ -183,7 +211,7 @@ async def _compute(
     moment: Moment, programs: Sequence[Program], profiles: Sequence[Profile], found: Sequence[dict[str, Result]]
 ) -> None:
     """Compute programs for some profiles, and add to what was found of each. One statement for aggregations, and one for each level above."""
-    await _compute_of_events(moment, programs, [profile.person.xids for profile in profiles], found)
+    await _compute_of_events(moment, programs, [profile.person.event_xids for profile in profiles], found)
     above = [program for program in programs if not program.is_of_events]
     for _, level in groupby(above, lambda program: program.level):
         chosen = tuple(level)
@@ -262,11 +290,10 @@ def _since(attribute: ComputedAttribute, at: datetime) -> datetime | None:
     return None if lookback is None else lookback.before(at)
 
 
-def _value(attribute: ComputedAttribute, told: Result, moment: Moment) -> ComputedValue:
+def _value(attribute: ComputedAttribute, told: Result, at: datetime, since: datetime | None) -> ComputedValue:
     value, is_complete = bounded_value(told)
-    window = moment.at, moment.windows[attribute.name]
     counted, is_folded = told.get(COUNTED, 0), told.get(FOLDED, False)
-    return ComputedValue(attribute, value, told.get(AT), *window, counted, is_complete, is_folded)
+    return ComputedValue(attribute, value, told.get(AT), at, since, counted, is_complete, is_folded)
 
 
 def size_of(values: Iterable[ComputedValue]) -> int:

@@ -16,14 +16,15 @@ from gateway.domain.views.computed_partials import columns_of, table_of_document
 from gateway.pql.partials import made, results, values_of
 from gateway.pql.sql import Compiled
 from gateway.pql.values import quoted
-from gateway.storage.database import Session
+from gateway.storage.database import Reader, Session
 from gateway.storage.queries import Query, fill, part, query
 
 FOLD = query("computed_partials.fold")
+FOLD_NOW = query("computed_partials.fold_now")
 FOLDED = part("computed_partials.folded")
 DOCUMENT = part("computed_partials.document")
 WHOLE, CUT = part("computed_partials.whole"), part("computed_partials.cut")
-BEFORE = part("computed_partials.before")
+MOMENT, BEFORE = part("computed_partials.moment"), part("computed_partials.before")
 IS_KNOWN = part("computed_partials.is_known")
 
 LARGEST: Final = "1.7976931348623157e308"
@@ -72,6 +73,23 @@ async def fold(
     return await tx.rows(statement, scope.sandbox_id, *people, at, since, config.version, *values)
 
 
+async def fold_now(
+    db: Reader, scope: Scope, computed: Foldable, people: tuple[Any, Any, Any]
+) -> Sequence[tuple[datetime, Sequence[str | None]]]:
+    """Return what partials come to at this moment, as `fold` has it: for each person the moment, which is the same for all, and the columns."""
+    statement, values = folding_now(computed.partials)
+    rows = await db.rows(statement, scope.sandbox_id, *people, computed.version, *values)
+    return [(at, row) for at, *row in rows]
+
+
+@lru_cache(maxsize=64)
+def folding_now(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
+    """Return the statement that folds these partials at this moment, and the values of the parameters behind its own."""
+    folded = _folded(partials, "person.xids", len(FOLD_NOW.parameters), results)
+    statement = FOLD_NOW.filled(folded=folded.sql, moment=_moment(partials), is_known=fill(IS_KNOWN, version="$5"))
+    return statement, folded.values
+
+
 @lru_cache(maxsize=64)
 def folding(partials: tuple[KeptPartial, ...]) -> tuple[Query, tuple[Any, ...]]:
     """Return the statement that folds these partials, and the values of the parameters behind its own."""
@@ -84,10 +102,9 @@ def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int)
     whether they may be given so; and the values of its parameters, which come behind those of the statement."""
     folded = _folded(partials, xids, parameters, values_of)
     pairs = ", ".join(f"{quoted(each.name)}, folded.v{each.slot}" for each in partials)
-    begins = [_before(each.lookback) for each in _by_window(partials).values()]
     sql = fill(
         DOCUMENT,
-        since=", ".join(begins),
+        moment=_moment(partials),
         folded=folded.sql,
         values=pairs,
         are_whole=" and ".join(
@@ -147,6 +164,10 @@ def _folded(partials: tuple[KeptPartial, ...], xids: str, parameters: int, value
 
 def _since(place: int) -> str:
     return f"moment.since[{place}]"
+
+
+def _moment(partials: Iterable[KeptPartial]) -> str:
+    return fill(MOMENT, since=", ".join(_before(each.lookback) for each in _by_window(partials).values()))
 
 
 def _before(lookback: Duration | None) -> str:
