@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -14,6 +14,7 @@ from gateway.api.pagination import After, Before, Edge, First, Last, Listing, Pa
 from gateway.api.scalars import Long, described
 from gateway.domain.reading import changes
 from gateway.domain.reading.changes import ChangePage, ProfileChange
+from gateway.domain.reading.followed_attributes import follow_attributes
 from gateway.domain.rules.changes import Position
 from gateway.domain.views.effects import ChangeKind
 
@@ -134,6 +135,15 @@ class ProfileChangeConnection:
     page_info: PageInfo = plain("Whether there are more changes by now, and the cursors of the page's ends.")
 
 
+AttributesArgument = Annotated[
+    list[str] | None,
+    strawberry.argument(
+        name="attributes",
+        description="Names of published computed attributes whose values the caller keeps up with. From then on a window of theirs that slides is a change, too: UPDATED with the path of the attribute that slid, within an hour, until nobody names it for as long as indexes of searches are kept. Another name is BAD_INPUT.",
+    ),
+]
+
+
 async def _profile_changes(
     info: Info,
     *,
@@ -142,10 +152,13 @@ async def _profile_changes(
     last: Last = None,
     before: Before = None,
     merge_policy_id: PolicyArgument = None,
+    attributes: AttributesArgument = None,
 ) -> ChangeSlice:
     context = info.context
     policy, ordered = policy_in(context.config, merge_policy_id), listing(context.scope.sandbox_id)
     window = ordered.window(first, after, last, before)
+    if attributes:
+        await follow_attributes(context.db, context.scope, context.config, policy, attributes)
     return ChangeSlice(ordered, await changes.list_changes(context.db, context.scope, policy, window))
 
 

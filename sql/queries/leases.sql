@@ -81,9 +81,10 @@ update gateway.job
 returning job_id;
 
 -- name: rearm_job(sandbox_id, job_id, lease) -> value
--- The job's id if the lease held until now: a recurring job that is done is due again after its interval. Walks job_pkey.
+-- The job's id if the lease held until now: a recurring job that is done is due again after its interval, or after an
+-- hour if somebody asked for it before it was scheduled. Walks job_pkey.
 update gateway.job
-   set status = 'NEW', lease = null, due_at = stamp + every, cursor = null, attempt = 0, attempts = 0, error = null, updated_at = stamp
+   set status = 'NEW', lease = null, due_at = stamp + coalesce(every, interval '1 hour'), cursor = null, attempt = 0, attempts = 0, error = null, updated_at = stamp
   from gateway.now() as stamp
  where sandbox_id = $1 and job_id = $2 and lease = $3
 returning job_id;

@@ -4,6 +4,8 @@ import pytest
 from client import Client
 from world import World, event, record
 
+from gateway.domain.reading.kept_values import list_kept
+from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.versions import Mode
 
 CHANGES = """query Changes($first: Int, $after: String, $last: Int, $before: String) {
@@ -82,3 +84,11 @@ RESET = "mutation ($given: ResetSandboxInput!) { resetSandbox(input: $given) { u
 
 async def sandbox_id(client: Client) -> str:
     return (await client.data("{ sandboxes { nodes { id } } }"))["sandboxes"]["nodes"][0]["id"]
+
+
+async def test_a_follower_names_published_attributes_alone(client):
+    query = "query ($names: [String!]) { profileChanges(first: 0, attributes: $names) { pageInfo { endCursor } } }"
+    await client.world.publish("lately", "xEvent.count()", parse_duration("P1D"))
+    assert (await client.error(query, names=["latly"]))["extensions"]["code"] == "BAD_INPUT"
+    assert (await client.data(query, names=["lately"]))["profileChanges"]["pageInfo"]["endCursor"]
+    assert len(await list_kept(client.world.db, client.world.scope)) == 1

@@ -92,7 +92,7 @@ class Kept(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class KnownValues:
     """What a search reads with: a snapshot, and the values of people in it that are others than those kept, by name, by the text of their ids."""
 
     reader: Reader
@@ -104,20 +104,20 @@ class Moment:
 @asynccontextmanager
 async def at_one_moment(
     db: Database, scope: Scope, config: Configuration, policy: MergePolicy, names: Collection[str]
-) -> AsyncIterator[Moment]:
+) -> AsyncIterator[KnownValues]:
     """Open a snapshot in which the values of attributes of these names, which are of events, are known for everybody; without names, read from the database as it is.
 
     Needs `profile:read`. Raises Forbidden; Unavailable while a job computes them, which tells how far that is.
     """
     if not names:
-        yield Moment(db)
+        yield KnownValues(db)
         return
     attributes = [each for each in config.attributes.values() if each.is_published and each.name in names]
     for _ in range(_ROUNDS):
         async with db.snapshot() as tx:
             given = await _given(tx, scope, config, policy, attributes)
             if given is not None:
-                yield Moment(tx, policy.settings.identity_graph, attributes, given)
+                yield KnownValues(tx, policy.settings.identity_graph, attributes, given)
                 return
         for attribute in attributes:
             await _bring_up(db, scope, config, policy, attribute)
@@ -130,19 +130,19 @@ def document_part(key: str) -> str:
     return fill(part("kept_values.document"), key=key, **gaps)
 
 
-def values_of(moment: Moment) -> tuple[Any, ...]:
+def values_of(known: KnownValues) -> tuple[Any, ...]:
     """Return the values in the gaps of `document_part`; none without attributes."""
-    if not moment.attributes:
+    if not known.attributes:
         return ()
-    ids, names = [each.attribute_id for each in moment.attributes], [each.name for each in moment.attributes]
-    return orjson.dumps(moment.given).decode(), ids, names, moment.graph.value
+    ids, names = [each.attribute_id for each in known.attributes], [each.name for each in known.attributes]
+    return orjson.dumps(known.given).decode(), ids, names, known.graph.value
 
 
-async def note_use(db: Database, scope: Scope, moment: Moment, at: datetime) -> None:
+async def note_use(db: Database, scope: Scope, known: KnownValues, at: datetime) -> None:
     """Note that a search read attributes at a time, once a day. Needs no permission."""
-    if not moment.attributes:
+    if not known.attributes:
         return
-    graph, ids = moment.graph, [each.attribute_id for each in moment.attributes]
+    graph, ids = known.graph, [each.attribute_id for each in known.attributes]
     kept = await list_kept(db, scope)
     old = [
         each for each in kept if each.identity_graph == graph and each.attribute_id in ids and each.used_at < at - _DAY

@@ -140,18 +140,18 @@ async def _rows(
     for number in itertools.count():
         given = (policy.policy_id, policy.version, after, before, search.people)
         size = () if missing is None else (missing(),)
-        async with at_one_moment(db, scope, config, policy, search.where.attributes) as moment:
-            kept = values_of(moment)
+        async with at_one_moment(db, scope, config, policy, search.where.attributes) as known:
+            kept = values_of(known)
             statement = statement_of(query, graph, where, candidates.profile_ids, kept, backward=asked.backward)
             try:
-                row = await statement.row(moment.reader, scope.sandbox_id, *given, *size)
+                row = await statement.row(known.reader, scope.sandbox_id, *given, *size)
             except Timeout as error:
                 raise Timeout(_SLOW) from error
         if not row["is_current"]:
             raise Unavailable("The merge policy has just changed; try again.")
         if number == 0:
             await note_candidates(db, scope, policy, candidates, at)
-            await note_use(db, scope, moment, at)
+            await note_use(db, scope, known, at)
         yield row
         if row["last"] is None or (missing and not missing()) or clock.time() > due:
             return

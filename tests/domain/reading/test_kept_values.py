@@ -13,12 +13,13 @@ from gateway.domain.operations.verification import verify
 from gateway.domain.reading import kept_values
 from gateway.domain.reading.changes import list_changes
 from gateway.domain.reading.conditions import check_condition, now_in, read_instant
+from gateway.domain.reading.followed_attributes import follow_attributes
 from gateway.domain.reading.search import Search, find_profiles
 from gateway.domain.rules.durations import parse_duration
 from gateway.domain.rules.keyset import Window
 from gateway.domain.views.effects import ChangeKind
 from gateway.domain.work import jobs
-from gateway.errors import Unavailable
+from gateway.errors import BadInput, Unavailable
 from gateway.settings import Settings
 from gateway.storage.database import Database
 from gateway.storage.queries import Query
@@ -180,6 +181,28 @@ async def test_a_sum_that_no_double_holds_is_missing_for_that_person_and_for_nob
     stored = [row["value"] for row in await world.db.rows(VALUES, world.scope.sandbox_id)]
     assert sorted(stored, key=str) == ["9007199254740993.1", None]
     assert await verify(world.db, world.scope, world.configurations) == []
+
+
+async def test_a_slid_window_is_a_change_once_a_follower_has_named_the_attribute(world, clock):
+    now = await read_instant(world.db)
+    for who, name, days in ((ANA, "Ana", 5), (BOB, "Bob", 1)):
+        await visited(world, who, name, days, at=now)
+    await world.publish("lately", "xEvent.count()", parse_duration("P10D"))
+    await world.publish("score", f"{own(world)}.lately * 10")
+    config = await world.config()
+    asked = world.scope, config, config.default_policy
+    with pytest.raises(BadInput):
+        await follow_attributes(world.db, *asked, ["gone"])
+    await follow_attributes(world.db, *asked, ["score"])
+    position = (await list_changes(world.db, world.scope, config.default_policy, Window(0))).end
+    await work_off(world.db, world.configurations)
+    later = await clock(now + timedelta(days=5, milliseconds=1))
+    await world.db.rows(DUE, world.scope.sandbox_id)
+    await follow_attributes(later.db, *asked, ["score"])  # on the way, and on behalf of nobody else
+    await work_off(later.db, later.configurations)
+    (change,) = (await list_changes(world.db, world.scope, config.default_policy, Window(10, after=position.key))).items
+    assert (change.kind, change.profile_id) == (ChangeKind.UPDATED, await world.xid(*ANA))
+    assert change.changed_paths == [[*own(world).split("."), "lately"]]
 
 
 async def test_values_that_no_search_reads_or_nobody_computes_are_dropped(world, clock):
