@@ -278,9 +278,14 @@ async def test_values_come_in_the_order_of_their_names_under_any_policy_on_every
     assert (error["extensions"]["code"], "Did you mean 'visits'?" in error["message"]) == ("BAD_INPUT", True)
 
 
-async def test_a_value_out_of_range_is_an_error_of_the_caller(client):
-    await client.world.events(event("1", "2026-01-01T00:00:00Z", ADA))
+async def test_a_number_beyond_any_double_is_missing_and_incomplete_on_every_way(client):
+    huge = {"order": {"priceTotal": 1e308}}
+    await client.world.events(*[event(f"{n}", f"2026-01-0{n}T00:00:00Z", ADA, commerce=huge) for n in (1, 2)])
+    await client.world.publish("spent", "xEvent.sum(commerce.order.priceTotal)")
+    folded = await values(client, "spent")
     factors = " * ".join(["A"] * 12)
     await client.world.publish("large", f"let A = (100000000000000000000000000000) in ({factors})")
-    error = await client.error(VALUES, who=WHO)
-    assert error["extensions"]["code"] == "BAD_PQL"
+    computed = await values(client)
+    told = [(each["value"], each["isComplete"]) for each in (*folded.values(), *computed.values())]
+    assert told == 3 * [(None, False)]
+    assert folded["spent"]["eventsCounted"] == computed["spent"]["eventsCounted"] == 2

@@ -125,12 +125,10 @@ async def _values_folded(
     costs = {each.name: each.partial.expression.cost for each in computed.partials}
     with timed(scope, costs, len(profiles)), within_range("a computed attribute has"):
         rows = await fold_now(db, scope, computed, people)
-        if not rows or any(None in row for _, row in rows):
-            return None
-        told = [(at, [orjson.loads(text or "") for text in row]) for at, row in rows]
-        return [
-            [_value(*each, at, _since(each[0], at)) for each in zip(attributes, row, strict=True)] for at, row in told
-        ]
+    if not rows or any(None in row for _, row in rows):
+        return None
+    told = [(at, [result_of(text) for text in row if text is not None]) for at, row in rows]
+    return [[_value(*each, at, _since(each[0], at)) for each in zip(attributes, row, strict=True)] for at, row in told]
 
 
 async def values_in(
