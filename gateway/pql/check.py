@@ -234,7 +234,7 @@ class _Checker:
     def outer(self, node: ast.Outer, names: Names) -> Typed:
         if node.levels >= len(names.items):
             raise Refused(
-                f"`^` leads out of the expression here: {node.levels} times, with {len(names.items) - 1} levels around this place.",
+                f"`^` leads out of the expression; levels to leave: {node.levels:,}, around this place: {len(names.items) - 1:,}.",
                 node.at,
             )
         return field_of(names.items[-1 - node.levels], node.name, node.at)

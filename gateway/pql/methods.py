@@ -357,7 +357,7 @@ def _matches(given: _Given) -> Typed:
         return Matched(Scalar.BOOLEAN, given.of, found.pattern)
     group = given.constant(1, int, "the number of a group")
     if not 0 <= group <= found.groups:
-        raise given.refused(f"The regular expression has {found.groups} groups; group 0 is all that it matches.", 1)
+        raise given.refused(f"Its groups are 0 to {found.groups}; group 0 is all that it matches.", 1)
     if not found.is_settled:
         raise given.refused(
             "What a group holds is not the same everywhere where there is `|`, or a lazy repetition such as `*?`; write the pattern without.",

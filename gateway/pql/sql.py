@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Final
 
+from gateway.pql.functions import FUNCTIONS, equal, of_type
 from gateway.pql.inputs import Inputs, event_rows, record, with_document
 from gateway.pql.ranges import as_double
 from gateway.pql.rows import (
@@ -56,7 +57,7 @@ from gateway.pql.typed import (
     Variable,
     Window,
 )
-from gateway.pql.types import NUMBERS, TIMES, ArrayOf, Scalar
+from gateway.pql.types import NUMBERS, ArrayOf, Scalar
 from gateway.pql.values import Value, as_json, as_time, from_json, missing, property_of, sql_type
 from gateway.projection.predicates import Predicate
 
@@ -140,7 +141,7 @@ class _Compiler:
 
     def condition(self, node: Typed) -> str:
         """Return the SQL of a condition, as boolean."""
-        return _typed(self.value(node), Scalar.BOOLEAN)
+        return of_type(self.value(node), Scalar.BOOLEAN)
 
     def rows_of(self, node: Typed) -> Rows | None:
         """Return the events, where a node is the profile's."""
@@ -237,7 +238,7 @@ class _Compiler:
         return Value(node.type, f"({' || '.join(objects or [_EMPTY])})")
 
     def applied(self, node: Applied) -> Value:
-        sql = _FUNCTIONS[node.function](node, [self.value(each) for each in node.arguments])
+        sql = FUNCTIONS[node.function](node, [self.value(each) for each in node.arguments])
         return Value(node.type, f"({sql})")
 
     def matched(self, node: Matched) -> Value:
@@ -312,7 +313,7 @@ class _Compiler:
             columns.append(f"{array.sql} as a")
             present += f" and {name}.a is not null"
             found = unnested(self, Value(array.type, f"{name}.a", is_stored=array.is_stored))
-        held = found.where(_equal(found.item, sought)).select("1")
+        held = found.where(equal(found.item, sought)).select("1")
         return f"(select case when {present} then exists ({held}) end from (select {', '.join(columns)}) {name})"
 
     def chained(self, node: Chained) -> Value:
@@ -334,83 +335,6 @@ class _Compiler:
         return Value(node.type, grouped(self, node))
 
 
-# ------------------------------------------------------------------------------------------------ functions
-
-
-def _equal(left: Value, right: Value) -> str:
-    if left.type in TIMES or right.type in TIMES:
-        return f"{as_time(left)} = {as_time(right)}"
-    if sql_type(left.type) == "jsonb" or sql_type(right.type) == "jsonb":
-        return f"{as_json(left)} = {as_json(right)}"
-    return f"{_typed(left, right.type)} = {_typed(right, left.type)}"
-
-
-def _typed(value: Value, other: Any) -> str:
-    """Return SQL of a value; of a type that is not known, as a missing one of the other's type."""
-    return missing(other) if value.type is Scalar.UNKNOWN else value.sql
-
-
-def _ordered(sign: str) -> "_Function":
-    def sql(_: Applied, sides: list[Value]) -> str:
-        left, right = sides
-        if left.type in TIMES or right.type in TIMES:
-            return f"{as_time(left)} {sign} {as_time(right)}"
-        collation = ' collate "C"' if Scalar.STRING in (left.type, right.type) else ""
-        return f"{_typed(left, right.type)}{collation} {sign} {_typed(right, left.type)}{collation}"
-
-    return sql
-
-
-def _arithmetic(sign: str, right: str = "{}") -> "_Function":
-    def sql(_: Applied, sides: list[Value]) -> str:
-        numbers = [_typed(each, Scalar.DOUBLE) for each in sides]
-        return f"{numbers[0]} {sign} {right.format(numbers[1])}"
-
-    return sql
-
-
-def _called(template: str) -> "_Function":
-    return lambda _, sides: template.format(*(_typed(each, Scalar.STRING) for each in sides))
-
-
-def _joined(operator: str) -> "_Function":
-    return lambda _, sides: f" {operator} ".join(_typed(each, Scalar.BOOLEAN) for each in sides)
-
-
-def _chosen(node: Applied, sides: list[Value]) -> str:
-    test, *values = sides
-    kind = sql_type(node.type)
-    yes, no = (as_json(each) if kind == "jsonb" else f"({each.sql})::{kind}" for each in values)
-    return f"case when {_typed(test, Scalar.BOOLEAN)} then {yes} else {no} end"
-
-
-def _part(unit: str) -> "_Function":
-    return lambda _, sides: f"extract({unit} from {as_time(sides[0])} at time zone 'UTC')"
-
-
-_Function = Callable[[Applied, list[Value]], str]
-_FUNCTIONS: Final[Mapping[str, _Function]] = {
-    "=": lambda _, sides: _equal(*sides),
-    "!=": lambda _, sides: f"not ({_equal(*sides)})",
-    **{sign: _ordered(sign) for sign in ("<", "<=", ">", ">=")},
-    "+": _arithmetic("+"),
-    "-": _arithmetic("-"),
-    "*": _arithmetic("*"),
-    "/": _arithmetic("/", "nullif({}, 0)"),
-    "%": _arithmetic("%", "nullif({}, 0)"),
-    "negative": lambda _, sides: f"- {_typed(sides[0], Scalar.DOUBLE)}",
-    "and": _joined("and"),
-    "or": _joined("or"),
-    "not": lambda _, sides: f"not {_typed(sides[0], Scalar.BOOLEAN)}",
-    "if": _chosen,
-    "isnull": lambda _, sides: f"{sides[0].sql} is null",
-    "isnotnull": lambda _, sides: f"{sides[0].sql} is not null",
-    "lower": _called("lower({})"),
-    "starts": _called("starts_with({}, {})"),
-    "ends": _called("starts_with(reverse({}), reverse({}))"),
-    "contains": _called("strpos({}, {}) > 0"),
-    **{unit: _part(unit) for unit in ("year", "month", "day")},
-}
 _AGGREGATIONS: Final = {"sum": "coalesce(sum({}), 0)", "average": "avg({})", "min": "min({})", "max": "max({})"}
 _EMPTY: Final = "'{}'::jsonb"
 _INTERVALS: Final = {

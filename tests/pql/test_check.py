@@ -92,7 +92,7 @@ MISTAKES = {
     '_acme.in.matches("a*+")': (18, "no possessive repetitions"),
     '_acme.in.matches("\\\\p{L}")': (18, "no `\\p` here"),
     "_acme.in.matches(_acme.in)": (24, "a regular expression in a string here that is written there"),
-    '_acme.in.regexGroup("(a)", 2)': (28, "has 1 groups"),
+    '_acme.in.regexGroup("(a)", 2)': (28, "are 0 to 1"),
     '_acme.in.regexGroup("a|b", 0)': (21, "write the pattern without"),
     '_acme.in like "a\\\\"': (15, "single backslash"),
     "_acme.in like _acme.in": (21, "a string that is written there"),
