@@ -195,6 +195,9 @@ class Follower:
             page = await list_changes(db, self._world.scope, policy, Window(100, after=self._key))
             named |= {xid for change in page.items for xid in (change.profile_id, *change.former_profile_ids)}
             self._key, has_next = page.end.key, page.has_next
+        present = {
+            key: {**values, "label": None} for key, values in present.items()
+        }  # another policy is no change of people
         others = {key for key in {*self._known, *present} if self._known.get(key) != present.get(key)}
         assert others <= named
         self._known = present
@@ -238,6 +241,11 @@ async def erase(scene, one, reach):
 
 async def erase_and_lift(scene, one):
     await erase(scene, one, DeleteScope.GRAPH)
+    await send_again(scene)
+
+
+async def send_again(scene):
+    """Send the history once more, after all erasures were lifted, which would refuse some of it."""
     for each in (await list_erased(*scene.place, Window(100))).items:
         await lift_erasure(*scene.place, each.xid)
     await scene.replay.run(scene.history)
@@ -282,7 +290,7 @@ async def publish_anew(scene, name):
     attribute = next(each for each in config.attributes.values() if each.name == name)
     for status in (AttributeStatus.DISABLED, AttributeStatus.NEW):
         await update_attribute(*scene.place, config.unions, attribute.attribute_id, {}, most=25, status=status)
-    await asyncio.gather(scene.world.backfill(), scene.replay.run(scene.history))
+    await asyncio.gather(scene.world.backfill(), send_again(scene))
 
 
 pairs = st.lists(identities, min_size=2, max_size=2, unique=True)
