@@ -42,9 +42,13 @@ MAKE_DUE = statement("update gateway.job set due_at = created_at where kind = $1
 ROWS = statement(
     "select bucket_seconds, numbers, items from gateway.computed_partial order by xid, bucket_seconds, bucket"
 )
-
 LOCK_ROW = statement("select from gateway.computed_partial where xid = $1 for update")
 WAITING = statement("select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'")
+
+
+@pytest.fixture
+def dsn(dsn):
+    return f"{dsn}&gateway.now=2026-11-30T12:00:00Z"  # events of fixed times are in their windows on any day
 
 
 def priced(name, price, identity=ADA, at="2026-11-01T00:00:00Z"):
