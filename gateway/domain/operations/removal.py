@@ -250,6 +250,10 @@ class _Removal:
                 if rows := await change.tx.rows(find, *self._selected, size):
                     await self._remove(change, (), [row["xid"] for row in rows])
                     return True
+            if rows := await change.tx.rows(selection.remove_resends, *self._selected, size):
+                # They were events, and were counted as removed when each came to repeat the successor of one that went.
+                await self._advance(change.tx, 0, Counter(), DeletionReceipt(events=len(rows)))
+                return True
             await leases.advance(change.tx, self._job, self._job.cursor, done=self._job.done)
             if selection.end is not None:
                 await change.tx.execute(selection.end, *self._selected)

@@ -35,6 +35,14 @@ EVENTS_OF = Query(
     "value",
     "For tests.",
 )
+RESENDS_OF = Query(
+    "test.resends_of",
+    "select count(*) from gateway.event_resend where sandbox_id = $1 and batch_id = $2",
+    ("sandbox_id", "batch_id"),
+    (),
+    "value",
+    "For tests.",
+)
 HOLD_BATCH = Query(
     "test.hold_batch",
     "select from gateway.batch where sandbox_id = $1 and batch_id = $2 for update",
@@ -291,6 +299,21 @@ async def visits(world, batch_id, number):
     await world.events(*of_visitors, *of_ana, *of_bob, batch_id=batch_id)
     again = [of_visitors[0], of_ana[1], event(f"b2/{number}", NOON, BOB, TABLET, eventType="again")]
     await world.events(*again, batch_id=await world.batch("kept", world.shop))
+
+
+@pytest.mark.usefixtures("small_pieces")
+async def test_an_event_of_the_batch_that_repeats_another_one_once_the_first_is_gone_goes_too(world):
+    """Six times, as the order in which events are removed is free: the batch's second event must be left once its first has gone."""
+    batch_id, other_id = await world.batch("gone", world.shop), await world.batch("kept", world.shop)
+    threes = [[("Email", f"{letter}{n}@example.com") for letter in "abc"] for n in range(6)]
+    for n, (first, between, last) in enumerate(threes):
+        await world.events(event(f"e{n}", NOON, first), batch_id=batch_id)
+        await world.events(event(f"e{n}", NOON, between, first), batch_id=other_id)  # a resend of the first
+        await world.events(event(f"e{n}", NOON, last, between), batch_id=batch_id)  # new, and later one of the second
+    await world.delete(batch_id)
+    assert await world.db.value(RESENDS_OF, world.scope.sandbox_id, batch_id) == 0
+    assert await world.db.value(EVENTS_OF, world.scope.sandbox_id, other_id) == 6
+    assert await verify(world.db, world.scope, world.configurations) == []
 
 
 @pytest.mark.usefixtures("small_pieces")
