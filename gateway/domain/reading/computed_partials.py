@@ -29,7 +29,7 @@ IS_KNOWN = part("computed_partials.is_known")
 
 LARGEST: Final = "1.7976931348623157e308"
 """The largest number that JSON tells: a double."""
-MAX_CHARACTERS: Final = 6_000
+MAX_INLINE_CHARACTERS: Final = 6_000
 """Of the values of a person that are folded in the statement which reads them; a map with more keys than are told has more."""
 
 
@@ -110,7 +110,7 @@ def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int)
         are_whole=" and ".join(
             ["true", *(f"folded.v{each.slot} is not null" for each in partials if each.partial.items)]
         ),
-        most=str(MAX_CHARACTERS),
+        most=str(MAX_INLINE_CHARACTERS),
         largest=LARGEST,
     )
     return Compiled(sql, folded.values)
