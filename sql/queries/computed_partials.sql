@@ -64,13 +64,13 @@ exists (select from gateway.sandbox where sandbox_id = $1 and config_version = {
  offset 0) as moment
 
 -- part: document
--- The values of a person by the names of their attributes at this moment, as `computed.document`; and whether JSON can tell them as they are: nothing was left out, no number is larger than a double, and nothing is null. `{most}`
+-- The values of a person by the names of their attributes at this moment, as `computed.document`; and whether JSON can tell them as they are: nothing was left out, no number is beyond any double, and nothing is null. `{most}`
 -- characters of text have no map with more keys than are told.
 cross join {moment}
  cross join lateral ({folded}) as folded
  cross join lateral (select jsonb_strip_nulls(jsonb_build_object({values})) as document offset 0) as computed
  cross join lateral (select {are_whole} and length(computed.document::text) <= {most}
-                            and not jsonb_path_exists(computed.document, '$.** ? (@ == null || @ > {largest} || @ < -{largest})') as is_told) as checked
+                            and not jsonb_path_exists(computed.document, '$.** ? (@ == null || @ >= {beyond} || @ <= -{beyond})') as is_told) as checked
 
 -- part: of_xids
 -- The partials that events of some identities make, those within a time if one is given. What is taken for buckets of one size alone reads no

@@ -14,6 +14,7 @@ from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.computed_partials import columns_of, table_of_document
 from gateway.pql.partials import made, results, values_of
+from gateway.pql.ranges import BEYOND_DOUBLE
 from gateway.pql.sql import Compiled
 from gateway.pql.values import quoted
 from gateway.storage.database import Reader, Session
@@ -27,8 +28,6 @@ WHOLE, CUT = part("computed_partials.whole"), part("computed_partials.cut")
 MOMENT, BEFORE = part("computed_partials.moment"), part("computed_partials.before")
 IS_KNOWN = part("computed_partials.is_known")
 
-LARGEST: Final = "1.7976931348623157e308"
-"""The largest number that JSON tells: a double."""
 MAX_INLINE_CHARACTERS: Final = 6_000
 """Of the values of a person that are folded in the statement which reads them; a map with more keys than are told has more."""
 
@@ -111,7 +110,7 @@ def document_part(partials: tuple[KeptPartial, ...], xids: str, parameters: int)
             ["true", *(f"folded.v{each.slot} is not null" for each in partials if each.partial.items)]
         ),
         most=str(MAX_INLINE_CHARACTERS),
-        largest=LARGEST,
+        beyond=str(BEYOND_DOUBLE),
     )
     return Compiled(sql, folded.values)
 

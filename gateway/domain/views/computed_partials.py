@@ -78,9 +78,8 @@ class ComputedPartials:
             check.compared[self.name] += 1
             check.make("computed_partial", [key])
             end = key[2] + timedelta(seconds=key[1])
-            read = [
-                each for each in kept if each.since(at) < end
-            ]  # what no window reaches may be missing, and is on its way out
+            # What no window reaches may be missing: it is on its way out.
+            read = [each for each in kept if each.since(at) < end]
             made = _compared(read, row, "")
             if made != _compared(read, row, "stored_") or (made and not _spans(row)):
                 check.differs("computed_partial", key, "is not what its events make")
