@@ -119,6 +119,20 @@ def made(parts: Parts, within: Callable[[int], str] | None = None) -> Packed:
     return _packed(parts, number, lambda slot, items: items.made(f"t.v{slot}", limit(slot)))
 
 
+def of_one(parts: Parts) -> Packed:
+    """Return partials of an event, which is a row `t` of a statement."""
+
+    def number(slot: int, place: int, fold: Fold | None) -> str:
+        own = f"t.{'nv'[place - 1]}{slot}" if place else "1"
+        return f"case when t.c{slot} then {own} end" if fold else "null"
+
+    return _packed(
+        parts,
+        number,
+        lambda slot, _: f"case when t.c{slot} and t.v{slot} is not null then jsonb_build_array(t.v{slot}) end",
+    )
+
+
 def added(parts: Parts, kept: str, new: str) -> Packed:
     """Return the partials of two rows of these names together."""
 

@@ -10,44 +10,34 @@ select t.xid, {seconds}::integer as bucket_seconds, {bucket} as bucket, min(t.ti
 
 -- part: whole
 -- Whether all events of a row `o` lie in a window, of those with buckets of its size.
-reach.seconds = {seconds} and o.first_at >= {since} and o.last_at <= moment.at
+o.bucket_seconds = {seconds} and o.first_at >= {since} and o.last_at <= moment.at
 
 -- part: cut
 -- Whether a window cuts a row `o`, of those with buckets of its size.
-reach.seconds = {seconds} and (o.last_at > moment.at or (o.first_at < {since} and o.last_at >= {since}))
+o.bucket_seconds = {seconds} and (o.last_at > moment.at or (o.first_at < {since} and o.last_at >= {since}))
 
 -- part: folded
 -- What partials come to for a person, who has events under the identities `{xids}`: one row with a column for each attribute, over events from the
--- begin of its window, which is in `moment.since`, up to `moment.at`. `{sizes}`: the sizes of buckets, each with the earliest of these times.
--- Of a row `{whole}` and `{cut}` say for each window whether it counts whole, or is read from the events. Walks computed_partial_pkey, and
--- event_timeline_idx for the rows that are cut.
+-- begin of its window, which is in `moment.since`, up to `moment.at`. `{oldest}`: the earliest of these times by the size of a bucket, one of
+-- `{sizes}`. Of a row `{whole}` and `{cut}` say for each window whether it counts whole, or each of its events in the window alone, as `{counted}`
+-- says. Walks computed_partial_pkey, and event_timeline_idx for the rows that are cut.
 with held as materialized (
   select o.xid, o.first_at, o.last_at, o.numbers, o.items, {whole}, {cut}
-    from unnest({xids}) as member (xid)
-   cross join (values {sizes}) as reach (seconds, oldest)
-   cross join lateral (select c.*
-                         from gateway.computed_partial as c
-                        where c.sandbox_id = $1 and c.xid = member.xid and c.bucket_seconds = reach.seconds
-                          and c.bucket > reach.oldest - make_interval(secs => reach.seconds)
-                       offset 0) as o
-   where o.last_at >= reach.oldest and o.first_at <= moment.at
-), taken as materialized (
-  select e.xid, e.dataset_id, e.event_id, e.timestamp, {counted}, {columns}
-    from held as h
-   cross join lateral (select o.*
-                         from gateway.event as o
-                        where o.sandbox_id = $1 and o.xid = h.xid and o.timestamp between h.first_at and h.last_at
-                       offset 0) as e{document}
-   where {is_cut}
-), part as (
-  select numbers, items, {flags} from held
-   union all
-  select made.*
-    from (select {numbers}, {items}, {all} from taken as t) as made
-   where exists (select from taken)
+    from gateway.computed_partial as o
+   where o.sandbox_id = $1 and o.xid = any({xids}) and o.bucket_seconds = any('{{sizes}}')
+     and o.first_at <= moment.at and o.last_at >= case o.bucket_seconds {oldest} end
 )
 select {values}
-  from part
+  from (select numbers, items, {flags}
+          from held
+         union all
+        select {numbers}, {items}, {counted}
+          from held as h
+         cross join lateral (select e.timestamp, {columns}
+                               from gateway.event as e{document}
+                              where e.sandbox_id = $1 and e.xid = h.xid and e.timestamp between h.first_at and h.last_at
+                             offset 0) as t
+         where {is_cut}) as part
 
 -- part: is_known
 -- Whether the configuration is still of a version. If it is not, others may stand at the slots.

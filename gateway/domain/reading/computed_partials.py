@@ -13,7 +13,7 @@ from gateway.domain.config.configuration import Configuration, KeptPartial
 from gateway.domain.rules.durations import Duration
 from gateway.domain.rules.scope import Scope
 from gateway.domain.views.computed_partials import columns_of, table_of_document
-from gateway.pql.partials import made, results, values_of
+from gateway.pql.partials import of_one, results, values_of
 from gateway.pql.ranges import BEYOND_DOUBLE
 from gateway.pql.sql import Compiled
 from gateway.pql.values import quoted
@@ -131,32 +131,30 @@ def _folded(partials: tuple[KeptPartial, ...], xids: str, parameters: int, value
     begins: dict[int, list[str]] = {}
     for (seconds, _), place in windows.items():
         begins.setdefault(seconds, []).append(_since(place))
-    sizes = [f"({seconds}, least({', '.join(times)}))" for seconds, times in begins.items()]
 
     def of_each(flag: str, sql: str) -> str:
-        gaps = [(seconds, place) for (seconds, _), place in windows.items()]
         return ", ".join(
-            f"{fill(sql, seconds=str(seconds), since=_since(place))} as {flag}{place}" for seconds, place in gaps
+            f"{fill(sql, seconds=str(seconds), since=_since(place))} as {flag}{place}"
+            for (seconds, _), place in windows.items()
         )
 
     taken = columns_of(partials, parameters)
     sql = fill(
         FOLDED,
         xids=xids,
-        sizes=", ".join(sizes),
+        sizes=",".join(map(str, begins)),
+        oldest=" ".join(f"when {seconds} then least({', '.join(times)})" for seconds, times in begins.items()),
         whole=of_each("w", WHOLE),
         cut=of_each("x", CUT),
         counted=", ".join(
-            f"h.x{place} and e.timestamp between {_since(place)} and moment.at as x{place}"
-            for place in windows.values()
+            f"h.x{place} and t.timestamp between {_since(place)} and moment.at" for place in windows.values()
         ),
         columns=taken.sql,
         document=table_of_document(taken.sql),
         is_cut=" or ".join(f"h.x{place}" for place in windows.values()),
         flags=", ".join(f"w{place}" for place in windows.values()),
-        all=", ".join("true" for _ in windows),
         values=values(parts, lambda slot: f"part.w{window_of[slot]}"),
-        **made(parts, lambda slot: f"t.x{window_of[slot]}")._asdict(),
+        **of_one(parts)._asdict(),
     )
     return Compiled(sql, taken.values)
 
