@@ -64,7 +64,7 @@ def snake_case(name: str) -> str:
 
 
 _METRIC = re.compile(r'"(gateway_[a-z_]+)"')
-_TABLE = re.compile(r"^create (?:unlogged )?table gateway\.(\w+)(.*?)^\)", re.MULTILINE | re.DOTALL)
+_TABLE = re.compile(r"^create (?:unlogged )?table (?:gateway|edge)\.(\w+)(.*?)^\)", re.MULTILINE | re.DOTALL)
 _COLUMN = re.compile(r"^  (?!primary|foreign|unique|constraint|check|exclude)(\w+) +\w", re.MULTILINE)
 _STATEMENT = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 
@@ -72,7 +72,7 @@ _STATEMENT = re.compile(r"^-- name: (\w+)", re.MULTILINE)
 def names_in(path: str) -> set[str]:
     """The public names that a file of gateway/ or sql/ gives, in snake case: its own, too."""
     text = (ROOT / path).read_text("utf-8")
-    if path.startswith("sql/queries/"):
+    if Path(path).parent.name == "queries":
         return {Path(path).stem, *_STATEMENT.findall(text)}
     if path.startswith("sql/"):
         return set(chain.from_iterable((table, *_COLUMN.findall(body)) for table, body in _TABLE.findall(text)))
@@ -85,7 +85,7 @@ def public_files() -> list[str]:
     """The paths of all files that give names."""
     statements = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("schema", "queries")
+        for folder in ("schema", "queries", "edge/schema", "edge/queries")
         for path in (ROOT / "sql" / folder).glob("*.sql")
     ]
     return [*modules(), *sorted(statements)]

@@ -123,7 +123,7 @@ def test_the_environment_is_read_in_one_place():
 def test_a_noun_has_one_name_in_every_layer():
     """Every file of statements belongs to a module of the domain; every noun of the API to one of the domain."""
     domain = {module.stem for module in (ROOT / "gateway" / "domain").rglob("*.py")}
-    statements = {path.stem for path in (ROOT / "sql" / "queries").glob("*.sql")}
+    statements = {path.stem for path in (ROOT / "sql").glob("**/queries/*.sql")}
     assert statements - domain <= {"maintenance", "migrations"}  # the store's own
     api = {module.stem for module in (ROOT / "gateway" / "api").glob("*.py")} - {"__init__"}
     infrastructure = {

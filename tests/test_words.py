@@ -9,8 +9,8 @@ RETIRED = frozenset(
     re.findall(
         r"\w+",
         """
-        alone bare beside busiest cannot crowd crowds glimpse glimpses heir heirs hub hubs intake keeper ladder nobody nobodys packet packets rung
-        rungs sight tally told trip trips turns wanted whoever whom
+        alone bare beside busiest cannot crowd crowds glimpse glimpses heir heirs intake keeper ladder nobody nobodys packet packets rung
+        rungs sight tally told trip trips turns whoever whom
         """,
     )
 )

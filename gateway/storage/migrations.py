@@ -2,7 +2,7 @@
 
 An empty database gets `sql/schema/` in one transaction, which is what all of `sql/migrations/` together would have made of it. An older
 one gets the files of `sql/migrations/` that were not applied yet, in order, each in a transaction of its own. `gateway.migration` lists the
-migrations that were applied; the greatest name is its version.
+migrations that were applied; the greatest name is its version. The store of an edge has a schema and migrations of its own, in `sql/edge/`.
 
 Any number of gateways may start at once: an advisory lock, held by a transaction so that poolers may stand between, lets one do the work
 while the others wait.
@@ -19,9 +19,7 @@ import asyncpg
 from gateway.errors import SchemaError, StatementFailed, Unavailable
 from gateway.storage.database import Database
 from gateway.storage.faults import DRIVER, OPENING, opening_failed, translated
-from gateway.storage.queries import SQL, query
-
-LIST = query("migrations.list_migrations")
+from gateway.storage.queries import GATEWAY, SqlFolder, query
 
 ADVISORY_LOCK = 7_402_311  # any number that no other program uses
 LOCK_TIMEOUT = "10min"
@@ -32,7 +30,7 @@ TABLE_LOCK_TIMEOUT = "1min"
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file of `sql/migrations/`: its name without `.sql`, and the sentence of its first line, which says what it changes."""
+    """A file of `migrations/`: its name without `.sql`, and the sentence of its first line, which says what it changes."""
 
     name: str
     sentence: str
@@ -48,8 +46,8 @@ class Migrated:
     applied: tuple[Migration, ...]
 
 
-async def migrate(dsn: str) -> Migrated:
-    """Upgrade the database to the newest schema and return what was applied.
+async def migrate(dsn: str, folder: SqlFolder = GATEWAY) -> Migrated:
+    """Upgrade the database to the newest schema of the folder and return what was applied.
 
     Raises SchemaError when its schema is newer than this code, older than the first release, or may not be changed by this role;
     DatabaseRefused when the database refuses the connection; Unavailable when it does not answer, or others keep it locked.
@@ -60,15 +58,15 @@ async def migrate(dsn: str) -> Migrated:
         while True:
             async with connection.transaction():
                 await _lock(connection)
-                seen = await _applied(connection)
+                seen = await _applied(connection, folder)
                 if seen is None:
-                    await _create(connection)
-                    return Migrated(expected_version(), is_new=True, before=(), applied=migrations())
-                _refuse_newer(seen)
-                pending = [one for one in migrations() if one.name not in seen]
+                    await _create(connection, folder)
+                    return Migrated(expected_version(folder), is_new=True, before=(), applied=migrations(folder))
+                _refuse_newer(seen, folder)
+                pending = [one for one in migrations(folder) if one.name not in seen]
                 if not pending:
                     break
-                await _apply(connection, pending[0])
+                await _apply(connection, folder, pending[0])
             applied.append(pending[0])
     except asyncpg.LockNotAvailableError as error:
         raise Unavailable(
@@ -77,56 +75,57 @@ async def migrate(dsn: str) -> Migrated:
     except asyncpg.InsufficientPrivilegeError as error:
         role, database = await connection.fetchrow("select current_user, current_database()")
         raise SchemaError(
-            f"The role {role!r} may not bring the database {database!r} to the schema {expected_version()}: {error}. Run"
+            f"The role {role!r} may not bring the database {database!r} to the schema {expected_version(folder)}: {error}. Run"
             " `gateway migrate` as a role that may; the document Operations says which grants are needed."
         ) from error
     except DRIVER as error:
         raise translated(error, is_closed=connection.is_closed()) from error
     finally:
         await connection.close()
-    before = tuple(one for one in migrations() if one not in applied)
-    return Migrated(expected_version(), is_new=False, before=before, applied=tuple(applied))
+    before = tuple(one for one in migrations(folder) if one not in applied)
+    return Migrated(expected_version(folder), is_new=False, before=before, applied=tuple(applied))
 
 
-async def check_schema(db: Database) -> None:
+async def check_schema(db: Database, folder: SqlFolder = GATEWAY) -> None:
     """Check that the database has the schema that this code was written for. Raises SchemaError if not, Unavailable."""
+    expected = expected_version(folder)
     try:
-        seen = {row["name"] for row in await db.rows(LIST)}
+        seen = {row["name"] for row in await db.rows(query("migrations.list_migrations", folder))}
     except StatementFailed as error:
         if error.condition != "UndefinedTable":
             raise
         raise SchemaError(
-            f"The database has no schema of the gateway, and this gateway wants {expected_version()}: run `gateway migrate`."
+            f"The database has no schema of the gateway, and this gateway wants {expected}: run `{folder.command}`."
         ) from error
-    _refuse_newer(seen)
-    if any(one.name not in seen for one in migrations()):
+    _refuse_newer(seen, folder)
+    if any(one.name not in seen for one in migrations(folder)):
         raise SchemaError(
-            f"The database has the schema {_version(seen)}, and this gateway wants {expected_version()}: run `gateway migrate`."
+            f"The database has the schema {_version(seen, folder)}, and this gateway wants {expected}: run `{folder.command}`."
         )
 
 
 @cache
-def migrations() -> tuple[Migration, ...]:
+def migrations(folder: SqlFolder = GATEWAY) -> tuple[Migration, ...]:
     """Return every migration of this code, in order."""
     return tuple(
         Migration(path.stem, path.read_text(encoding="utf-8").partition("\n")[0].removeprefix("-- "))
-        for path in _files("migrations")
+        for path in _files(folder, "migrations")
     )
 
 
-def expected_version() -> str:
+def expected_version(folder: SqlFolder = GATEWAY) -> str:
     """Return the schema version that this code was written for: the name of its newest migration."""
-    return migrations()[-1].name
+    return migrations(folder)[-1].name
 
 
-def _version(seen: Collection[str]) -> str:
-    return max(seen, default=migrations()[0].name)
+def _version(seen: Collection[str], folder: SqlFolder) -> str:
+    return max(seen, default=migrations(folder)[0].name)
 
 
-def _refuse_newer(seen: Collection[str]) -> None:
-    if set(seen) - {one.name for one in migrations()}:
+def _refuse_newer(seen: Collection[str], folder: SqlFolder) -> None:
+    if set(seen) - {one.name for one in migrations(folder)}:
         raise SchemaError(
-            f"The database has the schema {_version(seen)}, and this gateway wants {expected_version()}, which is older: "
+            f"The database has the schema {_version(seen, folder)}, and this gateway wants {expected_version(folder)}, which is older: "
             "run the gateway's newer version, which brought the database there."
         )
 
@@ -146,46 +145,49 @@ async def _lock(connection: Any) -> None:
     )
 
 
-async def _applied(connection: Any) -> set[str] | None:
+async def _applied(connection: Any, folder: SqlFolder) -> set[str] | None:
     """Return the names of the migrations that were applied; None if the database has no schema of ours. Raises SchemaError."""
-    if not await _columns(connection, "migration"):
+    if not await _columns(connection, folder, "migration"):
         return None
-    seen = {row["name"] for row in await connection.fetch("select name from gateway.migration")}
+    seen = {row["name"] for row in await connection.fetch(f"select name from {folder.schema}.migration")}
     if seen:
         return seen
-    if "rung" not in await _columns(connection, "identity"):
+    table, column = folder.oldest
+    if column not in await _columns(connection, folder, table):
         raise SchemaError(
             "The database was made before the gateway's first release, and there is no way from its schema to"
-            f" {expected_version()}: start with an empty database and send the documents again."
+            f" {expected_version(folder)}: start with an empty database and send the documents again."
         )
-    await _record(connection, migrations()[:1])
-    return {migrations()[0].name}
+    first = migrations(folder)[:1]
+    await _record(connection, folder, first)
+    return {first[0].name}
 
 
-async def _columns(connection: Any, table: str) -> set[str]:
+async def _columns(connection: Any, folder: SqlFolder, table: str) -> set[str]:
     rows = await connection.fetch(
         "select attname from pg_attribute a join pg_class c on c.oid = attrelid join pg_namespace n on n.oid = relnamespace"
-        " where nspname = 'gateway' and relname = $1",
+        " where nspname = $1 and relname = $2",
+        folder.schema,
         table,
     )
     return {row["attname"] for row in rows}
 
 
-async def _apply(connection: Any, migration: Migration) -> None:
-    await connection.execute((SQL / "migrations" / f"{migration.name}.sql").read_text(encoding="utf-8"))
-    await _record(connection, [migration])
+async def _apply(connection: Any, folder: SqlFolder, migration: Migration) -> None:
+    await connection.execute((folder.path / "migrations" / f"{migration.name}.sql").read_text(encoding="utf-8"))
+    await _record(connection, folder, [migration])
 
 
-async def _create(connection: Any) -> None:
-    for path in _files("schema"):
+async def _create(connection: Any, folder: SqlFolder) -> None:
+    for path in _files(folder, "schema"):
         await connection.execute(path.read_text(encoding="utf-8"))
-    await _record(connection, migrations())
+    await _record(connection, folder, migrations(folder))
 
 
-async def _record(connection: Any, done: Collection[Migration]) -> None:
+async def _record(connection: Any, folder: SqlFolder, done: Collection[Migration]) -> None:
     names = [one.name for one in done]
-    await connection.execute("insert into gateway.migration (name) select unnest($1::text[])", names)
+    await connection.execute(f"insert into {folder.schema}.migration (name) select unnest($1::text[])", names)
 
 
-def _files(folder: str) -> list[Path]:
-    return sorted((SQL / folder).glob("*.sql"))
+def _files(folder: SqlFolder, kind: str) -> list[Path]:
+    return sorted((folder.path / kind).glob("*.sql"))

@@ -20,10 +20,13 @@ CLOSING_SECONDS = 1.0
 
 
 class Channel(StrEnum):
-    """What a notification is about. CHANGES: people changed. JOBS: a job is due."""
+    """What a notification is about. CHANGES: people changed. JOBS: a job is due. EDGE_WANTED: an edge lacks something. EDGE_ANSWERED: the hub
+    has answered that."""
 
     CHANGES = "gateway_changes"
     JOBS = "gateway_jobs"
+    EDGE_WANTED = "gateway_edge_wanted"
+    EDGE_ANSWERED = "gateway_edge_answered"
 
 
 class Notifications:

@@ -1,4 +1,5 @@
-"""The named statements of `sql/queries/`: a misspelt name fails at import, a stale statement in one test that prepares them all.
+"""The named statements of `sql/queries/`, and of `sql/edge/queries/` for the store of an edge: a misspelt name fails at import, a stale
+statement in one test that prepares them all.
 
 A block is a header, a sentence or two about what comes back and which index it walks, and one statement:
 
@@ -34,6 +35,23 @@ MAX_CACHED_SQL_CHARACTERS = 8_000_000
 """Of statements with their parts filled in."""
 
 SQL = HERE / "sql" if (HERE / "sql").is_dir() else HERE.parent / "sql"  # inside the wheel, else beside the package
+
+
+@dataclass(frozen=True, slots=True)
+class SqlFolder:
+    """A schema of Postgres, and the folder with its SQL: the schema itself in `schema/`, with `migrations/` to it, and its `queries/`.
+
+    `oldest` is a table and a column that the oldest database has which migrations can bring further; `command` runs them.
+    """
+
+    schema: str
+    path: Path
+    oldest: tuple[str, str]
+    command: str
+
+
+GATEWAY = SqlFolder("gateway", SQL, ("identity", "rung"), "gateway migrate")
+EDGE = SqlFolder("edge", SQL / "edge", ("data_center", "code"), "gateway edge")
 
 _BLOCK = re.compile(
     r"^-- name: (?P<name>\w+)\((?P<parameters>[^)]*)\) -> (?P<shape>rows|row|value|none)\n"
@@ -101,16 +119,16 @@ class Query:
 _filled: WeightedCache[tuple[Any, ...], Query] = WeightedCache(MAX_CACHED_SQL_CHARACTERS)
 
 
-def query(name: str) -> Query:
+def query(name: str, folder: SqlFolder = GATEWAY) -> Query:
     """Return the statement called `noun.verb`. Raises KeyError for a name that no file has."""
     noun, verb = name.split(".")
-    return _file(noun)[verb]
+    return _file(folder, noun)[verb]
 
 
-def part(name: str) -> str:
+def part(name: str, folder: SqlFolder = GATEWAY) -> str:
     """Return the SQL of the part called `noun.name`. Raises KeyError for a name that no file has."""
     noun, _, own = name.partition(".")
-    return _parts(noun)[own]
+    return _parts(folder, noun)[own]
 
 
 def fill(sql: str, **parts: str) -> str:
@@ -118,31 +136,37 @@ def fill(sql: str, **parts: str) -> str:
     return _PART.sub(lambda gap: parts[gap[1]], sql)
 
 
-def all_queries() -> list[Query]:
+def all_queries(folder: SqlFolder = GATEWAY) -> list[Query]:
     """Return every statement of every file, for the test that prepares them."""
-    return [q for path in sorted((SQL / "queries").glob("*.sql")) for q in _file(path.stem).values()]
+    return [q for path in sorted((folder.path / "queries").glob("*.sql")) for q in _file(folder, path.stem).values()]
 
 
 @cache
-def _parts(noun: str) -> dict[str, str]:
-    text = (SQL / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
-    return {block["name"]: block["sql"].strip() for block in _PART_BLOCK.finditer(text)}
+def _parts(folder: SqlFolder, noun: str) -> dict[str, str]:
+    return {block["name"]: block["sql"].strip() for block in _PART_BLOCK.finditer(_text(folder, noun))}
 
 
 @cache
-def _file(noun: str) -> dict[str, Query]:
-    text = (SQL / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
-    blocks = {block["name"]: _parse(noun, block) for block in _BLOCK.finditer(text)}
+def _file(folder: SqlFolder, noun: str) -> dict[str, Query]:
+    text = _text(folder, noun)
+    prefix = noun if folder is GATEWAY else f"{folder.schema}.{noun}"
+    blocks = {block["name"]: _parse(prefix, block) for block in _BLOCK.finditer(text)}
     if len(blocks) != text.count("-- name: "):
-        raise ValueError(f"sql/queries/{noun}.sql has a block without a proper header, or two of one name")
+        raise ValueError(
+            f"{noun}.sql of the schema {folder.schema} has a block without a proper header, or two of one name"
+        )
     return blocks
 
 
-def _parse(noun: str, block: re.Match[str]) -> Query:
+def _text(folder: SqlFolder, noun: str) -> str:
+    return (folder.path / "queries" / f"{noun}.sql").read_text(encoding="utf-8")
+
+
+def _parse(prefix: str, block: re.Match[str]) -> Query:
     parameters, _, columns = block["parameters"].partition("|")
     shape: Shape = block["shape"]  # type: ignore[assignment]  # the expression admits no other word
     return Query(
-        name=f"{noun}.{block['name']}",
+        name=f"{prefix}.{block['name']}",
         sql=block["sql"].strip().removesuffix(";"),
         parameters=_words(parameters),
         columns=_words(columns),

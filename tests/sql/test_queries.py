@@ -7,7 +7,7 @@ import pytest
 
 from gateway.domain.operations.removal import REMOVAL_PARTS
 from gateway.domain.views import computed_partials
-from gateway.storage.queries import SQL, Query, all_queries, fill, part, query
+from gateway.storage.queries import EDGE, GATEWAY, Query, all_queries, fill, part, query
 
 MADE = fill(part("computed_partials.of_size"), seconds="0", bucket="t.timestamp", counts="true", since="", numbers="'{}'::numeric[]", items="'{}'::jsonb[]")  # fmt: skip
 PARTS = {
@@ -73,12 +73,13 @@ def lines_of(sql):
     return [line for line in lines if line]
 
 
-def test_no_statement_stands_twice_nor_a_long_stretch_of_one():
+@pytest.mark.parametrize("folder", [GATEWAY, EDGE], ids=lambda folder: folder.schema)
+def test_no_statement_stands_twice_nor_a_long_stretch_of_one(folder):
     first, twins = {}, []
-    blocks = {each.name: each.sql for each in all_queries()}
-    for path in sorted((SQL / "queries").glob("*.sql")):
+    blocks = {each.name: each.sql for each in all_queries(folder)}
+    for path in sorted((folder.path / "queries").glob("*.sql")):
         names = re.findall(r"^-- part: (\w+)$", path.read_text(), re.MULTILINE)
-        blocks |= {f"part {path.stem}.{name}": part(f"{path.stem}.{name}") for name in names}
+        blocks |= {f"part {path.stem}.{name}": part(f"{path.stem}.{name}", folder) for name in names}
     for name, sql in blocks.items():
         lines = lines_of(sql)
         for start in range(len(lines) - MAX_EQUAL_LINES):

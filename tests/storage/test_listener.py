@@ -16,7 +16,7 @@ from gateway.storage.notifications import Channel, Notifications
 from gateway.telemetry import ListenerChanged, StatementRan, listen
 
 LONG_SECONDS = 60.0  # a wait that only a notification ends in time
-LISTENERS = "select pid from pg_stat_activity where datname = current_database() and query in ('select', 'LISTEN \"gateway_jobs\"')"
+LISTENERS = f"select pid from pg_stat_activity where datname = current_database() and query in ('select', 'LISTEN \"{list(Channel)[-1]}\"')"
 
 
 @pytest.fixture(autouse=True)
